@@ -1,0 +1,94 @@
+//! The one error type of the library.
+//!
+//! Every variant prints as one line: where, what, and what to do about it. The program maps each of them to exit
+//! code 2.
+
+use std::path::{Path, PathBuf};
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong, with what a person needs to put it right.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An operation was recorded with operands it cannot take.
+    #[error("{op}: {reason}; operands {shapes} (recorded at {at})")]
+    Op {
+        /// Name of the operation, as in `src/ops/<op>.rs`.
+        op: &'static str,
+        /// The operands' types, for example `f32[2, 3] f32[4]`.
+        shapes: String,
+        /// What does not fit.
+        reason: String,
+        /// The caller's line.
+        at: &'static std::panic::Location<'static>,
+    },
+
+    /// A graph, program or parameter store was used against its rules.
+    #[error("{0}")]
+    Graph(String),
+
+    /// No adapter, a lost device, or a shader that the driver refuses.
+    #[error("{reason}; {remedy}")]
+    Device {
+        /// The cause.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// A file or folder that cannot be used.
+    #[error("{}: {reason}; {remedy}", path.display())]
+    Data {
+        /// The offending file or folder.
+        path: PathBuf,
+        /// The cause.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// An option that is unknown or out of range.
+    #[error("option `{key}`: {reason}; {remedy}")]
+    Config {
+        /// The option's dotted name.
+        key: String,
+        /// The cause.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// The operating system refused a file operation.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// A [`Error::Data`] from its three parts.
+    pub fn data(path: impl AsRef<Path>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Data { path: path.as_ref().to_owned(), reason: reason.into(), remedy: remedy.into() }
+    }
+
+    /// A [`Error::Config`] from its three parts.
+    pub fn config(key: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Config { key: key.into(), reason: reason.into(), remedy: remedy.into() }
+    }
+
+    /// A [`Error::Device`] from its two parts.
+    pub fn device(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Device { reason: reason.into(), remedy: remedy.into() }
+    }
+
+    /// For `map_err` on file operations: attaches the path to the system's error.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Error::Io { path, source }
+    }
+}

@@ -1,0 +1,3 @@
+//! The `tagseg` program.
+
+fn main() {}
