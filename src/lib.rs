@@ -10,9 +10,12 @@ pub mod graph;
 pub mod nn;
 pub mod ops;
 pub mod reference;
+mod session;
+
 pub mod report;
 pub mod train;
 pub mod verify;
 pub mod weights;
 
 pub use error::{Error, Result};
+pub use session::{Program, Session, Values};

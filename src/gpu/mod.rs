@@ -1,1 +1,10 @@
-//! TODO
+//! Devices and compiled programs. Runs launch descriptions and knows no op.
+
+mod device;
+mod plan;
+mod program;
+pub mod wgsl;
+
+pub use device::{AdapterReport, Device, adapters};
+pub use plan::{Plan, Step};
+pub use program::{Program, States};

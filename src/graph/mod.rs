@@ -1,1 +1,213 @@
-//! TODO
+//! The graph: what is computed, recorded once with static shapes.
+//!
+//! Tensor methods (in `src/ops/`) append nodes; [`Graph::gradients`] appends the gradient's nodes; a
+//! [`Program`](crate::gpu::Program) or the [interpreter](crate::reference) then runs it any number of times.
+//!
+//! ```
+//! use tagseg::graph::{DType, Graph};
+//!
+//! let graph = Graph::new();
+//! let x = graph.input("x", [2, 3], DType::F32);
+//! let w = graph.state("w", [4, 3]);
+//! let y = x.linear(&w, None)?;
+//! assert_eq!(&y.shape()[..], &[2, 4]);
+//! let loss = y.mul(&y)?.sum_all()?;
+//! let gradients = graph.gradients(&loss, &[w])?;
+//! assert_eq!(&gradients[0].shape()[..], &[4, 3]);
+//! # Ok::<(), tagseg::Error>(())
+//! ```
+
+mod backward;
+pub mod interpreter;
+mod op;
+mod tensor;
+mod types;
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::rc::Rc;
+
+pub use op::{Backward, BackwardError, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, WORKGROUP};
+pub use tensor::Tensor;
+pub use types::{DType, Shape, TensorType};
+
+/// Index of a node; nodes stand in the order of recording, inputs before users.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeId(pub(crate) usize);
+
+/// Where a node's value comes from.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Written by the host before each run.
+    Input(String),
+    /// Kept between runs and shared by name between programs: parameters, moments, running statistics.
+    State(String),
+    /// Fixed values.
+    Constant(Rc<[f64]>),
+    /// Computed.
+    Op(Rc<dyn Op>),
+}
+
+/// One node of a graph.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where the value comes from.
+    pub kind: Kind,
+    /// Operands.
+    pub inputs: Vec<NodeId>,
+    /// The value's type.
+    pub ty: TensorType,
+    /// The line that recorded it.
+    pub at: &'static Location<'static>,
+}
+
+impl Node {
+    /// The op, if the node is computed.
+    pub fn op(&self) -> Option<&Rc<dyn Op>> {
+        match &self.kind {
+            Kind::Op(op) => Some(op),
+            _ => None,
+        }
+    }
+}
+
+/// A recording. Clones share the same nodes.
+#[derive(Clone, Default)]
+pub struct Graph {
+    nodes: Rc<RefCell<Vec<Node>>>,
+    random_streams: Rc<RefCell<u32>>,
+}
+
+impl Graph {
+    /// An empty recording.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A value that the host writes before each run.
+    #[track_caller]
+    pub fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Tensor {
+        self.source(Kind::Input(name.to_owned()), TensorType { shape: shape.into(), dtype })
+    }
+
+    /// A real tensor that lives between runs, found by its name. Recording a name twice gives the same node.
+    ///
+    /// # Panics
+    /// If the name was recorded with another shape: two layers claim one parameter.
+    #[track_caller]
+    pub fn state(&self, name: &str, shape: impl Into<Shape>) -> Tensor {
+        let ty = TensorType::f32(shape);
+        let found = self.nodes.borrow().iter().enumerate().find_map(|(index, node)| match &node.kind {
+            Kind::State(own) if own == name => Some((NodeId(index), node.ty.clone())),
+            _ => None,
+        });
+        match found {
+            Some((id, found)) => {
+                assert_eq!(found, ty, "state `{name}` was recorded before with another shape");
+                Tensor::new(self.clone(), id, ty)
+            }
+            None => self.source(Kind::State(name.to_owned()), ty),
+        }
+    }
+
+    /// Fixed real values.
+    ///
+    /// # Panics
+    /// If the number of values is not that of the shape.
+    #[track_caller]
+    pub fn constant(&self, values: &[f64], shape: impl Into<Shape>) -> Tensor {
+        let ty = TensorType::f32(shape);
+        assert_eq!(values.len(), ty.shape.len(), "constant of shape {:?}", ty.shape);
+        self.source(Kind::Constant(values.into()), ty)
+    }
+
+    /// A constant without axes.
+    #[track_caller]
+    pub fn scalar(&self, value: f64) -> Tensor {
+        self.constant(&[value], [])
+    }
+
+    /// A constant of one value everywhere. Costs one element: it is broadcast.
+    #[track_caller]
+    pub fn full(&self, value: f64, shape: impl Into<Shape>) -> crate::Result<Tensor> {
+        self.scalar(value).expand(shape)
+    }
+
+    /// The number of a random stream that no other op of this graph uses.
+    pub(crate) fn next_random_stream(&self) -> u32 {
+        let mut streams = self.random_streams.borrow_mut();
+        *streams += 1;
+        *streams
+    }
+
+    #[track_caller]
+    fn source(&self, kind: Kind, ty: TensorType) -> Tensor {
+        self.push(Node { kind, inputs: Vec::new(), ty, at: Location::caller() })
+    }
+
+    pub(crate) fn push(&self, node: Node) -> Tensor {
+        let ty = node.ty.clone();
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.push(node);
+        Tensor::new(self.clone(), NodeId(nodes.len() - 1), ty)
+    }
+
+    /// A copy of all nodes, in order.
+    pub fn nodes(&self) -> Vec<Node> {
+        self.nodes.borrow().clone()
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.nodes.borrow().len()
+    }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The node's tensor.
+    pub fn tensor(&self, id: NodeId) -> Tensor {
+        Tensor::new(self.clone(), id, self.nodes.borrow()[id.0].ty.clone())
+    }
+
+    /// Whether both are the same recording.
+    pub fn is(&self, other: &Graph) -> bool {
+        Rc::ptr_eq(&self.nodes, &other.nodes)
+    }
+
+    /// Nodes that must run to give `outputs`: their ancestors, and every update of a state with its ancestors.
+    pub fn live(&self, outputs: &[NodeId]) -> Vec<bool> {
+        let nodes = self.nodes.borrow();
+        let mut live = vec![false; nodes.len()];
+        for output in outputs {
+            live[output.0] = true;
+        }
+        for index in (0..nodes.len()).rev() {
+            let updates = nodes[index].op().is_some_and(|op| !op.mutates().is_empty());
+            live[index] |= updates;
+            if live[index] {
+                for input in &nodes[index].inputs {
+                    live[input.0] = true;
+                }
+            }
+        }
+        live
+    }
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, node) in self.nodes.borrow().iter().enumerate() {
+            let inputs: Vec<_> = node.inputs.iter().map(|input| input.0).collect();
+            match &node.kind {
+                Kind::Op(op) => writeln!(f, "%{index}: {:?} = {:?} {inputs:?}", node.ty, op)?,
+                Kind::Input(name) => writeln!(f, "%{index}: {:?} = input {name}", node.ty)?,
+                Kind::State(name) => writeln!(f, "%{index}: {:?} = state {name}", node.ty)?,
+                Kind::Constant(_) => writeln!(f, "%{index}: {:?} = constant", node.ty)?,
+            }
+        }
+        Ok(())
+    }
+}

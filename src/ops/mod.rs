@@ -1,1 +1,7 @@
-//! TODO
+//! The operations: one file each, with the tensor methods that record it, its shape rule, its gradient and its launch.
+
+pub mod alias;
+pub mod elementwise;
+pub mod matmul;
+pub mod movement;
+pub mod reduce;

@@ -1,1 +1,12 @@
-//! TODO
+//! The CPU twin of every op: plain loops in f64, the truth that the shaders are tested against.
+//!
+//! One file per op, with the variable names of the shader of the same name. The functions know neither graph nor
+//! device; [`crate::graph::Op::reference`] calls them.
+#![expect(clippy::needless_range_loop, reason = "index loops read side by side with the shaders")]
+
+mod array;
+pub mod matmul;
+pub mod movement;
+pub mod reduce;
+
+pub use array::Array;

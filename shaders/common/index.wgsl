@@ -1,0 +1,6 @@
+// The index of an invocation in a grid whose workgroup count may be folded into y.
+const WORKGROUP: u32 = 64u;
+
+fn invocation_index(id: vec3<u32>, groups: vec3<u32>) -> u32 {
+    return id.x + id.y * groups.x * WORKGROUP;
+}

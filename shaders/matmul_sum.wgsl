@@ -1,0 +1,37 @@
+// Second half of a split matrix product: adds the partial products in the order of their chunks.
+//
+//   out[b, i, j] = bias[j] + sum over s of partial[s, b, i, j]
+//
+// One invocation makes one element; the fixed order makes the sum repeatable.
+#include "common/index.wgsl"
+
+struct Params {
+    m: u32, n: u32, batch1: u32, batches: u32, splits: u32,
+    out_batch0: u32, out_batch1: u32, out_row: u32, out_column: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> partial: array<f32>;
+#if BIAS
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+#else
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+#endif
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    let total = p.batches * p.m * p.n;
+    if index >= total { return; }
+    let j = index % p.n;
+    let i = (index / p.n) % p.m;
+    let batch = index / (p.n * p.m);
+#if BIAS
+    var sum = bias[j];
+#else
+    var sum = 0.0;
+#endif
+    for (var s = 0u; s < p.splits; s++) { sum += partial[s * total + index]; }
+    out[(batch / p.batch1) * p.out_batch0 + (batch % p.batch1) * p.out_batch1 + i * p.out_row + j * p.out_column] = sum;
+}

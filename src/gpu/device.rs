@@ -1,0 +1,212 @@
+//! Adapters, the device made from one, and its pipelines.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::wgsl;
+use crate::error::{Error, Result};
+use crate::graph::{Launch, Target};
+
+/// What a person needs to know of an adapter.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct AdapterReport {
+    /// Position in the list; what `--device` takes.
+    pub index: usize,
+    /// The adapter's name.
+    pub name: String,
+    /// Graphics interface: Vulkan, Metal or Dx12.
+    pub backend: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// Discrete, integrated, virtual or software.
+    pub kind: &'static str,
+    /// Whether half-precision arithmetic is there.
+    pub f16: bool,
+    /// Whether subgroup operations are there.
+    pub subgroups: bool,
+    /// Whether timestamps are there.
+    pub timestamps: bool,
+    /// Largest storage binding, in bytes.
+    pub max_binding: u64,
+    /// Largest buffer, in bytes.
+    pub max_buffer: u64,
+    /// Storage buffers that one kernel may bind.
+    pub storage_buffers: u32,
+    /// Whether `--device auto` takes it.
+    pub automatic: bool,
+}
+
+const NO_ADAPTER: &str = "install the driver of your card, or a software one (Debian, Ubuntu: \
+     apt-get install mesa-vulkan-drivers), or run on the CPU with `--device reference`";
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
+}
+
+/// Every adapter of this machine, in the order of `--device` indices.
+pub fn adapters() -> Vec<AdapterReport> {
+    let adapters = enumerate();
+    let automatic = best(&adapters);
+    adapters
+        .iter()
+        .enumerate()
+        .map(|(index, adapter)| {
+            let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
+            AdapterReport {
+                index,
+                name: info.name,
+                backend: format!("{:?}", info.backend),
+                driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+                kind: kind(info.device_type),
+                f16: features.contains(wgpu::Features::SHADER_F16),
+                subgroups: features.contains(wgpu::Features::SUBGROUP),
+                timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+                max_binding: limits.max_storage_buffer_binding_size,
+                max_buffer: limits.max_buffer_size,
+                storage_buffers: limits.max_storage_buffers_per_shader_stage,
+                automatic: automatic == Some(index),
+            }
+        })
+        .collect()
+}
+
+fn kind(device_type: wgpu::DeviceType) -> &'static str {
+    match device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete",
+        wgpu::DeviceType::IntegratedGpu => "integrated",
+        wgpu::DeviceType::VirtualGpu => "virtual",
+        wgpu::DeviceType::Cpu => "software",
+        wgpu::DeviceType::Other => "unknown",
+    }
+}
+
+/// The best real card, else a software device; the first of equals.
+fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
+    let rank = |adapter: &wgpu::Adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    };
+    (0..adapters.len()).min_by_key(|&index| (rank(&adapters[index]), index))
+}
+
+/// A device with its queue and compiled pipelines. Clones share them.
+#[derive(Clone)]
+pub struct Device {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    name: String,
+    target: Target,
+    limits: wgpu::Limits,
+    pipelines: Rc<RefCell<HashMap<String, wgpu::ComputePipeline>>>,
+}
+
+impl Device {
+    /// Opens an adapter: `auto`, an index of [`adapters`], or a part of a name.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if there is no such adapter or it gives no device.
+    pub fn open(wish: &str) -> Result<Self> {
+        let adapters = enumerate();
+        if adapters.is_empty() {
+            return Err(Error::device("no graphics adapter was found", NO_ADAPTER));
+        }
+        let named = |part: &str| {
+            let part = part.to_lowercase();
+            adapters.iter().position(|adapter| adapter.get_info().name.to_lowercase().contains(&part))
+        };
+        let chosen = match (wish, wish.parse::<usize>()) {
+            ("auto", _) => best(&adapters),
+            (_, Ok(index)) => (index < adapters.len()).then_some(index),
+            (part, _) => named(part),
+        };
+        let adapter = chosen.map(|index| &adapters[index]).ok_or_else(|| {
+            Error::device(format!("no adapter `{wish}`"), "choose an index or a name that `tagseg devices` prints")
+        })?;
+        let (info, limits) = (adapter.get_info(), adapter.limits());
+        let descriptor =
+            wgpu::DeviceDescriptor { label: Some("tagseg"), required_limits: limits.clone(), ..Default::default() };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
+        let target = if info.device_type == wgpu::DeviceType::Cpu { Target::Cpu } else { Target::Gpu };
+        Ok(Device { device, queue, name: info.name, target, limits, pipelines: Rc::default() })
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The class of device that kernels are chosen for.
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// What may be bound and allocated at most.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.limits
+    }
+
+    /// The pipeline of a launch's kernel variant, compiled once.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the compiler's words if the driver refuses the kernel.
+    pub(super) fn pipeline(&self, launch: &Launch) -> Result<wgpu::ComputePipeline> {
+        let text = wgsl::render(launch)?;
+        if let Some(pipeline) = self.pipelines.borrow().get(&text) {
+            return Ok(pipeline.clone());
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(launch.shader.name),
+            source: wgpu::ShaderSource::Wgsl(text.as_str().into()),
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(launch.shader.name),
+            layout: None,
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(Error::device(
+                format!("{} refuses kernel {}: {error}", self.name, launch.shader.name),
+                "update the driver, or run with `--device reference`",
+            ));
+        }
+        self.pipelines.borrow_mut().insert(text, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// Waits until everything submitted has run.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device was lost.
+    pub fn wait(&self) -> Result<()> {
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    pub(super) fn poll(&self, wait: wgpu::PollType) -> Result<()> {
+        self.device.poll(wait).map(|_| ()).map_err(|error| {
+            Error::device(format!("{} was lost: {error}", self.name), "check the driver's log and start again")
+        })
+    }
+
+    /// A storage buffer of at least `bytes`.
+    pub(super) fn buffer(&self, label: &str, bytes: u64) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        })
+    }
+}

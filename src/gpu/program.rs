@@ -1,0 +1,302 @@
+//! A compiled graph on a device: buffers, pipelines and bind groups made once, replayed as one submission.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::plan::{Place, Plan, Step};
+use super::{Device, Plan as PlanOf};
+use crate::error::{Error, Result};
+use crate::graph::{DType, Graph, Kind, NodeId, Slot, TensorType};
+
+/// Tensors that live between runs, by name. Clones share them.
+#[derive(Clone, Default)]
+pub struct States {
+    buffers: Rc<RefCell<HashMap<String, (TensorType, wgpu::Buffer)>>>,
+}
+
+impl States {
+    /// Sets a state, in place if it exists.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if it exists with another shape.
+    pub fn set(&self, device: &Device, name: &str, ty: &TensorType, values: &[f32]) -> Result<()> {
+        let mut buffers = self.buffers.borrow_mut();
+        if !buffers.contains_key(name) {
+            let buffer = device.buffer(name, ty.bytes());
+            buffers.insert(name.to_owned(), (ty.clone(), buffer));
+        }
+        let (known, buffer) = &buffers[name];
+        if known != ty || values.len() != ty.shape.len() {
+            return Err(Error::Graph(format!("state `{name}` is {known:?}; it cannot become {ty:?}")));
+        }
+        device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
+        Ok(())
+    }
+
+    /// Reads a state back.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is none of that name; [`Error::Device`] if the device was lost.
+    pub fn get(&self, device: &Device, name: &str) -> Result<(TensorType, Vec<f32>)> {
+        let (ty, buffer) = self.find(name)?;
+        let bytes = read(device, &buffer, ty.shape.len())?;
+        Ok((ty, bytemuck::pod_collect_to_vec(&bytes)))
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.buffers.borrow().keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    fn find(&self, name: &str) -> Result<(TensorType, wgpu::Buffer)> {
+        self.buffers.borrow().get(name).cloned().ok_or_else(|| {
+            Error::Graph(format!("state `{name}` has no value; set it before the program is compiled or run"))
+        })
+    }
+}
+
+/// Copies a buffer of `elements` words to the host.
+fn read(device: &Device, buffer: &wgpu::Buffer, elements: usize) -> Result<Vec<u8>> {
+    let bytes = (elements * 4) as u64;
+    if bytes == 0 {
+        return Ok(Vec::new());
+    }
+    let staging = device.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("read back"),
+        size: bytes,
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = device.device.create_command_encoder(&Default::default());
+    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+    device.queue.submit([encoder.finish()]);
+    let slice = staging.slice(..);
+    slice.map_async(wgpu::MapMode::Read, |_| {});
+    device.wait()?;
+    let data = slice
+        .get_mapped_range()
+        .map_err(|error| Error::device(format!("reading back failed: {error}"), "start again"))?
+        .to_vec();
+    staging.destroy();
+    Ok(data)
+}
+
+struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+/// A graph compiled for a device.
+pub struct Program {
+    device: Device,
+    graph: Graph,
+    plan: PlanOf,
+    dispatches: Vec<Dispatch>,
+    inputs: HashMap<NodeId, wgpu::Buffer>,
+    pool: Vec<wgpu::Buffer>,
+    states: HashMap<String, wgpu::Buffer>,
+    constants: HashMap<NodeId, wgpu::Buffer>,
+    unwritten: Vec<NodeId>,
+    in_flight: Vec<wgpu::SubmissionIndex>,
+}
+
+impl Program {
+    /// Plans `graph` for `outputs` and prepares everything that running it needs.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is nothing to compute or a state has no value; [`Error::Device`] if a buffer
+    /// exceeds the device's limits, with the planned bytes, or a kernel is refused.
+    pub fn compile(device: &Device, graph: &Graph, outputs: &[NodeId], states: &States) -> Result<Self> {
+        let plan = Plan::new(graph, outputs, device.target());
+        if plan.steps.is_empty() && outputs.is_empty() {
+            return Err(Error::Graph("the program has no outputs and updates no state".into()));
+        }
+        let limits = device.limits();
+        let nodes = graph.nodes();
+        let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let fixed = nodes.iter().enumerate().filter(|(index, _)| plan.places[*index].is_some());
+        let largest = fixed.map(|(_, node)| node.ty.bytes()).chain(plan.pool.iter().copied()).max().unwrap_or(0);
+        if largest > largest_binding {
+            return Err(Error::device(
+                format!(
+                    "the plan needs a buffer of {} ({} in all), {} binds at most {}",
+                    mebibytes(largest),
+                    mebibytes(plan.bytes()),
+                    device.name(),
+                    mebibytes(largest_binding)
+                ),
+                "choose a smaller crop, batch or model",
+            ));
+        }
+
+        let mut program = Program {
+            device: device.clone(),
+            graph: graph.clone(),
+            dispatches: Vec::with_capacity(plan.dispatches()),
+            inputs: HashMap::new(),
+            pool: plan.pool.iter().map(|&bytes| device.buffer("pool", bytes)).collect(),
+            states: HashMap::new(),
+            constants: HashMap::new(),
+            unwritten: Vec::new(),
+            in_flight: Vec::new(),
+            plan,
+        };
+        for (index, node) in nodes.iter().enumerate().filter(|(index, _)| program.plan.places[*index].is_some()) {
+            let id = NodeId(index);
+            match &node.kind {
+                Kind::Input(name) => {
+                    program.inputs.insert(id, device.buffer(name, node.ty.bytes()));
+                    program.unwritten.push(id);
+                }
+                Kind::Constant(values) => {
+                    let buffer = device.buffer("constant", node.ty.bytes());
+                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                    device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&values));
+                    program.constants.insert(id, buffer);
+                }
+                Kind::State(name) => {
+                    let (ty, buffer) = states.find(name)?;
+                    if ty != node.ty {
+                        return Err(Error::Graph(format!("state `{name}` is {ty:?}, the program wants {:?}", node.ty)));
+                    }
+                    program.states.insert(name.clone(), buffer);
+                }
+                Kind::Op(_) => {}
+            }
+        }
+        program.prepare()?;
+        Ok(program)
+    }
+
+    /// Makes pipelines, the uniform blocks (one buffer for all) and bind groups.
+    fn prepare(&mut self) -> Result<()> {
+        let alignment = self.device.limits().min_uniform_buffer_offset_alignment as usize;
+        let mut blocks: Vec<u8> = Vec::new();
+        let mut offsets = Vec::new();
+        for launch in self.plan.steps.iter().flat_map(|step| &step.launches.list) {
+            blocks.resize(blocks.len().next_multiple_of(alignment), 0);
+            offsets.push(blocks.len());
+            blocks.extend_from_slice(bytemuck::cast_slice(&launch.params));
+            blocks.resize(blocks.len().next_multiple_of(16), 0);
+        }
+        let uniforms = self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("parameters"),
+            size: blocks.len().max(16) as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.device.queue.write_buffer(&uniforms, 0, &blocks);
+
+        let mut offsets = offsets.into_iter();
+        let mut dispatches = Vec::new();
+        for step in &self.plan.steps {
+            for launch in &step.launches.list {
+                let pipeline = self.device.pipeline(launch)?;
+                let offset = offsets.next().unwrap_or(0) as u64;
+                let size = ((launch.params.len() * 4).next_multiple_of(16)) as u64;
+                let block = wgpu::BufferBinding { buffer: &uniforms, offset, size: std::num::NonZero::new(size) };
+                let mut entries =
+                    vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
+                for (binding, slot) in launch.bindings.iter().enumerate() {
+                    let resource = self.buffer_of(step, *slot).as_entire_binding();
+                    entries.push(wgpu::BindGroupEntry { binding: binding as u32 + 1, resource });
+                }
+                let group = self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(launch.shader.name),
+                    layout: &pipeline.get_bind_group_layout(0),
+                    entries: &entries,
+                });
+                dispatches.push(Dispatch { pipeline, group, workgroups: launch.workgroups });
+            }
+        }
+        self.dispatches = dispatches;
+        Ok(())
+    }
+
+    fn buffer_of(&self, step: &Step, slot: Slot) -> &wgpu::Buffer {
+        match slot {
+            Slot::Input(index) => self.place(&step.inputs[index]),
+            Slot::Output => self.place(&step.output),
+            Slot::Scratch(index) => &self.pool[step.scratch[index]],
+        }
+    }
+
+    fn place(&self, place: &Place) -> &wgpu::Buffer {
+        match place {
+            Place::Input(id) => &self.inputs[id],
+            Place::Constant(id) => &self.constants[id],
+            Place::State(name) => &self.states[name],
+            Place::Pool(index) => &self.pool[*index],
+        }
+    }
+
+    /// What was planned.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The recording it was compiled from.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Writes an input; `bytes` are its elements. Inputs that the plan does not need are ignored.
+    pub(crate) fn write(&mut self, id: NodeId, bytes: &[u8]) {
+        if let Some(buffer) = self.inputs.get(&id) {
+            self.device.queue.write_buffer(buffer, 0, bytes);
+            self.unwritten.retain(|&input| input != id);
+        }
+    }
+
+    /// Submits all dispatches once. At most two submissions are in flight: a third waits for the first.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] naming an input that was never written; [`Error::Device`] if the device was lost.
+    pub fn run(&mut self) -> Result<()> {
+        if let Some(id) = self.unwritten.first() {
+            let name = self.graph.tensor(*id).name().unwrap_or_default();
+            return Err(Error::Graph(format!("input `{name}` was never written")));
+        }
+        if self.in_flight.len() == 2 {
+            let submission_index = Some(self.in_flight.remove(0));
+            self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
+        }
+        let mut encoder = self.device.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for dispatch in &self.dispatches {
+                pass.set_pipeline(&dispatch.pipeline);
+                pass.set_bind_group(0, &dispatch.group, &[]);
+                let [x, y, z] = dispatch.workgroups;
+                pass.dispatch_workgroups(x, y, z);
+            }
+        }
+        self.in_flight.push(self.device.queue.submit([encoder.finish()]));
+        Ok(())
+    }
+
+    /// Reads a value back: an output, an input or a state.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if the value is not stored; [`Error::Device`] if the device was lost.
+    pub(crate) fn read(&self, id: NodeId) -> Result<Vec<f64>> {
+        let place = self.plan.places.get(id.0).and_then(Option::as_ref).ok_or_else(|| {
+            Error::Graph(format!("%{} is not an output of this program; name it when compiling", id.0))
+        })?;
+        let ty = self.graph.tensor(id).ty().clone();
+        let bytes = read(&self.device, self.place(place), ty.shape.len())?;
+        Ok(match ty.dtype {
+            DType::F32 => bytemuck::pod_collect_to_vec::<_, f32>(&bytes).into_iter().map(f64::from).collect(),
+            DType::I32 => bytemuck::pod_collect_to_vec::<_, i32>(&bytes).into_iter().map(f64::from).collect(),
+        })
+    }
+}
+
+/// Bytes for a person.
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+}

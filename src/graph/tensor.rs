@@ -1,0 +1,84 @@
+//! A handle to a node.
+
+use std::panic::Location;
+use std::rc::Rc;
+
+use super::{DType, Graph, Kind, Node, NodeId, Op, Shape, TensorType};
+use crate::error::{Error, Result};
+
+/// A value of a [`Graph`]: recorded, not computed. Its methods live beside the ops, in `src/ops/`.
+#[derive(Clone)]
+pub struct Tensor {
+    graph: Graph,
+    id: NodeId,
+    ty: TensorType,
+}
+
+impl Tensor {
+    pub(super) fn new(graph: Graph, id: NodeId, ty: TensorType) -> Self {
+        Tensor { graph, id, ty }
+    }
+
+    /// The recording it belongs to.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Its node.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Shape and element type.
+    pub fn ty(&self) -> &TensorType {
+        &self.ty
+    }
+
+    /// Extents.
+    pub fn shape(&self) -> &Shape {
+        &self.ty.shape
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.ty.dtype
+    }
+
+    /// The name, if it is an input or a state.
+    pub fn name(&self) -> Option<String> {
+        match &self.graph.nodes.borrow()[self.id.0].kind {
+            Kind::Input(name) | Kind::State(name) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    /// Records `op` on `inputs`.
+    ///
+    /// # Errors
+    /// [`Error::Op`] with the shapes and the caller's line if the op's shape rule refuses them or if they belong to
+    /// different graphs.
+    #[track_caller]
+    pub fn record(op: impl Op, inputs: &[&Tensor]) -> Result<Tensor> {
+        let at = Location::caller();
+        let refuse = |reason: String| Error::Op {
+            op: op.name(),
+            shapes: inputs.iter().map(|input| format!("{:?}", input.ty)).collect::<Vec<_>>().join(" "),
+            reason,
+            at,
+        };
+        let Some(first) = inputs.first() else { return Err(refuse("needs an operand".into())) };
+        if inputs.iter().any(|input| !input.graph.is(&first.graph)) {
+            return Err(refuse("the operands belong to different graphs".into()));
+        }
+        let types: Vec<_> = inputs.iter().map(|input| &input.ty).collect();
+        let ty = op.output(&types).map_err(refuse)?;
+        let inputs = inputs.iter().map(|input| input.id).collect();
+        Ok(first.graph.push(Node { kind: Kind::Op(Rc::new(op)), inputs, ty, at }))
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "%{}: {:?}", self.id.0, self.ty)
+    }
+}

@@ -1,0 +1,145 @@
+//! Shapes and element types.
+
+use std::fmt;
+
+/// Extents of a tensor, outermost first; row-major and always contiguous.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// Number of elements (1 for a scalar).
+    pub fn len(&self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// Whether an extent is zero.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of axes.
+    pub fn rank(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Row-major element strides.
+    pub fn strides(&self) -> Vec<usize> {
+        let mut strides = vec![1; self.rank()];
+        for axis in (1..self.rank()).rev() {
+            strides[axis - 1] = strides[axis] * self.0[axis];
+        }
+        strides
+    }
+
+    /// The shape that both broadcast to (NumPy's rule), if there is one.
+    pub fn broadcast(&self, other: &Shape) -> Option<Shape> {
+        let rank = self.rank().max(other.rank());
+        let extent = |shape: &Shape, axis: usize| {
+            (axis + shape.rank()).checked_sub(rank).map_or(1, |own_axis| shape.0[own_axis])
+        };
+        (0..rank)
+            .map(|axis| match (extent(self, axis), extent(other, axis)) {
+                (a, b) if a == b => Some(a),
+                (1, b) => Some(b),
+                (a, 1) => Some(a),
+                _ => None,
+            })
+            .collect::<Option<Vec<_>>>()
+            .map(Shape)
+    }
+
+    /// Element strides with which a tensor of this shape is read along every axis of `target`; 0 where it repeats.
+    pub fn broadcast_strides(&self, target: &Shape) -> Vec<usize> {
+        let own = self.strides();
+        let missing = target.rank() - self.rank();
+        (0..target.rank())
+            .map(|axis| match axis.checked_sub(missing) {
+                Some(own_axis) if self.0[own_axis] != 1 => own[own_axis],
+                _ => 0,
+            })
+            .collect()
+    }
+}
+
+impl std::ops::Deref for Shape {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(extents: [usize; N]) -> Self {
+        Shape(extents.to_vec())
+    }
+}
+
+impl From<Vec<usize>> for Shape {
+    fn from(extents: Vec<usize>) -> Self {
+        Shape(extents)
+    }
+}
+
+impl From<&[usize]> for Shape {
+    fn from(extents: &[usize]) -> Self {
+        Shape(extents.to_vec())
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// Element type. Both are four bytes wide.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DType {
+    /// Real values.
+    F32,
+    /// Labels, boxes, class lists. Values stay below 2^24, so that f32 arithmetic on them is exact.
+    I32,
+}
+
+impl DType {
+    /// The WGSL scalar type.
+    pub fn wgsl(self) -> &'static str {
+        match self {
+            DType::F32 => "f32",
+            DType::I32 => "i32",
+        }
+    }
+}
+
+/// Shape and element type of a tensor.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TensorType {
+    /// Extents.
+    pub shape: Shape,
+    /// Element type.
+    pub dtype: DType,
+}
+
+impl TensorType {
+    /// A real tensor.
+    pub fn f32(shape: impl Into<Shape>) -> Self {
+        TensorType { shape: shape.into(), dtype: DType::F32 }
+    }
+
+    /// An integer tensor.
+    pub fn i32(shape: impl Into<Shape>) -> Self {
+        TensorType { shape: shape.into(), dtype: DType::I32 }
+    }
+
+    /// Bytes of a device buffer that holds it: whole `vec4`s, so that kernels may load four elements at a time.
+    pub fn bytes(&self) -> u64 {
+        (self.shape.len().max(1).next_multiple_of(4) * 4) as u64
+    }
+}
+
+impl fmt::Debug for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:?}", self.dtype.wgsl(), self.shape)
+    }
+}

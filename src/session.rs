@@ -1,0 +1,275 @@
+//! One face for both engines: a device, or the f64 interpreter on the CPU.
+//!
+//! ```
+//! use tagseg::{Session, graph::{DType, Graph}};
+//!
+//! let mut session = Session::open("reference")?;
+//! session.set_state("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0])?;
+//! let graph = Graph::new();
+//! let x = graph.input("x", [1, 2], DType::F32);
+//! let y = x.linear(&graph.state("w", [2, 2]), None)?;
+//! let mut program = session.compile(&graph, &[&y])?;
+//! program.write(&x, &[1.0_f32, 1.0])?;
+//! program.run()?;
+//! assert_eq!(program.read(&y)?, [3.0, 7.0]);
+//! # Ok::<(), tagseg::Error>(())
+//! ```
+
+use crate::error::{Error, Result};
+use crate::gpu;
+use crate::graph::interpreter::{ArrayStates, Interpreter};
+use crate::graph::{DType, Graph, NodeId, Tensor, TensorType};
+use crate::reference::Array;
+
+/// Where programs run, with the states that they share.
+#[derive(Clone)]
+pub struct Session {
+    engine: Engine,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Gpu { device: gpu::Device, states: gpu::States },
+    Reference(ArrayStates),
+}
+
+impl Session {
+    /// Opens a device: `auto`, an index, a part of an adapter's name, or `reference` for the CPU interpreter.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if there is no such adapter.
+    pub fn open(device: &str) -> Result<Self> {
+        let engine = match device {
+            "reference" => Engine::Reference(ArrayStates::default()),
+            _ => Engine::Gpu { device: gpu::Device::open(device)?, states: gpu::States::default() },
+        };
+        Ok(Session { engine })
+    }
+
+    /// Another session on the same device, with no states.
+    pub fn fresh(&self) -> Self {
+        let engine = match &self.engine {
+            Engine::Gpu { device, .. } => Engine::Gpu { device: device.clone(), states: gpu::States::default() },
+            Engine::Reference(_) => Engine::Reference(ArrayStates::default()),
+        };
+        Session { engine }
+    }
+
+    /// The adapter's name, or `reference`.
+    pub fn name(&self) -> &str {
+        match &self.engine {
+            Engine::Gpu { device, .. } => device.name(),
+            Engine::Reference(_) => "reference",
+        }
+    }
+
+    /// Whether it is the f64 interpreter.
+    pub fn is_reference(&self) -> bool {
+        matches!(self.engine, Engine::Reference(_))
+    }
+
+    /// Sets a state: makes it, or overwrites it in place, also for programs already compiled.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if it exists with another shape or the number of values is wrong.
+    pub fn set_state(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+        match &self.engine {
+            Engine::Gpu { device, states } => states.set(device, name, &TensorType::f32(shape), values),
+            Engine::Reference(states) => {
+                let known = states.borrow().get(name).map(|array| array.shape.clone());
+                if known.is_some_and(|known| known != shape) || values.len() != shape.iter().product::<usize>() {
+                    return Err(Error::Graph(format!("state `{name}` cannot become f32{shape:?}")));
+                }
+                let data = values.iter().map(|&value| f64::from(value)).collect();
+                states.borrow_mut().insert(name.to_owned(), Array::new(shape, data));
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads a state: its shape and values.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is none of that name.
+    pub fn state(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
+        match &self.engine {
+            Engine::Gpu { device, states } => {
+                let (ty, values) = states.get(device, name)?;
+                Ok((ty.shape.to_vec(), values.into_iter().map(f64::from).collect()))
+            }
+            Engine::Reference(states) => match states.borrow().get(name) {
+                Some(array) => Ok((array.shape.clone(), array.data.clone())),
+                None => Err(Error::Graph(format!("state `{name}` has no value"))),
+            },
+        }
+    }
+
+    /// Names of all states, sorted.
+    pub fn state_names(&self) -> Vec<String> {
+        match &self.engine {
+            Engine::Gpu { states, .. } => states.names(),
+            Engine::Reference(states) => {
+                let mut names: Vec<_> = states.borrow().keys().cloned().collect();
+                names.sort();
+                names
+            }
+        }
+    }
+
+    /// Prepares `graph` to be run; `outputs` can be read afterwards, and every recorded update of a state runs.
+    ///
+    /// # Errors
+    /// As [`gpu::Program::compile`].
+    pub fn compile(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Program> {
+        if outputs.iter().any(|output| !output.graph().is(graph)) {
+            return Err(Error::Graph("an output belongs to another graph".into()));
+        }
+        let ids: Vec<NodeId> = outputs.iter().map(|output| output.id()).collect();
+        let engine = match &self.engine {
+            Engine::Gpu { device, states } => Compiled::Gpu(gpu::Program::compile(device, graph, &ids, states)?),
+            Engine::Reference(states) => Compiled::Reference(Interpreter::new(graph, &ids, states)),
+        };
+        Ok(Program { graph: graph.clone(), engine })
+    }
+
+    /// Waits until everything submitted has run.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device was lost.
+    pub fn wait(&self) -> Result<()> {
+        match &self.engine {
+            Engine::Gpu { device, .. } => device.wait(),
+            Engine::Reference(_) => Ok(()),
+        }
+    }
+}
+
+/// Host values for an input.
+pub enum Values<'a> {
+    /// Real values as the device holds them.
+    F32(&'a [f32]),
+    /// Real values as the interpreter holds them.
+    F64(&'a [f64]),
+    /// Integers.
+    I32(&'a [i32]),
+}
+
+macro_rules! values_from {
+    ($($variant:ident $ty:ty),*) => {$(
+        impl<'a> From<&'a [$ty]> for Values<'a> {
+            fn from(values: &'a [$ty]) -> Self {
+                Values::$variant(values)
+            }
+        }
+        impl<'a> From<&'a Vec<$ty>> for Values<'a> {
+            fn from(values: &'a Vec<$ty>) -> Self {
+                Values::$variant(values)
+            }
+        }
+        impl<'a, const N: usize> From<&'a [$ty; N]> for Values<'a> {
+            fn from(values: &'a [$ty; N]) -> Self {
+                Values::$variant(values)
+            }
+        }
+    )*};
+}
+values_from!(F32 f32, F64 f64, I32 i32);
+
+impl Values<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Values::F32(values) => values.len(),
+            Values::F64(values) => values.len(),
+            Values::I32(values) => values.len(),
+        }
+    }
+
+    fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Values::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Values::F64(values) => values.to_vec(),
+            Values::I32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        }
+    }
+}
+
+enum Compiled {
+    Gpu(gpu::Program),
+    Reference(Interpreter),
+}
+
+/// A graph ready to run any number of times.
+pub struct Program {
+    graph: Graph,
+    engine: Compiled,
+}
+
+impl Program {
+    /// Writes an input.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if the tensor is not an input of this program's graph or the number of values is wrong.
+    pub fn write<'a>(&mut self, input: &Tensor, values: impl Into<Values<'a>>) -> Result<()> {
+        let values = values.into();
+        self.own(input)?;
+        if values.len() != input.shape().len() {
+            let name = input.name().unwrap_or_default();
+            let (ty, len) = (input.ty(), values.len());
+            return Err(Error::Graph(format!("input `{name}` is {ty:?}, {len} values were written")));
+        }
+        match &mut self.engine {
+            Compiled::Reference(interpreter) => interpreter.write(input.id(), values.to_f64()),
+            Compiled::Gpu(program) => match (input.dtype(), &values) {
+                (DType::F32, Values::F32(values)) => program.write(input.id(), bytemuck::cast_slice(values)),
+                (DType::I32, Values::I32(values)) => program.write(input.id(), bytemuck::cast_slice(values)),
+                (DType::F32, other) => {
+                    let values: Vec<f32> = other.to_f64().into_iter().map(|value| value as f32).collect();
+                    program.write(input.id(), bytemuck::cast_slice(&values));
+                }
+                (DType::I32, other) => {
+                    let values: Vec<i32> = other.to_f64().into_iter().map(|value| value as i32).collect();
+                    program.write(input.id(), bytemuck::cast_slice(&values));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Runs everything once; on a device without waiting for it.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] naming an input that was never written; [`Error::Device`] if the device was lost.
+    pub fn run(&mut self) -> Result<()> {
+        match &mut self.engine {
+            Compiled::Gpu(program) => program.run(),
+            Compiled::Reference(interpreter) => interpreter.run(),
+        }
+    }
+
+    /// The value of an output after the last run.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if the tensor is not an output of this program.
+    pub fn read(&self, output: &Tensor) -> Result<Vec<f64>> {
+        self.own(output)?;
+        match &self.engine {
+            Compiled::Gpu(program) => program.read(output.id()),
+            Compiled::Reference(interpreter) => interpreter.read(output.id()),
+        }
+    }
+
+    /// The device plan, if it runs on a device.
+    pub fn plan(&self) -> Option<&gpu::Plan> {
+        match &self.engine {
+            Compiled::Gpu(program) => Some(program.plan()),
+            Compiled::Reference(_) => None,
+        }
+    }
+
+    fn own(&self, tensor: &Tensor) -> Result<()> {
+        if tensor.graph().is(&self.graph) {
+            return Ok(());
+        }
+        Err(Error::Graph(format!("{tensor:?} belongs to another graph")))
+    }
+}

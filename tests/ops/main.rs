@@ -1,0 +1,307 @@
+//! Every op, against its f64 twin. One row of `table.rs` gives all of these checks:
+//!
+//! - the gradient on the CPU against central differences in f64 (eps 1e-6, atol 1e-5, rtol 1e-3): alone, in
+//!   mid-graph times 2.5, with a broadcast operand, and with every operand used twice;
+//! - the device's forward values against the CPU's: normalised mean squared error at most 1e-10;
+//! - the device's gradients against the CPU's: at most 1e-4 of the largest;
+//! - two runs on the device: equal bits.
+//!
+//! The first size of a row is small, for the differences; the others are odd and large enough to reach every branch.
+
+mod table;
+
+use tagseg::graph::{DType, Graph, Tensor};
+use tagseg::{Error, Result, Session};
+
+/// What an operand holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Fill {
+    /// Real values around 0, differentiated.
+    Normal,
+    /// Real values in [0.5, 1.5], differentiated.
+    Positive,
+    /// Real values in [0, 1], not differentiated.
+    Unit,
+    /// Integers in [0, n), every fifth of them 255.
+    Label(i32),
+    /// Integers in [0, n).
+    Index(i32),
+    /// Fixed integers, repeated to the shape.
+    Fixed(&'static [i32]),
+}
+
+/// One operand: its extents and what it holds.
+pub type Operand = (&'static [usize], Fill);
+
+/// One row of the table.
+pub struct Case {
+    /// Op name, and variant where there are several.
+    pub name: &'static str,
+    /// Operand sizes; the first set is small.
+    pub sizes: &'static [&'static [Operand]],
+    /// Whether the op has a gradient.
+    pub differentiable: bool,
+    /// Records the op.
+    pub build: fn(&[Tensor]) -> Result<Tensor>,
+}
+
+/// Repeatable values in [-1, 1): the golden recipe's generator, so that no two operands are alike.
+fn noise(seed: u64, index: usize) -> f64 {
+    let mut z =
+        (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add((index as u64).wrapping_mul(0xD134_2543_DE82_EF95));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 23) - 1.0
+}
+
+fn values(operand: &Operand, seed: u64) -> Vec<f32> {
+    let (shape, fill) = operand;
+    let count = shape.iter().product();
+    (0..count)
+        .map(|index| {
+            let u = noise(seed, index);
+            match fill {
+                Fill::Normal => (1.5 * u) as f32,
+                Fill::Positive => (1.0 + 0.5 * u) as f32,
+                Fill::Unit => (0.5 + 0.5 * u) as f32,
+                Fill::Label(_) if index % 5 == 3 => 255.0,
+                Fill::Label(n) | Fill::Index(n) => ((0.5 + 0.5 * u) * f64::from(*n)).floor() as f32,
+                Fill::Fixed(list) => list[index % list.len()] as f32,
+            }
+        })
+        .collect()
+}
+
+fn is_real(operand: &Operand) -> bool {
+    matches!(operand.1, Fill::Normal | Fill::Positive | Fill::Unit)
+}
+
+fn is_differentiated(operand: &Operand) -> bool {
+    matches!(operand.1, Fill::Normal | Fill::Positive)
+}
+
+/// How the op stands in the objective.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Setting {
+    Alone,
+    MidGraph,
+    Broadcast,
+    Repeated,
+}
+
+/// The recorded objective Σ y·cotangent of a case with everything needed to run it.
+struct Objective {
+    graph: Graph,
+    operands: Vec<Tensor>,
+    shift: Tensor,
+    output: Tensor,
+    objective: Tensor,
+}
+
+fn record(case: &Case, size: &[Operand], setting: Setting) -> Result<Objective> {
+    let graph = Graph::new();
+    let operands: Vec<_> = size
+        .iter()
+        .enumerate()
+        .map(|(index, operand)| {
+            let dtype = if is_real(operand) { DType::F32 } else { DType::I32 };
+            graph.input(&format!("x{index}"), operand.0, dtype)
+        })
+        .collect();
+    let shift = graph.input("shift", [], DType::F32);
+    let placed = operands
+        .iter()
+        .zip(size)
+        .map(|(tensor, operand)| match setting {
+            Setting::MidGraph if is_differentiated(operand) => tensor.scale(0.9),
+            Setting::Broadcast if is_differentiated(operand) => tensor.add(&shift),
+            _ => Ok(tensor.clone()),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let mut output = (case.build)(&placed)?;
+    if output.dtype() == DType::I32 {
+        output = output.to_real()?;
+    }
+    let cotangent: Vec<_> = (0..output.shape().len()).map(|index| noise(99, index)).collect();
+    let cotangent = graph.constant(&cotangent, output.shape().clone());
+    let mut objective = output.mul(&cotangent)?.sum_all()?;
+    match setting {
+        Setting::MidGraph => objective = objective.scale(2.5)?,
+        Setting::Repeated => {
+            let again = (case.build)(&placed)?.mul(&cotangent.scale(0.3)?)?.sum_all()?;
+            objective = objective.add(&again)?;
+        }
+        _ => {}
+    }
+    Ok(Objective { graph, operands, shift, output, objective })
+}
+
+fn feed(program: &mut tagseg::Program, recorded: &Objective, inputs: &[Vec<f64>], shift: f64) {
+    for (tensor, values) in recorded.operands.iter().zip(inputs) {
+        program.write(tensor, values).unwrap();
+    }
+    program.write(&recorded.shift, &[shift]).unwrap();
+}
+
+fn inputs_of(size: &[Operand]) -> Vec<Vec<f64>> {
+    size.iter()
+        .enumerate()
+        .map(|(index, operand)| values(operand, index as u64).into_iter().map(f64::from).collect())
+        .collect()
+}
+
+/// Central differences in f64 on the interpreter.
+fn check_differences(case: &Case, setting: Setting) {
+    let size = case.sizes[0];
+    let recorded = record(case, size, setting).unwrap();
+    let session = Session::open("reference").unwrap();
+    let mut wrt: Vec<_> = recorded
+        .operands
+        .iter()
+        .zip(size)
+        .filter(|(_, operand)| is_differentiated(operand))
+        .map(|(x, _)| x.clone())
+        .collect();
+    let shift = 0.125;
+    if setting == Setting::Broadcast {
+        wrt = vec![recorded.shift.clone()];
+    }
+    let gradients = recorded.graph.gradients(&recorded.objective, &wrt).unwrap();
+    let mut program = session.compile(&recorded.graph, &gradients.iter().collect::<Vec<_>>()).unwrap();
+    let inputs = inputs_of(size);
+    feed(&mut program, &recorded, &inputs, shift);
+    program.run().unwrap();
+    let analytic: Vec<_> = gradients.iter().map(|gradient| program.read(gradient).unwrap()).collect();
+
+    let mut objective = session.compile(&recorded.graph, &[&recorded.objective]).unwrap();
+    let mut evaluate = |inputs: &[Vec<f64>], shift: f64| {
+        feed(&mut objective, &recorded, inputs, shift);
+        objective.run().unwrap();
+        objective.read(&recorded.objective).unwrap()[0]
+    };
+    let eps = 1e-6;
+    let compare = |numeric: f64, analytic: f64, what: String| {
+        let error = (numeric - analytic).abs();
+        assert!(
+            error <= 1e-5 + 1e-3 * numeric.abs(),
+            "{} {setting:?}: gradient of {what} is {analytic:e}, differences give {numeric:e}",
+            case.name
+        );
+    };
+    if setting == Setting::Broadcast {
+        let numeric = (evaluate(&inputs, shift + eps) - evaluate(&inputs, shift - eps)) / (2.0 * eps);
+        compare(numeric, analytic[0][0], "a broadcast operand".into());
+        return;
+    }
+    let differentiated = (0..size.len()).filter(|&index| is_differentiated(&size[index]));
+    for (slot, operand) in differentiated.enumerate() {
+        for element in 0..inputs[operand].len() {
+            let mut moved = inputs.clone();
+            moved[operand][element] += eps;
+            let above = evaluate(&moved, shift);
+            moved[operand][element] -= 2.0 * eps;
+            let below = evaluate(&moved, shift);
+            let numeric = (above - below) / (2.0 * eps);
+            compare(numeric, analytic[slot][element], format!("operand {operand}[{element}]"));
+        }
+    }
+}
+
+/// The device against the interpreter, and against itself.
+fn check_device(case: &Case, size: &[Operand], device: &Session) {
+    let recorded = record(case, size, Setting::Alone).unwrap();
+    let wrt: Vec<_> = recorded
+        .operands
+        .iter()
+        .zip(size)
+        .filter(|(_, operand)| is_differentiated(operand))
+        .map(|(x, _)| x.clone())
+        .collect();
+    let mut outputs = vec![recorded.output.clone()];
+    if case.differentiable {
+        outputs.extend(recorded.graph.gradients(&recorded.objective, &wrt).unwrap());
+    }
+    let run = |session: &Session| {
+        let mut program = session.compile(&recorded.graph, &outputs.iter().collect::<Vec<_>>()).unwrap();
+        feed(&mut program, &recorded, &inputs_of(size), 0.0);
+        let mut read = || {
+            program.run().unwrap();
+            outputs.iter().map(|output| program.read(output).unwrap()).collect::<Vec<_>>()
+        };
+        (read(), read())
+    };
+    let (want, _) = run(&Session::open("reference").unwrap());
+    let (got, again) = run(device);
+    assert!(got == again, "{} {size:?}: two runs differ", case.name);
+
+    let square = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
+    let difference: Vec<_> = got[0].iter().zip(&want[0]).map(|(got, want)| got - want).collect();
+    let error = square(&difference) / square(&want[0]).max(f64::MIN_POSITIVE);
+    assert!(
+        square(&difference) == 0.0 || error <= 1e-10,
+        "{} {size:?}: normalised squared error {error:e} of the forward values",
+        case.name
+    );
+    for (slot, (got, want)) in got[1..].iter().zip(&want[1..]).enumerate() {
+        let largest = want.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        let worst = got.iter().zip(want).fold(0.0, |worst: f64, (got, want)| worst.max((got - want).abs()));
+        assert!(
+            worst <= 1e-4 * largest.max(1e-30),
+            "{} {size:?}: gradient {slot} is off by {worst:e} where the largest is {largest:e}",
+            case.name
+        );
+    }
+}
+
+fn selected() -> Vec<Case> {
+    // `TAGSEG_OP=softmax cargo test --test ops` runs the rows whose names contain it, while working on one op.
+    let wish = std::env::var("TAGSEG_OP").unwrap_or_default();
+    let cases: Vec<_> = table::cases().into_iter().filter(|case| case.name.contains(&wish)).collect();
+    assert!(!cases.is_empty(), "no op is called `{wish}`");
+    cases
+}
+
+/// Protects: every gradient rule, by differences in f64, in four settings.
+#[test]
+fn gradients_agree_with_differences() {
+    for case in selected().iter().filter(|case| case.differentiable) {
+        for setting in [Setting::Alone, Setting::MidGraph, Setting::Broadcast, Setting::Repeated] {
+            check_differences(case, setting);
+        }
+    }
+}
+
+/// Protects: every shader against its twin, on odd sizes, forward and gradient, and its repeatability.
+#[test]
+fn device_agrees_with_reference() {
+    let device = Session::open("auto").unwrap_or_else(|error: Error| panic!("{error}"));
+    let mut failures = Vec::new();
+    for case in selected() {
+        for size in case.sizes {
+            let check = std::panic::AssertUnwindSafe(|| check_device(&case, size, &device));
+            if std::panic::catch_unwind(check).is_err() {
+                failures.push(format!("{} {size:?}", case.name));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of the checks failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Protects: an op without a gradient fails when the gradient is recorded, and never cuts it silently.
+#[test]
+fn missing_gradients_are_errors() {
+    for case in selected().iter().filter(|case| !case.differentiable) {
+        let recorded = record(case, case.sizes[0], Setting::Alone).unwrap();
+        let real: Vec<_> = recorded
+            .operands
+            .iter()
+            .zip(case.sizes[0])
+            .filter(|(_, o)| is_differentiated(o))
+            .map(|(x, _)| x.clone())
+            .collect();
+        if !real.is_empty() {
+            let error = recorded.graph.gradients(&recorded.objective, &real).unwrap_err().to_string();
+            assert!(error.contains("has no gradient"), "{}: {error}", case.name);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The rows: one per op and variant.
+
+use tagseg::graph::Tensor;
+use tagseg::ops::reduce::Reduction;
+
+use super::Fill::{Label, Normal, Positive};
+use super::{Case, Operand};
+
+type Sizes = &'static [&'static [Operand]];
+
+/// Sizes of functions of one real operand: small, odd, aligned, one element, many.
+const ONE: Sizes = &[&[(&[2, 3], Normal)], &[(&[3, 67], Normal)], &[(&[4, 5, 8], Normal)], &[(&[], Normal)]];
+const ONE_POSITIVE: Sizes = &[&[(&[2, 3], Positive)], &[(&[3, 67], Positive)], &[(&[4, 64], Positive)]];
+/// Two real operands: equal, broadcast along inner, outer and middle axes, against a scalar.
+const TWO: Sizes = &[
+    &[(&[2, 3], Normal), (&[2, 3], Positive)],
+    &[(&[3, 67], Normal), (&[67], Positive)],
+    &[(&[2, 5, 4, 8], Normal), (&[2, 1, 4, 8], Positive)],
+    &[(&[2, 5, 3, 7], Normal), (&[2, 1, 3, 1], Positive)],
+    &[(&[2, 1, 8], Normal), (&[5, 1], Positive)],
+    &[(&[33, 5], Normal), (&[], Positive)],
+];
+
+fn row(name: &'static str, sizes: Sizes, build: fn(&[Tensor]) -> tagseg::Result<Tensor>) -> Case {
+    Case { name, sizes, differentiable: true, build }
+}
+
+fn fixed(name: &'static str, sizes: Sizes, build: fn(&[Tensor]) -> tagseg::Result<Tensor>) -> Case {
+    Case { name, sizes, differentiable: false, build }
+}
+
+/// All rows.
+pub fn cases() -> Vec<Case> {
+    let mut rows = elementwise();
+    rows.extend(movement());
+    rows.extend(reduce());
+    rows.extend(matmul());
+    rows
+}
+
+fn elementwise() -> Vec<Case> {
+    vec![
+        row("neg", ONE, |x| x[0].neg()),
+        row("scale", ONE, |x| x[0].scale(-1.5)),
+        row("offset", ONE, |x| x[0].offset(0.25)),
+        row("exp", ONE, |x| x[0].exp()),
+        row("log", ONE_POSITIVE, |x| x[0].log()),
+        row("sqrt", ONE_POSITIVE, |x| x[0].sqrt()),
+        row("abs", ONE, |x| x[0].abs()),
+        row("relu", ONE, |x| x[0].relu()),
+        row("sigmoid", ONE, |x| x[0].scale(6.0)?.sigmoid()),
+        row("log_sigmoid", ONE, |x| x[0].scale(6.0)?.log_sigmoid()),
+        row("gelu", ONE, |x| x[0].scale(2.0)?.gelu()),
+        row("add", TWO, |x| x[0].add(&x[1])),
+        row("sub", TWO, |x| x[0].sub(&x[1])),
+        row("mul", TWO, |x| x[0].mul(&x[1])),
+        row("div", TWO, |x| x[0].div(&x[1])),
+        row("maximum", TWO, |x| x[0].maximum(&x[1])),
+        row("minimum", TWO, |x| x[0].minimum(&x[1])),
+        row("select", TWO, |x| x[0].greater(&x[1])?.select(&x[0], &x[1])),
+        row("expand", &[&[(&[2, 1], Normal)], &[(&[3, 1, 5], Normal)]], |x| {
+            x[0].expand(if x[0].shape().rank() == 2 { vec![2, 3] } else { vec![2, 3, 7, 5] })
+        }),
+        // Fifteen functions of six operands in one kernel: the chain that fusion makes.
+        row("fused chain", TWO, |x| {
+            let (a, b) = (&x[0], &x[1]);
+            let gate = a.scale(0.5)?.add(b)?.sigmoid()?;
+            gate.mul(&a.sub(b)?)?.offset(0.1)?.gelu()?.mul(b)?.relu()?.sub(&a.scale(0.3)?)
+        }),
+        fixed("equal", &[&[(&[2, 3], Label(3)), (&[2, 3], Label(3))], &[(&[7, 9], Label(3)), (&[], Label(3))]], |x| {
+            x[0].equal(&x[1])
+        }),
+        row("trunc", &[&[(&[2, 3], Positive)], &[(&[7, 9], Positive)]], |x| x[0].scale(9.0)?.trunc()?.to_integer()),
+    ]
+}
+
+fn movement() -> Vec<Case> {
+    const THREE: Sizes = &[&[(&[2, 3, 4], Normal)], &[(&[3, 7, 5], Normal)], &[(&[4, 8, 12], Normal)]];
+    vec![
+        row("permute", THREE, |x| x[0].permute(&[2, 0, 1])),
+        row("transpose", THREE, |x| x[0].permute(&[1, 0, 2])),
+        row("slice", THREE, |x| x[0].slice(1, 1..3)),
+        row("slice inner", THREE, |x| x[0].slice(2, 0..4)),
+        row("pad", THREE, |x| x[0].pad(1, 2, 11)),
+        row("flip", THREE, |x| x[0].flip(2)),
+        row("concat", THREE, |x| Tensor::concat(&[&x[0], &x[0].scale(2.0)?, &x[0].slice(1, 0..2)?], 1)),
+        row("reshape", THREE, |x| x[0].reshape([x[0].shape().len()])?.mul(&x[0].reshape([x[0].shape().len()])?)),
+    ]
+}
+
+fn reduce() -> Vec<Case> {
+    const SIZES: Sizes = &[
+        &[(&[2, 3, 2], Normal)],
+        &[(&[3, 517, 5], Normal)],
+        &[(&[2, 1030, 8], Normal)],
+        &[(&[5, 2052, 1], Normal)],
+        &[(&[700, 3, 4], Normal)],
+        &[(&[1, 4099, 1], Normal)],
+    ];
+    vec![
+        row("sum", SIZES, |x| x[0].sum(1..2)),
+        row("max", SIZES, |x| x[0].reduce(Reduction::Max, 1..2)),
+        fixed("min", SIZES, |x| x[0].reduce(Reduction::Min, 1..2)),
+        fixed("arg_max", SIZES, |x| x[0].arg_max(1)),
+        row("mean_all", SIZES, |x| x[0].mean_all()),
+    ]
+}
+
+fn matmul() -> Vec<Case> {
+    vec![
+        row(
+            "matmul",
+            &[
+                &[(&[2, 3, 4], Normal), (&[2, 4, 2], Normal)],
+                &[(&[4, 17, 23], Normal), (&[4, 23, 12], Normal)],
+                &[(&[2, 12, 16], Normal), (&[2, 16, 20], Normal)],
+                &[(&[1, 5, 1040], Normal), (&[1, 1040, 7], Normal)],
+            ],
+            |x| x[0].matmul(&x[1]),
+        ),
+        row(
+            "matmul_nt",
+            &[&[(&[1, 2, 4], Normal), (&[1, 3, 4], Normal)], &[(&[3, 17, 8], Normal), (&[3, 13, 8], Normal)]],
+            |x| x[0].matmul_nt(&x[1]),
+        ),
+        row(
+            "matmul_tn",
+            &[&[(&[1, 4, 2], Normal), (&[1, 4, 3], Normal)], &[(&[3, 19, 8], Normal), (&[3, 19, 12], Normal)]],
+            |x| x[0].matmul_tn(&x[1]),
+        ),
+        row(
+            "linear",
+            &[
+                &[(&[2, 2, 3], Normal), (&[4, 3], Normal), (&[4], Normal)],
+                &[(&[2, 19, 24], Normal), (&[31, 24], Normal), (&[31], Normal)],
+                &[(&[2, 1025, 16], Normal), (&[32, 16], Normal), (&[32], Normal)],
+                &[(&[3, 1028], Normal), (&[8, 1028], Normal), (&[8], Normal)],
+            ],
+            |x| x[0].linear(&x[1], Some(&x[2])),
+        ),
+        row(
+            "attention_scores",
+            &[
+                &[(&[2, 3, 4], Normal), (&[2, 2, 4], Normal)],
+                &[(&[2, 33, 16], Normal), (&[2, 7, 16], Normal)],
+                &[(&[1, 20, 12], Normal), (&[1, 20, 12], Normal)],
+            ],
+            |x| x[0].attention_scores(&x[1], 2),
+        ),
+        row(
+            "attention_values",
+            &[
+                &[(&[2, 2, 3, 2], Normal), (&[2, 2, 4], Normal)],
+                &[(&[2, 2, 33, 7], Normal), (&[2, 7, 16], Normal)],
+                &[(&[1, 2, 20, 20], Normal), (&[1, 20, 12], Normal)],
+            ],
+            |x| x[0].attention_values(&x[1]),
+        ),
+    ]
+}
