@@ -1,3 +1,4 @@
+//! Data sets with image tags: reading, augmenting and loading them (spec section 8).
 //!
 //! | File | Subject |
 //! |---|---|
@@ -5,12 +6,19 @@
 //! | [`palette`] | the PASCAL VOC colours, index PNGs |
 //! | [`tags`] | class names, tags, `labels.json` |
 //! | [`voc`] | a split of a data set in PASCAL VOC layout |
+//! | [`resize`] | Pillow's antialiased bilinear resize |
+//! | [`augment`] | from a decoded image to a training crop |
+//! | [`random`] | independent random streams |
 
+pub mod augment;
 pub mod palette;
 pub mod picture;
+pub mod random;
+pub mod resize;
 pub mod tags;
 pub mod voc;
 
+pub use augment::{AugmentOptions, Crop, augment, normalise};
 pub use picture::{Mask, Rgb8};
 pub use tags::VOID;
 pub use voc::{Dataset, DatasetOptions};
