@@ -9,12 +9,14 @@
 //! | [`resize`] | Pillow's antialiased bilinear resize |
 //! | [`augment`] | from a decoded image to a training crop |
 //! | [`random`] | independent random streams |
+//! | [`shapes`] | the generated data set |
 
 pub mod augment;
 pub mod palette;
 pub mod picture;
 pub mod random;
 pub mod resize;
+pub mod shapes;
 pub mod tags;
 pub mod voc;
 
