@@ -9,9 +9,11 @@
 //! | [`resize`] | Pillow's antialiased bilinear resize |
 //! | [`augment`] | from a decoded image to a training crop |
 //! | [`random`] | independent random streams |
+//! | [`loader`] | training batches, prepared on background threads |
 //! | [`shapes`] | the generated data set |
 
 pub mod augment;
+pub mod loader;
 pub mod palette;
 pub mod picture;
 pub mod random;
@@ -21,6 +23,7 @@ pub mod tags;
 pub mod voc;
 
 pub use augment::{AugmentOptions, Crop, augment, normalise};
+pub use loader::{Batch, Loader, LoaderOptions};
 pub use picture::{Mask, Rgb8};
 pub use tags::VOID;
 pub use voc::{Dataset, DatasetOptions};
