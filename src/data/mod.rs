@@ -7,7 +7,7 @@
 //! | [`tags`] | class names, tags, `labels.json` |
 //! | [`voc`] | a split of a data set in PASCAL VOC layout |
 //! | [`resize`] | Pillow's antialiased bilinear resize |
-//! | [`augment`] | from a decoded image to a training crop |
+//! | [`mod@augment`] | from a decoded image to a training crop |
 //! | [`random`] | independent random streams |
 //! | [`loader`] | training batches, prepared on background threads |
 //! | [`shapes`] | the generated data set |
