@@ -1,1 +1,3 @@
-//! TODO
+//! Scores of a trained network.
+
+pub mod metrics;

@@ -1,0 +1,186 @@
+//! From a decoded image to a training crop, and normalisation (spec 8.3 to 8.5).
+
+use rand::{Rng, RngExt};
+
+use crate::data::picture::Rgb8;
+use crate::data::resize::resize_bilinear;
+use crate::{Error, Result};
+
+/// Mean of red, green and blue over ImageNet, on the scale 0 to 255.
+pub const MEAN: [f64; 3] = [123.675, 116.28, 103.53];
+
+/// Standard deviation of red, green and blue over ImageNet, on the scale 0 to 255.
+pub const STD: [f64; 3] = [58.395, 57.12, 57.375];
+
+/// `NORMALISED[channel][value]` is (value − mean) / std: computed in f64, stored as f32.
+static NORMALISED: [[f32; 256]; 3] = {
+    let mut table = [[0.0; 256]; 3];
+    let mut channel = 0;
+    while channel < 3 {
+        let mut value = 0;
+        while value < 256 {
+            table[channel][value] = ((value as f64 - MEAN[channel]) / STD[channel]) as f32;
+            value += 1;
+        }
+        channel += 1;
+    }
+    table
+};
+
+/// What is drawn at random for a training crop besides its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AugmentOptions {
+    /// Smallest and largest scale; the scale is uniform between them.
+    pub scale: (f64, f64),
+    /// Mirror every second image from left to right.
+    pub flip: bool,
+}
+
+impl Default for AugmentOptions {
+    fn default() -> Self {
+        Self { scale: (0.5, 2.0), flip: true }
+    }
+}
+
+impl AugmentOptions {
+    /// Checks the range of scales.
+    ///
+    /// # Errors
+    ///
+    /// When it is not `0 < smallest <= largest`, both finite.
+    pub fn check(&self) -> Result<()> {
+        let (smallest, largest) = self.scale;
+        if smallest > 0.0 && smallest <= largest && largest.is_finite() {
+            return Ok(());
+        }
+        Err(Error::config(
+            "augment.scale",
+            format!("{smallest} to {largest} is not a range of scales"),
+            "give two numbers above 0, the smaller one first",
+        ))
+    }
+}
+
+/// One image as the network sees it in training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Crop {
+    /// `[3, S, S]`, normalised; padding is black before normalisation.
+    pub image: Vec<f32>,
+    /// `[y0, y1, x0, x1]`, half open, in crop coordinates: the part that shows the image rather than padding.
+    /// Clamped to the crop (spec 8.4).
+    pub img_box: [i32; 4],
+}
+
+/// Draws a training crop of side `crop_side`: scale, flip, pad, crop, normalise, in this order (spec 8.3).
+pub fn augment(image: &Rgb8, crop_side: usize, options: &AugmentOptions, rng: &mut impl Rng) -> Crop {
+    // Both numbers are always drawn, so that an option changes only what it names.
+    let (smallest, largest) = options.scale;
+    let ratio = smallest + (largest - smallest) * rng.random::<f64>();
+    let flip = rng.random::<f64>() > 0.5 && options.flip;
+
+    let mut scaled = resize_bilinear(image, scaled_side(image.height, ratio), scaled_side(image.width, ratio));
+    if flip {
+        flip_horizontally(&mut scaled);
+    }
+    let rows = Placement::draw(scaled.height, crop_side, rng);
+    let columns = Placement::draw(scaled.width, crop_side, rng);
+    cut(&scaled, crop_side, &rows, &columns)
+}
+
+/// Truncates as Python's `int` does, but keeps at least one pixel.
+fn scaled_side(side: usize, ratio: f64) -> usize {
+    ((side as f64 * ratio) as usize).max(1)
+}
+
+fn flip_horizontally(image: &mut Rgb8) {
+    for row in image.data.chunks_exact_mut(image.width * 3) {
+        row.as_chunks_mut::<3>().0.reverse();
+    }
+}
+
+/// Where image and crop meet along one axis.
+#[derive(Debug, PartialEq)]
+struct Placement {
+    /// First pixel of the crop that shows the image.
+    start: usize,
+    /// One past the last pixel of the crop that shows the image.
+    end: usize,
+    /// The image's pixel shown at `start`.
+    source: usize,
+}
+
+impl Placement {
+    /// Draws the image's offset on a black canvas of max(crop, side) pixels, then the crop's origin on that canvas. At
+    /// least one of the two is 0.
+    fn draw(side: usize, crop_side: usize, rng: &mut impl Rng) -> Self {
+        let canvas = side.max(crop_side);
+        let offset = rng.random_range(0..=(canvas - side) as u64) as usize;
+        let origin = rng.random_range(0..=(canvas - crop_side) as u64) as usize;
+        Self::at(side, crop_side, offset, origin)
+    }
+
+    fn at(side: usize, crop_side: usize, offset: usize, origin: usize) -> Self {
+        let start = offset.saturating_sub(origin);
+        let end = crop_side.min(offset + side - origin);
+        Self { start, end, source: origin.saturating_sub(offset) }
+    }
+}
+
+/// Copies the visible part of the image onto black, normalising on the way.
+fn cut(image: &Rgb8, crop_side: usize, rows: &Placement, columns: &Placement) -> Crop {
+    let mut planes = Vec::with_capacity(3 * crop_side * crop_side);
+    for (channel, table) in NORMALISED.iter().enumerate() {
+        let plane = planes.len();
+        planes.resize(plane + crop_side * crop_side, table[0]);
+        for (y, source_y) in (rows.start..rows.end).zip(rows.source..) {
+            let first = (source_y * image.width + columns.source) * 3 + channel;
+            let source = image.data[first..].iter().step_by(3);
+            let target = plane + y * crop_side;
+            for (pixel, &value) in planes[target + columns.start..target + columns.end].iter_mut().zip(source) {
+                *pixel = table[usize::from(value)];
+            }
+        }
+    }
+    let img_box = [rows.start, rows.end, columns.start, columns.end].map(|edge| edge as i32);
+    Crop { image: planes, img_box }
+}
+
+/// The whole image, normalised, for evaluation: `[3, height, width]` (spec 8.5).
+pub fn normalise(image: &Rgb8) -> Vec<f32> {
+    let plane = |channel: usize| {
+        let values = image.data.iter().skip(channel).step_by(3);
+        values.map(move |&value| NORMALISED[channel][usize::from(value)])
+    };
+    (0..3).flat_map(plane).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects the clamped img_box of spec 8.4 in all its cases: image inside the crop, equal to it, larger than it.
+    #[test]
+    fn placement_is_clamped_to_the_crop() {
+        let place = |side, offset, origin| Placement::at(side, 10, offset, origin);
+        assert_eq!(place(4, 3, 0), Placement { start: 3, end: 7, source: 0 });
+        assert_eq!(place(4, 6, 0), Placement { start: 6, end: 10, source: 0 });
+        assert_eq!(place(10, 0, 0), Placement { start: 0, end: 10, source: 0 });
+        assert_eq!(place(15, 0, 5), Placement { start: 0, end: 10, source: 5 });
+        assert_eq!(place(25, 0, 7), Placement { start: 0, end: 10, source: 7 });
+    }
+
+    /// Protects truncation of scaled sides, and the smallest side there is.
+    #[test]
+    fn scaled_sides_truncate_but_never_vanish() {
+        assert_eq!(scaled_side(375, 1.9999), 749);
+        assert_eq!(scaled_side(500, 0.5), 250);
+        assert_eq!(scaled_side(1, 0.5), 1);
+    }
+
+    /// Protects the normalised value of black padding (spec 16).
+    #[test]
+    fn black_is_normalised_to_the_documented_values() {
+        let black = normalise(&Rgb8::new(1, 1, vec![0; 3]));
+        assert_eq!(black, [-2.117_904, -2.035_714_3, -1.804_444_4]);
+    }
+}

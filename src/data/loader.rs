@@ -1,0 +1,311 @@
+//! Training batches, prepared on background threads.
+//!
+//! What a batch holds is a pure function of the data set, the seed and the training step: neither the number of threads
+//! nor the step a run was resumed at changes it. Worker `w` of `n` prepares the steps `w, w + n, w + 2n, …` into a
+//! channel of its own, and [`Loader::next`] takes from the channels in turn, so batches need no sorting.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+use rand::seq::SliceRandom;
+
+use crate::data::augment::{AugmentOptions, augment};
+use crate::data::picture::Rgb8;
+use crate::data::random::{Purpose, stream};
+use crate::data::voc::Dataset;
+use crate::{Error, Result};
+
+/// Decoded images are kept up to this many bytes in all; the rest is decoded again in every epoch.
+const CACHE_BYTES: usize = 512 << 20;
+
+/// How batches are made.
+#[derive(Clone, Debug)]
+pub struct LoaderOptions {
+    /// Images a batch (B).
+    pub batch: usize,
+    /// Side of the square crops in pixels (S).
+    pub crop: usize,
+    /// Seed of order and augmentation.
+    pub seed: u64,
+    /// Background threads.
+    pub threads: usize,
+    /// Batches to hold ready, over all threads; every thread holds at least one.
+    pub prefetch: usize,
+    /// Training step of the first batch: 0, or the step at which a run resumes.
+    pub start_step: u64,
+    /// Random scale and flip.
+    pub augment: AugmentOptions,
+}
+
+impl Default for LoaderOptions {
+    fn default() -> Self {
+        Self {
+            batch: 8,
+            crop: 512,
+            seed: 1,
+            threads: 2,
+            prefetch: 4,
+            start_step: 0,
+            augment: AugmentOptions::default(),
+        }
+    }
+}
+
+/// The input of one training step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// `[B, 3, S, S]`, normalised.
+    pub images: Vec<f32>,
+    /// `[B, K]`, 0 or 1.
+    pub tags: Vec<f32>,
+    /// `[B, 4]`: y0, y1, x0, x1 of the image within its crop, half open (spec 5.1).
+    pub boxes: Vec<i32>,
+    /// The images' ids, B of them.
+    pub ids: Vec<String>,
+}
+
+/// Which images a step sees (spec 7.5): every epoch is shuffled anew, and its incomplete last batch dropped.
+#[derive(Clone, Debug)]
+struct Sampler {
+    images: usize,
+    batch: usize,
+    seed: u64,
+    /// The epoch last asked for and its order of images.
+    current: Option<(u64, Vec<usize>)>,
+}
+
+impl Sampler {
+    fn new(images: usize, batch: usize, seed: u64) -> Self {
+        Self { images, batch, seed, current: None }
+    }
+
+    /// The epoch of a step and the images of its batch.
+    fn batch(&mut self, step: u64) -> (u64, &[usize]) {
+        let steps = (self.images / self.batch) as u64;
+        let (epoch, place) = (step / steps, (step % steps) as usize);
+        if self.current.as_ref().is_some_and(|(held, _)| *held != epoch) {
+            self.current = None;
+        }
+        let (_, order) = self.current.get_or_insert_with(|| {
+            let mut order: Vec<usize> = (0..self.images).collect();
+            order.shuffle(&mut stream(self.seed, Purpose::Shuffle, [epoch, 0]));
+            (epoch, order)
+        });
+        (epoch, &order[place * self.batch..][..self.batch])
+    }
+}
+
+/// What the workers share.
+struct Source {
+    dataset: Arc<Dataset>,
+    options: LoaderOptions,
+    /// One place an image, filled when it is first decoded.
+    cache: Vec<OnceLock<Rgb8>>,
+    room: Room,
+}
+
+/// The bytes that the cache may still grow by.
+struct Room(AtomicUsize);
+
+impl Room {
+    /// Takes room for an image of this many bytes, if there is that much.
+    fn take(&self, bytes: usize) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    }
+}
+
+impl Source {
+    fn batch(&self, sampler: &mut Sampler, step: u64) -> Result<Batch> {
+        let LoaderOptions { batch, crop, seed, augment: ref choices, .. } = self.options;
+        let mut result = Batch {
+            images: Vec::with_capacity(batch * 3 * crop * crop),
+            tags: Vec::with_capacity(batch * self.dataset.classes().len()),
+            boxes: Vec::with_capacity(batch * 4),
+            ids: Vec::with_capacity(batch),
+        };
+        let (epoch, indices) = sampler.batch(step);
+        for &index in indices {
+            let mut rng = stream(seed, Purpose::Augment, [epoch, index as u64]);
+            let sample = self.with_image(index, |image| augment(image, crop, choices, &mut rng))?;
+            result.images.extend_from_slice(&sample.image);
+            result.tags.extend_from_slice(self.dataset.tags(index));
+            result.boxes.extend_from_slice(&sample.img_box);
+            result.ids.push(self.dataset.ids()[index].clone());
+        }
+        Ok(result)
+    }
+
+    /// Calls `use_image` with image `index`, decoded now or kept from an earlier epoch.
+    fn with_image<T>(&self, index: usize, use_image: impl FnOnce(&Rgb8) -> T) -> Result<T> {
+        if let Some(image) = self.cache[index].get() {
+            return Ok(use_image(image));
+        }
+        let image = self.dataset.image(index)?;
+        if self.room.take(image.data.len()) {
+            return Ok(use_image(self.cache[index].get_or_init(|| image)));
+        }
+        Ok(use_image(&image))
+    }
+
+    /// Prepares every `stride`-th batch until the receiver is gone or an error has been sent.
+    fn work(&self, first_step: u64, stride: usize, ready: &SyncSender<Result<Batch>>) {
+        let mut sampler = Sampler::new(self.dataset.len(), self.options.batch, self.options.seed);
+        for step in (first_step..).step_by(stride) {
+            let batch = catch_unwind(AssertUnwindSafe(|| self.batch(&mut sampler, step)))
+                .unwrap_or_else(|panic| Err(self.panicked(step, panic.as_ref())));
+            let failed = batch.is_err();
+            if ready.send(batch).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn panicked(&self, step: u64, panic: &(dyn std::any::Any + Send)) -> Error {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let reason = format!("the loader panicked at step {step}: {}", text.unwrap_or("no message"));
+        Error::data(self.dataset.root(), reason, "please report this as a defect")
+    }
+}
+
+/// Yields the batches of the steps `start_step, start_step + 1, …`, epoch after epoch, without end. Dropping it ends its
+/// threads.
+pub struct Loader {
+    source: Arc<Source>,
+    /// Worker `w` sends the batches of every step with `(step - start_step) % threads == w`.
+    channels: Vec<Receiver<Result<Batch>>>,
+    workers: Vec<JoinHandle<()>>,
+    step: u64,
+}
+
+impl Loader {
+    /// Starts the background threads.
+    ///
+    /// # Errors
+    ///
+    /// When an option is 0 that may not be, or the data set holds less than one batch.
+    pub fn new(dataset: Arc<Dataset>, options: LoaderOptions) -> Result<Self> {
+        for (key, value) in [("batch", options.batch), ("crop", options.crop), ("threads", options.threads)] {
+            if value == 0 {
+                return Err(Error::config(key, "is 0", "use 1 or more"));
+            }
+        }
+        options.augment.check()?;
+        if dataset.len() < options.batch {
+            let reason =
+                format!("split `{}` has {} images, a batch takes {}", dataset.split(), dataset.len(), options.batch);
+            return Err(Error::data(dataset.root(), reason, "use a smaller batch or add images"));
+        }
+        let cache = (0..dataset.len()).map(|_| OnceLock::new()).collect();
+        let room = Room(CACHE_BYTES.into());
+        let mut loader = Loader {
+            step: options.start_step,
+            source: Arc::new(Source { dataset, options, cache, room }),
+            channels: Vec::new(),
+            workers: Vec::new(),
+        };
+        loader.start()?;
+        Ok(loader)
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let LoaderOptions { threads, prefetch, start_step, .. } = self.source.options;
+        // Besides what its channel holds, a worker holds the batch that it is about to send.
+        let held = prefetch.div_ceil(threads).saturating_sub(1);
+        for worker in 0..threads {
+            let (ready, channel) = sync_channel(held);
+            let source = Arc::clone(&self.source);
+            let first_step = start_step + worker as u64;
+            let handle = thread::Builder::new()
+                .name(format!("loader-{worker}"))
+                .spawn(move || source.work(first_step, threads, &ready))
+                .map_err(|error| Error::config("threads", format!("cannot start a thread ({error})"), "use fewer"))?;
+            self.channels.push(channel);
+            self.workers.push(handle);
+        }
+        Ok(())
+    }
+
+    /// Training steps in an epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.source.dataset.len() / self.source.options.batch
+    }
+
+    /// The batch of the next step; waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When an image of the batch cannot be read. The loader then yields no further batch.
+    #[expect(clippy::should_implement_trait, reason = "endless and fallible: the caller counts the steps")]
+    pub fn next(&mut self) -> Result<Batch> {
+        let worker = (self.step - self.source.options.start_step) % self.channels.len() as u64;
+        let stopped = || Error::data(self.source.dataset.root(), "the loader stopped after an error", "start it anew");
+        let batch = self.channels[worker as usize].recv().map_err(|_| stopped())??;
+        self.step += 1;
+        Ok(batch)
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        // A worker waits in `send` or ends its batch; without receivers its next `send` fails, and it returns.
+        self.channels.clear();
+        for worker in self.workers.drain(..) {
+            // A worker catches its panics, so there is nothing to hear from it.
+            let _ = worker.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::shapes::{ShapesOptions, generate};
+    use crate::data::voc::DatasetOptions;
+
+    /// Protects resuming: every epoch is a permutation of its own, and any step can be asked for first.
+    #[test]
+    fn sampler_is_a_pure_function_of_the_step() {
+        let mut sampler = Sampler::new(7, 3, 1);
+        let mut batches = Vec::new();
+        for step in 0..6 {
+            let (epoch, images) = sampler.batch(step);
+            assert_eq!(epoch, step / 2, "7 images give two batches of 3 an epoch");
+            batches.push(images.to_vec());
+            assert_eq!(Sampler::new(7, 3, 1).batch(step).1, images);
+        }
+        for epoch in batches.chunks(2) {
+            let mut seen = epoch.concat();
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), 6, "no image twice in an epoch");
+        }
+        assert_ne!(batches[..2], batches[2..4], "epochs differ");
+        assert_ne!(Sampler::new(7, 3, 2).batch(0).1, batches[0], "seeds differ");
+    }
+
+    /// Protects a run from waiting for ever on a worker that panicked.
+    #[test]
+    fn a_panic_becomes_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let shapes = ShapesOptions { train: 2, val: 1, size: 32, ..ShapesOptions::default() };
+        generate(folder.path(), &shapes).unwrap();
+        let dataset = Dataset::open(folder.path(), "train", &DatasetOptions::default()).unwrap();
+        let options = LoaderOptions { batch: 2, crop: 8, ..LoaderOptions::default() };
+        // A cache without places is a defect that no caller can bring about.
+        let source = Source { dataset: Arc::new(dataset), options, cache: Vec::new(), room: Room(0.into()) };
+        let (ready, channel) = sync_channel(1);
+        source.work(0, 1, &ready);
+        let error = channel.recv().unwrap().unwrap_err().to_string();
+        assert!(error.contains("panicked at step 0: index out of bounds"), "{error}");
+    }
+
+    /// Protects the bound on kept images.
+    #[test]
+    fn room_is_given_out_once() {
+        let room = Room(10.into());
+        assert!(room.take(6) && !room.take(5) && room.take(4) && !room.take(1));
+    }
+}

@@ -1,0 +1,136 @@
+//! Decoded pictures: an RGB image and a mask of class indices, both row-major bytes.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, ImageReader};
+
+use crate::{Error, Result};
+
+/// An RGB image, 8 bits a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rgb8 {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// `[height, width, 3]`, row-major.
+    pub data: Vec<u8>,
+}
+
+/// A class index for every pixel: 0 is background, 1 to K are the classes, 255 is void (spec 8.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// `[height, width]`, row-major.
+    pub data: Vec<u8>,
+}
+
+impl Rgb8 {
+    /// An image from its bytes, `[height, width, 3]`.
+    ///
+    /// # Panics
+    ///
+    /// When `data` has another length.
+    pub fn new(height: usize, width: usize, data: Vec<u8>) -> Self {
+        assert_eq!(data.len(), height * width * 3, "an RGB image of {height}x{width} pixels");
+        Self { height, width, data }
+    }
+
+    /// Decodes a JPEG or PNG file. Grey images are replicated to three channels; alpha is dropped and the EXIF
+    /// orientation ignored, so that pixels stay aligned with their mask.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened or does not decode.
+    pub fn read(path: &Path) -> Result<Self> {
+        let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
+        let image = reader.decode().map_err(|error| undecodable(path, &error))?.into_rgb8();
+        let (width, height) = image.dimensions();
+        Ok(Self::new(height as usize, width as usize, image.into_raw()))
+    }
+
+    /// Height and width of an image file, read from its header alone.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened or its header cannot be read.
+    pub fn read_size(path: &Path) -> Result<(usize, usize)> {
+        let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
+        let (width, height) = reader.into_dimensions().map_err(|error| undecodable(path, &error))?;
+        Ok((height as usize, width as usize))
+    }
+
+    /// Writes a PNG file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write_png(&self, path: &Path) -> Result<()> {
+        let (width, height) = (self.width as u32, self.height as u32);
+        image::save_buffer_with_format(
+            path,
+            &self.data,
+            width,
+            height,
+            ExtendedColorType::Rgb8,
+            image::ImageFormat::Png,
+        )
+        .map_err(|error| unwritable(path, &error))
+    }
+
+    /// Writes a JPEG file of the given quality, 1 to 100.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write_jpeg(&self, path: &Path, quality: u8) -> Result<()> {
+        let mut file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
+        JpegEncoder::new_with_quality(&mut file, quality)
+            .encode(&self.data, self.width as u32, self.height as u32, ExtendedColorType::Rgb8)
+            .map_err(|error| unwritable(path, &error))
+    }
+}
+
+impl Mask {
+    /// A mask from its class indices, `[height, width]`.
+    ///
+    /// # Panics
+    ///
+    /// When `data` has another length.
+    pub fn new(height: usize, width: usize, data: Vec<u8>) -> Self {
+        assert_eq!(data.len(), height * width, "a mask of {height}x{width} pixels");
+        Self { height, width, data }
+    }
+
+    /// Number of pixels of each of the 256 possible values.
+    pub fn histogram(&self) -> [usize; 256] {
+        let mut counts = [0; 256];
+        for &value in &self.data {
+            counts[usize::from(value)] += 1;
+        }
+        counts
+    }
+}
+
+fn undecodable(path: &Path, error: &image::ImageError) -> Error {
+    Error::data(
+        path,
+        format!("does not decode as JPEG or PNG ({})", one_line(error)),
+        "replace the file, or train without it: `--skip-broken`",
+    )
+}
+
+fn unwritable(path: &Path, error: &image::ImageError) -> Error {
+    Error::data(path, format!("cannot be written ({})", one_line(error)), "check the folder and the free disk space")
+}
+
+/// The message of a foreign error on one line, as every message of this crate is.
+pub(crate) fn one_line(error: &dyn std::fmt::Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

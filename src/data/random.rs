@@ -1,0 +1,27 @@
+//! Independent random streams, each named by what it is for.
+//!
+//! A stream's key *is* its name (seed, purpose and two counters), so that any batch can be drawn again without the ones
+//! before it, on any thread, in any order (spec 7.5).
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// What a stream of random numbers decides.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// The order of the images in an epoch. Counters: epoch, 0.
+    Shuffle = 1,
+    /// Scale, flip and crop of one image. Counters: epoch, image.
+    Augment = 2,
+    /// One picture of the generated data set. Counters: split, image.
+    Shapes = 3,
+}
+
+/// The stream of random numbers for one purpose and two counters.
+pub fn stream(seed: u64, purpose: Purpose, counters: [u64; 2]) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    for (bytes, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, counters[0], counters[1]]) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(key)
+}

@@ -1,0 +1,116 @@
+//! Batches: the same whatever the threads and wherever a run resumes.
+
+use std::sync::Arc;
+
+use tagseg::data::{Batch, Loader, LoaderOptions};
+
+use crate::folder::{Folder, assert_names, message};
+
+/// Seven images, so that an epoch of batches of two drops one.
+fn seven() -> Folder {
+    let folder = Folder::new();
+    let ids = ["a", "b", "c", "d", "e", "f", "g"];
+    for id in ids {
+        folder.image(id, 11, 9);
+    }
+    folder.write("ImageSets/Segmentation/train.txt", ids.join("\n"));
+    let tags = ids.map(|id| format!(r#""{id}": ["cat"]"#)).join(", ");
+    folder.write("labels.json", format!(r#"{{"classes": ["cat", "dog"], "tags": {{{tags}}}}}"#));
+    folder
+}
+
+fn options() -> LoaderOptions {
+    LoaderOptions { batch: 2, crop: 8, seed: 5, ..LoaderOptions::default() }
+}
+
+fn batches(folder: &Folder, options: LoaderOptions, count: usize) -> Vec<Batch> {
+    let mut loader = Loader::new(Arc::new(folder.open().unwrap()), options).unwrap();
+    (0..count).map(|_| loader.next().unwrap()).collect()
+}
+
+/// Protects reproducibility: neither threads nor the depth of preparation change what is trained on.
+#[test]
+fn batches_do_not_depend_on_threads() {
+    let folder = seven();
+    let expected = batches(&folder, LoaderOptions { threads: 1, prefetch: 1, ..options() }, 10);
+    for (threads, prefetch) in [(2, 0), (3, 7), (5, 2)] {
+        assert_eq!(batches(&folder, LoaderOptions { threads, prefetch, ..options() }, 10), expected);
+    }
+}
+
+/// Protects resuming: a run that starts at a step sees what an unbroken run sees from there.
+#[test]
+fn batches_follow_from_the_step() {
+    let folder = seven();
+    let unbroken = batches(&folder, options(), 12);
+    for start in [1, 3, 7] {
+        let resumed = batches(&folder, LoaderOptions { start_step: start as u64, threads: 3, ..options() }, 4);
+        assert_eq!(resumed, unbroken[start..start + 4], "from step {start}");
+    }
+}
+
+/// Protects shapes and epochs: three batches an epoch, no image twice in one, fresh crops in each.
+#[test]
+fn epochs_are_shuffled_and_complete() {
+    let folder = seven();
+    let loader = Loader::new(Arc::new(folder.open().unwrap()), options()).unwrap();
+    assert_eq!(loader.steps_per_epoch(), 3);
+    let batches = batches(&folder, options(), 12);
+    for batch in &batches {
+        assert_eq!((batch.images.len(), batch.tags.len(), batch.boxes.len(), batch.ids.len()), (2 * 3 * 64, 4, 8, 2));
+        assert_eq!(batch.tags, [1.0, 0.0, 1.0, 0.0]);
+    }
+    let epochs: Vec<Vec<&String>> =
+        batches.chunks(3).map(|epoch| epoch.iter().flat_map(|batch| &batch.ids).collect()).collect();
+    for epoch in &epochs {
+        let distinct: std::collections::BTreeSet<_> = epoch.iter().collect();
+        assert_eq!(distinct.len(), 6);
+    }
+    assert_ne!(epochs[0], epochs[1], "each epoch has its own order");
+    assert_ne!(batches[..3], self::batches(&folder, LoaderOptions { seed: 6, ..options() }, 3), "each seed its own");
+}
+
+#[test]
+fn a_data_set_smaller_than_a_batch_is_refused() {
+    let dataset = Arc::new(seven().open().unwrap());
+    let refusal = message(Loader::new(dataset, LoaderOptions { batch: 8, ..options() }));
+    assert_names(&refusal, &["`train`", "7 images", "takes 8", "smaller batch"]);
+}
+
+#[test]
+fn options_of_zero_are_refused() {
+    let dataset = Arc::new(seven().open().unwrap());
+    for (key, options) in [
+        ("batch", LoaderOptions { batch: 0, ..options() }),
+        ("crop", LoaderOptions { crop: 0, ..options() }),
+        ("threads", LoaderOptions { threads: 0, ..options() }),
+    ] {
+        assert_names(&message(Loader::new(dataset.clone(), options)), &[key, "is 0", "1 or more"]);
+    }
+}
+
+/// Protects the way of an error from a background thread to the training run, and the run after it.
+#[test]
+fn a_broken_image_reaches_the_caller() {
+    let folder = seven();
+    let dataset = Arc::new(folder.open().unwrap());
+    folder.write("JPEGImages/d.png", "no image");
+    let mut loader = Loader::new(dataset, LoaderOptions { batch: 7, threads: 3, ..options() }).unwrap();
+    assert_names(&message(loader.next()), &["JPEGImages/d.png", "does not decode"]);
+    assert_names(&message(loader.next()), &["stopped after an error"]);
+}
+
+/// Protects the end of a run: dropping a loader whose threads wait or work returns.
+#[test]
+fn dropping_a_loader_ends_its_threads() {
+    let folder = seven();
+    let dataset = Arc::new(folder.open().unwrap());
+    for taken in [0, 1, 5] {
+        let mut loader = Loader::new(dataset.clone(), LoaderOptions { threads: 4, prefetch: 9, ..options() }).unwrap();
+        for _ in 0..taken {
+            loader.next().unwrap();
+        }
+        drop(loader);
+        assert_eq!(Arc::strong_count(&dataset), 1, "no thread holds the data set any more");
+    }
+}

@@ -1,0 +1,10 @@
+//! Data sets: reading, bad input, augmentation, loading, the generated shapes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod augment;
+mod folder;
+mod loader;
+mod palette;
+mod shapes;
+mod voc;
