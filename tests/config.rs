@@ -1,5 +1,7 @@
 //! The configuration: presets, files, `--set`, errors, and the way back from the written file.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests may panic")]
+
 use tagseg::config::{Backbone, Config, SigmaSDomain};
 
 fn message(result: tagseg::Result<()>) -> String {

@@ -73,9 +73,11 @@ impl Config {
     /// Takes the options of a file over this configuration.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, else those of [`Config::load_toml`].
+    /// [`Error::Data`] when the file cannot be read, else those of [`Config::load_toml`].
     pub fn load_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        self.load_toml(&std::fs::read_to_string(&path).map_err(Error::io(&path))?)
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Error::data(&path, error.to_string(), "give a TOML file, as `tagseg config` prints it"))?;
+        self.load_toml(&text)
     }
 
     /// Takes the options in TOML `text` over this configuration: in tables, as dotted keys, or as quoted dotted keys

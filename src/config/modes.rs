@@ -40,7 +40,9 @@ macro_rules! modes {
             }
 
             fn kind() -> String {
-                [$( $name, )+].join(" or ")
+                let names = [$( $name, )+];
+                let (last, others) = (names[names.len() - 1], &names[..names.len() - 1]);
+                format!("{} or {last}", others.join(", "))
             }
         }
     )+};

@@ -110,7 +110,7 @@ impl Report<'_> {
                 "<td><span class=\"bar s{line}\"><i style=\"width:{0:.1}%\"></i></span><em>{0:.1}</em></td>",
                 100.0 * iou
             ),
-            None => "<td class=\"none\"><em>not in the truth</em></td>".to_owned(),
+            None => "<td class=\"none\"><em>absent</em></td>".to_owned(),
         };
         let rows: String = self
             .classes
