@@ -26,7 +26,8 @@ impl Progress {
         if plain {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let template = "{pos:>7}/{len} {bar:24.cyan/238} {percent:>3}%  {msg}  {eta} left";
+        // What matters most comes first: a narrow terminal cuts the end off.
+        let template = "{pos:>6}/{len} {bar:20.cyan/238} {eta:>4} left  {msg}";
         // The template is fixed: should it ever be malformed, the bar falls back to its default look.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸─"));
@@ -38,7 +39,7 @@ impl Progress {
     pub fn step(&mut self, step: usize, losses: &Losses, images_per_second: f64) {
         let (first_step, start) = *self.first.get_or_insert((step, Instant::now()));
         self.bar.set_position(step as u64);
-        self.bar.set_message(format!("{losses}  {images_per_second:.1} images/s"));
+        self.bar.set_message(format!("{images_per_second:.1} images/s  {losses}"));
         if self.plain && (step.is_multiple_of(self.line_every) || step == self.total) {
             let steps_timed = step - first_step.min(step);
             let left = match steps_timed {
