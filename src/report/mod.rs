@@ -1,1 +1,23 @@
-//! TODO
+//! What a run leaves for people: its record, pictures, tables, a progress bar and one page that shows everything.
+
+mod base64;
+mod chart;
+mod colour;
+mod font;
+mod html;
+mod picture;
+mod progress;
+mod record;
+mod scores;
+mod sheet;
+mod table;
+
+pub use chart::{Chart, Series};
+pub use colour::{inferno, voc_colour};
+pub use html::Report;
+pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo, png_bytes, strongest};
+pub use progress::Progress;
+pub use record::{EmptyMasks, EvalRecord, EvalScores, Losses, Record, RecordWriter, StepRecord, read_records};
+pub use scores::{LabelScores, Scores};
+pub use sheet::{Sample, contact_sheet};
+pub use table::{Table, score_table};

@@ -1,0 +1,133 @@
+//! Flags that several commands share.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use tagseg::config::Config;
+use tagseg::{Error, Result};
+
+/// Where to compute.
+#[derive(Debug, Clone, Args)]
+pub struct DeviceArg {
+    /// `auto` (best GPU, else software Vulkan), an index or part of a name from `tagseg devices`, or `reference` (CPU)
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+}
+
+/// How to train: a preset, a file over it, single options over that.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Configuration (each over the one before)")]
+pub struct ConfigArgs {
+    /// Start from this preset; `tagseg config NAME` prints it
+    #[arg(long, value_name = "NAME", default_value = "voc", value_parser = preset_names())]
+    pub preset: String,
+
+    /// Take the options of a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Set one option, as in `--set sigma_c=0.6`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub assignments: Vec<String>,
+
+    /// Training steps [train.iters]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// Images in a step [batch.global]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+
+    /// Side of the training crop in pixels, a multiple of 16 [train.crop]
+    #[arg(long, value_name = "N")]
+    pub crop: Option<usize>,
+
+    /// Seed of everything random [seed]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl ConfigArgs {
+    /// The resolved and validated configuration.
+    pub fn resolve(&self) -> Result<Config> {
+        let mut config = Config::preset(&self.preset)?;
+        if let Some(path) = &self.config {
+            config.load_file(path)?;
+        }
+        for assignment in &self.assignments {
+            config.set(assignment)?;
+        }
+        let short = [
+            ("train.iters", self.steps.map(|steps| steps as u64)),
+            ("batch.global", self.batch.map(|batch| batch as u64)),
+            ("train.crop", self.crop.map(|crop| crop as u64)),
+            ("seed", self.seed),
+        ];
+        for (key, value) in short {
+            if let Some(value) = value {
+                config.set(&format!("{key}={value}"))?;
+            }
+        }
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+/// Parses a preset's name; the names show in the help.
+pub fn preset_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Config::preset_names())
+}
+
+/// Refuses a result folder that holds something already, unless `overwrite`. Nothing is deleted here.
+pub fn check_free(out: &Path, overwrite: bool) -> Result<()> {
+    let taken = out.is_file() || out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if taken && !overwrite {
+        return Err(Error::data(out, "exists already", "choose another name or give --overwrite"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: ConfigArgs,
+    }
+
+    fn resolve(flags: &[&str]) -> Result<Config> {
+        Flags::parse_from([&["tagseg"], flags].concat()).config.resolve()
+    }
+
+    #[test]
+    fn each_way_to_configure_goes_over_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mine.toml");
+        std::fs::write(&file, "seed = 2\ntrain.iters = 50\nbatch.global = 16\n").unwrap();
+        let file = file.to_str().unwrap();
+        let flags =
+            ["--preset", "nano", "--config", file, "--set", "seed=3", "--set", "train.crop=64", "--steps", "100"];
+        let config = resolve(&flags).unwrap();
+        assert_eq!((config.seed, config.train_iters, config.batch_global, config.train_crop), (3, 100, 16, 64));
+        assert_eq!(config.schedule_n_c2s, 20, "shares of the preset follow the number of steps");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert!(resolve(&["--steps", "10"]).unwrap_err().to_string().contains("optim.warmup_iters"));
+        assert!(resolve(&["--config", "/nowhere/c.toml"]).unwrap_err().to_string().contains("/nowhere/c.toml"));
+    }
+
+    #[test]
+    fn a_folder_with_something_in_it_is_not_free() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(check_free(folder.path(), false).is_ok());
+        assert!(check_free(&folder.path().join("new"), false).is_ok());
+        std::fs::write(folder.path().join("config.toml"), "").unwrap();
+        assert!(check_free(folder.path(), false).is_err() && check_free(folder.path(), true).is_ok());
+    }
+}

@@ -1,0 +1,49 @@
+//! `tagseg demo`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use tagseg::config::Config;
+
+use super::common::{DeviceArg, check_free};
+use super::pending;
+
+/// Watch it learn: make a small data set, train on it, write a report
+///
+/// Draws textured shapes on clutter, tells the network only which shapes each image holds, trains the preset `nano`
+/// from scratch, scores it, and writes DIR/report.html, which opens from disk. Takes a few minutes, on a CPU too.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder for data, run and report
+    #[arg(long, value_name = "DIR", default_value = "demo")]
+    out: PathBuf,
+
+    /// Training steps
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Replace what DIR holds
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl DemoArgs {
+    pub fn run(self) -> Result<ExitCode> {
+        let mut config = Config::preset("nano")?;
+        config.set("train.crop=64")?;
+        if let Some(steps) = self.steps {
+            config.set(&format!("train.iters={steps}"))?;
+        }
+        config.validate()?;
+        check_free(&self.out, self.overwrite)?;
+        let DemoArgs { out, device, .. } = self;
+        // data::shapes::generate, train::run, eval::run, then report::Report { .. }.save(out.join("report.html"))
+        let _ = (config, out, device.device);
+        Err(pending("tagseg::train::demo"))
+    }
+}

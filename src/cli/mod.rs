@@ -1,0 +1,109 @@
+//! The command line: one subcommand a file, each with its flags and a `run` that calls the library and prints.
+
+mod common;
+mod config;
+mod demo;
+mod devices;
+mod eval;
+mod predict;
+mod shapes;
+mod train;
+mod verify;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// What comes after the list of commands in `tagseg --help`.
+const AFTER_HELP: &str = "\
+Start here:
+  tagseg demo                                       make data, train, write demo/report.html
+  tagseg train --data DIR --preset nano --out run   train on a folder of your own
+  tagseg eval run --data DIR                        score it
+  tagseg predict run --out seen photo.jpg           segment a photo
+
+Exit codes: 0 done, 1 a check of `verify` failed, 2 something about the input is wrong.";
+
+/// Learn to segment images from image tags alone, on any GPU.
+#[derive(Debug, Parser)]
+#[command(name = "tagseg", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::TrainArgs),
+    Eval(eval::EvalArgs),
+    Predict(predict::PredictArgs),
+    Demo(demo::DemoArgs),
+    Shapes(shapes::ShapesArgs),
+    Verify(verify::VerifyArgs),
+    Devices(devices::DevicesArgs),
+    Config(config::ConfigArgs),
+}
+
+impl Cli {
+    /// Runs the command that was asked for. The exit code is 1 only where a check ran and failed.
+    pub fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Command::Train(args) => args.run(),
+            Command::Eval(args) => args.run(),
+            Command::Predict(args) => args.run(),
+            Command::Demo(args) => args.run(),
+            Command::Shapes(args) => args.run(),
+            Command::Verify(args) => args.run(),
+            Command::Devices(args) => args.run(),
+            Command::Config(args) => args.run(),
+        }
+    }
+}
+
+/// An error and its causes as `error: what: why`, on one line whatever they contain. A cause that the text before it
+/// tells already is not told twice.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::from("error");
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Prints to standard output. A reader that has gone (`tagseg config | head`) is no error.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Stands where a command will call `function`.
+fn pending(function: &str) -> anyhow::Error {
+    anyhow::anyhow!("{function} does not exist yet; this command comes with it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn errors_are_one_line() {
+        let file = tagseg::Error::io("run")(std::io::Error::other("disk full"));
+        assert_eq!(one_line(&file.into()), "error: run: disk full");
+        let error = anyhow::anyhow!("cause\n  of it").context("what\n");
+        assert_eq!(one_line(&error), "error: what : cause of it");
+    }
+}

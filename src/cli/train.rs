@@ -1,0 +1,54 @@
+//! `tagseg train`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::common::{ConfigArgs, DeviceArg, check_free};
+use super::pending;
+
+/// Train on a folder of images and tags
+///
+/// DIR is in PASCAL VOC layout: JPEGImages/, ImageSets/Segmentation/train.txt, and labels.json with the tags
+/// (`{"classes": [...], "tags": {id: [names]}}`). Without labels.json the tags are read off the masks in
+/// SegmentationClassAug/ or SegmentationClass/.
+///
+/// RUN receives config.toml (every option, resolved), metrics.jsonl (the record, a JSON object a line), checkpoints/
+/// and pictures/ (image, seed, pseudo labels and prediction at every evaluation).
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Data set to learn from
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+
+    /// Folder for the results
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Replace what RUN holds
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Leave out images that do not decode, and count them
+    #[arg(long)]
+    skip_broken: bool,
+
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl TrainArgs {
+    pub fn run(self) -> Result<ExitCode> {
+        let config = self.config.resolve()?;
+        check_free(&self.out, self.overwrite)?;
+        let TrainArgs { data, out, device, overwrite, skip_broken, .. } = self;
+        // tagseg::train::run(TrainOptions { config, data, out, device, overwrite, skip_broken })
+        let _ = (config, data, out, device.device, overwrite, skip_broken);
+        Err(pending("tagseg::train::run"))
+    }
+}

@@ -1,0 +1,192 @@
+//! The options that choose between named behaviours.
+
+use std::fmt;
+
+use super::value::Value;
+
+macro_rules! modes {
+    ($(
+        $(#[doc = $doc:literal])+
+        $mode:ident { $( #[doc = $case_doc:literal] $case:ident = $name:literal, )+ }
+    )+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $mode { $( #[doc = $case_doc] $case, )+ }
+
+        impl $mode {
+            /// Every value.
+            pub const ALL: &[Self] = &[$( Self::$case, )+];
+
+            /// The name used in configurations.
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$case => $name, )+ }
+            }
+        }
+
+        impl fmt::Display for $mode {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl Value for $mode {
+            fn read(value: &toml::Value) -> Option<Self> {
+                let name = value.as_str()?;
+                Self::ALL.iter().copied().find(|mode| mode.name() == name)
+            }
+
+            fn write(&self) -> String {
+                format!("\"{self}\"")
+            }
+
+            fn kind() -> String {
+                let names = [$( $name, )+];
+                let (last, others) = (names[names.len() - 1], &names[..names.len() - 1]);
+                format!("{} or {last}", others.join(", "))
+            }
+        }
+    )+};
+}
+
+modes! {
+    /// The encoder, a Mix Transformer (spec 1.1).
+    Backbone {
+        /// The smallest released size.
+        MitB0 = "mit_b0",
+        /// The size of the paper.
+        MitB1 = "mit_b1",
+        /// As B1, deeper.
+        MitB2 = "mit_b2",
+        /// As B2, deeper.
+        MitB3 = "mit_b3",
+        /// As B3, deeper.
+        MitB4 = "mit_b4",
+        /// The deepest.
+        MitB5 = "mit_b5",
+        /// Small enough to train from scratch on a CPU; ours.
+        Nano = "nano",
+    }
+
+    /// How the last feature map becomes one vector an image (spec 2.1, step 4).
+    Pooling {
+        /// Global max.
+        Gmp = "gmp",
+        /// Global average.
+        Gap = "gap",
+    }
+
+    /// The object-aware prior on the decoder's input (spec 2.3).
+    OfdMode {
+        /// Sigmoid of the largest seed, by way of the input resolution, detached.
+        Released = "released",
+        /// The largest low-resolution seed, resized directly.
+        Paper = "paper",
+        /// No prior.
+        Off = "off",
+    }
+
+    /// Mode of the network in the multi-scale passes of a training step (spec 3.2).
+    MsMode {
+        /// Dropout, drop path and batch statistics active, as released.
+        Train = "train",
+        /// Evaluation behaviour; running statistics stay.
+        Eval = "eval",
+    }
+
+    /// How seeds are propagated into `Y_c` after `schedule.n_bsp` (spec 5.2).
+    Propagation {
+        /// Background-aware spatial propagation.
+        Bsp = "bsp",
+        /// Fixed-threshold PAR labels throughout.
+        Par = "par",
+        /// The random walk of AFA.
+        Afa = "afa",
+    }
+
+    /// What `sigma_s` is compared with (spec 11, row 2).
+    SigmaSDomain {
+        /// The raw logit, as released.
+        Logit = "logit",
+        /// A probability: sigmoid under `bce`, softmax under `ce`.
+        Prob = "prob",
+    }
+
+    /// Where `Y_s` comes from (spec 5.3).
+    YsSource {
+        /// The differentiable single-scale pass, as released.
+        TrainPass = "train_pass",
+        /// The multi-scale passes.
+        MultiScale = "multi_scale",
+    }
+
+    /// Form of a segmentation loss (spec 6.2, 6.4).
+    LossKind {
+        /// Sigmoid of every channel against the one-hot label.
+        Bce = "bce",
+        /// Softmax cross-entropy.
+        Ce = "ce",
+    }
+
+    /// What `Y_s` supervises (spec 6.4).
+    S2cMap {
+        /// The seed logits before any propagation, as released.
+        CamLogits = "cam_logits",
+        /// The propagated map.
+        Propagated = "propagated",
+    }
+
+    /// The label behind the affinity loss (spec 6.3).
+    AffLabel {
+        /// The fixed-threshold PAR label, always.
+        YPar = "y_par",
+        /// The label that supervises the segmentation branch.
+        YC = "y_c",
+    }
+
+    /// The background map of BSP (spec 4.5 and 11, row 11).
+    BspBackground {
+        /// Channel 0 of the fused multi-scale logits, as released.
+        MultiScale = "multi_scale",
+        /// Channel 0 of the single-scale logits.
+        SingleScale = "single_scale",
+    }
+
+    /// How the scales of the final test are fused (spec 9.3).
+    Fuse {
+        /// Element-wise max, as released.
+        Max = "max",
+        /// Sum.
+        Sum = "sum",
+    }
+}
+
+/// What distinguishes the encoders, stage by stage (spec 1.1). The reduction ratios are 8, 4, 2, 1 in all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncoderSizes {
+    /// Channels.
+    pub dims: [usize; 4],
+    /// Attention heads.
+    pub heads: [usize; 4],
+    /// Blocks.
+    pub depths: [usize; 4],
+}
+
+impl Backbone {
+    /// Channels, heads and blocks of the four stages.
+    pub const fn sizes(self) -> EncoderSizes {
+        let (dims, heads) = match self {
+            Self::Nano => ([16, 32, 64, 96], [1, 2, 4, 8]),
+            Self::MitB0 => ([32, 64, 160, 256], [1, 2, 5, 8]),
+            _ => ([64, 128, 320, 512], [1, 2, 5, 8]),
+        };
+        let depths = match self {
+            Self::Nano => [1, 1, 1, 2],
+            Self::MitB0 | Self::MitB1 => [2, 2, 2, 2],
+            Self::MitB2 => [3, 4, 6, 3],
+            Self::MitB3 => [3, 4, 18, 3],
+            Self::MitB4 => [3, 8, 27, 3],
+            Self::MitB5 => [3, 6, 40, 3],
+        };
+        EncoderSizes { dims, heads, depths }
+    }
+}

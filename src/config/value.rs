@@ -1,0 +1,184 @@
+//! What a value of an option may be: how it is read from TOML, written to TOML, and limited.
+
+use std::fmt;
+
+/// A type that an option can have.
+pub trait Value: Sized {
+    /// The value, or `None` when `value` is of another type.
+    fn read(value: &toml::Value) -> Option<Self>;
+
+    /// The value as a TOML literal.
+    fn write(&self) -> String;
+
+    /// What is allowed, in words that finish "give …".
+    fn kind() -> String;
+
+    /// The numbers inside, each of which must keep to the option's [`Limit`].
+    fn numbers(&self) -> Vec<f64> {
+        Vec::new()
+    }
+}
+
+impl Value for bool {
+    fn read(value: &toml::Value) -> Option<Self> {
+        value.as_bool()
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+
+    fn kind() -> String {
+        "true or false".into()
+    }
+}
+
+impl Value for usize {
+    fn read(value: &toml::Value) -> Option<Self> {
+        value.as_integer()?.try_into().ok()
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+
+    fn kind() -> String {
+        "a whole number".into()
+    }
+
+    fn numbers(&self) -> Vec<f64> {
+        vec![*self as f64]
+    }
+}
+
+impl Value for u64 {
+    fn read(value: &toml::Value) -> Option<Self> {
+        value.as_integer()?.try_into().ok()
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+
+    fn kind() -> String {
+        "a whole number".into()
+    }
+
+    fn numbers(&self) -> Vec<f64> {
+        vec![*self as f64]
+    }
+}
+
+impl Value for f64 {
+    fn read(value: &toml::Value) -> Option<Self> {
+        let number = value.as_float().or(value.as_integer().map(|integer| integer as f64))?;
+        number.is_finite().then_some(number)
+    }
+
+    fn write(&self) -> String {
+        format!("{self:?}")
+    }
+
+    fn kind() -> String {
+        "a number".into()
+    }
+
+    fn numbers(&self) -> Vec<f64> {
+        vec![*self]
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
+    fn read(value: &toml::Value) -> Option<Self> {
+        let list: Vec<T> = value.as_array()?.iter().map(T::read).collect::<Option<_>>()?;
+        (!list.is_empty()).then_some(list)
+    }
+
+    fn write(&self) -> String {
+        write_list(self)
+    }
+
+    fn kind() -> String {
+        format!("a list like [x, y], each entry {}", T::kind())
+    }
+
+    fn numbers(&self) -> Vec<f64> {
+        self.iter().flat_map(T::numbers).collect()
+    }
+}
+
+impl<T: Value, const N: usize> Value for [T; N] {
+    fn read(value: &toml::Value) -> Option<Self> {
+        Vec::<T>::read(value)?.try_into().ok()
+    }
+
+    fn write(&self) -> String {
+        write_list(self)
+    }
+
+    fn kind() -> String {
+        format!("a list of {N}, each entry {}", T::kind())
+    }
+
+    fn numbers(&self) -> Vec<f64> {
+        self.iter().flat_map(T::numbers).collect()
+    }
+}
+
+fn write_list<T: Value>(list: &[T]) -> String {
+    let entries: Vec<_> = list.iter().map(T::write).collect();
+    format!("[{}]", entries.join(", "))
+}
+
+/// The range of an option's numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// Anything the type can hold.
+    Any,
+    /// This number or more.
+    AtLeast(f64),
+    /// More than this number.
+    Above(f64),
+    /// Both ends included.
+    Within(f64, f64),
+    /// The lower end included, the upper not.
+    Below(f64, f64),
+    /// A count of iterations, this many or more; a share of the run (`"20%"`) may stand for it.
+    Iterations(usize),
+}
+
+impl Limit {
+    /// Whether `number` keeps to the limit.
+    pub fn holds(self, number: f64) -> bool {
+        match self {
+            Limit::Any => true,
+            Limit::AtLeast(min) => number >= min,
+            Limit::Above(min) => number > min,
+            Limit::Within(min, max) => (min..=max).contains(&number),
+            Limit::Below(min, max) => (min..max).contains(&number),
+            Limit::Iterations(min) => number >= min as f64,
+        }
+    }
+
+    /// The smallest number of the range, 0 where there is none.
+    pub(super) fn minimum(self) -> f64 {
+        match self {
+            Limit::Any => 0.0,
+            Limit::AtLeast(min) | Limit::Above(min) | Limit::Within(min, _) | Limit::Below(min, _) => min,
+            Limit::Iterations(min) => min as f64,
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Any => Ok(()),
+            Limit::AtLeast(min) => write!(f, " of at least {min}"),
+            Limit::Above(min) => write!(f, " above {min}"),
+            Limit::Within(min, max) => write!(f, " from {min} to {max}"),
+            Limit::Below(min, max) => write!(f, " from {min} to below {max}"),
+            Limit::Iterations(min) => write!(f, " of at least {min}, or a share of the run like \"20%\""),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Line charts as inline SVG: no script, colours from the page's style sheet, values on hover.
+
+use std::fmt::Write;
+
+/// Size of the drawing and of the space around the plot, in SVG units.
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 280.0;
+const LEFT: f64 = 40.0;
+const RIGHT: f64 = 104.0;
+const TOP: f64 = 22.0;
+const BOTTOM: f64 = 30.0;
+/// Lines with more points than this are thinned by averaging neighbours.
+const MOST_POINTS: usize = 240;
+/// Labels at the ends of lines stay this far apart.
+const LABEL_HEIGHT: f64 = 15.0;
+
+/// One line of a chart.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// Label at the line's end.
+    pub name: String,
+    /// (x, y) in ascending x; values that are not finite are left out.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A chart of lines over steps.
+#[derive(Debug, Clone, Default)]
+pub struct Chart {
+    /// What it shows, for readers who cannot see it.
+    pub title: String,
+    /// The lines; the n-th has the classes `line` and `s<n>`.
+    pub series: Vec<Series>,
+    /// Draw each line smoothed, over a faint line of the raw values; else mark every point.
+    pub smooth: bool,
+    /// y is a fraction, shown in per cent.
+    pub percent: bool,
+    /// Steps at which something begins, with a word for it.
+    pub events: Vec<(f64, String)>,
+}
+
+/// From values to places in the drawing.
+struct Frame {
+    x_max: f64,
+    y_max: f64,
+}
+
+impl Frame {
+    fn x(&self, value: f64) -> f64 {
+        LEFT + value / self.x_max * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        HEIGHT - BOTTOM - (value / self.y_max).clamp(0.0, 1.0) * (HEIGHT - TOP - BOTTOM)
+    }
+}
+
+impl Chart {
+    /// The chart as an `<svg>` element.
+    pub fn svg(&self) -> String {
+        let raw: Vec<Vec<(f64, f64)>> = self.series.iter().map(|series| thin(&series.points)).collect();
+        let lines: Vec<Vec<(f64, f64)>> =
+            raw.iter().map(|points| if self.smooth { smoothed(points) } else { points.clone() }).collect();
+        let largest = |axis: fn(&(f64, f64)) -> f64| lines.iter().flatten().map(axis).fold(0.0, f64::max);
+        let y_step = tick_step(largest(|point| point.1), 4.0);
+        let frame = Frame {
+            x_max: largest(|point| point.0).max(1.0),
+            y_max: (largest(|point| point.1) * 1.02 / y_step).ceil().max(1.0) * y_step,
+        };
+
+        let mut svg = format!(
+            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
+            escape(&self.title)
+        );
+        self.draw_axes(&mut svg, &frame, y_step);
+        if self.smooth {
+            raw.iter().enumerate().for_each(|(n, points)| draw_line(&mut svg, &frame, points, &format!("raw s{n}")));
+        }
+        // The first series matters most, so it lies on top.
+        for (n, points) in lines.iter().enumerate().rev() {
+            draw_line(&mut svg, &frame, points, &format!("line s{n}"));
+            if !self.smooth {
+                for (x, y) in points {
+                    line(
+                        &mut svg,
+                        format_args!(
+                            "<circle class=\"s{n}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.6\"/>",
+                            frame.x(*x),
+                            frame.y(*y)
+                        ),
+                    );
+                }
+            }
+        }
+        self.draw_labels(&mut svg, &frame, &lines);
+        self.draw_hover(&mut svg, &frame, &lines);
+        svg.push_str("</svg>\n");
+        svg
+    }
+
+    fn draw_axes(&self, svg: &mut String, frame: &Frame, y_step: f64) {
+        let right = WIDTH - RIGHT;
+        for tick in 0..=(frame.y_max / y_step).round() as usize {
+            let (value, y) = (tick as f64 * y_step, frame.y(tick as f64 * y_step));
+            line(svg, format_args!("<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"));
+            let label = self.label(value, y_step);
+            line(
+                svg,
+                format_args!(
+                    "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+                    LEFT - 8.0,
+                    y + 4.0
+                ),
+            );
+        }
+        let x_step = tick_step(frame.x_max, 6.0).max(1.0);
+        for tick in 0..=(frame.x_max / x_step).floor() as usize {
+            let value = tick as f64 * x_step;
+            line(
+                svg,
+                format_args!(
+                    "<text class=\"tick\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{value}</text>",
+                    frame.x(value),
+                    HEIGHT - 8.0
+                ),
+            );
+        }
+        // Events at the same step share one line and one label.
+        let mut events = self.events.iter().filter(|(step, _)| *step <= frame.x_max).collect::<Vec<_>>();
+        events.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for group in events.chunk_by(|a, b| a.0 == b.0) {
+            let x = frame.x(group[0].0);
+            let words: Vec<_> = group.iter().map(|(_, word)| escape(word)).collect();
+            line(
+                svg,
+                format_args!(
+                    "<line class=\"event\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{}\" y2=\"{}\"/>",
+                    TOP - 6.0,
+                    HEIGHT - BOTTOM
+                ),
+            );
+            line(
+                svg,
+                format_args!(
+                    "<text class=\"event\" x=\"{:.1}\" y=\"{}\">{}</text>",
+                    x + 4.0,
+                    TOP - 9.0,
+                    words.join(", ")
+                ),
+            );
+        }
+    }
+
+    /// Names and last values at the ends of the lines, pushed apart where lines end close together.
+    fn draw_labels(&self, svg: &mut String, frame: &Frame, lines: &[Vec<(f64, f64)>]) {
+        let mut labels: Vec<(f64, usize, f64)> = lines
+            .iter()
+            .enumerate()
+            .filter_map(|(n, points)| points.last().map(|(_, value)| (frame.y(*value), n, *value)))
+            .collect();
+        labels.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut lowest = HEIGHT - BOTTOM + 4.0;
+        for label in labels.iter_mut().rev() {
+            label.0 = label.0.min(lowest);
+            lowest = label.0 - LABEL_HEIGHT;
+        }
+        for (y, n, value) in labels {
+            let (name, value) = (escape(&self.series[n].name), self.label(value, 0.001));
+            let x = WIDTH - RIGHT + 10.0;
+            line(
+                svg,
+                format_args!(
+                    "<text class=\"name s{n}\" x=\"{x}\" y=\"{:.1}\">{name} <tspan>{value}</tspan></text>",
+                    y + 4.0
+                ),
+            );
+        }
+    }
+
+    /// Invisible columns that show all values of their step while the pointer rests on them.
+    fn draw_hover(&self, svg: &mut String, frame: &Frame, lines: &[Vec<(f64, f64)>]) {
+        let Some(longest) = lines.iter().max_by_key(|points| points.len()) else { return };
+        let plot = WIDTH - LEFT - RIGHT;
+        let wide = plot / longest.len().max(1) as f64;
+        for (step, _) in longest {
+            let mut title = format!("step {step:.0}");
+            for (series, points) in self.series.iter().zip(lines) {
+                if let Some((_, value)) = points.iter().find(|(x, _)| x == step) {
+                    title.push_str(&format!("\n{} {}", escape(&series.name), self.label(*value, 0.001)));
+                }
+            }
+            let x = frame.x(*step);
+            let (top, high) = (TOP, HEIGHT - TOP - BOTTOM);
+            line(
+                svg,
+                format_args!(
+                    "<g class=\"at\"><title>{title}</title><rect x=\"{:.1}\" y=\"{top}\" width=\"{wide:.1}\" height=\"{high}\"/><line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top}\" y2=\"{}\"/></g>",
+                    x - wide / 2.0,
+                    HEIGHT - BOTTOM
+                ),
+            );
+        }
+    }
+
+    fn label(&self, value: f64, step: f64) -> String {
+        let decimals = (-step.log10()).ceil().max(0.0) as usize;
+        match self.percent {
+            true => format!("{:.*}%", decimals.saturating_sub(2), 100.0 * value),
+            false => format!("{value:.decimals$}"),
+        }
+    }
+}
+
+/// Appends a line; writing to a string cannot fail.
+fn line(svg: &mut String, text: std::fmt::Arguments<'_>) {
+    let _ = svg.write_fmt(text);
+    svg.push('\n');
+}
+
+fn draw_line(svg: &mut String, frame: &Frame, points: &[(f64, f64)], class: &str) {
+    let places: Vec<_> = points.iter().map(|(x, y)| format!("{:.1},{:.1}", frame.x(*x), frame.y(*y))).collect();
+    line(svg, format_args!("<polyline class=\"{class}\" points=\"{}\"/>", places.join(" ")));
+}
+
+/// The finite points, at most [`MOST_POINTS`] of them: neighbours are averaged.
+fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let finite: Vec<_> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+    if finite.len() <= MOST_POINTS {
+        return finite;
+    }
+    let size = finite.len().div_ceil(MOST_POINTS);
+    let mean_y = |chunk: &[(f64, f64)]| chunk.iter().map(|(_, y)| y).sum::<f64>() / chunk.len() as f64;
+    finite.chunks(size).map(|chunk| (chunk[chunk.len() - 1].0, mean_y(chunk))).collect()
+}
+
+/// A running mean that forgets over a fifteenth of the points, without a bias at its start.
+fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let keep = 1.0 - 1.0 / (points.len() as f64 / 15.0).max(1.0);
+    let (mut sum, mut weight) = (0.0, 0.0);
+    let mut step = |(x, y): &(f64, f64)| {
+        sum = keep * sum + y;
+        weight = keep * weight + 1.0;
+        (*x, sum / weight)
+    };
+    points.iter().map(&mut step).collect()
+}
+
+/// A round distance (1, 2 or 5 times a power of ten) that gives about `count` ticks up to `largest`.
+fn tick_step(largest: f64, count: f64) -> f64 {
+    if largest <= 0.0 {
+        return 1.0;
+    }
+    let rough = largest / count;
+    let power = 10f64.powf(rough.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough * 0.999).unwrap_or(power)
+}
+
+/// `text` with the characters that mean something in HTML replaced.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(tick_step(300.0, 6.0), 50.0);
+        assert_eq!(tick_step(1.7, 4.0), 0.5);
+        assert!((tick_step(0.53, 4.0) - 0.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn long_lines_are_thinned_and_keep_their_end_and_mean() {
+        let points: Vec<_> = (0..10_000).map(|x| (x as f64, 2.0)).collect();
+        let thinned = thin(&points);
+        assert!(thinned.len() <= MOST_POINTS && thinned[thinned.len() - 1] == (9999.0, 2.0));
+        assert!(smoothed(&thinned).iter().all(|(_, y)| (y - 2.0).abs() < 1e-9));
+    }
+
+    #[test]
+    fn an_empty_chart_is_still_an_element() {
+        let svg = Chart::default().svg();
+        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && !svg.contains("NaN"));
+    }
+}

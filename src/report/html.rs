@@ -1,0 +1,253 @@
+//! `report.html`: one page about a run that opens from disk, with everything inside.
+
+use std::path::Path;
+
+use super::base64;
+use super::chart::{Chart, Series, escape};
+use super::colour::voc_colour;
+use super::picture::png_bytes;
+use super::record::{EvalScores, Losses, Record};
+use super::scores::{LabelScores, Scores};
+use super::sheet::Sample;
+use crate::{Error, Result};
+
+const STYLE: &str = include_str!("report.css");
+
+/// What the page tells.
+#[derive(Debug, Clone, Default)]
+pub struct Report<'a> {
+    /// Heading.
+    pub title: String,
+    /// A sentence or two: what was trained, on what, and what to look at.
+    pub summary: String,
+    /// Short facts in order, for example `("device", "llvmpipe")`.
+    pub facts: Vec<(String, String)>,
+    /// Class names, background first.
+    pub classes: Vec<String>,
+    /// The final scores.
+    pub scores: Option<Scores>,
+    /// The run's record.
+    pub records: Vec<Record>,
+    /// Steps at which a part of the method begins, for the curves: `(60, "c2s")`.
+    pub events: Vec<(usize, String)>,
+    /// Samples to show.
+    pub samples: Vec<Sample<'a>>,
+    /// The resolved configuration, as TOML.
+    pub config: String,
+}
+
+impl Report<'_> {
+    /// The page.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] when a sample has an empty picture.
+    pub fn html(&self) -> Result<String> {
+        let body = [
+            self.header(),
+            self.scores.as_ref().map(|scores| self.score_section(scores)).unwrap_or_default(),
+            self.curves(),
+            self.pictures()?,
+            self.configuration(),
+        ];
+        Ok(format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n\
+             <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n</body>\n</html>\n",
+            escape(&self.title),
+            body.concat()
+        ))
+    }
+
+    /// Writes the page to `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written, else those of [`Report::html`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        std::fs::write(&path, self.html()?).map_err(Error::io(&path))
+    }
+
+    fn header(&self) -> String {
+        let facts: String = self
+            .facts
+            .iter()
+            .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(value)))
+            .collect();
+        format!(
+            "<header>\n<p class=\"brand\">tagseg</p>\n<h1>{}</h1>\n<p class=\"summary\">{}</p>\n\
+             <dl class=\"facts\">\n{facts}</dl>\n</header>\n",
+            escape(&self.title),
+            escape(&self.summary)
+        )
+    }
+
+    fn score_section(&self, scores: &Scores) -> String {
+        let tile = |class: &str, value: f64, name: &str, note: &str| {
+            format!(
+                "<div class=\"tile {class}\"><b>{:.1}<i>%</i></b><span>{name}</span><small>{note}</small></div>\n",
+                100.0 * value
+            )
+        };
+        let tiles = [
+            tile("s0", scores.seg.miou, "Segmentation", "mean IoU, image alone"),
+            tile("s1", scores.cam.miou, "Seeds", "mean IoU, tags known"),
+            tile("s2", scores.y_c.miou, "Labels Y<sub>c</sub>", "mean IoU, tags known"),
+            tile("", scores.cls_f1, "Tags", "F1 of the classification"),
+        ];
+        format!(
+            "<section>\n<h2>Scores</h2>\n<div class=\"tiles\">\n{}</div>\n{}\
+             <p class=\"note\">On {} images. Pixels labelled right by the segmentation branch: {:.1}%.</p>\n</section>\n",
+            tiles.concat(),
+            self.class_table(scores),
+            scores.images,
+            100.0 * scores.seg.pixel_accuracy
+        )
+    }
+
+    fn class_table(&self, scores: &Scores) -> String {
+        let cell = |label: &LabelScores, index: usize, line: usize| match label.iou.get(index).copied().flatten() {
+            Some(iou) => format!(
+                "<td><span class=\"bar s{line}\"><i style=\"width:{0:.1}%\"></i></span><em>{0:.1}</em></td>",
+                100.0 * iou
+            ),
+            None => "<td class=\"none\"><em>absent</em></td>".to_owned(),
+        };
+        let rows: String = self
+            .classes
+            .iter()
+            .enumerate()
+            .map(|(index, class)| {
+                format!(
+                    "<tr><th scope=\"row\">{}{}</th>{}{}{}</tr>\n",
+                    swatch(index),
+                    escape(class),
+                    cell(&scores.seg, index, 0),
+                    cell(&scores.cam, index, 1),
+                    cell(&scores.y_c, index, 2)
+                )
+            })
+            .collect();
+        format!(
+            "<table>\n<thead><tr><th scope=\"col\">IoU of each class</th><th scope=\"col\">Segmentation</th>\
+             <th scope=\"col\">Seeds</th><th scope=\"col\">Y<sub>c</sub></th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+        )
+    }
+
+    fn curves(&self) -> String {
+        let (mut steps, mut evaluations) = (Vec::new(), Vec::new());
+        for record in &self.records {
+            match record {
+                Record::Step(record) => steps.push((record.step as f64, record.loss)),
+                Record::Eval(record) => evaluations.push((record.step as f64, &record.eval)),
+            }
+        }
+        let loss = |name: &str, value: fn(&Losses) -> f64| Series {
+            name: name.to_owned(),
+            // A loss is zero until its phase begins; its line starts there.
+            points: steps.iter().map(|(step, losses)| (*step, value(losses))).skip_while(|(_, y)| *y == 0.0).collect(),
+        };
+        let score = |name: &str, value: fn(&EvalScores) -> f64| Series {
+            name: name.to_owned(),
+            points: evaluations.iter().map(|(step, scores)| (*step, value(scores))).collect(),
+        };
+        let events: Vec<_> = self.events.iter().map(|(step, word)| (*step as f64, word.clone())).collect();
+        let mut html = String::new();
+        if !steps.is_empty() {
+            let chart = Chart {
+                title: "losses over steps".into(),
+                series: vec![
+                    loss("total", |losses| losses.total),
+                    loss("cls", |losses| losses.cls),
+                    loss("c2s", |losses| losses.c2s),
+                    loss("s2c", |losses| losses.s2c),
+                    loss("aff", |losses| losses.aff),
+                ],
+                smooth: true,
+                events: events.clone(),
+                ..Chart::default()
+            };
+            html.push_str(&format!(
+                "<section>\n<h2>Losses</h2>\n{}<p class=\"note\">Over steps, smoothed; raw values are faint. \
+                 Before its weight, each loss: classification, labels to segmentation, segmentation to seeds, \
+                 affinity.</p>\n</section>\n",
+                chart.svg()
+            ));
+        }
+        if !evaluations.is_empty() {
+            let chart = Chart {
+                title: "mean IoU over steps".into(),
+                series: vec![
+                    score("seg", |scores| scores.seg_miou),
+                    score("seeds", |scores| scores.cam_miou),
+                    score("Y_c", |scores| scores.y_c_miou),
+                ],
+                percent: true,
+                events,
+                ..Chart::default()
+            };
+            html.push_str(&format!(
+                "<section>\n<h2>Both branches</h2>\n{}<p class=\"note\">Mean IoU at each evaluation.</p>\n</section>\n",
+                chart.svg()
+            ));
+        }
+        html
+    }
+
+    fn pictures(&self) -> Result<String> {
+        if self.samples.is_empty() {
+            return Ok(String::new());
+        }
+        let rows: Vec<_> = self.samples.iter().map(|sample| (sample.cells(), &sample.caption)).collect();
+        let columns: Vec<usize> = (0..Sample::COLUMNS.len())
+            .filter(|column| rows.iter().any(|(cells, _)| cells[*column].is_some()))
+            .collect();
+        let mut html = String::from("<section>\n<h2>Pictures</h2>\n");
+        html.push_str(&self.legend());
+        for (cells, caption) in &rows {
+            html.push_str(&format!("<div class=\"row\" style=\"--columns:{}\">\n", columns.len()));
+            for column in &columns {
+                let name = Sample::COLUMNS[*column].replace("_c", "<sub>c</sub>").replace("_s", "<sub>s</sub>");
+                let picture = match &cells[*column] {
+                    Some(cell) => format!(
+                        "<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">",
+                        escape(&format!("{}: {}", Sample::COLUMNS[*column], caption)),
+                        cell.width(),
+                        cell.height(),
+                        base64::encode(&png_bytes(cell)?)
+                    ),
+                    None => String::new(),
+                };
+                html.push_str(&format!("<figure>{picture}<figcaption>{name}</figcaption></figure>\n"));
+            }
+            html.push_str(&format!("<p class=\"caption\">{}</p>\n</div>\n", escape(caption)));
+        }
+        html.push_str("</section>\n");
+        Ok(html)
+    }
+
+    fn legend(&self) -> String {
+        let entries: String = self
+            .classes
+            .iter()
+            .enumerate()
+            .map(|(index, class)| format!("<li>{}{}</li>\n", swatch(index), escape(class)))
+            .collect();
+        format!("<ul class=\"legend\">\n{entries}<li><span class=\"swatch ignored\"></span>ignored</li>\n</ul>\n")
+    }
+
+    fn configuration(&self) -> String {
+        if self.config.is_empty() {
+            return String::new();
+        }
+        format!(
+            "<section>\n<details>\n<summary>Configuration</summary>\n<pre>{}</pre>\n</details>\n</section>\n",
+            escape(&self.config)
+        )
+    }
+}
+
+/// A small square in the colour of a class.
+fn swatch(index: usize) -> String {
+    let [r, g, b] = voc_colour(index as u8);
+    format!("<span class=\"swatch\" style=\"background:#{r:02x}{g:02x}{b:02x}\"></span>")
+}

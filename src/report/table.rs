@@ -1,0 +1,67 @@
+//! Tables for the terminal, with columns that line up.
+
+use std::fmt;
+
+use super::scores::{LabelScores, Scores};
+
+/// A table of text: the first column to the left, all others to the right.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these column heads.
+    pub fn new<S: Into<String>>(heads: impl IntoIterator<Item = S>) -> Self {
+        let mut table = Self::default();
+        table.row(heads);
+        table
+    }
+
+    /// Adds a row.
+    pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) -> &mut Self {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max())
+            .map(Option::unwrap_or_default)
+            .collect();
+        for (index, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                match column {
+                    0 => line.push_str(&format!("{cell:<width$}")),
+                    _ => line.push_str(&format!("  {cell:>width$}")),
+                }
+            }
+            writeln!(f, "{}", line.trim_end())?;
+            if index == 0 {
+                let rules: Vec<_> = widths.iter().map(|width| "─".repeat(*width)).collect();
+                writeln!(f, "{}", rules.join("  "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The scores of an evaluation in per cent: one row a class, then the means. `classes` has background first.
+pub fn score_table(scores: &Scores, classes: &[String]) -> String {
+    let percent = |fraction: Option<f64>| fraction.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
+    let mut table = Table::new(["IoU in %", "segmentation", "seeds", "Y_c"]);
+    let labels: [&LabelScores; 3] = [&scores.seg, &scores.cam, &scores.y_c];
+    for (index, class) in classes.iter().enumerate() {
+        let cells = labels.map(|label| percent(label.iou.get(index).copied().flatten()));
+        table.row([vec![class.clone()], cells.to_vec()].concat());
+    }
+    table.row([vec!["mean".to_owned()], labels.map(|label| percent(Some(label.miou))).to_vec()].concat());
+    table.row(
+        [vec!["pixels right".to_owned()], labels.map(|label| percent(Some(label.pixel_accuracy))).to_vec()].concat(),
+    );
+    format!("{table}\nmulti-label F1 {} over {} images\n", percent(Some(scores.cls_f1)), scores.images)
+}

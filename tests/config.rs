@@ -1,0 +1,144 @@
+//! The configuration: presets, files, `--set`, errors, and the way back from the written file.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests may panic")]
+
+use tagseg::config::{Backbone, Config, SigmaSDomain};
+
+fn message(result: tagseg::Result<()>) -> String {
+    result.expect_err("should be refused").to_string()
+}
+
+#[test]
+fn every_preset_is_valid_and_survives_being_written() {
+    for name in Config::preset_names() {
+        let config = Config::preset(name).unwrap();
+        config.validate().unwrap();
+        assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config, "{name}");
+    }
+}
+
+#[test]
+fn a_changed_configuration_survives_being_written() {
+    let mut config = Config::preset("nano").unwrap();
+    for assignment in ["sigma_s=-1.25", "par.dilations=[1, 3]", "optim.eps=1e-12", "seed=77", "data.flip=false"] {
+        config.set(assignment).unwrap();
+    }
+    let back = Config::from_toml(&config.to_toml()).unwrap();
+    assert_eq!(back, config);
+    assert_eq!((back.sigma_s, back.seed, back.optim_eps), (-1.25, 77, 1e-12));
+}
+
+#[test]
+fn defaults_are_those_of_the_method() {
+    let config = Config::default();
+    assert_eq!(config.model_backbone, Backbone::MitB1);
+    assert_eq!((config.sigma_c, config.sigma_s), (0.5, 0.75));
+    assert_eq!(config.lambda, [0.7, 0.1, 0.1]);
+    assert_eq!((config.schedule_n_c2s, config.schedule_n_s2c, config.schedule_n_bsp), (2000, 2000, 4000));
+    assert_eq!((config.optim_lr, config.optim_head_factor, config.optim_norm_lr_factor), (6e-5, 10.0, 0.0));
+}
+
+#[test]
+fn every_option_is_documented_in_the_written_file() {
+    let text = Config::default().to_toml();
+    for option in Config::options() {
+        assert!(text.contains(option.doc.trim()), "{}", option.name);
+    }
+    assert!(text.contains("\n\"sigma_s.domain\" = \"logit\"\n"), "{text}");
+    assert!(text.contains("\noptim.lr = 6e-5\n"), "{text}");
+}
+
+#[test]
+fn files_may_use_tables_dotted_and_quoted_keys() {
+    let mut config = Config::default();
+    config.load_toml("sigma_s = 0.5\n\"sigma_s.domain\" = \"prob\"\ncam.high = 0.6\n[optim]\nlr = 1\n").unwrap();
+    assert_eq!((config.sigma_s, config.sigma_s_domain), (0.5, SigmaSDomain::Prob));
+    assert_eq!((config.cam_high, config.optim_lr), (0.6, 1.0));
+}
+
+#[test]
+fn a_share_of_the_run_follows_its_length_until_it_is_given_as_a_number() {
+    let mut config = Config::preset("nano").unwrap();
+    assert_eq!((config.train_iters, config.optim_warmup_iters, config.schedule_n_c2s), (300, 20, 60));
+    config.load_toml("schedule.n_bsp = 50").unwrap();
+    config.set("train.iters=600").unwrap();
+    assert_eq!((config.optim_warmup_iters, config.schedule_n_c2s, config.schedule_n_s2c), (40, 120, 240));
+    assert_eq!(config.schedule_n_bsp, 50);
+    assert!(config.to_toml().contains("\nschedule.n_c2s = 120\n"));
+
+    config.set("schedule.n_c2s=50%").unwrap();
+    assert_eq!(config.schedule_n_c2s, 300);
+    config.set("train.iters=2").unwrap();
+    assert_eq!((config.optim_warmup_iters, config.train_eval_every), (0, 1), "at least one step between evaluations");
+}
+
+#[test]
+fn set_overrides_the_file_and_takes_bare_words() {
+    let mut config = Config::preset("nano").unwrap();
+    config.load_toml("batch.global = 4").unwrap();
+    config.set("batch.global=16").unwrap();
+    config.set("model.backbone = mit_b0").unwrap();
+    config.set("ms.scales=[1, 0.5]").unwrap();
+    assert_eq!((config.batch_global, config.model_backbone), (16, Backbone::MitB0));
+    assert_eq!(config.ms_scales, [1.0, 0.5]);
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    for (key, nearest) in [
+        ("iters", "train.iters"),
+        ("sigma_s.domian", "sigma_s.domain"),
+        ("optim.lrr", "optim.lr"),
+        ("crop", "train.crop"),
+    ] {
+        let text = message(Config::default().set(&format!("{key}=1")));
+        assert!(text.contains(&format!("`{nearest}`")), "{text}");
+    }
+    assert!(message(Config::default().load_toml("[train]\niterz = 3")).contains("`train.iters`"));
+    assert!(Config::preset("nana").unwrap_err().to_string().contains("voc, nano"));
+}
+
+#[test]
+fn refused_values_name_what_is_allowed_and_change_nothing() {
+    for (assignment, allowed) in [
+        ("train.iters=many", "a whole number of at least 1"),
+        ("train.iters=0", "at least 1"),
+        ("train.iters=-3", "at least 1"),
+        ("optim.lr=nan", "a number of at least 0"),
+        ("cam.high=1.5", "from 0 to 1"),
+        ("lambda=[1, 2]", "a list of 3"),
+        ("ms.scales=[]", "a list"),
+        ("c2s.kind=mse", "bce or ce"),
+        ("optim.beta1=1", "below 1"),
+        ("schedule.n_c2s=120%", "\"20%\""),
+        ("data.flip=1", "true or false"),
+        ("seed", "key=value"),
+    ] {
+        let mut config = Config::default();
+        let text = message(config.set(assignment));
+        assert!(text.contains(allowed) && !text.contains('\n'), "{text}");
+        assert_eq!(config, Config::default());
+    }
+    let mut config = Config::default();
+    let text = message(config.load_toml("seed = 3\nsigma_c = = 1"));
+    assert!(text.contains("line 2 is not TOML") && !text.contains('\n'), "{text}");
+    assert_eq!(config.seed, 1);
+}
+
+#[test]
+fn options_must_fit_each_other() {
+    for (assignments, key) in [
+        (&["train.crop=100"][..], "train.crop"),
+        (&["train.crop=48"], "train.crop"),
+        (&["batch.global=3"], "batch.global"),
+        (&["cam.low=0.9"], "cam.low"),
+        (&["train.iters=1500"], "optim.warmup_iters"),
+        (&["data.scale=[2, 1]"], "data.scale"),
+        (&["s2c.map=propagated"], "s2c.map"),
+    ] {
+        let mut config = Config::default();
+        assignments.iter().for_each(|assignment| config.set(assignment).unwrap());
+        let text = message(config.validate());
+        assert!(text.contains(&format!("`{key}`")), "{text}");
+    }
+}
