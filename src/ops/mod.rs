@@ -7,3 +7,4 @@ pub mod matmul;
 pub mod movement;
 mod norm_sums;
 pub mod reduce;
+pub mod softmax;

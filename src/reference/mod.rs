@@ -10,5 +10,6 @@ pub mod matmul;
 pub mod movement;
 pub mod norm_sums;
 pub mod reduce;
+pub mod softmax;
 
 pub use array::Array;
