@@ -2,6 +2,10 @@
 
 pub mod alias;
 pub mod elementwise;
+pub mod layer_norm;
 pub mod matmul;
 pub mod movement;
+mod norm_sums;
 pub mod reduce;
+pub mod softmax;
+pub mod unfold;

@@ -35,6 +35,9 @@ pub fn cases() -> Vec<Case> {
     rows.extend(movement());
     rows.extend(reduce());
     rows.extend(matmul());
+    rows.extend(normalisation());
+    rows.extend(softmax());
+    rows.extend(convolution());
     rows
 }
 
@@ -155,6 +158,83 @@ fn matmul() -> Vec<Case> {
                 &[(&[1, 2, 20, 20], Normal), (&[1, 20, 12], Normal)],
             ],
             |x| x[0].attention_values(&x[1]),
+        ),
+    ]
+}
+
+fn normalisation() -> Vec<Case> {
+    const LAYER: Sizes = &[
+        &[(&[2, 5], Normal), (&[5], Positive), (&[5], Normal)],
+        &[(&[3, 5, 67], Normal), (&[67], Positive), (&[67], Normal)],
+        &[(&[2, 1030, 16], Normal), (&[16], Positive), (&[16], Normal)],
+        &[(&[3, 64], Normal), (&[64], Positive), (&[64], Normal)],
+    ];
+    vec![
+        row("layer_norm", LAYER, |x| x[0].layer_norm(&x[1], &x[2], 1e-6)),
+        row("layer_norm far from zero", LAYER, |x| x[0].offset(64.0)?.layer_norm(&x[1], &x[2], 1e-6)),
+        row("layer_norm tiny", LAYER, |x| x[0].scale(1e-3)?.layer_norm(&x[1], &x[2], 1e-5)),
+    ]
+}
+
+fn softmax() -> Vec<Case> {
+    const ROWS: Sizes = &[&[(&[2, 5], Normal)], &[(&[3, 5, 67], Normal)], &[(&[2, 70, 36], Normal)]];
+    vec![
+        row("softmax", ROWS, |x| x[0].softmax(0.25)),
+        // A few entries of a row take nearly everything: exponents far apart, on both sides of the largest.
+        row("softmax steep", ROWS, |x| x[0].softmax(8.0)),
+        row("log_softmax", &[&[(&[2, 3, 2, 2], Normal)], &[(&[2, 21, 7, 5], Normal)]], |x| {
+            x[0].scale(3.0)?.log_softmax(1)
+        }),
+        row("log_softmax inner", ROWS, |x| x[0].log_softmax(x[0].shape().rank() - 1)),
+    ]
+}
+
+fn convolution() -> Vec<Case> {
+    vec![
+        row("unfold", &[&[(&[1, 3, 4, 2], Normal)], &[(&[2, 9, 11, 3], Normal)], &[(&[2, 12, 8, 8], Normal)]], |x| {
+            x[0].unfold([3, 2], 2, 1)
+        }),
+        // Patch embedding of the first stage, on odd extents.
+        row(
+            "conv2d 7, 4, 3",
+            &[
+                &[(&[1, 5, 6, 1], Normal), (&[2, 1, 7, 7], Normal), (&[2], Normal)],
+                &[(&[2, 17, 23, 3], Normal), (&[8, 3, 7, 7], Normal), (&[8], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], Some(&x[2]), 4, 3),
+        ),
+        row(
+            "conv2d 3, 2, 1",
+            &[
+                &[(&[1, 3, 4, 2], Normal), (&[2, 2, 3, 3], Normal), (&[2], Normal)],
+                &[(&[2, 9, 12, 8], Normal), (&[12, 8, 3, 3], Normal), (&[12], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], Some(&x[2]), 2, 1),
+        ),
+        row(
+            "conv2d 3, 1, 1",
+            &[
+                &[(&[1, 2, 3, 2], Normal), (&[2, 2, 3, 3], Normal)],
+                &[(&[2, 7, 5, 12], Normal), (&[7, 12, 3, 3], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], None, 1, 1),
+        ),
+        // Spatial reduction: the last row and column fill no patch.
+        row(
+            "conv2d 4, 4, 0",
+            &[
+                &[(&[1, 4, 5, 1], Normal), (&[2, 1, 4, 4], Normal), (&[2], Normal)],
+                &[(&[2, 9, 13, 8], Normal), (&[8, 8, 4, 4], Normal), (&[8], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], Some(&x[2]), 4, 0),
+        ),
+        row(
+            "conv2d 1",
+            &[
+                &[(&[1, 2, 2, 3], Normal), (&[2, 3, 1, 1], Normal), (&[2], Normal)],
+                &[(&[2, 7, 5, 12], Normal), (&[5, 12, 1, 1], Normal), (&[5], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], Some(&x[2]), 1, 0),
         ),
     ]
 }
