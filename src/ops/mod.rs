@@ -5,3 +5,4 @@ pub mod elementwise;
 pub mod matmul;
 pub mod movement;
 pub mod reduce;
+pub mod resize;

@@ -8,5 +8,6 @@ mod array;
 pub mod matmul;
 pub mod movement;
 pub mod reduce;
+pub mod resize;
 
 pub use array::Array;

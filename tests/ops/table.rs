@@ -35,6 +35,7 @@ pub fn cases() -> Vec<Case> {
     rows.extend(movement());
     rows.extend(reduce());
     rows.extend(matmul());
+    rows.extend(resize());
     rows
 }
 
@@ -156,5 +157,51 @@ fn matmul() -> Vec<Case> {
             ],
             |x| x[0].attention_values(&x[1]),
         ),
+    ]
+}
+
+fn resize() -> Vec<Case> {
+    const MAPS: Sizes = &[
+        &[(&[1, 2, 2, 3], Normal)],
+        &[(&[2, 1, 5, 16], Normal)],
+        &[(&[1, 3, 64, 13], Normal)],
+        &[(&[2, 2, 48, 31], Normal)],
+        &[(&[1, 1, 1, 1], Normal)],
+    ];
+    const FEATURES: Sizes = &[
+        &[(&[1, 2, 3, 2], Normal)],
+        &[(&[2, 5, 16, 3], Normal)],
+        &[(&[1, 13, 48, 8], Normal)],
+        &[(&[1, 31, 9, 4], Normal)],
+    ];
+    /// Sizes between which cells and weights are hard to hit: 5 → 13, 16 → 64, 64 → 31, 48 → 144, and their like.
+    fn target(extent: usize) -> usize {
+        match extent {
+            2 => 5,
+            3 => 2,
+            5 => 13,
+            16 => 64,
+            64 => 31,
+            48 => 144,
+            13 => 20,
+            31 => 12,
+            other => other + 3,
+        }
+    }
+    vec![
+        row("resize", MAPS, |x| x[0].resize([target(x[0].shape()[2]), target(x[0].shape()[3])], false)),
+        row("resize align_corners", MAPS, |x| x[0].resize([target(x[0].shape()[2]), target(x[0].shape()[3])], true)),
+        row("resize rows", MAPS, |x| x[0].resize([target(x[0].shape()[2]), x[0].shape()[3]], false)),
+        row("resize columns", MAPS, |x| x[0].resize([x[0].shape()[2], 1], true)),
+        row("resize reduced", MAPS, |x| x[0].resize([1, (x[0].shape()[3] / 4).max(1)], false)),
+        row("resize_by_factor 1.5", MAPS, |x| x[0].resize_by_factor(1.5)),
+        row("resize_by_factor 0.75", &MAPS[..4], |x| x[0].resize_by_factor(0.75)),
+        row("resize_by_factor 2.7183", MAPS, |x| x[0].resize_by_factor(std::f64::consts::E)),
+        row("resize_channels_last", FEATURES, |x| {
+            x[0].resize_channels_last([target(x[0].shape()[1]), target(x[0].shape()[2])], false)
+        }),
+        row("resize_channels_last align_corners", FEATURES, |x| {
+            x[0].resize_channels_last([target(x[0].shape()[1]), target(x[0].shape()[2])], true)
+        }),
     ]
 }
