@@ -2,7 +2,10 @@
 
 pub mod alias;
 pub mod elementwise;
+pub mod gather_slots;
+pub mod lookup;
 pub mod matmul;
 pub mod movement;
+pub mod pixel_loss;
 pub mod reduce;
 pub mod resize;

@@ -5,8 +5,11 @@
 #![expect(clippy::needless_range_loop, reason = "index loops read side by side with the shaders")]
 
 mod array;
+pub mod gather_slots;
+pub mod lookup;
 pub mod matmul;
 pub mod movement;
+pub mod pixel_loss;
 pub mod reduce;
 pub mod resize;
 

@@ -3,7 +3,7 @@
 use tagseg::graph::Tensor;
 use tagseg::ops::reduce::Reduction;
 
-use super::Fill::{Label, Normal, Positive};
+use super::Fill::{Fixed, Index, Label, Normal, Positive};
 use super::{Case, Operand};
 
 type Sizes = &'static [&'static [Operand]];
@@ -36,6 +36,8 @@ pub fn cases() -> Vec<Case> {
     rows.extend(reduce());
     rows.extend(matmul());
     rows.extend(resize());
+    rows.extend(pixel_loss());
+    rows.extend(slots());
     rows
 }
 
@@ -203,5 +205,42 @@ fn resize() -> Vec<Case> {
         row("resize_channels_last align_corners", FEATURES, |x| {
             x[0].resize_channels_last([target(x[0].shape()[1]), target(x[0].shape()[2])], true)
         }),
+    ]
+}
+
+fn pixel_loss() -> Vec<Case> {
+    const SIZES: Sizes = &[
+        &[(&[2, 3, 2, 2], Normal), (&[2, 2, 2], Label(3))],
+        &[(&[2, 7, 5, 9], Normal), (&[2, 5, 9], Label(7))],
+        &[(&[3, 21, 6, 10], Normal), (&[3, 6, 10], Label(21))],
+        &[(&[1, 2, 4, 8], Normal), (&[1, 4, 8], Fixed(&[255]))],
+        &[(&[1, 1, 1, 3], Normal), (&[1, 1, 3], Label(1))],
+    ];
+    vec![
+        row("margin_map", SIZES, |x| x[0].scale(8.0)?.margin_map(&x[1], 0)),
+        row("margin_map from 1", SIZES, |x| x[0].margin_map(&x[1], 1)),
+        row("cross_entropy_map", SIZES, |x| x[0].scale(8.0)?.cross_entropy_map(&x[1], 0)),
+        row("cross_entropy_map from 1", SIZES, |x| x[0].cross_entropy_map(&x[1], 1)),
+    ]
+}
+
+fn slots() -> Vec<Case> {
+    const MAPS: Sizes = &[
+        &[(&[2, 3, 2, 2], Normal), (&[2, 3], Fixed(&[0, 2, -1, 1, 3, -1]))],
+        &[(&[2, 5, 4, 7], Normal), (&[2, 8], Fixed(&[0, 1, 4, -1, -1, -1, -1, -1, 0, 3, 5, 2, 4, -1, -1, -1]))],
+        &[(&[3, 5, 3, 7], Normal), (&[3, 4], Fixed(&[0, 2, 5, -1]))],
+    ];
+    vec![
+        fixed("gather_slots", MAPS, |x| x[0].gather_slots(&x[1], 0)),
+        fixed("gather_slots from 1", MAPS, |x| x[0].gather_slots(&x[1], 1)),
+        fixed(
+            "lookup",
+            &[
+                &[(&[2, 3], Fixed(&[0, 7, -1, 0, 2, 9])), (&[2, 2, 2], Index(3))],
+                &[(&[3, 4], Index(200)), (&[3, 5, 7], Index(4))],
+                &[(&[3, 4], Index(200)), (&[3, 5, 8], Fixed(&[0, 3, -2, 1, 9]))],
+            ],
+            |x| x[0].lookup(&x[1]),
+        ),
     ]
 }
