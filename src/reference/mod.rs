@@ -9,6 +9,7 @@ pub mod gather_slots;
 pub mod lookup;
 pub mod matmul;
 pub mod movement;
+pub mod par;
 pub mod pixel_loss;
 pub mod reduce;
 pub mod resize;

@@ -1,9 +1,10 @@
 //! The rows: one per op and variant.
 
 use tagseg::graph::Tensor;
+use tagseg::ops::par::Par;
 use tagseg::ops::reduce::Reduction;
 
-use super::Fill::{Fixed, Index, Label, Normal, Positive};
+use super::Fill::{Fixed, Index, Label, Normal, Positive, Unit};
 use super::{Case, Operand};
 
 type Sizes = &'static [&'static [Operand]];
@@ -38,6 +39,7 @@ pub fn cases() -> Vec<Case> {
     rows.extend(resize());
     rows.extend(pixel_loss());
     rows.extend(slots());
+    rows.extend(par());
     rows
 }
 
@@ -241,6 +243,56 @@ fn slots() -> Vec<Case> {
                 &[(&[3, 4], Index(200)), (&[3, 5, 8], Fixed(&[0, 3, -2, 1, 9]))],
             ],
             |x| x[0].lookup(&x[1]),
+        ),
+    ]
+}
+
+fn par() -> Vec<Case> {
+    vec![
+        fixed(
+            "par_weights",
+            &[
+                &[(&[1, 3, 3, 3], Unit), (&[1, 2], Fixed(&[3, 2]))],
+                &[(&[2, 13, 17, 3], Unit), (&[2, 2], Fixed(&[13, 17, 9, 5]))],
+                &[(&[1, 28, 52, 3], Unit), (&[1, 2], Fixed(&[28, 51]))],
+            ],
+            |x| x[0].par_weights(&x[1], &Par::default()),
+        ),
+        fixed("par_weights of three rings", &[&[(&[1, 9, 8, 3], Unit), (&[1, 2], Fixed(&[9, 8]))]], |x| {
+            x[0].par_weights(&x[1], &Par { dilations: vec![1, 3, 7], w1: 0.5, w2: 0.1 })
+        }),
+        fixed(
+            "par_step",
+            &[
+                &[
+                    (&[1, 3, 3, 4], Normal),
+                    (&[1, 3, 3, 48], Unit),
+                    (&[1, 2], Fixed(&[3, 2])),
+                    (&[1, 4], Fixed(&[0, 3, -1, -1])),
+                ],
+                &[
+                    (&[2, 13, 17, 4], Normal),
+                    (&[2, 13, 17, 48], Unit),
+                    (&[2, 2], Fixed(&[13, 17, 9, 5])),
+                    (&[2, 4], Fixed(&[-1, -1, -1, -1, 0, 1, 2, -1])),
+                ],
+                &[
+                    (&[3, 9, 28, 8], Normal),
+                    (&[3, 9, 28, 48], Unit),
+                    (&[3, 2], Fixed(&[9, 28, 9, 27, 1, 1])),
+                    (
+                        &[3, 8],
+                        Fixed(&[0, 1, 2, -1, -1, -1, -1, -1, 0, 1, 2, 3, 4, -1, -1, -1, -1, -1, -1, -1, 0, -1, -1, 3]),
+                    ),
+                ],
+                &[
+                    (&[1, 7, 30, 12], Normal),
+                    (&[1, 7, 30, 48], Unit),
+                    (&[1, 2], Fixed(&[7, 30])),
+                    (&[1, 12], Fixed(&[0, 1, 2, 3, 4, 5, 6, 7, 8, -1, -1, -1])),
+                ],
+            ],
+            |x| x[0].par_step(&x[1], &x[2], &x[3], &Par::default().dilations),
         ),
     ]
 }
