@@ -35,7 +35,7 @@ pub fn classification_loss(logits: &Tensor, tags: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the shapes do not fit.
 pub fn c2s_loss(seg: &Tensor, y_c: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
-    let map = seg.margin_map(&y_c.to_integer()?)?.scale(1.0 / seg.shape()[1] as f64)?;
+    let map = seg.margin_map(&y_c.to_integer()?, 0)?.scale(1.0 / seg.shape()[1] as f64)?;
     masked_mean(&map, y_c, replica)
 }
 

@@ -7,7 +7,7 @@
 use crate::config::Config;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
-use crate::ops::par::ParOptions;
+use crate::ops::par;
 
 /// The valid classes of every image (spec 4.3), as the propagation wants them.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,13 +42,13 @@ pub struct Par {
     /// Iterations.
     pub iterations: usize,
     /// Dilations and kernel widths.
-    pub options: ParOptions,
+    pub options: par::Par,
 }
 
 impl Par {
     /// The settings of a configuration.
     pub fn new(config: &Config) -> Self {
-        let options = ParOptions { dilations: config.par_dilations.clone(), w1: config.par_w1, w2: config.par_w2 };
+        let options = par::Par { dilations: config.par_dilations.clone(), w1: config.par_w1, w2: config.par_w2 };
         Par { iterations: config.par_iters, options }
     }
 
