@@ -8,6 +8,7 @@
 //!
 //! The first size of a row is small, for the differences; the others are odd and large enough to reach every branch.
 
+mod shaders;
 mod table;
 
 use tagseg::graph::{DType, Graph, Tensor};
