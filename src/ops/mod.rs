@@ -1,6 +1,8 @@
 //! The operations: one file each, with the tensor methods that record it, its shape rule, its gradient and its launch.
 
 pub mod alias;
+pub mod batch_norm;
+pub mod depthwise_conv2d;
 pub mod elementwise;
 pub mod layer_norm;
 pub mod matmul;

@@ -5,6 +5,8 @@
 #![expect(clippy::needless_range_loop, reason = "index loops read side by side with the shaders")]
 
 mod array;
+pub mod batch_norm;
+pub mod depthwise_conv2d;
 pub mod layer_norm;
 pub mod matmul;
 pub mod movement;
