@@ -15,6 +15,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/elementwise.wgsl", include_str!("../../shaders/common/elementwise.wgsl")),
     ("common/index.wgsl", include_str!("../../shaders/common/index.wgsl")),
     ("common/math.wgsl", include_str!("../../shaders/common/math.wgsl")),
+    ("common/philox.wgsl", include_str!("../../shaders/common/philox.wgsl")),
 ];
 
 /// The complete WGSL of a launch.

@@ -1,6 +1,8 @@
 //! The operations: one file each, with the tensor methods that record it, its shape rule, its gradient and its launch.
 
+pub mod adamw;
 pub mod alias;
+pub mod assign;
 pub mod batch_norm;
 pub mod depthwise_conv2d;
 pub mod elementwise;
@@ -8,6 +10,7 @@ pub mod layer_norm;
 pub mod matmul;
 pub mod movement;
 mod norm_sums;
+pub mod random;
 pub mod reduce;
 pub mod softmax;
 pub mod unfold;

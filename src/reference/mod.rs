@@ -4,13 +4,16 @@
 //! device; [`crate::graph::Op::reference`] calls them.
 #![expect(clippy::needless_range_loop, reason = "index loops read side by side with the shaders")]
 
+pub mod adamw;
 mod array;
+pub mod assign;
 pub mod batch_norm;
 pub mod depthwise_conv2d;
 pub mod layer_norm;
 pub mod matmul;
 pub mod movement;
 pub mod norm_sums;
+pub mod random;
 pub mod reduce;
 pub mod softmax;
 pub mod unfold;

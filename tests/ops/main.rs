@@ -9,6 +9,7 @@
 //! The first size of a row is small, for the differences; the others are odd and large enough to reach every branch.
 
 mod table;
+mod updates;
 
 use tagseg::graph::{DType, Graph, Tensor};
 use tagseg::{Error, Result, Session};

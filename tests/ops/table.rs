@@ -1,9 +1,10 @@
 //! The rows: one per op and variant.
 
 use tagseg::graph::Tensor;
+use tagseg::ops::random::random_uniform;
 use tagseg::ops::reduce::Reduction;
 
-use super::Fill::{Label, Normal, Positive};
+use super::Fill::{Fixed, Label, Normal, Positive};
 use super::{Case, Operand};
 
 type Sizes = &'static [&'static [Operand]];
@@ -38,6 +39,7 @@ pub fn cases() -> Vec<Case> {
     rows.extend(normalisation());
     rows.extend(softmax());
     rows.extend(convolution());
+    rows.push(fixed("random", &[&[(&[3], Fixed(&[7, -2, 41]))]], |x| random_uniform(x[0].graph(), &x[0], [5, 13])));
     rows
 }
 
