@@ -10,6 +10,7 @@
 
 mod shaders;
 mod table;
+mod updates;
 
 use tagseg::graph::{DType, Graph, Tensor};
 use tagseg::{Error, Result, Session};
