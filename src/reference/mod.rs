@@ -5,6 +5,7 @@
 #![expect(clippy::needless_range_loop, reason = "index loops read side by side with the shaders")]
 
 mod array;
+pub mod box_resize;
 pub mod gather_slots;
 pub mod lookup;
 pub mod matmul;
