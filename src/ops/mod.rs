@@ -4,6 +4,7 @@ pub mod adamw;
 pub mod alias;
 pub mod assign;
 pub mod batch_norm;
+pub mod box_resize;
 pub mod depthwise_conv2d;
 pub mod elementwise;
 pub mod gather_slots;

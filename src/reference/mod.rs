@@ -8,6 +8,7 @@ pub mod adamw;
 mod array;
 pub mod assign;
 pub mod batch_norm;
+pub mod box_resize;
 pub mod depthwise_conv2d;
 pub mod gather_slots;
 pub mod layer_norm;

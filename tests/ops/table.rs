@@ -48,6 +48,7 @@ pub fn cases() -> Vec<Case> {
     rows.extend(slots());
     rows.extend(par());
     rows.push(fixed("random", &[&[(&[3], Fixed(&[7, -2, 41]))]], |x| random_uniform(x[0].graph(), &x[0], [5, 13])));
+    rows.extend(box_resize());
     rows
 }
 
@@ -402,5 +403,31 @@ fn par() -> Vec<Case> {
             ],
             |x| x[0].par_step(&x[1], &x[2], &x[3], &Par::default().dilations),
         ),
+    ]
+}
+
+fn box_resize() -> Vec<Case> {
+    const SIZES: Sizes = &[
+        &[(&[1, 3, 4, 2], Normal), (&[1, 4], Fixed(&[1, 0, 2, 3])), (&[1, 4], Fixed(&[0, 1, 4, 5]))],
+        &[
+            (&[3, 13, 16, 3], Normal),
+            (&[3, 4], Fixed(&[0, 0, 13, 16, 2, 5, 9, 7, 12, 15, 1, 1])),
+            (&[3, 4], Fixed(&[0, 0, 6, 8, 3, 1, 31, 25, 4, 4, 9, 1])),
+        ],
+        &[
+            (&[2, 48, 31, 4], Normal),
+            (&[2, 4], Fixed(&[0, 3, 48, 20, 7, 0, 5, 31])),
+            (&[2, 4], Fixed(&[0, 0, 36, 29, 5, 2, 13, 15])),
+        ],
+        // The last rectangle hangs over the result's border.
+        &[
+            (&[2, 9, 7, 8], Normal),
+            (&[2, 4], Fixed(&[0, 0, 9, 7, 0, 0, 4, 3])),
+            (&[2, 4], Fixed(&[0, 0, 9, 7, 30, 20, 12, 19])),
+        ],
+    ];
+    vec![
+        fixed("box_resize", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], false)),
+        fixed("box_resize align_corners", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], true)),
     ]
 }
