@@ -210,7 +210,11 @@ fn labels_are_told_apart_by_their_colours() {
     let [_, _, y_c, ..] = samples(&[scene(0.0)])[0].cells();
     let y_c = y_c.unwrap();
     let class_one = y_c.get_pixel(22 * 3, 26 * 3).0;
-    assert!(class_one[0] > class_one[1] && class_one[0] > class_one[2], "{class_one:?} leans to {:?}", voc_colour(1));
+    assert!(
+        class_one[0] > class_one[1] && class_one[0] > class_one[2],
+        "{class_one:?} leans to {:?}",
+        tagseg::data::palette::colour(1)
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 // One axis of a bilinear resize, in integers: output d lies at position(d) / unit on the input's axis. Integers are
 // exact, so that a forward kernel and its gradient agree on every cell and weight to the last bit at any size.
-struct Axis { input: i32, output: i32, step: i32, shift: i32, unit: i32, @size(12) inverse: f32 }
+// The spare words make it a whole number of vec4s, as a uniform block wants.
+struct Axis { input: i32, output: i32, step: i32, shift: i32, unit: i32, inverse: f32, spare0: i32, spare1: i32 }
 
 fn position(axis: Axis, d: i32) -> i32 {
     return clamp(d * axis.step + axis.shift, 0, (axis.input - 1) * axis.unit);

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::{Mode, Parameter};
-use crate::ops::adamw::{AdamW, adamw};
+use crate::ops::adamw::adamw;
 
 /// What the host writes before each iteration.
 pub struct Inputs {
@@ -107,17 +107,10 @@ impl Iteration {
         let picture_box = PictureBox::new(&inputs.boxes, [crop, crop])?;
         let par = Par::new(config);
         let thresholds = [config.cam_low, config.cam_high];
-        let fixed =
-            fixed_threshold_label(&scales.cams, &picture, &inputs.classes, &picture_box, &par, thresholds)?;
+        let fixed = fixed_threshold_label(&scales.cams, &picture, &inputs.classes, &picture_box, &par, thresholds)?;
         let background = scales.segs.slice(1, 0..1)?;
-        let propagated = propagate_with_background(
-            &scales.cams,
-            &background,
-            &picture,
-            &inputs.classes,
-            &picture_box,
-            &par,
-        )?;
+        let propagated =
+            propagate_with_background(&scales.cams, &background, &picture, &inputs.classes, &picture_box, &par)?;
         let by_propagation = label_from_map(&propagated, &inputs.classes, &picture_box, Some(config.sigma_c))?;
         let labels = Labels {
             y_c: if phase.propagated { by_propagation.clone() } else { fixed.label.clone() },
@@ -145,19 +138,7 @@ impl Iteration {
             total = total.add(&loss.scale(weight)?)?;
         }
         let parameters = model.parameters();
-        Ok(Iteration {
-            graph,
-            inputs,
-            outputs,
-            scales,
-            picture,
-            fixed,
-            propagated,
-            labels,
-            losses,
-            total,
-            parameters,
-        })
+        Ok(Iteration { graph, inputs, outputs, scales, picture, fixed, propagated, labels, losses, total, parameters })
     }
 
     /// The parameters that training updates under `schedule`.
@@ -183,12 +164,12 @@ impl Iteration {
     pub fn update(&self, config: &Config) -> Result<()> {
         let schedule = Schedule::new(config);
         let parameters = self.trained(&schedule);
-        let options = AdamW { beta1: config.optim_beta1, beta2: config.optim_beta2, eps: config.optim_eps };
+        let options = schedule.optimiser();
         for (parameter, gradient) in parameters.iter().zip(self.gradients(&parameters)?) {
             let state = |name: &str| self.graph.state(name, parameter.shape.clone());
             let [first, second] = moment_names(&parameter.name);
             let hyper = &self.inputs.hyper[group_of(&parameter.name) as usize];
-            adamw(&state(&parameter.name), &gradient, &state(&first), &state(&second), hyper, &options)?;
+            adamw(options, &state(&parameter.name), &gradient, &state(&first), &state(&second), hyper)?;
         }
         Ok(())
     }

@@ -173,9 +173,8 @@ pub fn fixed_threshold_label(
     let scores = slots_of(cams, classes, None)?.resize_channels_last(half, false)?;
     // Unused slots drop out of the softmax: e^(−10⁴) is exactly 0 in f32.
     let unused = graph.scalar(0.0).greater(classes)?.scale(-1e4)?.reshape([batch, 1, 1, slots])?;
-    let against = |background: f64| {
-        scores.add(&first_slot(graph, slots).scale(background)?)?.add(&unused)?.softmax(1.0)
-    };
+    let against =
+        |background: f64| scores.add(&first_slot(graph, slots).scale(background)?)?.add(&unused)?.softmax(1.0);
     // Both runs share one affinity: they are stacked along the slots.
     let masks = Tensor::concat(&[&against(high)?, &against(low)?], 3)?;
     let stacked = Tensor::concat(&[classes, classes], 1)?;

@@ -1,6 +1,7 @@
 //! What changes over a run: phases, loss weights, learning rates (spec 6.6, 7).
 
 use crate::config::{Config, Propagation};
+use crate::ops::adamw::AdamW;
 
 /// Which parts of the method are on. Each phase is a program of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -72,13 +73,15 @@ impl Schedule {
     }
 
     /// Factor of every learning rate at step `n` (spec 7.4): linear warm-up, then polynomial decay that is not re-based.
+    /// Past the end of the run the last factor holds.
     pub fn rate_factor(&self, n: usize) -> f64 {
         let config = &self.config;
+        let n = n.min(config.train_iters - 1);
         let share = |of: usize| n as f64 / of as f64;
         if n < config.optim_warmup_iters {
             1.0 - (1.0 - share(config.optim_warmup_iters)) * (1.0 - config.optim_warmup_ratio)
         } else {
-            (1.0 - share(config.train_iters)).max(0.0).powf(config.optim_power)
+            (1.0 - share(config.train_iters)).powf(config.optim_power)
         }
     }
 
@@ -102,9 +105,13 @@ impl Schedule {
     pub fn hyper(&self, group: Group, n: usize) -> [f64; 4] {
         let config = &self.config;
         let decay = if group == Group::Norm { 0.0 } else { config.optim_weight_decay };
-        let t = (n + 1) as f64;
-        let (first, second) = (1.0 - config.optim_beta1.powf(t), (1.0 - config.optim_beta2.powf(t)).sqrt());
-        [self.rate(group, n), decay, first, second]
+        self.optimiser().hyper(self.rate(group, n), decay, n as u64 + 1)
+    }
+
+    /// The constants of AdamW.
+    pub fn optimiser(&self) -> AdamW {
+        let config = &self.config;
+        AdamW { beta1: config.optim_beta1, beta2: config.optim_beta2, eps: config.optim_eps }
     }
 }
 

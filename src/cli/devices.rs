@@ -9,7 +9,6 @@ use tagseg::report::Table;
 
 use super::print;
 
-
 /// List the adapters that could be used
 ///
 /// With driver, type, the features and limits that matter here, and a mark at the one that `--device auto` takes.

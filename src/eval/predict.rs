@@ -51,21 +51,15 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(&Path)) -> Result<
     for path in &options.images {
         let image = Rgb8::read(path)?;
         let smallest = model.smallest_side();
-        let (own, size) =
-            ([image.height, image.width], [image.height.max(smallest), image.width.max(smallest)]);
-        if view.as_ref().is_none_or(|view| view.size() != size) {
-            view = None;
-            view = Some(model.view(1, size, None)?);
-        }
-        let Some(view) = &mut view else { unreachable!("a view was made") };
+        let (own, size) = ([image.height, image.width], [image.height.max(smallest), image.width.max(smallest)]);
+        let fitting = view.take().filter(|view| view.size() == size);
+        let view = view.insert(fitting.map_or_else(|| model.view(1, size, None), Ok)?);
         let seen = view.look(&normalise(&padded(&image, size)), &[], &[])?;
         let labels = cut(&seen.seg, 0, size, own);
         let overlay = label_overlay(&photo_of(&image)?, Map::new(own[0], own[1], &labels)?);
         let [mask_path, overlay_path] = targets_of(path, &options.out);
         write_index_png(&mask_path, &Mask::new(own[0], own[1], labels))?;
-        overlay
-            .save(&overlay_path)
-            .map_err(|error| Error::data(&overlay_path, error.to_string(), "check the disk"))?;
+        overlay.save(&overlay_path).map_err(|error| Error::data(&overlay_path, error.to_string(), "check the disk"))?;
         done(&mask_path);
     }
     Ok(())

@@ -16,8 +16,8 @@ const COMMON: &[(&str, &str)] = &[
     ("common/index.wgsl", include_str!("../../shaders/common/index.wgsl")),
     ("common/interpolate.wgsl", include_str!("../../shaders/common/interpolate.wgsl")),
     ("common/math.wgsl", include_str!("../../shaders/common/math.wgsl")),
-    ("common/ring.wgsl", include_str!("../../shaders/common/ring.wgsl")),
     ("common/philox.wgsl", include_str!("../../shaders/common/philox.wgsl")),
+    ("common/ring.wgsl", include_str!("../../shaders/common/ring.wgsl")),
 ];
 
 /// The complete WGSL of a launch.

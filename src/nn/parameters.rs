@@ -38,9 +38,10 @@ impl Parameter {
     /// The first values, from a generator of its own: they depend on the seed and the name alone.
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         // FNV-1a of the name separates the streams.
-        let hash = self.name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
-        });
+        let hash = self
+            .name
+            .bytes()
+            .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3));
         let mut random = ChaCha8Rng::seed_from_u64(seed ^ hash);
         let mut uniform = || random.random::<f64>();
         (0..self.shape.len())

@@ -1,10 +1,7 @@
 //! Random numbers: a function of (seed, step, stream, element), never of when or where it runs.
 
-use super::matmul::mismatch;
 use crate::error::Result;
-use crate::graph::{
-    Backward, BackwardError, Graph, Launch, LaunchContext, Launches, Op, Shape, Slot, Tensor, TensorType,
-};
+use crate::graph::{Backward, BackwardError, Launch, LaunchContext, Launches, Op, Shape, Slot, Tensor, TensorType};
 use crate::reference::{self, Array};
 use crate::shader;
 
@@ -46,14 +43,11 @@ impl Op for Random {
 
 /// Uniform numbers in [0, 1) with 24 bits. `key` is i32 \[3\]: low word of the seed, high word of the seed, step.
 ///
-/// Every call takes a stream of its own from `graph`, numbered in order of recording: equal graphs draw equal numbers.
+/// Every call takes a stream of its own from the graph, numbered in order of recording: equal graphs draw equal numbers.
 ///
 /// # Errors
-/// If the key is not of that type or belongs to another graph.
+/// If the key is not of that type.
 #[track_caller]
-pub fn random_uniform(graph: &Graph, key: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
-    if !key.graph().is(graph) {
-        return Err(mismatch("random", &[key], "the key belongs to another graph"));
-    }
-    Tensor::record(Random { stream: graph.next_random_stream(), shape: shape.into() }, &[key])
+pub fn random_uniform(key: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+    Tensor::record(Random { stream: key.graph().next_random_stream(), shape: shape.into() }, &[key])
 }

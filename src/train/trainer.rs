@@ -64,8 +64,7 @@ impl Trainer {
         max_tags: usize,
         window: usize,
     ) -> Result<Self> {
-        let sizes =
-            Sizes { batch: config.batch_global, crop: config.train_crop, slots: Slots::width_for(max_tags) };
+        let sizes = Sizes { batch: config.batch_global, crop: config.train_crop, slots: Slots::width_for(max_tags) };
         let mut trainer = Trainer {
             session: session.clone(),
             config: config.clone(),

@@ -84,8 +84,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let metadata =
-            Metadata { step: self.step, classes: self.classes.clone(), config: self.config.to_toml() };
+        let metadata = Metadata { step: self.step, classes: self.classes.clone(), config: self.config.to_toml() };
         let metadata = serde_json::to_string(&metadata).map_err(|error| Error::Graph(error.to_string()))?;
         let views = self
             .tensors

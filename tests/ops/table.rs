@@ -2,13 +2,10 @@
 
 use tagseg::graph::Tensor;
 use tagseg::ops::par::Par;
-use tagseg::ops::reduce::Reduction;
-
-use super::Fill::{Fixed, Index, Label, Normal, Positive, Unit};
 use tagseg::ops::random::random_uniform;
 use tagseg::ops::reduce::Reduction;
 
-use super::Fill::{Fixed, Label, Normal, Positive};
+use super::Fill::{Fixed, Index, Label, Normal, Positive, Unit};
 use super::{Case, Operand};
 
 type Sizes = &'static [&'static [Operand]];
@@ -43,11 +40,11 @@ pub fn cases() -> Vec<Case> {
     rows.extend(normalisation());
     rows.extend(softmax());
     rows.extend(convolution());
+    rows.push(fixed("random", &[&[(&[3], Fixed(&[7, -2, 41]))]], |x| random_uniform(&x[0], [5, 13])));
     rows.extend(resize());
     rows.extend(pixel_loss());
     rows.extend(slots());
     rows.extend(par());
-    rows.push(fixed("random", &[&[(&[3], Fixed(&[7, -2, 41]))]], |x| random_uniform(x[0].graph(), &x[0], [5, 13])));
     rows.extend(box_resize());
     rows
 }
@@ -273,6 +270,10 @@ fn convolution() -> Vec<Case> {
                 &[(&[2, 7, 5, 12], Normal), (&[5, 12, 1, 1], Normal), (&[5], Normal)],
             ],
             |x| x[0].conv2d(&x[1], Some(&x[2]), 1, 0),
+        ),
+    ]
+}
+
 fn resize() -> Vec<Case> {
     const MAPS: Sizes = &[
         &[(&[1, 2, 2, 3], Normal)],
