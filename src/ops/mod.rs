@@ -2,6 +2,9 @@
 
 pub mod alias;
 pub mod elementwise;
+pub mod layer_norm;
 pub mod matmul;
 pub mod movement;
+mod norm_sums;
 pub mod reduce;
+pub mod softmax;

@@ -120,6 +120,15 @@ impl Op for Reduce {
     }
 }
 
+/// The launch that adds `chunks` partial sums of `inner` values each, in order; it binds them, then the result.
+pub(crate) fn sum_of_chunks(chunks: usize, inner: usize) -> Launch {
+    let (layout, per_row) = if inner.is_multiple_of(4) { ("VECTOR", inner / 4) } else { ("SCALAR", inner) };
+    Launch::new(shader!("reduce"), per_row, 1)
+        .define("SUM", 1)
+        .define(layout, 1)
+        .uints(&[1, chunks, per_row, chunks, 1])
+}
+
 impl Tensor {
     /// Reduces the neighbouring `axes`, keeping them with extent 1.
     ///

@@ -5,8 +5,11 @@
 #![expect(clippy::needless_range_loop, reason = "index loops read side by side with the shaders")]
 
 mod array;
+pub mod layer_norm;
 pub mod matmul;
 pub mod movement;
+pub mod norm_sums;
 pub mod reduce;
+pub mod softmax;
 
 pub use array::Array;

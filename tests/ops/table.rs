@@ -35,6 +35,8 @@ pub fn cases() -> Vec<Case> {
     rows.extend(movement());
     rows.extend(reduce());
     rows.extend(matmul());
+    rows.extend(normalisation());
+    rows.extend(softmax());
     rows
 }
 
@@ -156,5 +158,32 @@ fn matmul() -> Vec<Case> {
             ],
             |x| x[0].attention_values(&x[1]),
         ),
+    ]
+}
+
+fn normalisation() -> Vec<Case> {
+    const LAYER: Sizes = &[
+        &[(&[2, 5], Normal), (&[5], Positive), (&[5], Normal)],
+        &[(&[3, 5, 67], Normal), (&[67], Positive), (&[67], Normal)],
+        &[(&[2, 1030, 16], Normal), (&[16], Positive), (&[16], Normal)],
+        &[(&[3, 64], Normal), (&[64], Positive), (&[64], Normal)],
+    ];
+    vec![
+        row("layer_norm", LAYER, |x| x[0].layer_norm(&x[1], &x[2], 1e-6)),
+        row("layer_norm far from zero", LAYER, |x| x[0].offset(64.0)?.layer_norm(&x[1], &x[2], 1e-6)),
+        row("layer_norm tiny", LAYER, |x| x[0].scale(1e-3)?.layer_norm(&x[1], &x[2], 1e-5)),
+    ]
+}
+
+fn softmax() -> Vec<Case> {
+    const ROWS: Sizes = &[&[(&[2, 5], Normal)], &[(&[3, 5, 67], Normal)], &[(&[2, 70, 36], Normal)]];
+    vec![
+        row("softmax", ROWS, |x| x[0].softmax(0.25)),
+        // A few entries of a row take nearly everything: exponents far apart, on both sides of the largest.
+        row("softmax steep", ROWS, |x| x[0].softmax(8.0)),
+        row("log_softmax", &[&[(&[2, 3, 2, 2], Normal)], &[(&[2, 21, 7, 5], Normal)]], |x| {
+            x[0].scale(3.0)?.log_softmax(1)
+        }),
+        row("log_softmax inner", ROWS, |x| x[0].log_softmax(x[0].shape().rank() - 1)),
     ]
 }

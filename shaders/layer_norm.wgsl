@@ -1,0 +1,30 @@
+// Normalises the rows of x [rows, C].
+//
+//   y[r, c] = (x[r, c] - mean[r]) · rstd[r] · gamma[c] + beta[c], (mean, rstd) = statistics[r]
+//
+// `parts` invocations share a row, each taking every parts-th element (or four neighbours, where C allows).
+// Every output is computed alone: nothing depends on scheduling.
+#include "common/index.wgsl"
+
+alias V = $VALUE;
+
+struct Params { rows: u32, width: u32, parts: u32 }
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<V>;
+@group(0) @binding(2) var<storage, read> statistics: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> gamma: array<V>;
+@group(0) @binding(4) var<storage, read> beta: array<V>;
+@group(0) @binding(5) var<storage, read_write> y: array<V>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    let row = index / p.parts;
+    if row >= p.rows { return; }
+    let start = row * p.width;
+    let own = statistics[row];
+    for (var i = index % p.parts; i < p.width; i += p.parts) {
+        y[start + i] = (x[start + i] - own.x) * own.y * gamma[i] + beta[i];
+    }
+}

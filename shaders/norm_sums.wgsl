@@ -1,0 +1,52 @@
+// The column sums that gradients of normalisations are made of, for x and grad [rows, C].
+//
+//   sums[chunk, 0, c] = Σ_r grad[r, c] · (x[r, c] - mean) · rstd
+//   sums[chunk, 1, c] = Σ_r grad[r, c]                            r in the chunk
+//
+// PER_ROW: statistics [rows, 2] hold (mean, rstd) of every row (layer norm). Otherwise they hold the mean of every
+// column, [C], and rstd is 1 (batch norm).
+// One invocation sums one column (or four neighbours) of one chunk of rows, in order; `reduce` then adds the chunks
+// in order. Nothing depends on scheduling.
+#include "common/index.wgsl"
+
+alias V = $VALUE;
+
+struct Params { rows: u32, width: u32, chunk: u32, chunks: u32 }
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<V>;
+#if PER_ROW
+@group(0) @binding(2) var<storage, read> statistics: array<vec2<f32>>;
+#else
+@group(0) @binding(2) var<storage, read> mean: array<V>;
+#endif
+@group(0) @binding(3) var<storage, read> grad: array<V>;
+@group(0) @binding(4) var<storage, read_write> sums: array<V>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    if index >= p.width * p.chunks { return; }
+    let c = index % p.width;
+    let chunk = index / p.width;
+    let end = min((chunk + 1u) * p.chunk, p.rows);
+    var products = V(0.0);
+    var plain = V(0.0);
+#if PER_ROW
+    for (var r = chunk * p.chunk; r < end; r++) {
+        let own = statistics[r];
+        let g = grad[r * p.width + c];
+        products += g * ((x[r * p.width + c] - own.x) * own.y);
+        plain += g;
+    }
+#else
+    let center = mean[c];
+    for (var r = chunk * p.chunk; r < end; r++) {
+        let g = grad[r * p.width + c];
+        products += g * (x[r * p.width + c] - center);
+        plain += g;
+    }
+#endif
+    sums[chunk * 2u * p.width + c] = products;
+    sums[(chunk * 2u + 1u) * p.width + c] = plain;
+}

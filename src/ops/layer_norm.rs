@@ -1,0 +1,132 @@
+//! Layer norm over the last axis.
+
+use super::matmul::mismatch;
+use super::norm_sums::{Lanes, norm_sums, parts};
+use crate::error::Result;
+use crate::graph::{Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::reference::{self, Array};
+use crate::shader;
+
+/// (mean, 1 / √(variance + eps)) of every row, \[…, C\] → \[…, 2\]; biased variance.
+///
+/// It has no gradient of its own: [`LayerNorm`] gives x the gradient through both paths.
+#[derive(Debug)]
+struct Statistics {
+    eps: f64,
+}
+
+impl Op for Statistics {
+    fn name(&self) -> &'static str {
+        "layer_norm_statistics"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let mut shape = inputs[0].shape.to_vec();
+        match shape.last_mut() {
+            Some(last) if inputs[0].dtype == DType::F32 && *last > 0 => *last = 2,
+            _ => return Err("takes real values with at least one axis".into()),
+        }
+        Ok(TensorType::f32(shape))
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let rows = context.output.shape.len() / 2;
+        let (launch, _) = by_rows(Launch::new(shader!("layer_norm_statistics"), rows, 1), context.inputs[0], rows);
+        launch.floats(&[self.eps]).bind(&[Slot::Input(0), Slot::Output]).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::layer_norm::statistics(inputs[0], self.eps)]
+    }
+}
+
+/// Adds the element type of a kernel on rows of `x`, and its first parameters; gives the loads in a row.
+fn by_rows(launch: Launch, x: &TensorType, rows: usize) -> (Launch, usize) {
+    let channels = x.shape.len() / rows;
+    let lanes = Lanes::of(channels);
+    let width = channels / lanes.count;
+    let launch = launch.define("VALUE", lanes.value).uints(&[rows, width]);
+    (if lanes.count == 4 { launch.define("VECTOR", 1) } else { launch }, width)
+}
+
+/// (x − mean) · rstd · gamma + beta with given statistics; inputs x, statistics, gamma, beta.
+#[derive(Debug)]
+struct LayerNorm;
+
+impl Op for LayerNorm {
+    fn name(&self) -> &'static str {
+        "layer_norm"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        let [x, statistics, gamma, _] = context.inputs else { return Err(BackwardError::Undefined) };
+        let mut gradients = vec![None; 4];
+        if context.needed[0] {
+            gradients[0] = Some(Tensor::record(LayerNormGradient, &[x, statistics, gamma, context.grad])?);
+        }
+        if context.needed[2] || context.needed[3] {
+            let [to_gamma, to_beta] = norm_sums(x, statistics, context.grad, true)?;
+            gradients[2] = Some(to_gamma);
+            gradients[3] = Some(to_beta);
+        }
+        Ok(gradients)
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let rows = context.inputs[1].shape.len() / 2;
+        let width = context.inputs[2].shape.len() / Lanes::of(context.inputs[2].shape.len()).count;
+        let parts = parts(width, context.target);
+        let (launch, _) = by_rows(Launch::new(shader!("layer_norm"), rows * parts, 1), context.output, rows);
+        let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output];
+        launch.uints(&[parts]).bind(&slots).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::layer_norm::layer_norm(inputs[0], inputs[1], inputs[2], inputs[3])]
+    }
+}
+
+/// Gradient of layer norm with respect to x; inputs x, statistics, gamma, grad.
+#[derive(Debug)]
+struct LayerNormGradient;
+
+impl Op for LayerNormGradient {
+    fn name(&self) -> &'static str {
+        "layer_norm_gradient"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let rows = context.inputs[1].shape.len() / 2;
+        let (launch, _) = by_rows(Launch::new(shader!("layer_norm_gradient"), rows, 1), context.output, rows);
+        let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output];
+        launch.bind(&slots).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::layer_norm::gradient(inputs[0], inputs[1], inputs[2], inputs[3])]
+    }
+}
+
+impl Tensor {
+    /// (x − mean) / √(variance + eps) · gamma + beta over the last axis, with the biased variance; gamma, beta \[C\].
+    ///
+    /// # Errors
+    /// If gamma or beta do not have the last axis' extent.
+    #[track_caller]
+    pub fn layer_norm(&self, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
+        let width = self.shape().last().copied().unwrap_or(0);
+        if width == 0 || gamma.shape()[..] != [width] || beta.shape()[..] != [width] {
+            return Err(mismatch("layer_norm", &[self, gamma, beta], "needs x [.., C], gamma [C] and beta [C]"));
+        }
+        let statistics = Tensor::record(Statistics { eps }, &[self])?;
+        Tensor::record(LayerNorm, &[self, &statistics, gamma, beta])
+    }
+}
