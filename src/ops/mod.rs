@@ -8,3 +8,4 @@ pub mod movement;
 mod norm_sums;
 pub mod reduce;
 pub mod softmax;
+pub mod unfold;

@@ -11,5 +11,6 @@ pub mod movement;
 pub mod norm_sums;
 pub mod reduce;
 pub mod softmax;
+pub mod unfold;
 
 pub use array::Array;

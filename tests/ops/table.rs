@@ -37,6 +37,7 @@ pub fn cases() -> Vec<Case> {
     rows.extend(matmul());
     rows.extend(normalisation());
     rows.extend(softmax());
+    rows.extend(convolution());
     rows
 }
 
@@ -185,5 +186,55 @@ fn softmax() -> Vec<Case> {
             x[0].scale(3.0)?.log_softmax(1)
         }),
         row("log_softmax inner", ROWS, |x| x[0].log_softmax(x[0].shape().rank() - 1)),
+    ]
+}
+
+fn convolution() -> Vec<Case> {
+    vec![
+        row("unfold", &[&[(&[1, 3, 4, 2], Normal)], &[(&[2, 9, 11, 3], Normal)], &[(&[2, 12, 8, 8], Normal)]], |x| {
+            x[0].unfold([3, 2], 2, 1)
+        }),
+        // Patch embedding of the first stage, on odd extents.
+        row(
+            "conv2d 7, 4, 3",
+            &[
+                &[(&[1, 5, 6, 1], Normal), (&[2, 1, 7, 7], Normal), (&[2], Normal)],
+                &[(&[2, 17, 23, 3], Normal), (&[8, 3, 7, 7], Normal), (&[8], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], Some(&x[2]), 4, 3),
+        ),
+        row(
+            "conv2d 3, 2, 1",
+            &[
+                &[(&[1, 3, 4, 2], Normal), (&[2, 2, 3, 3], Normal), (&[2], Normal)],
+                &[(&[2, 9, 12, 8], Normal), (&[12, 8, 3, 3], Normal), (&[12], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], Some(&x[2]), 2, 1),
+        ),
+        row(
+            "conv2d 3, 1, 1",
+            &[
+                &[(&[1, 2, 3, 2], Normal), (&[2, 2, 3, 3], Normal)],
+                &[(&[2, 7, 5, 12], Normal), (&[7, 12, 3, 3], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], None, 1, 1),
+        ),
+        // Spatial reduction: the last row and column fill no patch.
+        row(
+            "conv2d 4, 4, 0",
+            &[
+                &[(&[1, 4, 5, 1], Normal), (&[2, 1, 4, 4], Normal), (&[2], Normal)],
+                &[(&[2, 9, 13, 8], Normal), (&[8, 8, 4, 4], Normal), (&[8], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], Some(&x[2]), 4, 0),
+        ),
+        row(
+            "conv2d 1",
+            &[
+                &[(&[1, 2, 2, 3], Normal), (&[2, 3, 1, 1], Normal), (&[2], Normal)],
+                &[(&[2, 7, 5, 12], Normal), (&[5, 12, 1, 1], Normal), (&[5], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], Some(&x[2]), 1, 0),
+        ),
     ]
 }
