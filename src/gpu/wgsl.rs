@@ -13,7 +13,9 @@ use crate::graph::Launch;
 const COMMON: &[(&str, &str)] = &[
     ("common/elementwise.wgsl", include_str!("../../shaders/common/elementwise.wgsl")),
     ("common/index.wgsl", include_str!("../../shaders/common/index.wgsl")),
+    ("common/interpolate.wgsl", include_str!("../../shaders/common/interpolate.wgsl")),
     ("common/math.wgsl", include_str!("../../shaders/common/math.wgsl")),
+    ("common/ring.wgsl", include_str!("../../shaders/common/ring.wgsl")),
 ];
 
 /// The complete WGSL of a launch.

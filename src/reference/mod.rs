@@ -5,11 +5,16 @@
 #![expect(clippy::needless_range_loop, reason = "index loops read side by side with the shaders")]
 
 mod array;
+pub mod gather_slots;
 pub mod layer_norm;
+pub mod lookup;
 pub mod matmul;
 pub mod movement;
 pub mod norm_sums;
+pub mod par;
+pub mod pixel_loss;
 pub mod reduce;
+pub mod resize;
 pub mod softmax;
 pub mod unfold;
 

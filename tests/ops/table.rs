@@ -1,9 +1,10 @@
 //! The rows: one per op and variant.
 
 use tagseg::graph::Tensor;
+use tagseg::ops::par::Par;
 use tagseg::ops::reduce::Reduction;
 
-use super::Fill::{Label, Normal, Positive};
+use super::Fill::{Fixed, Index, Label, Normal, Positive, Unit};
 use super::{Case, Operand};
 
 type Sizes = &'static [&'static [Operand]];
@@ -38,6 +39,10 @@ pub fn cases() -> Vec<Case> {
     rows.extend(normalisation());
     rows.extend(softmax());
     rows.extend(convolution());
+    rows.extend(resize());
+    rows.extend(pixel_loss());
+    rows.extend(slots());
+    rows.extend(par());
     rows
 }
 
@@ -235,6 +240,139 @@ fn convolution() -> Vec<Case> {
                 &[(&[2, 7, 5, 12], Normal), (&[5, 12, 1, 1], Normal), (&[5], Normal)],
             ],
             |x| x[0].conv2d(&x[1], Some(&x[2]), 1, 0),
+        ),
+    ]
+}
+
+fn resize() -> Vec<Case> {
+    const MAPS: Sizes = &[
+        &[(&[1, 2, 2, 3], Normal)],
+        &[(&[2, 1, 5, 16], Normal)],
+        &[(&[1, 3, 64, 13], Normal)],
+        &[(&[2, 2, 48, 31], Normal)],
+        &[(&[1, 1, 1, 1], Normal)],
+    ];
+    const FEATURES: Sizes = &[
+        &[(&[1, 2, 3, 2], Normal)],
+        &[(&[2, 5, 16, 3], Normal)],
+        &[(&[1, 13, 48, 8], Normal)],
+        &[(&[1, 31, 9, 4], Normal)],
+    ];
+    /// Sizes between which cells and weights are hard to hit: 5 → 13, 16 → 64, 64 → 31, 48 → 144, and their like.
+    fn target(extent: usize) -> usize {
+        match extent {
+            2 => 5,
+            3 => 2,
+            5 => 13,
+            16 => 64,
+            64 => 31,
+            48 => 144,
+            13 => 20,
+            31 => 12,
+            other => other + 3,
+        }
+    }
+    vec![
+        row("resize", MAPS, |x| x[0].resize([target(x[0].shape()[2]), target(x[0].shape()[3])], false)),
+        row("resize align_corners", MAPS, |x| x[0].resize([target(x[0].shape()[2]), target(x[0].shape()[3])], true)),
+        row("resize rows", MAPS, |x| x[0].resize([target(x[0].shape()[2]), x[0].shape()[3]], false)),
+        row("resize columns", MAPS, |x| x[0].resize([x[0].shape()[2], 1], true)),
+        row("resize reduced", MAPS, |x| x[0].resize([1, (x[0].shape()[3] / 4).max(1)], false)),
+        row("resize_by_factor 1.5", MAPS, |x| x[0].resize_by_factor(1.5)),
+        row("resize_by_factor 0.75", &MAPS[..4], |x| x[0].resize_by_factor(0.75)),
+        row("resize_by_factor 2.7183", MAPS, |x| x[0].resize_by_factor(std::f64::consts::E)),
+        row("resize_channels_last", FEATURES, |x| {
+            x[0].resize_channels_last([target(x[0].shape()[1]), target(x[0].shape()[2])], false)
+        }),
+        row("resize_channels_last align_corners", FEATURES, |x| {
+            x[0].resize_channels_last([target(x[0].shape()[1]), target(x[0].shape()[2])], true)
+        }),
+    ]
+}
+
+fn pixel_loss() -> Vec<Case> {
+    const SIZES: Sizes = &[
+        &[(&[2, 3, 2, 2], Normal), (&[2, 2, 2], Label(3))],
+        &[(&[2, 7, 5, 9], Normal), (&[2, 5, 9], Label(7))],
+        &[(&[3, 21, 6, 10], Normal), (&[3, 6, 10], Label(21))],
+        &[(&[1, 2, 4, 8], Normal), (&[1, 4, 8], Fixed(&[255]))],
+        &[(&[1, 1, 1, 3], Normal), (&[1, 1, 3], Label(1))],
+    ];
+    vec![
+        row("margin_map", SIZES, |x| x[0].scale(8.0)?.margin_map(&x[1], 0)),
+        row("margin_map from 1", SIZES, |x| x[0].margin_map(&x[1], 1)),
+        row("cross_entropy_map", SIZES, |x| x[0].scale(8.0)?.cross_entropy_map(&x[1], 0)),
+        row("cross_entropy_map from 1", SIZES, |x| x[0].cross_entropy_map(&x[1], 1)),
+    ]
+}
+
+fn slots() -> Vec<Case> {
+    const MAPS: Sizes = &[
+        &[(&[2, 3, 2, 2], Normal), (&[2, 3], Fixed(&[0, 2, -1, 1, 3, -1]))],
+        &[(&[2, 5, 4, 7], Normal), (&[2, 8], Fixed(&[0, 1, 4, -1, -1, -1, -1, -1, 0, 3, 5, 2, 4, -1, -1, -1]))],
+        &[(&[3, 5, 3, 7], Normal), (&[3, 4], Fixed(&[0, 2, 5, -1]))],
+    ];
+    vec![
+        fixed("gather_slots", MAPS, |x| x[0].gather_slots(&x[1], 0)),
+        fixed("gather_slots from 1", MAPS, |x| x[0].gather_slots(&x[1], 1)),
+        fixed(
+            "lookup",
+            &[
+                &[(&[2, 3], Fixed(&[0, 7, -1, 0, 2, 9])), (&[2, 2, 2], Index(3))],
+                &[(&[3, 4], Index(200)), (&[3, 5, 7], Index(4))],
+                &[(&[3, 4], Index(200)), (&[3, 5, 8], Fixed(&[0, 3, -2, 1, 9]))],
+            ],
+            |x| x[0].lookup(&x[1]),
+        ),
+    ]
+}
+
+fn par() -> Vec<Case> {
+    vec![
+        fixed(
+            "par_weights",
+            &[
+                &[(&[1, 3, 3, 3], Unit), (&[1, 2], Fixed(&[3, 2]))],
+                &[(&[2, 13, 17, 3], Unit), (&[2, 2], Fixed(&[13, 17, 9, 5]))],
+                &[(&[1, 28, 52, 3], Unit), (&[1, 2], Fixed(&[28, 51]))],
+            ],
+            |x| x[0].par_weights(&x[1], &Par::default()),
+        ),
+        fixed("par_weights of three rings", &[&[(&[1, 9, 8, 3], Unit), (&[1, 2], Fixed(&[9, 8]))]], |x| {
+            x[0].par_weights(&x[1], &Par { dilations: vec![1, 3, 7], w1: 0.5, w2: 0.1 })
+        }),
+        fixed(
+            "par_step",
+            &[
+                &[
+                    (&[1, 3, 3, 4], Normal),
+                    (&[1, 3, 3, 48], Unit),
+                    (&[1, 2], Fixed(&[3, 2])),
+                    (&[1, 4], Fixed(&[0, 3, -1, -1])),
+                ],
+                &[
+                    (&[2, 13, 17, 4], Normal),
+                    (&[2, 13, 17, 48], Unit),
+                    (&[2, 2], Fixed(&[13, 17, 9, 5])),
+                    (&[2, 4], Fixed(&[-1, -1, -1, -1, 0, 1, 2, -1])),
+                ],
+                &[
+                    (&[3, 9, 28, 8], Normal),
+                    (&[3, 9, 28, 48], Unit),
+                    (&[3, 2], Fixed(&[9, 28, 9, 27, 1, 1])),
+                    (
+                        &[3, 8],
+                        Fixed(&[0, 1, 2, -1, -1, -1, -1, -1, 0, 1, 2, 3, 4, -1, -1, -1, -1, -1, -1, -1, 0, -1, -1, 3]),
+                    ),
+                ],
+                &[
+                    (&[1, 7, 30, 12], Normal),
+                    (&[1, 7, 30, 48], Unit),
+                    (&[1, 2], Fixed(&[7, 30])),
+                    (&[1, 12], Fixed(&[0, 1, 2, 3, 4, 5, 6, 7, 8, -1, -1, -1])),
+                ],
+            ],
+            |x| x[0].par_step(&x[1], &x[2], &x[3], &Par::default().dilations),
         ),
     ]
 }

@@ -1,0 +1,28 @@
+// Replaces every index by an entry of its image's table.
+//
+//   out[b, s] = table[b, index[b, s]], the index clamped to the table
+//
+// One invocation makes one entry, or four neighbours (INDEX = vec4<i32>). Copies only: deterministic.
+#include "common/index.wgsl"
+
+struct Params { batch: u32, entries: u32, plane: u32 }
+
+alias Index = $INDEX;
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> table: array<i32>;
+@group(0) @binding(2) var<storage, read> index: array<Index>;
+@group(0) @binding(3) var<storage, read_write> out: array<Index>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = invocation_index(id, groups);
+    if i >= p.batch * p.plane { return; }
+    let start = Index(i32(i / p.plane * p.entries));
+    let at = start + clamp(index[i], Index(0), Index(i32(p.entries) - 1));
+#if VECTOR
+    out[i] = vec4<i32>(table[at.x], table[at.y], table[at.z], table[at.w]);
+#else
+    out[i] = table[at];
+#endif
+}

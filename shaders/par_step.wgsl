@@ -1,0 +1,80 @@
+// One iteration of pixel-adaptive refinement (spec 4.1, step 4) on mask [batch, height, width, slots].
+//
+//   out[b, y, x, s] = Σ_k weights[b, y, x, k] · mask[b, neighbour k of (y, x), s]
+//
+// Neighbours are those of par_weights.wgsl, clamped to the image's extent; pixels outside it give 0. Slots go by fours:
+// fours whose classes [batch, slots] are all −1 are not computed and give 0.
+// One invocation makes one pixel of two fours (PAIR) or one, so that the weights are read once for both; z counts the
+// further ones. Every sum runs over k in order: deterministic. Every output is computed from the previous mask only.
+#include "common/index.wgsl"
+#include "common/ring.wgsl"
+
+struct Params {
+    batch: u32, height: u32, width: u32, rings: u32,
+    dilations: array<vec4<u32>, 2>,
+    fours: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> mask: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> extent: array<i32>;
+@group(0) @binding(4) var<storage, read> classes: array<vec4<i32>>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+
+// Σ over a ring of weight · mask, for the four that starts `four` elements into every pixel.
+fn gather(ring: Ring, a: vec4<f32>, b: vec4<f32>, four: u32) -> vec4<f32> {
+    let near = ring.a * p.fours + four;
+    let far = ring.b * p.fours + four;
+    var sum = a.x * mask[near.x];
+    sum += a.y * mask[near.y];
+    sum += a.z * mask[near.z];
+    sum += a.w * mask[near.w];
+    sum += b.x * mask[far.x];
+    sum += b.y * mask[far.y];
+    sum += b.z * mask[far.z];
+    sum += b.w * mask[far.w];
+    return sum;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    if index >= p.batch * p.height * p.width { return; }
+    let x = i32(index % p.width);
+    let y = i32(index / p.width % p.height);
+    let b = index / (p.width * p.height);
+    let size = vec2<i32>(extent[2u * b], extent[2u * b + 1u]);
+    let inside = y < size.x && x < size.y;
+    let map = b * p.height * p.width;
+    let start = index * 2u * p.rings;
+#if PAIR
+    let four = 2u * id.z;
+    let second = four + 1u < p.fours && any(classes[b * p.fours + min(four + 1u, p.fours - 1u)] >= vec4<i32>(0));
+    var sum1 = vec4<f32>(0.0);
+#else
+    let four = id.z;
+#endif
+    let first = any(classes[b * p.fours + four] >= vec4<i32>(0));
+    var sum0 = vec4<f32>(0.0);
+#if PAIR
+    let rings = select(0u, p.rings, inside && (first || second));
+#else
+    let rings = select(0u, p.rings, inside && first);
+#endif
+    for (var r = 0u; r < rings; r++) {
+        let ring = ring_at(vec2<i32>(y, x), i32(p.dilations[r / 4u][r % 4u]), size, map, p.width);
+        let wa = weights[start + 2u * r];
+        let wb = weights[start + 2u * r + 1u];
+#if PAIR
+        if first { sum0 += gather(ring, wa, wb, four); }
+        if second { sum1 += gather(ring, wa, wb, four + 1u); }
+#else
+        sum0 += gather(ring, wa, wb, four);
+#endif
+    }
+    out[index * p.fours + four] = sum0;
+#if PAIR
+    if four + 1u < p.fours { out[index * p.fours + four + 1u] = sum1; }
+#endif
+}

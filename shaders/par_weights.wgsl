@@ -1,0 +1,80 @@
+// Neighbour weights of pixel-adaptive refinement (spec 4.1, steps 1 to 3).
+//
+//   out[b, y, x, k] = softmax_k(e) + position[k],   e_k = −mean_c ( |I_c(k) − I_c| / (s_c + 1e-8) / w1 )²
+//
+// I_c is channel c of image [batch, height, width, 4] (the fourth is not read) at (y, x), I_c(k) at neighbour k, s_c the
+// unbiased standard deviation of I_c(k) over all k. Neighbour k = 8·ring + n: the eight around (y, x) at distance
+// dilations[ring], row by row. Their coordinates are clamped to the image's extent [batch, (height, width)], outside
+// of which the weights are 0. `position` is the part that depends on k alone.
+// One invocation makes all weights of one pixel; mean and deviation are updated neighbour by neighbour (Welford), in
+// order: deterministic.
+#include "common/index.wgsl"
+#include "common/ring.wgsl"
+
+struct Params {
+    batch: u32, height: u32, width: u32, rings: u32,
+    dilations: array<vec4<u32>, 2>,
+    position: array<vec4<f32>, 16>,
+    inverse_w1: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> image: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> extent: array<i32>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
+
+fn distances(centre: vec3<f32>, neighbour: u32, scale: vec3<f32>) -> f32 {
+    let d = abs(image[neighbour].xyz - centre) * scale;
+    return -(d.x * d.x + d.y * d.y + d.z * d.z) / 3.0;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    if index >= p.batch * p.height * p.width { return; }
+    let x = i32(index % p.width);
+    let y = i32(index / p.width % p.height);
+    let b = index / (p.width * p.height);
+    let size = vec2<i32>(extent[2u * b], extent[2u * b + 1u]);
+    let start = index * 2u * p.rings;
+    if y >= size.x || x >= size.y {
+        for (var k = 0u; k < 2u * p.rings; k++) { out[start + k] = vec4<f32>(0.0); }
+        return;
+    }
+    let map = b * p.height * p.width;
+
+    var mean = vec3<f32>(0.0);
+    var squares = vec3<f32>(0.0);
+    var count = 0.0;
+    for (var r = 0u; r < p.rings; r++) {
+        let ring = ring_at(vec2<i32>(y, x), i32(p.dilations[r / 4u][r % 4u]), size, map, p.width);
+        for (var n = 0u; n < 8u; n++) {
+            let value = image[neighbour(ring, n)].xyz;
+            count += 1.0;
+            let step = value - mean;
+            mean += step / count;
+            squares += step * (value - mean);
+        }
+    }
+    let scale = p.inverse_w1 / (sqrt(squares / (count - 1.0)) + 1e-8);
+
+    let centre = image[index].xyz;
+    var e: array<vec4<f32>, 16>;
+    var largest = vec4<f32>(-3e38);
+    for (var r = 0u; r < p.rings; r++) {
+        let ring = ring_at(vec2<i32>(y, x), i32(p.dilations[r / 4u][r % 4u]), size, map, p.width);
+        e[2u * r] = vec4<f32>(distances(centre, ring.a.x, scale), distances(centre, ring.a.y, scale),
+                              distances(centre, ring.a.z, scale), distances(centre, ring.a.w, scale));
+        e[2u * r + 1u] = vec4<f32>(distances(centre, ring.b.x, scale), distances(centre, ring.b.y, scale),
+                                   distances(centre, ring.b.z, scale), distances(centre, ring.b.w, scale));
+        largest = max(largest, max(e[2u * r], e[2u * r + 1u]));
+    }
+    let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
+    var sums = vec4<f32>(0.0);
+    for (var k = 0u; k < 2u * p.rings; k++) {
+        e[k] = exp(e[k] - top);
+        sums += e[k];
+    }
+    let sum = (sums.x + sums.y) + (sums.z + sums.w);
+    for (var k = 0u; k < 2u * p.rings; k++) { out[start + k] = e[k] / sum + p.position[k]; }
+}

@@ -1,0 +1,101 @@
+// Bilinear resize without antialiasing of x [outer, rows.input, columns.input, inner] to
+// out [outer, rows.output, columns.output, inner].
+//
+//   out[o, y, x, i] = Σ over the two rows and two columns next to the source position of weight · x[o, row, column, i]
+//
+// The source position of an output is a fraction of integers, see common/interpolate.wgsl. Interpolation is
+// a + t·(b − a), which keeps a constant map constant to the last bit.
+// VECTOR, SCALAR: one invocation makes one output, or four neighbours along `inner`.
+// NEAR, FAR (inner = 1): one invocation makes four neighbours along x; NEAR, for enlargement by 1.5 and more, where
+// these lie within four columns, loads each column once.
+// Every output is computed by one invocation in one order: deterministic.
+#include "common/index.wgsl"
+#include "common/interpolate.wgsl"
+
+struct Params { rows: Axis, columns: Axis, outer: u32, inner: u32 }
+
+#if VECTOR
+alias Loaded = vec4<f32>;
+#else
+alias Loaded = f32;
+#endif
+#if SCALAR
+alias Stored = f32;
+#else
+alias Stored = vec4<f32>;
+#endif
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<Loaded>;
+@group(0) @binding(2) var<storage, read_write> out: array<Stored>;
+
+// Column `column` between the rows that start at `above` and `below`.
+fn between(above: u32, below: u32, column: i32, t: f32) -> Loaded {
+    let at = u32(min(column, p.columns.input - 1)) * p.inner;
+    let a = x[above + at];
+    return a + t * (x[below + at] - a);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+#if NEAR
+    let width = u32(p.columns.output) / 4u;
+    let step = 4;
+#else
+#if FAR
+    let width = u32(p.columns.output) / 4u;
+    let step = 4;
+#else
+    let width = u32(p.columns.output);
+    let step = 1;
+#endif
+#endif
+    let height = u32(p.rows.output);
+    if index >= p.outer * height * width * p.inner { return; }
+    let i = index % p.inner;
+    var rest = index / p.inner;
+    let first = i32(rest % width) * step;
+    rest /= width;
+    let y = position(p.rows, i32(rest % height));
+    let row = cell(p.rows, y);
+    let t = fraction(p.rows, y, row);
+    let line = u32(p.columns.input) * p.inner;
+    let map = rest / height * u32(p.rows.input);
+    let above = (map + u32(row)) * line + i;
+    let below = (map + u32(min(row + 1, p.rows.input - 1))) * line + i;
+
+#if NEAR
+    let at = vec4<i32>(position(p.columns, first), position(p.columns, first + 1),
+                       position(p.columns, first + 2), position(p.columns, first + 3));
+    let column = cell(p.columns, at.x);
+    let c0 = between(above, below, column, t);
+    let c1 = between(above, below, column + 1, t);
+    let c2 = between(above, below, column + 2, t);
+    let c3 = between(above, below, column + 3, t);
+    let offset = at - column * p.columns.unit;
+    let second = offset >= vec4<i32>(p.columns.unit);
+    let third = offset >= vec4<i32>(2 * p.columns.unit);
+    let left = select(select(vec4<f32>(c0), vec4<f32>(c1), second), vec4<f32>(c2), third);
+    let right = select(select(vec4<f32>(c1), vec4<f32>(c2), second), vec4<f32>(c3), third);
+    let whole = select(vec4<i32>(0), vec4<i32>(1), second) + select(vec4<i32>(0), vec4<i32>(1), third);
+    let s = vec4<f32>(offset - whole * p.columns.unit) * p.columns.inverse;
+    out[index] = left + s * (right - left);
+#else
+#if FAR
+    var four: vec4<f32>;
+    for (var lane = 0; lane < 4; lane++) {
+        let at = position(p.columns, first + lane);
+        let column = cell(p.columns, at);
+        let left = between(above, below, column, t);
+        four[lane] = left + fraction(p.columns, at, column) * (between(above, below, column + 1, t) - left);
+    }
+    out[index] = four;
+#else
+    let at = position(p.columns, first);
+    let column = cell(p.columns, at);
+    let left = between(above, below, column, t);
+    out[index] = left + fraction(p.columns, at, column) * (between(above, below, column + 1, t) - left);
+#endif
+#endif
+}

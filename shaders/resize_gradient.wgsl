@@ -1,0 +1,67 @@
+// Transpose of a bilinear resize along one axis: grad [outer, axis.output, inner] to out [outer, axis.input, inner].
+//
+//   out[o, i, j] = Σ over outputs d of max(0, 1 − |position(d) / unit − i|) · grad[o, d, j]
+//
+// The weight is the forward's, in the same integers (common/interpolate.wgsl): the two passes agree on every cell.
+// An input gathers the outputs that touched it, which are neighbours: none where a reduction passed it over.
+// One invocation makes one result, or four neighbours along `inner` (VECTOR). ALONG (inner = 1) loads four outputs
+// at once. Every sum runs over d in order: deterministic.
+#include "common/index.wgsl"
+#include "common/interpolate.wgsl"
+
+struct Params { axis: Axis, outer: u32, inner: u32 }
+
+#if SCALAR
+alias Loaded = f32;
+alias Stored = f32;
+#else
+alias Loaded = vec4<f32>;
+#if ALONG
+alias Stored = f32;
+#else
+alias Stored = vec4<f32>;
+#endif
+#endif
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> grad: array<Loaded>;
+@group(0) @binding(2) var<storage, read_write> out: array<Stored>;
+
+fn weight(d: i32, i: i32) -> f32 {
+    let unit = p.axis.unit;
+    return f32(max(unit - abs(position(p.axis, d) - i * unit), 0)) * p.axis.inverse;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    let extent = u32(p.axis.input);
+    if index >= p.outer * extent * p.inner { return; }
+    let j = index % p.inner;
+    let i = i32((index / p.inner) % extent);
+    let o = index / (p.inner * extent);
+
+    // Outputs whose position lies within one unit of i; positions beyond the ends are clamped to them.
+    let below = (i - 1) * p.axis.unit - p.axis.shift;
+    let above = (i + 1) * p.axis.unit - p.axis.shift;
+    var first = 0;
+    if i > 0 && below >= 0 { first = below / p.axis.step + 1; }
+    var end = p.axis.output;
+    if i + 1 < p.axis.input { end = min(end, (max(above, 0) + p.axis.step - 1) / p.axis.step); }
+
+    let start = o * u32(p.axis.output) * p.inner + j;
+#if ALONG
+    var sums = vec4<f32>(0.0);
+    for (var d = first - first % 4; d < end; d += 4) {
+        let weights = vec4<f32>(weight(d, i), weight(d + 1, i), weight(d + 2, i), weight(d + 3, i));
+        sums += weights * grad[(start + u32(d)) / 4u];
+    }
+    out[index] = (sums.x + sums.y) + (sums.z + sums.w);
+#else
+    var sum = Loaded(0.0);
+    for (var d = first; d < end; d++) {
+        sum += weight(d, i) * grad[start + u32(d) * p.inner];
+    }
+    out[index] = sum;
+#endif
+}
