@@ -1,1 +1,21 @@
-//! TODO
+//! The method: a network of two branches that supervise each other (spec 2 to 7).
+
+mod decoder;
+mod encoder;
+pub mod iteration;
+mod labels;
+mod losses;
+mod network;
+mod propagation;
+mod schedule;
+mod seeds;
+
+pub use decoder::Decoder;
+pub use encoder::{Encoder, Features};
+pub use iteration::Iteration;
+pub use labels::{affinity_label, inside_box, label_from_map, seed_label, segmentation_label};
+pub use losses::{Losses, affinity_loss, c2s_loss, classification_loss, s2c_loss};
+pub use network::{Network, NetworkConfig, Outputs};
+pub use propagation::{FixedThreshold, Par, PictureBox, Slots, fixed_threshold_label, propagate_with_background};
+pub use schedule::{Group, Phase, Schedule, group_of};
+pub use seeds::{MultiScale, multi_scale, normalise_map, picture};

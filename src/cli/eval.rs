@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use tagseg::eval::score_run;
+use tagseg::report::score_table;
 
 use super::common::DeviceArg;
-use super::pending;
+use super::print;
 
 /// Score both branches of a trained network
 ///
@@ -42,9 +44,13 @@ pub struct EvalArgs {
 impl EvalArgs {
     pub fn run(self) -> Result<ExitCode> {
         let EvalArgs { network, data, split, device, json, skip_broken } = self;
-        // let scores = tagseg::eval::run(EvalOptions { network, data, split, device, skip_broken })?;
-        // print(json: serde_json::to_string(&scores), else report::score_table(&scores, &classes))
-        let _ = (network, data, split, device.device, json, skip_broken);
-        Err(pending("tagseg::eval::run"))
+        let (model, scores) = score_run(&network, &data, &split, &device.device, skip_broken)?;
+        if json {
+            print(&format!("{}\n", serde_json::to_string(&scores)?))?;
+        } else {
+            let classes: Vec<_> = std::iter::once("background".to_owned()).chain(model.classes().to_vec()).collect();
+            print(&score_table(&scores, &classes))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use indicatif::ProgressBar;
+use tagseg::eval::{PredictOptions, predict};
 
 use super::common::DeviceArg;
-use super::pending;
 
 /// Segment images with a trained network
 ///
@@ -38,8 +39,14 @@ pub struct PredictArgs {
 impl PredictArgs {
     pub fn run(self) -> Result<ExitCode> {
         let PredictArgs { network, images, out, device, overwrite } = self;
-        // tagseg::eval::predict(PredictOptions { network, images, out, device, overwrite })
-        let _ = (network, images, out, device.device, overwrite);
-        Err(pending("tagseg::eval::predict"))
+        let bar = ProgressBar::new(images.len() as u64);
+        predict(&PredictOptions { network, images, out, device: device.device, overwrite }, |mask| {
+            bar.inc(1);
+            if bar.is_hidden() {
+                eprintln!("{}", mask.display());
+            }
+        })?;
+        bar.finish_and_clear();
+        Ok(ExitCode::SUCCESS)
     }
 }

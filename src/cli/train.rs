@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use tagseg::train::TrainOptions;
 
 use super::common::{ConfigArgs, DeviceArg, check_free};
-use super::pending;
 
 /// Train on a folder of images and tags
 ///
@@ -47,8 +47,8 @@ impl TrainArgs {
         let config = self.config.resolve()?;
         check_free(&self.out, self.overwrite)?;
         let TrainArgs { data, out, device, overwrite, skip_broken, .. } = self;
-        // tagseg::train::run(TrainOptions { config, data, out, device, overwrite, skip_broken })
-        let _ = (config, data, out, device.device, overwrite, skip_broken);
-        Err(pending("tagseg::train::run"))
+        let device = device.device;
+        tagseg::train::run(&TrainOptions { config, data, out, device, overwrite, skip_broken })?;
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,20 +1,4 @@
-//! Colours: the palette of PASCAL VOC for classes, inferno for heat.
-
-/// Colour of class `index` in the palette of PASCAL VOC: background black, then dark red, dark green and so on.
-///
-/// Bit `j` of each triple of index bits becomes bit `7 − j` of red, green and blue.
-pub fn voc_colour(index: u8) -> [u8; 3] {
-    let mut colour = [0; 3];
-    for bit in 0..8 {
-        for (channel, value) in colour.iter_mut().enumerate() {
-            let place = 3 * bit + channel;
-            if place < 8 {
-                *value |= (index >> place & 1) << (7 - bit);
-            }
-        }
-    }
-    colour
-}
+//! Colours: inferno for heat, and what mixes them.
 
 /// Colour of `heat` in 0 … 1 (clamped) on the inferno map, black over red to pale yellow: evenly spaced to the eye.
 ///
@@ -43,14 +27,6 @@ pub(super) fn grey([r, g, b]: [u8; 3]) -> [u8; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_palette_starts_as_published() {
-        let first: Vec<_> = (0..5).map(voc_colour).collect();
-        assert_eq!(first, [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128]]);
-        assert_eq!(voc_colour(20), [0, 64, 128]);
-        assert_eq!(voc_colour(255), [224, 224, 192]);
-    }
 
     #[test]
     fn heat_runs_from_black_to_pale_yellow() {

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::base64;
 use super::chart::{Chart, Series, escape};
-use super::colour::voc_colour;
 use super::picture::png_bytes;
 use super::record::{EvalScores, Losses, Record};
 use super::scores::{LabelScores, Scores};
 use super::sheet::Sample;
+use crate::data::palette::colour;
 use crate::{Error, Result};
 
 const STYLE: &str = include_str!("report.css");
@@ -248,6 +248,6 @@ impl Report<'_> {
 
 /// A small square in the colour of a class.
 fn swatch(index: usize) -> String {
-    let [r, g, b] = voc_colour(index as u8);
+    let [r, g, b] = colour(index as u8);
     format!("<span class=\"swatch\" style=\"background:#{r:02x}{g:02x}{b:02x}\"></span>")
 }

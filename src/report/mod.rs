@@ -13,9 +13,9 @@ mod sheet;
 mod table;
 
 pub use chart::{Chart, Series};
-pub use colour::{inferno, voc_colour};
+pub use colour::inferno;
 pub use html::Report;
-pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo, png_bytes, strongest};
+pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo_of, png_bytes};
 pub use progress::Progress;
 pub use record::{EmptyMasks, EvalRecord, EvalScores, Losses, Record, RecordWriter, StepRecord, read_records};
 pub use scores::{LabelScores, Scores};

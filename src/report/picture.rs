@@ -5,15 +5,10 @@ use std::io::Cursor;
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
 
-use super::colour::{grey, inferno, mix, voc_colour};
+use super::colour::{grey, inferno, mix};
+use crate::data::palette::colour;
+use crate::data::{Rgb8, VOID};
 use crate::{Error, Result};
-
-/// Normalisation of the network's input, RGB on the scale 0 … 255 (spec 8.3).
-const MEAN: [f32; 3] = [123.675, 116.28, 103.53];
-const STD: [f32; 3] = [58.395, 57.12, 57.375];
-
-/// The label of pixels that take no part.
-const IGNORED: u8 = 255;
 
 /// A borrowed map of one value a pixel, row by row.
 #[derive(Debug, Clone, Copy)]
@@ -57,27 +52,14 @@ impl Map<'_, f32> {
     }
 }
 
-/// The picture behind a normalised network input `[3, height, width]`.
+/// An image of a data set as a picture to draw on.
 ///
 /// # Errors
-/// [`Error::Graph`] when `data` has another length.
-pub fn photo(height: usize, width: usize, data: &[f32]) -> Result<RgbImage> {
-    check_length("an image", &[3, height, width], data.len())?;
-    Ok(RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let pixel = y as usize * width + x as usize;
-        Rgb(std::array::from_fn(|c| (data[c * height * width + pixel] * STD[c] + MEAN[c]).round() as u8))
-    }))
-}
-
-/// The largest of the channels at every pixel: `[channels, height, width]` to `[height, width]`.
-///
-/// # Errors
-/// [`Error::Graph`] when `data` is not a whole number of channels.
-pub fn strongest(height: usize, width: usize, data: &[f32]) -> Result<Vec<f32>> {
-    let pixels = height * width;
-    let channels = data.len().checked_div(pixels).unwrap_or_default();
-    check_length("channels of maps", &[channels, height, width], data.len())?;
-    Ok((0..pixels).map(|at| data.iter().skip(at).step_by(pixels).copied().fold(f32::MIN, f32::max)).collect())
+/// [`Error::Graph`] when the image holds another number of bytes than its size says.
+pub fn photo_of(image: &Rgb8) -> Result<RgbImage> {
+    let (width, height) = (image.width as u32, image.height as u32);
+    RgbImage::from_raw(width, height, image.data.clone())
+        .ok_or_else(|| Error::Graph(format!("an image of {width}×{height} holds {} bytes", image.data.len())))
 }
 
 /// Heat of 0 … 1 over the grey version of `photo`. The map may be of any size; it is stretched smoothly.
@@ -97,9 +79,9 @@ pub fn label_overlay(photo: &RgbImage, labels: Map<'_, u8>) -> RgbImage {
         let under = photo.get_pixel(x, y).0;
         Rgb(match labels.nearest(x, y, size) {
             0 => mix(grey(under), [16, 18, 24], 0.62),
-            IGNORED if (x + y) % 8 < 2 => mix(grey(under), [150, 150, 150], 0.7),
-            IGNORED => mix(grey(under), [236, 236, 236], 0.75),
-            class => mix(under, voc_colour(class), 0.68),
+            VOID if (x + y) % 8 < 2 => mix(grey(under), [150, 150, 150], 0.7),
+            VOID => mix(grey(under), [236, 236, 236], 0.75),
+            class => mix(under, colour(class), 0.68),
         })
     })
 }
@@ -107,7 +89,7 @@ pub fn label_overlay(photo: &RgbImage, labels: Map<'_, u8>) -> RgbImage {
 /// Labels in the plain colours of VOC, as a palette PNG shows them.
 pub fn colour_labels(labels: Map<'_, u8>) -> RgbImage {
     let size = (labels.width as u32, labels.height as u32);
-    RgbImage::from_fn(size.0, size.1, |x, y| Rgb(voc_colour(labels.nearest(x, y, size))))
+    RgbImage::from_fn(size.0, size.1, |x, y| Rgb(colour(labels.nearest(x, y, size))))
 }
 
 /// `picture` enlarged by a whole factor, smoothly.

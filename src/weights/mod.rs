@@ -1,1 +1,5 @@
-//! TODO
+//! Weights on disk.
+
+mod checkpoint;
+
+pub use checkpoint::{Checkpoint, write_atomically};

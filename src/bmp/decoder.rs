@@ -1,0 +1,79 @@
+//! The all-MLP decoder (spec 2.2).
+
+use super::{Features, NetworkConfig};
+use crate::error::Result;
+use crate::graph::Tensor;
+use crate::nn::{BatchNorm, Grid, Init, Linear, Mode, Scope, dropout_channels};
+
+/// Per-level linears, fusion, batch norm, prediction.
+pub struct Decoder {
+    /// From level 4 to level 1, each with its block of the fuse weight.
+    levels: Vec<(Linear, Linear)>,
+    norm: BatchNorm,
+    predict: Linear,
+    drop_rate: f64,
+}
+
+impl Decoder {
+    /// Parameters `linear_c{4..1}.proj`, `linear_fuse.conv`, `linear_fuse.bn`, `linear_pred`.
+    ///
+    /// # Errors
+    /// Never for positive sizes.
+    pub fn new(scope: &Scope, config: &NetworkConfig) -> Result<Self> {
+        let embed = config.embed;
+        let projections: Vec<_> = (0..4)
+            .rev()
+            .map(|level| {
+                let inputs = config.dims[level];
+                let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
+                Linear::new(&scope.at(format!("linear_c{}", level + 1)).at("proj"), inputs, embed, bound, bound)
+            })
+            .collect();
+        // The 1×1 fuse convolution commutes with bilinear resizing, so each of its four blocks is applied at its own
+        // level's resolution and the concatenation of all levels is never built (spec 14.5).
+        let init = Init::Normal((2.0 / embed as f64).sqrt());
+        let fuse = scope.at("linear_fuse").at("conv").parameter("weight", [embed, 4 * embed, 1, 1], init);
+        let fuse = fuse.reshape([embed, 4 * embed])?;
+        let levels = projections
+            .into_iter()
+            .enumerate()
+            .map(|(slot, projection)| {
+                let block = fuse.slice(1, slot * embed..(slot + 1) * embed)?;
+                Ok((projection, Linear::from_parts(block, None)))
+            })
+            .collect::<Result<_>>()?;
+        let norm = BatchNorm::new(&scope.at("linear_fuse").at("bn"), embed);
+        let bound = Init::Uniform(1.0 / (embed as f64).sqrt());
+        let predict = scope.at("linear_pred");
+        let weight = predict.parameter("weight", [config.classes, embed, 1, 1], bound);
+        let bias = predict.parameter("bias", [config.classes], bound);
+        let predict = Linear::from_parts(weight.reshape([config.classes, embed])?, Some(bias));
+        Ok(Decoder { levels, norm, predict, drop_rate: config.drop_seg })
+    }
+
+    /// Features of all levels → logits \[B, K + 1, H/4, W/4\] on the grid of level 1.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward(&self, features: &Features, mode: &Mode) -> Result<Tensor> {
+        let Grid { height, width } = features.grids[0];
+        let mut sum: Option<Tensor> = None;
+        for ((projection, fuse), level) in self.levels.iter().zip((0..4).rev()) {
+            let x = fuse.forward(&projection.forward(&features.tokens[level])?)?;
+            let (batch, embed, grid) = (x.shape()[0], x.shape()[2], features.grids[level]);
+            let map = x.reshape([batch, grid.height, grid.width, embed])?;
+            let map = map.resize_channels_last([height, width], false)?;
+            sum = Some(match sum {
+                Some(sum) => sum.add(&map)?,
+                None => map,
+            });
+        }
+        let Some(fused) = sum else { unreachable!("there are four levels") };
+        let (batch, embed) = (fused.shape()[0], fused.shape()[3]);
+        let fused = fused.reshape([batch, height * width, embed])?;
+        let fused = self.norm.forward(&fused, mode)?.relu()?;
+        let logits = self.predict.forward(&dropout_channels(&fused, self.drop_rate, mode)?)?;
+        let classes = logits.shape()[2];
+        logits.permute(&[0, 2, 1])?.reshape([batch, classes, height, width])
+    }
+}

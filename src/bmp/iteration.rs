@@ -1,0 +1,226 @@
+//! One training iteration as a graph (spec 0.5): forward, label-making passes, losses, gradients, AdamW.
+
+use super::{
+    FixedThreshold, Group, Losses, MultiScale, Network, NetworkConfig, Outputs, Par, Phase, PictureBox, Schedule,
+    affinity_label, affinity_loss, c2s_loss, classification_loss, fixed_threshold_label, group_of, label_from_map,
+    multi_scale, picture, propagate_with_background, s2c_loss, segmentation_label,
+};
+use crate::config::Config;
+use crate::error::Result;
+use crate::graph::{DType, Graph, Tensor};
+use crate::nn::{Mode, Parameter};
+use crate::ops::adamw::{AdamW, adamw};
+
+/// What the host writes before each iteration.
+pub struct Inputs {
+    /// Normalised crops \[B, 3, S, S\].
+    pub image: Tensor,
+    /// Multi-hot tags \[B, K\].
+    pub tags: Tensor,
+    /// Valid classes in slots, i32 \[B, P\].
+    pub classes: Tensor,
+    /// Part of each crop that holds image: i32 \[B, 4\] = y0, y1, x0, x1.
+    pub boxes: Tensor,
+    /// Key of the random numbers: i32 \[3\] = seed (low, high), step.
+    pub random: Tensor,
+    /// [`Schedule::hyper`] of every group, \[4\] each, in the order of [`Group::ALL`].
+    pub hyper: [Tensor; 4],
+}
+
+/// The pseudo labels of an iteration, real-valued integers \[B, S, S\] with 255 = ignore.
+pub struct Labels {
+    /// Y_par, from fixed thresholds.
+    pub y_par: Tensor,
+    /// The label from propagated scores, whether or not it is in use yet.
+    pub propagated: Tensor,
+    /// The one of the two that supervises the segmentation branch.
+    pub y_c: Tensor,
+    /// Supervises the classification branch.
+    pub y_s: Tensor,
+}
+
+/// Sizes of the tensors of an iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Images.
+    pub batch: usize,
+    /// Side of the crops.
+    pub crop: usize,
+    /// Slots per image, see [`super::Slots`].
+    pub slots: usize,
+}
+
+/// A recorded iteration. What is not read and updates no state never runs.
+pub struct Iteration {
+    /// The recording.
+    pub graph: Graph,
+    /// What the host writes.
+    pub inputs: Inputs,
+    /// The differentiable pass.
+    pub outputs: Outputs,
+    /// The label-making passes.
+    pub scales: MultiScale,
+    /// The picture behind the crop, \[B, 3, S, S\] in \[0, 1\].
+    pub picture: Tensor,
+    /// Fixed-threshold scores and label.
+    pub fixed: FixedThreshold,
+    /// Propagated scores Z' in slots.
+    pub propagated: Tensor,
+    /// All labels.
+    pub labels: Labels,
+    /// All losses, unweighted.
+    pub losses: Losses,
+    /// The weighted sum that is differentiated.
+    pub total: Tensor,
+    /// Parameters and running statistics of the network.
+    pub parameters: Vec<Parameter>,
+}
+
+/// Names of the values in [`Iteration::record_values`], in order.
+pub const VALUES: [&str; 9] =
+    ["total", "cls", "c2s", "s2c", "aff", "c2s_empty", "s2c_empty", "y_c_labelled", "y_s_labelled"];
+
+impl Iteration {
+    /// Records forward passes, labels and losses of an iteration in `phase`. Dropout draws from the `random` input if
+    /// `drop` is set.
+    ///
+    /// # Errors
+    /// If the crop is too small for the network.
+    pub fn record(config: &Config, network: &NetworkConfig, phase: Phase, sizes: Sizes, drop: bool) -> Result<Self> {
+        let graph = Graph::new();
+        let Sizes { batch, crop, slots } = sizes;
+        let foreground = network.classes - 1;
+        let inputs = Inputs {
+            image: graph.input("image", [batch, 3, crop, crop], DType::F32),
+            tags: graph.input("tags", [batch, foreground], DType::F32),
+            classes: graph.input("classes", [batch, slots], DType::I32),
+            boxes: graph.input("boxes", [batch, 4], DType::I32),
+            random: graph.input("random", [3], DType::I32),
+            hyper: Group::ALL.map(|group| graph.input(&format!("hyper.{group:?}"), [4], DType::F32)),
+        };
+        let mode = Mode::Train { random: drop.then(|| inputs.random.clone()) };
+        let model = Network::new(&graph, network, config.ofd_mode)?;
+        let outputs = model.forward(&inputs.image, &mode)?;
+        let scales = multi_scale(&model, &inputs.image, &config.ms_scales, &mode)?;
+
+        let picture = picture(&inputs.image)?;
+        let picture_box = PictureBox::new(&inputs.boxes, [crop, crop])?;
+        let par = Par::new(config);
+        let thresholds = [config.cam_low, config.cam_high];
+        let fixed =
+            fixed_threshold_label(&scales.cams, &picture, &inputs.classes, &picture_box, &par, thresholds)?;
+        let background = scales.segs.slice(1, 0..1)?;
+        let propagated = propagate_with_background(
+            &scales.cams,
+            &background,
+            &picture,
+            &inputs.classes,
+            &picture_box,
+            &par,
+        )?;
+        let by_propagation = label_from_map(&propagated, &inputs.classes, &picture_box, Some(config.sigma_c))?;
+        let labels = Labels {
+            y_c: if phase.propagated { by_propagation.clone() } else { fixed.label.clone() },
+            propagated: by_propagation,
+            y_s: segmentation_label(&outputs.seg, &picture_box, config.sigma_s)?,
+            y_par: fixed.label.clone(),
+        };
+
+        let replica = config.loss_replica_size.min(batch);
+        let (c2s, c2s_empty) = c2s_loss(&outputs.seg, &labels.y_c, replica)?;
+        let (s2c, s2c_empty) = s2c_loss(&outputs.cam, &labels.y_s, replica)?;
+        let pairs = affinity_label(&labels.y_par, config.aff_radius)?;
+        let losses = Losses {
+            cls: classification_loss(&outputs.cls, &inputs.tags)?,
+            c2s,
+            s2c,
+            aff: affinity_loss(&outputs.affinity, &pairs, replica)?,
+            c2s_empty,
+            s2c_empty,
+        };
+        let [_, c2s, s2c, aff] = Schedule::new(config).weights(phase);
+        let mut total = losses.cls.clone();
+        let terms = [(phase.c2s, &losses.c2s, c2s), (phase.s2c, &losses.s2c, s2c), (phase.c2s, &losses.aff, aff)];
+        for (_, loss, weight) in terms.into_iter().filter(|(on, ..)| *on) {
+            total = total.add(&loss.scale(weight)?)?;
+        }
+        let parameters = model.parameters();
+        Ok(Iteration {
+            graph,
+            inputs,
+            outputs,
+            scales,
+            picture,
+            fixed,
+            propagated,
+            labels,
+            losses,
+            total,
+            parameters,
+        })
+    }
+
+    /// The parameters that training updates under `schedule`.
+    pub fn trained(&self, schedule: &Schedule) -> Vec<Parameter> {
+        let trains = |parameter: &&Parameter| parameter.trained && schedule.trains(group_of(&parameter.name));
+        self.parameters.iter().filter(trains).cloned().collect()
+    }
+
+    /// Gradients of the total with respect to `parameters`.
+    ///
+    /// # Errors
+    /// Never for parameters of this network.
+    pub fn gradients(&self, parameters: &[Parameter]) -> Result<Vec<Tensor>> {
+        let tensors: Vec<_> =
+            parameters.iter().map(|parameter| self.graph.state(&parameter.name, parameter.shape.clone())).collect();
+        self.graph.gradients(&self.total, &tensors)
+    }
+
+    /// Records the AdamW step of every trained parameter. Its moments are the states of [`moment_names`].
+    ///
+    /// # Errors
+    /// Never for a recorded iteration.
+    pub fn update(&self, config: &Config) -> Result<()> {
+        let schedule = Schedule::new(config);
+        let parameters = self.trained(&schedule);
+        let options = AdamW { beta1: config.optim_beta1, beta2: config.optim_beta2, eps: config.optim_eps };
+        for (parameter, gradient) in parameters.iter().zip(self.gradients(&parameters)?) {
+            let state = |name: &str| self.graph.state(name, parameter.shape.clone());
+            let [first, second] = moment_names(&parameter.name);
+            let hyper = &self.inputs.hyper[group_of(&parameter.name) as usize];
+            adamw(&state(&parameter.name), &gradient, &state(&first), &state(&second), hyper, &options)?;
+        }
+        Ok(())
+    }
+
+    /// The values that the record keeps of this iteration, \[9\], named by [`VALUES`]. Losses that are off are 0.
+    ///
+    /// # Errors
+    /// Never for a recorded iteration.
+    pub fn record_values(&self, phase: Phase) -> Result<Tensor> {
+        let graph = &self.graph;
+        let labelled = |label: &Tensor| graph.scalar(255.0).greater(label)?.mean_all();
+        let zero = graph.scalar(0.0);
+        let when = |on: bool, value: &Tensor| if on { value.clone() } else { zero.clone() };
+        let (c2s, s2c) = (phase.c2s, phase.s2c);
+        let (y_c, y_s) = (labelled(&self.labels.y_c)?, labelled(&self.labels.y_s)?);
+        let values = [
+            self.total.clone(),
+            self.losses.cls.clone(),
+            when(c2s, &self.losses.c2s),
+            when(s2c, &self.losses.s2c),
+            when(c2s, &self.losses.aff),
+            when(c2s, &self.losses.c2s_empty),
+            when(s2c, &self.losses.s2c_empty),
+            when(c2s, &y_c),
+            when(s2c, &y_s),
+        ];
+        let values = values.iter().map(|value| value.reshape([1])).collect::<Result<Vec<_>>>()?;
+        Tensor::concat(&values.iter().collect::<Vec<_>>(), 0)
+    }
+}
+
+/// Names of the states that hold a parameter's first and second moment.
+pub fn moment_names(parameter: &str) -> [String; 2] {
+    [format!("adamw.first.{parameter}"), format!("adamw.second.{parameter}")]
+}

@@ -1,0 +1,93 @@
+//! Pseudo labels: Y_c, Y_s and the affinity label (spec 5 and 6.3). Labels are real-valued integers, 255 = ignore.
+
+use super::PictureBox;
+use super::propagation::{best_class, first_slot};
+use crate::error::Result;
+use crate::graph::Tensor;
+use crate::ops::reduce::Reduction;
+
+/// 255 outside the box, the label inside.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn inside_box(label: &Tensor, picture_box: &PictureBox) -> Result<Tensor> {
+    picture_box.inside()?.select(label, &label.graph().scalar(255.0))
+}
+
+/// Y_c from propagated scores Z' in slots \[B, H, W, P\] (spec 5.2): the best class, ignored where its score is below
+/// `sigma_c` and outside the box. Without `sigma_c` every pixel keeps its class.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn label_from_map(
+    scores: &Tensor,
+    classes: &Tensor,
+    picture_box: &PictureBox,
+    sigma_c: Option<f64>,
+) -> Result<Tensor> {
+    let shape = scores.shape();
+    let graph = scores.graph();
+    let mut label = best_class(scores, classes)?.to_real()?;
+    if let Some(sigma_c) = sigma_c {
+        let best = scores.reduce(Reduction::Max, 3..4)?.reshape([shape[0], shape[1], shape[2]])?;
+        label = best.at_least(&graph.scalar(sigma_c))?.select(&label, &graph.scalar(255.0))?;
+    }
+    inside_box(&label, picture_box)?.detach()
+}
+
+/// Y_s from segmentation logits \[B, K + 1, H, W\] (spec 5.3): the best class, ignored where its raw logit is below
+/// `sigma_s`, where it is background, and outside the box.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn segmentation_label(seg: &Tensor, picture_box: &PictureBox, sigma_s: f64) -> Result<Tensor> {
+    let seg = seg.detach()?;
+    let (batch, height, width) = (seg.shape()[0], seg.shape()[2], seg.shape()[3]);
+    let flat = [batch, height, width];
+    let graph = seg.graph();
+    let ignore = graph.scalar(255.0);
+    let class = seg.arg_max(1)?.reshape(flat)?.to_real()?;
+    let certain = seg.reduce(Reduction::Max, 1..2)?.reshape(flat)?.at_least(&graph.scalar(sigma_s))?;
+    let object = class.greater(&graph.scalar(0.0))?;
+    let label = certain.mul(&object)?.select(&class, &ignore)?;
+    inside_box(&label, picture_box)?.detach()
+}
+
+/// Seeds as a label (spec 9.1): the best tagged class of cams \[B, K, H, W\], background where none exceeds `background`.
+/// Integers \[B, H, W\].
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn seed_label(cams: &Tensor, classes: &Tensor, background: f64) -> Result<Tensor> {
+    // Ties go to the lowest slot, so background also wins where the best seed equals it.
+    let scores = cams.gather_slots(classes, 1)?;
+    let first = first_slot(cams.graph(), classes.shape()[1]);
+    best_class(&scores.add(&first.scale(background)?)?, classes)
+}
+
+/// Affinity label from a label \[B, S, S\] (spec 6.3): \[B, N, N\] over the 1/16 grid; 1 where two cells agree, 0 where
+/// they differ, 255 where one is ignored or they are further apart than `radius` (Chebyshev).
+///
+/// # Errors
+/// If the sides are not multiples of 16.
+pub fn affinity_label(label: &Tensor, radius: usize) -> Result<Tensor> {
+    const CELL: usize = 16;
+    let (batch, height, width) = (label.shape()[0], label.shape()[1], label.shape()[2]);
+    let (rows, columns) = (height / CELL, width / CELL);
+    let graph = label.graph();
+    // Nearest takes pixel (16i, 16j): the first of every cell.
+    let label = label.reshape([batch * rows, CELL, width])?.slice(1, 0..1)?;
+    let label = label.reshape([batch * rows, columns, CELL])?.slice(2, 0..1)?;
+    let tokens = rows * columns;
+    let (first, second) = (label.reshape([batch, tokens, 1])?, label.reshape([batch, 1, tokens])?);
+
+    let near = |of: fn(usize, usize) -> usize| {
+        let along: Vec<_> = (0..tokens).map(|token| of(token, columns) as f64).collect();
+        let (one, other) = (graph.constant(&along, [tokens, 1]), graph.constant(&along, [1, tokens]));
+        graph.scalar(radius as f64).at_least(&one.sub(&other)?.abs()?)
+    };
+    let near = near(|token, columns| token / columns)?.mul(&near(|token, columns| token % columns)?)?;
+    let ignore = graph.scalar(255.0);
+    let known = ignore.greater(&first)?.mul(&ignore.greater(&second)?)?.mul(&near)?;
+    known.select(&first.equal(&second)?, &ignore)?.detach()
+}

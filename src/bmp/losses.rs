@@ -1,0 +1,79 @@
+//! The four losses (spec 6). Pixel and pair losses are normalised per replica group and averaged over the groups; an
+//! empty mask gives 0 with zero gradient and is counted.
+
+use crate::error::Result;
+use crate::graph::Tensor;
+
+/// The losses of a step.
+pub struct Losses {
+    /// Image classification.
+    pub cls: Tensor,
+    /// Y_c on the segmentation branch.
+    pub c2s: Tensor,
+    /// Y_s on the classification branch.
+    pub s2c: Tensor,
+    /// Affinity.
+    pub aff: Tensor,
+    /// Replica groups whose Y_c is empty.
+    pub c2s_empty: Tensor,
+    /// Replica groups whose Y_s is empty.
+    pub s2c_empty: Tensor,
+}
+
+/// L_cls: multi-label soft margin of logits \[B, K\] against multi-hot tags (spec 0.3).
+///
+/// # Errors
+/// If the shapes differ.
+pub fn classification_loss(logits: &Tensor, tags: &Tensor) -> Result<Tensor> {
+    // −[t·logσ(x) + (1 − t)·logσ(−x)] = (1 − t)·x − logσ(x), since logσ(−x) = logσ(x) − x.
+    tags.neg()?.offset(1.0)?.mul(logits)?.sub(&logits.log_sigmoid()?)?.mean_all()
+}
+
+/// L_c2s: soft margin of seg \[B, K + 1, H, W\] at the pixels that Y_c \[B, H, W\] labels, mean over channels and pixels of
+/// each group of `replica` images. Gives the loss and the number of empty groups.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn c2s_loss(seg: &Tensor, y_c: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
+    let map = seg.margin_map(&y_c.to_integer()?, 0)?.scale(1.0 / seg.shape()[1] as f64)?;
+    masked_mean(&map, y_c, replica)
+}
+
+/// L_s2c: cross-entropy of cam \[B, K, H, W\] over the foreground classes at the pixels that Y_s \[B, H, W\] labels (class
+/// k + 1 is channel k). Gives the loss and the number of empty groups.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn s2c_loss(cam: &Tensor, y_s: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
+    masked_mean(&cam.cross_entropy_map(&y_s.to_integer()?, 1)?, y_s, replica)
+}
+
+/// Mean of `map`, which is 0 at ignored pixels, over the labelled pixels of every group; averaged over the groups.
+fn masked_mean(map: &Tensor, label: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
+    let groups = label.shape()[0] / replica;
+    let rows = [groups, label.shape().len() / groups];
+    let graph = map.graph();
+    let (zero, one) = (graph.scalar(0.0), graph.scalar(1.0));
+    let count = graph.scalar(255.0).greater(label)?.reshape(rows)?.sum(1..2)?;
+    let mean = map.reshape(rows)?.sum(1..2)?.div(&count.maximum(&one)?)?;
+    Ok((mean.mean_all()?, count.equal(&zero)?.sum_all()?))
+}
+
+/// L_aff: pairs labelled 1 should have affinity 1, pairs labelled 0 affinity 0; both counts are raised by one (spec
+/// 6.3). affinity and label \[B, N, N\].
+///
+/// # Errors
+/// If the shapes differ.
+pub fn affinity_loss(affinity: &Tensor, label: &Tensor, replica: usize) -> Result<Tensor> {
+    let groups = label.shape()[0] / replica;
+    let rows = [groups, label.shape().len() / groups];
+    let graph = affinity.graph();
+    let positive = label.equal(&graph.scalar(1.0))?;
+    let negative = label.equal(&graph.scalar(0.0))?;
+    let mean = |error: &Tensor, pairs: &Tensor| {
+        let count = pairs.reshape(rows)?.sum(1..2)?.offset(1.0)?;
+        error.mul(pairs)?.reshape(rows)?.sum(1..2)?.div(&count)
+    };
+    let loss = mean(&affinity.neg()?.offset(1.0)?, &positive)?.add(&mean(affinity, &negative)?)?;
+    loss.scale(0.5)?.mean_all()
+}

@@ -1,0 +1,171 @@
+//! The whole network: encoder, classification and affinity heads, object-aware decoding (spec 2).
+
+use super::{Decoder, Encoder, Features};
+use crate::config::{Config, OfdMode};
+use crate::error::Result;
+use crate::graph::{Graph, Tensor};
+use crate::nn::{Init, Mode, Parameter, Scope};
+use crate::ops::reduce::Reduction;
+
+/// Sizes of a network.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct NetworkConfig {
+    /// Channels of the four stages.
+    pub dims: [usize; 4],
+    /// Attention heads of the four stages.
+    pub heads: [usize; 4],
+    /// Blocks of the four stages.
+    pub depths: [usize; 4],
+    /// Widening of the mix-FFN.
+    pub mlp: [usize; 4],
+    /// Key reduction.
+    pub sr: [usize; 4],
+    /// Strides of the patch embeddings.
+    pub strides: [usize; 4],
+    /// Channels of the decoder.
+    pub embed: usize,
+    /// Classes with background, K + 1.
+    pub classes: usize,
+    /// Drop-path rate of the last block.
+    pub drop_path: f64,
+    /// Channel dropout of the decoder.
+    pub drop_seg: f64,
+}
+
+impl NetworkConfig {
+    /// The network of a configuration for `foreground` classes.
+    pub fn new(config: &Config, foreground: usize) -> Self {
+        let sizes = config.model_backbone.sizes();
+        NetworkConfig {
+            dims: sizes.dims,
+            heads: sizes.heads,
+            depths: sizes.depths,
+            mlp: [4; 4],
+            sr: [8, 4, 2, 1],
+            strides: config.model_strides,
+            embed: config.model_embed_dim,
+            classes: foreground + 1,
+            drop_path: 0.1,
+            drop_seg: 0.1,
+        }
+    }
+}
+
+/// The network's layers, made once per graph and applied to as many inputs as needed.
+pub struct Network {
+    scope: Scope,
+    encoder: Encoder,
+    decoder: Decoder,
+    affinity_weight: Tensor,
+    affinity_bias: Tensor,
+    classifier: Tensor,
+    ofd: OfdMode,
+}
+
+/// What one forward pass gives. What nobody reads is never computed.
+pub struct Outputs {
+    /// Features of the encoder.
+    pub features: Features,
+    /// Image logits \[B, K\].
+    pub cls: Tensor,
+    /// Seed logits on the grid of stage 4, \[B, K, h, w\].
+    pub cam_small: Tensor,
+    /// P_c: seed logits at the input's size, \[B, K, H, W\].
+    pub cam: Tensor,
+    /// Predicted affinity in (0, 1), \[B, N, N\].
+    pub affinity: Tensor,
+    /// Segmentation logits on the grid of stage 1, \[B, K + 1, h, w\].
+    pub seg_small: Tensor,
+    /// P_s: segmentation logits at the input's size, \[B, K + 1, H, W\].
+    pub seg: Tensor,
+}
+
+impl Network {
+    /// Records the parameters in the order of the official checkpoints.
+    ///
+    /// # Errors
+    /// Never for positive sizes.
+    pub fn new(graph: &Graph, config: &NetworkConfig, ofd: OfdMode) -> Result<Self> {
+        let scope = Scope::root(graph);
+        let encoder = Encoder::new(&scope.at("encoder"), config)?;
+        let decoder = Decoder::new(&scope.at("decoder"), config)?;
+        let maps = config.heads[3] * config.depths[3].min(2);
+        let deviation = (2.0_f64 / 6.0).sqrt();
+        let projection = scope.at("attn_proj");
+        let affinity_weight = projection.parameter("weight", [1, maps, 1, 1], Init::Normal(deviation));
+        let bound = Init::Uniform(1.0 / (maps as f64).sqrt());
+        let affinity_bias = projection.parameter("bias", [1], bound);
+        let (foreground, channels) = (config.classes - 1, config.dims[3]);
+        let bound = Init::Uniform(1.0 / (channels as f64).sqrt());
+        let classifier = scope.at("classifier").parameter("weight", [foreground, channels, 1, 1], bound);
+        let classifier = classifier.reshape([foreground, channels])?;
+        Ok(Network { scope, encoder, decoder, affinity_weight, affinity_bias, classifier, ofd })
+    }
+
+    /// All parameters and running statistics, in order.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.scope.parameters()
+    }
+
+    /// The place where they were recorded.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// image \[B, 3, H, W\], normalised.
+    ///
+    /// # Errors
+    /// If the image is too small.
+    pub fn forward(&self, image: &Tensor, mode: &Mode) -> Result<Outputs> {
+        let (batch, height, width) = (image.shape()[0], image.shape()[2], image.shape()[3]);
+        let features = self.encoder.forward(image, mode)?;
+        let affinity = self.affinity(&features.scores)?;
+
+        let (last, grid) = (&features.tokens[3], features.grids[3]);
+        let pooled = last.reduce(Reduction::Max, 1..2)?.reshape([batch, last.shape()[2]])?;
+        let cls = pooled.linear(&self.classifier, None)?;
+        let seeds = last.linear(&self.classifier, None)?;
+        let foreground = seeds.shape()[2];
+        let cam_small = seeds.permute(&[0, 2, 1])?.reshape([batch, foreground, grid.height, grid.width])?;
+        let cam = cam_small.resize([height, width], false)?;
+
+        let seen = self.decode_objects(&features, &cam)?;
+        let seg_small = self.decoder.forward(&seen, mode)?;
+        let seg = seg_small.resize([height, width], false)?;
+        Ok(Outputs { features, cls, cam_small, cam, affinity, seg_small, seg })
+    }
+
+    /// σ(Σ_h w_h (R_h + R_hᵀ) + bias) over the heads of the last two blocks (spec 2.1, steps 2 and 3). The weighted
+    /// sum over heads is taken before the transposition, with which it commutes.
+    fn affinity(&self, scores: &[Tensor]) -> Result<Tensor> {
+        let mut sum: Option<Tensor> = None;
+        let mut first = 0;
+        for map in scores {
+            let (batch, heads, tokens) = (map.shape()[0], map.shape()[1], map.shape()[2]);
+            let weight = self.affinity_weight.slice(1, first..first + heads)?.reshape([heads, 1, 1])?;
+            first += heads;
+            let weighted = map.mul(&weight)?.sum(1..2)?.reshape([batch, tokens, tokens])?;
+            sum = Some(match sum {
+                Some(sum) => sum.add(&weighted)?,
+                None => weighted,
+            });
+        }
+        let Some(sum) = sum else { unreachable!("stage 4 has a block") };
+        sum.add(&sum.permute(&[0, 2, 1])?)?.add(&self.affinity_bias)?.sigmoid()
+    }
+
+    /// Object-aware features X̂_i = X_i ⊙ prior (spec 2.3). The prior is detached and takes the detour over the input
+    /// resolution, as released.
+    fn decode_objects(&self, features: &Features, cam: &Tensor) -> Result<Features> {
+        let mut tokens = features.tokens.clone();
+        if self.ofd == OfdMode::Released {
+            let prior = cam.detach()?.reduce(Reduction::Max, 1..2)?.sigmoid()?;
+            for (x, grid) in tokens.iter_mut().zip(&features.grids) {
+                let batch = x.shape()[0];
+                let weight = prior.resize([grid.height, grid.width], false)?;
+                *x = x.mul(&weight.reshape([batch, grid.tokens(), 1])?)?;
+            }
+        }
+        Ok(Features { tokens, grids: features.grids.clone(), scores: Vec::new() })
+    }
+}

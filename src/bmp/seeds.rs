@@ -1,0 +1,73 @@
+//! Multi-scale, flip-averaged maps of both branches (spec 3), and the picture that PAR looks at (spec 4.2).
+
+use super::{Network, Outputs};
+use crate::data::augment::{MEAN, STD};
+use crate::error::Result;
+use crate::graph::Tensor;
+use crate::nn::Mode;
+use crate::ops::reduce::Reduction;
+
+/// What the passes over scales and mirror images give; nothing in it carries a gradient.
+pub struct MultiScale {
+    /// Seeds in \[0, 1\]: max over each mirrored pair, ReLU, sum over scales, norm01. \[B, K, H, W\].
+    pub cams: Tensor,
+    /// Segmentation scores in \[0, 1\]: mean over each pair, sum over scales, norm01 per channel. \[B, K + 1, H, W\].
+    pub segs: Tensor,
+    /// The passes in order, on \[2B\] samples: pictures, then their mirror images.
+    pub passes: Vec<(f64, Outputs)>,
+}
+
+/// Runs the network on `image` \[B, 3, H, W\] and its mirror image at every scale: 1 first, then the others in their
+/// order.
+///
+/// # Errors
+/// If the smallest scale leaves too few pixels.
+pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mode) -> Result<MultiScale> {
+    let (batch, height, width) = (image.shape()[0], image.shape()[2], image.shape()[3]);
+    let (mut cams, mut segs, mut passes) = (None, None, Vec::new());
+    for scale in [1.0].into_iter().chain(scales.iter().copied().filter(|&scale| scale != 1.0)) {
+        let size = [(scale * height as f64) as usize, (scale * width as f64) as usize];
+        let scaled = image.resize(size, false)?;
+        let outputs = network.forward(&Tensor::concat(&[&scaled, &scaled.flip(3)?], 0)?, mode)?;
+        let pair = |maps: &Tensor| -> Result<[Tensor; 2]> {
+            let maps = maps.detach()?.resize([height, width], false)?;
+            Ok([maps.slice(0, 0..batch)?, maps.slice(0, batch..2 * batch)?.flip(3)?])
+        };
+        let [plain, mirrored] = pair(&outputs.cam)?;
+        add_to(&mut cams, plain.maximum(&mirrored)?.relu()?)?;
+        let [plain, mirrored] = pair(&outputs.seg)?;
+        add_to(&mut segs, plain.add(&mirrored)?.scale(0.5)?)?;
+        passes.push((scale, outputs));
+    }
+    let (Some(cams), Some(segs)) = (cams, segs) else { unreachable!("scale 1 always runs") };
+    Ok(MultiScale { cams: normalise_map(&cams)?, segs: normalise_map(&segs)?, passes })
+}
+
+fn add_to(sum: &mut Option<Tensor>, part: Tensor) -> Result<()> {
+    *sum = Some(match sum.take() {
+        Some(sum) => sum.add(&part)?,
+        None => part,
+    });
+    Ok(())
+}
+
+/// norm01 (spec 0.4): u = x − min x, then u / (max u + 1e-5), per sample and channel over \[H, W\].
+///
+/// # Errors
+/// If the tensor has not four axes.
+pub fn normalise_map(maps: &Tensor) -> Result<Tensor> {
+    let (low, high) = (maps.reduce(Reduction::Min, 2..4)?, maps.reduce(Reduction::Max, 2..4)?);
+    maps.sub(&low)?.div(&high.sub(&low)?.offset(1e-5)?)
+}
+
+/// The normalised `image` \[B, 3, H, W\] as the 8-bit picture it came from, divided by 255 (spec 4.2: truncated, not
+/// rounded).
+///
+/// # Errors
+/// If the image has not three channels.
+pub fn picture(image: &Tensor) -> Result<Tensor> {
+    let graph = image.graph();
+    let channels = |values: [f64; 3]| graph.constant(&values, [3, 1, 1]);
+    let (mean, std) = (channels(MEAN), channels(STD));
+    image.detach()?.mul(&std)?.add(&mean)?.trunc()?.scale(1.0 / 255.0)
+}

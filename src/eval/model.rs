@@ -1,0 +1,195 @@
+//! A trained network that looks at whole images, in evaluation form.
+
+use std::path::Path;
+
+use crate::bmp::{
+    Network, NetworkConfig, Par, PictureBox, Slots, label_from_map, multi_scale, picture, propagate_with_background,
+    seed_label, segmentation_label,
+};
+use crate::config::Config;
+use crate::error::Result;
+use crate::graph::{DType, Graph, Tensor};
+use crate::nn::{Mode, Parameter};
+use crate::ops::reduce::Reduction;
+use crate::session::{Program, Session};
+use crate::weights::Checkpoint;
+
+/// A network with its weights on a device.
+pub struct Model {
+    session: Session,
+    config: Config,
+    network: NetworkConfig,
+    classes: Vec<String>,
+}
+
+impl Model {
+    /// The network whose weights `session` holds.
+    ///
+    /// # Errors
+    /// Never at present.
+    pub fn new(session: &Session, config: &Config, network: &NetworkConfig, classes: &[String]) -> Result<Self> {
+        let (config, network) = (config.clone(), network.clone());
+        Ok(Model { session: session.clone(), config, network, classes: classes.to_vec() })
+    }
+
+    /// Loads a run's newest checkpoint, or a file, onto a device.
+    ///
+    /// # Errors
+    /// If there is no checkpoint, it is damaged, or the device cannot be opened.
+    pub fn load(run: &Path, device: &str) -> Result<Self> {
+        let checkpoint = Checkpoint::load(&Checkpoint::find(run)?)?;
+        let mut session = Session::open(device)?;
+        let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len());
+        checkpoint.put(&mut session, &parameters(&network, &checkpoint.config)?)?;
+        Model::new(&session, &checkpoint.config, &network, &checkpoint.classes)
+    }
+
+    /// Names of the foreground classes.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The configuration it was trained with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Smallest side of an image: at the smallest scale the encoder still needs 29 pixels (spec 13.40).
+    pub fn smallest_side(&self) -> usize {
+        let smallest = self.config.ms_scales.iter().copied().fold(1.0, f64::min);
+        (29.0 / smallest).ceil() as usize
+    }
+
+    /// Prepares to look at `batch` images of `size` at once; with `max_tags` also at their seeds and pseudo labels,
+    /// which know the images' tags.
+    ///
+    /// # Errors
+    /// If the plan does not fit the device.
+    pub fn view(&self, batch: usize, size: [usize; 2], max_tags: Option<usize>) -> Result<View> {
+        let graph = Graph::new();
+        let [height, width] = size;
+        let network = Network::new(&graph, &self.network, self.config.ofd_mode)?;
+        let image = graph.input("image", [batch, 3, height, width], DType::F32);
+        let outputs = network.forward(&image, &Mode::Eval)?;
+        let seg = outputs.seg.arg_max(1)?.reshape([batch, height, width])?;
+        let mut read = vec![seg.clone(), outputs.cls.clone()];
+        let tagged = match max_tags {
+            None => None,
+            Some(max_tags) => {
+                let slots = Slots::width_for(max_tags);
+                let classes = graph.input("classes", [batch, slots], DType::I32);
+                let boxes = graph.input("boxes", [batch, 4], DType::I32);
+                let picture_box = PictureBox::new(&boxes, size)?;
+                let scales = multi_scale(&network, &image, &self.config.ms_scales, &Mode::Eval)?;
+                let seeds = seed_label(&scales.cams, &classes, self.config.cam_bkg)?;
+                let scores = propagate_with_background(
+                    &scales.cams,
+                    &scales.segs.slice(1, 0..1)?,
+                    &picture(&image)?,
+                    &classes,
+                    &picture_box,
+                    &Par::new(&self.config),
+                )?;
+                let y_c = label_from_map(&scores, &classes, &picture_box, None)?.to_integer()?;
+                let y_s = segmentation_label(&outputs.seg, &picture_box, self.config.sigma_s)?.to_integer()?;
+                let cams = scales.cams.gather_slots(&classes, 1)?.reduce(Reduction::Max, 3..4)?;
+                read.extend([seeds.clone(), y_c.clone(), y_s.clone(), cams.clone()]);
+                Some(Tagged { classes, boxes, slots, seeds, y_c, y_s, cams })
+            }
+        };
+        let program = self.session.compile(&graph, &read.iter().collect::<Vec<_>>())?;
+        let foreground = self.network.classes - 1;
+        Ok(View { program, batch, size, foreground, image, seg, cls: outputs.cls, tagged })
+    }
+}
+
+/// Parameters of a network, in order.
+fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec<Parameter>> {
+    Ok(Network::new(&Graph::new(), network, config.ofd_mode)?.parameters())
+}
+
+/// A model prepared for images of one size.
+pub struct View {
+    program: Program,
+    batch: usize,
+    size: [usize; 2],
+    foreground: usize,
+    image: Tensor,
+    seg: Tensor,
+    cls: Tensor,
+    tagged: Option<Tagged>,
+}
+
+struct Tagged {
+    classes: Tensor,
+    boxes: Tensor,
+    slots: usize,
+    seeds: Tensor,
+    y_c: Tensor,
+    y_s: Tensor,
+    cams: Tensor,
+}
+
+/// What the model says of one batch; label maps are \[B, H, W\].
+pub struct Seen {
+    /// Arg-max of the segmentation branch.
+    pub seg: Vec<u8>,
+    /// Image logits \[B, K\].
+    pub cls: Vec<f32>,
+    /// What it says with the images' tags known.
+    pub tagged: Option<SeenTagged>,
+}
+
+/// The part of [`Seen`] that knows the images' tags.
+pub struct SeenTagged {
+    /// Seeds against the background threshold.
+    pub seeds: Vec<u8>,
+    /// Propagated label, every pixel labelled.
+    pub y_c: Vec<u8>,
+    /// Confident objects of the segmentation branch, else 255.
+    pub y_s: Vec<u8>,
+    /// Strongest seed of the tagged classes, 0 to 1.
+    pub cams: Vec<f32>,
+}
+
+impl View {
+    /// Images it looks at together.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Looks at normalised images \[B, 3, H, W\] whose real part is `boxes` \[B, 4\], with tags \[B, K\].
+    ///
+    /// # Errors
+    /// If the sizes are others, or the device was lost.
+    pub fn look(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
+        self.program.write(&self.image, images)?;
+        if let Some(tagged) = &self.tagged {
+            let slots = Slots::new(tags, self.foreground, tagged.slots);
+            self.program.write(&tagged.classes, &slots.classes)?;
+            self.program.write(&tagged.boxes, boxes)?;
+        }
+        self.program.run()?;
+        let labels = |tensor: &Tensor| -> Result<Vec<u8>> {
+            Ok(self.program.read(tensor)?.into_iter().map(|label| label as u8).collect())
+        };
+        let reals = |tensor: &Tensor| -> Result<Vec<f32>> {
+            Ok(self.program.read(tensor)?.into_iter().map(|value| value as f32).collect())
+        };
+        let tagged = match &self.tagged {
+            None => None,
+            Some(tagged) => Some(SeenTagged {
+                seeds: labels(&tagged.seeds)?,
+                y_c: labels(&tagged.y_c)?,
+                y_s: labels(&tagged.y_s)?,
+                cams: reals(&tagged.cams)?,
+            }),
+        };
+        Ok(Seen { seg: labels(&self.seg)?, cls: reals(&self.cls)?, tagged })
+    }
+
+    /// Height and width of its images.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+}

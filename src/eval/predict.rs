@@ -1,0 +1,77 @@
+//! `tagseg predict`: masks and overlays of any images.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::model::{Model, View};
+use super::score::{cut, padded};
+use crate::data::palette::write_index_png;
+use crate::data::{Mask, Rgb8, normalise};
+use crate::error::{Error, Result};
+use crate::report::{Map, label_overlay, photo_of};
+
+/// What a prediction needs.
+#[derive(Clone, Debug)]
+pub struct PredictOptions {
+    /// A run's folder or a checkpoint.
+    pub network: PathBuf,
+    /// Images to segment.
+    pub images: Vec<PathBuf>,
+    /// Folder for the results.
+    pub out: PathBuf,
+    /// Device, see [`crate::Session::open`].
+    pub device: String,
+    /// Whether to replace files that exist.
+    pub overwrite: bool,
+}
+
+/// Writes `NAME.png` (class indices with the VOC palette) and `NAME_overlay.png` for every image; `done` is called
+/// after each with the mask's path.
+///
+/// # Errors
+/// If an image cannot be read, two images share a name, or a file exists already: all found before anything is
+/// written.
+pub fn predict(options: &PredictOptions, mut done: impl FnMut(&Path)) -> Result<()> {
+    let mut targets: HashMap<PathBuf, &PathBuf> = HashMap::new();
+    for path in &options.images {
+        Rgb8::read_size(path)?;
+        for target in targets_of(path, &options.out) {
+            if let Some(other) = targets.insert(target.clone(), path) {
+                let reason = format!("would be the result of both {} and {}", other.display(), path.display());
+                return Err(Error::data(target, reason, "give them different names or folders"));
+            }
+            if target.exists() && !options.overwrite {
+                return Err(Error::data(target, "exists already", "choose another --out or give --overwrite"));
+            }
+        }
+    }
+    let model = Model::load(&options.network, &options.device)?;
+    std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
+    let mut view: Option<View> = None;
+    for path in &options.images {
+        let image = Rgb8::read(path)?;
+        let smallest = model.smallest_side();
+        let (own, size) =
+            ([image.height, image.width], [image.height.max(smallest), image.width.max(smallest)]);
+        if view.as_ref().is_none_or(|view| view.size() != size) {
+            view = None;
+            view = Some(model.view(1, size, None)?);
+        }
+        let Some(view) = &mut view else { unreachable!("a view was made") };
+        let seen = view.look(&normalise(&padded(&image, size)), &[], &[])?;
+        let labels = cut(&seen.seg, 0, size, own);
+        let overlay = label_overlay(&photo_of(&image)?, Map::new(own[0], own[1], &labels)?);
+        let [mask_path, overlay_path] = targets_of(path, &options.out);
+        write_index_png(&mask_path, &Mask::new(own[0], own[1], labels))?;
+        overlay
+            .save(&overlay_path)
+            .map_err(|error| Error::data(&overlay_path, error.to_string(), "check the disk"))?;
+        done(&mask_path);
+    }
+    Ok(())
+}
+
+fn targets_of(image: &Path, out: &Path) -> [PathBuf; 2] {
+    let stem = image.file_stem().unwrap_or_default().to_string_lossy();
+    [out.join(format!("{stem}.png")), out.join(format!("{stem}_overlay.png"))]
+}

@@ -1,0 +1,195 @@
+//! Single layers with their parameters.
+
+use super::{Init, Mode, Scope};
+use crate::error::Result;
+use crate::graph::Tensor;
+use crate::ops::random::random_uniform;
+
+/// y = x·wᵀ + b on the last axis.
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// `weight` \[outputs, inputs\] and `bias` \[outputs\] with the given first values.
+    pub fn new(scope: &Scope, inputs: usize, outputs: usize, weight: Init, bias: Init) -> Self {
+        let weight = scope.parameter("weight", [outputs, inputs], weight);
+        Linear { weight, bias: Some(scope.parameter("bias", [outputs], bias)) }
+    }
+
+    /// A layer of parameters made elsewhere: `weight` \[outputs, inputs\].
+    pub fn from_parts(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Linear { weight, bias }
+    }
+
+    /// \[…, inputs\] → \[…, outputs\].
+    ///
+    /// # Errors
+    /// If the last axis is not `inputs` long.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.linear(&self.weight, self.bias.as_ref())
+    }
+}
+
+/// Square convolution with bias.
+pub struct Conv2d {
+    weight: Tensor,
+    bias: Tensor,
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv2d {
+    /// `weight` \[outputs, inputs, kernel, kernel\], normal with variance 2 / fan_out (spec 1.6).
+    pub fn new(scope: &Scope, inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize) -> Self {
+        let init = Init::Normal((2.0 / (kernel * kernel * outputs) as f64).sqrt());
+        let weight = scope.parameter("weight", [outputs, inputs, kernel, kernel], init);
+        Conv2d { weight, bias: scope.parameter("bias", [outputs], Init::Constant(0.0)), stride, padding }
+    }
+
+    /// \[B, H, W, inputs\] → \[B, H', W', outputs\].
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.conv2d(&self.weight, Some(&self.bias), self.stride, self.padding)
+    }
+}
+
+/// Depth-wise 3×3 convolution with bias, stride 1, zero padding 1.
+pub struct DepthwiseConv2d {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl DepthwiseConv2d {
+    /// `weight` \[channels, 1, 3, 3\], normal with variance 2 / 9 (spec 1.6).
+    pub fn new(scope: &Scope, channels: usize) -> Self {
+        let weight = scope.parameter("weight", [channels, 1, 3, 3], Init::Normal((2.0_f64 / 9.0).sqrt()));
+        DepthwiseConv2d { weight, bias: scope.parameter("bias", [channels], Init::Constant(0.0)) }
+    }
+
+    /// \[B, H, W, channels\] → the same shape.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.depthwise_conv2d(&self.weight, &self.bias)
+    }
+}
+
+/// Layer norm over the last axis.
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// `weight` 1 and `bias` 0 at first.
+    pub fn new(scope: &Scope, channels: usize, eps: f64) -> Self {
+        let weight = scope.parameter("weight", [channels], Init::Constant(1.0));
+        LayerNorm { weight, bias: scope.parameter("bias", [channels], Init::Constant(0.0)), eps }
+    }
+
+    /// Normalises every row.
+    ///
+    /// # Errors
+    /// If the last axis has another length.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.layer_norm(&self.weight, &self.bias, self.eps)
+    }
+}
+
+/// Batch norm over all axes but the last, with running statistics (spec 2.2).
+pub struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+}
+
+impl BatchNorm {
+    const EPS: f64 = 1e-5;
+    const MOMENTUM: f64 = 0.1;
+
+    /// `weight` 1, `bias` 0, `running_mean` 0, `running_var` 1 at first.
+    pub fn new(scope: &Scope, channels: usize) -> Self {
+        BatchNorm {
+            weight: scope.parameter("weight", [channels], Init::Constant(1.0)),
+            bias: scope.parameter("bias", [channels], Init::Constant(0.0)),
+            running_mean: scope.statistic("running_mean", [channels], Init::Constant(0.0)),
+            running_var: scope.statistic("running_var", [channels], Init::Constant(1.0)),
+        }
+    }
+
+    /// Normalises \[…, channels\]. In training form the biased variance of the batch normalises, and the running
+    /// variance receives the unbiased one.
+    ///
+    /// # Errors
+    /// If the last axis has another length.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let channels = self.weight.shape()[0];
+        let statistics = match mode {
+            Mode::Eval => {
+                let rows = [&self.running_mean, &self.running_var].map(|row| row.reshape([1, channels]));
+                let [mean, variance] = rows;
+                Tensor::concat(&[&mean?, &variance?], 0)?
+            }
+            Mode::Train { .. } => {
+                let statistics = x.batch_statistics()?;
+                let count = (x.shape().len() / channels) as f64;
+                let unbiased = count / (count - 1.0).max(1.0);
+                for (running, row, gain) in [(&self.running_mean, 0, 1.0), (&self.running_var, 1, unbiased)] {
+                    let batch = statistics.slice(0, row..row + 1)?.reshape([channels])?;
+                    let moved = running.scale(1.0 - Self::MOMENTUM)?.add(&batch.scale(Self::MOMENTUM * gain)?)?;
+                    running.assign(&moved)?;
+                }
+                statistics
+            }
+        };
+        x.batch_norm(&statistics, &self.weight, &self.bias, Self::EPS)
+    }
+}
+
+/// Keeps each sample's branch with probability 1 − `rate` and scales survivors (spec 1.5). x \[B, …\].
+///
+/// # Errors
+/// Never for a valid tensor.
+#[track_caller]
+pub fn drop_path(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
+    let mut shape = vec![1; x.shape().rank()];
+    shape[0] = x.shape()[0];
+    drop_where(x, &shape, rate, mode)
+}
+
+/// Zeroes whole channels of single samples with probability `rate` and scales survivors: Dropout2d on \[B, N, C\].
+///
+/// # Errors
+/// Never for a valid tensor.
+#[track_caller]
+pub fn dropout_channels(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
+    let mut shape = vec![1; x.shape().rank()];
+    shape[0] = x.shape()[0];
+    shape[x.shape().rank() - 1] = x.shape()[x.shape().rank() - 1];
+    drop_where(x, &shape, rate, mode)
+}
+
+/// x · floor(keep + u) / keep with u ~ U\[0, 1) of the given shape.
+#[track_caller]
+fn drop_where(x: &Tensor, shape: &[usize], rate: f64, mode: &Mode) -> Result<Tensor> {
+    match mode {
+        Mode::Train { random: Some(key) } if rate > 0.0 => {
+            let keep = 1.0 - rate;
+            let mask = random_uniform(key, shape)?.offset(keep)?.trunc()?.scale(1.0 / keep)?;
+            x.mul(&mask)
+        }
+        _ => Ok(x.clone()),
+    }
+}

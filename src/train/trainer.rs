@@ -1,0 +1,194 @@
+//! The training step on a device: compiled once per phase, replayed without waiting for it.
+
+use crate::bmp::iteration::{Sizes, VALUES, moment_names};
+use crate::bmp::{Group, Iteration, NetworkConfig, Phase, Schedule, Slots};
+use crate::config::Config;
+use crate::error::Result;
+use crate::graph::{DType, Tensor};
+use crate::nn::Parameter;
+use crate::session::{Program, Session};
+
+/// The state that keeps the values of recent steps on the device.
+const HISTORY: &str = "record.values";
+
+/// Trains a network in a session.
+pub struct Trainer {
+    session: Session,
+    config: Config,
+    network: NetworkConfig,
+    schedule: Schedule,
+    sizes: Sizes,
+    drop: bool,
+    window: usize,
+    current: Option<Compiled>,
+    parameters: Vec<Parameter>,
+}
+
+/// The program of a phase.
+struct Compiled {
+    phase: Phase,
+    iteration: Iteration,
+    row: Tensor,
+    program: Program,
+}
+
+/// The values of one step, see [`VALUES`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepValues {
+    /// Weighted sum of the losses.
+    pub total: f64,
+    /// Classification.
+    pub cls: f64,
+    /// Y_c on the segmentation branch.
+    pub c2s: f64,
+    /// Y_s on the classification branch.
+    pub s2c: f64,
+    /// Affinity.
+    pub aff: f64,
+    /// Replica groups with an empty Y_c.
+    pub c2s_empty: f64,
+    /// Replica groups with an empty Y_s.
+    pub s2c_empty: f64,
+}
+
+impl Trainer {
+    /// A trainer for `foreground` classes and images with up to `max_tags` tags. Parameters get their first values
+    /// from the configuration's seed. Values of the last `window` steps can be read back.
+    ///
+    /// # Errors
+    /// If the crop is too small for the network.
+    pub fn new(
+        session: &Session,
+        config: &Config,
+        network: &NetworkConfig,
+        max_tags: usize,
+        window: usize,
+    ) -> Result<Self> {
+        let sizes =
+            Sizes { batch: config.batch_global, crop: config.train_crop, slots: Slots::width_for(max_tags) };
+        let mut trainer = Trainer {
+            session: session.clone(),
+            config: config.clone(),
+            network: network.clone(),
+            schedule: Schedule::new(config),
+            sizes,
+            drop: true,
+            window,
+            current: None,
+            parameters: Vec::new(),
+        };
+        let iteration = trainer.record(trainer.schedule.phase(0))?;
+        trainer.parameters = iteration.parameters.clone();
+        for parameter in &trainer.parameters {
+            trainer.session.set_state(&parameter.name, &parameter.shape, &parameter.initial(config.seed))?;
+        }
+        for parameter in iteration.trained(&trainer.schedule) {
+            let zeros = vec![0.0; parameter.shape.len()];
+            for name in moment_names(&parameter.name) {
+                trainer.session.set_state(&name, &parameter.shape, &zeros)?;
+            }
+        }
+        trainer.session.set_state(HISTORY, &[window, VALUES.len()], &vec![0.0; window * VALUES.len()])?;
+        Ok(trainer)
+    }
+
+    /// Switches dropout and drop path off, for comparisons with other implementations.
+    pub fn without_dropout(mut self) -> Self {
+        self.drop = false;
+        self
+    }
+
+    fn record(&self, phase: Phase) -> Result<Iteration> {
+        Iteration::record(&self.config, &self.network, phase, self.sizes, self.drop)
+    }
+
+    /// Parameters and running statistics of the network.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The session that holds them.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The schedule of the run.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The compiled program of the last step.
+    pub fn program(&self) -> Option<&Program> {
+        self.current.as_ref().map(|current| &current.program)
+    }
+
+    /// Prepares the program of step `n`, if the phase is another than before.
+    ///
+    /// # Errors
+    /// If the plan does not fit the device, with its bytes.
+    pub fn prepare(&mut self, n: usize) -> Result<()> {
+        let phase = self.schedule.phase(n);
+        if self.current.as_ref().is_some_and(|current| current.phase == phase) {
+            return Ok(());
+        }
+        // The old program's buffers are freed before the new one's are made.
+        self.current = None;
+        let iteration = self.record(phase)?;
+        iteration.update(&self.config)?;
+        let graph = &iteration.graph;
+        let row = graph.input("row", [1], DType::I32);
+        let values = iteration.record_values(phase)?;
+        graph.state(HISTORY, [self.window, VALUES.len()]).write_row(&values, &row)?;
+        let program = self.session.compile(graph, &[])?;
+        self.current = Some(Compiled { phase, iteration, row, program });
+        Ok(())
+    }
+
+    /// Runs step `n` on a batch: normalised crops \[B, 3, S, S\], multi-hot tags \[B, K\], picture boxes \[B, 4\].
+    ///
+    /// # Errors
+    /// If the batch has another size, or the device was lost.
+    pub fn step(&mut self, n: usize, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<()> {
+        self.prepare(n)?;
+        let foreground = self.network.classes - 1;
+        let slots = Slots::new(tags, foreground, self.sizes.slots);
+        let hyper = Group::ALL.map(|group| self.schedule.hyper(group, n));
+        let seed = self.config.seed;
+        let Some(Compiled { iteration, program, row, .. }) = &mut self.current else {
+            unreachable!("prepare compiled a program")
+        };
+        let inputs = &iteration.inputs;
+        program.write(&inputs.image, images)?;
+        program.write(&inputs.tags, tags)?;
+        program.write(&inputs.classes, &slots.classes)?;
+        program.write(&inputs.boxes, boxes)?;
+        program.write(&inputs.random, &[seed as i32, (seed >> 32) as i32, n as i32])?;
+        for (input, values) in inputs.hyper.iter().zip(&hyper) {
+            program.write(input, values)?;
+        }
+        program.write(row, &[(n % self.window) as i32])?;
+        program.run()
+    }
+
+    /// Values of the steps `first..end`, which must be among the last `window`; waits for the device.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn values(&self, steps: std::ops::Range<usize>) -> Result<Vec<StepValues>> {
+        let (_, history) = self.session.state(HISTORY)?;
+        Ok(steps
+            .map(|n| {
+                let row = &history[(n % self.window) * VALUES.len()..][..VALUES.len()];
+                StepValues {
+                    total: row[0],
+                    cls: row[1],
+                    c2s: row[2],
+                    s2c: row[3],
+                    aff: row[4],
+                    c2s_empty: row[5],
+                    s2c_empty: row[6],
+                }
+            })
+            .collect())
+    }
+}
