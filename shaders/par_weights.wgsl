@@ -23,8 +23,19 @@ struct Params {
 @group(0) @binding(2) var<storage, read> extent: array<i32>;
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
 
-fn distances(centre: vec3<f32>, neighbour: u32, scale: vec3<f32>) -> f32 {
-    let d = abs(image[neighbour].xyz - centre) * scale;
+struct Spread { count: f32, mean: vec3<f32>, squares: vec3<f32> }
+
+fn include(spread: Spread, pixel: u32) -> Spread {
+    let value = image[pixel].xyz;
+    let count = spread.count + 1.0;
+    let step = value - spread.mean;
+    let mean = spread.mean + step / count;
+    return Spread(count, mean, spread.squares + step * (value - mean));
+}
+
+// −mean_c of the squared distance in units of the deviation.
+fn distance_of(centre: vec3<f32>, pixel: u32, scale: vec3<f32>) -> f32 {
+    let d = abs(image[pixel].xyz - centre) * scale;
     return -(d.x * d.x + d.y * d.y + d.z * d.z) / 3.0;
 }
 
@@ -43,31 +54,26 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     let map = b * p.height * p.width;
 
-    var mean = vec3<f32>(0.0);
-    var squares = vec3<f32>(0.0);
-    var count = 0.0;
+    var spread = Spread(0.0, vec3<f32>(0.0), vec3<f32>(0.0));
     for (var r = 0u; r < p.rings; r++) {
         let ring = ring_at(vec2<i32>(y, x), i32(p.dilations[r / 4u][r % 4u]), size, map, p.width);
-        for (var n = 0u; n < 8u; n++) {
-            let value = image[neighbour(ring, n)].xyz;
-            count += 1.0;
-            let step = value - mean;
-            mean += step / count;
-            squares += step * (value - mean);
-        }
+        spread = include(include(include(include(spread, ring.a.x), ring.a.y), ring.a.z), ring.a.w);
+        spread = include(include(include(include(spread, ring.b.x), ring.b.y), ring.b.z), ring.b.w);
     }
-    let scale = p.inverse_w1 / (sqrt(squares / (count - 1.0)) + 1e-8);
+    let scale = p.inverse_w1 / (sqrt(spread.squares / (spread.count - 1.0)) + 1e-8);
 
     let centre = image[index].xyz;
     var e: array<vec4<f32>, 16>;
     var largest = vec4<f32>(-3e38);
     for (var r = 0u; r < p.rings; r++) {
         let ring = ring_at(vec2<i32>(y, x), i32(p.dilations[r / 4u][r % 4u]), size, map, p.width);
-        e[2u * r] = vec4<f32>(distances(centre, ring.a.x, scale), distances(centre, ring.a.y, scale),
-                              distances(centre, ring.a.z, scale), distances(centre, ring.a.w, scale));
-        e[2u * r + 1u] = vec4<f32>(distances(centre, ring.b.x, scale), distances(centre, ring.b.y, scale),
-                                   distances(centre, ring.b.z, scale), distances(centre, ring.b.w, scale));
-        largest = max(largest, max(e[2u * r], e[2u * r + 1u]));
+        let first = vec4<f32>(distance_of(centre, ring.a.x, scale), distance_of(centre, ring.a.y, scale),
+                              distance_of(centre, ring.a.z, scale), distance_of(centre, ring.a.w, scale));
+        let last = vec4<f32>(distance_of(centre, ring.b.x, scale), distance_of(centre, ring.b.y, scale),
+                             distance_of(centre, ring.b.z, scale), distance_of(centre, ring.b.w, scale));
+        e[2u * r] = first;
+        e[2u * r + 1u] = last;
+        largest = max(largest, max(first, last));
     }
     let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
     var sums = vec4<f32>(0.0);

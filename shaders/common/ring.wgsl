@@ -15,7 +15,3 @@ fn ring_at(at: vec2<i32>, distance: i32, size: vec2<i32>, map: u32, width: u32) 
     return Ring(vec4<u32>(above + left, above + centre, above + right, middle + left),
                 vec4<u32>(middle + right, below + left, below + centre, below + right));
 }
-
-fn neighbour(ring: Ring, n: u32) -> u32 {
-    return select(ring.b[n % 4u], ring.a[n % 4u], n < 4u);
-}

@@ -60,7 +60,7 @@ impl Par {
         let weights = picture.par_weights(extent, &self.options)?;
         let mut masks = masks.clone();
         for _ in 0..self.iterations {
-            masks = masks.par_step(&weights, extent, classes, &self.options)?;
+            masks = masks.par_step(&weights, extent, classes, &self.options.dilations)?;
         }
         Ok(masks)
     }

@@ -11,11 +11,13 @@ use crate::graph::Launch;
 
 /// The snippets of `shaders/common/`.
 const COMMON: &[(&str, &str)] = &[
+    ("common/columns.wgsl", include_str!("../../shaders/common/columns.wgsl")),
     ("common/elementwise.wgsl", include_str!("../../shaders/common/elementwise.wgsl")),
     ("common/index.wgsl", include_str!("../../shaders/common/index.wgsl")),
     ("common/interpolate.wgsl", include_str!("../../shaders/common/interpolate.wgsl")),
     ("common/math.wgsl", include_str!("../../shaders/common/math.wgsl")),
     ("common/ring.wgsl", include_str!("../../shaders/common/ring.wgsl")),
+    ("common/philox.wgsl", include_str!("../../shaders/common/philox.wgsl")),
 ];
 
 /// The complete WGSL of a launch.

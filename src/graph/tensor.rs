@@ -52,6 +52,11 @@ impl Tensor {
         }
     }
 
+    /// Whether it is a state.
+    pub fn is_state(&self) -> bool {
+        matches!(self.graph.nodes.borrow()[self.id.0].kind, Kind::State(_))
+    }
+
     /// Records `op` on `inputs`.
     ///
     /// # Errors

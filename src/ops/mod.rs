@@ -1,6 +1,11 @@
 //! The operations: one file each, with the tensor methods that record it, its shape rule, its gradient and its launch.
 
+pub mod adamw;
 pub mod alias;
+pub mod assign;
+pub mod batch_norm;
+pub mod box_resize;
+pub mod depthwise_conv2d;
 pub mod elementwise;
 pub mod gather_slots;
 pub mod layer_norm;
@@ -10,6 +15,7 @@ pub mod movement;
 mod norm_sums;
 pub mod par;
 pub mod pixel_loss;
+pub mod random;
 pub mod reduce;
 pub mod resize;
 pub mod softmax;

@@ -32,7 +32,7 @@ impl Op for NormSums {
         let rows = context.inputs[0].shape.len() / channels;
         let lanes = Lanes::of(channels);
         let columns = channels / lanes.count;
-        let (chunk, chunks) = split_rows(rows, columns, context.target);
+        let (chunk, chunks) = split_rows(rows, 32, columns, context.target);
         let mut first = Launch::new(shader!("norm_sums"), columns * chunks, 1)
             .define("VALUE", lanes.value)
             .uints(&[rows, columns, chunk, chunks])
@@ -77,9 +77,10 @@ impl Lanes {
     }
 }
 
-/// Rows of a chunk, and the number of chunks, such that `columns` sums per chunk keep the device busy.
-pub(crate) fn split_rows(rows: usize, columns: usize, target: Target) -> (usize, usize) {
-    let chunks = (target.busy() / columns).clamp(1, rows.div_ceil(32));
+/// Rows of a chunk (at least `least`, but for the last), and the number of chunks, such that `columns` sums per chunk
+/// keep the device busy.
+pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Target) -> (usize, usize) {
+    let chunks = (target.busy() / columns).clamp(1, rows.div_ceil(least));
     let chunk = rows.div_ceil(chunks);
     (chunk, rows.div_ceil(chunk))
 }

@@ -4,7 +4,12 @@
 //! device; [`crate::graph::Op::reference`] calls them.
 #![expect(clippy::needless_range_loop, reason = "index loops read side by side with the shaders")]
 
+pub mod adamw;
 mod array;
+pub mod assign;
+pub mod batch_norm;
+pub mod box_resize;
+pub mod depthwise_conv2d;
 pub mod gather_slots;
 pub mod layer_norm;
 pub mod lookup;
@@ -13,6 +18,7 @@ pub mod movement;
 pub mod norm_sums;
 pub mod par;
 pub mod pixel_loss;
+pub mod random;
 pub mod reduce;
 pub mod resize;
 pub mod softmax;

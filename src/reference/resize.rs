@@ -4,7 +4,7 @@ use super::Array;
 use crate::ops::resize::{Axis, Resize};
 
 /// The two source cells of output `d` with their weights.
-fn cells(axis: &Axis, d: usize) -> [(usize, f64); 2] {
+pub(super) fn cells(axis: &Axis, d: usize) -> [(usize, f64); 2] {
     let s = match axis.align_corners {
         true => d as f64 * axis.scale,
         false => ((d as f64 + 0.5) * axis.scale - 0.5).max(0.0),

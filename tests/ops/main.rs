@@ -8,7 +8,9 @@
 //!
 //! The first size of a row is small, for the differences; the others are odd and large enough to reach every branch.
 
+mod shaders;
 mod table;
+mod updates;
 
 use tagseg::graph::{DType, Graph, Tensor};
 use tagseg::{Error, Result, Session};

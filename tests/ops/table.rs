@@ -5,6 +5,10 @@ use tagseg::ops::par::Par;
 use tagseg::ops::reduce::Reduction;
 
 use super::Fill::{Fixed, Index, Label, Normal, Positive, Unit};
+use tagseg::ops::random::random_uniform;
+use tagseg::ops::reduce::Reduction;
+
+use super::Fill::{Fixed, Label, Normal, Positive};
 use super::{Case, Operand};
 
 type Sizes = &'static [&'static [Operand]];
@@ -43,6 +47,8 @@ pub fn cases() -> Vec<Case> {
     rows.extend(pixel_loss());
     rows.extend(slots());
     rows.extend(par());
+    rows.push(fixed("random", &[&[(&[3], Fixed(&[7, -2, 41]))]], |x| random_uniform(x[0].graph(), &x[0], [5, 13])));
+    rows.extend(box_resize());
     rows
 }
 
@@ -174,9 +180,26 @@ fn normalisation() -> Vec<Case> {
         &[(&[2, 1030, 16], Normal), (&[16], Positive), (&[16], Normal)],
         &[(&[3, 64], Normal), (&[64], Positive), (&[64], Normal)],
     ];
+    const BATCH: Sizes = &[
+        &[(&[2, 2, 3], Normal), (&[3], Positive), (&[3], Normal)],
+        &[(&[3, 13, 11, 7], Normal), (&[7], Positive), (&[7], Normal)],
+        &[(&[2, 1030, 16], Normal), (&[16], Positive), (&[16], Normal)],
+    ];
     vec![
         row("layer_norm", LAYER, |x| x[0].layer_norm(&x[1], &x[2], 1e-6)),
         row("layer_norm far from zero", LAYER, |x| x[0].offset(64.0)?.layer_norm(&x[1], &x[2], 1e-6)),
+        row("batch_statistics", BATCH, |x| x[0].batch_statistics()),
+        row("batch_statistics far from zero", BATCH, |x| x[0].offset(64.0)?.batch_statistics()?.sub(&x[1])),
+        row("batch_norm", BATCH, |x| x[0].batch_norm(&x[0].batch_statistics()?, &x[1], &x[2], 1e-5)),
+        // Statistics of their own: their gradients are seen apart from that of x.
+        row(
+            "batch_norm by given statistics",
+            &[
+                &[(&[2, 3, 5], Normal), (&[2, 5], Positive), (&[5], Positive), (&[5], Normal)],
+                &[(&[3, 141, 12], Normal), (&[2, 12], Positive), (&[12], Positive), (&[12], Normal)],
+            ],
+            |x| x[0].batch_norm(&x[1], &x[2], &x[3], 1e-5)?.relu(),
+        ),
         row("layer_norm tiny", LAYER, |x| x[0].scale(1e-3)?.layer_norm(&x[1], &x[2], 1e-5)),
     ]
 }
@@ -232,6 +255,16 @@ fn convolution() -> Vec<Case> {
                 &[(&[2, 9, 13, 8], Normal), (&[8, 8, 4, 4], Normal), (&[8], Normal)],
             ],
             |x| x[0].conv2d(&x[1], Some(&x[2]), 4, 0),
+        ),
+        row(
+            "depthwise_conv2d",
+            &[
+                &[(&[1, 3, 4, 2], Normal), (&[2, 1, 3, 3], Normal), (&[2], Normal)],
+                &[(&[2, 9, 7, 5], Normal), (&[5, 1, 3, 3], Normal), (&[5], Normal)],
+                &[(&[3, 37, 6, 12], Normal), (&[12, 1, 3, 3], Normal), (&[12], Normal)],
+                &[(&[1, 1, 33, 8], Normal), (&[8, 1, 3, 3], Normal), (&[8], Normal)],
+            ],
+            |x| x[0].depthwise_conv2d(&x[1], &x[2]),
         ),
         row(
             "conv2d 1",
@@ -374,5 +407,31 @@ fn par() -> Vec<Case> {
             ],
             |x| x[0].par_step(&x[1], &x[2], &x[3], &Par::default().dilations),
         ),
+    ]
+}
+
+fn box_resize() -> Vec<Case> {
+    const SIZES: Sizes = &[
+        &[(&[1, 3, 4, 2], Normal), (&[1, 4], Fixed(&[1, 0, 2, 3])), (&[1, 4], Fixed(&[0, 1, 4, 5]))],
+        &[
+            (&[3, 13, 16, 3], Normal),
+            (&[3, 4], Fixed(&[0, 0, 13, 16, 2, 5, 9, 7, 12, 15, 1, 1])),
+            (&[3, 4], Fixed(&[0, 0, 6, 8, 3, 1, 31, 25, 4, 4, 9, 1])),
+        ],
+        &[
+            (&[2, 48, 31, 4], Normal),
+            (&[2, 4], Fixed(&[0, 3, 48, 20, 7, 0, 5, 31])),
+            (&[2, 4], Fixed(&[0, 0, 36, 29, 5, 2, 13, 15])),
+        ],
+        // The last rectangle hangs over the result's border.
+        &[
+            (&[2, 9, 7, 8], Normal),
+            (&[2, 4], Fixed(&[0, 0, 9, 7, 0, 0, 4, 3])),
+            (&[2, 4], Fixed(&[0, 0, 9, 7, 30, 20, 12, 19])),
+        ],
+    ];
+    vec![
+        fixed("box_resize", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], false)),
+        fixed("box_resize align_corners", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], true)),
     ]
 }

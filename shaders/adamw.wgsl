@@ -1,0 +1,32 @@
+// One step of AdamW on a parameter and its moments, all updated in place.
+//
+//   p ← p · (1 - lr · decay)
+//   m ← beta1 · m + (1 - beta1) · g
+//   v ← beta2 · v + (1 - beta2) · g²
+//   p ← p - lr / (1 - beta1^t) · m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+//
+// hyper = (lr, decay, 1 - beta1^t, sqrt(1 - beta2^t)). One invocation updates four elements (buffers are padded to
+// whole vec4s). Every element is computed alone: nothing depends on scheduling.
+#include "common/index.wgsl"
+
+struct Params { n: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, eps: f32 }
+
+@group(0) @binding(0) var<uniform> c: Params;
+@group(0) @binding(1) var<storage, read_write> p: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> hyper: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = invocation_index(id, groups);
+    if i >= c.n { return; }
+    let h = hyper[0];
+    let gi = g[i];
+    let mi = c.beta1 * m[i] + c.rest1 * gi;
+    let vi = c.beta2 * v[i] + c.rest2 * gi * gi;
+    m[i] = mi;
+    v[i] = vi;
+    p[i] = p[i] * (1.0 - h.x * h.y) - (h.x / h.z) * mi / (sqrt(vi) / h.w + c.eps);
+}

@@ -1,0 +1,71 @@
+// Bilinear resize of a rectangle of x [batch, in_height, in_width, channels] onto a rectangle of
+// out [batch, height, width, channels].
+//
+//   out[b, y, x, c] = bilinear value, within rectangle `source` of x, at the position of (y, x) within `destination`;
+//                     0 outside `destination`
+//
+// Rectangles [batch, (y, x, height, width)] are data; neighbours beyond `source` are replaced by its border.
+// One invocation makes one output, or four neighbours along the channels (VALUE = vec4<f32>): deterministic.
+#include "common/index.wgsl"
+#include "common/interpolate.wgsl"
+
+alias Value = $VALUE;
+
+struct Params {
+    batch: u32, height: u32, width: u32, channels: u32,
+    in_height: u32, in_width: u32, align_corners: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<Value>;
+@group(0) @binding(2) var<storage, read> source: array<vec4<i32>>;
+@group(0) @binding(3) var<storage, read> destination: array<vec4<i32>>;
+@group(0) @binding(4) var<storage, read_write> out: array<Value>;
+
+fn axis_of(input: i32, output: i32) -> Axis {
+    let unit = select(2 * output, max(output - 1, 1), p.align_corners != 0u);
+    let step = select(2 * input, input - 1, p.align_corners != 0u);
+    let shift = select(input - output, 0, p.align_corners != 0u);
+    return Axis(input, output, step, shift, unit, 1.0 / f32(unit));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    if index >= p.batch * p.height * p.width * p.channels { return; }
+    let c = index % p.channels;
+    var rest = index / p.channels;
+    let at_x = i32(rest % p.width);
+    rest /= p.width;
+    let at_y = i32(rest % p.height);
+    let b = rest / p.height;
+    let size = vec2<i32>(i32(p.in_height), i32(p.in_width));
+    let to_box = destination[b];
+    let d = vec2<i32>(at_y, at_x) - to_box.xy;
+    if any(d < vec2<i32>(0)) || any(d >= to_box.zw) {
+        out[index] = Value(0.0);
+        return;
+    }
+
+    let from_box = source[b];
+    let rows = axis_of(max(from_box.z, 1), to_box.z);
+    let columns = axis_of(max(from_box.w, 1), to_box.w);
+    let y = position(rows, d.x);
+    let x_at = position(columns, d.y);
+    let row = cell(rows, y);
+    let column = cell(columns, x_at);
+    // Rectangles that leave x are cut at its border.
+    let first = clamp(from_box.xy + vec2<i32>(row, column), vec2<i32>(0), size - 1);
+    let next = vec2<i32>(min(row + 1, rows.input - 1), min(column + 1, columns.input - 1));
+    let last = clamp(from_box.xy + next, vec2<i32>(0), size - 1);
+    let above = (b * p.in_height + u32(first.x)) * p.in_width;
+    let below = (b * p.in_height + u32(last.x)) * p.in_width;
+    let left = u32(first.y);
+    let right = u32(last.y);
+    let t = fraction(rows, y, row);
+    let a0 = x[(above + left) * p.channels + c];
+    let a1 = x[(above + right) * p.channels + c];
+    let l = a0 + t * (x[(below + left) * p.channels + c] - a0);
+    let r = a1 + t * (x[(below + right) * p.channels + c] - a1);
+    out[index] = l + fraction(columns, x_at, column) * (r - l);
+}
