@@ -3,7 +3,7 @@
 use super::PictureBox;
 use super::propagation::{best_class, first_slot};
 use crate::error::Result;
-use crate::graph::Tensor;
+use crate::graph::{Graph, Tensor};
 use crate::ops::reduce::Reduction;
 
 /// 255 outside the box, the label inside.
@@ -65,6 +65,24 @@ pub fn seed_label(cams: &Tensor, classes: &Tensor, background: f64) -> Result<Te
     best_class(&scores.add(&first.scale(background)?)?, classes)
 }
 
+/// Seeds as a label with a band of doubt (spec 5.4): the best tagged class of cams \[B, K, H, W\] where it exceeds `high`,
+/// background where it does not exceed `low`, 255 between and outside the box.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn banded_seed_label(
+    cams: &Tensor,
+    classes: &Tensor,
+    picture_box: &PictureBox,
+    [low, high]: [f64; 2],
+) -> Result<Tensor> {
+    let above = |background: f64| seed_label(cams, classes, background)?.to_real();
+    let zero = cams.graph().scalar(0.0);
+    let (object, doubtful) = (above(high)?, above(low)?.greater(&zero)?);
+    let label = object.greater(&zero)?.select(&object, &doubtful.scale(255.0)?)?;
+    inside_box(&label, picture_box)
+}
+
 /// Affinity label from a label \[B, S, S\] (spec 6.3): \[B, N, N\] over the 1/16 grid; 1 where two cells agree, 0 where
 /// they differ, 255 where one is ignored or they are further apart than `radius` (Chebyshev).
 ///
@@ -81,13 +99,22 @@ pub fn affinity_label(label: &Tensor, radius: usize) -> Result<Tensor> {
     let tokens = rows * columns;
     let (first, second) = (label.reshape([batch, tokens, 1])?, label.reshape([batch, 1, tokens])?);
 
+    let near = radius_mask(graph, [rows, columns], radius)?;
+    let ignore = graph.scalar(255.0);
+    let known = ignore.greater(&first)?.mul(&ignore.greater(&second)?)?.mul(&near)?;
+    known.select(&first.equal(&second)?, &ignore)?.detach()
+}
+
+/// 1 where two cells of a grid of `[rows, columns]` are at most `radius` apart (Chebyshev), else 0: \[N, N\].
+///
+/// # Errors
+/// Never for a grid with cells.
+pub fn radius_mask(graph: &Graph, [rows, columns]: [usize; 2], radius: usize) -> Result<Tensor> {
+    let tokens = rows * columns;
     let near = |of: fn(usize, usize) -> usize| {
         let along: Vec<_> = (0..tokens).map(|token| of(token, columns) as f64).collect();
         let (one, other) = (graph.constant(&along, [tokens, 1]), graph.constant(&along, [1, tokens]));
         graph.scalar(radius as f64).at_least(&one.sub(&other)?.abs()?)
     };
-    let near = near(|token, columns| token / columns)?.mul(&near(|token, columns| token % columns)?)?;
-    let ignore = graph.scalar(255.0);
-    let known = ignore.greater(&first)?.mul(&ignore.greater(&second)?)?.mul(&near)?;
-    known.select(&first.equal(&second)?, &ignore)?.detach()
+    near(|token, columns| token / columns)?.mul(&near(|token, columns| token % columns)?)
 }

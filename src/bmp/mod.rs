@@ -9,13 +9,17 @@ mod network;
 mod propagation;
 mod schedule;
 mod seeds;
+mod walk;
 
 pub use decoder::Decoder;
-pub use encoder::{Encoder, Features};
+pub use encoder::{Encoder, Features, PatchEmbed};
 pub use iteration::Iteration;
-pub use labels::{affinity_label, inside_box, label_from_map, seed_label, segmentation_label};
+pub use labels::{
+    affinity_label, banded_seed_label, inside_box, label_from_map, radius_mask, seed_label, segmentation_label,
+};
 pub use losses::{Losses, affinity_loss, c2s_loss, classification_loss, s2c_loss};
-pub use network::{Network, NetworkConfig, Outputs};
+pub use network::{Network, NetworkConfig, Outputs, affinity_of_scores, see_objects};
 pub use propagation::{FixedThreshold, Par, PictureBox, Slots, fixed_threshold_label, propagate_with_background};
 pub use schedule::{Group, Phase, Schedule, group_of};
-pub use seeds::{MultiScale, multi_scale, normalise_map, picture};
+pub use seeds::{MultiScale, multi_scale, normalise_map, picture, test_scales};
+pub use walk::{Walk, WalkedLabel, walked_label};

@@ -2,7 +2,7 @@
 
 use super::{Decoder, Encoder, Features};
 use crate::config::{Config, OfdMode};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Init, Mode, Parameter, Scope};
 use crate::ops::reduce::Reduction;
@@ -119,7 +119,7 @@ impl Network {
     pub fn forward(&self, image: &Tensor, mode: &Mode) -> Result<Outputs> {
         let (batch, height, width) = (image.shape()[0], image.shape()[2], image.shape()[3]);
         let features = self.encoder.forward(image, mode)?;
-        let affinity = self.affinity(&features.scores)?;
+        let affinity = affinity_of_scores(&features.scores, &self.affinity_weight, &self.affinity_bias)?;
 
         let (last, grid) = (&features.tokens[3], features.grids[3]);
         let pooled = last.reduce(Reduction::Max, 1..2)?.reshape([batch, last.shape()[2]])?;
@@ -129,43 +129,49 @@ impl Network {
         let cam_small = seeds.permute(&[0, 2, 1])?.reshape([batch, foreground, grid.height, grid.width])?;
         let cam = cam_small.resize([height, width], false)?;
 
-        let seen = self.decode_objects(&features, &cam)?;
-        let seg_small = self.decoder.forward(&seen, mode)?;
+        let seg_small = match self.ofd {
+            OfdMode::Released => self.decoder.forward(&see_objects(&features, &cam)?, mode)?,
+            _ => self.decoder.forward(&features, mode)?,
+        };
         let seg = seg_small.resize([height, width], false)?;
         Ok(Outputs { features, cls, cam_small, cam, affinity, seg_small, seg })
     }
+}
 
-    /// σ(Σ_h w_h (R_h + R_hᵀ) + bias) over the heads of the last two blocks (spec 2.1, steps 2 and 3). The weighted
-    /// sum over heads is taken before the transposition, with which it commutes.
-    fn affinity(&self, scores: &[Tensor]) -> Result<Tensor> {
-        let mut sum: Option<Tensor> = None;
-        let mut first = 0;
-        for map in scores {
-            let (batch, heads, tokens) = (map.shape()[0], map.shape()[1], map.shape()[2]);
-            let weight = self.affinity_weight.slice(1, first..first + heads)?.reshape([heads, 1, 1])?;
-            first += heads;
-            let weighted = map.mul(&weight)?.sum(1..2)?.reshape([batch, tokens, tokens])?;
-            sum = Some(match sum {
-                Some(sum) => sum.add(&weighted)?,
-                None => weighted,
-            });
-        }
-        let Some(sum) = sum else { unreachable!("stage 4 has a block") };
-        sum.add(&sum.permute(&[0, 2, 1])?)?.add(&self.affinity_bias)?.sigmoid()
+/// Affinity \[B, N, N\] from raw scores \[B, heads, N, N\] of several blocks: σ(Σ_h w_h (R_h + R_hᵀ) + bias) over all
+/// heads (spec 2.1, steps 2 and 3), `weight` \[1, heads of all, 1, 1\]. The weighted sum over heads is taken before the
+/// transposition, with which it commutes.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn affinity_of_scores(scores: &[Tensor], weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let mut sum: Option<Tensor> = None;
+    let mut first = 0;
+    for map in scores {
+        let (batch, heads, tokens) = (map.shape()[0], map.shape()[1], map.shape()[2]);
+        let weight = weight.slice(1, first..first + heads)?.reshape([heads, 1, 1])?;
+        first += heads;
+        let weighted = map.mul(&weight)?.sum(1..2)?.reshape([batch, tokens, tokens])?;
+        sum = Some(match sum {
+            Some(sum) => sum.add(&weighted)?,
+            None => weighted,
+        });
     }
+    let Some(sum) = sum else { return Err(Error::Graph("an affinity needs the scores of at least one block".into())) };
+    sum.add(&sum.permute(&[0, 2, 1])?)?.add(bias)?.sigmoid()
+}
 
-    /// Object-aware features X̂_i = X_i ⊙ prior (spec 2.3). The prior is detached and takes the detour over the input
-    /// resolution, as released.
-    fn decode_objects(&self, features: &Features, cam: &Tensor) -> Result<Features> {
-        let mut tokens = features.tokens.clone();
-        if self.ofd == OfdMode::Released {
-            let prior = cam.detach()?.reduce(Reduction::Max, 1..2)?.sigmoid()?;
-            for (x, grid) in tokens.iter_mut().zip(&features.grids) {
-                let batch = x.shape()[0];
-                let weight = prior.resize([grid.height, grid.width], false)?;
-                *x = x.mul(&weight.reshape([batch, grid.tokens(), 1])?)?;
-            }
-        }
-        Ok(Features { tokens, grids: features.grids.clone(), scores: Vec::new() })
+/// Object-aware features X̂_i = X_i ⊙ prior (spec 2.3), the prior from seed logits \[B, K, H, W\] at the input's size. It
+/// is detached and takes the detour over that size, as released.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn see_objects(features: &Features, cam: &Tensor) -> Result<Features> {
+    let prior = cam.detach()?.reduce(Reduction::Max, 1..2)?.sigmoid()?;
+    let mut tokens = Vec::new();
+    for (x, grid) in features.tokens.iter().zip(&features.grids) {
+        let weight = prior.resize([grid.height, grid.width], false)?;
+        tokens.push(x.mul(&weight.reshape([x.shape()[0], grid.tokens(), 1])?)?);
     }
+    Ok(Features { tokens, grids: features.grids.clone(), scores: Vec::new() })
 }

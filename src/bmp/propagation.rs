@@ -118,7 +118,7 @@ impl PictureBox {
 }
 
 /// Scores in slots with a background in slot 0: cams \[B, K, H, W\] → \[B, H, W, P\].
-fn slots_of(cams: &Tensor, classes: &Tensor, background: Option<&Tensor>) -> Result<Tensor> {
+pub(super) fn slots_of(cams: &Tensor, classes: &Tensor, background: Option<&Tensor>) -> Result<Tensor> {
     // Class k + 1 is channel k; background has none and stays 0.
     let scores = cams.gather_slots(classes, 1)?;
     match background {
@@ -171,23 +171,38 @@ pub fn fixed_threshold_label(
     let half = [(height / 2).max(1), (width / 2).max(1)];
     let small = picture.resize(half, false)?.permute(&[0, 2, 3, 1])?;
     let scores = slots_of(cams, classes, None)?.resize_channels_last(half, false)?;
-    // Unused slots drop out of the softmax: e^(−10⁴) is exactly 0 in f32.
-    let unused = graph.scalar(0.0).greater(classes)?.scale(-1e4)?.reshape([batch, 1, 1, slots])?;
-    let against =
-        |background: f64| scores.add(&first_slot(graph, slots).scale(background)?)?.add(&unused)?.softmax(1.0);
     // Both runs share one affinity: they are stacked along the slots.
-    let masks = Tensor::concat(&[&against(high)?, &against(low)?], 3)?;
+    let masks = Tensor::concat(&[&compete(&scores, classes, high)?, &compete(&scores, classes, low)?], 3)?;
     let stacked = Tensor::concat(&[classes, classes], 1)?;
     let extent = graph.constant(&[half[0] as f64, half[1] as f64], [1, 2]).expand([batch, 2])?.to_integer()?;
     let refined = par.refine(&masks, &small, &extent, &stacked)?.resize_channels_last([height, width], false)?;
     let (high, low) = (refined.slice(3, 0..slots)?, refined.slice(3, slots..2 * slots)?);
+    let label = two_sided_label(&high, &low, classes, picture_box)?;
+    Ok(FixedThreshold { high, low, label })
+}
 
-    let (above, below) = (best_class(&high, classes)?.to_real()?, best_class(&low, classes)?.to_real()?);
+/// Softmax over the valid classes of scores in slots \[B, h, w, P\], of which the background's is `background` everywhere.
+pub(super) fn compete(scores: &Tensor, classes: &Tensor, background: f64) -> Result<Tensor> {
+    let (graph, batch, slots) = (scores.graph(), scores.shape()[0], classes.shape()[1]);
+    // Unused slots drop out of the softmax: e^(−10⁴) is exactly 0 in f32.
+    let unused = graph.scalar(0.0).greater(classes)?.scale(-1e4)?.reshape([batch, 1, 1, slots])?;
+    scores.add(&first_slot(graph, slots).scale(background)?)?.add(&unused)?.softmax(1.0)
+}
+
+/// The label from scores in slots against a high and a low background (spec 4.4, steps 5 to 7): foreground where it beats
+/// the high one, background where that wins even when low, 255 between and outside the box.
+pub(super) fn two_sided_label(
+    high: &Tensor,
+    low: &Tensor,
+    classes: &Tensor,
+    picture_box: &PictureBox,
+) -> Result<Tensor> {
+    let graph = high.graph();
+    let (above, below) = (best_class(high, classes)?.to_real()?, best_class(low, classes)?.to_real()?);
     let (ignore, zero) = (graph.scalar(255.0), graph.scalar(0.0));
     let certain = above.add(&below)?.equal(&zero)?.select(&zero, &ignore)?;
     let label = above.equal(&zero)?.select(&certain, &above)?;
-    let label = picture_box.inside()?.select(&label, &ignore)?.detach()?;
-    Ok(FixedThreshold { high, low, label })
+    picture_box.inside()?.select(&label, &ignore)?.detach()
 }
 
 /// Background-aware spatial propagation (spec 4.5): raw scores, inside the picture box only, at half its size.
@@ -206,10 +221,22 @@ pub fn propagate_with_background(
     par: &Par,
 ) -> Result<Tensor> {
     let (batch, height, width) = (cams.shape()[0], cams.shape()[2], cams.shape()[3]);
+    let scores = slots_of(cams, classes, Some(&background.reshape([batch, height, width, 1])?))?;
+    refine_in_box(&scores, picture, classes, picture_box, par)
+}
+
+/// Refines scores in slots \[B, H, W, P\] inside the picture box, at half its size; 0 outside (spec 4.5, steps 2 to 5).
+pub(super) fn refine_in_box(
+    scores: &Tensor,
+    picture: &Tensor,
+    classes: &Tensor,
+    picture_box: &PictureBox,
+    par: &Par,
+) -> Result<Tensor> {
+    let (height, width) = (scores.shape()[1], scores.shape()[2]);
     let half = [height.div_ceil(2), width.div_ceil(2)];
     let (whole, reduced) = picture_box.rectangles()?;
     let small = picture.permute(&[0, 2, 3, 1])?.box_resize(&whole, &reduced, half, false)?;
-    let scores = slots_of(cams, classes, Some(&background.reshape([batch, height, width, 1])?))?;
     let masks = scores.box_resize(&whole, &reduced, half, true)?;
     let extent = reduced.slice(1, 2..4)?;
     let refined = par.refine(&masks, &small, &extent, classes)?;

@@ -13,39 +13,68 @@ pub struct MultiScale {
     pub cams: Tensor,
     /// Segmentation scores in \[0, 1\]: mean over each pair, sum over scales, norm01 per channel. \[B, K + 1, H, W\].
     pub segs: Tensor,
+    /// Segmentation logits of the final test (spec 9.3): mean over each pair, max over scales. \[B, K + 1, H, W\].
+    pub fused: Tensor,
+    /// The scales in order, each with the mean over its pair at the image's size.
+    pub averages: Vec<(f64, Tensor)>,
     /// The passes in order, on \[2B\] samples: pictures, then their mirror images.
     pub passes: Vec<(f64, Outputs)>,
 }
 
 /// Runs the network on `image` \[B, 3, H, W\] and its mirror image at every scale: 1 first, then the others in their
-/// order.
+/// order. Sizes are cut to whole pixels (spec 3.1).
 ///
 /// # Errors
 /// If the smallest scale leaves too few pixels.
 pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mode) -> Result<MultiScale> {
+    let whole = |extent: usize, scale: f64| (scale * extent as f64) as usize;
+    let rescale = |scale: f64| image.resize([whole(image.shape()[2], scale), whole(image.shape()[3], scale)], false);
+    over_scales(network, image, scales, rescale, mode)
+}
+
+/// The same in the form of the final test (spec 9.3), where images are resized by the factor itself.
+///
+/// # Errors
+/// As [`multi_scale`].
+pub fn test_scales(network: &Network, image: &Tensor, scales: &[f64], mode: &Mode) -> Result<MultiScale> {
+    let rescale = |scale: f64| if scale == 1.0 { Ok(image.clone()) } else { image.resize_by_factor(scale) };
+    over_scales(network, image, scales, rescale, mode)
+}
+
+fn over_scales(
+    network: &Network,
+    image: &Tensor,
+    scales: &[f64],
+    rescale: impl Fn(f64) -> Result<Tensor>,
+    mode: &Mode,
+) -> Result<MultiScale> {
     let (batch, height, width) = (image.shape()[0], image.shape()[2], image.shape()[3]);
-    let (mut cams, mut segs, mut passes) = (None, None, Vec::new());
+    let (mut cams, mut segs, mut fused) = (None, None, None);
+    let (mut averages, mut passes) = (Vec::new(), Vec::new());
     for scale in [1.0].into_iter().chain(scales.iter().copied().filter(|&scale| scale != 1.0)) {
-        let size = [(scale * height as f64) as usize, (scale * width as f64) as usize];
-        let scaled = image.resize(size, false)?;
+        let scaled = rescale(scale)?;
         let outputs = network.forward(&Tensor::concat(&[&scaled, &scaled.flip(3)?], 0)?, mode)?;
         let pair = |maps: &Tensor| -> Result<[Tensor; 2]> {
             let maps = maps.detach()?.resize([height, width], false)?;
             Ok([maps.slice(0, 0..batch)?, maps.slice(0, batch..2 * batch)?.flip(3)?])
         };
         let [plain, mirrored] = pair(&outputs.cam)?;
-        add_to(&mut cams, plain.maximum(&mirrored)?.relu()?)?;
+        combine(&mut cams, plain.maximum(&mirrored)?.relu()?, Tensor::add)?;
         let [plain, mirrored] = pair(&outputs.seg)?;
-        add_to(&mut segs, plain.add(&mirrored)?.scale(0.5)?)?;
+        let average = plain.add(&mirrored)?.scale(0.5)?;
+        combine(&mut segs, average.clone(), Tensor::add)?;
+        combine(&mut fused, average.clone(), Tensor::maximum)?;
+        averages.push((scale, average));
         passes.push((scale, outputs));
     }
-    let (Some(cams), Some(segs)) = (cams, segs) else { unreachable!("scale 1 always runs") };
-    Ok(MultiScale { cams: normalise_map(&cams)?, segs: normalise_map(&segs)?, passes })
+    let (Some(cams), Some(segs), Some(fused)) = (cams, segs, fused) else { unreachable!("scale 1 always runs") };
+    Ok(MultiScale { cams: normalise_map(&cams)?, segs: normalise_map(&segs)?, fused, averages, passes })
 }
 
-fn add_to(sum: &mut Option<Tensor>, part: Tensor) -> Result<()> {
-    *sum = Some(match sum.take() {
-        Some(sum) => sum.add(&part)?,
+/// Folds `part` into what was combined so far.
+fn combine(so_far: &mut Option<Tensor>, part: Tensor, with: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<()> {
+    *so_far = Some(match so_far.take() {
+        Some(so_far) => with(&so_far, &part)?,
         None => part,
     });
     Ok(())

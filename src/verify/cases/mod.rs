@@ -3,6 +3,7 @@
 //! A runner reads sizes and constants from the case alone, so that a set with other seeds and shapes runs as well. What
 //! it hands over is compared by [`super::judge`]; a stored result that it does not hand over fails the case.
 
+mod blocks;
 mod evaluation;
 mod ops;
 mod recipe;
@@ -29,12 +30,21 @@ pub type Runner = fn(&Bench<'_>, &mut Results) -> Result<()>;
 /// The runner of the case `name`.
 pub fn runner(name: &str) -> Option<Runner> {
     Some(match name {
+        "op_conv2d" => ops::conv2d,
         "op_layer_norm" => ops::layer_norm,
         "op_linear" => ops::linear,
         "op_matmul" => ops::matmul,
         "op_pointwise" => ops::pointwise,
+        "op_batch_norm" => ops::batch_norm,
+        "op_bilinear" => ops::bilinear,
+        "op_losses" => ops::losses,
         "op_pooling" => ops::pooling,
         "op_softmax" => ops::softmax,
+        "attention_block" => blocks::attention_block,
+        "mix_ffn_block" => blocks::mix_ffn_block,
+        "patch_embedding" => blocks::patch_embedding,
+        "decoder_head" => blocks::decoder_head,
+        "affinity_head" => blocks::affinity_head,
         "recipe_check" => recipe::recipe_check,
         "nano_weights" | "nano2_weights" => recipe::weights,
         "evaluation_scores" => evaluation::evaluation_scores,

@@ -1,7 +1,8 @@
 //! Single ops with their gradients.
 
 use super::Bench;
-use super::trial::Trial;
+use super::trial::{Trial, channels_first, channels_last};
+use crate::bmp;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::ops::reduce::Reduction;
@@ -87,8 +88,8 @@ pub fn pooling(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     }
     let mut trial = Trial::new(bench.case, bench.session);
     let x = trial.input("unit_range.x")?;
-    trial.output("unit_range.y", &unit_range(&x)?);
-    trial.output("unit_range_relu.y", &unit_range(&x.offset(-1.0)?.relu()?)?);
+    trial.output("unit_range.y", &bmp::normalise_map(&x)?);
+    trial.output("unit_range_relu.y", &bmp::normalise_map(&x.offset(-1.0)?.relu()?)?);
     trial.run(results)
 }
 
@@ -100,8 +101,87 @@ fn channel_max(x: &Tensor) -> Result<Tensor> {
     x.sigmoid()?.reduce(Reduction::Max, 1..2)
 }
 
-fn unit_range(x: &Tensor) -> Result<Tensor> {
-    let lowest = x.reduce(Reduction::Min, 2..4)?;
-    let above = x.sub(&lowest)?;
-    above.div(&above.reduce(Reduction::Max, 2..4)?.offset(1e-5)?)
+/// `op_conv2d`: dense and depth-wise convolutions of every size that the network has. Maps are \[B, C, H, W\] in the file
+/// and channels-last in the engine.
+pub fn conv2d(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
+    each_part(bench, results, &["x", "w", "b?"], |part, inputs| {
+        let size = |name: &str| bench.case.constant::<usize>(&format!("{part}/{name}"));
+        let (x, weight, bias) = (channels_last(&inputs[0])?, &inputs[1], inputs.get(2));
+        let y = match (size("groups")?, bias) {
+            (1, bias) => x.conv2d(weight, bias, size("stride")?, size("padding")?)?,
+            (_, Some(bias)) if (size("stride")?, size("padding")?) == (1, 1) => x.depthwise_conv2d(weight, bias)?,
+            _ => return Err(unknown("op_conv2d", part)),
+        };
+        channels_first(&y)
+    })
+}
+
+/// `op_batch_norm`: training form with the statistics of the batch, evaluation form with the running ones.
+pub fn batch_norm(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
+    let (eps, momentum): (f64, f64) = (bench.case.constant("eps")?, bench.case.constant("momentum")?);
+    for part in ["train", "eval"] {
+        let mut trial = Trial::new(bench.case, bench.session);
+        let input = |trial: &mut Trial<'_>, name: &str| trial.input(&format!("{part}.{name}"));
+        let x = channels_last(&input(&mut trial, "x")?)?;
+        let (gamma, beta) = (input(&mut trial, "gamma")?, input(&mut trial, "beta")?);
+        let (mean, variance) = (input(&mut trial, "running_mean")?, input(&mut trial, "running_var")?);
+        let channels = gamma.shape()[0];
+        let rows = [mean.reshape([1, channels])?, variance.reshape([1, channels])?];
+        let running = Tensor::concat(&[&rows[0], &rows[1]], 0)?;
+        let statistics = if part == "train" {
+            let statistics = x.batch_statistics()?;
+            // The running variance receives the unbiased one.
+            let count = (x.shape().len() / channels) as f64;
+            let gains = trial.graph.constant(&[momentum, momentum * count / (count - 1.0)], [2, 1]);
+            let moved = running.scale(1.0 - momentum)?.add(&statistics.mul(&gains)?)?;
+            trial.output("train.running_mean_after", &moved.slice(0, 0..1)?.reshape([channels])?);
+            trial.output("train.running_var_after", &moved.slice(0, 1..2)?.reshape([channels])?);
+            statistics
+        } else {
+            running
+        };
+        let y = channels_first(&x.batch_norm(&statistics, &gamma, &beta, eps)?)?;
+        trial.output_with_gradients(part, &y, &["x", "gamma", "beta"])?;
+        trial.run(results)?;
+    }
+    Ok(())
+}
+
+/// `op_bilinear`: resampling by size with both conventions, and by factor.
+pub fn bilinear(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
+    each_part(bench, results, &["x"], |part, inputs| {
+        match bench.case.constant::<Option<f64>>(&format!("{part}/scale_factor"))? {
+            Some(factor) => inputs[0].resize_by_factor(factor),
+            None => inputs[0].resize(
+                bench.case.constant(&format!("{part}/size"))?,
+                bench.case.constant(&format!("{part}/align_corners"))?,
+            ),
+        }
+    })
+}
+
+/// `op_losses`: the four losses of the method and the plain cross-entropy, normalised over the whole batch.
+pub fn losses(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
+    for part in bench.case.parts(".loss") {
+        let mut trial = Trial::new(bench.case, bench.session);
+        let x = trial.input(&format!("{part}.x"))?;
+        let target = trial.input(&format!("{part}.{}", if part == "margin" { "target" } else { "label" }))?;
+        let (label, batch) = (target.to_real()?, x.shape()[0]);
+        let loss = match part {
+            "margin" => bmp::classification_loss(&x, &target)?,
+            "c2s" => bmp::c2s_loss(&x, &label, batch)?.0,
+            "s2c" => bmp::s2c_loss(&x, &label, batch)?.0,
+            "aff" => bmp::affinity_loss(&x, &label, batch)?,
+            "ce" => {
+                let labelled = trial.graph.scalar(255.0).greater(&label)?.sum_all()?;
+                x.cross_entropy_map(&target, 0)?.sum_all()?.div(&labelled)?
+            }
+            _ => return Err(unknown("op_losses", part)),
+        };
+        trial.output(format!("{part}.loss"), &loss);
+        let gradient = &trial.graph.gradients(&loss, &[x])?[0];
+        trial.output(format!("grad.{part}.x"), gradient);
+        trial.run(results)?;
+    }
+    Ok(())
 }
