@@ -258,6 +258,17 @@ impl Program {
         }
     }
 
+    /// Runs once and gives the time of every dispatch; nothing on the CPU interpreter.
+    ///
+    /// # Errors
+    /// As [`gpu::Program::profile`].
+    pub fn profile(&mut self) -> Result<Vec<gpu::KernelTime>> {
+        match &mut self.engine {
+            Compiled::Gpu(program) => program.profile(),
+            Compiled::Reference(interpreter) => interpreter.run().map(|()| Vec::new()),
+        }
+    }
+
     /// The device plan, if it runs on a device.
     pub fn plan(&self) -> Option<&gpu::Plan> {
         match &self.engine {

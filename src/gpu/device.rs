@@ -128,8 +128,14 @@ impl Device {
             Error::device(format!("no adapter `{wish}`"), "choose an index or a name that `tagseg devices` prints")
         })?;
         let (info, limits) = (adapter.get_info(), adapter.limits());
-        let descriptor =
-            wgpu::DeviceDescriptor { label: Some("tagseg"), required_limits: limits.clone(), ..Default::default() };
+        // Nothing computed depends on a feature; timestamps only serve the profile.
+        let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("tagseg"),
+            required_limits: limits.clone(),
+            required_features: adapter.features() & timestamps,
+            ..Default::default()
+        };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
         let target = if info.device_type == wgpu::DeviceType::Cpu { Target::Cpu } else { Target::Gpu };

@@ -2,9 +2,11 @@
 
 mod device;
 mod plan;
+mod profile;
 mod program;
 pub mod wgsl;
 
 pub use device::{AdapterReport, Device, adapters};
 pub use plan::{Plan, Step};
+pub use profile::KernelTime;
 pub use program::{Program, States};

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::Device;
 use super::plan::{Place, Plan, Step};
-use super::{Device, Plan as PlanOf};
 use crate::error::{Error, Result};
 use crate::graph::{DType, Graph, Kind, NodeId, Slot, TensorType};
 
@@ -59,7 +59,7 @@ impl States {
 }
 
 /// Copies a buffer of `elements` words to the host.
-fn read(device: &Device, buffer: &wgpu::Buffer, elements: usize) -> Result<Vec<u8>> {
+pub(super) fn read(device: &Device, buffer: &wgpu::Buffer, elements: usize) -> Result<Vec<u8>> {
     let bytes = (elements * 4) as u64;
     if bytes == 0 {
         return Ok(Vec::new());
@@ -84,18 +84,27 @@ fn read(device: &Device, buffer: &wgpu::Buffer, elements: usize) -> Result<Vec<u
     Ok(data)
 }
 
-struct Dispatch {
+pub(super) struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
     workgroups: [u32; 3],
 }
 
+impl Dispatch {
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        let [x, y, z] = self.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
 /// A graph compiled for a device.
 pub struct Program {
-    device: Device,
-    graph: Graph,
-    plan: PlanOf,
-    dispatches: Vec<Dispatch>,
+    pub(super) device: Device,
+    pub(super) graph: Graph,
+    pub(super) plan: Plan,
+    pub(super) dispatches: Vec<Dispatch>,
     inputs: HashMap<NodeId, wgpu::Buffer>,
     pool: Vec<wgpu::Buffer>,
     states: HashMap<String, wgpu::Buffer>,
@@ -252,15 +261,23 @@ impl Program {
         }
     }
 
+    /// Whether every input that the plan needs was written.
+    pub(super) fn check_inputs(&self) -> Result<()> {
+        match self.unwritten.first() {
+            None => Ok(()),
+            Some(id) => {
+                let name = self.graph.tensor(*id).name().unwrap_or_default();
+                Err(Error::Graph(format!("input `{name}` was never written")))
+            }
+        }
+    }
+
     /// Submits all dispatches once. At most two submissions are in flight: a third waits for the first.
     ///
     /// # Errors
     /// [`Error::Graph`] naming an input that was never written; [`Error::Device`] if the device was lost.
     pub fn run(&mut self) -> Result<()> {
-        if let Some(id) = self.unwritten.first() {
-            let name = self.graph.tensor(*id).name().unwrap_or_default();
-            return Err(Error::Graph(format!("input `{name}` was never written")));
-        }
+        self.check_inputs()?;
         if self.in_flight.len() == 2 {
             let submission_index = Some(self.in_flight.remove(0));
             self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
@@ -269,10 +286,7 @@ impl Program {
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for dispatch in &self.dispatches {
-                pass.set_pipeline(&dispatch.pipeline);
-                pass.set_bind_group(0, &dispatch.group, &[]);
-                let [x, y, z] = dispatch.workgroups;
-                pass.dispatch_workgroups(x, y, z);
+                dispatch.record(&mut pass);
             }
         }
         self.in_flight.push(self.device.queue.submit([encoder.finish()]));

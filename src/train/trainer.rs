@@ -3,7 +3,8 @@
 use crate::bmp::iteration::{Sizes, VALUES, moment_names};
 use crate::bmp::{Group, Iteration, NetworkConfig, Phase, Schedule, Slots};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::gpu::KernelTime;
 use crate::graph::{DType, Tensor};
 use crate::nn::Parameter;
 use crate::session::{Program, Session};
@@ -167,6 +168,17 @@ impl Trainer {
         }
         program.write(row, &[(n % self.window) as i32])?;
         program.run()
+    }
+
+    /// Repeats the last step with a timestamp after every dispatch.
+    ///
+    /// # Errors
+    /// If no step was run, the adapter has no timestamps, or the device was lost.
+    pub fn profile(&mut self) -> Result<Vec<KernelTime>> {
+        match &mut self.current {
+            Some(current) => current.program.profile(),
+            None => Err(Error::Graph("a step must run before it can be profiled".into())),
+        }
     }
 
     /// Values of the steps `first..end`, which must be among the last `window`; waits for the device.
