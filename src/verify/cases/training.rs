@@ -130,10 +130,7 @@ impl Compiled {
         let network: NetworkConfig = case.constant("config")?;
         let slots = slots_of_tags(case, "cls_label")?;
         let shape = case.shape("x")?;
-        if shape[2] != shape[3] {
-            return Err(Error::Graph(format!("case `{}`: a training crop is square, not {shape:?}", case.name())));
-        }
-        let sizes = Sizes { batch: shape[0], crop: shape[2], slots: slots.shape[1] };
+        let sizes = Sizes { batch: shape[0], crop: [shape[2], shape[3]], slots: slots.shape[1] };
         let iteration = Iteration::record(config, &network, phase, sizes, false)?;
         iteration.update(config)?;
         let outputs: Vec<_> = terms(&iteration).into_iter().chain(labels(&iteration).map(|(_, label)| label)).collect();
