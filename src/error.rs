@@ -61,7 +61,7 @@ pub enum Error {
     },
 
     /// The operating system refused a file operation.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; {}", path.display(), remedy(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -71,6 +71,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Where and what, without the remedy.
+    pub fn what(&self) -> String {
+        match self {
+            Error::Data { path, reason, .. } => format!("{}: {reason}", path.display()),
+            Error::Io { path, source } => format!("{}: {source}", path.display()),
+            other => other.to_string(),
+        }
+    }
+
     /// A [`Error::Data`] from its three parts.
     pub fn data(path: impl AsRef<Path>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Error::Data { path: path.as_ref().to_owned(), reason: reason.into(), remedy: remedy.into() }
@@ -90,5 +99,17 @@ impl Error {
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Error::Io { path, source }
+    }
+}
+
+/// What to do where the operating system refuses.
+fn remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{AlreadyExists, NotADirectory, NotFound, PermissionDenied, StorageFull};
+    match error.kind() {
+        NotFound => "check the path",
+        PermissionDenied => "check who may read and write there",
+        StorageFull => "free some space",
+        AlreadyExists | NotADirectory => "choose another path, a file is in the way",
+        _ => "check the path and the disk",
     }
 }

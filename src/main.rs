@@ -4,17 +4,24 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-/// Exit code when the input is at fault: clap's own for a wrong command line, ours for everything else.
+/// Exit code when the input is at fault.
 const USER_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
+    calm_driver();
+    match cli::parse().and_then(cli::Cli::run) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{}", cli::one_line(&error));
             ExitCode::from(USER_ERROR)
         }
+    }
+}
+
+/// Without this variable Mesa's drivers complain on standard error, twice, of a desktop that nobody needs here.
+fn calm_driver() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: the first thing that the program does, with no other thread to read the environment.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
     }
 }

@@ -121,10 +121,7 @@ impl Session {
     /// # Errors
     /// As [`gpu::Program::compile`].
     pub fn compile(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Program> {
-        if outputs.iter().any(|output| !output.graph().is(graph)) {
-            return Err(Error::Graph("an output belongs to another graph".into()));
-        }
-        let ids: Vec<NodeId> = outputs.iter().map(|output| output.id()).collect();
+        let ids = ids(graph, outputs)?;
         let engine = match &self.engine {
             Engine::Gpu { device, states } => {
                 Compiled::Gpu(Box::new(gpu::Program::compile(device, graph, &ids, states)?))
@@ -142,6 +139,18 @@ impl Session {
         }
     }
 
+    /// Plans what [`Session::compile`] would prepare, and makes nothing; `None` on the interpreter, which plans nothing.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the planned bytes if it does not fit the device.
+    pub fn plan(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Option<gpu::Plan>> {
+        let ids = ids(graph, outputs)?;
+        match &self.engine {
+            Engine::Gpu { device, .. } => gpu::plan(device, graph, &ids).map(Some),
+            Engine::Reference(_) => Ok(None),
+        }
+    }
+
     /// Waits until everything submitted has run.
     ///
     /// # Errors
@@ -152,6 +161,14 @@ impl Session {
             Engine::Reference(_) => Ok(()),
         }
     }
+}
+
+/// The nodes of `outputs`, all of which must belong to `graph`.
+fn ids(graph: &Graph, outputs: &[&Tensor]) -> Result<Vec<NodeId>> {
+    if outputs.iter().any(|output| !output.graph().is(graph)) {
+        return Err(Error::Graph("an output belongs to another graph".into()));
+    }
+    Ok(outputs.iter().map(|output| output.id()).collect())
 }
 
 /// Host values for an input.

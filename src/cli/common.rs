@@ -81,7 +81,10 @@ pub fn preset_names() -> PossibleValuesParser {
 
 /// Refuses a result folder that holds something already, unless `overwrite`. Nothing is deleted here.
 pub fn check_free(out: &Path, overwrite: bool) -> Result<()> {
-    let taken = out.is_file() || out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if out.is_file() {
+        return Err(Error::data(out, "is a file", "give the name of a folder"));
+    }
+    let taken = out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if taken && !overwrite {
         return Err(Error::data(out, "exists already", "choose another name or give --overwrite"));
     }

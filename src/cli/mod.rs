@@ -14,6 +14,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::error::ErrorKind as Refusal;
 use clap::{Parser, Subcommand};
 
 /// What comes after the list of commands in `tagseg --help`.
@@ -45,6 +46,24 @@ enum Command {
     Verify(verify::VerifyArgs),
     Devices(devices::DevicesArgs),
     Config(config::ConfigArgs),
+}
+
+/// Reads the command line. Where help or the version was asked for, prints it and ends the process.
+pub fn parse() -> Result<Cli> {
+    Cli::try_parse().map_err(|error| match error.kind() {
+        Refusal::DisplayHelp | Refusal::DisplayVersion | Refusal::DisplayHelpOnMissingArgumentOrSubcommand => {
+            error.exit()
+        }
+        _ => anyhow::anyhow!(cause_and_tip(&error.to_string())),
+    })
+}
+
+/// What is wrong and what would be right, out of clap's message of many lines.
+fn cause_and_tip(message: &str) -> String {
+    let lines = message.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let text = lines.collect::<Vec<_>>().join("; ").replace(":;", ":");
+    format!("{}; `tagseg --help` lists what there is", text.trim_start_matches("error: "))
 }
 
 impl Cli {
@@ -95,9 +114,21 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_command_line_is_refused_in_one_line() {
+        let refusal = |args: &[&str]| match Cli::try_parse_from([&["tagseg"], args].concat()) {
+            Ok(_) => String::new(),
+            Err(error) => cause_and_tip(&error.to_string()),
+        };
+        let preset = refusal(&["config", "nanoo"]);
+        assert!(preset.contains("'nanoo'") && preset.contains("'nano'") && !preset.contains('\n'), "{preset}");
+        let flag = refusal(&["eval", "run", "--dada", "d"]);
+        assert!(flag.starts_with("unexpected argument") && flag.contains("'--data'"), "{flag}");
+    }
+
+    #[test]
     fn errors_are_one_line() {
         let file = tagseg::Error::io("run")(std::io::Error::other("disk full"));
-        assert_eq!(one_line(&file.into()), "error: run: disk full");
+        assert_eq!(one_line(&file.into()), "error: run: disk full; check the path and the disk");
         let error = anyhow::anyhow!("cause\n  of it").context("what\n");
         assert_eq!(one_line(&error), "error: what : cause of it");
     }

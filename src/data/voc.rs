@@ -147,6 +147,19 @@ impl Dataset {
         Rgb8::read(&self.images[index])
     }
 
+    /// Height and width of image `index`, from its header alone.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`len`](Self::len).
+    pub fn image_size(&self, index: usize) -> Result<[usize; 2]> {
+        Rgb8::read_size(&self.images[index]).map(<[usize; 2]>::from)
+    }
+
     /// Whether every image of the split has a mask file.
     pub fn has_masks(&self) -> bool {
         self.ids.iter().all(|id| self.mask_path(id).is_some())
@@ -181,11 +194,24 @@ impl Dataset {
             return Err(Error::data(self.root.join(IMAGE_FOLDER), reason, "copy the images again"));
         }
         if skip_broken {
-            self.notices.extend(broken.iter().map(|error| format!("skipped {error}")));
+            if count > 0 {
+                self.notices.push(format!("skipped {count} of {} images that do not decode", self.len()));
+            }
+            self.notices.extend(broken.iter().map(|error| format!("skipped {}", error.what())));
             self.retain(&keep);
             return Ok(count);
         }
         broken.into_iter().next().map_or(Ok(0), Err)
+    }
+
+    /// Reads every mask once, so that a bad one shows before anything is scored.
+    ///
+    /// # Errors
+    ///
+    /// As [`mask`](Self::mask), for the first image that has a bad one.
+    pub fn check_masks(&self) -> Result<()> {
+        let bad = (0..self.len()).into_par_iter().find_map_first(|index| self.mask(index).err());
+        bad.map_or(Ok(()), Err)
     }
 
     fn retain(&mut self, keep: &[bool]) {

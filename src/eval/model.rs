@@ -7,7 +7,7 @@ use crate::bmp::{
     seed_label, segmentation_label,
 };
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::{Mode, Parameter};
 use crate::ops::reduce::Reduction;
@@ -37,10 +37,13 @@ impl Model {
     /// # Errors
     /// If there is no checkpoint, it is damaged, or the device cannot be opened.
     pub fn load(run: &Path, device: &str) -> Result<Self> {
-        let checkpoint = Checkpoint::load(&Checkpoint::find(run)?)?;
+        let file = Checkpoint::find(run)?;
+        let checkpoint = Checkpoint::load(&file)?;
         let mut session = Session::open(device)?;
         let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len());
-        checkpoint.put(&mut session, &parameters(&network, &checkpoint.config)?)?;
+        checkpoint.put(&mut session, &parameters(&network, &checkpoint.config)?).map_err(|error| {
+            Error::data(&file, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
+        })?;
         Model::new(&session, &checkpoint.config, &network, &checkpoint.classes)
     }
 
@@ -60,12 +63,32 @@ impl Model {
         (29.0 / smallest).ceil() as usize
     }
 
+    /// The size at which an image of `own` height and width is looked at: at least [`Model::smallest_side`].
+    pub fn canvas(&self, own: [usize; 2]) -> [usize; 2] {
+        own.map(|side| side.max(self.smallest_side()))
+    }
+
     /// Prepares to look at `batch` images of `size` at once; with `max_tags` also at their seeds and pseudo labels,
     /// which know the images' tags.
     ///
     /// # Errors
     /// If the plan does not fit the device.
     pub fn view(&self, batch: usize, size: [usize; 2], max_tags: Option<usize>) -> Result<View> {
+        let sight = self.record(batch, size, max_tags)?;
+        let program = self.session.compile(&sight.graph, &sight.read.iter().collect::<Vec<_>>())?;
+        Ok(View { program, batch, size, foreground: self.network.classes - 1, sight })
+    }
+
+    /// Plans what [`Model::view`] would prepare, and prepares nothing.
+    ///
+    /// # Errors
+    /// If the plan does not fit the device, with its bytes.
+    pub fn check_view(&self, batch: usize, size: [usize; 2], max_tags: Option<usize>) -> Result<()> {
+        let sight = self.record(batch, size, max_tags)?;
+        self.session.plan(&sight.graph, &sight.read.iter().collect::<Vec<_>>()).map(|_| ())
+    }
+
+    fn record(&self, batch: usize, size: [usize; 2], max_tags: Option<usize>) -> Result<Sight> {
         let graph = Graph::new();
         let [height, width] = size;
         let network = Network::new(&graph, &self.network, self.config.ofd_mode)?;
@@ -97,9 +120,7 @@ impl Model {
                 Some(Tagged { classes, boxes, slots, seeds, y_c, y_s, cams })
             }
         };
-        let program = self.session.compile(&graph, &read.iter().collect::<Vec<_>>())?;
-        let foreground = self.network.classes - 1;
-        Ok(View { program, batch, size, foreground, image, seg, cls: outputs.cls, tagged })
+        Ok(Sight { graph, read, image, seg, cls: outputs.cls, tagged })
     }
 }
 
@@ -114,6 +135,13 @@ pub struct View {
     batch: usize,
     size: [usize; 2],
     foreground: usize,
+    sight: Sight,
+}
+
+/// What a view computes, recorded.
+struct Sight {
+    graph: Graph,
+    read: Vec<Tensor>,
     image: Tensor,
     seg: Tensor,
     cls: Tensor,
@@ -163,8 +191,9 @@ impl View {
     /// # Errors
     /// If the sizes are others, or the device was lost.
     pub fn look(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
-        self.program.write(&self.image, images)?;
-        if let Some(tagged) = &self.tagged {
+        let Sight { image, seg, cls, tagged, .. } = &self.sight;
+        self.program.write(image, images)?;
+        if let Some(tagged) = tagged {
             let slots = Slots::new(tags, self.foreground, tagged.slots);
             self.program.write(&tagged.classes, &slots.classes)?;
             self.program.write(&tagged.boxes, boxes)?;
@@ -176,7 +205,7 @@ impl View {
         let reals = |tensor: &Tensor| -> Result<Vec<f32>> {
             Ok(self.program.read(tensor)?.into_iter().map(|value| value as f32).collect())
         };
-        let tagged = match &self.tagged {
+        let tagged = match tagged {
             None => None,
             Some(tagged) => Some(SeenTagged {
                 seeds: labels(&tagged.seeds)?,
@@ -185,7 +214,7 @@ impl View {
                 cams: reals(&tagged.cams)?,
             }),
         };
-        Ok(Seen { seg: labels(&self.seg)?, cls: reals(&self.cls)?, tagged })
+        Ok(Seen { seg: labels(seg)?, cls: reals(cls)?, tagged })
     }
 
     /// Height and width of its images.

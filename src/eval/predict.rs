@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::model::{Model, View};
 use super::score::{cut, padded};
 use crate::data::palette::write_index_png;
@@ -32,10 +34,13 @@ pub struct PredictOptions {
 /// If an image cannot be read, two images share a name, or a file exists already: all found before anything is
 /// written.
 pub fn predict(options: &PredictOptions, mut done: impl FnMut(&Path)) -> Result<()> {
+    check_images(&options.images)?;
     let mut targets: HashMap<PathBuf, &PathBuf> = HashMap::new();
     for path in &options.images {
-        Rgb8::read_size(path)?;
         for target in targets_of(path, &options.out) {
+            if options.images.iter().any(|image| same_file(image, &target)) {
+                return Err(Error::data(target, "is one of the images to segment", "choose another --out"));
+            }
             if let Some(other) = targets.insert(target.clone(), path) {
                 let reason = format!("would be the result of both {} and {}", other.display(), path.display());
                 return Err(Error::data(target, reason, "give them different names or folders"));
@@ -50,8 +55,8 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(&Path)) -> Result<
     let mut view: Option<View> = None;
     for path in &options.images {
         let image = Rgb8::read(path)?;
-        let smallest = model.smallest_side();
-        let (own, size) = ([image.height, image.width], [image.height.max(smallest), image.width.max(smallest)]);
+        let own = [image.height, image.width];
+        let size = model.canvas(own);
         let fitting = view.take().filter(|view| view.size() == size);
         let view = view.insert(fitting.map_or_else(|| model.view(1, size, None), Ok)?);
         let seen = view.look(&normalise(&padded(&image, size)), &[], &[])?;
@@ -63,6 +68,16 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(&Path)) -> Result<
         done(&mask_path);
     }
     Ok(())
+}
+
+/// Decodes every image once, so that a broken one shows before the first result is written.
+fn check_images(images: &[PathBuf]) -> Result<()> {
+    let broken = images.par_iter().find_map_first(|path| Rgb8::read(path).err());
+    broken.map_or(Ok(()), Err)
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 fn targets_of(image: &Path, out: &Path) -> [PathBuf; 2] {

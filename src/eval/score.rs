@@ -6,6 +6,7 @@ use std::path::Path;
 use super::gallery::{Gallery, Item};
 use super::metrics::{Confusion, multilabel_f1};
 use super::model::{Model, Seen, View};
+use crate::data::tags::numbered_classes;
 use crate::data::{Dataset, DatasetOptions, Mask, Rgb8, normalise};
 use crate::error::{Error, Result};
 use crate::report::{LabelScores, Scores};
@@ -19,6 +20,11 @@ const KEPT_VIEWS: usize = 4;
 pub struct Scorer<'a> {
     model: &'a Model,
     views: Vec<View>,
+}
+
+/// Images of `size` looked at together.
+fn batch_of([height, width]: [usize; 2], dataset: &Dataset) -> usize {
+    (PIXELS / (height * width)).clamp(1, 16).min(dataset.len())
 }
 
 /// One image waiting for its batch.
@@ -46,6 +52,16 @@ impl<'a> Scorer<'a> {
         Ok(Scorer { model, views: Vec::new() })
     }
 
+    /// Plans for the largest image of `dataset`, so that one too large for the device shows before it is its turn.
+    ///
+    /// # Errors
+    /// If the plan does not fit the device, with its bytes.
+    pub fn check(&self, dataset: &Dataset) -> Result<()> {
+        let sizes = (0..dataset.len()).map(|index| dataset.image_size(index)).collect::<Result<Vec<_>>>()?;
+        let Some(own) = sizes.into_iter().max_by_key(|[height, width]| height * width) else { return Ok(()) };
+        self.model.check_view(batch_of(own, dataset), self.model.canvas(own), Some(dataset.max_tags()))
+    }
+
     /// Scores the segmentation, the seeds and Y_c of all images of `dataset`, and hangs the first ones into `gallery`.
     ///
     /// # Errors
@@ -63,7 +79,7 @@ impl<'a> Scorer<'a> {
         for index in 0..dataset.len() {
             let (image, mask) = (dataset.image(index)?, dataset.mask(index)?);
             let size = (image.height, image.width);
-            let batch = (PIXELS / (size.0 * size.1)).clamp(1, 16).min(dataset.len());
+            let batch = batch_of([size.0, size.1], dataset);
             let group = waiting.entry(size).or_default();
             group.push(Waiting { index, image, mask });
             if group.len() == batch {
@@ -72,7 +88,7 @@ impl<'a> Scorer<'a> {
             }
         }
         for (size, group) in waiting.into_iter().filter(|(_, group)| !group.is_empty()) {
-            let batch = (PIXELS / (size.0 * size.1)).clamp(1, 16).min(dataset.len());
+            let batch = batch_of([size.0, size.1], dataset);
             self.look_at(dataset, group, batch, &mut tally, gallery.as_deref_mut())?;
         }
         Ok(tally.scores())
@@ -87,8 +103,7 @@ impl<'a> Scorer<'a> {
         gallery: Option<&mut Gallery>,
     ) -> Result<()> {
         let [height, width] = [group[0].image.height, group[0].image.width];
-        let smallest = self.model.smallest_side();
-        let size = [height.max(smallest), width.max(smallest)];
+        let size = self.model.canvas([height, width]);
         let foreground = self.model.classes().len();
         let (mut images, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
         // A last group that is not full is filled up with its first image.
@@ -197,16 +212,28 @@ pub fn score_run(run: &Path, data: &Path, split: &str, device: &str, skip_broken
     let options = DatasetOptions { classes: Some(model.classes().len()) };
     let mut dataset = Dataset::open(data, split, &options)?;
     dataset.check_images(skip_broken)?;
-    if dataset.classes().len() != model.classes().len() {
-        return Err(Error::data(
-            data,
-            format!("has {} classes, the network {}", dataset.classes().len(), model.classes().len()),
-            "score the network on data with the classes it was trained on",
-        ));
-    }
+    dataset.check_masks()?;
+    check_classes(&model, &dataset)?;
+    let mut scorer = Scorer::new(&model)?;
+    scorer.check(&dataset)?;
     for notice in &dataset.notices {
         eprintln!("{notice}");
     }
-    let scores = Scorer::new(&model)?.score(&dataset, None)?;
+    let scores = scorer.score(&dataset, None)?;
     Ok((model, scores))
+}
+
+/// Refuses data whose classes bear other names than the network's; where either has no names, the number decides.
+fn check_classes(model: &Model, dataset: &Dataset) -> Result<()> {
+    let (own, theirs) = (model.classes(), dataset.classes());
+    let numbered = numbered_classes(own.len());
+    if own == theirs || own == numbered || theirs == numbered {
+        return Ok(());
+    }
+    let differing = own.iter().zip(theirs).zip(1..).find(|((own, theirs), _)| own != theirs);
+    let reason = differing.map_or_else(
+        || format!("has {} classes, the network {}", theirs.len(), own.len()),
+        |((own, theirs), number)| format!("class {number} is `{theirs}` here and `{own}` in the network"),
+    );
+    Err(Error::data(dataset.root(), reason, "score the network on data with the classes it was trained on"))
 }

@@ -9,4 +9,4 @@ pub mod wgsl;
 pub use device::{AdapterReport, Device, adapters};
 pub use plan::{Plan, Step};
 pub use profile::KernelTime;
-pub use program::{Program, States};
+pub use program::{Program, States, plan};

@@ -46,12 +46,19 @@ pub struct Plan {
     pub places: Vec<Option<Place>>,
     /// Bytes of inputs, constants and states.
     pub fixed: u64,
+    /// Bytes of the largest input, constant or state.
+    pub largest_fixed: u64,
 }
 
 impl Plan {
     /// Bytes of all buffers together.
     pub fn bytes(&self) -> u64 {
         self.fixed + self.pool.iter().sum::<u64>()
+    }
+
+    /// Bytes of the largest buffer.
+    pub fn largest(&self) -> u64 {
+        self.pool.iter().copied().fold(self.largest_fixed, u64::max)
     }
 
     /// Number of dispatches.
@@ -86,7 +93,7 @@ impl Plan {
         let mut pool = Pool::default();
         let mut places: Vec<Option<Place>> = vec![None; nodes.len()];
         let mut steps = Vec::new();
-        let mut fixed = 0;
+        let (mut fixed, mut largest_fixed) = (0, 0);
         for (index, node) in nodes.iter().enumerate().filter(|(index, _)| live[*index]) {
             let id = NodeId(index);
             match &node.kind {
@@ -124,9 +131,10 @@ impl Plan {
             }
             if node.op().is_none() {
                 fixed += node.ty.bytes();
+                largest_fixed = largest_fixed.max(node.ty.bytes());
             }
         }
-        Plan { steps, pool: pool.sizes, places, fixed }
+        Plan { steps, pool: pool.sizes, places, fixed, largest_fixed }
     }
 }
 

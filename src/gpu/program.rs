@@ -117,31 +117,13 @@ impl Program {
     /// Plans `graph` for `outputs` and prepares everything that running it needs.
     ///
     /// # Errors
-    /// [`Error::Graph`] if there is nothing to compute or a state has no value; [`Error::Device`] if a buffer
-    /// exceeds the device's limits, with the planned bytes, or a kernel is refused.
+    /// [`Error::Graph`] if there is nothing to compute or a state has no value; [`Error::Device`] if the plan does not
+    /// fit the device, with its bytes, or a kernel is refused.
     pub fn compile(device: &Device, graph: &Graph, outputs: &[NodeId], states: &States) -> Result<Self> {
-        let plan = Plan::new(graph, outputs, device.target());
-        if plan.steps.is_empty() && outputs.is_empty() {
-            return Err(Error::Graph("the program has no outputs and updates no state".into()));
-        }
-        let limits = device.limits();
+        let plan = plan(device, graph, outputs)?;
         let nodes = graph.nodes();
-        let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        let fixed = nodes.iter().enumerate().filter(|(index, _)| plan.places[*index].is_some());
-        let largest = fixed.map(|(_, node)| node.ty.bytes()).chain(plan.pool.iter().copied()).max().unwrap_or(0);
-        if largest > largest_binding {
-            return Err(Error::device(
-                format!(
-                    "the plan needs a buffer of {} ({} in all), {} binds at most {}",
-                    mebibytes(largest),
-                    mebibytes(plan.bytes()),
-                    device.name(),
-                    mebibytes(largest_binding)
-                ),
-                "choose a smaller crop, batch or model",
-            ));
-        }
-
+        let planned = plan.bytes();
+        let memory = device.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let mut program = Program {
             device: device.clone(),
             graph: graph.clone(),
@@ -176,6 +158,10 @@ impl Program {
                 }
                 Kind::Op(_) => {}
             }
+        }
+        if pollster::block_on(memory.pop()).is_some() {
+            let reason = format!("the plan needs {}, more than {} has free", mebibytes(planned), device.name());
+            return Err(Error::device(reason, SMALLER));
         }
         program.prepare()?;
         Ok(program)
@@ -308,6 +294,34 @@ impl Program {
             DType::I32 => bytemuck::pod_collect_to_vec::<_, i32>(&bytes).into_iter().map(f64::from).collect(),
         })
     }
+}
+
+/// What to do where a plan does not fit.
+const SMALLER: &str = "choose a smaller crop, batch or model";
+
+/// Plans `graph` for `outputs` on a device; nothing is made there.
+///
+/// # Errors
+/// [`Error::Graph`] if there is nothing to compute; [`Error::Device`] if a buffer exceeds the device's limits, with the
+/// planned bytes.
+pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> {
+    let plan = Plan::new(graph, outputs, device.target());
+    if plan.steps.is_empty() && outputs.is_empty() {
+        return Err(Error::Graph("the program has no outputs and updates no state".into()));
+    }
+    let limits = device.limits();
+    let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    if plan.largest() > largest_binding {
+        let reason = format!(
+            "the plan needs a buffer of {} ({} in all), {} binds at most {}",
+            mebibytes(plan.largest()),
+            mebibytes(plan.bytes()),
+            device.name(),
+            mebibytes(largest_binding)
+        );
+        return Err(Error::device(reason, SMALLER));
+    }
+    Ok(plan)
 }
 
 /// Bytes for a person.

@@ -10,6 +10,7 @@ use crate::data::{Dataset, DatasetOptions};
 use crate::error::Result;
 use crate::eval::{Gallery, Model, Scorer};
 use crate::report::{Report, Scores, read_records};
+use crate::session::Session;
 
 /// What a demo needs.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ const SHOWN: usize = 8;
 /// As [`run`].
 pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
     let DemoOptions { config, out, device, overwrite } = options;
+    // Without a device nothing is worth writing.
+    Session::open(device)?;
     let (data, folder) = (out.join("data"), out.join("run"));
     let size = config.train_crop;
     generate(&data, &ShapesOptions { train: 500, val: 120, size, seed: config.seed, overwrite: *overwrite })?;

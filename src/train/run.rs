@@ -73,6 +73,10 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
         ..LoaderOptions::default()
     };
     let mut loader = Loader::new(dataset.clone(), loading)?;
+    trainer.check()?;
+    if let Some(validation) = &validation {
+        Scorer::new(&Model::new(&session, config, &network, dataset.classes())?)?.check(validation)?;
+    }
     trainer.prepare(0)?;
 
     prepare_folder(out, options.overwrite)?;
@@ -85,8 +89,7 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     progress.note(&introduction(&trainer, &dataset, config));
 
     let mut scores = None;
-    let mut busy = 0.0;
-    let mut lap = Instant::now();
+    let mut clock = Clock::start();
     for n in 0..config.train_iters {
         let batch = loader.next()?;
         trainer.step(n, &batch.images, &batch.tags, &batch.boxes)?;
@@ -95,8 +98,7 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
         if done % window == 0 || last {
             let first = n / window * window;
             let values = trainer.values(first..done)?;
-            let seconds = lap.elapsed().as_secs_f64();
-            busy += seconds;
+            let seconds = clock.lap();
             let line = step_record(n, &values, trainer.schedule().rate(crate::bmp::Group::Encoder, n))
                 .with_speed((values.len() * config.batch_global) as f64 / seconds);
             record.write(line)?;
@@ -106,9 +108,10 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
                     "the loss is not finite between steps {first} and {n}; lower optim.lr, or check the images"
                 )));
             }
-            lap = Instant::now();
         }
         if done % config.train_eval_every == 0 || last {
+            session.wait()?;
+            clock.pause();
             let classes = dataset.classes();
             let checkpoint = Checkpoint::take(&session, trainer.parameters(), done, config, classes)?;
             checkpoint.save(&Checkpoint::path_in(out, done))?;
@@ -117,7 +120,7 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
                 let model = Model::new(&session, config, &network, classes)?;
                 scores = Some(evaluate(&model, validation, done, out, &mut record, &progress)?);
             }
-            lap = Instant::now();
+            clock.resume();
         }
     }
     progress.finish();
@@ -125,8 +128,37 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
         device: session.name().to_owned(),
         classes: dataset.classes().to_vec(),
         scores,
-        seconds_per_step: busy / config.train_iters as f64,
+        seconds_per_step: clock.total / config.train_iters as f64,
     })
+}
+
+/// Time spent on steps, evaluations left out.
+struct Clock {
+    since: Instant,
+    lap: f64,
+    total: f64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Clock { since: Instant::now(), lap: 0.0, total: 0.0 }
+    }
+
+    fn pause(&mut self) {
+        self.lap += self.since.elapsed().as_secs_f64();
+    }
+
+    fn resume(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Seconds since the last lap.
+    fn lap(&mut self) -> f64 {
+        self.pause();
+        self.resume();
+        self.total += self.lap;
+        std::mem::take(&mut self.lap)
+    }
 }
 
 /// The split to score on, if there is one with masks.
@@ -137,7 +169,11 @@ fn validation_set(options: &TrainOptions, foreground: usize) -> Result<Option<Da
     }
     let mut dataset = Dataset::open(&options.data, "val", &DatasetOptions { classes: Some(foreground) })?;
     dataset.check_images(options.skip_broken)?;
-    Ok(dataset.has_masks().then_some(dataset))
+    if !dataset.has_masks() {
+        return Ok(None);
+    }
+    dataset.check_masks()?;
+    Ok(Some(dataset))
 }
 
 fn prepare_folder(out: &Path, overwrite: bool) -> Result<()> {

@@ -123,6 +123,31 @@ impl Trainer {
         self.current.as_ref().map(|current| &current.program)
     }
 
+    /// A step with its updates, and the input that says which row of the history it writes.
+    fn record_step(&self, phase: Phase) -> Result<(Iteration, Tensor)> {
+        let iteration = self.record(phase)?;
+        iteration.update(&self.config)?;
+        let row = iteration.graph.input("row", [1], DType::I32);
+        let values = iteration.record_values(phase)?;
+        iteration.graph.state(HISTORY, [self.window, VALUES.len()]).write_row(&values, &row)?;
+        Ok((iteration, row))
+    }
+
+    /// Plans the programs of all phases and prepares none, so that what does not fit shows before the first step.
+    ///
+    /// # Errors
+    /// If a plan does not fit the device, with its bytes.
+    pub fn check(&self) -> Result<()> {
+        let mut seen: Vec<Phase> = Vec::new();
+        for phase in (0..self.config.train_iters).map(|n| self.schedule.phase(n)) {
+            if !seen.contains(&phase) {
+                self.session.plan(&self.record_step(phase)?.0.graph, &[])?;
+                seen.push(phase);
+            }
+        }
+        Ok(())
+    }
+
     /// Prepares the program of step `n`, if the phase is another than before.
     ///
     /// # Errors
@@ -134,13 +159,8 @@ impl Trainer {
         }
         // The old program's buffers are freed before the new one's are made.
         self.current = None;
-        let iteration = self.record(phase)?;
-        iteration.update(&self.config)?;
-        let graph = &iteration.graph;
-        let row = graph.input("row", [1], DType::I32);
-        let values = iteration.record_values(phase)?;
-        graph.state(HISTORY, [self.window, VALUES.len()]).write_row(&values, &row)?;
-        let program = self.session.compile(graph, &[])?;
+        let (iteration, row) = self.record_step(phase)?;
+        let program = self.session.compile(&iteration.graph, &[])?;
         self.current = Some(Compiled { phase, iteration, row, program });
         Ok(())
     }
