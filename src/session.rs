@@ -29,7 +29,7 @@ pub struct Session {
 
 #[derive(Clone)]
 enum Engine {
-    Gpu { device: gpu::Device, states: gpu::States },
+    Gpu { device: Box<gpu::Device>, states: gpu::States },
     Reference(ArrayStates),
 }
 
@@ -41,7 +41,7 @@ impl Session {
     pub fn open(device: &str) -> Result<Self> {
         let engine = match device {
             "reference" => Engine::Reference(ArrayStates::default()),
-            _ => Engine::Gpu { device: gpu::Device::open(device)?, states: gpu::States::default() },
+            _ => Engine::Gpu { device: Box::new(gpu::Device::open(device)?), states: gpu::States::default() },
         };
         Ok(Session { engine })
     }
@@ -126,7 +126,9 @@ impl Session {
         }
         let ids: Vec<NodeId> = outputs.iter().map(|output| output.id()).collect();
         let engine = match &self.engine {
-            Engine::Gpu { device, states } => Compiled::Gpu(gpu::Program::compile(device, graph, &ids, states)?),
+            Engine::Gpu { device, states } => {
+                Compiled::Gpu(Box::new(gpu::Program::compile(device, graph, &ids, states)?))
+            }
             Engine::Reference(states) => Compiled::Reference(Interpreter::new(graph, &ids, states)),
         };
         Ok(Program { graph: graph.clone(), engine })
@@ -194,7 +196,7 @@ impl Values<'_> {
 }
 
 enum Compiled {
-    Gpu(gpu::Program),
+    Gpu(Box<gpu::Program>),
     Reference(Interpreter),
 }
 

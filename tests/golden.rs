@@ -5,6 +5,8 @@
 //! `par_refinement`, and the ops and blocks that the table of `tests/ops` and the network cases run.
 //! `tagseg verify DIR` runs a complete folder.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use tagseg::{Result, Session, verify};

@@ -1,6 +1,8 @@
 //! The method against its specification, on the f64 interpreter: who learns from which loss, what switches when, what
 //! an empty mask does.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use tagseg::bmp::iteration::{Inputs, Sizes};
 use tagseg::bmp::{Group, Iteration, NetworkConfig, Phase, Slots, group_of};
 use tagseg::config::Config;
@@ -89,7 +91,8 @@ fn each_loss_reaches_the_parts_it_should() {
     let mut config = config();
     // Freshly initialised logits rarely pass the released threshold; with this one Y_s is not empty.
     config.sigma_s = -10.0;
-    let cases: [(&str, fn(&Iteration) -> &Tensor, [bool; 4]); 4] = [
+    type Loss = fn(&Iteration) -> &Tensor;
+    let cases: [(&str, Loss, [bool; 4]); 4] = [
         ("cls", |it| &it.losses.cls, [true, false, false, true]),
         ("c2s", |it| &it.losses.c2s, [false, false, true, true]),
         ("s2c", |it| &it.losses.s2c, [true, false, false, true]),

@@ -1,5 +1,7 @@
 //! Pixel-adaptive refinement against the numbers of spec 16, on the device and on the reference.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use tagseg::graph::{DType, Graph};
 use tagseg::ops::par::Par;
 use tagseg::{Result, Session};

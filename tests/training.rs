@@ -1,5 +1,7 @@
 //! Training on the device: repeatable, flat in memory.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tagseg::Session;

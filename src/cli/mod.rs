@@ -84,11 +84,6 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Stands where a command will call `function`.
-fn pending(function: &str) -> anyhow::Error {
-    anyhow::anyhow!("{function} does not exist yet; this command comes with it")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,8 @@
 //!
 //! The first size of a row is small, for the differences; the others are odd and large enough to reach every branch.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod shaders;
 mod table;
 mod updates;
