@@ -10,6 +10,8 @@ mod ops;
 mod propagation;
 mod pseudo;
 mod recipe;
+#[cfg(test)]
+mod sizes;
 mod slots;
 mod training;
 mod trial;
