@@ -12,7 +12,7 @@ use super::common::check_free;
 /// Make the demo's data set: textured shapes on clutter, in PASCAL VOC layout
 ///
 /// One seed gives one data set, bit for bit. Every image holds one to three shapes; tags are in labels.json, masks in
-/// SegmentationClass/.
+/// SegmentationClassAug/.
 #[derive(Debug, Args)]
 pub struct ShapesArgs {
     /// Folder for the data set
@@ -24,7 +24,7 @@ pub struct ShapesArgs {
     train: usize,
 
     /// Images to score on
-    #[arg(long, value_name = "N", default_value_t = 120, value_parser = at_least(0))]
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = at_least(1))]
     val: usize,
 
     /// Side of the square images in pixels

@@ -1,0 +1,8 @@
+//! The program as people use it: real processes, real folders, generated data, tiny runs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod place;
+mod refused_data;
+mod refused_input;
+mod whole_path;

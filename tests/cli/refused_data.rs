@@ -1,0 +1,147 @@
+//! Data that cannot be used: named in one line, before anything is written.
+
+use std::fs;
+
+use tagseg::data::palette::write_index_png;
+use tagseg::data::{Mask, Rgb8};
+
+use crate::place::{Place, assert_refused, errors, tagseg, trained};
+
+#[test]
+fn a_missing_folder() {
+    let place = Place::new();
+    let mut train = tagseg(&["train", "--data", "/no/such/folder", "--out", &place.arg("run")]);
+    place.assert_refuses(&mut train, &["/no/such/folder", "no such folder", "PASCAL VOC layout"]);
+    fs::remove_dir_all(place.path("data/JPEGImages")).unwrap();
+    place.assert_refuses(&mut place.train(&[]), &["data/JPEGImages", "no such folder"]);
+    place.assert_refuses(&mut place.eval(trained(), &[]), &["data/JPEGImages", "no such folder"]);
+}
+
+#[test]
+fn a_missing_split() {
+    let place = Place::new();
+    place.assert_refuses(&mut place.eval(trained(), &["--split", "tset"]), &["split `tset`", "train, val"]);
+    fs::remove_file(place.path("data/ImageSets/Segmentation/train.txt")).unwrap();
+    place.assert_refuses(&mut place.train(&[]), &["train.txt", "split `train`", "use one of: val"]);
+}
+
+#[test]
+fn a_missing_image() {
+    let place = Place::new();
+    fs::remove_file(place.path("data/JPEGImages/train_0002.jpg")).unwrap();
+    place.assert_refuses(&mut place.train(&[]), &["`train_0002`", "is missing", "add the image"]);
+}
+
+/// Protects: an image that does not decode is named, in training, scoring and prediction alike; with `--skip-broken` it
+/// is left out, named and counted.
+#[test]
+fn an_image_that_does_not_decode() {
+    let place = Place::new();
+    let whole = fs::read(place.path("data/JPEGImages/train_0001.jpg")).unwrap();
+    place.write("JPEGImages/train_0001.jpg", &whole[..100]);
+    place.write("JPEGImages/val_0000.jpg", "no picture at all");
+    let parts = ["JPEGImages/train_0001.jpg", "does not decode", "--skip-broken"];
+    place.assert_refuses(&mut place.train(&[]), &parts);
+    place.assert_refuses(&mut place.eval(trained(), &[]), &["JPEGImages/val_0000.jpg", "does not decode"]);
+
+    let image = |name: &str| place.arg(&format!("data/JPEGImages/{name}.jpg"));
+    let (run, out) = (trained().to_str().unwrap(), place.arg("seen"));
+    let mut predict = tagseg(&["predict", run, "--out", &out, &image("train_0000"), &image("train_0001")]);
+    place.assert_refuses(&mut predict, &parts[..2]);
+
+    let output = place.eval(trained(), &["--skip-broken", "--json"]).output().unwrap();
+    let text = errors(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("skipped 1 of 2 images") && text.contains("val_0000.jpg"), "{text}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"images\":1"));
+
+    let output = place.train(&["--skip-broken"]).output().unwrap();
+    let text = errors(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("skipped 1 of 6 images") && text.contains("train_0001.jpg"), "{text}");
+}
+
+#[test]
+fn a_tag_that_is_no_class() {
+    let place = Place::new();
+    place.edit("labels.json", "\"train_0000\": [\n      \"", "\"train_0000\": [\n      \"dics\", \"");
+    place.assert_refuses(&mut place.train(&[]), &["labels.json", "`train_0000`", "`dics`", "not a class", "`disc`"]);
+}
+
+#[test]
+fn an_image_without_an_entry_in_the_labels() {
+    let place = Place::new();
+    place.edit("labels.json", "\"train_0003\"", "\"train_3\"");
+    place.assert_refuses(&mut place.train(&[]), &["labels.json", "`train_0003` has no tags", "empty list"]);
+}
+
+#[test]
+fn labels_that_are_no_labels() {
+    let place = Place::new();
+    place.write("labels.json", "{\n  \"classes\": \"disc\"\n}\n");
+    place.assert_refuses(&mut place.train(&[]), &["labels.json", "is not a file of labels", "expected {"]);
+}
+
+/// Protects: masks are judged before a run that would be scored on them starts.
+#[test]
+fn mask_values_outside_the_classes() {
+    let place = Place::new();
+    place.spoil_mask("val_0001", 9);
+    let parts = ["SegmentationClassAug/val_0001.png", "value 9", "4 classes", "255 for void"];
+    place.assert_refuses(&mut place.train(&[]), &parts);
+    place.assert_refuses(&mut place.eval(trained(), &[]), &parts);
+    place.spoil_mask("val_0001", 255);
+    assert!(place.eval(trained(), &[]).output().unwrap().status.success(), "void is allowed");
+}
+
+#[test]
+fn a_mask_of_another_size_than_its_image() {
+    let place = Place::new();
+    let mask = place.path("data/SegmentationClassAug/val_0000.png");
+    write_index_png(&mask, &Mask::new(30, 32, vec![0; 30 * 32])).unwrap();
+    let parts = ["SegmentationClassAug/val_0000.png", "32x30", "32x32", "same size"];
+    place.assert_refuses(&mut place.train(&[]), &parts);
+    place.assert_refuses(&mut place.eval(trained(), &[]), &parts);
+}
+
+#[test]
+fn a_mask_of_colours() {
+    let place = Place::new();
+    let mask = place.path("data/SegmentationClassAug/val_0000.png");
+    Rgb8::new(32, 32, vec![128; 32 * 32 * 3]).write_png(&mask).unwrap();
+    place.assert_refuses(&mut place.eval(trained(), &[]), &["val_0000.png", "not a mask of class indices"]);
+}
+
+#[test]
+fn scoring_without_masks() {
+    let place = Place::new();
+    fs::remove_dir_all(place.path("data/SegmentationClassAug")).unwrap();
+    place.assert_refuses(&mut place.eval(trained(), &[]), &["the mask of image `val_0000` is missing", "add"]);
+}
+
+#[test]
+fn fewer_images_than_a_batch() {
+    let place = Place::new();
+    place.assert_refuses(&mut place.train(&["--batch", "8"]), &["6 images", "8", "smaller batch"]);
+}
+
+/// Protects: a network is not scored on classes that it does not know, in number, name or order.
+#[test]
+fn data_with_other_classes_than_the_network() {
+    let place = Place::new();
+    place.edit("labels.json", "\"disc\",\n    \"square\"", "\"disc\",\n    \"quad\",\n    \"square\"");
+    place.assert_refuses(&mut place.eval(trained(), &[]), &["labels.json", "5 classes", "4", "trained with"]);
+    let place = Place::new();
+    place.edit("labels.json", "\"disc\",\n    \"square\"", "\"square\",\n    \"disc\"");
+    place.assert_refuses(&mut place.eval(trained(), &[]), &["class 1", "`square`", "`disc`", "trained on"]);
+}
+
+/// Protects: `shapes` and `demo` do not mix their files into a folder that holds others.
+#[test]
+fn a_target_that_holds_something() {
+    let place = Place::new();
+    place.assert_refuses(&mut tagseg(&["shapes", "--out", &place.data()]), &["exists already", "--overwrite"]);
+    place.assert_refuses(&mut tagseg(&["demo", "--out", &place.data()]), &["exists already", "--overwrite"]);
+    let output = tagseg(&["shapes", "--out", &place.arg("data/labels.json"), "--overwrite"]).output().unwrap();
+    assert_refused(&output, &["data/labels.json", "is a file"]);
+}

@@ -1,0 +1,180 @@
+//! Options, devices, networks and targets that cannot be used: named in one line, before anything is written.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use tagseg::weights::Checkpoint;
+
+use crate::place::{Place, assert_refused, checkpoint, tagseg, trained};
+
+#[test]
+fn an_unknown_option() {
+    let place = Place::new();
+    place.assert_refuses(&mut place.train(&["--set", "optim.rl=1e-3"]), &["`optim.rl`", "did you mean `optim.lr`"]);
+    place.write("mine.toml", "[train]\niter = 5\n");
+    let file = place.arg("data/mine.toml");
+    place.assert_refuses(&mut place.train(&["--config", &file]), &["`train.iter`", "did you mean `train.iters`"]);
+}
+
+#[test]
+fn a_value_that_is_not_allowed() {
+    let place = Place::new();
+    let refusals = [
+        ("batch.global=0", "of at least 1"),
+        ("batch.global=3", "loss.replica_size"),
+        ("train.crop=60", "48 or 64"),
+        ("train.crop=32", "larger crop"),
+        ("model.backbone=mit_b9", "mit_b1"),
+        ("cam.low=0.9", "cam.low"),
+        ("optim.lr=fast", "a number"),
+        ("propagation=afa", "bsp or par"),
+    ];
+    for (assignment, part) in refusals {
+        place.assert_refuses(&mut place.train(&["--set", assignment]), &[part]);
+    }
+    place.assert_refuses(&mut place.train(&["--set", "sigma_c"]), &["`sigma_c`", "write key=value"]);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read() {
+    let place = Place::new();
+    place.assert_refuses(&mut place.train(&["--config", "/no/file.toml"]), &["/no/file.toml", "give a TOML file"]);
+    place.write("mine.toml", "seed = 1\ntrain.iters 5\n");
+    let file = place.arg("data/mine.toml");
+    place.assert_refuses(&mut place.train(&["--config", &file]), &["line 2 is not TOML", "train.iters 5"]);
+}
+
+/// Protects: a wrong command line is one line too, with what would be right.
+#[test]
+fn a_wrong_command_line() {
+    let refusals: [(&[&str], &[&str]); 5] = [
+        (&["trian"], &["trian", "'train'"]),
+        (&["train", "--data", "d"], &["--out <RUN>"]),
+        (&["train", "--data", "d", "--out", "r", "--step", "5"], &["--step", "--steps"]),
+        (&["train", "--data", "d", "--out", "r", "--preset", "nanoo"], &["nanoo", "'nano'"]),
+        (&["shapes", "--out", "d", "--train", "none"], &["none", "whole number"]),
+    ];
+    for (args, parts) in refusals {
+        assert_refused(&tagseg(args).output().unwrap(), parts);
+    }
+}
+
+/// Protects: a run that cannot work is refused at once, with the bytes that it would need, for training and for what
+/// it would be scored on.
+#[test]
+fn a_model_that_does_not_fit_the_device() {
+    let place = Place::new();
+    let start = Instant::now();
+    let huge = ["--crop", "4096", "--batch", "6"];
+    place.assert_refuses(&mut place.train(&huge), &["the plan needs a buffer of", "MiB in all", "smaller crop"]);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_device_that_is_not_there() {
+    let place = Place::new();
+    for device in ["voodoo", "99"] {
+        let parts = [&format!("no adapter `{device}`")[..], "tagseg devices"];
+        place.assert_refuses(&mut place.train(&["--device", device]), &parts);
+        place.assert_refuses(&mut place.eval(trained(), &["--device", device]), &parts);
+        assert_refused(&tagseg(&["verify", "--device", device]).output().unwrap(), &parts);
+    }
+}
+
+/// Protects: where there is no driver, every command that needs one says how to get one, and how to do without.
+#[test]
+fn no_adapter_at_all() {
+    let place = Place::new();
+    let parts = ["no graphics adapter", "apt-get install mesa-vulkan-drivers", "--device reference"];
+    let (run, image) = (trained().to_str().unwrap(), place.arg("data/JPEGImages/val_0000.jpg"));
+    let commands = [
+        place.train(&[]),
+        place.eval(trained(), &[]),
+        tagseg(&["predict", run, "--out", &place.arg("seen"), &image]),
+        tagseg(&["demo", "--out", &place.arg("demo")]),
+        tagseg(&["verify"]),
+    ];
+    for mut command in commands {
+        // A desktop's driver would announce itself on standard error; it must not, with the variable set or not.
+        command.envs([("VK_DRIVER_FILES", "/nonexistent"), ("VK_ICD_FILENAMES", "/nonexistent")]);
+        place.assert_refuses(command.env_remove("XDG_RUNTIME_DIR"), &parts);
+    }
+    let output =
+        tagseg(&["devices", "--json"]).env("VK_DRIVER_FILES", "/none").env("VK_ICD_FILENAMES", "/none").output();
+    assert_eq!(String::from_utf8_lossy(&output.unwrap().stdout), "[]\n", "a list of none is no error");
+}
+
+#[test]
+fn a_run_that_exists() {
+    let place = Place::new();
+    fs::create_dir(place.path("run")).unwrap();
+    fs::write(place.path("run/notes.txt"), "mine").unwrap();
+    place.assert_refuses(&mut place.train(&[]), &["run: exists already", "--overwrite"]);
+    place.assert_refuses(&mut place.train_into("run/notes.txt", &["--overwrite"]), &["notes.txt", "is a file"]);
+    assert!(place.train(&["--overwrite"]).output().unwrap().status.success());
+    assert_eq!(fs::read_to_string(place.path("run/notes.txt")).unwrap(), "mine", "only a run's own files go");
+}
+
+#[test]
+fn a_network_that_is_none() {
+    let place = Place::new();
+    let whole = fs::read(checkpoint()).unwrap();
+    let spoilt = |name: &str, bytes: &[u8]| {
+        fs::write(place.path(name), bytes).unwrap();
+        place.path(name)
+    };
+    let remedy = "`tagseg train` wrote";
+    let truncated = spoilt("truncated.safetensors", &whole[..whole.len() / 2]);
+    place.assert_refuses(&mut place.eval(&truncated, &[]), &["truncated.safetensors", "is damaged", remedy]);
+    let mut bytes = whole.clone();
+    bytes[8..40].fill(b'x');
+    let damaged = spoilt("damaged.safetensors", &bytes);
+    place.assert_refuses(&mut place.eval(&damaged, &[]), &["damaged.safetensors", "is damaged", remedy]);
+    let text = spoilt("notes.txt", b"notes");
+    place.assert_refuses(&mut place.eval(&text, &[]), &["notes.txt", "is damaged", remedy]);
+    let empty = spoilt("empty.safetensors", &[&2u64.to_le_bytes()[..], b"{}"].concat());
+    place.assert_refuses(&mut place.eval(&empty, &[]), &["holds no configuration", remedy]);
+
+    let mut other = Checkpoint::load(&checkpoint()).unwrap();
+    other.tensors.remove("classifier.weight").expect("the classifier is called so");
+    other.save(&place.path("other.safetensors")).unwrap();
+    let parts = ["other.safetensors", "lacks `classifier.weight`", "`tagseg train` wrote"];
+    place.assert_refuses(&mut place.eval(&place.path("other.safetensors"), &[]), &parts);
+
+    place.assert_refuses(
+        &mut place.eval(&place.path("nowhere"), &[]),
+        &["nowhere", "does not exist", "folder of a run"],
+    );
+    place
+        .assert_refuses(&mut place.eval(&place.path("data"), &[]), &["data", "holds no checkpoint", "folder of a run"]);
+}
+
+#[test]
+fn a_prediction_that_would_be_written_over_something() {
+    let place = Place::new();
+    let run = trained().to_str().unwrap();
+    let (image, out) = (place.arg("data/JPEGImages/val_0000.jpg"), place.arg("seen"));
+    fs::create_dir(place.path("seen")).unwrap();
+    fs::write(place.path("seen/val_0000_overlay.png"), "mine").unwrap();
+    let predict = |more: &[&str]| tagseg(&[&["predict", run, "--out", &out], more].concat());
+    place.assert_refuses(&mut predict(&[&image]), &["seen/val_0000_overlay.png", "exists already", "--overwrite"]);
+    assert!(predict(&[&image, "--overwrite"]).output().unwrap().status.success());
+
+    let twin = place.arg("data/val_0000.jpg");
+    fs::copy(&image, &twin).unwrap();
+    let parts = ["val_0000.png", "both", &image, &twin, "different names"];
+    place.assert_refuses(&mut predict(&[&image, &twin, "--overwrite"]), &parts);
+
+    // The mask would take the place of the image it was made from.
+    let mask = place.arg("seen/val_0000.png");
+    let parts = ["seen/val_0000.png", "one of the images", "another --out"];
+    place.assert_refuses(&mut predict(&[&mask, "--overwrite"]), &parts);
+    place.assert_refuses(&mut predict(&["/no/photo.jpg"]), &["/no/photo.jpg", "No such file"]);
+}
+
+#[test]
+fn golden_cases_that_are_not_there() {
+    let place = Place::new();
+    let args = ["verify", "/no/cases", "--device", "reference"];
+    place.assert_refuses(&mut tagseg(&args), &["/no/cases", "is not a folder"]);
+}

@@ -1,0 +1,160 @@
+//! From nothing to a segmented image, and what lies in the folders afterwards.
+
+use std::fs;
+
+use serde_json::Value;
+use tagseg::config::Config;
+use tagseg::data::Rgb8;
+use tagseg::data::palette::read_index_png;
+use tagseg::weights::Checkpoint;
+
+use crate::place::{Place, checkpoint, errors, succeed, tagseg, trained};
+
+/// The names in a JSON object, with those of the objects inside.
+fn keys(value: &Value) -> Vec<String> {
+    let mut keys = Vec::new();
+    for (key, value) in value.as_object().unwrap() {
+        keys.push(key.clone());
+        keys.extend(value.as_object().into_iter().flatten().map(|(inner, _)| format!("{key}.{inner}")));
+    }
+    keys
+}
+
+fn numbers(list: &Value) -> Vec<f64> {
+    list.as_array().unwrap().iter().filter_map(Value::as_f64).collect()
+}
+
+/// Protects: the names in `metrics.jsonl`, which other programs read.
+#[test]
+fn the_record_has_a_line_a_window_and_a_line_an_evaluation() {
+    let text = fs::read_to_string(trained().join("metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (evaluations, steps): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.get("eval").is_some());
+    for lines in [&evaluations, &steps] {
+        assert_eq!(lines.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 4, 6]);
+    }
+    let losses = ["step", "loss", "loss.total", "loss.cls", "loss.c2s", "loss.s2c", "loss.aff", "lr"];
+    let speed = ["images_per_second", "empty", "empty.c2s", "empty.s2c"];
+    let scores = ["step", "eval", "eval.seg_miou", "eval.cam_miou", "eval.y_c_miou", "eval.cls_f1", "eval.seg_iou"];
+    for line in steps {
+        assert_eq!(keys(line), [&losses[..], &speed[..]].concat());
+        assert!(line["loss"]["total"].as_f64().unwrap() > 0.0 && line["images_per_second"].as_f64().unwrap() > 0.0);
+        assert!(line["empty"]["c2s"].is_u64() && line["empty"]["s2c"].is_u64());
+    }
+    for line in evaluations {
+        assert_eq!(keys(line), scores);
+        assert_eq!(line["eval"]["seg_iou"].as_array().unwrap().len(), 5, "background and four classes");
+    }
+}
+
+/// Protects: a run tells everything that is needed to repeat it.
+#[test]
+fn the_configuration_of_a_run_loads_again() {
+    let path = trained().join("config.toml");
+    let config = Config::from_toml(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!((config.seed, config.train_iters, config.batch_global, config.train_crop), (7, 6, 2, 64));
+    assert_eq!(Checkpoint::load(&checkpoint()).unwrap().config, config, "the checkpoint holds the same");
+    let mut again = Config::default();
+    again.load_file(&path).unwrap();
+    assert_eq!(again, config);
+}
+
+/// Protects: checkpoints of the newest evaluations, a picture of every evaluation, and nothing half-written.
+#[test]
+fn a_run_leaves_checkpoints_and_pictures() {
+    let names = |folder: &str| {
+        let entries = fs::read_dir(trained().join(folder)).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(""), ["checkpoints", "config.toml", "metrics.jsonl", "pictures"]);
+    assert_eq!(names("checkpoints"), ["step_0000004.safetensors", "step_0000006.safetensors"]);
+    assert_eq!(names("pictures"), ["step_0000002.png", "step_0000004.png", "step_0000006.png"]);
+    let sheet = Rgb8::read(&trained().join("pictures/step_0000006.png")).unwrap();
+    assert!(sheet.data.iter().any(|&byte| byte != sheet.data[0]), "the pictures show something");
+}
+
+/// Protects: the names in `eval --json`, fractions, and that a run and its newest checkpoint are the same network.
+#[test]
+fn scores_are_printed_as_json_and_as_a_table() {
+    let data = trained().with_file_name("data");
+    let (run, file, data) = (trained().to_str().unwrap(), checkpoint(), data.to_str().unwrap());
+    let text = succeed(&["eval", run, "--data", data, "--split", "val", "--json"]);
+    assert_eq!(text.lines().count(), 1, "one object on one line");
+    let scores: Value = serde_json::from_str(&text).unwrap();
+    let of = |name: &str| ["", ".miou", ".iou", ".pixel_accuracy"].map(|part| format!("{name}{part}")).to_vec();
+    let rest = ["cls_f1", "images"].map(String::from).to_vec();
+    assert_eq!(keys(&scores), [of("seg"), of("cam"), of("y_c"), rest].concat());
+    assert_eq!(scores["images"], 6);
+    for name in ["seg", "cam", "y_c"] {
+        let iou = &scores[name]["iou"];
+        assert_eq!(iou.as_array().unwrap().len(), 5);
+        let fractions = [numbers(iou), vec![scores[name]["pixel_accuracy"].as_f64().unwrap()]].concat();
+        assert!(fractions.iter().all(|value| (0.0..=1.0).contains(value)), "{name}: {fractions:?}");
+    }
+    assert_eq!(succeed(&["eval", file.to_str().unwrap(), "--data", data, "--json"]), text);
+
+    let table = succeed(&["eval", run, "--data", data]);
+    for word in ["background", "disc", "square", "triangle", "ring", "mean", "F1", "6 images"] {
+        assert!(table.contains(word), "{word} is missing in\n{table}");
+    }
+}
+
+/// Protects: the same seed gives the same network, to the last bit; another does not.
+#[test]
+fn a_run_can_be_repeated() {
+    let place = Place::new();
+    let train = |name: &str, seed: &str| {
+        let output = place.train_into(name, &["--seed", seed, "--overwrite"]).output().unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        Checkpoint::load(&Checkpoint::find(&place.path(name)).unwrap()).unwrap().tensors
+    };
+    let first = train("run", "3");
+    assert!(first == train("again", "3"), "one seed, one network");
+    assert!(first != train("again", "4"), "over the run before, from another seed");
+}
+
+/// Protects: masks of class indices with the palette, at the image's own size, whatever it is.
+#[test]
+fn predictions_are_masks_of_the_images_size() {
+    let place = Place::new();
+    let wide = place.path("wide.png");
+    Rgb8::new(40, 150, (0..40 * 150 * 3).map(|place| (place % 251) as u8).collect()).write_png(&wide).unwrap();
+    let small = place.path("data/JPEGImages/val_0001.jpg");
+    let (run, out) = (trained().to_str().unwrap(), place.arg("seen"));
+    succeed(&["predict", run, "--out", &out, wide.to_str().unwrap(), small.to_str().unwrap()]);
+    for (name, size) in [("wide", (40, 150)), ("val_0001", (32, 32))] {
+        let path = place.path("seen").join(format!("{name}.png"));
+        let mask = read_index_png(&path).unwrap();
+        assert_eq!((mask.height, mask.width), size, "{name}");
+        assert!(mask.data.iter().all(|&value| value <= 4), "{name} holds classes only");
+        let png = fs::read(&path).unwrap();
+        let palette = png.windows(4).position(|bytes| bytes == b"PLTE").unwrap() + 4;
+        assert_eq!(png[palette..][..6], [0, 0, 0, 128, 0, 0], "{name} has the VOC palette");
+        let overlay = Rgb8::read(&place.path("seen").join(format!("{name}_overlay.png"))).unwrap();
+        assert_eq!((overlay.height, overlay.width), size, "{name}");
+    }
+}
+
+/// Protects: everything works where there is no driver at all.
+#[test]
+fn the_cpu_alone_goes_the_whole_path() {
+    let place = Place::new();
+    let blind = |mut command: std::process::Command| {
+        let output = command.envs([("VK_DRIVER_FILES", "/none"), ("VK_ICD_FILENAMES", "/none")]).output().unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let reference = ["--device", "reference"];
+    let one = ["--batch", "1", "--set", "loss.replica_size=1"];
+    let mut train = tagseg(&["train", "--preset", "nano", "--steps", "2", "--crop", "64", "--data", &place.data()]);
+    train.args(["--out", &place.arg("run")]).args(one).args(reference);
+    blind(train);
+    let scores: Value =
+        serde_json::from_str(&blind(place.eval(&place.path("run"), &["--json", "--device", "reference"]))).unwrap();
+    assert_eq!(scores["images"], 2);
+    let image = format!("{}/JPEGImages/val_0001.jpg", place.data());
+    blind(tagseg(&["predict", &place.arg("run"), "--out", &place.arg("seen"), &image, "--device", "reference"]));
+    assert_eq!(read_index_png(&place.path("seen/val_0001.png")).unwrap().data.len(), 32 * 32);
+}
