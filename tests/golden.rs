@@ -1,8 +1,8 @@
 //! The golden cases of `tests/golden/`, on the device that `auto` takes and on the f64 interpreter.
 //!
-//! Left out of the folder, because they are large and others cover what they show: `mit_b1_forward`, `nano_forward`,
-//! `nano_test_protocol`, the stored weights of the small networks (the hash recipe makes them), the larger pictures of
-//! `par_refinement`, and the ops and blocks that the table of `tests/ops` and the network cases run.
+//! Left out of the folder, because they are large and others cover what they show: `mit_b1_forward`, the stored weights
+//! of the small networks (the hash recipe makes them), the larger pictures of `par_refinement`, and the ops and blocks
+//! that the table of `tests/ops` and the network cases run.
 //! `tagseg verify DIR` runs a complete folder.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
