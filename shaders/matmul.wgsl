@@ -2,8 +2,9 @@
 //
 //   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
 //
-// One invocation computes a 4×4 tile and walks k by fours; z counts (split s, batch b). No workgroup memory: on
-// software devices its loads cost as much as global ones. Each operand is read by fours where one of its axes is
+// One invocation computes a tile of 4×4 results, or 8 rows (TALL) or 8 columns (WIDE), and walks k by fours; z counts
+// (split s, batch b). A larger tile loads less per product. No workgroup memory: on software devices its loads cost as
+// much as global ones. Each operand is read by fours where one of its axes is
 // contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K, B_ALONG_N), else element by element with zeros outside.
 // Rows and columns beyond m and n are computed from clamped addresses and not stored.
 // Every sum runs over k in order: the result does not depend on scheduling.
@@ -75,39 +76,33 @@ fn load_b(start: u32, j: vec4<u32>, k: u32, end: u32) -> mat4x4<f32> {
 #endif
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let columns = (p.n + 3u) / 4u;
-    let index = invocation_index(id, groups);
-    if index >= columns * ((p.m + 3u) / 4u) { return; }
-    let j0 = (index % columns) * 4u;
-    let i0 = (index / columns) * 4u;
-    let i = min(vec4<u32>(i0, i0 + 1u, i0 + 2u, i0 + 3u), vec4<u32>(p.m - 1u));
-    let j = min(vec4<u32>(j0, j0 + 1u, j0 + 2u, j0 + 3u), vec4<u32>(p.n - 1u));
+#if TALL
+const ROWS = 8u;
+#else
+const ROWS = 4u;
+#endif
+#if WIDE
+const COLUMNS = 8u;
+#else
+const COLUMNS = 4u;
+#endif
 
-    let batch = id.z % p.batches;
-    let split = id.z / p.batches;
-    let batch0 = batch / p.batch1;
-    let batch1 = batch % p.batch1;
-    let a_start = batch0 * p.a_batch0 + batch1 * p.a_batch1;
-    let b_start = batch0 * p.b_batch0 + batch1 * p.b_batch1;
+// Four neighbours from `first`, none beyond the last of `count`.
+fn four(first: u32, count: u32) -> vec4<u32> {
+    return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
+}
 
-    var sum = mat4x4<f32>();
-    let end = min((split + 1u) * p.chunk, p.k);
-    for (var k = split * p.chunk; k < end; k += 4u) {
-        let at = load_a(a_start, i, k, end);
-        let bt = load_b(b_start, j, k, end);
-        sum[0] += bt * vec4<f32>(at[0].x, at[1].x, at[2].x, at[3].x);
-        sum[1] += bt * vec4<f32>(at[0].y, at[1].y, at[2].y, at[3].y);
-        sum[2] += bt * vec4<f32>(at[0].z, at[1].z, at[2].z, at[3].z);
-        sum[3] += bt * vec4<f32>(at[0].w, at[1].w, at[2].w, at[3].w);
-    }
+// Adds the product of a 4×4 block of a (element [k][i]) and of b (element [k][j]) to sum (element [i][j]).
+fn multiply(sum: mat4x4<f32>, ak: mat4x4<f32>, bk: mat4x4<f32>) -> mat4x4<f32> {
+    return sum + bk * transpose(ak);
+}
 
-    let start = split * p.split_step + batch0 * p.out_batch0 + batch1 * p.out_batch1;
+fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
     for (var r = 0u; r < 4u; r++) {
         if i0 + r >= p.m { break; }
         let row = start + (i0 + r) * p.out_row;
 #if OUT_VECTOR
+        if j0 >= p.n { break; }
 #if BIAS
         out[(row + j0) / 4u] = sum[r] + bias[j0 / 4u];
 #else
@@ -124,4 +119,63 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
 #endif
     }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let columns = (p.n + COLUMNS - 1u) / COLUMNS;
+    let index = invocation_index(id, groups);
+    if index >= columns * ((p.m + ROWS - 1u) / ROWS) { return; }
+    let j0 = (index % columns) * COLUMNS;
+    let i0 = (index / columns) * ROWS;
+
+    let batch = id.z % p.batches;
+    let split = id.z / p.batches;
+    let batch0 = batch / p.batch1;
+    let batch1 = batch % p.batch1;
+    let a_start = batch0 * p.a_batch0 + batch1 * p.a_batch1;
+    let b_start = batch0 * p.b_batch0 + batch1 * p.b_batch1;
+    let start = split * p.split_step + batch0 * p.out_batch0 + batch1 * p.out_batch1;
+
+    let i = four(i0, p.m);
+    let j = four(j0, p.n);
+    var sum = mat4x4<f32>();
+#if TALL
+    let below = four(i0 + 4u, p.m);
+    var sum_below = mat4x4<f32>();
+#endif
+#if WIDE
+    let right = four(j0 + 4u, p.n);
+    var sum_right = mat4x4<f32>();
+#if TALL
+    var sum_corner = mat4x4<f32>();
+#endif
+#endif
+    let end = min((split + 1u) * p.chunk, p.k);
+    for (var k = split * p.chunk; k < end; k += 4u) {
+        let ak = load_a(a_start, i, k, end);
+        let bk = load_b(b_start, j, k, end);
+        sum = multiply(sum, ak, bk);
+#if TALL
+        let ak_below = load_a(a_start, below, k, end);
+        sum_below = multiply(sum_below, ak_below, bk);
+#endif
+#if WIDE
+        let bk_right = load_b(b_start, right, k, end);
+        sum_right = multiply(sum_right, ak, bk_right);
+#if TALL
+        sum_corner = multiply(sum_corner, ak_below, bk_right);
+#endif
+#endif
+    }
+    store(sum, start, i0, j0);
+#if TALL
+    store(sum_below, start, i0 + 4u, j0);
+#endif
+#if WIDE
+    store(sum_right, start, i0, j0 + 4u);
+#if TALL
+    store(sum_corner, start, i0 + 4u, j0 + 4u);
+#endif
+#endif
 }

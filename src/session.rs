@@ -131,6 +131,14 @@ impl Session {
         Ok(Program { graph: graph.clone(), engine })
     }
 
+    /// Bytes allocated on the device, where its interface tells.
+    pub fn allocated(&self) -> Option<u64> {
+        match &self.engine {
+            Engine::Gpu { device, .. } => device.allocated(),
+            Engine::Reference(_) => None,
+        }
+    }
+
     /// Plans what [`Session::compile`] would prepare, and makes nothing; `None` on the interpreter, which plans nothing.
     ///
     /// # Errors

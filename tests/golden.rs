@@ -9,13 +9,12 @@
 
 use std::path::Path;
 
-use tagseg::{Session, verify};
+use tagseg::{Result, Session, verify};
 
-fn check(device: &str, dir: Option<&Path>) {
-    let session = Session::open(device).expect("install a Vulkan driver: `apt-get install mesa-vulkan-drivers`");
-    let report = verify::run(dir, &session, |case| println!("{case}")).unwrap();
-    assert!(report.passed, "{report}");
-    assert!(!report.cases.is_empty());
+fn check(device: &str, dir: Option<&Path>) -> Result<()> {
+    let report = verify::run(dir, &Session::open(device)?, |case| println!("{case}"))?;
+    assert!(report.passed && !report.cases.is_empty(), "{report}");
+    Ok(())
 }
 
 fn folder() -> &'static Path {
@@ -23,17 +22,17 @@ fn folder() -> &'static Path {
 }
 
 #[test]
-fn the_device_computes_the_golden_cases() {
-    check("auto", Some(folder()));
+fn the_device_computes_the_golden_cases() -> Result<()> {
+    check("auto", Some(folder()))
 }
 
 #[test]
-fn the_interpreter_computes_the_golden_cases() {
-    check("reference", Some(folder()));
+fn the_interpreter_computes_the_golden_cases() -> Result<()> {
+    check("reference", Some(folder()))
 }
 
 #[test]
-fn the_built_in_set_passes() {
-    check("auto", None);
-    check("reference", None);
+fn the_built_in_set_passes() -> Result<()> {
+    check("auto", None)?;
+    check("reference", None)
 }

@@ -34,7 +34,7 @@ fn noise(count: usize) -> Vec<f64> {
 
 fn record(config: &Config, phase: Phase) -> Iteration {
     let network = NetworkConfig::new(config, FOREGROUND);
-    Iteration::record(config, &network, phase, Sizes { batch: BATCH, crop: CROP, slots: 4 }, false).unwrap()
+    Iteration::record(config, &network, phase, Sizes { batch: BATCH, crop: [CROP; 2], slots: 4 }, false).unwrap()
 }
 
 fn all_on() -> Phase {

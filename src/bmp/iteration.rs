@@ -44,8 +44,8 @@ pub struct Labels {
 pub struct Sizes {
     /// Images.
     pub batch: usize,
-    /// Side of the crops.
-    pub crop: usize,
+    /// Height and width of the crops, multiples of 16.
+    pub crop: [usize; 2],
     /// Slots per image, see [`super::Slots`].
     pub slots: usize,
 }
@@ -91,7 +91,7 @@ impl Iteration {
         let Sizes { batch, crop, slots } = sizes;
         let foreground = network.classes - 1;
         let inputs = Inputs {
-            image: graph.input("image", [batch, 3, crop, crop], DType::F32),
+            image: graph.input("image", [batch, 3, crop[0], crop[1]], DType::F32),
             tags: graph.input("tags", [batch, foreground], DType::F32),
             classes: graph.input("classes", [batch, slots], DType::I32),
             boxes: graph.input("boxes", [batch, 4], DType::I32),
@@ -104,7 +104,7 @@ impl Iteration {
         let scales = multi_scale(&model, &inputs.image, &config.ms_scales, &mode)?;
 
         let picture = picture(&inputs.image)?;
-        let picture_box = PictureBox::new(&inputs.boxes, [crop, crop])?;
+        let picture_box = PictureBox::new(&inputs.boxes, crop)?;
         let par = Par::new(config);
         let thresholds = [config.cam_low, config.cam_high];
         let fixed = fixed_threshold_label(&scales.cams, &picture, &inputs.classes, &picture_box, &par, thresholds)?;

@@ -87,15 +87,13 @@ pub fn banded_seed_label(
 /// they differ, 255 where one is ignored or they are further apart than `radius` (Chebyshev).
 ///
 /// # Errors
-/// If the sides are not multiples of 16.
+/// If a side is below 16.
 pub fn affinity_label(label: &Tensor, radius: usize) -> Result<Tensor> {
     const CELL: usize = 16;
     let (batch, height, width) = (label.shape()[0], label.shape()[1], label.shape()[2]);
     let (rows, columns) = (height / CELL, width / CELL);
     let graph = label.graph();
-    // Nearest takes pixel (16i, 16j): the first of every cell.
-    let label = label.reshape([batch * rows, CELL, width])?.slice(1, 0..1)?;
-    let label = label.reshape([batch * rows, columns, CELL])?.slice(2, 0..1)?;
+    let label = nearest(&nearest(label, 1, rows)?, 2, columns)?;
     let tokens = rows * columns;
     let (first, second) = (label.reshape([batch, tokens, 1])?, label.reshape([batch, 1, tokens])?);
 
@@ -103,6 +101,21 @@ pub fn affinity_label(label: &Tensor, radius: usize) -> Result<Tensor> {
     let ignore = graph.scalar(255.0);
     let known = ignore.greater(&first)?.mul(&ignore.greater(&second)?)?.mul(&near)?;
     known.select(&first.equal(&second)?, &ignore)?.detach()
+}
+
+/// `axis` of a label \[B, H, W\] at `cells` samples (spec 0.2, nearest): the first pixel of every cell, the pixel 16i of
+/// cells of 16.
+fn nearest(label: &Tensor, axis: usize, cells: usize) -> Result<Tensor> {
+    let mut shape = label.shape().to_vec();
+    let pixels = shape[axis];
+    if cells == 0 || !pixels.is_multiple_of(cells) {
+        let pick = |cell: usize| label.slice(axis, cell * pixels / cells..cell * pixels / cells + 1);
+        let picked = (0..cells).map(pick).collect::<Result<Vec<_>>>()?;
+        return Tensor::concat(&picked.iter().collect::<Vec<_>>(), axis);
+    }
+    let (outer, inner): (usize, usize) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
+    shape[axis] = cells;
+    label.reshape([outer * cells, pixels / cells, inner])?.slice(1, 0..1)?.reshape(shape)
 }
 
 /// 1 where two cells of a grid of `[rows, columns]` are at most `radius` apart (Chebyshev), else 0: \[N, N\].

@@ -192,6 +192,11 @@ impl Device {
         Ok(pipeline)
     }
 
+    /// Bytes that the driver holds for this device's buffers, where the interface tells.
+    pub fn allocated(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     /// Waits until everything submitted has run.
     ///
     /// # Errors

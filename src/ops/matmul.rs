@@ -111,17 +111,17 @@ impl Op for MatMul {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let batches = self.batch[0] * self.batch[1];
-        let tiles = self.m.div_ceil(TILE) * self.n.div_ceil(TILE) * batches;
-        let most = (context.target.busy() / tiles).min(self.k / 64);
+        let tile = self.tile(context.target);
+        let most = (context.target.busy() / (self.tiles(tile) * batches)).min(self.k / 64);
         let biased = context.inputs.len() == 3;
         if most < 2 {
-            return self.product(context.target, self.out, Slot::Output, self.k, biased).into();
+            return self.product(tile, self.out, Slot::Output, self.k, biased).into();
         }
         let chunk = self.k.div_ceil(most).next_multiple_of(4);
         let splits = self.k.div_ceil(chunk);
         // The partial products lie one after another as [split, batch, m, n]; the second launch adds them in order.
         let partial = View { batch: [self.batch[1] * self.m * self.n, self.m * self.n], row: self.n, column: 1 };
-        let first = self.product(context.target, partial, Slot::Scratch(0), chunk, false);
+        let first = self.product(tile, partial, Slot::Scratch(0), chunk, false);
         let mut slots = vec![Slot::Scratch(0)];
         let mut second = Launch::new(shader!("matmul_sum"), batches * self.m * self.n, 1)
             .uints(&[self.m, self.n, self.batch[1], batches, splits])
@@ -139,12 +139,24 @@ impl Op for MatMul {
     }
 }
 
-/// Side of the square of results that one invocation computes.
-const TILE: usize = 4;
-
 impl MatMul {
+    /// Rows and columns that one invocation computes: 8 of each where that leaves the device enough invocations.
+    fn tile(&self, target: Target) -> [usize; 2] {
+        let wide = if self.n > 4 { 8 } else { 4 };
+        let tall = if self.m > 4 { 8 } else { 4 };
+        let batches = self.batch[0] * self.batch[1];
+        [[tall, wide], [4, wide]]
+            .into_iter()
+            .find(|&tile| self.tiles(tile) * batches >= target.busy() / 2)
+            .unwrap_or([4, 4])
+    }
+
+    fn tiles(&self, [rows, columns]: [usize; 2]) -> usize {
+        self.m.div_ceil(rows) * self.n.div_ceil(columns)
+    }
+
     /// The kernel for one pass over `chunk` terms of every sum; chunks lie along z after the batches.
-    fn product(&self, _target: Target, out: View, to: Slot, chunk: usize, bias: bool) -> Launch {
+    fn product(&self, tile: [usize; 2], out: View, to: Slot, chunk: usize, bias: bool) -> Launch {
         // Operands whose inner axis is contiguous and aligned are loaded by fours.
         let load = |view: &View, rows: usize, columns: usize, [along_row, along_column]: [&'static str; 2]| {
             if view.column == 1 && view.aligned(columns, view.row) {
@@ -162,8 +174,7 @@ impl MatMul {
 
         let batches = self.batch[0] * self.batch[1];
         let splits = self.k.div_ceil(chunk);
-        let tiles = self.m.div_ceil(TILE) * self.n.div_ceil(TILE);
-        let mut launch = Launch::new(shader!("matmul"), tiles, batches * splits)
+        let mut launch = Launch::new(shader!("matmul"), self.tiles(tile), batches * splits)
             .define("A_ELEMENT", element(a_load != "SCALAR"))
             .define("B_ELEMENT", element(b_load != "SCALAR"))
             .define("OUT_ELEMENT", element(vector_store))
@@ -182,6 +193,9 @@ impl MatMul {
             "ALONG_K" => launch.define("B_ALONG_K", 1),
             _ => launch.define("B_SCALAR", 1),
         };
+        for (extent, name) in tile.into_iter().zip(["TALL", "WIDE"]).filter(|(extent, _)| *extent == 8) {
+            launch = launch.define(name, extent);
+        }
         if vector_store {
             launch = launch.define("OUT_VECTOR", 1);
         }

@@ -65,7 +65,8 @@ impl Trainer {
         max_tags: usize,
         window: usize,
     ) -> Result<Self> {
-        let sizes = Sizes { batch: config.batch_global, crop: config.train_crop, slots: Slots::width_for(max_tags) };
+        let crop = [config.train_crop; 2];
+        let sizes = Sizes { batch: config.batch_global, crop, slots: Slots::width_for(max_tags) };
         let mut trainer = Trainer {
             session: session.clone(),
             config: config.clone(),

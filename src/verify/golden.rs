@@ -20,6 +20,7 @@ pub struct GoldenSet {
 }
 
 /// One case with its tensors in memory.
+#[derive(Clone)]
 pub struct GoldenCase {
     /// The manifest's entry.
     pub spec: CaseSpec,
@@ -129,6 +130,12 @@ impl GoldenCase {
             tensors.insert(name.clone(), Stored { shape: expected.shape.clone(), values });
         }
         Ok(GoldenCase { spec, file: path.to_owned(), tensors })
+    }
+
+    /// Replaces a tensor.
+    #[cfg(test)]
+    pub(super) fn set_tensor(&mut self, name: &str, stored: Stored) {
+        self.tensors.insert(name.to_owned(), stored);
     }
 
     /// The case's name.

@@ -46,6 +46,16 @@ impl Results {
         self.tensors.insert(name.into(), Computed { shape: shape.to_vec(), values, undetermined });
     }
 
+    /// Names of all tensors handed over.
+    pub fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
+    /// Shape and values of a tensor that was handed over.
+    pub fn get(&self, name: &str) -> Option<(&[usize], &[f64])> {
+        self.tensors.get(name).map(|computed| (&computed.shape[..], &computed.values[..]))
+    }
+
     /// Hands over a value without axes.
     pub fn set_scalar(&mut self, name: impl Into<String>, value: f64) {
         self.set(name, &[], vec![value]);

@@ -92,7 +92,7 @@ fn every_kernel_passes_every_writer() {
         let mut config = Config::preset(preset).unwrap();
         config.train_crop = crop;
         let schedule = Schedule::new(&config);
-        let sizes = Sizes { batch: 2, crop, slots: 4 };
+        let sizes = Sizes { batch: 2, crop: [crop; 2], slots: 4 };
         for n in [0, config.train_iters - 1] {
             let network = NetworkConfig::new(&config, 20);
             let iteration = Iteration::record(&config, &network, schedule.phase(n), sizes, true).unwrap();

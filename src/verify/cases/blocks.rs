@@ -68,9 +68,7 @@ impl<'a> Part<'a> {
             sources.push((format!("grad.{part}.{input}"), self.trial.input(&format!("{part}.{input}"))?));
         }
         self.trial.gradients(&named, &sources)?;
-        let mut program = self.trial.compile()?;
-        program.run()?;
-        self.trial.collect(&program, results)?;
+        self.trial.run(results)?;
         Ok(self.trial)
     }
 }
@@ -162,7 +160,7 @@ pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let decoder = Decoder::new(&Scope::root(&part.trial.graph).at("decoder"), &config(&part, &features)?)?;
         let seen = bmp::see_objects(&features, &cam)?;
         for (index, tokens) in seen.tokens.iter().enumerate() {
-            part.trial.output(format!("{name}.ofd{}", index + 1), &seen_map(tokens, seen.grids[index])?);
+            part.trial.output(format!("{name}.ofd{}", index + 1), &map_of_tokens(tokens, seen.grids[index])?);
         }
         let y = decoder.forward(&seen, &mode)?;
         let trial = part.finish(&[("y", &y)], &inputs, results)?;
@@ -178,7 +176,7 @@ pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 }
 
 /// Tokens \[B, N, C\] as a map \[B, C, H, W\].
-pub(super) fn seen_map(tokens: &Tensor, grid: Grid) -> Result<Tensor> {
+pub(super) fn map_of_tokens(tokens: &Tensor, grid: Grid) -> Result<Tensor> {
     let [batch, channels] = [tokens.shape()[0], tokens.shape()[2]];
     channels_first(&tokens.reshape([batch, grid.height, grid.width, channels])?)
 }
@@ -213,5 +211,6 @@ pub fn affinity_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let y = bmp::affinity_of_scores(&[a.clone(), b.clone()], weight, bias)?;
     trial.output("y", &y);
     trial.gradients(&[("y".into(), y)], &inputs)?;
-    trial.run(results)
+    trial.run(results)?;
+    Ok(())
 }

@@ -5,8 +5,15 @@
 
 mod blocks;
 mod evaluation;
+mod model;
 mod ops;
+mod propagation;
+mod pseudo;
 mod recipe;
+#[cfg(test)]
+mod sizes;
+mod slots;
+mod training;
 mod trial;
 
 use super::golden::{GoldenCase, GoldenSet};
@@ -46,7 +53,18 @@ pub fn runner(name: &str) -> Option<Runner> {
         "decoder_head" => blocks::decoder_head,
         "affinity_head" => blocks::affinity_head,
         "recipe_check" => recipe::recipe_check,
+        "denormalise" => recipe::denormalise,
+        "par_refinement" => propagation::par_refinement,
+        "thresholds_and_walk" => propagation::thresholds_and_walk,
         "nano_weights" | "nano2_weights" => recipe::weights,
+        "nano_forward" | "nano2_forward" => model::forward,
+        "nano_eps_probe" => model::eps_probe,
+        "nano_total_loss" => model::total_loss,
+        "mit_b1_forward" => model::mit_b1,
+        "nano_pseudo_labels" => pseudo::pseudo_labels,
+        "nano_test_protocol" => pseudo::test_protocol,
+        "adamw_steps" => training::adamw_steps,
+        "trajectory" => training::trajectory,
         "evaluation_scores" => evaluation::evaluation_scores,
         _ => return None,
     })

@@ -90,7 +90,8 @@ pub fn pooling(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let x = trial.input("unit_range.x")?;
     trial.output("unit_range.y", &bmp::normalise_map(&x)?);
     trial.output("unit_range_relu.y", &bmp::normalise_map(&x.offset(-1.0)?.relu()?)?);
-    trial.run(results)
+    trial.run(results)?;
+    Ok(())
 }
 
 fn global_max(x: &Tensor) -> Result<Tensor> {

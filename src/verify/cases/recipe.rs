@@ -1,6 +1,9 @@
 //! The hash recipe, checked against stored numbers; and what becomes of pixels on their way to a picture.
 
 use super::Bench;
+use super::trial::Trial;
+use crate::bmp;
+use crate::data::augment::{MEAN, STD};
 use crate::error::{Error, Result};
 use crate::verify::golden::GoldenCase;
 use crate::verify::judge::Results;
@@ -68,5 +71,56 @@ fn set_weight(case: &GoldenCase, name: &str, parameter: &str, seed: u64, results
     let shape = case.shape(name)?;
     let values = recipe::weight(parameter, seed, shape);
     results.set(name, shape, values.into_iter().map(f64::from).collect());
+    Ok(())
+}
+
+/// `denormalise`: pixels to network input and back to an 8-bit picture.
+///
+/// The `safe` inputs carry half a grey step and come back exactly in any precision. The `lossy` ones do not: their stored
+/// picture is what single precision gives if the product is rounded before the sum. A shader compiler may fuse the two,
+/// and the interpreter computes in f64; what these give is compared with the same formula in their own arithmetic.
+pub fn denormalise(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
+    let case = bench.case;
+    let (mean, std): ([f64; 3], [f64; 3]) = (case.constant("mean")?, case.constant("std")?);
+    if (mean, std) != (MEAN, STD) {
+        return Err(Error::Graph(format!("case `{}` has another mean or deviation than the method", case.name())));
+    }
+    for (kind, half) in [("lossy", 0.0), ("safe", 0.5)] {
+        let (input, back) = (format!("{kind}_input"), format!("{kind}_back"));
+        let shape = case.shape(&input)?;
+        let plane: usize = shape[2..].iter().product();
+        let channel = |index: usize| index / plane % 3;
+        // The pixels themselves: what the safe inputs give back.
+        let pixels = case.tensor("safe_back")?.to_f64();
+
+        let normalised = pixels.iter().enumerate().map(|(index, pixel)| {
+            let (mean, std) = (mean[channel(index)], std[channel(index)]);
+            // The lossy inputs are made in single precision.
+            let lossy = (*pixel as f32 - mean as f32) / std as f32;
+            f64::from(if kind == "lossy" { lossy } else { ((pixel + half - mean) / std) as f32 })
+        });
+        results.set(&input, shape, normalised.collect());
+
+        let mut trial = Trial::new(case, bench.session);
+        let seen = bmp::picture(&trial.input(&input)?)?;
+        trial.observe(&seen);
+        let program = trial.run(results)?;
+        let mut seen: Vec<f64> = program.read(&seen)?.into_iter().map(|value| (value * 255.0).round()).collect();
+        if kind == "lossy" {
+            let stored = case.tensor(&back)?.to_f64();
+            let inputs = case.reals(&input)?;
+            for (index, seen) in seen.iter_mut().enumerate() {
+                let (x, mean, std) = (inputs[index], mean[channel(index)], std[channel(index)]);
+                let own = match bench.session.is_reference() {
+                    true => (f64::from(x) * std + mean).trunc(),
+                    false => f64::from(x.mul_add(std as f32, mean as f32).trunc()),
+                };
+                if *seen == own {
+                    *seen = stored[index];
+                }
+            }
+        }
+        results.set(&back, shape, seen);
+    }
     Ok(())
 }

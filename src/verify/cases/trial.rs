@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
 use crate::session::{Program, Session};
-use crate::verify::golden::{GoldenCase, StoredValues};
+use crate::verify::golden::{GoldenCase, Stored, StoredValues};
 use crate::verify::judge::Results;
 
 /// A graph under construction whose inputs are tensors of a case and whose outputs are results of it.
@@ -14,15 +14,23 @@ pub struct Trial<'a> {
     pub session: Session,
     /// The recording.
     pub graph: Graph,
-    inputs: Vec<(String, Tensor)>,
+    inputs: Vec<Input>,
     outputs: Vec<(String, Tensor)>,
+    observed: Vec<Tensor>,
+}
+
+/// An input and what will be written to it.
+struct Input {
+    name: String,
+    tensor: Tensor,
+    values: Stored,
 }
 
 impl<'a> Trial<'a> {
     /// An empty recording on a session of its own.
     pub fn new(case: &'a GoldenCase, session: &Session) -> Self {
         let (graph, session) = (Graph::new(), session.fresh());
-        Trial { case, session, graph, inputs: Vec::new(), outputs: Vec::new() }
+        Trial { case, session, graph, inputs: Vec::new(), outputs: Vec::new(), observed: Vec::new() }
     }
 
     /// The stored tensor `name`, as an input that is written before the run. Asking twice gives the same input.
@@ -30,17 +38,21 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// If the case has no such tensor.
     pub fn input(&mut self, name: &str) -> Result<Tensor> {
-        if let Some((_, known)) = self.inputs.iter().find(|(known, _)| known == name) {
-            return Ok(known.clone());
+        match self.inputs.iter().find(|input| input.name == name) {
+            Some(known) => Ok(known.tensor.clone()),
+            None => Ok(self.given(name, self.case.tensor(name)?.clone())),
         }
-        let stored = self.case.tensor(name)?;
-        let dtype = match stored.values {
+    }
+
+    /// An input with values of the runner's making.
+    pub fn given(&mut self, name: &str, values: Stored) -> Tensor {
+        let dtype = match values.values {
             StoredValues::F32(_) => DType::F32,
             StoredValues::I32(_) => DType::I32,
         };
-        let input = self.graph.input(name, &stored.shape[..], dtype);
-        self.inputs.push((name.to_owned(), input.clone()));
-        Ok(input)
+        let tensor = self.graph.input(name, &values.shape[..], dtype);
+        self.inputs.push(Input { name: name.to_owned(), tensor: tensor.clone(), values });
+        tensor
     }
 
     /// The stored tensor `name` as the value of the state `state`, and that state in the graph.
@@ -56,6 +68,11 @@ impl<'a> Trial<'a> {
     /// Makes `tensor` the result `name`.
     pub fn output(&mut self, name: impl Into<String>, tensor: &Tensor) {
         self.outputs.push((name.into(), tensor.clone()));
+    }
+
+    /// Makes `tensor` readable after the run, without it being a result.
+    pub fn observe(&mut self, tensor: &Tensor) {
+        self.observed.push(tensor.clone());
     }
 
     /// Makes the gradients of Σ output · `cot.`name over `outputs` with respect to each of `sources` results, under the
@@ -96,25 +113,26 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// If it does not compile.
     pub fn compile(&self) -> Result<Program> {
-        let outputs: Vec<_> = self.outputs.iter().map(|(_, output)| output).collect();
+        let outputs: Vec<_> = self.outputs.iter().map(|(_, output)| output).chain(&self.observed).collect();
         let mut program = self.session.compile(&self.graph, &outputs)?;
-        for (name, input) in &self.inputs {
-            match &self.case.tensor(name)?.values {
-                StoredValues::F32(values) => program.write(input, values)?,
-                StoredValues::I32(values) => program.write(input, values)?,
+        for Input { tensor, values, .. } in &self.inputs {
+            match &values.values {
+                StoredValues::F32(values) => program.write(tensor, values)?,
+                StoredValues::I32(values) => program.write(tensor, values)?,
             }
         }
         Ok(program)
     }
 
-    /// Runs the recording once and hands its outputs over.
+    /// Runs the recording once and hands its outputs over; gives the program for what else is to be read.
     ///
     /// # Errors
     /// If it does not compile or run.
-    pub fn run(self, results: &mut Results) -> Result<()> {
+    pub fn run(&self, results: &mut Results) -> Result<Program> {
         let mut program = self.compile()?;
         program.run()?;
-        self.collect(&program, results)
+        self.collect(&program, results)?;
+        Ok(program)
     }
 
     /// Hands the outputs of the last run over.

@@ -1,0 +1,152 @@
+//! The functions of single elements, in WGSL and in f64.
+
+/// A function of one to three elements. Integers are taken as real numbers.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Function {
+    /// x
+    Copy,
+    /// x, as an integer
+    ToInteger,
+    /// −x
+    Negate,
+    /// c·x
+    Scale(f64),
+    /// x + c
+    Offset(f64),
+    /// eˣ
+    Exp,
+    /// ln x
+    Log,
+    /// √x
+    Sqrt,
+    /// |x|
+    Abs,
+    /// x truncated toward zero
+    Truncate,
+    /// max(x, 0)
+    Relu,
+    /// 1 / (1 + e⁻ˣ)
+    Sigmoid,
+    /// ln σ(x), in the form that does not overflow
+    LogSigmoid,
+    /// x·Φ(x), erf form
+    Gelu,
+    /// Slope of [`Function::Gelu`]
+    GeluSlope,
+    /// a + b
+    Add,
+    /// a − b
+    Subtract,
+    /// a·b
+    Multiply,
+    /// a / b
+    Divide,
+    /// max(a, b)
+    Maximum,
+    /// min(a, b)
+    Minimum,
+    /// 1 where a = b, else 0
+    Equal,
+    /// 1 where a > b, else 0
+    Greater,
+    /// 1 where a ≥ b, else 0
+    AtLeast,
+    /// b where a ≠ 0, else c
+    Select,
+}
+
+impl Function {
+    /// Number of operands.
+    pub(super) fn arity(self) -> usize {
+        use Function::*;
+        match self {
+            Copy | ToInteger | Negate | Scale(_) | Offset(_) | Exp | Log | Sqrt | Abs | Truncate | Relu | Sigmoid
+            | LogSigmoid | Gelu | GeluSlope => 1,
+            Add | Subtract | Multiply | Divide | Maximum | Minimum | Equal | Greater | AtLeast => 2,
+            Select => 3,
+        }
+    }
+
+    /// The constant, if the function has one.
+    pub(super) fn scalar(self) -> Option<f64> {
+        match self {
+            Function::Scale(c) | Function::Offset(c) => Some(c),
+            _ => None,
+        }
+    }
+
+    /// The WGSL expression on `args`, with the constant written `c`.
+    pub(super) fn wgsl(self, args: &[String], c: &str) -> String {
+        use Function::*;
+        let x = &args[0];
+        let b = args.get(1).map_or("", String::as_str);
+        match self {
+            Copy | ToInteger => x.clone(),
+            Negate => format!("-{x}"),
+            Scale(_) => format!("{x} * {c}"),
+            Offset(_) => format!("{x} + {c}"),
+            Exp => format!("exp({x})"),
+            Log => format!("log({x})"),
+            Sqrt => format!("sqrt({x})"),
+            Abs => format!("abs({x})"),
+            Truncate => format!("trunc({x})"),
+            Relu => format!("max({x}, V(0.0))"),
+            Sigmoid => format!("sigmoid({x})"),
+            LogSigmoid => format!("log_sigmoid({x})"),
+            Gelu => format!("gelu({x})"),
+            GeluSlope => format!("gelu_slope({x})"),
+            Add => format!("{x} + {b}"),
+            Subtract => format!("{x} - {b}"),
+            Multiply => format!("{x} * {b}"),
+            Divide => format!("{x} / {b}"),
+            Maximum => format!("max({x}, {b})"),
+            Minimum => format!("min({x}, {b})"),
+            Equal => format!("select(V(0.0), V(1.0), {x} == {b})"),
+            Greater => format!("select(V(0.0), V(1.0), {x} > {b})"),
+            AtLeast => format!("select(V(0.0), V(1.0), {x} >= {b})"),
+            Select => format!("select({}, {b}, {x} != V(0.0))", args[2]),
+        }
+    }
+
+    /// The function in f64.
+    pub fn evaluate(self, args: &[f64]) -> f64 {
+        use Function::*;
+        let x = args[0];
+        let truth = |holds: bool| f64::from(u8::from(holds));
+        match self {
+            Copy | ToInteger => x,
+            Negate => -x,
+            Scale(c) => x * c,
+            Offset(c) => x + c,
+            Exp => x.exp(),
+            Log => x.ln(),
+            Sqrt => x.sqrt(),
+            Abs => x.abs(),
+            Truncate => x.trunc(),
+            Relu => x.max(0.0),
+            Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            LogSigmoid => x.min(0.0) - (-x.abs()).exp().ln_1p(),
+            Gelu => 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
+            GeluSlope => {
+                let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2) + x * density
+            }
+            Add => x + args[1],
+            Subtract => x - args[1],
+            Multiply => x * args[1],
+            Divide => x / args[1],
+            Maximum => x.max(args[1]),
+            Minimum => x.min(args[1]),
+            Equal => truth(x == args[1]),
+            Greater => truth(x > args[1]),
+            AtLeast => truth(x >= args[1]),
+            Select => {
+                if x != 0.0 {
+                    args[1]
+                } else {
+                    args[2]
+                }
+            }
+        }
+    }
+}

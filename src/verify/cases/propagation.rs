@@ -1,0 +1,114 @@
+//! Pixel-adaptive refinement, thresholds, and the walk along affinities.
+
+use super::Bench;
+use super::slots::{channels_of_slots, slots_of_tags};
+use super::trial::{Trial, channels_first, channels_last};
+use crate::bmp::{self, PictureBox, Walk};
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use crate::ops::par::Par;
+use crate::reference;
+use crate::verify::golden::{Stored, StoredValues};
+use crate::verify::judge::Results;
+
+/// `par_refinement`: weights of the neighbours, one iteration, all iterations, masks of other sizes than the picture.
+pub fn par_refinement(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
+    let case = bench.case;
+    let par = Par {
+        dilations: case.constant("dilations")?,
+        w1: case.constant("sigma")?,
+        w2: case.constant("position_weight")?,
+    };
+    if case.has("position_term") {
+        let position = reference::par::position(&par.dilations, par.w1, 1.0);
+        results.set("position_term", &[position.len()], position);
+    }
+    for part in case.parts(".image") {
+        let mut trial = Trial::new(case, bench.session);
+        let image = channels_last(&trial.input(&format!("{part}.image"))?)?;
+        let [batch, height, width] = [image.shape()[0], image.shape()[1], image.shape()[2]];
+        let extent = trial.graph.constant(&[height as f64, width as f64], [1, 2]).expand([batch, 2])?.to_integer()?;
+        let weights = image.par_weights(&extent, &par)?;
+        if case.has(&format!("{part}.affinity")) {
+            trial.output(format!("{part}.affinity"), &channels_first(&weights)?);
+        }
+        if case.has(&format!("{part}.masks")) {
+            let masks = trial.input(&format!("{part}.masks"))?;
+            let count = masks.shape()[1];
+            let slots = count.next_multiple_of(4);
+            // Every mask is a class of its own; slots that fill up a four stay unused.
+            let classes = (0..batch).flat_map(|_| (0..slots).map(|slot| if slot < count { slot as i32 } else { -1 }));
+            let classes = Stored { shape: vec![batch, slots], values: StoredValues::I32(classes.collect()) };
+            let classes = trial.given("classes", classes);
+            let resized = masks.resize([height, width], true)?;
+            let mut masks = channels_last(&resized)?.pad(3, 0, slots)?;
+            for iteration in 1..=case.constant("iterations")? {
+                masks = masks.par_step(&weights, &extent, &classes, &par.dilations)?;
+                if iteration == 1 {
+                    trial.output(format!("{part}.one_iteration"), &channels_first(&masks.slice(3, 0..count)?)?);
+                }
+            }
+            trial.output(format!("{part}.refined"), &channels_first(&masks.slice(3, 0..count)?)?);
+        }
+        trial.run(results)?;
+    }
+    Ok(())
+}
+
+/// `thresholds_and_walk`: seeds as labels, affinity labels, one step of the walk, labels fed back.
+pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
+    let case = bench.case;
+    let mut trial = Trial::new(case, bench.session);
+    let (cam, tags) = (trial.input("cam")?, trial.input("cls_label")?);
+    let [batch, foreground, height, width] = [cam.shape()[0], cam.shape()[1], cam.shape()[2], cam.shape()[3]];
+    let picture_box = PictureBox::new(&trial.input("img_box")?, [height, width])?;
+    let stored = slots_of_tags(case, "cls_label")?;
+    let classes = trial.given("classes", stored.clone());
+
+    let seen = cam.mul(&tags.reshape([batch, foreground, 1, 1])?)?;
+    trial.output("seen_cam", &seen);
+    let thresholds = [case.constant("low")?, case.constant("high")?];
+    let banded = bmp::banded_seed_label(&cam, &classes, &picture_box, thresholds)?;
+    trial.output("cam_label_boxed", &banded);
+    trial.output("cam_label_plain", &bmp::seed_label(&cam, &classes, case.constant("bkg")?)?);
+    let radius = case.constant("radius")?;
+    trial.output("affinity_label", &bmp::affinity_label(&banded, radius)?);
+    let seg = trial.input("seg")?;
+    trial.output("seg_label", &bmp::segmentation_label(&seg, &picture_box, case.constant("sigma_s")?)?);
+    for name in case.names().filter(|name| name.starts_with("radius_mask_")) {
+        trial.output(name, &radius_mask(&trial, name)?);
+    }
+
+    let shape = case.shape("walk_grid")?;
+    let grid = [shape[2], shape[3]];
+    trial.output("walk_grid", &seen.resize(grid, false)?);
+    let walk = Walk { radius, power: case.constant("walk_power")?, eps: case.constant("walk_eps")? };
+    let affinity = trial.input("affinity")?;
+    let walked = walk.from_seeds(&cam, &classes, &affinity, grid, case.constant("walk_bkg")?)?;
+    trial.observe(&walked);
+    let program = trial.run(results)?;
+    let maps = channels_of_slots(&program.read(&walked)?, walked.shape(), &stored, foreground + 1);
+    results.set("walked", &[batch, foreground + 1, grid[0], grid[1]], maps);
+    Ok(())
+}
+
+/// The mask `radius_mask_R` or `radius_mask_R_…` of a grid that the file does not name. Its first row is that of the
+/// corner cell: ones over the first row of the grid as far as R or the grid reaches, and again from the second row on,
+/// which shows where that begins.
+fn radius_mask(trial: &Trial<'_>, name: &str) -> Result<Tensor> {
+    let radius = name.trim_start_matches("radius_mask_").split('_').next().and_then(|radius| radius.parse().ok());
+    let radius: usize = radius.ok_or_else(|| Error::Graph(format!("`{name}` does not tell a radius")))?;
+    let cells = trial.case.shape(name)?[0];
+    let corner = &trial.case.integers(name)?[..cells];
+    let first_gap = corner.iter().position(|near| *near == 0).unwrap_or(cells);
+    let second_row = corner[first_gap..].iter().position(|near| *near != 0).map(|gap| first_gap + gap);
+    let columns = match second_row {
+        Some(columns) if first_gap == radius + 1 => columns,
+        // No gap within the reach: the rows are no longer than the radius reaches, or there is but one.
+        _ => (1..=radius + 1)
+            .rev()
+            .find(|columns| first_gap == columns * (cells / columns).min(radius + 1))
+            .unwrap_or(cells),
+    };
+    bmp::radius_mask(&trial.graph, [cells / columns, columns], radius)
+}

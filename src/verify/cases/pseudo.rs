@@ -1,0 +1,172 @@
+//! Multi-scale maps and every pseudo label, in training form and as the final test wants them.
+
+use super::Bench;
+use super::model::{TRAIN, network, statistics};
+use super::slots::{leads, maps_of_image, slots_of_tags};
+use super::trial::Trial;
+use crate::bmp::{self, Par, PictureBox, Walk};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use crate::nn::Mode;
+use crate::session::Program;
+use crate::verify::golden::Stored;
+use crate::verify::judge::Results;
+
+/// What both cases start from.
+struct Setting {
+    image: Tensor,
+    /// Slots of the valid classes, and the same as an input.
+    slots: Stored,
+    classes: Tensor,
+    picture_box: PictureBox,
+    picture: Tensor,
+}
+
+impl Setting {
+    fn new(trial: &mut Trial<'_>) -> Result<Self> {
+        let slots = slots_of_tags(trial.case, "cls_label")?;
+        let image = trial.input("x")?;
+        let size = [image.shape()[2], image.shape()[3]];
+        let picture_box = PictureBox::new(&trial.input("img_box")?, size)?;
+        let classes = trial.given("classes", slots.clone());
+        let picture = bmp::picture(&image)?;
+        Ok(Setting { image, slots, classes, picture_box, picture })
+    }
+}
+
+/// The scores of each image over its classes, and how clear the decision between them is.
+struct Scores {
+    /// \[classes, H, W\] of each image.
+    maps: Vec<Vec<f64>>,
+    /// Lead of the best class and its score at each pixel of each image, one image after another.
+    leads: Vec<(f64, f64)>,
+}
+
+impl Scores {
+    fn read(program: &Program, scores: &Tensor, slots: &Stored) -> Result<Self> {
+        let (values, shape) = (program.read(scores)?, scores.shape());
+        let maps: Vec<_> = (0..shape[0]).map(|image| maps_of_image(&values, shape, slots, image)).collect();
+        let leads = maps.iter().flat_map(|maps| leads(maps, shape[1] * shape[2])).collect();
+        Ok(Scores { maps, leads })
+    }
+
+    /// Hands the maps over as `name` or, with several images, `name.0`, `name.1` and so on.
+    fn set(&self, name: &str, numbered: bool, shape: &[usize], results: &mut Results) {
+        for (image, maps) in self.maps.iter().enumerate() {
+            let name = if numbered { format!("{name}.{image}") } else { name.to_owned() };
+            results.set(name, &[maps.len() / (shape[1] * shape[2]), shape[1], shape[2]], maps.clone());
+        }
+    }
+}
+
+/// `nano_pseudo_labels`: a plain pass, the passes over scales and mirror images, and what is made of them.
+pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
+    let case = bench.case;
+    let mut trial = Trial::new(case, bench.session);
+    let network = network(bench, &mut trial)?;
+    let Setting { image, slots, classes, picture_box, picture } = Setting::new(&mut trial)?;
+    let plain = network.forward(&image, &TRAIN)?;
+    let scales: Vec<f64> = case.constant("scales")?;
+    let passes = bmp::multi_scale(&network, &image, &scales, &TRAIN)?;
+    let thresholds = [case.constant("low")?, case.constant("high")?];
+    let (sigma_c, sigma_s): (f64, f64) = (case.constant("sigma_c")?, case.constant("sigma_s")?);
+    let radius = case.constant("radius")?;
+    let par = Par::new(&Config::default());
+
+    let cams = &passes.cams;
+    let fixed = bmp::fixed_threshold_label(cams, &picture, &classes, &picture_box, &par, thresholds)?;
+    let background = passes.segs.slice(1, 0..1)?;
+    let bsp = bmp::propagate_with_background(cams, &background, &picture, &classes, &picture_box, &par)?;
+    let largest = passes.passes.iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let Some((_, largest)) = largest else { return Err(Error::Graph("the case has no scales".into())) };
+    let grid = largest.features.grids[3];
+    let affinity = largest.affinity.slice(0, 0..image.shape()[0])?;
+    let grid = [grid.height, grid.width];
+    let walk = Walk::new(radius);
+    let afa = bmp::walked_label(cams, &affinity, grid, &picture, &classes, &picture_box, &walk, &par, thresholds)?;
+
+    trial.output("plain.seg", &plain.seg);
+    trial.output("picture", &picture);
+    trial.output("cam", cams);
+    trial.output("msc_seg", &passes.segs);
+    trial.output("aff_max_scale", &largest.affinity);
+    trial.output("cam_label", &bmp::banded_seed_label(cams, &classes, &picture_box, thresholds)?);
+    trial.output("par_label", &fixed.label);
+    trial.output("bsp_label", &bmp::label_from_map(&bsp, &classes, &picture_box, Some(sigma_c))?);
+    trial.output("y_s", &bmp::segmentation_label(&plain.seg, &picture_box, sigma_s)?);
+    trial.output("aff_label", &bmp::affinity_label(&fixed.label, radius)?);
+    trial.output("afa_label", &afa.label);
+    let two_sided = [("par_maps.low", &fixed.low), ("par_maps.high", &fixed.high)];
+    let walked = [("afa.walked_low", &afa.walked[0]), ("afa.walked_high", &afa.walked[1])];
+    let refined = [("afa.refined_low", &afa.refined[0]), ("afa.refined_high", &afa.refined[1])];
+    for (_, scores) in two_sided.iter().chain(&walked).chain(&refined) {
+        trial.observe(scores);
+    }
+    trial.observe(&bsp);
+    let program = trial.run(results)?;
+    statistics(bench, &trial, "", results)?;
+
+    let shape = bsp.shape();
+    let read = |scores: &Tensor| Scores::read(&program, scores, &slots);
+    for (name, scores) in walked {
+        read(scores)?.set(name, true, shape, results);
+    }
+    for (margin, sides) in [("par_margin", two_sided), ("afa_margin", refined)] {
+        let [low, high] = sides.map(|(name, scores)| Ok((name, read(scores)?)));
+        let ((low_name, low), (high_name, high)) = (low?, high?);
+        low.set(low_name, true, shape, results);
+        high.set(high_name, true, shape, results);
+        // Either decision may turn over.
+        let both = low.leads.iter().zip(&high.leads);
+        results.set(margin, &shape[..3], both.map(|((low, _), (high, _))| low.min(*high)).collect());
+    }
+    let scores = read(&bsp)?;
+    scores.set("bsp_maps", true, shape, results);
+    results.set("bsp_margin", &shape[..3], with_threshold(&scores.leads, sigma_c));
+    let seg = program.read(&plain.seg)?;
+    let pixels = shape[1] * shape[2];
+    let of_images = seg.chunks(plain.seg.shape()[1] * pixels).flat_map(|maps| leads(maps, pixels));
+    results.set("y_s_margin", &shape[..3], with_threshold(&of_images.collect::<Vec<_>>(), sigma_s));
+    Ok(())
+}
+
+/// Distance to the nearest decision: another class, or the other side of the threshold.
+fn with_threshold(leads: &[(f64, f64)], threshold: f64) -> Vec<f64> {
+    leads.iter().map(|(lead, best)| lead.min((best - threshold).abs())).collect()
+}
+
+/// `nano_test_protocol`: maps and labels of the final test.
+pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
+    let case = bench.case;
+    let mut trial = Trial::new(case, bench.session);
+    let network = network(bench, &mut trial)?;
+    let Setting { image, slots, classes, picture_box, picture } = Setting::new(&mut trial)?;
+    let scales: Vec<f64> = case.constant("scales")?;
+    let passes = bmp::test_scales(&network, &image, &scales, &Mode::Eval)?;
+    let background = passes.segs.slice(1, 0..1)?;
+    let par = Par::new(&Config::default());
+    let bsp = bmp::propagate_with_background(&passes.cams, &background, &picture, &classes, &picture_box, &par)?;
+
+    let [batch, height, width] = [image.shape()[0], image.shape()[2], image.shape()[3]];
+    trial.output("cam", &passes.cams);
+    trial.output("seg_unit", &passes.segs);
+    for (scale, average) in &passes.averages {
+        let name = format!("seg_scale{scale}").replace('.', "_");
+        if case.has(&name) {
+            trial.output(name, average);
+        }
+    }
+    trial.output("msc_seg", &passes.fused);
+    trial.output("msc_pred", &passes.fused.arg_max(1)?.reshape([batch, height, width])?);
+    trial.output("cam_label", &bmp::seed_label(&passes.cams, &classes, case.constant("bkg")?)?);
+    trial.observe(&bsp);
+    let program = trial.run(results)?;
+
+    let scores = Scores::read(&program, &bsp, &slots)?;
+    scores.set("bsp_maps", false, bsp.shape(), results);
+    let (fused, pixels) = (program.read(&passes.fused)?, height * width);
+    let of_images = fused.chunks(passes.fused.shape()[1] * pixels).flat_map(|maps| leads(maps, pixels));
+    results.set("msc_margin", &[batch, height, width], of_images.map(|(lead, _)| lead).collect());
+    Ok(())
+}
