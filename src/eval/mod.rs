@@ -7,6 +7,6 @@ mod predict;
 mod score;
 
 pub use gallery::Gallery;
-pub use model::{Model, View};
+pub use model::{Model, Seen, SeenTagged, View};
 pub use predict::{PredictOptions, predict};
 pub use score::{Scorer, score_run};

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use super::score::{cut, padded};
 use crate::bmp::{
     Network, NetworkConfig, Par, PictureBox, Slots, label_from_map, multi_scale, picture, propagate_with_background,
     seed_label, segmentation_label,
 };
 use crate::config::Config;
+use crate::data::{Mask, Rgb8, normalise};
 use crate::error::{Error, Result};
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::{Mode, Parameter};
@@ -66,6 +68,14 @@ impl Model {
     /// The size at which an image of `own` height and width is looked at: at least [`Model::smallest_side`].
     pub fn canvas(&self, own: [usize; 2]) -> [usize; 2] {
         own.map(|side| side.max(self.smallest_side()))
+    }
+
+    /// Segments one image; for many of one size prepare a [`View`] once and let it segment them.
+    ///
+    /// # Errors
+    /// If the plan does not fit the device, or the device was lost.
+    pub fn segment(&self, image: &Rgb8) -> Result<Mask> {
+        self.view(1, self.canvas([image.height, image.width]), None)?.segment(image)
     }
 
     /// Prepares to look at `batch` images of `size` at once; with `max_tags` also at their seeds and pseudo labels,
@@ -215,6 +225,23 @@ impl View {
             }),
         };
         Ok(Seen { seg: labels(seg)?, cls: reals(cls)?, tagged })
+    }
+
+    /// Segments one image, which must not be larger than the view.
+    ///
+    /// # Errors
+    /// If the image is larger, or the device was lost.
+    pub fn segment(&mut self, image: &Rgb8) -> Result<Mask> {
+        let own = [image.height, image.width];
+        if own[0] > self.size[0] || own[1] > self.size[1] || self.batch != 1 {
+            let [height, width] = self.size;
+            return Err(Error::Graph(format!(
+                "{own:?} pixels do not fit a view of {} x [{height}, {width}]",
+                self.batch
+            )));
+        }
+        let seen = self.look(&normalise(&padded(image, self.size)), &[], &[])?;
+        Ok(Mask::new(own[0], own[1], cut(&seen.seg, 0, self.size, own)))
     }
 
     /// Height and width of its images.

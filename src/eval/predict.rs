@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::model::{Model, View};
-use super::score::{cut, padded};
+use crate::data::Rgb8;
 use crate::data::palette::write_index_png;
-use crate::data::{Mask, Rgb8, normalise};
 use crate::error::{Error, Result};
 use crate::report::{Map, label_overlay, photo_of};
 
@@ -55,15 +54,13 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(&Path)) -> Result<
     let mut view: Option<View> = None;
     for path in &options.images {
         let image = Rgb8::read(path)?;
-        let own = [image.height, image.width];
-        let size = model.canvas(own);
+        let size = model.canvas([image.height, image.width]);
         let fitting = view.take().filter(|view| view.size() == size);
         let view = view.insert(fitting.map_or_else(|| model.view(1, size, None), Ok)?);
-        let seen = view.look(&normalise(&padded(&image, size)), &[], &[])?;
-        let labels = cut(&seen.seg, 0, size, own);
-        let overlay = label_overlay(&photo_of(&image)?, Map::new(own[0], own[1], &labels)?);
+        let mask = view.segment(&image)?;
+        let overlay = label_overlay(&photo_of(&image)?, Map::new(mask.height, mask.width, &mask.data)?);
         let [mask_path, overlay_path] = targets_of(path, &options.out);
-        write_index_png(&mask_path, &Mask::new(own[0], own[1], labels))?;
+        write_index_png(&mask_path, &mask)?;
         overlay.save(&overlay_path).map_err(|error| Error::data(&overlay_path, error.to_string(), "check the disk"))?;
         done(&mask_path);
     }

@@ -1,0 +1,39 @@
+//! The smallest training loop: two layers learn XOR.
+//!
+//! cargo run --example xor
+
+use tagseg::graph::Graph;
+use tagseg::nn::{Init, Linear, Scope};
+use tagseg::{Result, Session};
+
+/// Trains 500 steps and prints the four answers.
+pub fn main() -> Result<()> {
+    // What is computed, recorded once.
+    let graph = Graph::new();
+    let scope = Scope::root(&graph);
+    let question = graph.constant(&[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], [4, 2]);
+    let truth = graph.constant(&[0.0, 1.0, 1.0, 0.0], [4, 1]);
+    let hidden = Linear::new(&scope.at("hidden"), 2, 8, Init::Normal(1.0), Init::Constant(0.0));
+    let last = Linear::new(&scope.at("last"), 8, 1, Init::Normal(0.5), Init::Constant(0.0));
+    let answer = last.forward(&hidden.forward(&question)?.gelu()?)?;
+    let miss = answer.sub(&truth)?;
+    let loss = miss.mul(&miss)?.mean_all()?;
+
+    // Its gradient and the update of every parameter, in the same recording.
+    let parameters: Vec<_> = scope.parameters().iter().map(|p| graph.state(&p.name, p.shape.clone())).collect();
+    for (parameter, gradient) in parameters.iter().zip(graph.gradients(&loss, &parameters)?) {
+        parameter.assign(&parameter.sub(&gradient.scale(0.1)?)?)?;
+    }
+
+    // One program, replayed: a run is a step.
+    let mut session = Session::open("auto")?;
+    scope.initialise(&mut session, 1)?;
+    let mut step = session.compile(&graph, &[&loss, &answer])?;
+    for _ in 0..500 {
+        step.run()?;
+    }
+    let answers = step.read(&answer)?;
+    println!("after 500 steps on {}: loss {:.5}, answers {answers:.2?}", session.name(), step.read(&loss)?[0]);
+    assert!(answers.iter().zip([0.0, 1.0, 1.0, 0.0]).all(|(answer, truth)| (answer - truth).abs() < 0.1));
+    Ok(())
+}
