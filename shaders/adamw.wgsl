@@ -5,6 +5,8 @@
 //   v ← beta2 · v + (1 - beta2) · g²
 //   p ← p - lr / (1 - beta1^t) · m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //
+// Where GATE is built in and 0, nothing changes.
+//
 // hyper = (lr, decay, 1 - beta1^t, sqrt(1 - beta2^t)). One invocation updates four elements (buffers are padded to
 // whole vec4s). Every element is computed alone: nothing depends on scheduling.
 #include "common/index.wgsl"
@@ -17,11 +19,17 @@ struct Params { n: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, eps: f32
 @group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> hyper: array<vec4<f32>>;
+#if GATE
+@group(0) @binding(6) var<storage, read> gate: array<f32>;
+#endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = invocation_index(id, groups);
     if i >= c.n { return; }
+#if GATE
+    if gate[0] == 0.0 { return; }
+#endif
     let h = hyper[0];
     let gi = g[i];
     let mi = c.beta1 * m[i] + c.rest1 * gi;

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::{Mode, Parameter};
 use crate::ops::adamw::adamw;
+use crate::ops::reduce::Reduction;
 
 /// What the host writes before each iteration.
 pub struct Inputs {
@@ -77,8 +78,8 @@ pub struct Iteration {
 }
 
 /// Names of the values in [`Iteration::record_values`], in order.
-pub const VALUES: [&str; 9] =
-    ["total", "cls", "c2s", "s2c", "aff", "c2s_empty", "s2c_empty", "y_c_labelled", "y_s_labelled"];
+pub const VALUES: [&str; 10] =
+    ["total", "cls", "c2s", "s2c", "aff", "c2s_empty", "s2c_empty", "y_c_labelled", "y_s_labelled", "finite"];
 
 impl Iteration {
     /// Records forward passes, labels and losses of an iteration in `phase`. Dropout draws from the `random` input if
@@ -157,28 +158,42 @@ impl Iteration {
         self.graph.gradients(&self.total, &tensors)
     }
 
-    /// Records the AdamW step of every trained parameter. Its moments are the states of [`moment_names`].
+    /// Records the AdamW step of every trained parameter. Its moments are the states of [`moment_names`]. Once a total
+    /// or a gradient is not finite, nothing is updated any more; the value given here, \[1\], is 1 until then.
     ///
     /// # Errors
     /// Never for a recorded iteration.
-    pub fn update(&self, config: &Config) -> Result<()> {
+    pub fn update(&self, config: &Config) -> Result<Tensor> {
         let schedule = Schedule::new(config);
         let parameters = self.trained(&schedule);
         let options = schedule.optimiser();
-        for (parameter, gradient) in parameters.iter().zip(self.gradients(&parameters)?) {
+        let gradients = self.gradients(&parameters)?;
+        let gate = self.gate(&gradients)?;
+        for (parameter, gradient) in parameters.iter().zip(gradients) {
             let state = |name: &str| self.graph.state(name, parameter.shape.clone());
             let [first, second] = moment_names(&parameter.name);
             let hyper = &self.inputs.hyper[group_of(&parameter.name) as usize];
-            adamw(options, &state(&parameter.name), &gradient, &state(&first), &state(&second), hyper)?;
+            adamw(options, &state(&parameter.name), &gradient, &state(&first), &state(&second), hyper, Some(&gate))?;
         }
-        Ok(())
+        Ok(gate)
     }
 
-    /// The values that the record keeps of this iteration, \[9\], named by [`VALUES`]. Losses that are off are 0.
+    /// 1 while total and gradients are finite, 0 from the first step on in which one is not: \[1\]. Flag 0 of the state
+    /// [`FLAGS`] is the total's, the others are the gradients' in order.
+    fn gate(&self, gradients: &[Tensor]) -> Result<Tensor> {
+        let flags = self.graph.state(FLAGS, [gradients.len() + 1]);
+        for (slot, value) in std::iter::once(&self.total).chain(gradients).enumerate() {
+            flags.flag_nonfinite(value, slot)?;
+        }
+        flags.reduce(Reduction::Max, 0..1)?.neg()?.offset(1.0)
+    }
+
+    /// The values that the record keeps of this iteration, named by [`VALUES`]; `finite` is what [`Iteration::update`]
+    /// gave. Losses that are off are 0.
     ///
     /// # Errors
     /// Never for a recorded iteration.
-    pub fn record_values(&self, phase: Phase) -> Result<Tensor> {
+    pub fn record_values(&self, phase: Phase, finite: &Tensor) -> Result<Tensor> {
         let graph = &self.graph;
         let labelled = |label: &Tensor| graph.scalar(255.0).greater(label)?.mean_all();
         let zero = graph.scalar(0.0);
@@ -195,11 +210,15 @@ impl Iteration {
             when(s2c, &self.losses.s2c_empty),
             when(c2s, &y_c),
             when(s2c, &y_s),
+            finite.clone(),
         ];
         let values = values.iter().map(|value| value.reshape([1])).collect::<Result<Vec<_>>>()?;
         Tensor::concat(&values.iter().collect::<Vec<_>>(), 0)
     }
 }
+
+/// The state that remembers what was not finite; it keeps the weights from being touched until it is cleared.
+pub const FLAGS: &str = "guard.flags";
 
 /// Names of the states that hold a parameter's first and second moment.
 pub fn moment_names(parameter: &str) -> [String; 2] {

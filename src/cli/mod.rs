@@ -6,6 +6,7 @@ mod demo;
 mod devices;
 mod eval;
 mod predict;
+mod replay;
 mod shapes;
 mod train;
 mod verify;
@@ -44,6 +45,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Shapes(shapes::ShapesArgs),
     Verify(verify::VerifyArgs),
+    Replay(replay::ReplayArgs),
     Devices(devices::DevicesArgs),
     Config(config::ConfigArgs),
 }
@@ -76,6 +78,7 @@ impl Cli {
             Command::Demo(args) => args.run(),
             Command::Shapes(args) => args.run(),
             Command::Verify(args) => args.run(),
+            Command::Replay(args) => args.run(),
             Command::Devices(args) => args.run(),
             Command::Config(args) => args.run(),
         }

@@ -149,7 +149,8 @@ impl BatchNorm {
                 for (running, row, gain) in [(&self.running_mean, 0, 1.0), (&self.running_var, 1, unbiased)] {
                     let batch = statistics.slice(0, row..row + 1)?.reshape([channels])?;
                     let moved = running.scale(1.0 - Self::MOMENTUM)?.add(&batch.scale(Self::MOMENTUM * gain)?)?;
-                    running.assign(&moved)?;
+                    // A step that is about to be refused must not leave its infinities behind.
+                    running.assign(&moved.finite()?.select(&moved, running)?)?;
                 }
                 statistics
             }

@@ -38,26 +38,35 @@ impl Op for AdamW {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [param, grad, m, v, hyper] = inputs else { return Err("takes param, grad, m, v and hyper".into()) };
+        let [param, grad, m, v, hyper, gate @ ..] = inputs else {
+            return Err("takes param, grad, m, v and hyper".into());
+        };
         if param != grad || param != m || param != v || param.dtype != DType::F32 {
             return Err("param, grad, m and v need one shape".into());
         }
         if **hyper != TensorType::f32([4]) {
             return Err("hyper needs four values".into());
         }
+        if gate.iter().any(|gate| gate.shape.len() != 1 || gate.dtype != DType::F32) {
+            return Err("the gate is one real value".into());
+        }
         Ok(nothing())
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let quads = context.inputs[0].shape.len().div_ceil(4);
-        Launch::new(shader!("adamw"), quads, 1)
+        let slots: Vec<_> = (0..context.inputs.len()).map(Slot::Input).collect();
+        let launch = Launch::new(shader!("adamw"), quads, 1)
             .uints(&[quads])
             .floats(&[self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, self.eps])
-            .bind(&[0, 1, 2, 3, 4].map(Slot::Input))
-            .into()
+            .bind(&slots);
+        if slots.len() == 6 { launch.define("GATE", 1).into() } else { launch.into() }
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        if inputs.get(5).is_some_and(|gate| gate.data[0] == 0.0) {
+            return vec![inputs[0].clone(), inputs[2].clone(), inputs[3].clone()];
+        }
         reference::adamw::adamw(self, inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]).into()
     }
 
@@ -66,7 +75,8 @@ impl Op for AdamW {
     }
 }
 
-/// Records one step on the states `param`, `m` and `v`; `hyper` \[4\] as from [`AdamW::hyper`].
+/// Records one step on the states `param`, `m` and `v`; `hyper` \[4\] as from [`AdamW::hyper`]. Where `gate` \[1\] is
+/// given and 0, nothing changes.
 ///
 /// # Errors
 /// If the shapes differ, or param, m or v is no state.
@@ -78,8 +88,10 @@ pub fn adamw(
     m: &Tensor,
     v: &Tensor,
     hyper: &Tensor,
+    gate: Option<&Tensor>,
 ) -> Result<Tensor> {
-    let inputs = [param, grad, m, v, hyper];
+    let mut inputs = vec![param, grad, m, v, hyper];
+    inputs.extend(gate);
     check_states("adamw", &inputs, constants.mutates())?;
     Tensor::record(constants, &inputs)
 }

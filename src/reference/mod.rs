@@ -10,6 +10,7 @@ pub mod assign;
 pub mod batch_norm;
 pub mod box_resize;
 pub mod depthwise_conv2d;
+pub mod flag_nonfinite;
 pub mod gather_slots;
 pub mod layer_norm;
 pub mod lookup;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{StepValues, Trainer};
+use super::{StepValues, Trainer, failure};
 use crate::bmp::NetworkConfig;
 use crate::config::Config;
 use crate::data::{AugmentOptions, Dataset, DatasetOptions, Loader, LoaderOptions};
@@ -72,7 +72,7 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
         augment: AugmentOptions { scale: (config.data_scale[0], config.data_scale[1]), flip: config.data_flip },
         ..LoaderOptions::default()
     };
-    let mut loader = Loader::new(dataset.clone(), loading)?;
+    let mut loader = Loader::new(dataset.clone(), loading.clone())?;
     trainer.check()?;
     if let Some(validation) = &validation {
         Scorer::new(&Model::new(&session, config, &network, dataset.classes())?)?.check(validation)?;
@@ -95,21 +95,23 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
         trainer.step(n, &batch.images, &batch.tags, &batch.boxes)?;
         let done = n + 1;
         let last = done == config.train_iters;
-        if done % window == 0 || last {
-            let first = n / window * window;
-            let values = trainer.values(first..done)?;
+        let (logs, saves) = (done % window == 0 || last, done % config.train_eval_every == 0 || last);
+        let first = n / window * window;
+        let values = if logs || saves { trainer.values(first..done)? } else { Vec::new() };
+        if let Some(offset) = values.iter().position(|values| !values.finite) {
+            let step = first + offset;
+            let mut loader = Loader::new(dataset.clone(), LoaderOptions { start_step: step as u64, ..loading })?;
+            let sizes = [foreground, dataset.max_tags()];
+            return Err(failure::explain(&out.join("failure"), &trainer, step, &loader.next()?, config, sizes)?);
+        }
+        if logs {
             let seconds = clock.lap();
             let line = step_record(n, &values, trainer.schedule().rate(crate::bmp::Group::Encoder, n))
                 .with_speed((values.len() * config.batch_global) as f64 / seconds);
             record.write(line)?;
             progress.step(done, &line.loss, line.images_per_second);
-            if !line.loss.total.is_finite() {
-                return Err(Error::Graph(format!(
-                    "the loss is not finite between steps {first} and {n}; lower optim.lr, or check the images"
-                )));
-            }
         }
-        if done % config.train_eval_every == 0 || last {
+        if saves {
             session.wait()?;
             clock.pause();
             let classes = dataset.classes();
@@ -185,7 +187,7 @@ fn prepare_folder(out: &Path, overwrite: bool) -> Result<()> {
                 std::fs::remove_file(&file).map_err(Error::io(&file))?;
             }
         }
-        for name in ["checkpoints", "pictures"] {
+        for name in ["checkpoints", "pictures", "failure"] {
             let folder = out.join(name);
             if folder.is_dir() {
                 std::fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;

@@ -1,11 +1,11 @@
 //! The training step on a device: compiled once per phase, replayed without waiting for it.
 
-use crate::bmp::iteration::{Sizes, VALUES, moment_names};
+use crate::bmp::iteration::{FLAGS, Inputs, Sizes, VALUES, moment_names};
 use crate::bmp::{Group, Iteration, NetworkConfig, Phase, Schedule, Slots};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::KernelTime;
-use crate::graph::{DType, Tensor};
+use crate::graph::{DType, Node, NodeId, Tensor};
 use crate::nn::Parameter;
 use crate::session::{Program, Session};
 
@@ -23,6 +23,7 @@ pub struct Trainer {
     window: usize,
     current: Option<Compiled>,
     parameters: Vec<Parameter>,
+    trained: Vec<Parameter>,
 }
 
 /// The program of a phase.
@@ -31,6 +32,17 @@ struct Compiled {
     iteration: Iteration,
     row: Tensor,
     program: Program,
+}
+
+/// One batch of training images.
+#[derive(Clone, Copy, Debug)]
+pub struct StepBatch<'a> {
+    /// Normalised crops \[B, 3, S, S\].
+    pub images: &'a [f32],
+    /// Multi-hot tags \[B, K\].
+    pub tags: &'a [f32],
+    /// Part of each crop that holds image, \[B, 4\].
+    pub boxes: &'a [i32],
 }
 
 /// The values of one step, see [`VALUES`].
@@ -50,6 +62,8 @@ pub struct StepValues {
     pub c2s_empty: f64,
     /// Replica groups with an empty Y_s.
     pub s2c_empty: f64,
+    /// Whether total and gradients of this and all earlier steps were finite.
+    pub finite: bool,
 }
 
 impl Trainer {
@@ -77,18 +91,22 @@ impl Trainer {
             window,
             current: None,
             parameters: Vec::new(),
+            trained: Vec::new(),
         };
         let iteration = trainer.record(trainer.schedule.phase(0))?;
         trainer.parameters = iteration.parameters.clone();
+        trainer.trained = iteration.trained(&trainer.schedule);
         for parameter in &trainer.parameters {
             trainer.session.set_state(&parameter.name, &parameter.shape, &parameter.initial(config.seed))?;
         }
-        for parameter in iteration.trained(&trainer.schedule) {
+        for parameter in &trainer.trained {
             let zeros = vec![0.0; parameter.shape.len()];
             for name in moment_names(&parameter.name) {
                 trainer.session.set_state(&name, &parameter.shape, &zeros)?;
             }
         }
+        let flags = trainer.trained.len() + 1;
+        trainer.session.set_state(FLAGS, &[flags], &vec![0.0; flags])?;
         trainer.session.set_state(HISTORY, &[window, VALUES.len()], &vec![0.0; window * VALUES.len()])?;
         Ok(trainer)
     }
@@ -126,9 +144,9 @@ impl Trainer {
     /// A step with its updates, and the input that says which row of the history it writes.
     fn record_step(&self, phase: Phase) -> Result<(Iteration, Tensor)> {
         let iteration = self.record(phase)?;
-        iteration.update(&self.config)?;
+        let finite = iteration.update(&self.config)?;
         let row = iteration.graph.input("row", [1], DType::I32);
-        let values = iteration.record_values(phase)?;
+        let values = iteration.record_values(phase, &finite)?;
         iteration.graph.state(HISTORY, [self.window, VALUES.len()]).write_row(&values, &row)?;
         Ok((iteration, row))
     }
@@ -171,24 +189,63 @@ impl Trainer {
     /// If the batch has another size, or the device was lost.
     pub fn step(&mut self, n: usize, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<()> {
         self.prepare(n)?;
-        let foreground = self.network.classes - 1;
-        let slots = Slots::new(tags, foreground, self.sizes.slots);
-        let hyper = Group::ALL.map(|group| self.schedule.hyper(group, n));
+        let Some(mut current) = self.current.take() else { unreachable!("prepare compiled a program") };
+        let batch = StepBatch { images, tags, boxes };
+        self.write(&mut current.program, &current.iteration.inputs, n, batch)?;
+        current.program.write(&current.row, &[(n % self.window) as i32])?;
+        current.program.run()?;
+        self.current = Some(current);
+        Ok(())
+    }
+
+    fn write(&self, program: &mut Program, inputs: &Inputs, n: usize, batch: StepBatch<'_>) -> Result<()> {
+        let slots = Slots::new(batch.tags, self.network.classes - 1, self.sizes.slots);
         let seed = self.config.seed;
-        let Some(Compiled { iteration, program, row, .. }) = &mut self.current else {
-            unreachable!("prepare compiled a program")
-        };
-        let inputs = &iteration.inputs;
-        program.write(&inputs.image, images)?;
-        program.write(&inputs.tags, tags)?;
+        program.write(&inputs.image, batch.images)?;
+        program.write(&inputs.tags, batch.tags)?;
         program.write(&inputs.classes, &slots.classes)?;
-        program.write(&inputs.boxes, boxes)?;
+        program.write(&inputs.boxes, batch.boxes)?;
         program.write(&inputs.random, &[seed as i32, (seed >> 32) as i32, n as i32])?;
-        for (input, values) in inputs.hyper.iter().zip(&hyper) {
-            program.write(input, values)?;
+        for (input, group) in inputs.hyper.iter().zip(Group::ALL) {
+            program.write(input, &self.schedule.hyper(group, n))?;
         }
-        program.write(row, &[(n % self.window) as i32])?;
-        program.run()
+        Ok(())
+    }
+
+    /// The first value of step `n` on a batch that is not finite: a parameter, or the op that made it from finite ones.
+    ///
+    /// # Errors
+    /// If the batch has another size, or the device was lost.
+    pub fn diagnose(&self, n: usize, batch: StepBatch<'_>) -> Result<Option<String>> {
+        for parameter in &self.parameters {
+            let (_, values) = self.session.state(&parameter.name)?;
+            if values.iter().any(|value| !value.is_finite()) {
+                return Ok(Some(format!("parameter `{}`", parameter.name)));
+            }
+        }
+        let iteration = self.record(self.schedule.phase(n))?;
+        let graph = &iteration.graph;
+        let mut ends: Vec<_> = iteration.gradients(&self.trained)?.iter().map(Tensor::id).collect();
+        ends.push(iteration.total.id());
+        let live = graph.live(&ends);
+        let nodes = graph.nodes();
+        let computed = |node: &Node| node.ty.dtype == DType::F32 && node.op().is_some_and(|op| op.mutates().is_empty());
+        let ids: Vec<_> = (0..nodes.len()).filter(|&id| live[id] && computed(&nodes[id])).map(NodeId).collect();
+        // A few values at a time are kept for reading; all of them together need not fit the device.
+        for part in ids.chunks(64) {
+            let outputs: Vec<_> = part.iter().map(|&id| graph.tensor(id)).collect();
+            let mut program = self.session.compile(graph, &outputs.iter().collect::<Vec<_>>())?;
+            self.write(&mut program, &iteration.inputs, n, batch)?;
+            program.run()?;
+            for output in &outputs {
+                if program.read(output)?.iter().any(|value| !value.is_finite()) {
+                    let node = &nodes[output.id().0];
+                    let name = node.op().map_or("", |op| op.name());
+                    return Ok(Some(format!("op `{name}` giving {:?}, recorded at {}", node.ty, node.at)));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Repeats the last step with a timestamp after every dispatch.
@@ -219,6 +276,7 @@ impl Trainer {
                     aff: row[4],
                     c2s_empty: row[5],
                     s2c_empty: row[6],
+                    finite: row[9] != 0.0,
                 }
             })
             .collect())

@@ -42,7 +42,7 @@ fn adamw_agrees_with_reference() {
             let graph = Graph::new();
             let [p, m, v] = ["p", "m", "v"].map(|name| graph.state(name, [count]));
             let (g, hyper) = (graph.input("g", [count], DType::F32), graph.input("hyper", [4], DType::F32));
-            adamw(AdamW::default(), &p, &g, &m, &v, &hyper)?;
+            adamw(AdamW::default(), &p, &g, &m, &v, &hyper, None)?;
             let mut program = session.compile(&graph, &[])?;
             for t in 1..=4 {
                 let mut gradient = sample(t + 1, count);
@@ -67,7 +67,7 @@ fn adamw_decays_without_gradient() {
     let graph = Graph::new();
     let [p, m, v] = ["p", "m", "v"].map(|name| graph.state(name, [5]));
     let hyper = graph.input("hyper", [4], DType::F32);
-    adamw(AdamW::default(), &p, &graph.full(0.0, [5]).unwrap(), &m, &v, &hyper).unwrap();
+    adamw(AdamW::default(), &p, &graph.full(0.0, [5]).unwrap(), &m, &v, &hyper, None).unwrap();
     let mut program = session.compile(&graph, &[]).unwrap();
     program.write(&hyper, &AdamW::default().hyper(0.5, 0.25, 1)).unwrap();
     program.run().unwrap();
@@ -187,4 +187,61 @@ fn random_numbers_are_uniform_and_independent() {
         let other = centered(&draw(seed, step, stream));
         near(mean(&mut base.iter().zip(&other).map(|(a, b)| a * b)), 0.0, 1.0 / 12.0, what);
     }
+}
+
+/// Protects: infinities and NaN are found by their bits, wherever they stand, and nothing else sets a flag.
+#[test]
+fn nonfinite_values_set_their_flag() {
+    for (poison, at) in [(f32::NAN, 0), (f32::INFINITY, 36), (f32::NEG_INFINITY, 17), (f32::MAX, 5), (-0.0, 3)] {
+        check(0.0, |mut session| {
+            session.set_state("flags", &[3], &[0.0; 3])?;
+            let graph = Graph::new();
+            let x = graph.input("x", [37], DType::F32);
+            let flags = graph.state("flags", [3]);
+            flags.flag_nonfinite(&x, 1)?;
+            let finite = x.finite()?.sum_all()?;
+            let mut program = session.compile(&graph, &[&finite])?;
+            let mut values = sample(3, 37);
+            program.write(&x, &values)?;
+            program.run()?;
+            assert_eq!(session.state("flags")?.1, [0.0; 3]);
+            values[at] = poison;
+            program.write(&x, &values)?;
+            program.run()?;
+            let flagged = session.state("flags")?.1;
+            let expected = if poison.is_finite() { 0.0 } else { 1.0 };
+            assert_eq!(flagged, [0.0, expected, 0.0], "{poison} at {at}");
+            assert_eq!(program.read(&finite)?, [37.0 - expected]);
+            Ok(vec![flagged])
+        });
+    }
+}
+
+/// Protects: a closed gate leaves parameter and moments alone, whatever the gradient holds.
+#[test]
+fn a_closed_gate_keeps_the_optimiser_still() {
+    check(0.0, |mut session| {
+        for name in ["p", "m", "v"] {
+            session.set_state(name, &[6], &sample(2, 6))?;
+        }
+        let graph = Graph::new();
+        let [p, m, v] = ["p", "m", "v"].map(|name| graph.state(name, [6]));
+        let (g, hyper) = (graph.input("g", [6], DType::F32), graph.input("hyper", [4], DType::F32));
+        let gate = graph.input("gate", [1], DType::F32);
+        adamw(AdamW::default(), &p, &g, &m, &v, &hyper, Some(&gate))?;
+        let mut program = session.compile(&graph, &[])?;
+        program.write(&g, &[f32::NAN; 6])?;
+        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1))?;
+        program.write(&gate, &[0.0_f32])?;
+        program.run()?;
+        let kept: Vec<_> = sample(2, 6).into_iter().map(f64::from).collect();
+        for name in ["p", "m", "v"] {
+            assert_eq!(session.state(name)?.1, kept, "{name}");
+        }
+        program.write(&g, &sample(4, 6))?;
+        program.write(&gate, &[1.0_f32])?;
+        program.run()?;
+        assert_ne!(session.state("p")?.1, kept);
+        Ok(Vec::new())
+    });
 }

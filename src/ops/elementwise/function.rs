@@ -33,6 +33,8 @@ pub enum Function {
     Gelu,
     /// Slope of [`Function::Gelu`]
     GeluSlope,
+    /// 1 where x is a number, 0 where it is infinite or NaN
+    Finite,
     /// a + b
     Add,
     /// a − b
@@ -61,7 +63,7 @@ impl Function {
         use Function::*;
         match self {
             Copy | ToInteger | Negate | Scale(_) | Offset(_) | Exp | Log | Sqrt | Abs | Truncate | Relu | Sigmoid
-            | LogSigmoid | Gelu | GeluSlope => 1,
+            | LogSigmoid | Gelu | GeluSlope | Finite => 1,
             Add | Subtract | Multiply | Divide | Maximum | Minimum | Equal | Greater | AtLeast => 2,
             Select => 3,
         }
@@ -95,6 +97,7 @@ impl Function {
             LogSigmoid => format!("log_sigmoid({x})"),
             Gelu => format!("gelu({x})"),
             GeluSlope => format!("gelu_slope({x})"),
+            Finite => format!("finite({x})"),
             Add => format!("{x} + {b}"),
             Subtract => format!("{x} - {b}"),
             Multiply => format!("{x} * {b}"),
@@ -131,6 +134,7 @@ impl Function {
                 let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
                 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2) + x * density
             }
+            Finite => truth(x.is_finite()),
             Add => x + args[1],
             Subtract => x - args[1],
             Multiply => x * args[1],

@@ -149,7 +149,7 @@ impl Op for Elementwise {
                 return Ok(vec![None, Some(yes.sum_to(inputs[1].shape())?), Some(no.sum_to(inputs[2].shape())?)]);
             }
             Equal | Greater | AtLeast => return Ok(vec![None, None]),
-            ToInteger | Truncate => return Ok(vec![None]),
+            ToInteger | Truncate | Finite => return Ok(vec![None]),
             GeluSlope => return Err(BackwardError::Undefined),
         };
         parts
@@ -243,6 +243,8 @@ methods! {
     log_sigmoid() = Function::LogSigmoid;
     /// x·Φ(x), the exact (erf) form.
     gelu() = Function::Gelu;
+    /// 1 where x is a number, 0 where it is infinite or NaN, found by its bits; no gradient passes.
+    finite() = Function::Finite;
     /// x + other
     add(other) = Function::Add;
     /// x − other

@@ -88,7 +88,7 @@ pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let gradient = graph.input(&format!("grad.{name}"), shape, DType::F32);
         let state = |name: &str| graph.state(name, shape);
         let (first, second) = (state(&moments[0]), state(&moments[1]));
-        adamw(schedule.optimiser(), &state(name), &gradient, &first, &second, &hyper[group_of(name) as usize])?;
+        adamw(schedule.optimiser(), &state(name), &gradient, &first, &second, &hyper[group_of(name) as usize], None)?;
         gradients.push((*name, gradient));
     }
     let mut program = session.compile(&graph, &[])?;

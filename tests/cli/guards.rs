@@ -1,0 +1,30 @@
+//! A run that meets infinities: it stops, says where, and leaves what repeats the step.
+
+use crate::place::{Place, errors, tagseg};
+
+/// Protects: a step that is not finite stops the run with the op, the step and the images, before a checkpoint of broken
+/// weights is written; `replay` repeats it on another device.
+#[test]
+fn a_step_that_is_not_finite_can_be_repeated() {
+    let place = Place::new();
+    // Weights of this size overflow in the next forward pass.
+    let wild = ["--set", "optim.lr=1e30", "--set", "optim.warmup_iters=0", "--steps", "8"];
+    let output = place.train(&wild).output().unwrap();
+    let text = errors(&output);
+    let last = text.lines().last().unwrap_or_default();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in ["error: ", "is not finite, first in", "its images are train_", "lower optim.lr", "tagseg replay"] {
+        assert!(last.contains(part), "`{part}` is missing in: {last}");
+    }
+    assert!(!place.path("run/checkpoints").read_dir().unwrap().flatten().any(|entry| entry.path().is_file()));
+
+    for device in ["auto", "reference"] {
+        let output = tagseg(&["replay", &place.arg("run/failure"), "--device", device]).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        // What overflows in f32 may well be finite in f64: only the device that failed has to fail again.
+        assert!(device == "reference" || output.status.code() == Some(1), "{printed}{}", errors(&output));
+        assert!(printed.starts_with("step ") && printed.contains("train_"), "{printed}");
+    }
+    let output = tagseg(&["replay", &place.data()]).output().unwrap();
+    crate::place::assert_refused(&output, &["step.safetensors", "failure"]);
+}
