@@ -1,4 +1,131 @@
 //! Semantic segmentation learned from image tags alone, on any GPU.
+//!
+//! Two things in one crate: a small tensor and autograd engine whose kernels are all WGSL compute shaders, and the
+//! method BMP on top of it, a network of two branches that supervise each other. The program `tagseg` is a thin face
+//! of this library.
+//!
+//! # Ten minutes
+//!
+//! **Record.** Tensor methods compute nothing: they append nodes of static shape to a [`Graph`](graph::Graph). A
+//! mistake shows here, with the op, the shapes and your line. Four values drive a graph: what the host writes before
+//! each run (`input`), what lives between runs under a name (`state`), what never changes (`constant`), and what is
+//! computed.
+//!
+//! ```
+//! use tagseg::Session;
+//! use tagseg::graph::{DType, Graph};
+//!
+//! let graph = Graph::new();
+//! let x = graph.input("x", [4, 2], DType::F32);
+//! let truth = graph.input("truth", [4, 1], DType::F32);
+//! let (weight, bias) = (graph.state("weight", [1, 2]), graph.state("bias", [1]));
+//! let miss = x.linear(&weight, Some(&bias))?.sub(&truth)?;
+//! let loss = miss.mul(&miss)?.mean_all()?;
+//!
+//! let error = x.matmul(&truth).unwrap_err().to_string();
+//! assert!(error.starts_with("matmul") && error.contains("f32[4, 2] f32[4, 1]"), "{error}");
+//!
+//! // Differentiate. The gradient is more nodes of the same graph; an op without one is an error, here and now.
+//! let parameters = [weight, bias];
+//! let gradients = graph.gradients(&loss, &parameters)?;
+//!
+//! // Update. A state takes a new value in every run: stochastic gradient descent in two lines.
+//! for (parameter, gradient) in parameters.iter().zip(&gradients) {
+//!     parameter.assign(&parameter.sub(&gradient.scale(0.2)?)?)?;
+//! }
+//!
+//! // Compile, once. A session is a device with its states: `auto` takes the best adapter, `reference` is the f64
+//! // interpreter on the CPU. Here chains of element-wise functions are fused and every buffer is planned.
+//! let mut session = Session::open("reference")?;
+//! session.set_state("weight", &[1, 2], &[0.0, 0.0])?;
+//! session.set_state("bias", &[1], &[0.0])?;
+//! let mut step = session.compile(&graph, &[&loss])?;
+//!
+//! // Replay. A run is one submission; nothing is allocated, and nothing waits until a value is read.
+//! step.write(&x, &[0.0_f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
+//! step.write(&truth, &[1.0_f32, 4.0, 3.0, 6.0])?; // 1 + 2·x₀ + 3·x₁
+//! for _ in 0..300 {
+//!     step.run()?;
+//! }
+//! assert!(step.read(&loss)?[0] < 1e-5);
+//! let (_, learned) = session.state("weight")?;
+//! assert!((learned[0] - 2.0).abs() < 0.01 && (learned[1] - 3.0).abs() < 0.01, "{learned:?}");
+//! # Ok::<(), tagseg::Error>(())
+//! ```
+//!
+//! **Layers** bring their parameters with them, and **AdamW** is an op. What changes from step to step, here the
+//! learning rate and its bias corrections, is an input, never a new graph:
+//!
+//! ```
+//! use tagseg::graph::{DType, Graph};
+//! use tagseg::nn::{Init, Linear, Scope};
+//! use tagseg::ops::adamw::{AdamW, adamw};
+//! use tagseg::Session;
+//!
+//! let graph = Graph::new();
+//! let scope = Scope::root(&graph);
+//! let x = graph.input("x", [8, 16], DType::F32);
+//! let hyper = graph.input("hyper", [4], DType::F32);
+//! let first = Linear::new(&scope.at("first"), 16, 32, Init::Normal(0.2), Init::Constant(0.0));
+//! let last = Linear::new(&scope.at("last"), 32, 1, Init::Normal(0.2), Init::Constant(0.0));
+//! let score = last.forward(&first.forward(&x)?.gelu()?)?;
+//! let loss = score.mul(&score)?.mean_all()?;
+//!
+//! let mut session = Session::open("reference")?;
+//! scope.initialise(&mut session, 1)?;
+//! let trained: Vec<_> = scope.parameters().iter().map(|p| graph.state(&p.name, p.shape.clone())).collect();
+//! let rule = AdamW::default();
+//! for (parameter, gradient) in trained.iter().zip(graph.gradients(&loss, &trained)?) {
+//!     let name = parameter.name().unwrap_or_default();
+//!     let moment = |kind: &str| graph.state(&format!("{name}.{kind}"), parameter.shape().clone());
+//!     let (m, v) = (moment("m"), moment("v"));
+//!     for state in [&m, &v] {
+//!         session.set_state(&state.name().unwrap_or_default(), state.shape(), &vec![0.0; state.shape().len()])?;
+//!     }
+//!     adamw(rule, parameter, &gradient, &m, &v, &hyper)?;
+//! }
+//! let mut step = session.compile(&graph, &[&loss])?;
+//! step.write(&x, &(0..128).map(|i| f64::from(i % 7) / 7.0).collect::<Vec<_>>())?;
+//! let mut losses = Vec::new();
+//! for t in 1..=20 {
+//!     step.write(&hyper, &rule.hyper(1e-2, 0.01, t))?;
+//!     step.run()?;
+//!     losses.push(step.read(&loss)?[0]);
+//! }
+//! assert!(losses[19] < 0.2 * losses[0], "{losses:?}");
+//! # Ok::<(), tagseg::Error>(())
+//! ```
+//!
+//! **The method** needs no more than this. [`train::run`] trains from a folder to a folder, [`train::Trainer`] is the
+//! step alone, and a trained network is three lines:
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use tagseg::{data::Rgb8, eval::Model};
+//!
+//! let model = Model::load(Path::new("run"), "auto")?;
+//! let mask = model.segment(&Rgb8::read(Path::new("photo.jpg"))?)?;
+//! println!("{} pixels of {}", mask.histogram()[1], model.classes()[0]);
+//! # Ok::<(), tagseg::Error>(())
+//! ```
+//!
+//! # Map
+//!
+//! Each row uses rows below it; `graph`, `ops` and `reference` share a few plain types.
+//!
+//! | Module | Subject |
+//! |---|---|
+//! | [`train`], [`verify`] | runs and what they leave on disk; golden cases |
+//! | [`eval`], [`report`] | trained networks in use, scores; pictures, tables, the page of a run |
+//! | [`bmp`] | the method: network, seeds, propagation, pseudo labels, losses, schedule |
+//! | [`weights`], [`data`], [`config`] | checkpoints; data sets and loading; every option |
+//! | [`nn`] | layers and their parameters |
+//! | [`Session`], [`Program`] | one face for a device and the interpreter |
+//! | [`gpu`] | adapters, the plan of a program, its replay |
+//! | [`graph`], [`ops`] | recording, gradients, the interpreter; one operation a file |
+//! | [`reference`](mod@reference) | the CPU twin of every op, plain loops in f64 |
+//!
+//! `examples/add_an_op.rs` shows how an op is added, `docs/design.md` why all of this is as it is.
 
 pub mod bmp;
 pub mod config;
@@ -10,9 +137,8 @@ pub mod graph;
 pub mod nn;
 pub mod ops;
 pub mod reference;
-mod session;
-
 pub mod report;
+mod session;
 pub mod train;
 pub mod verify;
 pub mod weights;
