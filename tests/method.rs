@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use tagseg::bmp::iteration::{Inputs, Sizes};
-use tagseg::bmp::{Group, Iteration, NetworkConfig, Phase, Slots, group_of};
+use tagseg::bmp::iteration::{FLAGS, Inputs, Sizes};
+use tagseg::bmp::{Group, Iteration, NetworkConfig, Phase, Schedule, Slots, group_of};
 use tagseg::config::Config;
 use tagseg::graph::Tensor;
 use tagseg::{Program, Session};
@@ -183,6 +183,8 @@ fn frozen_groups_never_change() {
             session.set_state(&name, &parameter.shape, &vec![0.0; parameter.shape.len()]).unwrap();
         }
     }
+    let flags = iteration.trained(&Schedule::new(&config)).len() + 1;
+    session.set_state(FLAGS, &[flags], &vec![0.0; flags]).unwrap();
     let mut program = session.compile(&iteration.graph, &[]).unwrap();
     feed(&mut program, &iteration.inputs);
     program.run().unwrap();
@@ -197,4 +199,82 @@ fn frozen_groups_never_change() {
             _ => assert_ne!(after, before, "{} is trained", parameter.name),
         }
     }
+}
+
+/// What an option is expected to move, as values of one iteration.
+type Reads = fn(&Iteration) -> Vec<&Tensor>;
+
+/// Protects: every option of the method is carried out. Each moves what it names, and everything stays finite.
+#[test]
+fn every_option_moves_what_it_names() {
+    let cls: Reads = |it| vec![&it.losses.cls];
+    let seg: Reads = |it| vec![&it.outputs.seg];
+    let cams: Reads = |it| vec![&it.scales.cams];
+    let segs: Reads = |it| vec![&it.scales.segs];
+    let y_c: Reads = |it| vec![&it.labels.y_c];
+    let y_s: Reads = |it| vec![&it.labels.y_s];
+    let c2s: Reads = |it| vec![&it.losses.c2s];
+    let s2c: Reads = |it| vec![&it.losses.s2c];
+    let aff: Reads = |it| vec![&it.losses.aff];
+    let cases = [
+        ("model.pooling=gap", cls),
+        ("ofd.mode=off", seg),
+        ("ofd.mode=paper", seg),
+        ("ms.mode=eval", segs),
+        ("ms.scales=[1.0, 1.5]", cams),
+        ("propagation=afa", y_c),
+        ("bsp.bg=single_scale", y_c),
+        ("par.iters=3", y_c),
+        ("sigma_c=0.8", y_c),
+        ("sigma_c.renormalise=true", y_c),
+        ("sigma_s=0.5", y_s),
+        ("sigma_s.domain=prob", y_s),
+        ("ys.filter_by_labels=true", y_s),
+        ("ys.source=multi_scale", y_s),
+        ("c2s.kind=ce", c2s),
+        ("s2c.kind=bce", s2c),
+        ("aff.label=y_c", aff),
+        ("aff.radius=1", aff),
+        ("loss.replica_size=1", c2s),
+    ];
+    let mut base = config();
+    base.sigma_s = 0.3;
+    let plain = record(&base, all_on());
+    for (setting, reads) in cases {
+        let mut changed = base.clone();
+        changed.set(setting).unwrap();
+        changed.validate().unwrap();
+        let changed = record(&changed, all_on());
+        let (before, after) = (values(&plain, &reads(&plain)), values(&changed, &reads(&changed)));
+        // Not `assert_ne!`, which would print whole maps.
+        assert!(before != after, "{setting} changes nothing");
+        assert!(values(&changed, &[&changed.total])[0][0].is_finite(), "{setting}");
+    }
+}
+
+/// Protects: without the tags' filter Y_s may name absent classes, with it never (spec 5.3, 11 row 13).
+#[test]
+fn a_filtered_y_s_holds_only_tagged_classes() {
+    let mut config = config();
+    config.sigma_s = -10.0;
+    config.ys_filter_by_labels = true;
+    let iteration = record(&config, all_on());
+    let label = &values(&iteration, &[&iteration.labels.y_s])[0];
+    for (image, tagged) in [[1.0, 3.0, 255.0].as_slice(), &[2.0, 255.0]].into_iter().enumerate() {
+        let own = &label[image * CROP * CROP..][..CROP * CROP];
+        assert!(own.iter().all(|value| tagged.contains(value)), "image {image}");
+    }
+}
+
+/// Protects: the affinity loss of one half everywhere tends to one half (spec 16).
+#[test]
+fn affinity_loss_of_undecided_pairs_is_one_half() {
+    let graph = tagseg::graph::Graph::new();
+    let affinity = graph.full(0.5, [2, 64, 64]).unwrap();
+    let labels: Vec<_> = (0..2 * 64 * 64).map(|index| f64::from(u8::from(index % 3 == 0))).collect();
+    let loss = tagseg::bmp::affinity_loss(&affinity, &graph.constant(&labels, [2, 64, 64]), 2).unwrap();
+    let mut program = Session::open("reference").unwrap().compile(&graph, &[&loss]).unwrap();
+    program.run().unwrap();
+    let loss = program.read(&loss).unwrap()[0];
+    assert!((loss - 0.5).abs() < 1e-3 && loss < 0.5, "{loss}");
 }

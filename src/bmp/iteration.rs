@@ -1,14 +1,15 @@
 //! One training iteration as a graph (spec 0.5): forward, label-making passes, losses, gradients, AdamW.
 
 use super::{
-    FixedThreshold, Group, Losses, MultiScale, Network, NetworkConfig, Outputs, Par, Phase, PictureBox, Schedule,
-    affinity_label, affinity_loss, c2s_loss, classification_loss, fixed_threshold_label, group_of, label_from_map,
-    multi_scale, picture, propagate_with_background, s2c_loss, segmentation_label,
+    Confidence, FixedThreshold, Form, Group, Losses, MultiScale, Network, NetworkConfig, Outputs, Par, Phase,
+    PictureBox, Schedule, Walk, affinity_label, affinity_loss, c2s_loss, classification_loss, fixed_threshold_label,
+    group_of, label_from_map, multi_scale, normalise_map, only_tagged, picture, propagate_with_background, s2c_loss,
+    segmentation_label, walked_label,
 };
-use crate::config::Config;
+use crate::config::{AffLabel, BspBackground, Config, MsMode, Propagation, YsSource};
 use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
-use crate::nn::{Mode, Parameter};
+use crate::nn::{Grid, Mode, Parameter};
 use crate::ops::adamw::adamw;
 use crate::ops::reduce::Reduction;
 
@@ -100,30 +101,61 @@ impl Iteration {
             hyper: Group::ALL.map(|group| graph.input(&format!("hyper.{group:?}"), [4], DType::F32)),
         };
         let mode = Mode::Train { random: drop.then(|| inputs.random.clone()) };
-        let model = Network::new(&graph, network, config.ofd_mode)?;
+        let model = Network::new(&graph, network, Form::new(config))?;
         let outputs = model.forward(&inputs.image, &mode)?;
-        let scales = multi_scale(&model, &inputs.image, &config.ms_scales, &mode)?;
+        let label_mode = match config.ms_mode {
+            MsMode::Train => mode,
+            MsMode::Eval => Mode::Eval,
+        };
+        let scales = multi_scale(&model, &inputs.image, &config.ms_scales, &label_mode)?;
 
         let picture = picture(&inputs.image)?;
         let picture_box = PictureBox::new(&inputs.boxes, crop)?;
         let par = Par::new(config);
         let thresholds = [config.cam_low, config.cam_high];
         let fixed = fixed_threshold_label(&scales.cams, &picture, &inputs.classes, &picture_box, &par, thresholds)?;
-        let background = scales.segs.slice(1, 0..1)?;
+        let background = match config.bsp_bg {
+            BspBackground::MultiScale => scales.segs.slice(1, 0..1)?,
+            BspBackground::SingleScale => normalise_map(&outputs.seg.detach()?)?.slice(1, 0..1)?,
+        };
         let propagated =
             propagate_with_background(&scales.cams, &background, &picture, &inputs.classes, &picture_box, &par)?;
-        let by_propagation = label_from_map(&propagated, &inputs.classes, &picture_box, Some(config.sigma_c))?;
+        let by_propagation = match config.propagation {
+            Propagation::Afa => {
+                let (affinity, grid) = largest_affinity(&scales, batch)?;
+                let walk = Walk::new(config.aff_radius);
+                let (cams, classes) = (&scales.cams, &inputs.classes);
+                walked_label(cams, &affinity, grid, &picture, classes, &picture_box, &walk, &par, thresholds)?.label
+            }
+            _ => {
+                // PAR's weights sum to 1 + w2, so that scores grow by that factor an iteration.
+                let gain = (1.0 + config.par_w2).powi(config.par_iters as i32);
+                let sigma_c = config.sigma_c * if config.sigma_c_renormalise { gain } else { 1.0 };
+                label_from_map(&propagated, &inputs.classes, &picture_box, Some(sigma_c))?
+            }
+        };
+        let source = match config.ys_source {
+            YsSource::TrainPass => outputs.seg.clone(),
+            YsSource::MultiScale => mean_over_scales(&scales)?,
+        };
+        let mut y_s = segmentation_label(&source, &picture_box, config.sigma_s, Confidence::new(config))?;
+        if config.ys_filter_by_labels {
+            y_s = only_tagged(&y_s, &inputs.tags)?;
+        }
         let labels = Labels {
             y_c: if phase.propagated { by_propagation.clone() } else { fixed.label.clone() },
             propagated: by_propagation,
-            y_s: segmentation_label(&outputs.seg, &picture_box, config.sigma_s)?,
+            y_s,
             y_par: fixed.label.clone(),
         };
 
         let replica = config.loss_replica_size.min(batch);
-        let (c2s, c2s_empty) = c2s_loss(&outputs.seg, &labels.y_c, replica)?;
-        let (s2c, s2c_empty) = s2c_loss(&outputs.cam, &labels.y_s, replica)?;
-        let pairs = affinity_label(&labels.y_par, config.aff_radius)?;
+        let (c2s, c2s_empty) = c2s_loss(&outputs.seg, &labels.y_c, config.c2s_kind, replica)?;
+        let (s2c, s2c_empty) = s2c_loss(&outputs.cam, &labels.y_s, config.s2c_kind, replica)?;
+        let pairs = match config.aff_label {
+            AffLabel::YPar => affinity_label(&labels.y_par, config.aff_radius)?,
+            AffLabel::YC => affinity_label(&labels.y_c, config.aff_radius)?,
+        };
         let losses = Losses {
             cls: classification_loss(&outputs.cls, &inputs.tags)?,
             c2s,
@@ -215,6 +247,21 @@ impl Iteration {
         let values = values.iter().map(|value| value.reshape([1])).collect::<Result<Vec<_>>>()?;
         Tensor::concat(&values.iter().collect::<Vec<_>>(), 0)
     }
+}
+
+/// Affinity of the pictures (not their mirror images) at the largest scale, \[B, N, N\], with its grid (spec 4.6).
+fn largest_affinity(scales: &MultiScale, batch: usize) -> Result<(Tensor, [usize; 2])> {
+    let largest = scales.passes.iter().max_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((_, outputs)) = largest else { unreachable!("scale 1 always runs") };
+    let Grid { height, width } = outputs.features.grids[3];
+    Ok((outputs.affinity.slice(0, 0..batch)?, [height, width]))
+}
+
+/// Segmentation logits averaged over all scales and mirror images, \[B, K + 1, S, S\].
+fn mean_over_scales(scales: &MultiScale) -> Result<Tensor> {
+    let Some(((_, first), others)) = scales.averages.split_first() else { unreachable!("scale 1 always runs") };
+    let sum = others.iter().try_fold(first.clone(), |sum, (_, average)| sum.add(average))?;
+    sum.scale(1.0 / scales.averages.len() as f64)
 }
 
 /// The state that remembers what was not finite; it keeps the weights from being touched until it is cleared.

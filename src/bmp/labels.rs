@@ -2,6 +2,7 @@
 
 use super::PictureBox;
 use super::propagation::{best_class, first_slot};
+use crate::config::{Config, LossKind, SigmaSDomain};
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::ops::reduce::Reduction;
@@ -35,13 +36,44 @@ pub fn label_from_map(
     inside_box(&label, picture_box)?.detach()
 }
 
-/// Y_s from segmentation logits \[B, K + 1, H, W\] (spec 5.3): the best class, ignored where its raw logit is below
+/// What the confidence of a pixel in Y_s is compared with (spec 11, row 2).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Confidence {
+    /// The best raw logit, as released.
+    Logit,
+    /// Its sigmoid.
+    Sigmoid,
+    /// The best class's share of the softmax.
+    Softmax,
+}
+
+impl Confidence {
+    /// The confidence of a configuration: a probability is that of the loss behind the logits.
+    pub fn new(config: &Config) -> Self {
+        match (config.sigma_s_domain, config.c2s_kind) {
+            (SigmaSDomain::Logit, _) => Confidence::Logit,
+            (SigmaSDomain::Prob, LossKind::Bce) => Confidence::Sigmoid,
+            (SigmaSDomain::Prob, LossKind::Ce) => Confidence::Softmax,
+        }
+    }
+}
+
+/// Y_s from segmentation logits \[B, K + 1, H, W\] (spec 5.3): the best class, ignored where its confidence is below
 /// `sigma_s`, where it is background, and outside the box.
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn segmentation_label(seg: &Tensor, picture_box: &PictureBox, sigma_s: f64) -> Result<Tensor> {
-    let seg = seg.detach()?;
+pub fn segmentation_label(
+    seg: &Tensor,
+    picture_box: &PictureBox,
+    sigma_s: f64,
+    confidence: Confidence,
+) -> Result<Tensor> {
+    let seg = match confidence {
+        Confidence::Logit => seg.detach()?,
+        Confidence::Sigmoid => seg.detach()?.sigmoid()?,
+        Confidence::Softmax => seg.detach()?.log_softmax(1)?.exp()?,
+    };
     let (batch, height, width) = (seg.shape()[0], seg.shape()[2], seg.shape()[3]);
     let flat = [batch, height, width];
     let graph = seg.graph();
@@ -51,6 +83,19 @@ pub fn segmentation_label(seg: &Tensor, picture_box: &PictureBox, sigma_s: f64) 
     let object = class.greater(&graph.scalar(0.0))?;
     let label = certain.mul(&object)?.select(&class, &ignore)?;
     inside_box(&label, picture_box)?.detach()
+}
+
+/// A label \[B, H, W\] without the classes that `tags` \[B, K\] do not name: they become 255.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn only_tagged(label: &Tensor, tags: &Tensor) -> Result<Tensor> {
+    let batch = tags.shape()[0];
+    let graph = label.graph();
+    // Background is always allowed; 255 is looked up beyond the table, which gives its last entry, and stays 255.
+    let allowed = Tensor::concat(&[&graph.full(1.0, [batch, 1])?, tags], 1)?.to_integer()?;
+    let named = allowed.lookup(&label.to_integer()?)?.to_real()?;
+    named.select(label, &graph.scalar(255.0))
 }
 
 /// Seeds as a label (spec 9.1): the best tagged class of cams \[B, K, H, W\], background where none exceeds `background`.

@@ -1,6 +1,7 @@
 //! The four losses (spec 6). Pixel and pair losses are normalised per replica group and averaged over the groups; an
 //! empty mask gives 0 with zero gradient and is counted.
 
+use crate::config::LossKind;
 use crate::error::Result;
 use crate::graph::Tensor;
 
@@ -29,23 +30,32 @@ pub fn classification_loss(logits: &Tensor, tags: &Tensor) -> Result<Tensor> {
     tags.neg()?.offset(1.0)?.mul(logits)?.sub(&logits.log_sigmoid()?)?.mean_all()
 }
 
-/// L_c2s: soft margin of seg \[B, K + 1, H, W\] at the pixels that Y_c \[B, H, W\] labels, mean over channels and pixels of
-/// each group of `replica` images. Gives the loss and the number of empty groups.
+/// L_c2s: loss of seg \[B, K + 1, H, W\] at the pixels that Y_c \[B, H, W\] labels, mean over the pixels of each group of
+/// `replica` images (spec 6.2). Gives the loss and the number of empty groups.
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn c2s_loss(seg: &Tensor, y_c: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
-    let map = seg.margin_map(&y_c.to_integer()?, 0)?.scale(1.0 / seg.shape()[1] as f64)?;
-    masked_mean(&map, y_c, replica)
+pub fn c2s_loss(seg: &Tensor, y_c: &Tensor, kind: LossKind, replica: usize) -> Result<(Tensor, Tensor)> {
+    masked_mean(&pixel_loss(seg, y_c, 0, kind)?, y_c, replica)
 }
 
-/// L_s2c: cross-entropy of cam \[B, K, H, W\] over the foreground classes at the pixels that Y_s \[B, H, W\] labels (class
-/// k + 1 is channel k). Gives the loss and the number of empty groups.
+/// L_s2c: loss of cam \[B, K, H, W\] over the foreground classes at the pixels that Y_s \[B, H, W\] labels (class k + 1 is
+/// channel k; spec 6.4). Gives the loss and the number of empty groups.
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn s2c_loss(cam: &Tensor, y_s: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
-    masked_mean(&cam.cross_entropy_map(&y_s.to_integer()?, 1)?, y_s, replica)
+pub fn s2c_loss(cam: &Tensor, y_s: &Tensor, kind: LossKind, replica: usize) -> Result<(Tensor, Tensor)> {
+    masked_mean(&pixel_loss(cam, y_s, 1, kind)?, y_s, replica)
+}
+
+/// Loss of every pixel \[B, H, W\]: one-against-all margin averaged over the channels, or softmax cross-entropy; class
+/// `first` is channel 0.
+fn pixel_loss(logits: &Tensor, label: &Tensor, first: usize, kind: LossKind) -> Result<Tensor> {
+    let label = label.to_integer()?;
+    match kind {
+        LossKind::Bce => logits.margin_map(&label, first)?.scale(1.0 / logits.shape()[1] as f64),
+        LossKind::Ce => logits.cross_entropy_map(&label, first),
+    }
 }
 
 /// Mean of `map`, which is 0 at ignored pixels, over the labelled pixels of every group; averaged over the groups.

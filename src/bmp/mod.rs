@@ -15,10 +15,11 @@ pub use decoder::Decoder;
 pub use encoder::{Encoder, Features, PatchEmbed};
 pub use iteration::Iteration;
 pub use labels::{
-    affinity_label, banded_seed_label, inside_box, label_from_map, radius_mask, seed_label, segmentation_label,
+    Confidence, affinity_label, banded_seed_label, inside_box, label_from_map, only_tagged, radius_mask, seed_label,
+    segmentation_label,
 };
 pub use losses::{Losses, affinity_loss, c2s_loss, classification_loss, s2c_loss};
-pub use network::{Network, NetworkConfig, Outputs, affinity_of_scores, see_objects};
+pub use network::{Form, Network, NetworkConfig, Outputs, affinity_of_scores, see_objects};
 pub use propagation::{FixedThreshold, Par, PictureBox, Slots, fixed_threshold_label, propagate_with_background};
 pub use schedule::{Group, Phase, Schedule, group_of};
 pub use seeds::{MultiScale, multi_scale, normalise_map, picture, test_scales};

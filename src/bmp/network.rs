@@ -1,7 +1,7 @@
 //! The whole network: encoder, classification and affinity heads, object-aware decoding (spec 2).
 
 use super::{Decoder, Encoder, Features};
-use crate::config::{Config, OfdMode};
+use crate::config::{Config, OfdMode, Pooling};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Init, Mode, Parameter, Scope};
@@ -51,6 +51,29 @@ impl NetworkConfig {
     }
 }
 
+/// How a network of given sizes is wired.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Form {
+    /// Prior on the decoder's input.
+    pub ofd: OfdMode,
+    /// Pooling in front of the classifier.
+    pub pooling: Pooling,
+}
+
+impl Form {
+    /// The form of a configuration.
+    pub fn new(config: &Config) -> Self {
+        Form { ofd: config.ofd_mode, pooling: config.model_pooling }
+    }
+}
+
+impl Default for Form {
+    /// As released.
+    fn default() -> Self {
+        Form { ofd: OfdMode::Released, pooling: Pooling::Gmp }
+    }
+}
+
 /// The network's layers, made once per graph and applied to as many inputs as needed.
 pub struct Network {
     scope: Scope,
@@ -59,7 +82,7 @@ pub struct Network {
     affinity_weight: Tensor,
     affinity_bias: Tensor,
     classifier: Tensor,
-    ofd: OfdMode,
+    form: Form,
 }
 
 /// What one forward pass gives. What nobody reads is never computed.
@@ -85,7 +108,7 @@ impl Network {
     ///
     /// # Errors
     /// Never for positive sizes.
-    pub fn new(graph: &Graph, config: &NetworkConfig, ofd: OfdMode) -> Result<Self> {
+    pub fn new(graph: &Graph, config: &NetworkConfig, form: Form) -> Result<Self> {
         let scope = Scope::root(graph);
         let encoder = Encoder::new(&scope.at("encoder"), config)?;
         let decoder = Decoder::new(&scope.at("decoder"), config)?;
@@ -99,7 +122,7 @@ impl Network {
         let bound = Init::Uniform(1.0 / (channels as f64).sqrt());
         let classifier = scope.at("classifier").parameter("weight", [foreground, channels, 1, 1], bound);
         let classifier = classifier.reshape([foreground, channels])?;
-        Ok(Network { scope, encoder, decoder, affinity_weight, affinity_bias, classifier, ofd })
+        Ok(Network { scope, encoder, decoder, affinity_weight, affinity_bias, classifier, form })
     }
 
     /// All parameters and running statistics, in order.
@@ -122,16 +145,26 @@ impl Network {
         let affinity = affinity_of_scores(&features.scores, &self.affinity_weight, &self.affinity_bias)?;
 
         let (last, grid) = (&features.tokens[3], features.grids[3]);
-        let pooled = last.reduce(Reduction::Max, 1..2)?.reshape([batch, last.shape()[2]])?;
+        let pooled = match self.form.pooling {
+            Pooling::Gmp => last.reduce(Reduction::Max, 1..2)?,
+            Pooling::Gap => last.sum(1..2)?.scale(1.0 / last.shape()[1] as f64)?,
+        };
+        let pooled = pooled.reshape([batch, last.shape()[2]])?;
         let cls = pooled.linear(&self.classifier, None)?;
         let seeds = last.linear(&self.classifier, None)?;
         let foreground = seeds.shape()[2];
         let cam_small = seeds.permute(&[0, 2, 1])?.reshape([batch, foreground, grid.height, grid.width])?;
         let cam = cam_small.resize([height, width], false)?;
 
-        let seg_small = match self.ofd {
-            OfdMode::Released => self.decoder.forward(&see_objects(&features, &cam)?, mode)?,
-            _ => self.decoder.forward(&features, mode)?,
+        let seen = match self.form.ofd {
+            // Detached, and by way of the input's size.
+            OfdMode::Released => Some(cam.detach()?.reduce(Reduction::Max, 1..2)?.sigmoid()?),
+            OfdMode::Paper => Some(cam_small.reduce(Reduction::Max, 1..2)?),
+            OfdMode::Off => None,
+        };
+        let seg_small = match seen {
+            Some(prior) => self.decoder.forward(&see_objects(&features, &prior)?, mode)?,
+            None => self.decoder.forward(&features, mode)?,
         };
         let seg = seg_small.resize([height, width], false)?;
         Ok(Outputs { features, cls, cam_small, cam, affinity, seg_small, seg })
@@ -161,13 +194,11 @@ pub fn affinity_of_scores(scores: &[Tensor], weight: &Tensor, bias: &Tensor) -> 
     sum.add(&sum.permute(&[0, 2, 1])?)?.add(bias)?.sigmoid()
 }
 
-/// Object-aware features X̂_i = X_i ⊙ prior (spec 2.3), the prior from seed logits \[B, K, H, W\] at the input's size. It
-/// is detached and takes the detour over that size, as released.
+/// Object-aware features X̂_i = X_i ⊙ prior (spec 2.3), the prior \[B, 1, h, w\] resized to every level.
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn see_objects(features: &Features, cam: &Tensor) -> Result<Features> {
-    let prior = cam.detach()?.reduce(Reduction::Max, 1..2)?.sigmoid()?;
+pub fn see_objects(features: &Features, prior: &Tensor) -> Result<Features> {
     let mut tokens = Vec::new();
     for (x, grid) in features.tokens.iter().zip(&features.grids) {
         let weight = prior.resize([grid.height, grid.width], false)?;

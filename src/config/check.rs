@@ -72,19 +72,7 @@ impl Config {
     pub fn unsupported(&self) -> Option<Error> {
         let released_only = [
             ("model.strides", self.model_strides != [4, 2, 2, 1], "[4, 2, 2, 1]"),
-            ("model.pooling", self.model_pooling != Pooling::Gmp, "gmp"),
-            ("ofd.mode", self.ofd_mode == OfdMode::Paper, "released or off"),
-            ("ms.mode", self.ms_mode != MsMode::Train, "train"),
-            ("propagation", self.propagation == Propagation::Afa, "bsp or par"),
-            ("bsp.bg", self.bsp_bg != BspBackground::MultiScale, "multi_scale"),
-            ("sigma_c.renormalise", self.sigma_c_renormalise, "false"),
-            ("sigma_s.domain", self.sigma_s_domain != SigmaSDomain::Logit, "logit"),
-            ("ys.filter_by_labels", self.ys_filter_by_labels, "false"),
-            ("ys.source", self.ys_source != YsSource::TrainPass, "train_pass"),
-            ("c2s.kind", self.c2s_kind != LossKind::Bce, "bce"),
-            ("s2c.kind", self.s2c_kind != LossKind::Ce, "ce"),
             ("s2c.map", self.s2c_map != S2cMap::CamLogits, "cam_logits"),
-            ("aff.label", self.aff_label != AffLabel::YPar, "y_par"),
         ];
         let (name, _, supported) = released_only.into_iter().find(|(_, refused, _)| *refused)?;
         let value = OptionInfo::find(name).map(|option| option.write(self)).unwrap_or_default();

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::score::{cut, padded};
 use crate::bmp::{
-    Network, NetworkConfig, Par, PictureBox, Slots, label_from_map, multi_scale, picture, propagate_with_background,
-    seed_label, segmentation_label,
+    Confidence, Form, Network, NetworkConfig, Par, PictureBox, Slots, label_from_map, multi_scale, picture,
+    propagate_with_background, seed_label, segmentation_label,
 };
 use crate::config::Config;
 use crate::data::{Mask, Rgb8, normalise};
@@ -101,7 +101,7 @@ impl Model {
     fn record(&self, batch: usize, size: [usize; 2], max_tags: Option<usize>) -> Result<Sight> {
         let graph = Graph::new();
         let [height, width] = size;
-        let network = Network::new(&graph, &self.network, self.config.ofd_mode)?;
+        let network = Network::new(&graph, &self.network, Form::new(&self.config))?;
         let image = graph.input("image", [batch, 3, height, width], DType::F32);
         let outputs = network.forward(&image, &Mode::Eval)?;
         let seg = outputs.seg.arg_max(1)?.reshape([batch, height, width])?;
@@ -124,7 +124,9 @@ impl Model {
                     &Par::new(&self.config),
                 )?;
                 let y_c = label_from_map(&scores, &classes, &picture_box, None)?.to_integer()?;
-                let y_s = segmentation_label(&outputs.seg, &picture_box, self.config.sigma_s)?.to_integer()?;
+                let y_s =
+                    segmentation_label(&outputs.seg, &picture_box, self.config.sigma_s, Confidence::new(&self.config))?
+                        .to_integer()?;
                 let cams = scales.cams.gather_slots(&classes, 1)?.reduce(Reduction::Max, 3..4)?;
                 read.extend([seeds.clone(), y_c.clone(), y_s.clone(), cams.clone()]);
                 Some(Tagged { classes, boxes, slots, seeds, y_c, y_s, cams })
@@ -136,7 +138,7 @@ impl Model {
 
 /// Parameters of a network, in order.
 fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec<Parameter>> {
-    Ok(Network::new(&Graph::new(), network, config.ofd_mode)?.parameters())
+    Ok(Network::new(&Graph::new(), network, Form::new(config))?.parameters())
 }
 
 /// A model prepared for images of one size.

@@ -6,6 +6,7 @@ use crate::bmp::{self, Decoder, Features, NetworkConfig, PatchEmbed};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::nn::{Attention, Block, Grid, MixFfn, Mode, Scope};
+use crate::ops::reduce::Reduction;
 use crate::verify::golden::GoldenCase;
 use crate::verify::judge::Results;
 
@@ -158,7 +159,7 @@ pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
             features.grids.push(Grid { height, width });
         }
         let decoder = Decoder::new(&Scope::root(&part.trial.graph).at("decoder"), &config(&part, &features)?)?;
-        let seen = bmp::see_objects(&features, &cam)?;
+        let seen = bmp::see_objects(&features, &cam.reduce(Reduction::Max, 1..2)?.sigmoid()?)?;
         for (index, tokens) in seen.tokens.iter().enumerate() {
             part.trial.output(format!("{name}.ofd{}", index + 1), &map_of_tokens(tokens, seen.grids[index])?);
         }

@@ -3,8 +3,8 @@
 use super::Bench;
 use super::blocks::map_of_tokens;
 use super::trial::Trial;
-use crate::bmp::{self, Network, NetworkConfig, Outputs};
-use crate::config::OfdMode;
+use crate::bmp::{self, Form, Network, NetworkConfig, Outputs};
+use crate::config::LossKind;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Mode, Parameter};
@@ -18,7 +18,7 @@ pub(super) const TRAIN: Mode = Mode::Train { random: None };
 /// Records the case's network and gives its parameters and statistics their stored values.
 pub(super) fn network(bench: &Bench<'_>, trial: &mut Trial<'_>) -> Result<Network> {
     let config: NetworkConfig = bench.case.constant("config")?;
-    let network = Network::new(&trial.graph, &config, OfdMode::Released)?;
+    let network = Network::new(&trial.graph, &config, Form::default())?;
     for parameter in network.parameters() {
         let values = weight(bench, &parameter)?;
         trial.session.set_state(&parameter.name, &parameter.shape, &values)?;
@@ -145,8 +145,8 @@ pub fn total_loss(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let outputs = network.forward(&image, &TRAIN)?;
     let mut label = |name: &str| trial.input(name)?.to_real();
     let cls = bmp::classification_loss(&outputs.cls, &label("cls_label")?)?;
-    let (c2s, _) = bmp::c2s_loss(&outputs.seg, &label("y_c")?, batch)?;
-    let (s2c, _) = bmp::s2c_loss(&outputs.cam, &label("y_s")?, batch)?;
+    let (c2s, _) = bmp::c2s_loss(&outputs.seg, &label("y_c")?, LossKind::Bce, batch)?;
+    let (s2c, _) = bmp::s2c_loss(&outputs.cam, &label("y_s")?, LossKind::Ce, batch)?;
     let aff = bmp::affinity_loss(&outputs.affinity, &label("aff_label")?, batch)?;
     let mut total = cls.clone();
     for (loss, weight) in [(&c2s, "lambda_1"), (&s2c, "lambda_2"), (&aff, "lambda_3")] {

@@ -3,6 +3,7 @@
 use super::Bench;
 use super::trial::{Trial, channels_first, channels_last};
 use crate::bmp;
+use crate::config::LossKind;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::ops::reduce::Reduction;
@@ -170,8 +171,8 @@ pub fn losses(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let (label, batch) = (target.to_real()?, x.shape()[0]);
         let loss = match part {
             "margin" => bmp::classification_loss(&x, &target)?,
-            "c2s" => bmp::c2s_loss(&x, &label, batch)?.0,
-            "s2c" => bmp::s2c_loss(&x, &label, batch)?.0,
+            "c2s" => bmp::c2s_loss(&x, &label, LossKind::Bce, batch)?.0,
+            "s2c" => bmp::s2c_loss(&x, &label, LossKind::Ce, batch)?.0,
             "aff" => bmp::affinity_loss(&x, &label, batch)?,
             "ce" => {
                 let labelled = trial.graph.scalar(255.0).greater(&label)?.sum_all()?;

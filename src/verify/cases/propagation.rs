@@ -74,7 +74,10 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
     let radius = case.constant("radius")?;
     trial.output("affinity_label", &bmp::affinity_label(&banded, radius)?);
     let seg = trial.input("seg")?;
-    trial.output("seg_label", &bmp::segmentation_label(&seg, &picture_box, case.constant("sigma_s")?)?);
+    trial.output(
+        "seg_label",
+        &bmp::segmentation_label(&seg, &picture_box, case.constant("sigma_s")?, bmp::Confidence::Logit)?,
+    );
     for name in case.names().filter(|name| name.starts_with("radius_mask_")) {
         trial.output(name, &radius_mask(&trial, name)?);
     }

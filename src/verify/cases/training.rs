@@ -7,7 +7,7 @@ use super::model::{norm, weight};
 use super::slots::slots_of_tags;
 use crate::bmp::iteration::{Sizes, moment_names};
 use crate::bmp::{Group, Iteration, Network, NetworkConfig, Phase, Schedule, group_of};
-use crate::config::{Config, OfdMode, Propagation};
+use crate::config::{Config, Propagation};
 use crate::error::{Error, Result};
 use crate::graph::{DType, Graph, Tensor};
 use crate::ops::adamw::adamw;
@@ -196,7 +196,7 @@ pub fn trajectory(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 
 /// Gives all parameters their first values, which it returns, and their moments zeros.
 fn initialise(bench: &Bench<'_>, session: &mut Session, schedule: &Schedule) -> Result<Weights> {
-    let network = Network::new(&Graph::new(), &bench.case.constant("config")?, OfdMode::Released)?;
+    let network = Network::new(&Graph::new(), &bench.case.constant("config")?, crate::bmp::Form::default())?;
     let mut starts = Weights::new();
     for parameter in network.parameters() {
         let values = weight(bench, &parameter)?;
