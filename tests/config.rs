@@ -95,7 +95,7 @@ fn unknown_keys_name_the_nearest() {
         assert!(text.contains(&format!("`{nearest}`")), "{text}");
     }
     assert!(message(Config::default().load_toml("[train]\niterz = 3")).contains("`train.iters`"));
-    assert!(Config::preset("nana").unwrap_err().to_string().contains("voc, nano"));
+    assert!(Config::preset("nana").unwrap_err().to_string().contains("coco-literal, nano"));
 }
 
 #[test]

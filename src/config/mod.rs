@@ -32,8 +32,14 @@ use std::path::Path;
 use crate::{Error, Result};
 
 /// The presets by name; each is a short file of what differs from the defaults.
-const PRESETS: [(&str, &str); 2] =
-    [("voc", include_str!("presets/voc.toml")), ("nano", include_str!("presets/nano.toml"))];
+const PRESETS: [(&str, &str); 6] = [
+    ("voc", include_str!("presets/voc.toml")),
+    ("voc-paper", include_str!("presets/voc-paper.toml")),
+    ("voc-script", include_str!("presets/voc-script.toml")),
+    ("coco", include_str!("presets/coco.toml")),
+    ("coco-literal", include_str!("presets/coco-literal.toml")),
+    ("nano", include_str!("presets/nano.toml")),
+];
 
 impl Config {
     /// Names of all presets; the first is the default.
@@ -41,7 +47,7 @@ impl Config {
         PRESETS.iter().map(|(name, _)| *name)
     }
 
-    /// The named preset: `voc` (spec section 15) or `nano` (small, trains from scratch).
+    /// The named preset: `voc` (spec section 15) and its readings, `coco`, or `nano` (small, trains from scratch).
     ///
     /// # Errors
     /// [`Error::Config`] with all names when there is no such preset.
