@@ -1,5 +1,24 @@
-//! Weights on disk.
+//! Weights on disk: our checkpoints, and files from elsewhere in either direction.
+//!
+//! ```text
+//! .safetensors ───────────────────────────────┐
+//! .pth ─ archive (zip) ─┬─ pickle ── torch ───┴─▶ tensor_file ──▶ keymap ──▶ import (into a network)
+//!        or legacy      ┘                                                └─▶ convert (into another layout)
+//! ```
+//!
+//! Nothing in a foreign file is trusted: every length is checked against the file's, nothing recurses, no name in a
+//! pickle is ever called, and what is built stays within a small multiple of the file's size.
 
+mod archive;
 mod checkpoint;
+mod element;
+mod fault;
+pub mod pickle;
+mod tensor_file;
+mod torch;
 
+pub use archive::Archive;
 pub use checkpoint::{Checkpoint, write_atomically};
+pub use element::{Element, Values};
+pub use fault::{Checked, Fault};
+pub use tensor_file::{Dropped, Format, NamedTensor, TensorFile};
