@@ -9,18 +9,24 @@
 //! Nothing in a foreign file is trusted: every length is checked against the file's, nothing recurses, no name in a
 //! pickle is ever called, and what is built stays within a small multiple of the file's size.
 
+mod anatomy;
 mod archive;
 mod checkpoint;
 mod element;
 mod fault;
+mod import;
 mod keymap;
 pub mod pickle;
+mod report;
 mod tensor_file;
 mod torch;
 
+pub use anatomy::Anatomy;
 pub use archive::Archive;
 pub use checkpoint::{Checkpoint, write_atomically};
 pub use element::{Element, Values};
 pub use fault::{Checked, Fault};
+pub use import::Import;
 pub use keymap::{Layout, Mapped, Scheme, from_tagseg, to_tagseg};
+pub use report::{KeyReport, Misshaped};
 pub use tensor_file::{Dropped, Format, NamedTensor, TensorFile};
