@@ -9,6 +9,7 @@ mod predict;
 mod shapes;
 mod train;
 mod verify;
+mod weights;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ enum Command {
     Shapes(shapes::ShapesArgs),
     Verify(verify::VerifyArgs),
     Devices(devices::DevicesArgs),
+    Weights(weights::WeightsArgs),
     Config(config::ConfigArgs),
 }
 
@@ -58,6 +60,7 @@ impl Cli {
             Command::Shapes(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Devices(args) => args.run(),
+            Command::Weights(args) => args.run(),
             Command::Config(args) => args.run(),
         }
     }
