@@ -10,6 +10,7 @@ mod replay;
 mod shapes;
 mod train;
 mod verify;
+mod weights;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Replay(replay::ReplayArgs),
     Devices(devices::DevicesArgs),
+    Weights(weights::WeightsArgs),
     Config(config::ConfigArgs),
 }
 
@@ -80,6 +82,7 @@ impl Cli {
             Command::Verify(args) => args.run(),
             Command::Replay(args) => args.run(),
             Command::Devices(args) => args.run(),
+            Command::Weights(args) => args.run(),
             Command::Config(args) => args.run(),
         }
     }

@@ -27,6 +27,14 @@ pub struct TrainArgs {
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
 
+    /// Start from these weights: .safetensors or .pth, of an encoder alone or of a whole network
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+
+    /// Take what fits of the weights, and leave the rest as it would start without them
+    #[arg(long, requires = "weights")]
+    partial: bool,
+
     #[command(flatten)]
     device: DeviceArg,
 
@@ -46,9 +54,9 @@ impl TrainArgs {
     pub fn run(self) -> Result<ExitCode> {
         let config = self.config.resolve()?;
         check_free(&self.out, self.overwrite)?;
-        let TrainArgs { data, out, device, overwrite, skip_broken, .. } = self;
+        let TrainArgs { data, out, weights, partial, device, overwrite, skip_broken, .. } = self;
         let device = device.device;
-        tagseg::train::run(&TrainOptions { config, data, out, device, overwrite, skip_broken })?;
+        tagseg::train::run(&TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken })?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -43,6 +43,8 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
         config: config.clone(),
         data: data.clone(),
         out: folder.clone(),
+        weights: None,
+        partial: false,
         device: device.clone(),
         overwrite: *overwrite,
         skip_broken: false,

@@ -14,7 +14,7 @@ use crate::report::{
     EmptyMasks, EvalRecord, EvalScores, Losses, Progress, RecordWriter, Scores, StepRecord, contact_sheet,
 };
 use crate::session::Session;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Import};
 
 /// What a run needs.
 #[derive(Clone, Debug)]
@@ -25,6 +25,10 @@ pub struct TrainOptions {
     pub data: PathBuf,
     /// Folder of the run.
     pub out: PathBuf,
+    /// Weights to start from, of an encoder alone or of a whole network.
+    pub weights: Option<PathBuf>,
+    /// Whether to take what fits of them and leave the rest.
+    pub partial: bool,
     /// Device, see [`Session::open`].
     pub device: String,
     /// Whether to replace what `out` holds.
@@ -77,6 +81,11 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     if let Some(validation) = &validation {
         Scorer::new(&Model::new(&session, config, &network, dataset.classes())?)?.check(validation)?;
     }
+    let weights = options.weights.as_deref();
+    let weights = weights.map(|path| Import::read(path, trainer.parameters(), options.partial)).transpose()?;
+    if let Some(weights) = &weights {
+        weights.put(&session)?;
+    }
     trainer.prepare(0)?;
 
     prepare_folder(out, options.overwrite)?;
@@ -85,6 +94,9 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     let mut progress = Progress::new(config.train_iters, window.max(config.train_iters / 60));
     for notice in &dataset.notices {
         progress.note(notice);
+    }
+    if let Some(weights) = &weights {
+        progress.note(&weights.to_string());
     }
     progress.note(&introduction(&trainer, &dataset, config));
 

@@ -1,0 +1,109 @@
+//! `tagseg weights` and `tagseg train --weights`, as a person runs them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tagseg::config::Config;
+use tagseg::weights::{Checkpoint, NamedTensor, TensorFile, Values};
+
+use super::{bits, fixture, read};
+
+fn tagseg(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tagseg")).args(arguments).output().unwrap()
+}
+
+/// Standard output of a run that must succeed.
+fn said(arguments: &[&str]) -> String {
+    let output = tagseg(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line of a run that must be refused with exit code 2.
+fn refused(arguments: &[&str]) -> String {
+    let output = tagseg(arguments);
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), line.lines().count()), (Some(2), 1), "{arguments:?}: {line}");
+    line
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn inspect_tells_what_a_file_is() {
+    let table = said(&["weights", "inspect", text(&fixture("mit_legacy.pth"))]);
+    for part in ["block1.0.attn.kv.weight", "8×4", "original MiT encoder", "before 1.6", "not used: head.bias"] {
+        assert!(table.contains(part), "{part} in\n{table}");
+    }
+    let json = said(&["weights", "inspect", "--json", text(&fixture("hf_segmentation.safetensors"))]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["layout"], &json["format"]), (&"Hugging Face".into(), &"safetensors".into()));
+    assert_eq!(json["tensors"][0]["dtype"], "f32");
+    assert!(refused(&["weights", "inspect", text(&fixture("malicious.pth"))]).contains("`posix.system`"));
+    assert!(refused(&["weights", "inspect", "/nowhere.pth"]).contains("/nowhere.pth"));
+}
+
+/// Protects: a converted file is byte-equal per tensor when it is converted back, and OUT is never overwritten unasked.
+#[test]
+fn convert_goes_there_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (hf, back) = (out("hf.safetensors"), out("back.safetensors"));
+    let source = fixture("bmp.pth");
+    said(&["weights", "convert", text(&source), &hf, "--layout", "huggingface"]);
+    said(&["weights", "convert", &hf, &back]);
+    assert_eq!(bits(&TensorFile::read(Path::new(&back)).unwrap().tensors), bits(&read("bmp.pth").tensors));
+
+    assert!(refused(&["weights", "convert", text(&source), &hf]).contains("exists already"));
+    said(&["weights", "convert", text(&source), &hf, "--overwrite"]);
+    assert!(refused(&["weights", "convert", text(&source), &out("a.pth")]).contains(".safetensors"));
+    let other = refused(&["weights", "convert", text(&fixture("views.pth")), &out("b.safetensors")]);
+    assert!(other.contains("10 tensors are of no network of ours, as `base`"), "{other}");
+}
+
+/// Protects: a run becomes a file that the official release loads by name and shape, batch counter included, and stays
+/// a run in our own layout.
+#[test]
+fn a_run_is_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let reals = |tensor: NamedTensor| match tensor.values {
+        Values::Reals(values) => (tensor.name, (tensor.shape, values)),
+        Values::Integers(_) => unreachable!("the file holds reals"),
+    };
+    let tensors = read("expected.safetensors").tensors.into_iter().map(reals).collect();
+    let config = Config::preset("voc").unwrap();
+    let checkpoint = Checkpoint { step: 300, config, classes: vec!["a".into(), "b".into()], tensors };
+    std::fs::create_dir(folder.path().join("checkpoints")).unwrap();
+    checkpoint.save(&Checkpoint::path_in(folder.path(), 300)).unwrap();
+
+    let out = folder.path().join("official.safetensors");
+    said(&["weights", "convert", text(folder.path()), text(&out)]);
+    let (mut found, mut expected) = (bits(&TensorFile::read(&out).unwrap().tensors), bits(&read("bmp.pth").tensors));
+    let counter = "module.decoder.linear_fuse.bn.num_batches_tracked";
+    assert_eq!(found.remove(counter), Some((vec![], vec![4 * 300])), "four passes a step");
+    expected.remove(counter);
+    assert_eq!(found, expected);
+
+    let own = folder.path().join("own.safetensors");
+    said(&["weights", "convert", text(folder.path()), text(&own), "--layout", "tagseg"]);
+    assert_eq!(Checkpoint::load(&own).unwrap(), checkpoint);
+}
+
+/// Protects: weights of another network end a run before it writes anything, and name the backbone.
+#[test]
+fn training_refuses_weights_that_do_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    said(&["shapes", "--out", text(&data), "--train", "8", "--val", "1"]);
+    let weights = fixture("mit_legacy.pth");
+    let train = ["train", "--data", text(&data), "--out", text(&run), "--preset", "nano", "--device", "reference"];
+    let small = ["--crop", "64", "--batch", "2", "--steps", "20", "--weights", text(&weights)];
+    let error = refused(&[&train[..], &small].concat());
+    assert!(error.contains("nothing in it fits") && error.contains("the network is nano"), "{error}");
+    assert!(!run.exists());
+    let alone = tagseg(&["train", "--data", "d", "--out", "o", "--partial"]);
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&alone.stderr).contains("--weights"));
+}

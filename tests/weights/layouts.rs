@@ -1,0 +1,195 @@
+//! Key maps both ways, and what becomes of every key on the way into a network.
+
+use std::path::Path;
+
+use safetensors::{Dtype, tensor::TensorView};
+use tagseg::Session;
+use tagseg::bmp::{Network, NetworkConfig};
+use tagseg::config::{Config, OfdMode};
+use tagseg::graph::Graph;
+use tagseg::nn::Parameter;
+use tagseg::weights::{Anatomy, Import, Layout, Mapped, Scheme, from_tagseg, to_tagseg};
+
+use super::{Bits, bits, fixture, parameters, read};
+
+fn mapped(name: &str) -> Mapped {
+    to_tagseg(read(name).tensors).unwrap()
+}
+
+fn only(tensors: &Bits, wanted: impl Fn(&str) -> bool) -> Bits {
+    tensors.iter().filter(|(name, _)| wanted(name)).map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
+}
+
+/// Protects: spec 10 in both directions. Every layout gives the same bits under our names, and going back gives every
+/// tensor of the file byte for byte, apart from the ImageNet head.
+#[test]
+fn layouts_go_to_ours_and_back_byte_equal() {
+    let expected = bits(&read("expected.safetensors").tensors);
+    let encoder = |name: &str| name.starts_with("encoder.");
+    let counter = |name: &str| name.ends_with("num_batches_tracked");
+    for (name, scheme, layout, dropped) in [
+        ("mit_legacy.pth", Scheme::OriginalMit, Layout::Official, 2),
+        ("bmp.pth", Scheme::BmpCheckpoint, Layout::Official, 0),
+        ("hf_imagenet.safetensors", Scheme::HuggingFace, Layout::HuggingFace, 2),
+        ("hf_segmentation.safetensors", Scheme::HuggingFace, Layout::HuggingFace, 0),
+        ("expected.safetensors", Scheme::Tagseg, Layout::Tagseg, 0),
+    ] {
+        let original = bits(&read(name).tensors);
+        let mapped = mapped(name);
+        assert_eq!((mapped.scheme, mapped.dropped.len()), (scheme, dropped), "{name}");
+        assert_eq!(mapped.unknown().count(), 0, "{name}");
+
+        let ours = bits(&mapped.tensors);
+        let held = only(&expected, |key| match scheme {
+            Scheme::OriginalMit => encoder(key),
+            Scheme::HuggingFace if dropped > 0 => encoder(key),
+            Scheme::HuggingFace => encoder(key) || key.starts_with("decoder."),
+            _ => true,
+        });
+        assert_eq!(only(&ours, |key| !counter(key)), held, "{name}");
+
+        let back = bits(&from_tagseg(mapped.tensors, layout).unwrap());
+        let names: Vec<_> = mapped.dropped.iter().map(|dropped| &dropped.name[..]).collect();
+        assert_eq!(back, only(&original, |key| !names.contains(&key)), "{name}");
+    }
+}
+
+/// Protects: the whole network survives a detour through Hugging Face's names, `kv` split and joined.
+#[test]
+fn a_detour_changes_nothing() {
+    let start = mapped("bmp.pth");
+    let there = from_tagseg(start.tensors.clone(), Layout::HuggingFace).unwrap();
+    assert!(there.iter().any(|tensor| tensor.name == "segformer.encoder.block.0.0.attention.self.value.bias"));
+    let back = to_tagseg(there).unwrap();
+    assert_eq!((back.scheme, bits(&back.tensors)), (Scheme::HuggingFace, bits(&start.tensors)));
+}
+
+/// Protects: `module.` and its absence are told apart, and what cannot be told is not guessed.
+#[test]
+fn contradictions_are_found() {
+    let tensors = read("expected.safetensors").tensors;
+    let mut twice = tensors.clone();
+    twice.push(twice[0].clone());
+    twice.last_mut().unwrap().name.insert_str(0, "module.");
+    assert!(to_tagseg(twice).unwrap_err().reason.contains("two tensors stand for"));
+
+    let mut halves = read("hf_segmentation.safetensors").tensors;
+    halves.retain(|tensor| tensor.name != "segformer.encoder.block.1.0.attention.self.key.bias");
+    let unknown: Vec<_> = to_tagseg(halves).unwrap().unknown().map(str::to_owned).collect();
+    assert_eq!(unknown, ["segformer.encoder.block.1.0.attention.self.value.bias"]);
+}
+
+/// Protects: which tensors a file must have, by what it is.
+#[test]
+fn every_key_is_accounted_for() {
+    let parameters = parameters();
+    let whole = Import::read(&fixture("bmp.pth"), &parameters, false).unwrap();
+    assert_eq!(whole.report.loaded.len(), parameters.len());
+    assert!(whole.report.initial.is_empty() && whole.report.dropped.len() == 1);
+    assert_eq!(whole.anatomy.unwrap(), Anatomy { dims: [4, 4, 8, 8], depths: [1, 1, 1, 2] });
+
+    for name in ["mit_legacy.pth", "hf_imagenet.safetensors"] {
+        let encoder = Import::read(&fixture(name), &parameters, false).unwrap();
+        let report = &encoder.report;
+        assert!(report.is_complete() && report.dropped.len() == 2, "{name}: {report}");
+        assert!(report.loaded.iter().all(|name| name.starts_with("encoder.")));
+        assert!(report.initial.iter().any(|name| name == "classifier.weight"), "{report}");
+        assert_eq!(report.loaded.len() + report.initial.len(), parameters.len());
+        let line = encoder.to_string();
+        assert!(
+            line.contains("2 dropped") && line.contains("keep their first values") && !line.contains('\n'),
+            "{line}"
+        );
+    }
+}
+
+/// Protects: misfits stop a run, with names and remedy, unless they are accepted.
+#[test]
+fn misfits_are_refused_unless_partial() {
+    let path = fixture("hf_segmentation.safetensors");
+    let parameters = parameters();
+    let error = Import::read(&path, &parameters, false).err().unwrap().to_string();
+    assert!(error.contains("3 missing: attn_proj.weight, attn_proj.bias, classifier.weight; "), "{error}");
+    assert!(error.contains("--partial") && !error.contains('\n'), "{error}");
+    assert!(Import::read(&path, &parameters, true).unwrap().report.missing.len() == 3);
+
+    // Another number of classes, and a parameter that the file has no match for.
+    let mut others = parameters.clone();
+    for parameter in &mut others {
+        match &parameter.name[..] {
+            "classifier.weight" => parameter.shape = [5, 8, 1, 1].into(),
+            "attn_proj.bias" => parameter.name = "attn_proj.gain".into(),
+            _ => {}
+        }
+    }
+    let path = fixture("bmp.pth");
+    let error = Import::read(&path, &others, false).err().unwrap().to_string();
+    for part in
+        ["1 missing: attn_proj.gain", "1 unexpected: attn_proj.bias", "classifier.weight [2, 8, 1, 1] for [5, 8, 1, 1]"]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+    let partial = Import::read(&path, &others, true).unwrap();
+    assert!(!partial.tensors().contains_key("classifier.weight") && partial.tensors().contains_key("attn_proj.weight"));
+
+    let nothing = Import::read(&fixture("views.pth"), &parameters, true).err().unwrap().to_string();
+    assert!(nothing.contains("nothing in it fits the network; it holds no MiT encoder"), "{nothing}");
+}
+
+/// Writes the first values of parameters as a run would name them; the last value is `last`.
+fn write_first_values(path: &Path, parameters: &[Parameter], last: f32) {
+    let mut values: Vec<_> = parameters.iter().map(|parameter| parameter.initial(1)).collect();
+    *values.last_mut().unwrap().last_mut().unwrap() = last;
+    let views = parameters.iter().zip(&values).map(|(parameter, values)| {
+        let view = TensorView::new(Dtype::F32, parameter.shape.to_vec(), bytemuck::cast_slice(values)).unwrap();
+        (&parameter.name, view)
+    });
+    safetensors::serialize_to_file(views, None, path).unwrap();
+}
+
+/// Protects: the remedy for the most common misfit, weights of another backbone.
+#[test]
+fn another_backbone_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nano.safetensors");
+    let nano = NetworkConfig::new(&Config::preset("nano").unwrap(), 2);
+    let nano = Network::new(&Graph::new(), &nano, OfdMode::Released).unwrap().parameters();
+    write_first_values(&path, &nano, 0.5);
+    assert!(Import::read(&path, &nano, false).unwrap().report.is_complete());
+    let error = Import::read(&path, &parameters(), false).err().unwrap().to_string();
+    assert!(error.contains("set model.backbone=nano, or load what fits with --partial"), "{error}");
+}
+
+/// Protects: a diverged run's weights start no other.
+#[test]
+fn weights_that_are_not_finite_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("diverged.safetensors");
+    let parameters = parameters();
+    for last in [f32::NAN, f32::INFINITY] {
+        write_first_values(&path, &parameters, last);
+        let error = Import::read(&path, &parameters, false).err().unwrap().to_string();
+        assert!(error.contains("`classifier.weight` holds values that are not finite"), "{error}");
+    }
+}
+
+/// Protects: what a session holds after an import, and that the rest keeps its first values.
+#[test]
+fn a_session_takes_the_values() {
+    let session = Session::open("reference").unwrap();
+    let parameters = parameters();
+    for parameter in &parameters {
+        let values = parameter.initial(1);
+        session.clone().set_state(&parameter.name, &parameter.shape, &values).unwrap();
+    }
+    let import = Import::read(&fixture("mit_legacy.pth"), &parameters, false).unwrap();
+    import.put(&session).unwrap();
+    let expected = bits(&read("expected.safetensors").tensors);
+    for parameter in &parameters {
+        let found: Vec<u64> =
+            session.state(&parameter.name).unwrap().1.iter().map(|value| (*value as f32).to_bits().into()).collect();
+        let first: Vec<u64> = parameter.initial(1).iter().map(|value| value.to_bits().into()).collect();
+        let from_file = parameter.name.starts_with("encoder.");
+        assert_eq!(found, if from_file { expected[&parameter.name].1.clone() } else { first }, "{}", parameter.name);
+    }
+}

@@ -1,0 +1,50 @@
+//! Weights from elsewhere: files of PyTorch and Hugging Face, layouts, and files that mean harm.
+//!
+//! `tests/fixtures/weights/make_fixtures.py` made the files and says what is in them.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic")]
+
+mod commands;
+mod files;
+mod harm;
+mod layouts;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tagseg::bmp::{Network, NetworkConfig};
+use tagseg::config::{Config, OfdMode};
+use tagseg::graph::Graph;
+use tagseg::nn::Parameter;
+use tagseg::weights::{NamedTensor, TensorFile, Values};
+
+/// Shape and bits of tensors by name; equal means byte-equal.
+type Bits = BTreeMap<String, (Vec<usize>, Vec<u64>)>;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights").join(name)
+}
+
+fn read(name: &str) -> TensorFile {
+    TensorFile::read(&fixture(name)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn bits(tensors: &[NamedTensor]) -> Bits {
+    let of = |values: &Values| match values {
+        Values::Reals(values) => values.iter().map(|value| value.to_bits().into()).collect(),
+        Values::Integers(values) => values.iter().map(|value| *value as u64).collect(),
+    };
+    tensors.iter().map(|tensor| (tensor.name.clone(), (tensor.shape.clone(), of(&tensor.values)))).collect()
+}
+
+/// The parameters of the network in the fixtures.
+fn parameters() -> Vec<Parameter> {
+    let config = NetworkConfig {
+        dims: [4, 4, 8, 8],
+        heads: [1, 1, 2, 2],
+        depths: [1, 1, 1, 2],
+        embed: 4,
+        ..NetworkConfig::new(&Config::default(), 2)
+    };
+    Network::new(&Graph::new(), &config, OfdMode::Released).unwrap().parameters()
+}
