@@ -27,7 +27,8 @@ fn a_value_that_is_not_allowed() {
         ("model.backbone=mit_b9", "mit_b1"),
         ("cam.low=0.9", "cam.low"),
         ("optim.lr=fast", "a number"),
-        ("propagation=afa", "bsp or par"),
+        ("propagation=crf", "bsp, par or afa"),
+        ("s2c.map=propagated", "cam_logits"),
     ];
     for (assignment, part) in refusals {
         place.assert_refuses(&mut place.train(&["--set", assignment]), &[part]);

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use safetensors::{Dtype, tensor::TensorView};
 use tagseg::Session;
-use tagseg::bmp::{Network, NetworkConfig};
-use tagseg::config::{Config, OfdMode};
+use tagseg::bmp::{Form, Network, NetworkConfig};
+use tagseg::config::Config;
 use tagseg::graph::Graph;
 use tagseg::nn::Parameter;
 use tagseg::weights::{Anatomy, Import, Layout, Mapped, Scheme, from_tagseg, to_tagseg};
@@ -153,7 +153,7 @@ fn another_backbone_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nano.safetensors");
     let nano = NetworkConfig::new(&Config::preset("nano").unwrap(), 2);
-    let nano = Network::new(&Graph::new(), &nano, OfdMode::Released).unwrap().parameters();
+    let nano = Network::new(&Graph::new(), &nano, Form::default()).unwrap().parameters();
     write_first_values(&path, &nano, 0.5);
     assert!(Import::read(&path, &nano, false).unwrap().report.is_complete());
     let error = Import::read(&path, &parameters(), false).err().unwrap().to_string();

@@ -12,8 +12,8 @@ mod layouts;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tagseg::bmp::{Network, NetworkConfig};
-use tagseg::config::{Config, OfdMode};
+use tagseg::bmp::{Form, Network, NetworkConfig};
+use tagseg::config::Config;
 use tagseg::graph::Graph;
 use tagseg::nn::Parameter;
 use tagseg::weights::{NamedTensor, TensorFile, Values};
@@ -46,5 +46,5 @@ fn parameters() -> Vec<Parameter> {
         embed: 4,
         ..NetworkConfig::new(&Config::default(), 2)
     };
-    Network::new(&Graph::new(), &config, OfdMode::Released).unwrap().parameters()
+    Network::new(&Graph::new(), &config, Form::default()).unwrap().parameters()
 }
