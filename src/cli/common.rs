@@ -91,6 +91,17 @@ pub fn check_free(out: &Path, overwrite: bool) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a result file that exists already, unless `overwrite`, and a folder of its name.
+pub fn check_file_free(out: &Path, overwrite: bool) -> Result<()> {
+    if out.is_dir() {
+        return Err(Error::data(out, "is a folder", "give the name of a file"));
+    }
+    if out.exists() && !overwrite {
+        return Err(Error::data(out, "exists already", "choose another name or give --overwrite"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use tagseg::report::Table;
 use tagseg::weights::{Inspection, Layout, convert, inspect};
 
-use super::common::check_free;
+use super::common::check_file_free;
 use super::print;
 
 /// Look into files of weights and convert them
@@ -86,7 +86,7 @@ impl InspectArgs {
 impl ConvertArgs {
     fn run(self) -> Result<ExitCode> {
         let ConvertArgs { source, out, layout, partial, overwrite } = self;
-        check_free(&out, overwrite)?;
+        check_file_free(&out, overwrite)?;
         let done = convert(&source, &out, layout, partial)?;
         for dropped in &done.dropped {
             eprintln!("left out {}: {}", dropped.name, dropped.reason);
