@@ -60,6 +60,23 @@ pub enum Error {
         remedy: String,
     },
 
+    /// A run ended before its last step, and can go on.
+    #[error(
+        "{cause}; step {step} is safe in {}, go on with `tagseg train --resume {}`",
+        checkpoint.display(),
+        run.display()
+    )]
+    Stopped {
+        /// What ended it.
+        cause: Box<Error>,
+        /// Steps behind the newest checkpoint.
+        step: usize,
+        /// The newest checkpoint.
+        checkpoint: PathBuf,
+        /// Folder of the run.
+        run: PathBuf,
+    },
+
     /// The operating system refused a file operation.
     #[error("{}: {source}; {}", path.display(), remedy(source))]
     Io {

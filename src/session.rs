@@ -104,6 +104,44 @@ impl Session {
         }
     }
 
+    /// Reads many states at once, in the order of `names`: shape and values of each, rounded to f32.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is none of a name.
+    pub fn states(&self, names: &[&str]) -> Result<Vec<(Vec<usize>, Vec<f32>)>> {
+        match &self.engine {
+            Engine::Gpu { device, states } => {
+                let all = states.get_all(device, names)?;
+                Ok(all.into_iter().map(|(ty, values)| (ty.shape.to_vec(), values)).collect())
+            }
+            Engine::Reference(_) => {
+                let read = |name: &&str| {
+                    let (shape, values) = self.state(name)?;
+                    Ok((shape, values.into_iter().map(|value| value as f32).collect()))
+                };
+                names.iter().map(read).collect()
+            }
+        }
+    }
+
+    /// Rounds every state to f32 on the interpreter, which computes in f64: what a checkpoint holds is then all there
+    /// is. A device holds f32 anyway.
+    pub fn settle(&self) {
+        if let Engine::Reference(states) = &self.engine {
+            let mut states = states.borrow_mut();
+            let values = states.values_mut().flat_map(|array| &mut array.data);
+            values.for_each(|value| *value = f64::from(*value as f32));
+        }
+    }
+
+    /// Loses the device, as a driver that fails would.
+    #[cfg(test)]
+    pub(crate) fn lose(&self) {
+        if let Engine::Gpu { device, .. } = &self.engine {
+            device.device.destroy();
+        }
+    }
+
     /// Names of all states, sorted.
     pub fn state_names(&self) -> Vec<String> {
         match &self.engine {

@@ -15,13 +15,22 @@ pub struct DeviceArg {
     pub device: String,
 }
 
+/// Where to compute, for a command that may know already.
+#[derive(Debug, Clone, Args)]
+pub struct OptionalDeviceArg {
+    /// `auto` (best GPU, else software Vulkan), an index or part of a name from `tagseg devices`, or `reference` (CPU)
+    /// [default: auto, or where the run was]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+}
+
 /// How to train: a preset, a file over it, single options over that.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Configuration (each over the one before)")]
 pub struct ConfigArgs {
-    /// Start from this preset; `tagseg config NAME` prints it
-    #[arg(long, value_name = "NAME", default_value = "voc", value_parser = preset_names())]
-    pub preset: String,
+    /// Start from this preset [default: voc]; `tagseg config NAME` prints it
+    #[arg(long, value_name = "NAME", value_parser = preset_names())]
+    pub preset: Option<String>,
 
     /// Take the options of a TOML file
     #[arg(long, value_name = "FILE")]
@@ -49,9 +58,14 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// The resolved and validated configuration.
+    /// The resolved and validated configuration; `voc` is taken where no preset is named.
     pub fn resolve(&self) -> Result<Config> {
-        let mut config = Config::preset(&self.preset)?;
+        self.resolve_over(&Config::preset("voc")?)
+    }
+
+    /// The resolved and validated configuration; `base` is taken where no preset is named.
+    pub fn resolve_over(&self, base: &Config) -> Result<Config> {
+        let mut config = self.preset.as_ref().map_or_else(|| Ok(base.clone()), |preset| Config::preset(preset))?;
         if let Some(path) = &self.config {
             config.load_file(path)?;
         }

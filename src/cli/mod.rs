@@ -24,10 +24,12 @@ const AFTER_HELP: &str = "\
 Start here:
   tagseg demo                                       make data, train, write demo/report.html
   tagseg train --data DIR --preset nano --out run   train on a folder of your own
+  tagseg train --resume run                         go on after a Ctrl-C, a crash or a power cut
   tagseg eval run --data DIR                        score it
   tagseg predict run --out seen photo.jpg           segment a photo
 
-Exit codes: 0 done, 1 a check of `verify` failed, 2 something about the input is wrong.";
+Exit codes: 0 done, 1 a check of `verify` failed, 2 something about the input is wrong, 130 training was
+stopped by Ctrl-C and can go on.";
 
 /// Learn to segment images from image tags alone, on any GPU.
 #[derive(Debug, Parser)]

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::train::TrainOptions;
+use tagseg::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions};
 
-use super::common::{ConfigArgs, DeviceArg, check_free};
+use super::common::{ConfigArgs, OptionalDeviceArg, check_free};
 
 /// Train on a folder of images and tags
 ///
@@ -17,15 +17,22 @@ use super::common::{ConfigArgs, DeviceArg, check_free};
 ///
 /// RUN receives config.toml (every option, resolved), metrics.jsonl (the record, a JSON object a line), checkpoints/
 /// and pictures/ (image, seed, pseudo labels and prediction at every evaluation).
+///
+/// A run may end at any time. Ctrl-C saves a checkpoint first; a second one ends at once. `tagseg train --resume RUN`
+/// goes on from the newest checkpoint, and what comes out is the same to the last bit as if it had never stopped.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Data set to learn from
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    data: Option<PathBuf>,
 
     /// Folder for the results
-    #[arg(long, value_name = "RUN")]
-    out: PathBuf,
+    #[arg(long, value_name = "RUN", required_unless_present = "resume")]
+    out: Option<PathBuf>,
+
+    /// Go on with a run; everything else stands in its folder, --data says where its data set was moved to
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "overwrite", "weights"])]
+    resume: Option<PathBuf>,
 
     /// Start from these weights: .safetensors or .pth, of an encoder alone or of a whole network
     #[arg(long, value_name = "FILE")]
@@ -36,7 +43,7 @@ pub struct TrainArgs {
     partial: bool,
 
     #[command(flatten)]
-    device: DeviceArg,
+    device: OptionalDeviceArg,
 
     /// Replace what RUN holds
     #[arg(long)]
@@ -52,11 +59,29 @@ pub struct TrainArgs {
 
 impl TrainArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let config = self.config.resolve()?;
-        check_free(&self.out, self.overwrite)?;
-        let TrainArgs { data, out, weights, partial, device, overwrite, skip_broken, .. } = self;
-        let device = device.device;
-        tagseg::train::run(&TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken })?;
-        Ok(ExitCode::SUCCESS)
+        let TrainArgs { data, out, resume, weights, partial, overwrite, skip_broken, config, .. } = self;
+        let device = self.device.device;
+        let stop = Stop::on_signals();
+        let (folder, summary) = match resume {
+            Some(run) => {
+                let resume = Resume::open(&run)?;
+                let config = Some(config.resolve_over(resume.config())?);
+                (run, resume.run(&ResumeOptions { config, data, device, skip_broken, stop })?)
+            }
+            None => {
+                let config = config.resolve()?;
+                // The command line is refused without them.
+                let (data, out) = (data.unwrap_or_default(), out.unwrap_or_default());
+                check_free(&out, overwrite)?;
+                let device = device.unwrap_or_else(|| "auto".to_owned());
+                let options =
+                    TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop };
+                let summary = tagseg::train::run(&options)?;
+                (options.out, summary)
+            }
+        };
+        let Some(step) = summary.stopped else { return Ok(ExitCode::SUCCESS) };
+        eprintln!("stopped at step {step}; go on with `tagseg train --resume {}`", folder.display());
+        Ok(ExitCode::from(STOPPED))
     }
 }

@@ -147,6 +147,11 @@ impl Config {
         Ok(())
     }
 
+    /// The first option that has another value in `other`.
+    pub fn first_difference(&self, other: &Self) -> Option<&'static OptionInfo> {
+        Config::options().iter().find(|option| option.write(self) != option.write(other))
+    }
+
     /// The whole configuration as TOML, each option under a comment that says what it does. [`Config::from_toml`]
     /// reads it back to an equal configuration.
     pub fn to_toml(&self) -> String {
@@ -173,7 +178,7 @@ impl Config {
 /// Two configurations are equal when every option has the same value.
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
-        Config::options().iter().all(|option| option.write(self) == option.write(other))
+        self.first_difference(other).is_none()
     }
 }
 

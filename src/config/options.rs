@@ -157,9 +157,11 @@ options! {
     "train.crop" train_crop: usize = 512, AtLeast(32.0);
     /// Steps between evaluations, each with a checkpoint and pictures; the last step always has one.
     "train.eval_every" train_eval_every: usize = 2000, Iterations(1);
+    /// Steps between checkpoints besides those of evaluations; what a killed run loses at most.
+    "train.save_every" train_save_every: usize = 2000, Iterations(1);
     /// Steps between lines of the record.
     "train.log_every" train_log_every: usize = 200, Iterations(1);
-    /// Newest checkpoints to keep; 0 keeps all.
+    /// Newest checkpoints to keep, besides the best; 0 keeps all.
     "train.keep" train_keep: usize = 2;
     /// Seed of weights, shuffling, augmentation and dropout.
     "seed" seed: u64 = 1;

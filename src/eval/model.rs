@@ -34,17 +34,18 @@ impl Model {
         Ok(Model { session: session.clone(), config, network, classes: classes.to_vec() })
     }
 
-    /// Loads a run's newest checkpoint, or a file, onto a device.
+    /// Loads a run's newest checkpoint, or a file, onto a device. Says on standard error if a newer one is damaged.
     ///
     /// # Errors
     /// If there is no checkpoint, it is damaged, or the device cannot be opened.
     pub fn load(run: &Path, device: &str) -> Result<Self> {
-        let file = Checkpoint::find(run)?;
-        let checkpoint = Checkpoint::load(&file)?;
+        let found = Checkpoint::open(run)?;
+        let (file, checkpoint) = (&found.path, &found.checkpoint);
         let mut session = Session::open(device)?;
+        found.notices().for_each(|notice| eprintln!("{notice}"));
         let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len());
         checkpoint.put(&mut session, &parameters(&network, &checkpoint.config)?).map_err(|error| {
-            Error::data(&file, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
+            Error::data(file, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
         })?;
         Model::new(&session, &checkpoint.config, &network, &checkpoint.classes)
     }

@@ -66,7 +66,21 @@ impl<'a> Scorer<'a> {
     ///
     /// # Errors
     /// If the data set has other classes or no masks, an image or mask is broken, or the device was lost.
-    pub fn score(&mut self, dataset: &Dataset, mut gallery: Option<&mut Gallery>) -> Result<Scores> {
+    pub fn score(&mut self, dataset: &Dataset, gallery: Option<&mut Gallery>) -> Result<Scores> {
+        let scores = self.score_until(dataset, gallery, &|| false)?;
+        scores.ok_or_else(|| Error::Graph("the evaluation was stopped, and nobody asked for that".into()))
+    }
+
+    /// Scores like [`Scorer::score`], unless `stop` becomes true on the way: then there are none.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn score_until(
+        &mut self,
+        dataset: &Dataset,
+        mut gallery: Option<&mut Gallery>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Scores>> {
         let classes = self.model.classes().len() + 1;
         let mut tally = Tally {
             seg: Confusion::new(classes),
@@ -77,6 +91,9 @@ impl<'a> Scorer<'a> {
         };
         let mut waiting: BTreeMap<(usize, usize), Vec<Waiting>> = BTreeMap::new();
         for index in 0..dataset.len() {
+            if stop() {
+                return Ok(None);
+            }
             let (image, mask) = (dataset.image(index)?, dataset.mask(index)?);
             let size = (image.height, image.width);
             let batch = batch_of([size.0, size.1], dataset);
@@ -91,7 +108,7 @@ impl<'a> Scorer<'a> {
             let batch = batch_of([size.0, size.1], dataset);
             self.look_at(dataset, group, batch, &mut tally, gallery.as_deref_mut())?;
         }
-        Ok(tally.scores())
+        Ok(Some(tally.scores()))
     }
 
     fn look_at(

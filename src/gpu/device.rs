@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::fault::Faults;
 use super::wgsl;
 use crate::error::{Error, Result};
 use crate::graph::{Launch, Target};
@@ -97,11 +98,12 @@ fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
 /// A device with its queue and compiled pipelines. Clones share them.
 #[derive(Clone)]
 pub struct Device {
-    pub(super) device: wgpu::Device,
+    pub(crate) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     name: String,
     target: Target,
     limits: wgpu::Limits,
+    faults: Faults,
     pipelines: Rc<RefCell<HashMap<String, wgpu::ComputePipeline>>>,
 }
 
@@ -139,7 +141,8 @@ impl Device {
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
         let target = if info.device_type == wgpu::DeviceType::Cpu { Target::Cpu } else { Target::Gpu };
-        Ok(Device { device, queue, name: info.name, target, limits, pipelines: Rc::default() })
+        let faults = Faults::of(&device);
+        Ok(Device { device, queue, name: info.name, target, limits, faults, pipelines: Rc::default() })
     }
 
     /// The adapter's name.
@@ -206,7 +209,9 @@ impl Device {
     }
 
     pub(super) fn poll(&self, wait: wgpu::PollType) -> Result<()> {
-        self.device.poll(wait).map(|_| ()).map_err(|error| {
+        let polled = self.device.poll(wait);
+        self.faults.check(&self.name)?;
+        polled.map(|_| ()).map_err(|error| {
             Error::device(format!("{} was lost: {error}", self.name), "check the driver's log and start again")
         })
     }

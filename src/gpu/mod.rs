@@ -1,6 +1,7 @@
 //! Devices and compiled programs. Runs launch descriptions and knows no op.
 
 mod device;
+mod fault;
 mod plan;
 mod profile;
 mod program;

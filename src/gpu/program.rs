@@ -44,6 +44,17 @@ impl States {
         Ok((ty, bytemuck::pod_collect_to_vec(&bytes)))
     }
 
+    /// Reads many states back at once.
+    ///
+    /// # Errors
+    /// As [`States::get`].
+    pub fn get_all(&self, device: &Device, names: &[&str]) -> Result<Vec<(TensorType, Vec<f32>)>> {
+        let found = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>>>()?;
+        let buffers: Vec<_> = found.iter().map(|(ty, buffer)| (buffer, (ty.shape.len() * 4) as u64)).collect();
+        let values = read_all(device, &buffers)?.into_iter().map(|bytes| bytemuck::pod_collect_to_vec(&bytes));
+        Ok(found.iter().map(|(ty, _)| ty.clone()).zip(values).collect())
+    }
+
     /// All names, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self.buffers.borrow().keys().cloned().collect();
@@ -58,30 +69,64 @@ impl States {
     }
 }
 
-/// Copies a buffer of `elements` words to the host.
+/// Bytes that are read back together.
+const STAGED: u64 = 64 << 20;
+
+/// Reads the first elements of a buffer back; waits for the device.
 pub(super) fn read(device: &Device, buffer: &wgpu::Buffer, elements: usize) -> Result<Vec<u8>> {
-    let bytes = (elements * 4) as u64;
-    if bytes == 0 {
-        return Ok(Vec::new());
+    read_all(device, &[(buffer, (elements * 4) as u64)]).map(|mut all| all.pop().unwrap_or_default())
+}
+
+/// Reads the first bytes of many buffers back, with one wait for the device in [`STAGED`] bytes.
+fn read_all(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
+    let mut all = Vec::with_capacity(buffers.len());
+    while let Some(rest) = buffers.get(all.len()..).filter(|rest| !rest.is_empty()) {
+        let mut size = rest[0].1;
+        let fits = |&&(_, bytes): &&(&wgpu::Buffer, u64)| {
+            size += bytes;
+            size <= STAGED
+        };
+        let part = &rest[..1 + rest[1..].iter().take_while(fits).count()];
+        all.extend(read_part(device, part)?);
+    }
+    Ok(all)
+}
+
+/// Reads through one staging buffer.
+fn read_part(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
+    let size = buffers.iter().map(|(_, bytes)| bytes).sum();
+    if size == 0 {
+        return Ok(vec![Vec::new(); buffers.len()]);
     }
     let staging = device.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("read back"),
-        size: bytes,
+        size,
         usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     });
     let mut encoder = device.device.create_command_encoder(&Default::default());
-    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+    let mut place = 0;
+    for (buffer, bytes) in buffers {
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, place, *bytes);
+        place += bytes;
+    }
     device.queue.submit([encoder.finish()]);
     let slice = staging.slice(..);
     slice.map_async(wgpu::MapMode::Read, |_| {});
     device.wait()?;
-    let data = slice
+    let mapped = slice
         .get_mapped_range()
-        .map_err(|error| Error::device(format!("reading back failed: {error}"), "start again"))?
-        .to_vec();
+        .map_err(|error| Error::device(format!("reading back failed: {error}"), "start again"))?;
+    let mut rest: &[u8] = &mapped;
+    let values = buffers.iter().map(|(_, bytes)| {
+        let (values, after) = rest.split_at(*bytes as usize);
+        rest = after;
+        values.to_vec()
+    });
+    let values = values.collect();
+    drop(mapped);
     staging.destroy();
-    Ok(data)
+    Ok(values)
 }
 
 pub(super) struct Dispatch {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -122,6 +122,32 @@ impl RecordWriter {
         let path = path.as_ref().to_owned();
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io(&path))?;
         Ok(Self { path, file })
+    }
+
+    /// Opens the record of a run that goes on: of its first `bytes` the whole lines stay, everything after them is cut
+    /// off.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be opened, read or cut.
+    pub fn continue_at(path: impl AsRef<Path>, bytes: u64) -> Result<Self> {
+        let path = path.as_ref();
+        let cut = || {
+            let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+            let mut known = Vec::new();
+            (&file).take(bytes).read_to_end(&mut known)?;
+            let whole_lines = known.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+            file.set_len(whole_lines as u64)
+        };
+        cut().map_err(Error::io(path))?;
+        Self::append_to(path)
+    }
+
+    /// Puts every line on the disk; gives the length of the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the disk fails.
+    pub fn sync(&self) -> Result<u64> {
+        self.file.sync_all().and_then(|()| Ok(self.file.metadata()?.len())).map_err(Error::io(&self.path))
     }
 
     /// Writes one line, in one piece, so that a reader never meets half of it while the run goes on.

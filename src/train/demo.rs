@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::run::{TrainOptions, run};
+use super::stop::Stop;
 use crate::bmp::Schedule;
 use crate::config::Config;
 use crate::data::shapes::{ShapesOptions, generate};
@@ -48,6 +49,7 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
         device: device.clone(),
         overwrite: *overwrite,
         skip_broken: false,
+        stop: Stop::default(),
     })?;
 
     let model = Model::load(&folder, device)?;

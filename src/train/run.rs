@@ -1,20 +1,20 @@
 //! `tagseg train`: a run from a data set to a folder.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Instant;
+use std::path::PathBuf;
 
-use super::{StepValues, Trainer, failure};
-use crate::bmp::NetworkConfig;
+use super::clock::Clock;
+use super::folder::RunFolder;
+use super::setting::{Setting, TrainingData};
+use super::stop::Stop;
+use super::window::step_record;
+use super::{StepValues, failure};
+use crate::bmp::Group;
 use crate::config::Config;
-use crate::data::{AugmentOptions, Dataset, DatasetOptions, Loader, LoaderOptions};
+use crate::data::Loader;
 use crate::error::{Error, Result};
-use crate::eval::{Gallery, Model, Scorer};
-use crate::report::{
-    EmptyMasks, EvalRecord, EvalScores, Losses, Progress, RecordWriter, Scores, StepRecord, contact_sheet,
-};
-use crate::session::Session;
-use crate::weights::{Checkpoint, Import};
+use crate::eval::{Gallery, Scorer};
+use crate::report::{EvalRecord, EvalScores, Progress, RecordWriter, Scores, contact_sheet};
+use crate::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training, write_atomically};
 
 /// What a run needs.
 #[derive(Clone, Debug)]
@@ -29,12 +29,14 @@ pub struct TrainOptions {
     pub weights: Option<PathBuf>,
     /// Whether to take what fits of them and leave the rest.
     pub partial: bool,
-    /// Device, see [`Session::open`].
+    /// Device, see [`crate::Session::open`].
     pub device: String,
     /// Whether to replace what `out` holds.
     pub overwrite: bool,
     /// Whether to leave out images that do not decode.
     pub skip_broken: bool,
+    /// How to end it early.
+    pub stop: Stop,
 }
 
 /// What a run made.
@@ -44,10 +46,12 @@ pub struct TrainSummary {
     pub device: String,
     /// Names of the foreground classes.
     pub classes: Vec<String>,
-    /// Scores of the last evaluation, if the data set has masks to score on.
+    /// Scores of the last evaluation, if there was one: the data set may have no masks to score on.
     pub scores: Option<Scores>,
-    /// Seconds a step, over the whole run without evaluations.
+    /// Seconds a step, over the whole run without evaluations and saves.
     pub seconds_per_step: f64,
+    /// The step at which a wish to stop ended it, if one did.
+    pub stopped: Option<usize>,
 }
 
 /// Images shown at every evaluation.
@@ -58,233 +62,246 @@ const SHOWN: usize = 6;
 /// # Errors
 /// Everything that is wrong with data, configuration or device is found before anything is written.
 pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
-    let TrainOptions { config, out, .. } = options;
-    let mut dataset = Dataset::open(&options.data, "train", &DatasetOptions::default())?;
-    dataset.check_images(options.skip_broken)?;
-    let dataset = Arc::new(dataset);
-    let foreground = dataset.classes().len();
-    let validation = validation_set(options, foreground)?;
-
-    let session = Session::open(&options.device)?;
-    let network = NetworkConfig::new(config, foreground);
-    let window = config.train_log_every;
-    let mut trainer = Trainer::new(&session, config, &network, dataset.max_tags(), window)?;
-    let loading = LoaderOptions {
-        batch: config.batch_global,
-        crop: config.train_crop,
-        seed: config.seed,
-        augment: AugmentOptions { scale: (config.data_scale[0], config.data_scale[1]), flip: config.data_flip },
-        ..LoaderOptions::default()
-    };
-    let mut loader = Loader::new(dataset.clone(), loading.clone())?;
-    trainer.check()?;
-    if let Some(validation) = &validation {
-        Scorer::new(&Model::new(&session, config, &network, dataset.classes())?)?.check(validation)?;
-    }
+    let data = TrainingData::open(&options.data, options.skip_broken)?;
+    let mut setting = Setting::open(&options.config, data, &options.device)?;
+    let loader = setting.loader(setting.position(0))?;
     let weights = options.weights.as_deref();
-    let weights = weights.map(|path| Import::read(path, trainer.parameters(), options.partial)).transpose()?;
+    let weights = weights.map(|path| Import::read(path, setting.trainer.parameters(), options.partial)).transpose()?;
     if let Some(weights) = &weights {
-        weights.put(&session)?;
+        weights.put(&setting.session)?;
     }
-    trainer.prepare(0)?;
+    setting.prepare(0)?;
 
-    prepare_folder(out, options.overwrite)?;
-    std::fs::write(out.join("config.toml"), config.to_toml()).map_err(Error::io(out))?;
-    let mut record = RecordWriter::append_to(out.join("metrics.jsonl"))?;
-    let mut progress = Progress::new(config.train_iters, window.max(config.train_iters / 60));
-    for notice in &dataset.notices {
-        progress.note(notice);
-    }
+    let folder = RunFolder::create(&options.out, options.overwrite)?;
+    write_atomically(&folder.config(), setting.config.to_toml().as_bytes())?;
+    let record = RecordWriter::append_to(folder.metrics())?;
+    let mut run = Run::new(setting, folder, loader, record, &options.stop);
     if let Some(weights) = &weights {
-        progress.note(&weights.to_string());
+        run.progress.note(&weights.to_string());
     }
-    progress.note(&introduction(&trainer, &dataset, config));
+    // Shows a full disk before there is work to lose; and from here on there is something to go on from.
+    run.save(0, true)?;
+    run.train(0, true)
+}
 
-    let mut scores = None;
-    let mut clock = Clock::start();
-    for n in 0..config.train_iters {
-        let batch = loader.next()?;
-        trainer.step(n, &batch.images, &batch.tags, &batch.boxes)?;
-        let done = n + 1;
-        let last = done == config.train_iters;
-        let (logs, saves) = (done % window == 0 || last, done % config.train_eval_every == 0 || last);
-        let first = n / window * window;
-        let values = if logs || saves { trainer.values(first..done)? } else { Vec::new() };
-        if let Some(offset) = values.iter().position(|values| !values.finite) {
-            let step = first + offset;
-            let mut loader = Loader::new(dataset.clone(), LoaderOptions { start_step: step as u64, ..loading })?;
-            let sizes = [foreground, dataset.max_tags()];
-            return Err(failure::explain(&out.join("failure"), &trainer, step, &loader.next()?, config, sizes)?);
+/// A run under way.
+pub(super) struct Run {
+    setting: Setting,
+    folder: RunFolder,
+    loader: Loader,
+    record: RecordWriter,
+    progress: Progress,
+    stop: Stop,
+    pub(super) clock: Clock,
+    pub(super) best: Option<Best>,
+    /// The newest checkpoint, by step and file.
+    pub(super) saved: Option<(usize, PathBuf)>,
+    scores: Option<Scores>,
+}
+
+/// How the steps of a run ended.
+enum End {
+    Complete,
+    /// Somebody asked for it after this many steps, which are saved.
+    Stopped(usize),
+    /// A step is not finite; to go on would only repeat it.
+    Failed(Error),
+}
+
+impl Run {
+    /// A run that is ready for its next step.
+    pub(super) fn new(setting: Setting, folder: RunFolder, loader: Loader, record: RecordWriter, stop: &Stop) -> Self {
+        let Config { train_iters, train_log_every, .. } = setting.config;
+        let progress = Progress::new(train_iters, train_log_every.max(train_iters / 60));
+        let (clock, stop) = (Clock::default(), stop.clone());
+        Run { setting, folder, loader, record, progress, stop, clock, best: None, saved: None, scores: None }
+    }
+
+    /// Trains from step `start` on. `evaluated` tells whether the evaluation of that step, if one is due, is done.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if the device, the disk or the data failed; the run can go on from its newest checkpoint.
+    pub(super) fn train(mut self, start: usize, evaluated: bool) -> Result<TrainSummary> {
+        for notice in &self.setting.data.images.notices {
+            self.progress.note(notice);
         }
-        if logs {
-            let seconds = clock.lap();
-            let line = step_record(n, &values, trainer.schedule().rate(crate::bmp::Group::Encoder, n))
-                .with_speed((values.len() * config.batch_global) as f64 / seconds);
-            record.write(line)?;
-            progress.step(done, &line.loss, line.images_per_second);
+        self.progress.note(&self.setting.introduction());
+        self.stop.listen()?;
+        let end = self.steps(start, evaluated);
+        self.progress.finish();
+        let (done, stopped) = match end.map_err(|cause| self.safe(cause))? {
+            End::Complete => (self.setting.config.train_iters, None),
+            End::Stopped(step) => (step, Some(step)),
+            End::Failed(error) => return Err(error),
+        };
+        Ok(TrainSummary {
+            device: self.setting.session.name().to_owned(),
+            classes: self.setting.classes().to_vec(),
+            scores: self.scores,
+            seconds_per_step: self.clock.total() / done.max(1) as f64,
+            stopped,
+        })
+    }
+
+    fn steps(&mut self, start: usize, evaluated: bool) -> Result<End> {
+        let Config { train_iters, train_log_every, train_eval_every, train_save_every, .. } = self.setting.config;
+        if !evaluated && !self.evaluate(start)? {
+            return Ok(End::Stopped(start));
         }
-        if saves {
-            session.wait()?;
-            clock.pause();
-            let classes = dataset.classes();
-            let checkpoint = Checkpoint::take(&session, trainer.parameters(), done, config, classes)?;
-            checkpoint.save(&Checkpoint::path_in(out, done))?;
-            Checkpoint::prune(out, config.train_keep)?;
-            if let Some(validation) = &validation {
-                let model = Model::new(&session, config, &network, classes)?;
-                scores = Some(evaluate(&model, validation, done, out, &mut record, &progress)?);
+        self.clock.go_on();
+        for n in start..train_iters {
+            let batch = self.loader.next()?;
+            self.setting.trainer.step(n, &batch.images, &batch.tags, &batch.boxes)?;
+            self.setting.session.settle();
+            let (done, stops) = (n + 1, self.stop.asked());
+            let last = done == train_iters;
+            let logs = done % train_log_every == 0 || last;
+            let evaluates = done % train_eval_every == 0 || last;
+            let saves = evaluates || done % train_save_every == 0 || stops;
+            if logs || saves {
+                let first = n / train_log_every * train_log_every;
+                let values = self.setting.trainer.values(first..done)?;
+                if let Some(offset) = values.iter().position(|values| !values.finite) {
+                    return Ok(End::Failed(self.explain(first + offset)?));
+                }
+                if logs {
+                    self.log(n, &values)?;
+                }
             }
-            clock.resume();
-        }
-    }
-    progress.finish();
-    Ok(TrainSummary {
-        device: session.name().to_owned(),
-        classes: dataset.classes().to_vec(),
-        scores,
-        seconds_per_step: clock.total / config.train_iters as f64,
-    })
-}
-
-/// Time spent on steps, evaluations left out.
-struct Clock {
-    since: Instant,
-    lap: f64,
-    total: f64,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Clock { since: Instant::now(), lap: 0.0, total: 0.0 }
-    }
-
-    fn pause(&mut self) {
-        self.lap += self.since.elapsed().as_secs_f64();
-    }
-
-    fn resume(&mut self) {
-        self.since = Instant::now();
-    }
-
-    /// Seconds since the last lap.
-    fn lap(&mut self) -> f64 {
-        self.pause();
-        self.resume();
-        self.total += self.lap;
-        std::mem::take(&mut self.lap)
-    }
-}
-
-/// The split to score on, if there is one with masks.
-fn validation_set(options: &TrainOptions, foreground: usize) -> Result<Option<Dataset>> {
-    let list = options.data.join("ImageSets").join("Segmentation").join("val.txt");
-    if !list.is_file() {
-        return Ok(None);
-    }
-    let mut dataset = Dataset::open(&options.data, "val", &DatasetOptions { classes: Some(foreground) })?;
-    dataset.check_images(options.skip_broken)?;
-    if !dataset.has_masks() {
-        return Ok(None);
-    }
-    dataset.check_masks()?;
-    Ok(Some(dataset))
-}
-
-fn prepare_folder(out: &Path, overwrite: bool) -> Result<()> {
-    if overwrite {
-        // Only what a run writes is removed, never a folder that happens to bear the name.
-        for name in ["config.toml", "metrics.jsonl"] {
-            let file = out.join(name);
-            if file.is_file() {
-                std::fs::remove_file(&file).map_err(Error::io(&file))?;
+            if saves {
+                self.setting.session.wait()?;
+                self.clock.pause();
+                self.save(done, !evaluates || self.setting.data.validation.is_none())?;
+                if evaluates && !self.evaluate(done)? || stops && !last {
+                    return Ok(End::Stopped(done));
+                }
+                self.clock.go_on();
             }
         }
-        for name in ["checkpoints", "pictures", "failure"] {
-            let folder = out.join(name);
-            if folder.is_dir() {
-                std::fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
-            }
+        Ok(End::Complete)
+    }
+
+    /// Keeps step `n`, which is not finite, and tells why it is not.
+    fn explain(&self, n: usize) -> Result<Error> {
+        let Setting { trainer, config, data, .. } = &self.setting;
+        let batch = self.setting.loader(self.setting.position(n))?.next()?;
+        let sizes = [self.setting.classes().len(), data.images.max_tags()];
+        failure::explain(&self.folder.failure(), trainer, n, &batch, config, sizes)
+    }
+
+    /// Records the means over the window of steps that ends with step `n`.
+    fn log(&mut self, n: usize, values: &[StepValues]) -> Result<()> {
+        let Setting { trainer, config, .. } = &self.setting;
+        let seconds = self.clock.lap();
+        let mut line = step_record(n, values, trainer.schedule().rate(Group::Encoder, n));
+        line.images_per_second = (values.len() * config.batch_global) as f64 / seconds;
+        self.record.write(line)?;
+        self.progress.step(n + 1, &line.loss, line.images_per_second);
+        Ok(())
+    }
+
+    /// Saves a checkpoint after `done` steps. `evaluated` as in [`Run::train`].
+    pub(super) fn save(&mut self, done: usize, evaluated: bool) -> Result<()> {
+        // What a checkpoint says of the record must be on the disk before it.
+        let bytes = self.record.sync()?;
+        let Setting { config, device, data, session, trainer, .. } = &self.setting;
+        let run = RunFacts {
+            device: device.clone(),
+            adapter: session.name().to_owned(),
+            data: data.facts.clone(),
+            sampler: self.setting.position(done),
+            record: RecordFacts { bytes, seconds: self.clock.total() },
+            evaluated,
+            best: self.best,
+        };
+        let mut checkpoint = Checkpoint::take(session, trainer.parameters(), done, config, self.setting.classes())?;
+        checkpoint.training = Some(Training::take(session, trainer.parameters(), run)?);
+        let shelf = self.folder.shelf();
+        self.saved = Some((done, shelf.put(&checkpoint)?));
+        if self.best.is_some_and(|best| best.step == done) {
+            shelf.point(BEST, done)?;
+        }
+        shelf.prune(config.train_keep)
+    }
+
+    /// Scores the network on the validation set if there is one, records that, draws its pictures and saves again: the
+    /// checkpoint from before keeps the steps, this one the evaluation. `false` if it was stopped on the way.
+    fn evaluate(&mut self, step: usize) -> Result<bool> {
+        let Some(validation) = &self.setting.data.validation else { return Ok(true) };
+        let model = self.setting.model()?;
+        let mut gallery = Gallery::new(SHOWN);
+        let stop = || self.stop.asked();
+        let Some(scores) = Scorer::new(&model)?.score_until(validation, Some(&mut gallery), &stop)? else {
+            return Ok(false);
+        };
+        let seg_miou = scores.seg.miou;
+        self.record.write(EvalRecord {
+            step,
+            eval: EvalScores {
+                seg_miou,
+                cam_miou: scores.cam.miou,
+                y_c_miou: scores.y_c.miou,
+                cls_f1: scores.cls_f1,
+                seg_iou: scores.seg.iou.clone(),
+            },
+        })?;
+        let path = self.folder.pictures().join(format!("step_{step:07}.png"));
+        let sheet = contact_sheet(&gallery.samples()?);
+        sheet.save(&path).map_err(|error| Error::data(&path, error.to_string(), "check the disk"))?;
+        self.progress.note(&format!(
+            "step {step}: mIoU segmentation {seg_miou:.3}, seeds {:.3}, Y_c {:.3}; tags F1 {:.3}",
+            scores.cam.miou, scores.y_c.miou, scores.cls_f1
+        ));
+        self.scores = Some(scores);
+        if self.best.is_none_or(|best| seg_miou > best.seg_miou) {
+            self.best = Some(Best { step, seg_miou });
+        }
+        self.save(step, true)?;
+        Ok(true)
+    }
+
+    /// An error with the way to go on, where the device, the disk or the data failed and not the training itself.
+    fn safe(&self, cause: Error) -> Error {
+        let outside = matches!(cause, Error::Device { .. } | Error::Io { .. } | Error::Data { .. });
+        match &self.saved {
+            Some((step, checkpoint)) if outside => Error::Stopped {
+                cause: Box::new(cause),
+                step: *step,
+                checkpoint: checkpoint.clone(),
+                run: self.folder.path().to_owned(),
+            },
+            _ => cause,
         }
     }
-    for name in ["checkpoints", "pictures"] {
-        let folder = out.join(name);
-        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    }
-    Ok(())
 }
 
-/// The header: what is trained, on what, with how much memory.
-fn introduction(trainer: &Trainer, dataset: &Dataset, config: &Config) -> String {
-    let parameters: usize =
-        trainer.parameters().iter().filter(|parameter| parameter.trained).map(|parameter| parameter.shape.len()).sum();
-    let plan = trainer.program().and_then(|program| program.plan()).map_or(String::new(), |plan| {
-        format!(", {} dispatches a step, {:.0} MiB", plan.dispatches(), plan.bytes() as f64 / f64::from(1 << 20))
-    });
-    format!(
-        "{} on {}: {} images, {} classes, {parameters} parameters, batch {} of {}²{plan}",
-        config.model_backbone,
-        trainer.session().name(),
-        dataset.len(),
-        dataset.classes().len(),
-        config.batch_global,
-        config.train_crop
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::shapes::{ShapesOptions, generate};
 
-/// Means over the steps of a window.
-fn step_record(n: usize, values: &[StepValues], lr: f64) -> StepRecord {
-    let sum = |of: fn(&StepValues) -> f64| values.iter().map(of).sum::<f64>();
-    let mean = |of: fn(&StepValues) -> f64| sum(of) / values.len() as f64;
-    StepRecord {
-        step: n + 1,
-        loss: Losses {
-            total: mean(|v| v.total),
-            cls: mean(|v| v.cls),
-            c2s: mean(|v| v.c2s),
-            s2c: mean(|v| v.s2c),
-            aff: mean(|v| v.aff),
-        },
-        lr,
-        images_per_second: 0.0,
-        empty: EmptyMasks { c2s: sum(|v| v.c2s_empty) as u64, s2c: sum(|v| v.s2c_empty) as u64 },
-    }
-}
-
-/// Scores the network on the validation set, records it and draws its pictures.
-fn evaluate(
-    model: &Model,
-    validation: &Dataset,
-    step: usize,
-    out: &Path,
-    record: &mut RecordWriter,
-    progress: &Progress,
-) -> Result<Scores> {
-    let mut scorer = Scorer::new(model)?;
-    let mut gallery = Gallery::new(SHOWN);
-    let scores = scorer.score(validation, Some(&mut gallery))?;
-    record.write(EvalRecord {
-        step,
-        eval: EvalScores {
-            seg_miou: scores.seg.miou,
-            cam_miou: scores.cam.miou,
-            y_c_miou: scores.y_c.miou,
-            cls_f1: scores.cls_f1,
-            seg_iou: scores.seg.iou.clone(),
-        },
-    })?;
-    let path = out.join("pictures").join(format!("step_{step:07}.png"));
-    let sheet = contact_sheet(&gallery.samples()?);
-    sheet.save(&path).map_err(|error| Error::data(&path, error.to_string(), "check the disk"))?;
-    progress.note(&format!(
-        "step {step}: mIoU segmentation {:.3}, seeds {:.3}, Y_c {:.3}; tags F1 {:.3}",
-        scores.seg.miou, scores.cam.miou, scores.y_c.miou, scores.cls_f1
-    ));
-    Ok(scores)
-}
-
-impl StepRecord {
-    fn with_speed(mut self, images_per_second: f64) -> Self {
-        self.images_per_second = images_per_second;
-        self
+    /// Protects: a device that is lost under way ends the run with an error that says where the work is and how to go
+    /// on.
+    #[test]
+    fn a_lost_device_leaves_a_way_to_go_on() {
+        let place = tempfile::tempdir().unwrap();
+        let (data, out) = (place.path().join("data"), place.path().join("run"));
+        generate(&data, &ShapesOptions { train: 2, val: 1, size: 64, ..ShapesOptions::default() }).unwrap();
+        let mut config = Config::preset("nano").unwrap();
+        for assignment in ["train.iters=6", "batch.global=2", "train.crop=64", "ms.scales=[1]"] {
+            config.set(assignment).unwrap();
+        }
+        let setting = Setting::open(&config, TrainingData::open(&data, false).unwrap(), "auto").unwrap();
+        let loader = setting.loader(setting.position(0)).unwrap();
+        let session = setting.session.clone();
+        let folder = RunFolder::create(&out, false).unwrap();
+        let record = RecordWriter::append_to(folder.metrics()).unwrap();
+        let mut run = Run::new(setting, folder, loader, record, &Stop::default());
+        run.save(0, true).unwrap();
+        session.lose();
+        let text = run.train(0, true).unwrap_err().to_string();
+        for part in ["was lost", "step 0 is safe in", "step_0000000.safetensors", "`tagseg train --resume"] {
+            assert!(text.contains(part), "`{part}` is missing in: {text}");
+        }
     }
 }

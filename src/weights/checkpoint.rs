@@ -1,11 +1,19 @@
-//! A trained network in one safetensors file: weights, running statistics, and what is needed to use them.
+//! A checkpoint: one safetensors file with the network, what is needed to use it, and what is needed to train on.
+//!
+//! The tensors are f32: weights and running statistics under their names in the network, and, from a training run, the
+//! moments (`adamw.first.*`, `adamw.second.*`) and the values of recent steps (`record.values`). Everything else is a
+//! JSON object in the header's metadata, whose first entry is a CRC-32 of all that follows it, text and tensors. So the
+//! same state gives the same bytes, and a file that lost or changed a bit is recognised.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crc32fast::Hasher;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::durable::write_atomically;
+use super::training::{RunFacts, Training, is_training_state};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
@@ -14,7 +22,10 @@ use crate::session::Session;
 /// Key of our entry in the file's metadata.
 const KEY: &str = "tagseg";
 
-/// A network with its configuration and classes.
+/// Shape and values by name.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// A network with its configuration and classes, and the training run that it stands in, if any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// Steps of training behind it.
@@ -23,8 +34,10 @@ pub struct Checkpoint {
     pub config: Config,
     /// Names of the foreground classes.
     pub classes: Vec<String>,
-    /// Shape and values by name.
-    pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    /// Weights and running statistics.
+    pub tensors: Tensors,
+    /// What resuming needs besides.
+    pub training: Option<Training>,
 }
 
 /// What the metadata holds besides the tensors.
@@ -32,6 +45,7 @@ pub struct Checkpoint {
 struct Metadata {
     step: usize,
     classes: Vec<String>,
+    run: Option<RunFacts>,
     config: String,
 }
 
@@ -47,13 +61,9 @@ impl Checkpoint {
         config: &Config,
         classes: &[String],
     ) -> Result<Self> {
-        let mut tensors = BTreeMap::new();
-        for parameter in parameters {
-            let (shape, values) = session.state(&parameter.name)?;
-            let values = values.into_iter().map(|value| value as f32).collect();
-            tensors.insert(parameter.name.clone(), (shape, values));
-        }
-        Ok(Checkpoint { step, config: config.clone(), classes: classes.to_vec(), tensors })
+        let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        let tensors = names.iter().map(|name| (*name).to_owned()).zip(session.states(&names)?).collect();
+        Ok(Checkpoint { step, config: config.clone(), classes: classes.to_vec(), tensors, training: None })
     }
 
     /// Gives every one of `parameters` its value in `session`.
@@ -79,115 +89,104 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Writes the file: beside its place first, then renamed, so that no half-written file bears the name.
+    /// Writes the file, see [`write_atomically`].
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let metadata = Metadata { step: self.step, classes: self.classes.clone(), config: self.config.to_toml() };
-        let metadata = serde_json::to_string(&metadata).map_err(|error| Error::Graph(error.to_string()))?;
+        let metadata = Metadata {
+            step: self.step,
+            classes: self.classes.clone(),
+            run: self.training.as_ref().map(|training| training.run.clone()),
+            config: self.config.to_toml(),
+        };
+        let text = serde_json::to_string(&metadata).map_err(|error| Error::Graph(error.to_string()))?;
+        let states = self.training.iter().flat_map(|training| &training.states);
         let views = self
             .tensors
             .iter()
+            .chain(states)
             .map(|(name, (shape, values))| {
-                TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values)).map(|view| (name, view))
+                let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?;
+                Ok((name.as_str(), view))
             })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Error::Graph(format!("checkpoint: {error}")))?;
-        let metadata = HashMap::from([(KEY.to_owned(), metadata)]);
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|error| Error::Graph(format!("checkpoint: {error}")))?;
+            .collect::<Result<BTreeMap<_, _>, _>>()
+            .map_err(unwritable)?;
+        let text = sealed(&text, checksum(&text, &views));
+        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), text)]))).map_err(unwritable)?;
         write_atomically(path, &bytes)
     }
 
     /// Reads a file that [`Checkpoint::save`] wrote.
     ///
     /// # Errors
-    /// [`Error::Data`] if it is not a checkpoint of this program.
+    /// [`Error::Data`] if it is not a checkpoint of this program, or not as it was written.
     pub fn load(path: &Path) -> Result<Self> {
         let broken = |reason: String| {
             Error::data(path, reason, "give a checkpoint that `tagseg train` wrote, or the folder of its run")
         };
         let bytes = std::fs::read(path).map_err(|error| broken(error.to_string()))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| broken(format!("is damaged: {error}")))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| broken(format!("is damaged: {error}")))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
-        let metadata = header
-            .metadata()
-            .as_ref()
-            .and_then(|entries| entries.get(KEY))
-            .ok_or_else(|| broken("holds no configuration".into()))?;
+        let text = header.metadata().as_ref().and_then(|entries| entries.get(KEY));
+        let text = text.ok_or_else(|| broken("holds no configuration".into()))?;
+        let (expected, text) = unsealed(text).ok_or_else(|| broken("is damaged: it bears no checksum".into()))?;
+        let views = file.iter().collect::<BTreeMap<_, _>>();
+        let actual = checksum(&text, &views);
+        if actual != expected {
+            return Err(broken(format!("is damaged: its checksum is {actual:08x}, {expected:08x} was written")));
+        }
         let metadata: Metadata =
-            serde_json::from_str(metadata).map_err(|error| broken(format!("its configuration is damaged: {error}")))?;
-        let mut values = BTreeMap::new();
-        for (name, view) in tensors.tensors() {
+            serde_json::from_str(&text).map_err(|error| broken(format!("its configuration is damaged: {error}")))?;
+        let (mut tensors, mut states) = (Tensors::new(), Tensors::new());
+        for (name, view) in views {
             if view.dtype() != Dtype::F32 {
                 return Err(broken(format!("tensor `{name}` is not f32")));
             }
             let data = bytemuck::pod_collect_to_vec::<u8, f32>(view.data());
-            values.insert(name, (view.shape().to_vec(), data));
+            let part = if is_training_state(name) { &mut states } else { &mut tensors };
+            part.insert(name.to_owned(), (view.shape().to_vec(), data));
         }
         Ok(Checkpoint {
             step: metadata.step,
             config: Config::from_toml(&metadata.config)?,
             classes: metadata.classes,
-            tensors: values,
+            tensors,
+            training: metadata.run.map(|run| Training { states, run }),
         })
     }
-
-    /// The newest checkpoint of a run's folder, or the file itself.
-    ///
-    /// # Errors
-    /// [`Error::Data`] if there is none.
-    pub fn find(run: &Path) -> Result<PathBuf> {
-        if run.is_file() {
-            return Ok(run.to_owned());
-        }
-        let folder = run.join("checkpoints");
-        let missing = |reason: &str| {
-            Error::data(run, reason, "give the folder of a run (`tagseg train --out RUN`) or a .safetensors file")
-        };
-        if !run.exists() {
-            return Err(missing("does not exist"));
-        }
-        list(&folder).pop().ok_or_else(|| missing("holds no checkpoint"))
-    }
-
-    /// The file of a step in a run's folder.
-    pub fn path_in(run: &Path, step: usize) -> PathBuf {
-        run.join("checkpoints").join(format!("step_{step:07}.safetensors"))
-    }
-
-    /// Deletes all but the newest `keep` checkpoints of a run's folder; 0 keeps all.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if a file cannot be deleted.
-    pub fn prune(run: &Path, keep: usize) -> Result<()> {
-        let files = list(&run.join("checkpoints"));
-        let surplus = if keep == 0 { 0 } else { files.len().saturating_sub(keep) };
-        files[..surplus].iter().try_for_each(|file| std::fs::remove_file(file).map_err(Error::io(file)))
-    }
 }
 
-/// Checkpoints of a folder, oldest first: their names sort by step.
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "safetensors")).collect();
-    files.sort();
-    files
+fn unwritable(error: safetensors::SafeTensorError) -> Error {
+    Error::Graph(format!("checkpoint: {error}"))
 }
 
-/// Writes a file under a temporary name, syncs it and renames it into place.
-///
-/// # Errors
-/// [`Error::Io`] if a step fails; the old file, if any, is then untouched.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let beside = path.with_extension("partial");
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    };
-    write().map_err(Error::io(path))
+/// CRC-32 of the metadata's text and of name, shape and bytes of every tensor.
+fn checksum(text: &str, tensors: &BTreeMap<&str, TensorView>) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(text.as_bytes());
+    for (name, view) in tensors {
+        hasher.update(name.as_bytes());
+        for extent in view.shape() {
+            hasher.update(&(*extent as u64).to_le_bytes());
+        }
+        hasher.update(view.data());
+    }
+    hasher.finalize()
+}
+
+/// What stands before and after the eight hexadecimal digits that [`sealed`] puts into an object.
+const SEAL: [&str; 2] = ["{\"checksum\":\"", "\","];
+
+/// The text of a JSON object with a checksum as its first entry.
+fn sealed(object: &str, checksum: u32) -> String {
+    let [before, after] = SEAL;
+    format!("{before}{checksum:08x}{after}{}", &object[1..])
+}
+
+/// The checksum and the text that [`sealed`] was given.
+fn unsealed(text: &str) -> Option<(u32, String)> {
+    let [before, after] = SEAL;
+    let (checksum, rest) = text.strip_prefix(before)?.split_at_checked(8)?;
+    Some((u32::from_str_radix(checksum, 16).ok()?, format!("{{{}", rest.strip_prefix(after)?)))
 }

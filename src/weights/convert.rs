@@ -5,10 +5,12 @@ use std::path::Path;
 
 use safetensors::{Dtype, tensor::TensorView};
 
-use super::checkpoint::{Checkpoint, write_atomically};
+use super::checkpoint::Checkpoint;
+use super::durable::write_atomically;
 use super::element::{Element, Values};
 use super::fault::quoted;
 use super::keymap::{Layout, Scheme, from_tagseg, to_tagseg};
+use super::shelf::file_of;
 use super::tensor_file::{Dropped, NamedTensor, TensorFile};
 use crate::config::MsMode;
 use crate::error::{Error, Result};
@@ -38,7 +40,7 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Resu
     if out.extension().is_none_or(|extension| extension != "safetensors") {
         return Err(Error::data(out, "is no name for safetensors", "let it end in .safetensors"));
     }
-    let source = if source.is_dir() { &Checkpoint::find(source)? } else { source };
+    let source = &file_of(source)?;
     let file = TensorFile::read(source)?;
     let mut mapped = to_tagseg(file.tensors).map_err(|fault| fault.at(source))?;
     mapped.dropped.extend(file.dropped);
@@ -54,14 +56,17 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Resu
         return Err(Error::data(source, "holds no weights of a network of ours", "give MiT or BMP weights"));
     }
 
-    // A run knows how many batches its batch norm has seen, and is read as a run again only with its configuration.
-    let checkpoint = file.metadata.get(CHECKPOINT).map(|text| (text.clone(), Checkpoint::load(source)));
-    let mut metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    match checkpoint {
-        Some((text, _)) if layout == Layout::Tagseg => _ = metadata.insert(CHECKPOINT.to_owned(), text),
-        Some((_, checkpoint)) => mapped.tensors.push(batches(&checkpoint?)),
-        None => {}
+    // A run knows how many batches its batch norm has seen; in our own layout it stays a network with its configuration.
+    if file.metadata.contains_key(CHECKPOINT) {
+        let checkpoint = Checkpoint::load(source)?;
+        if layout == Layout::Tagseg {
+            let network = Checkpoint { training: None, ..checkpoint };
+            network.save(out)?;
+            return Ok(Conversion { scheme: mapped.scheme, tensors: network.tensors.len(), dropped: mapped.dropped });
+        }
+        mapped.tensors.push(batches(&checkpoint));
     }
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let tensors = from_tagseg(mapped.tensors, layout).map_err(|fault| fault.at(source))?;
     write(out, &tensors, metadata)?;
     Ok(Conversion { scheme: mapped.scheme, tensors: tensors.len(), dropped: mapped.dropped })

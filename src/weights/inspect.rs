@@ -5,10 +5,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::anatomy::Anatomy;
-use super::checkpoint::Checkpoint;
 use super::element::Values;
 use super::keymap::{Scheme, to_tagseg};
+use super::shelf::file_of;
 use super::tensor_file::{Dropped, TensorFile};
+use super::training::is_training_state;
 use crate::error::Result;
 
 /// The table of contents of a file of weights.
@@ -20,7 +21,7 @@ pub struct Inspection {
     pub layout: String,
     /// The encoder in it, if there is one.
     pub backbone: Option<String>,
-    /// Number of real values in all tensors.
+    /// Number of real values in all tensors but the states of training.
     pub parameters: usize,
     /// Its tensors.
     pub tensors: Vec<InspectedTensor>,
@@ -46,7 +47,7 @@ pub struct InspectedTensor {
 /// # Errors
 /// If it cannot be read.
 pub fn inspect(path: &Path) -> Result<Inspection> {
-    let path = if path.is_dir() { &Checkpoint::find(path)? } else { path };
+    let path = &file_of(path)?;
     let file = TensorFile::read(path)?;
     let tensors = file.tensors.iter().map(|tensor| InspectedTensor {
         name: tensor.name.clone(),
@@ -54,7 +55,8 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
         dtype: tensor.element.name(),
     });
     let tensors = tensors.collect();
-    let parameters = file.tensors.iter().map(|tensor| match &tensor.values {
+    let network = file.tensors.iter().filter(|tensor| !is_training_state(&tensor.name));
+    let parameters = network.map(|tensor| match &tensor.values {
         Values::Reals(values) => values.len(),
         Values::Integers(_) => 0,
     });

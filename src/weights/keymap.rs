@@ -9,6 +9,7 @@ use std::fmt;
 use super::element::Values;
 use super::fault::{Checked, Fault, quoted};
 use super::tensor_file::{Dropped, NamedTensor};
+use super::training::is_training_state;
 
 /// A layout to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +131,11 @@ pub const ENCODER: &str = "encoder.";
 /// If two tensors get the same name.
 pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
     let mut mapped = Mapped { scheme: Scheme::Unknown, tensors: Vec::new(), dropped: Vec::new() };
+    let (states, tensors): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|tensor| is_training_state(&tensor.name));
+    if let Some(first) = states.first() {
+        let name = format!("{} tensors like {}", states.len(), first.name);
+        mapped.dropped.push(Dropped { name, reason: "only training has them".into() });
+    }
     let mut halves: HashMap<(String, bool), NamedTensor> = HashMap::new();
     for mut tensor in tensors {
         let bare = tensor.name.strip_prefix("module.").unwrap_or(&tensor.name);

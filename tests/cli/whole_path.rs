@@ -68,8 +68,13 @@ fn a_run_leaves_checkpoints_and_pictures() {
         names.sort();
         names
     };
-    assert_eq!(names(""), ["checkpoints", "config.toml", "metrics.jsonl", "pictures"]);
-    assert_eq!(names("checkpoints"), ["step_0000004.safetensors", "step_0000006.safetensors"]);
+    assert_eq!(names(""), ["checkpoints", "config.toml", "lock", "metrics.jsonl", "pictures"]);
+    let best = fs::read_to_string(trained().join("checkpoints/best")).unwrap();
+    let latest = ["step_0000004.safetensors", "step_0000006.safetensors"];
+    let mut expected = [&["best", "latest", best.trim_end()], &latest[..]].concat();
+    expected.sort();
+    expected.dedup();
+    assert_eq!(names("checkpoints"), expected);
     assert_eq!(names("pictures"), ["step_0000002.png", "step_0000004.png", "step_0000006.png"]);
     let sheet = Rgb8::read(&trained().join("pictures/step_0000006.png")).unwrap();
     assert!(sheet.data.iter().any(|&byte| byte != sheet.data[0]), "the pictures show something");
@@ -108,7 +113,8 @@ fn a_run_can_be_repeated() {
     let train = |name: &str, seed: &str| {
         let output = place.train_into(name, &["--seed", seed, "--overwrite"]).output().unwrap();
         assert!(output.status.success(), "{}", errors(&output));
-        Checkpoint::load(&Checkpoint::find(&place.path(name)).unwrap()).unwrap().tensors
+        let checkpoint = Checkpoint::open(&place.path(name)).unwrap().checkpoint;
+        (checkpoint.tensors, checkpoint.training.unwrap().states)
     };
     let first = train("run", "3");
     assert!(first == train("again", "3"), "one seed, one network");

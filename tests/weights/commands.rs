@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use tagseg::config::Config;
-use tagseg::weights::{Checkpoint, NamedTensor, TensorFile, Values};
+use tagseg::weights::{Checkpoint, NamedTensor, Shelf, TensorFile, Values};
 
 use super::{bits, fixture, read};
 
@@ -74,9 +74,9 @@ fn a_run_is_exported() {
     };
     let tensors = read("expected.safetensors").tensors.into_iter().map(reals).collect();
     let config = Config::preset("voc").unwrap();
-    let checkpoint = Checkpoint { step: 300, config, classes: vec!["a".into(), "b".into()], tensors };
+    let checkpoint = Checkpoint { step: 300, config, classes: vec!["a".into(), "b".into()], tensors, training: None };
     std::fs::create_dir(folder.path().join("checkpoints")).unwrap();
-    checkpoint.save(&Checkpoint::path_in(folder.path(), 300)).unwrap();
+    Shelf::of(folder.path()).put(&checkpoint).unwrap();
 
     let out = folder.path().join("official.safetensors");
     said(&["weights", "convert", text(folder.path()), text(&out)]);

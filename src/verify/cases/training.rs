@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Bench;
 use super::model::{norm, weight};
 use super::slots::slots_of_tags;
-use crate::bmp::iteration::{Sizes, moment_names};
+use crate::bmp::iteration::{FLAGS, Sizes, moment_names};
 use crate::bmp::{Group, Iteration, Network, NetworkConfig, Phase, Schedule, group_of};
 use crate::config::{Config, Propagation};
 use crate::error::{Error, Result};
@@ -208,6 +208,8 @@ fn initialise(bench: &Bench<'_>, session: &mut Session, schedule: &Schedule) -> 
         }
         starts.insert(parameter.name, values);
     }
+    let flags = session.state_names().iter().filter(|name| name.starts_with("adamw.first.")).count() + 1;
+    session.set_state(FLAGS, &[flags], &vec![0.0; flags])?;
     Ok(starts)
 }
 

@@ -1,0 +1,64 @@
+//! Files that are not as they were written.
+
+use std::fs;
+use std::io::Write;
+
+use tagseg::weights::Shelf;
+
+use crate::place::{STEPS, assert_untouched, copy, data, errors, resume, tagseg, untouched};
+
+/// Protects: a newest checkpoint with one wrong bit is passed over with a message, by those who only look and by a run
+/// that goes on; a line of the record that was being written when the power failed leaves no trace.
+#[test]
+fn the_checkpoint_before_a_damaged_one_is_taken() {
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path().join("run");
+    copy(untouched(), &run);
+    let newest = Shelf::of(&run).path(STEPS);
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let mut record = fs::OpenOptions::new().append(true).open(run.join("metrics.jsonl")).unwrap();
+    record.write_all(br#"{"step":43,"loss":{"tot"#).unwrap();
+
+    let (network, seen) = (run.to_str().unwrap(), place.path().join("seen"));
+    let image = data().join("JPEGImages/val_0000.jpg");
+    let commands = [
+        tagseg(&["eval", network, "--data", data().to_str().unwrap()]),
+        tagseg(&["predict", network, "--out", seen.to_str().unwrap(), image.to_str().unwrap()]),
+        resume(&run),
+    ];
+    for mut command in commands {
+        let output = command.output().unwrap();
+        let text = errors(&output);
+        assert!(output.status.success(), "{text}");
+        for part in ["step_0000040.safetensors: is damaged: its checksum", "step_0000039.safetensors is taken"] {
+            assert!(text.contains(part), "`{part}` is missing in {text}");
+        }
+    }
+    assert_untouched(&run);
+    assert!(newest.with_extension("damaged").is_file(), "a person may want to look at it");
+}
+
+/// Protects: a run that is complete stays as it is, and says so by doing nothing.
+#[test]
+fn a_complete_run_is_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path().join("run");
+    copy(untouched(), &run);
+    let output = resume(&run).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(errors(&output).contains("goes on at step 40 of 40"));
+    assert_untouched(&run);
+}
+
+/// Protects: `best` can be given like a checkpoint.
+#[test]
+fn pointers_are_followed() {
+    for pointer in ["latest", "best"] {
+        let network = untouched().join("checkpoints").join(pointer);
+        let output = tagseg(&["eval", network.to_str().unwrap(), "--data", data().to_str().unwrap()]).output().unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+    }
+}

@@ -1,0 +1,85 @@
+//! Resuming something else than what was begun.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::place::{assert_untouched, copy, data, errors, generate, nearly_done, resume, untouched};
+
+fn assert_refused(command: &mut Command, parts: &[&str]) {
+    let output = command.output().unwrap();
+    let text = errors(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.starts_with("error: ") && text.lines().count() == 1 && text.contains("; "), "one line: {text}");
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is missing in: {text}");
+    }
+}
+
+/// Protects: a schedule, a seed or any other option cannot change under way, neither by a flag nor by the file.
+#[test]
+fn another_configuration() {
+    let place = tempfile::tempdir().unwrap();
+    let run = nearly_done(place.path());
+    let flags: [(&[&str], &[&str]); 5] = [
+        (&["--steps", "60"], &["`train.iters`", "is 40 in this run", "the command line says 60"]),
+        (&["--seed", "2"], &["`seed`", "is 1 in this run"]),
+        (&["--preset", "voc", "--batch", "2", "--crop", "64"], &["`model.backbone`"]),
+        (&["--set", "sigma_c=0.7"], &["`sigma_c`"]),
+        (&["--skip-broken"], &["`--skip-broken`", "was not given"]),
+    ];
+    for (flags, parts) in flags {
+        assert_refused(resume(&run).args(flags), parts);
+    }
+    for flags in [&["--out", "elsewhere"][..], &["--overwrite"]] {
+        assert_refused(resume(&run).args(flags), &["--resume <RUN>", flags[0]]);
+    }
+    let config = run.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("train.iters = 40", "train.iters = 80")).unwrap();
+    assert_refused(&mut resume(&run), &["`train.iters`", "config.toml says 80"]);
+    fs::write(&config, text).unwrap();
+    // What a flag says again contradicts nothing.
+    let output = resume(&run).args(["--steps", "40", "--seed", "1"]).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert_untouched(&run);
+}
+
+/// Protects: a run goes on with the images that it knows, wherever they are now, and with no others.
+#[test]
+fn another_data_set() {
+    let place = tempfile::tempdir().unwrap();
+    let run = nearly_done(place.path());
+    let other = place.path().join("other");
+    generate(&other, "10");
+    let with = |data: &Path| {
+        let mut command = resume(&run);
+        command.args(["--data", data.to_str().unwrap()]);
+        command
+    };
+    assert_refused(&mut with(&other), &["other", "has 10 training images, this run 8", "--out"]);
+    let moved = place.path().join("moved");
+    copy(data(), &moved);
+    let list = moved.join("ImageSets/Segmentation/train.txt");
+    let ids = fs::read_to_string(&list).unwrap();
+    fs::write(&list, ids.lines().rev().map(|id| format!("{id}\n")).collect::<String>()).unwrap();
+    assert_refused(&mut with(&moved), &["moved", "ids or tags"]);
+    fs::write(&list, ids).unwrap();
+    let output = with(&moved).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert_untouched(&run);
+    fs::remove_dir_all(&moved).unwrap();
+    assert_refused(&mut resume(&run), &["moved", "the data set is gone", "--data"]);
+}
+
+/// Protects: what is no run is named, and left as it is.
+#[test]
+fn no_run_at_all() {
+    let place = tempfile::tempdir().unwrap();
+    assert_refused(&mut resume(&place.path().join("nowhere")), &["nowhere", "is no folder"]);
+    assert_refused(&mut resume(place.path()), &["holds no run"]);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "nothing is written");
+    fs::create_dir(place.path().join("checkpoints")).unwrap();
+    assert_refused(&mut resume(place.path()), &["holds no checkpoint"]);
+    assert_refused(&mut resume(&untouched().join("checkpoints/best")), &["best", "is no folder"]);
+}

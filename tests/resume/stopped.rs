@@ -1,0 +1,81 @@
+//! Ctrl-C, SIGTERM, and a second process on the same run.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use tagseg::weights::Checkpoint;
+
+use crate::place::{STEPS, Training, assert_untouched, errors, resume, train, untouched};
+
+/// Protects: the first Ctrl-C saves and says how to go on, SIGTERM too; nobody else may train in the folder meanwhile;
+/// what comes out is as if nothing had happened.
+#[test]
+fn a_run_can_be_stopped_and_goes_on() {
+    untouched();
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path().join("run");
+    let training = Training::start(train(&run));
+    assert!(training.wait_for(&format!("step 6/{STEPS}")));
+
+    let process = format!("process {}", training.child.id());
+    for mut second in [resume(&run), train(&run)] {
+        if second.get_args().any(|argument| argument == "--out") {
+            second.arg("--overwrite");
+        }
+        let output = second.output().unwrap();
+        let text = errors(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("another process is training here") && text.contains(&process), "{text}");
+    }
+
+    let mut steps = Vec::new();
+    let mut training = training;
+    for signal in ["INT", "TERM"] {
+        training.signal(signal);
+        let (code, text) = training.end();
+        assert_eq!(code, Some(130), "{text}");
+        let last = text.lines().last().unwrap();
+        let step = Checkpoint::open(&run).unwrap().checkpoint.step;
+        let command = format!("stopped at step {step}; go on with `tagseg train --resume {}`", run.display());
+        assert_eq!(last, command);
+        steps.push(step);
+        training = Training::start(resume(&run));
+        assert!(training.wait_for(&format!("goes on at step {step} of {STEPS}")));
+        assert!(training.wait_for_steps());
+    }
+    assert!(steps[0] >= 6 && steps[1] > steps[0] && steps[1] < STEPS, "{steps:?}");
+    let (code, text) = training.end();
+    assert_eq!(code, Some(0), "{text}");
+    assert_untouched(&run);
+}
+
+/// Protects: the second Ctrl-C ends the process at once, and even then the run can go on.
+#[test]
+fn a_second_signal_ends_at_once() {
+    untouched();
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path().join("run");
+    let mut command = train(&run);
+    let mut impatient = 0;
+    // The first signal may just find the run between two steps: then it is over before the second.
+    while impatient < 5 {
+        let training = Training::start(command);
+        assert!(training.wait_for_steps());
+        sleep(Duration::from_millis(100));
+        training.signal("INT");
+        sleep(Duration::from_millis(5));
+        training.signal("INT");
+        let (code, text) = training.end();
+        assert_eq!(code, Some(130), "{text}");
+        if !text.contains("stopped at step") {
+            break;
+        }
+        impatient += 1;
+        command = resume(&run);
+    }
+    assert!(impatient < 5, "every run was over before the second signal");
+    let mut training = Training::start(resume(&run));
+    assert!(training.wait_for("goes on at step") && training.wait_for_steps());
+    training.child.kill().unwrap();
+}
