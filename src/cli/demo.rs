@@ -22,8 +22,8 @@ pub struct DemoArgs {
     out: PathBuf,
 
     /// Training steps
-    #[arg(long, value_name = "N")]
-    steps: Option<usize>,
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    steps: usize,
 
     #[command(flatten)]
     device: DeviceArg,
@@ -37,9 +37,7 @@ impl DemoArgs {
     pub fn run(self) -> Result<ExitCode> {
         let mut config = Config::preset("nano")?;
         config.set("train.crop=64")?;
-        if let Some(steps) = self.steps {
-            config.set(&format!("train.iters={steps}"))?;
-        }
+        config.set(&format!("train.iters={}", self.steps))?;
         config.validate()?;
         check_free(&self.out, self.overwrite)?;
         let DemoArgs { out, device, overwrite, .. } = self;
