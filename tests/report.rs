@@ -259,7 +259,7 @@ fn the_page_holds_everything_and_links_to_nothing() {
         std::fs::write(folder.join("sheet.png"), png_bytes(&contact_sheet(&report.samples)).unwrap()).unwrap();
     }
     assert!(html.contains("<h1>Shapes &lt;learned&gt; from tags</h1>"));
-    for part in ["llvmpipe", "53.4", "Seeds", "<svg", "<polyline class=\"line s4\"", "absent", "optim.lr = 0.001"] {
+    for part in ["llvmpipe", "53.4", "Seeds", "<svg", "<polyline class=\"line s4\"", "absent", "optim.lr = 0.002"] {
         assert!(html.contains(part), "{part}");
     }
     assert_eq!(html.matches("<svg").count(), 2);
