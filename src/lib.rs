@@ -82,7 +82,7 @@
 //!     for state in [&m, &v] {
 //!         session.set_state(&state.name().unwrap_or_default(), state.shape(), &vec![0.0; state.shape().len()])?;
 //!     }
-//!     adamw(rule, parameter, &gradient, &m, &v, &hyper)?;
+//!     adamw(rule, parameter, &gradient, &m, &v, &hyper, None)?;
 //! }
 //! let mut step = session.compile(&graph, &[&loss])?;
 //! step.write(&x, &(0..128).map(|i| f64::from(i % 7) / 7.0).collect::<Vec<_>>())?;
