@@ -26,12 +26,9 @@ pub struct Model {
 
 impl Model {
     /// The network whose weights `session` holds.
-    ///
-    /// # Errors
-    /// Never at present.
-    pub fn new(session: &Session, config: &Config, network: &NetworkConfig, classes: &[String]) -> Result<Self> {
+    pub fn new(session: &Session, config: &Config, network: &NetworkConfig, classes: &[String]) -> Self {
         let (config, network) = (config.clone(), network.clone());
-        Ok(Model { session: session.clone(), config, network, classes: classes.to_vec() })
+        Model { session: session.clone(), config, network, classes: classes.to_vec() }
     }
 
     /// Loads a run's newest checkpoint, or a file, onto a device. Says on standard error if a newer one is damaged.
@@ -47,7 +44,7 @@ impl Model {
         checkpoint.put(&mut session, &parameters(&network, &checkpoint.config)?).map_err(|error| {
             Error::data(file, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
         })?;
-        Model::new(&session, &checkpoint.config, &network, &checkpoint.classes)
+        Ok(Model::new(&session, &checkpoint.config, &network, &checkpoint.classes))
     }
 
     /// Names of the foreground classes.

@@ -45,11 +45,8 @@ struct Tally {
 
 impl<'a> Scorer<'a> {
     /// A scorer of `model`.
-    ///
-    /// # Errors
-    /// Never at present.
-    pub fn new(model: &'a Model) -> Result<Self> {
-        Ok(Scorer { model, views: Vec::new() })
+    pub fn new(model: &'a Model) -> Self {
+        Scorer { model, views: Vec::new() }
     }
 
     /// Plans for the largest image of `dataset`, so that one too large for the device shows before it is its turn.
@@ -231,7 +228,7 @@ pub fn score_run(run: &Path, data: &Path, split: &str, device: &str, skip_broken
     dataset.check_images(skip_broken)?;
     dataset.check_masks()?;
     check_classes(&model, &dataset)?;
-    let mut scorer = Scorer::new(&model)?;
+    let mut scorer = Scorer::new(&model);
     scorer.check(&dataset)?;
     for notice in &dataset.notices {
         eprintln!("{notice}");

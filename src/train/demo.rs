@@ -55,7 +55,7 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
     let model = Model::load(&folder, device)?;
     let validation = Dataset::open(&data, "val", &DatasetOptions { classes: Some(model.classes().len()) })?;
     let mut gallery = Gallery::new(SHOWN);
-    let scores = Scorer::new(&model)?.score(&validation, Some(&mut gallery))?;
+    let scores = Scorer::new(&model).score(&validation, Some(&mut gallery))?;
     let mut classes = vec!["background".to_owned()];
     classes.extend(summary.classes.iter().cloned());
     let report = Report {

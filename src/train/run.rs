@@ -228,10 +228,10 @@ impl Run {
     /// checkpoint from before keeps the steps, this one the evaluation. `false` if it was stopped on the way.
     fn evaluate(&mut self, step: usize) -> Result<bool> {
         let Some(validation) = &self.setting.data.validation else { return Ok(true) };
-        let model = self.setting.model()?;
+        let model = self.setting.model();
         let mut gallery = Gallery::new(SHOWN);
         let stop = || self.stop.asked();
-        let Some(scores) = Scorer::new(&model)?.score_until(validation, Some(&mut gallery), &stop)? else {
+        let Some(scores) = Scorer::new(&model).score_until(validation, Some(&mut gallery), &stop)? else {
             return Ok(false);
         };
         let seg_miou = scores.seg.miou;

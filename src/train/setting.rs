@@ -92,7 +92,7 @@ impl Setting {
     }
 
     /// The network that the session holds, to be looked at.
-    pub(super) fn model(&self) -> Result<Model> {
+    pub(super) fn model(&self) -> Model {
         Model::new(&self.session, &self.config, &self.network, self.classes())
     }
 
@@ -100,7 +100,7 @@ impl Setting {
     pub(super) fn prepare(&mut self, start: usize) -> Result<()> {
         self.trainer.check()?;
         if let Some(validation) = &self.data.validation {
-            Scorer::new(&self.model()?)?.check(validation)?;
+            Scorer::new(&self.model()).check(validation)?;
         }
         self.trainer.prepare(start)
     }
