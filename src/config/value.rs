@@ -33,41 +33,29 @@ impl Value for bool {
     }
 }
 
-impl Value for usize {
-    fn read(value: &toml::Value) -> Option<Self> {
-        value.as_integer()?.try_into().ok()
-    }
+macro_rules! whole_numbers {
+    ($($integer:ty),*) => {$(
+        impl Value for $integer {
+            fn read(value: &toml::Value) -> Option<Self> {
+                value.as_integer()?.try_into().ok()
+            }
 
-    fn write(&self) -> String {
-        self.to_string()
-    }
+            fn write(&self) -> String {
+                self.to_string()
+            }
 
-    fn kind() -> String {
-        "a whole number".into()
-    }
+            fn kind() -> String {
+                "a whole number".into()
+            }
 
-    fn numbers(&self) -> Vec<f64> {
-        vec![*self as f64]
-    }
+            fn numbers(&self) -> Vec<f64> {
+                vec![*self as f64]
+            }
+        }
+    )*};
 }
 
-impl Value for u64 {
-    fn read(value: &toml::Value) -> Option<Self> {
-        value.as_integer()?.try_into().ok()
-    }
-
-    fn write(&self) -> String {
-        self.to_string()
-    }
-
-    fn kind() -> String {
-        "a whole number".into()
-    }
-
-    fn numbers(&self) -> Vec<f64> {
-        vec![*self as f64]
-    }
-}
+whole_numbers!(usize, u64);
 
 impl Value for f64 {
     fn read(value: &toml::Value) -> Option<Self> {
