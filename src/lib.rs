@@ -115,6 +115,7 @@
 //!
 //! | Module | Subject |
 //! |---|---|
+//! | [`bench`] | where the time of a training step goes |
 //! | [`train`], [`verify`] | runs and what they leave on disk; golden cases |
 //! | [`eval`], [`report`] | trained networks in use, scores; pictures, tables, the page of a run |
 //! | [`bmp`] | the method: network, seeds, propagation, pseudo labels, losses, schedule |
@@ -127,6 +128,7 @@
 //!
 //! `examples/add_an_op.rs` shows how an op is added, `docs/design.md` why all of this is as it is.
 
+pub mod bench;
 pub mod bmp;
 pub mod config;
 pub mod data;

@@ -101,19 +101,23 @@ impl Iteration {
             hyper: Group::ALL.map(|group| graph.input(&format!("hyper.{group:?}"), [4], DType::F32)),
         };
         let mode = Mode::Train { random: drop.then(|| inputs.random.clone()) };
+        graph.begin("forward");
         let model = Network::new(&graph, network, Form::new(config))?;
         let outputs = model.forward(&inputs.image, &mode)?;
         let label_mode = match config.ms_mode {
             MsMode::Train => mode,
             MsMode::Eval => Mode::Eval,
         };
+        graph.begin("multi-scale");
         let scales = multi_scale(&model, &inputs.image, &config.ms_scales, &label_mode)?;
 
+        graph.begin("PAR");
         let picture = picture(&inputs.image)?;
         let picture_box = PictureBox::new(&inputs.boxes, crop)?;
         let par = Par::new(config);
         let thresholds = [config.cam_low, config.cam_high];
         let fixed = fixed_threshold_label(&scales.cams, &picture, &inputs.classes, &picture_box, &par, thresholds)?;
+        graph.begin("BSP");
         let background = match config.bsp_bg {
             BspBackground::MultiScale => scales.segs.slice(1, 0..1)?,
             BspBackground::SingleScale => normalise_map(&outputs.seg.detach()?)?.slice(1, 0..1)?,
@@ -134,6 +138,7 @@ impl Iteration {
                 label_from_map(&propagated, &inputs.classes, &picture_box, Some(sigma_c))?
             }
         };
+        graph.begin("labels");
         let source = match config.ys_source {
             YsSource::TrainPass => outputs.seg.clone(),
             YsSource::MultiScale => mean_over_scales(&scales)?,
@@ -149,6 +154,7 @@ impl Iteration {
             y_par: fixed.label.clone(),
         };
 
+        graph.begin("losses");
         let replica = config.loss_replica_size.min(batch);
         let (c2s, c2s_empty) = c2s_loss(&outputs.seg, &labels.y_c, config.c2s_kind, replica)?;
         let (s2c, s2c_empty) = s2c_loss(&outputs.cam, &labels.y_s, config.s2c_kind, replica)?;
@@ -199,7 +205,9 @@ impl Iteration {
         let schedule = Schedule::new(config);
         let parameters = self.trained(&schedule);
         let options = schedule.optimiser();
+        self.graph.begin("backward");
         let gradients = self.gradients(&parameters)?;
+        self.graph.begin("optimiser");
         let gate = self.gate(&gradients)?;
         for (parameter, gradient) in parameters.iter().zip(gradients) {
             let state = |name: &str| self.graph.state(name, parameter.shape.clone());
@@ -227,6 +235,7 @@ impl Iteration {
     /// Never for a recorded iteration.
     pub fn record_values(&self, phase: Phase, finite: &Tensor) -> Result<Tensor> {
         let graph = &self.graph;
+        graph.begin("record");
         let labelled = |label: &Tensor| graph.scalar(255.0).greater(label)?.mean_all();
         let zero = graph.scalar(0.0);
         let when = |on: bool, value: &Tensor| if on { value.clone() } else { zero.clone() };

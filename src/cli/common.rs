@@ -25,7 +25,7 @@ pub struct OptionalDeviceArg {
 }
 
 /// How to train: a preset, a file over it, single options over that.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Configuration (each over the one before)")]
 pub struct ConfigArgs {
     /// Start from this preset [default: voc]; `tagseg config NAME` prints it

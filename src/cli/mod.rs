@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file, each with its flags and a `run` that calls the library and prints.
 
+mod bench;
 mod common;
 mod config;
 mod demo;
@@ -48,6 +49,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Shapes(shapes::ShapesArgs),
     Verify(verify::VerifyArgs),
+    Bench(bench::BenchArgs),
     Replay(replay::ReplayArgs),
     Devices(devices::DevicesArgs),
     Weights(weights::WeightsArgs),
@@ -82,6 +84,7 @@ impl Cli {
             Command::Demo(args) => args.run(),
             Command::Shapes(args) => args.run(),
             Command::Verify(args) => args.run(),
+            Command::Bench(args) => args.run(),
             Command::Replay(args) => args.run(),
             Command::Devices(args) => args.run(),
             Command::Weights(args) => args.run(),

@@ -131,7 +131,7 @@ impl Device {
         })?;
         let (info, limits) = (adapter.get_info(), adapter.limits());
         // Nothing computed depends on a feature; timestamps only serve the profile.
-        let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let timestamps = wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("tagseg"),
             required_limits: limits.clone(),

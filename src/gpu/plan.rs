@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::graph::{Graph, Kind, LaunchContext, Launches, Node, NodeId, Op, Target, TensorType};
+use crate::graph::{Graph, Kind, Launch, LaunchContext, Launches, Node, NodeId, Op, Slot, Target, TensorType};
 use crate::ops::elementwise::Elementwise;
 
 /// Where a value is stored.
@@ -33,6 +33,8 @@ pub struct Step {
     pub scratch: Vec<usize>,
     /// The dispatches.
     pub launches: Launches,
+    /// Bytes that every dispatch moves at least: each bound value once.
+    pub traffic: Vec<u64>,
 }
 
 /// Everything that a device needs to run a graph, as plain data.
@@ -123,7 +125,8 @@ impl Plan {
                             pool.give(buffer);
                         }
                     }
-                    steps.push(Step { name: kernel.op.name(), node: id, inputs, output, scratch, launches });
+                    let traffic = launches.list.iter().map(|launch| traffic(launch, &context, &launches)).collect();
+                    steps.push(Step { name: kernel.op.name(), node: id, inputs, output, scratch, launches, traffic });
                 }
                 Kind::Input(_) => places[index] = Some(Place::Input(id)),
                 Kind::Constant(_) => places[index] = Some(Place::Constant(id)),
@@ -136,6 +139,16 @@ impl Plan {
         }
         Plan { steps, pool: pool.sizes, places, fixed, largest_fixed }
     }
+}
+
+/// Bytes of everything that a launch binds.
+fn traffic(launch: &Launch, context: &LaunchContext<'_>, launches: &Launches) -> u64 {
+    let bytes = |slot: &Slot| match *slot {
+        Slot::Input(index) => context.inputs[index].bytes(),
+        Slot::Output => context.output.bytes(),
+        Slot::Scratch(index) => launches.scratch[index] as u64 * 4,
+    };
+    launch.bindings.iter().map(bytes).sum()
 }
 
 /// Buffers with a list of those that hold nothing now.

@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 /// Time of one dispatch.
 #[derive(Clone, Debug)]
 pub struct KernelTime {
+    /// The part of the computation, see [`Graph::begin`](crate::graph::Graph::begin).
+    pub part: &'static str,
     /// The op.
     pub op: &'static str,
     /// Shape and type of its output.
@@ -14,25 +16,27 @@ pub struct KernelTime {
     pub shader: &'static str,
     /// Seconds on the device.
     pub seconds: f64,
+    /// Arithmetic operations, 0 where they are not counted.
+    pub operations: u64,
+    /// Bytes moved at least: each bound value once.
+    pub traffic: u64,
 }
 
 impl Program {
-    /// Runs once with a timestamp after every dispatch. Updates of states happen as in a plain run.
+    /// Runs once with a timestamp at both ends of every dispatch. Updates of states happen as in a plain run.
     ///
     /// # Errors
-    /// [`Error::Device`] if the adapter has no timestamps inside passes, or was lost.
+    /// [`Error::Device`] if the adapter has no timestamps, or was lost.
     pub fn profile(&mut self) -> Result<Vec<KernelTime>> {
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
-        if !self.device.device.features().contains(wanted) {
-            let reason = format!("{} has no timestamps inside passes", self.device.name());
+        if !self.device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            let reason = format!("{} has no timestamps", self.device.name());
             return Err(Error::device(reason, "profile on another adapter"));
         }
         self.check_inputs()?;
         let mut seconds = Vec::with_capacity(self.dispatches.len());
         // A query set holds a limited number of timestamps: long programs are measured in parts.
-        let part = wgpu::QUERY_SET_MAX_QUERIES as usize - 1;
-        for dispatches in self.dispatches.chunks(part) {
-            let count = dispatches.len() as u32 + 1;
+        for dispatches in self.dispatches.chunks(wgpu::QUERY_SET_MAX_QUERIES as usize / 2) {
+            let count = 2 * dispatches.len() as u32;
             let queries = self.device.device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("profile"),
                 ty: wgpu::QueryType::Timestamp,
@@ -45,29 +49,39 @@ impl Program {
                 mapped_at_creation: false,
             });
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                pass.write_timestamp(&queries, 0);
-                for (index, dispatch) in dispatches.iter().enumerate() {
-                    dispatch.record(&mut pass);
-                    pass.write_timestamp(&queries, index as u32 + 1);
-                }
+            for (dispatch, first) in dispatches.iter().zip((0..).step_by(2)) {
+                // Not every adapter can take the time inside a pass: each dispatch gets a pass of its own.
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: None,
+                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                        query_set: &queries,
+                        beginning_of_pass_write_index: Some(first),
+                        end_of_pass_write_index: Some(first + 1),
+                    }),
+                });
+                dispatch.record(&mut pass);
             }
             encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
             self.device.queue.submit([encoder.finish()]);
             let bytes = super::program::read(&self.device, &resolved, count as usize * 2)?;
             let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
             let period = f64::from(self.device.queue.get_timestamp_period()) * 1e-9;
-            seconds.extend(ticks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * period));
+            seconds.extend(ticks.chunks(2).map(|ends| ends[1].saturating_sub(ends[0]) as f64 * period));
         }
-        let steps = self.plan.steps.iter().flat_map(|step| step.launches.list.iter().map(move |launch| (step, launch)));
+        let nodes = self.graph.nodes();
+        let launches = self.plan.steps.iter().flat_map(|step| step.launches.list.iter().zip(&step.traffic));
+        let steps = self.plan.steps.iter().flat_map(|step| std::iter::repeat_n(step, step.launches.list.len()));
         Ok(steps
+            .zip(launches)
             .zip(seconds)
-            .map(|((step, launch), seconds)| KernelTime {
+            .map(|((step, (launch, &traffic)), seconds)| KernelTime {
+                part: nodes[step.node.0].part,
                 op: step.name,
-                output: format!("{:?}", self.graph.tensor(step.node).ty()),
+                output: format!("{:?}", nodes[step.node.0].ty),
                 shader: launch.shader.name,
                 seconds,
+                operations: launch.operations,
+                traffic,
             })
             .collect())
     }

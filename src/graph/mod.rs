@@ -23,7 +23,7 @@ mod op;
 mod tensor;
 mod types;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -59,6 +59,8 @@ pub struct Node {
     pub ty: TensorType,
     /// The line that recorded it.
     pub at: &'static Location<'static>,
+    /// The part of the computation that it belongs to, see [`Graph::begin`].
+    pub part: &'static str,
 }
 
 impl Node {
@@ -76,12 +78,18 @@ impl Node {
 pub struct Graph {
     nodes: Rc<RefCell<Vec<Node>>>,
     random_streams: Rc<RefCell<u32>>,
+    part: Rc<Cell<&'static str>>,
 }
 
 impl Graph {
     /// An empty recording.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Begins a part of the computation: what is recorded from here on is told apart in the profile as `part`.
+    pub fn begin(&self, part: &'static str) {
+        self.part.set(part);
     }
 
     /// A value that the host writes before each run.
@@ -142,13 +150,12 @@ impl Graph {
 
     #[track_caller]
     fn source(&self, kind: Kind, ty: TensorType) -> Tensor {
-        self.push(Node { kind, inputs: Vec::new(), ty, at: Location::caller() })
+        self.push(kind, Vec::new(), ty, Location::caller())
     }
 
-    pub(crate) fn push(&self, node: Node) -> Tensor {
-        let ty = node.ty.clone();
+    fn push(&self, kind: Kind, inputs: Vec<NodeId>, ty: TensorType, at: &'static Location<'static>) -> Tensor {
         let mut nodes = self.nodes.borrow_mut();
-        nodes.push(node);
+        nodes.push(Node { kind, inputs, ty: ty.clone(), at, part: self.part.get() });
         Tensor::new(self.clone(), NodeId(nodes.len() - 1), ty)
     }
 

@@ -158,6 +158,8 @@ pub struct Launch {
     pub bindings: Vec<Slot>,
     /// Workgroup counts.
     pub workgroups: [u32; 3],
+    /// Additions and multiplications of real numbers, for the profile; 0 where the kernel mostly moves or compares.
+    pub operations: u64,
 }
 
 /// A storage buffer of a launch.
@@ -188,6 +190,7 @@ impl Launch {
             params: Vec::new(),
             bindings: Vec::new(),
             workgroups: [columns as u32, rows as u32, layers as u32],
+            operations: 0,
         }
     }
 
@@ -206,6 +209,12 @@ impl Launch {
     /// Appends real parameters, rounded to f32.
     pub fn floats(mut self, values: &[f64]) -> Self {
         self.params.extend(values.iter().map(|&value| (value as f32).to_bits()));
+        self
+    }
+
+    /// Sets the number of arithmetic operations.
+    pub fn operations(mut self, count: usize) -> Self {
+        self.operations = count as u64;
         self
     }
 

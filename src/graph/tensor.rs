@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::{DType, Graph, Kind, Node, NodeId, Op, Shape, TensorType};
+use super::{DType, Graph, Kind, NodeId, Op, Shape, TensorType};
 use crate::error::{Error, Result};
 
 /// A value of a [`Graph`]: recorded, not computed. Its methods live beside the ops, in `src/ops/`.
@@ -78,7 +78,7 @@ impl Tensor {
         let types: Vec<_> = inputs.iter().map(|input| &input.ty).collect();
         let ty = op.output(&types).map_err(refuse)?;
         let inputs = inputs.iter().map(|input| input.id).collect();
-        Ok(first.graph.push(Node { kind: Kind::Op(Rc::new(op)), inputs, ty, at }))
+        Ok(first.graph.push(Kind::Op(Rc::new(op)), inputs, ty, at))
     }
 }
 

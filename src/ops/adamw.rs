@@ -59,6 +59,7 @@ impl Op for AdamW {
         let launch = Launch::new(shader!("adamw"), quads, 1)
             .uints(&[quads])
             .floats(&[self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, self.eps])
+            .operations(14 * context.inputs[0].shape.len())
             .bind(&slots);
         if slots.len() == 6 { launch.define("GATE", 1).into() } else { launch.into() }
     }

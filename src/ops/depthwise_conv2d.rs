@@ -32,6 +32,7 @@ fn slide(context: &LaunchContext<'_>) -> Launch {
     let total = rows * runs * loads;
     Launch::new(shader!("depthwise_conv2d"), total, 1)
         .define("VALUE", lanes.value)
+        .operations(18 * context.output.shape.len())
         .uints(&[total, height, width, loads, run, runs])
 }
 
@@ -114,6 +115,7 @@ impl Op for WeightGradient {
         let (chunk, chunks) = split_rows(rows, 32usize.div_ceil(width), loads, context.target);
         let first = Launch::new(shader!("depthwise_conv2d_weight"), loads * chunks, 1)
             .define("VALUE", lanes.value)
+            .operations(19 * context.inputs[0].shape.len())
             .uints(&[rows, height, width, loads, chunk, chunks])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Scratch(0)]);
         let second = super::reduce::sum_of_chunks(chunks, 10 * channels).bind(&[Slot::Scratch(0), Slot::Output]);

@@ -182,7 +182,8 @@ impl MatMul {
             .uints(&[self.a.batch[0], self.a.batch[1], self.a.row, self.a.column])
             .uints(&[self.b.batch[0], self.b.batch[1], self.b.row, self.b.column])
             .uints(&[out.batch[0], out.batch[1], out.row, out.column])
-            .uints(&[batches * self.m * self.n]);
+            .uints(&[batches * self.m * self.n])
+            .operations(2 * batches * self.m * self.n * self.k);
         launch = match a_load {
             "ALONG_K" => launch.define("A_ALONG_K", 1),
             "ALONG_M" => launch.define("A_ALONG_M", 1),

@@ -73,6 +73,8 @@ impl Op for Weights {
         launch(shader!("par_weights"), context.inputs[0], &self.par.dilations, 1)
             .floats(&position)
             .floats(&[1.0 / self.par.w1])
+            // A difference, a square and the spread's update in three channels.
+            .operations(27 * context.output.shape.len())
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Output])
             .into()
     }
@@ -114,6 +116,7 @@ impl Op for Step {
         let fours = context.inputs[0].shape[3] / 4;
         let step = launch(shader!("par_step"), context.inputs[0], &self.dilations, fours.div_ceil(2))
             .uints(&[fours])
+            .operations(16 * self.dilations.len() * context.output.shape.len())
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output]);
         if fours > 1 { step.define("PAIR", 1).into() } else { step.into() }
     }

@@ -113,6 +113,7 @@ pub(super) fn launch(op: &Elementwise, context: &LaunchContext<'_>) -> Launch {
     let per = if vector { 4 } else { 1 };
     let count = n.div_ceil(per);
     let mut launch = Launch::new(Shader { name: "elementwise", source: text.into() }, count, 1)
+        .operations(n * op.body.len())
         .define("VALUE", value)
         .define("BITS", value.replace("f32", "u32"));
     let four = |values: &[usize]| {

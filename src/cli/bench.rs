@@ -1,0 +1,66 @@
+//! `tagseg bench`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use tagseg::config::Config;
+use tagseg::{Session, bench};
+
+use super::common::{ConfigArgs, DeviceArg, preset_names};
+use super::print;
+
+/// Measure a training step: where its time goes on this device
+///
+/// Runs the step of the last phase on made-up images and prints its time by part and by kernel, each kernel's rates,
+/// and how near they come to what a plain copy and a plain matrix product reach in the same run. The first step
+/// includes what the driver compiles; Mesa's keep that in a cache, which MESA_SHADER_CACHE_DISABLE=true turns off.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The recipe
+    #[arg(long, value_name = "NAME", value_parser = preset_names(), default_value = "nano")]
+    preset: String,
+
+    /// Side of the crop in pixels, a multiple of 16 [default: the preset's]
+    #[arg(long, value_name = "N")]
+    crop: Option<usize>,
+
+    /// Images in a step [default: the preset's]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+
+    /// Classes besides background
+    #[arg(long, value_name = "N", default_value = "20", value_parser = at_least_one(254))]
+    classes: u64,
+
+    /// Steps and profiles that are measured; the median counts
+    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one(1000))]
+    rounds: u64,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Print one JSON object instead of tables, with every kernel
+    #[arg(long)]
+    json: bool,
+}
+
+fn at_least_one(most: u64) -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(1..=most)
+}
+
+impl BenchArgs {
+    pub fn run(self) -> Result<ExitCode> {
+        let flags = ConfigArgs { crop: self.crop, batch: self.batch, ..ConfigArgs::default() };
+        let config = flags.resolve_over(&Config::preset(&self.preset)?)?;
+        let settings = bench::Settings { config, classes: self.classes as usize, rounds: self.rounds as usize };
+        let measured = bench::run(&Session::open(&self.device.device)?, &settings)?;
+        print(&if self.json {
+            format!("{}\n", serde_json::to_string_pretty(&measured)?)
+        } else {
+            measured.to_string()
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
