@@ -166,6 +166,8 @@ options! {
     /// Seed of weights, shuffling, augmentation and dropout.
     "seed" seed: u64 = 1;
 
+    /// List of images to train on; `auto` takes train_aug where there is one, else train.
+    "data.train_split" data_train_split: String = "auto".into();
     /// Range of the random resize of training images.
     "data.scale" data_scale: [f64; 2] = [0.5, 2.0], Above(0.0);
     /// Mirror training images at random.

@@ -33,6 +33,20 @@ impl Value for bool {
     }
 }
 
+impl Value for String {
+    fn read(value: &toml::Value) -> Option<Self> {
+        value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    fn write(&self) -> String {
+        toml::Value::String(self.clone()).to_string()
+    }
+
+    fn kind() -> String {
+        "a name".into()
+    }
+}
+
 macro_rules! whole_numbers {
     ($($integer:ty),*) => {$(
         impl Value for $integer {

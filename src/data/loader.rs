@@ -13,9 +13,9 @@ use std::thread::{self, JoinHandle};
 use rand::seq::SliceRandom;
 
 use crate::data::augment::{AugmentOptions, augment};
+use crate::data::dataset::Dataset;
 use crate::data::picture::Rgb8;
 use crate::data::random::{Purpose, stream};
-use crate::data::voc::Dataset;
 use crate::{Error, Result};
 
 /// Decoded images are kept up to this many bytes in all; the rest is decoded again in every epoch.
@@ -262,8 +262,8 @@ impl Drop for Loader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::dataset::DatasetOptions;
     use crate::data::shapes::{ShapesOptions, generate};
-    use crate::data::voc::DatasetOptions;
 
     /// Protects resuming: every epoch is a permutation of its own, and any step can be asked for first.
     #[test]

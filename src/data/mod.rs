@@ -4,8 +4,12 @@
 //! |---|---|
 //! | [`picture`] | decoded images and masks |
 //! | [`palette`] | the PASCAL VOC colours, index PNGs |
-//! | [`tags`] | class names, tags, `labels.json` |
-//! | [`voc`] | a split of a data set in PASCAL VOC layout |
+//! | [`tags`] | class names and tags |
+//! | [`tag_files`] | files that tags stand in |
+//! | [`npy`] | NumPy's files |
+//! | `tag_source` | which of those files counts |
+//! | [`dataset`] | a split of a data set |
+//! | `voc` | the PASCAL VOC layout |
 //! | [`resize`] | Pillow's antialiased bilinear resize |
 //! | [`mod@augment`] | from a decoded image to a training crop |
 //! | [`random`] | independent random streams |
@@ -13,17 +17,21 @@
 //! | [`shapes`] | the generated data set |
 
 pub mod augment;
+pub mod dataset;
 pub mod loader;
+pub mod npy;
 pub mod palette;
 pub mod picture;
 pub mod random;
 pub mod resize;
 pub mod shapes;
+pub mod tag_files;
+mod tag_source;
 pub mod tags;
-pub mod voc;
+mod voc;
 
 pub use augment::{AugmentOptions, Crop, augment, normalise};
+pub use dataset::{Dataset, DatasetOptions};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use picture::{Mask, Rgb8};
 pub use tags::VOID;
-pub use voc::{Dataset, DatasetOptions};

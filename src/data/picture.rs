@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
+use image::ColorType::{L16, La16, Rgb16, Rgba16};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageReader};
 
@@ -42,17 +43,23 @@ impl Rgb8 {
         Self { height, width, data }
     }
 
-    /// Decodes a JPEG or PNG file. Grey images are replicated to three channels; alpha is dropped and the EXIF
-    /// orientation ignored, so that pixels stay aligned with their mask.
+    /// Decodes a JPEG or PNG file to the colours that Pillow's `convert("RGB")` gives. Grey is replicated to three channels
+    /// and a palette looked up, as the official loader does; CMYK is taken as Adobe writes it, inverted. The EXIF
+    /// orientation is ignored, so that pixels stay aligned with their mask. Where the official loader fails or makes
+    /// noise there is one rule: alpha is dropped, and of 16 bits the upper 8 are kept.
     ///
     /// # Errors
     ///
     /// When the file cannot be opened or does not decode.
     pub fn read(path: &Path) -> Result<Self> {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
-        let image = reader.decode().map_err(|error| undecodable(path, &error))?.into_rgb8();
-        let (width, height) = image.dimensions();
-        Ok(Self::new(height as usize, width as usize, image.into_raw()))
+        let image = reader.decode().map_err(|error| undecodable(path, &error))?;
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let data = match image.color() {
+            L16 | La16 | Rgb16 | Rgba16 => image.into_rgb16().iter().map(|sample| (sample >> 8) as u8).collect(),
+            _ => image.into_rgb8().into_raw(),
+        };
+        Ok(Self::new(height, width, data))
     }
 
     /// Height and width of an image file, read from its header alone.

@@ -1,12 +1,9 @@
-//! Class names and image tags: from `labels.json`, or from the masks of a split.
+//! Class names and image tags, whatever file they come from.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use serde::Deserialize;
-
-use crate::data::picture::{Mask, one_line};
+use crate::data::picture::Mask;
 use crate::{Error, Result};
 
 /// The mask value of pixels that belong to no class and are not scored (spec 0.1, `IGN`).
@@ -15,87 +12,138 @@ pub const VOID: u8 = 255;
 /// The largest number of foreground classes: a mask is one byte, 0 is background and 255 is void.
 pub const MAX_CLASSES: usize = 254;
 
-/// `labels.json`: the names of the foreground classes and, if given, the tags of the images.
-#[derive(Debug, Deserialize)]
-pub struct Labels {
-    /// Foreground classes; the first is mask value 1.
+/// The classes of PASCAL VOC, in the order of mask values and label vectors (spec 8.1).
+pub const VOC_CLASSES: [&str; 20] = [
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+];
+
+/// What to do with an error that need not be the last: training stops at it (`&mut Err`), a report goes on.
+pub type OnFault<'a> = &'a mut dyn FnMut(Error) -> Result<()>;
+
+/// Class names, and a row of 0 and 1 for every image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tags {
+    /// Names of the K foreground classes; mask value 1 is the first.
     pub classes: Vec<String>,
-    /// Names of the classes that each image shows, by image id.
-    pub tags: Option<HashMap<String, Vec<String>>>,
+    /// `[images, K]`.
+    pub rows: Vec<f32>,
 }
 
-impl Labels {
-    /// Reads and checks a `labels.json`.
+impl Tags {
+    /// Tags from the names in `tags` for each of `ids`. `path` is where they stand, for messages.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or parsed, or its classes are none, too many, repeated or the background.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(Error::io(path))?;
-        let labels: Labels = serde_json::from_str(&text).map_err(|error| {
-            let reason = format!("is not a file of labels ({})", one_line(&error));
-            Error::data(path, reason, r#"expected {"classes": ["cat", ...], "tags": {"image id": ["cat", ...], ...}}"#)
-        })?;
-        labels.check(path)?;
-        Ok(labels)
-    }
-
-    fn check(&self, path: &Path) -> Result<()> {
-        let count = self.classes.len();
-        if count == 0 || count > MAX_CLASSES {
-            let remedy = format!("list 1 to {MAX_CLASSES} foreground classes under `classes`");
-            return Err(Error::data(path, format!("lists {count} classes"), remedy));
-        }
-        for (index, name) in self.classes.iter().enumerate() {
-            if name.eq_ignore_ascii_case("background") {
-                let remedy = "remove it: mask value 0 is always the background, the first class listed is 1";
-                return Err(Error::data(path, format!("lists `{name}` as a class"), remedy));
-            }
-            if self.classes[..index].contains(name) {
-                return Err(Error::data(path, format!("lists class `{name}` twice"), "give each class its own name"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The tags of the images `ids` as rows of 0 and 1, `[ids, classes]`; `None` when the file holds class names only.
-    /// `path` is the file, for messages.
-    ///
-    /// # Errors
-    ///
-    /// When an image has no entry, or a tag is not a class.
-    pub fn multi_hot(&self, ids: &[String], path: &Path) -> Result<Option<Vec<f32>>> {
-        let Some(tags) = &self.tags else { return Ok(None) };
-        let columns: HashMap<&str, usize> = self.classes.iter().map(String::as_str).zip(0..).collect();
-        let mut rows = vec![0.0; ids.len() * self.classes.len()];
-        for (id, row) in ids.iter().zip(rows.chunks_exact_mut(self.classes.len())) {
-            let names = tags.get(id).ok_or_else(|| {
-                let remedy = "add it under `tags`, with an empty list if it shows none of the classes";
-                Error::data(path, format!("image `{id}` has no tags"), remedy)
-            })?;
+    /// When an image has no entry, or a tag is not a class; these may be gone on from.
+    pub fn by_name(
+        classes: Vec<String>,
+        ids: &[String],
+        path: &Path,
+        tags: &HashMap<String, Vec<String>>,
+        on_fault: OnFault,
+    ) -> Result<Self> {
+        let columns: HashMap<&str, usize> = classes.iter().map(String::as_str).zip(0..).collect();
+        let mut rows = vec![0.0; ids.len() * classes.len()];
+        for (id, row) in ids.iter().zip(rows.chunks_exact_mut(classes.len())) {
+            let Some(names) = tags.get(id) else {
+                on_fault(untagged(path, id))?;
+                continue;
+            };
             for name in names {
-                let column = columns.get(name.as_str()).ok_or_else(|| self.unknown_tag(path, id, name))?;
-                row[*column] = 1.0;
+                match columns.get(name.as_str()) {
+                    Some(column) => row[*column] = 1.0,
+                    None => on_fault(unknown_tag(path, id, name, &classes))?,
+                }
             }
         }
-        Ok(Some(rows))
+        Ok(Tags { classes, rows })
     }
 
-    fn unknown_tag(&self, path: &Path, id: &str, tag: &str) -> Error {
-        let likeness = |class: &&String| strsim::jaro_winkler(&class.to_lowercase(), &tag.to_lowercase());
-        let nearest = self.classes.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let nearest = nearest.map_or("", String::as_str);
-        Error::data(
-            path,
-            format!("image `{id}` has the tag `{tag}`, which is not a class"),
-            format!("the nearest class is `{nearest}`: correct the tag, or add it under `classes`"),
-        )
+    /// The row of image `index`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such image.
+    pub fn row(&self, index: usize) -> &[f32] {
+        let count = self.classes.len();
+        &self.rows[index * count..][..count]
     }
+
+    /// Keeps the rows of those images that `keep` marks.
+    pub fn retain(&mut self, keep: &[bool]) {
+        let kept = keep.iter().enumerate().filter(|(_, keep)| **keep);
+        self.rows = kept.flat_map(|(index, _)| self.row(index)).copied().collect();
+    }
+}
+
+/// The error for an image that a file of tags does not mention.
+pub fn untagged(path: &Path, id: &str) -> Error {
+    let remedy = "add its tags, an empty list if it shows none of the classes";
+    Error::data(path, format!("image `{id}` has no tags"), remedy)
+}
+
+fn unknown_tag(path: &Path, id: &str, tag: &str, classes: &[String]) -> Error {
+    let likeness = |class: &&String| strsim::jaro_winkler(&class.to_lowercase(), &tag.to_lowercase());
+    let nearest = classes.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let nearest = nearest.map_or("", String::as_str);
+    Error::data(
+        path,
+        format!("image `{id}` has the tag `{tag}`, which is not a class"),
+        format!("the nearest class is `{nearest}`: correct the tag, or add it under `classes`"),
+    )
+}
+
+/// Checks a list of class names. `path` is where it stands.
+///
+/// # Errors
+///
+/// When there are none or too many, one is repeated, or one is the background.
+pub fn check_classes(classes: &[String], path: &Path) -> Result<()> {
+    let count = classes.len();
+    if count == 0 || count > MAX_CLASSES {
+        let remedy = format!("list 1 to {MAX_CLASSES} foreground classes under `classes`");
+        return Err(Error::data(path, format!("lists {count} classes"), remedy));
+    }
+    let mut seen = BTreeSet::new();
+    for name in classes {
+        if name.eq_ignore_ascii_case("background") {
+            let remedy = "remove it: mask value 0 is always the background, the first class listed is 1";
+            return Err(Error::data(path, format!("lists `{name}` as a class"), remedy));
+        }
+        if !seen.insert(name) {
+            return Err(Error::data(path, format!("lists class `{name}` twice"), "give each class its own name"));
+        }
+    }
+    Ok(())
 }
 
 /// The names "class 1" to "class K", for a data set that names none.
 pub fn numbered_classes(count: usize) -> Vec<String> {
     (1..=count).map(|index| format!("class {index}")).collect()
+}
+
+/// The names of PASCAL VOC's classes.
+pub fn voc_classes() -> Vec<String> {
+    VOC_CLASSES.map(String::from).to_vec()
 }
 
 /// The foreground classes that a mask shows, as mask values in rising order.

@@ -223,7 +223,7 @@ impl Tally {
 /// If the network or the data set cannot be used, or they do not fit each other.
 pub fn score_run(run: &Path, data: &Path, split: &str, device: &str, skip_broken: bool) -> Result<(Model, Scores)> {
     let model = Model::load(run, device)?;
-    let options = DatasetOptions { classes: Some(model.classes().len()) };
+    let options = DatasetOptions { classes: Some(model.classes().to_vec()) };
     let mut dataset = Dataset::open(data, split, &options)?;
     dataset.check_images(skip_broken)?;
     dataset.check_masks()?;

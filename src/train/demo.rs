@@ -53,7 +53,7 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
     })?;
 
     let model = Model::load(&folder, device)?;
-    let validation = Dataset::open(&data, "val", &DatasetOptions { classes: Some(model.classes().len()) })?;
+    let validation = Dataset::open(&data, "val", &DatasetOptions { classes: Some(model.classes().to_vec()) })?;
     let mut gallery = Gallery::new(SHOWN);
     let scores = Scorer::new(&model).score(&validation, Some(&mut gallery))?;
     let mut classes = vec!["background".to_owned()];

@@ -65,7 +65,7 @@ impl Resume {
         if options.skip_broken && !facts.data.skip_broken {
             return Err(Error::config("--skip-broken", "was not given when this run began", "leave it away"));
         }
-        let data = open_data(options.data.as_deref(), &facts.data)?;
+        let data = open_data(options.data.as_deref(), &checkpoint.config.data_train_split, &facts.data)?;
         if data.images.classes() != checkpoint.classes {
             return Err(other_data(data.images.root(), "its classes are not those of this run"));
         }
@@ -122,12 +122,12 @@ fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Re
 }
 
 /// The data set of the run, where it was or where it is said to be now.
-fn open_data(moved: Option<&Path>, facts: &DataFacts) -> Result<TrainingData> {
+fn open_data(moved: Option<&Path>, split: &str, facts: &DataFacts) -> Result<TrainingData> {
     let root = moved.unwrap_or(Path::new(&facts.folder));
     if moved.is_none() && !root.exists() {
         return Err(Error::data(root, "the data set is gone", "say where it is now with --data"));
     }
-    let data = TrainingData::open(root, facts.skip_broken)?;
+    let data = TrainingData::open(root, split, facts.skip_broken)?;
     if data.facts.images != facts.images {
         let reason = format!("has {} training images, this run {}", data.facts.images, facts.images);
         return Err(other_data(root, &reason));

@@ -62,7 +62,7 @@ const SHOWN: usize = 6;
 /// # Errors
 /// Everything that is wrong with data, configuration or device is found before anything is written.
 pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
-    let data = TrainingData::open(&options.data, options.skip_broken)?;
+    let data = TrainingData::open(&options.data, &options.config.data_train_split, options.skip_broken)?;
     let mut setting = Setting::open(&options.config, data, &options.device)?;
     let loader = setting.loader(setting.position(0))?;
     let weights = options.weights.as_deref();
@@ -291,7 +291,7 @@ mod tests {
         for assignment in ["train.iters=6", "batch.global=2", "train.crop=64", "ms.scales=[1]"] {
             config.set(assignment).unwrap();
         }
-        let setting = Setting::open(&config, TrainingData::open(&data, false).unwrap(), "auto").unwrap();
+        let setting = Setting::open(&config, TrainingData::open(&data, "auto", false).unwrap(), "auto").unwrap();
         let loader = setting.loader(setting.position(0)).unwrap();
         let session = setting.session.clone();
         let folder = RunFolder::create(&out, false).unwrap();

@@ -1,6 +1,6 @@
 //! What a run works with: data, device, network. Opened and checked before anything is written.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Trainer;
@@ -14,7 +14,7 @@ use crate::weights::{DataFacts, SamplerPosition};
 
 /// A data set to learn from, with the split to score on if it has one.
 pub(super) struct TrainingData {
-    /// The split `train`.
+    /// The split to learn from.
     pub(super) images: Arc<Dataset>,
     /// The split `val`, if it has masks.
     pub(super) validation: Option<Dataset>,
@@ -23,11 +23,12 @@ pub(super) struct TrainingData {
 }
 
 impl TrainingData {
-    /// Opens a data set and decodes all of it once.
-    pub(super) fn open(root: &Path, skip_broken: bool) -> Result<Self> {
-        let mut images = Dataset::open(root, "train", &DatasetOptions::default())?;
+    /// Opens a data set and decodes all of it once. `split` is the option `data.train_split`.
+    pub(super) fn open(root: &Path, split: &str, skip_broken: bool) -> Result<Self> {
+        let split = Dataset::train_split(root, split);
+        let mut images = Dataset::open(root, split, &DatasetOptions::default())?;
         images.check_images(skip_broken)?;
-        let validation = validation_set(root, images.classes().len(), skip_broken)?;
+        let validation = validation_set(root, images.classes(), skip_broken)?;
         // A run may be resumed from another folder than it was started in.
         let folder = std::path::absolute(root).map_err(Error::io(root))?.to_string_lossy().into_owned();
         let facts = DataFacts { folder, skip_broken, images: images.len(), checksum: checksum(&images) };
@@ -47,12 +48,11 @@ fn checksum(dataset: &Dataset) -> u32 {
 }
 
 /// The split to score on, if there is one with masks.
-fn validation_set(root: &Path, foreground: usize, skip_broken: bool) -> Result<Option<Dataset>> {
-    let list: PathBuf = ["ImageSets", "Segmentation", "val.txt"].iter().collect();
-    if !root.join(list).is_file() {
+fn validation_set(root: &Path, classes: &[String], skip_broken: bool) -> Result<Option<Dataset>> {
+    if !Dataset::has_split(root, "val") {
         return Ok(None);
     }
-    let mut dataset = Dataset::open(root, "val", &DatasetOptions { classes: Some(foreground) })?;
+    let mut dataset = Dataset::open(root, "val", &DatasetOptions { classes: Some(classes.to_vec()) })?;
     dataset.check_images(skip_broken)?;
     if !dataset.has_masks() {
         return Ok(None);

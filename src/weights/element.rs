@@ -29,18 +29,18 @@ pub enum Values {
 }
 
 impl Element {
-    /// Every type with its name in tables, in PyTorch's storages, and in safetensors.
-    const ALL: [(Self, &'static str, &'static str, Dtype); 10] = [
-        (Self::F64, "f64", "DoubleStorage", Dtype::F64),
-        (Self::F32, "f32", "FloatStorage", Dtype::F32),
-        (Self::F16, "f16", "HalfStorage", Dtype::F16),
-        (Self::BF16, "bf16", "BFloat16Storage", Dtype::BF16),
-        (Self::I64, "i64", "LongStorage", Dtype::I64),
-        (Self::I32, "i32", "IntStorage", Dtype::I32),
-        (Self::I16, "i16", "ShortStorage", Dtype::I16),
-        (Self::I8, "i8", "CharStorage", Dtype::I8),
-        (Self::U8, "u8", "ByteStorage", Dtype::U8),
-        (Self::Bool, "bool", "BoolStorage", Dtype::BOOL),
+    /// Every type with its name in tables, in PyTorch's storages, in safetensors, and in NumPy.
+    const ALL: [(Self, &'static str, &'static str, Dtype, &'static str); 10] = [
+        (Self::F64, "f64", "DoubleStorage", Dtype::F64, "f8"),
+        (Self::F32, "f32", "FloatStorage", Dtype::F32, "f4"),
+        (Self::F16, "f16", "HalfStorage", Dtype::F16, "f2"),
+        (Self::BF16, "bf16", "BFloat16Storage", Dtype::BF16, ""),
+        (Self::I64, "i64", "LongStorage", Dtype::I64, "i8"),
+        (Self::I32, "i32", "IntStorage", Dtype::I32, "i4"),
+        (Self::I16, "i16", "ShortStorage", Dtype::I16, "i2"),
+        (Self::I8, "i8", "CharStorage", Dtype::I8, "i1"),
+        (Self::U8, "u8", "ByteStorage", Dtype::U8, "u1"),
+        (Self::Bool, "bool", "BoolStorage", Dtype::BOOL, "b1"),
     ];
 
     /// Its name in tables.
@@ -56,6 +56,11 @@ impl Element {
     /// The type of a safetensors entry.
     pub fn of_safetensors(dtype: Dtype) -> Option<Self> {
         Self::ALL.iter().find(|row| row.3 == dtype).map(|row| row.0)
+    }
+
+    /// The type behind NumPy's code for it, as in `f4`.
+    pub fn of_numpy(code: &str) -> Option<Self> {
+        Self::ALL.iter().find(|row| row.4 == code && !code.is_empty()).map(|row| row.0)
     }
 
     /// Bytes of one element.

@@ -10,9 +10,14 @@ use tagseg::data::{Dataset, DatasetOptions, Mask, Rgb8};
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
+    /// An empty folder.
+    pub fn empty() -> Self {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
     /// Three images of 6x4 pixels (width x height) of the classes cat and dog, with masks and tags; the split is `train`.
     pub fn new() -> Self {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        let folder = Self::empty();
         folder.write("ImageSets/Segmentation/train.txt", "a\nb\nc\n");
         folder.write(
             "labels.json",

@@ -4,7 +4,10 @@
 
 mod augment;
 mod folder;
+mod images;
 mod loader;
+mod npy;
+mod official;
 mod palette;
 mod shapes;
 mod voc;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tagseg::data::tags::numbered_classes;
 use tagseg::data::{Dataset, DatasetOptions, Mask, Rgb8};
 
 use crate::folder::{Folder, assert_names, message};
@@ -53,7 +54,7 @@ fn tags_follow_from_masks_where_there_are_none() {
     assert_eq!([dataset.tags(0), dataset.tags(1)], [[1.0, 0.0], [1.0, 1.0]]);
     assert_names(&dataset.notices.join(" "), &["derived from the masks"]);
 
-    let options = DatasetOptions { classes: Some(5) };
+    let options = DatasetOptions { classes: Some(numbered_classes(5)) };
     let dataset = Dataset::open(folder.path(), "train", &options).unwrap();
     assert_eq!(dataset.tags(1), [1.0, 1.0, 0.0, 0.0, 0.0], "the expected number of classes counts");
 
@@ -133,7 +134,8 @@ fn unusable_class_lists_are_refused() {
         assert_names(&folder.refusal(), &parts);
     }
     folder.write("labels.json", r#"{"classes": ["cat", "dog"]}"#);
-    let refusal = message(Dataset::open(folder.path(), "train", &DatasetOptions { classes: Some(3) }));
+    let refusal =
+        message(Dataset::open(folder.path(), "train", &DatasetOptions { classes: Some(numbered_classes(3)) }));
     assert_names(&refusal, &["labels.json", "2 classes", "3 are expected"]);
 }
 

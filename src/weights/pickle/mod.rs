@@ -1,12 +1,15 @@
-//! A pickle reader that can build plain values and references to tensors, and nothing else.
+//! A pickle reader that can build plain values, arrays of numbers and references to tensors, and nothing else.
 //!
 //! A pickle is a program for a small stack machine; Python's own reader lets it call any function by name. Here no
 //! name is ever looked up, let alone called: a handful of names ([`Marker`]) say what to build, and every other is
-//! refused by that name. The machine knows the opcodes of the protocols 1 to 5 that `torch.save` writes.
+//! refused by that name. The machine knows the opcodes of the protocols 1 to 5 that `torch.save`
+//! and `numpy.save` write.
 
+mod numpy;
 mod reader;
 mod value;
 
+pub use numpy::{Array, Dtype};
 pub use value::{Id, Marker, Pickle, Storage, TensorView, Value};
 
 use std::collections::HashMap;
@@ -14,14 +17,17 @@ use std::collections::HashMap;
 use super::fault::{Checked, Fault, quoted};
 use reader::Reader;
 
-/// Most values, stack places, marks and memo entries of one pickle. A state dict has some ten values a tensor; this
+/// Values, stack places, marks and memo entries that any pickle may have. A state dict has some ten values a tensor; this
 /// keeps a file of a million one-byte opcodes from filling the memory.
 const LIMIT: usize = 1 << 20;
+
+/// A longer pickle may have one for so many of its bytes: tags of 120 000 images take 33 bytes a value.
+const BYTES_A_VALUE: usize = 16;
 
 /// Runs the pickle at the start of `bytes`; gives its values and its length.
 ///
 /// # Errors
-/// If the pickle is damaged, or names or builds what a state dict has no need of.
+/// If the pickle is damaged, or names or builds what state dicts and arrays have no need of.
 pub fn read(bytes: &[u8]) -> Checked<(Pickle<'_>, usize)> {
     let mut machine = Machine {
         reader: Reader::new(bytes),
@@ -30,6 +36,7 @@ pub fn read(bytes: &[u8]) -> Checked<(Pickle<'_>, usize)> {
         marks: Vec::new(),
         memo: HashMap::new(),
         copied: 0,
+        limit: LIMIT.max(bytes.len() / BYTES_A_VALUE),
     };
     while machine.step()? {}
     machine.pickle.root = machine.pop()?;
@@ -46,6 +53,8 @@ struct Machine<'a> {
     memo: HashMap<u64, Id>,
     /// Pairs copied out of lists so far: one list may be turned into many dictionaries.
     copied: usize,
+    /// The most that any of them may grow to.
+    limit: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -85,7 +94,7 @@ impl<'a> Machine<'a> {
 
             // Tuples, lists, dictionaries.
             b'(' => {
-                room(self.marks.len())?;
+                self.room(self.marks.len())?;
                 self.marks.push(self.stack.len());
             }
             b')' => self.push(Value::Tuple(Vec::new()))?,
@@ -164,16 +173,21 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
+    /// Refuses what would grow beyond the limit.
+    fn room(&self, length: usize) -> Checked<()> {
+        if length < self.limit { Ok(()) } else { Err(Fault::foreign("the pickle holds more than a million values")) }
+    }
+
     /// Adds a value and puts it on the stack.
     fn push(&mut self, value: Value<'a>) -> Checked<()> {
-        room(self.pickle.values.len())?;
+        self.room(self.pickle.values.len())?;
         let id = self.pickle.values.len() as Id;
         self.pickle.values.push(value);
         self.push_id(id)
     }
 
     fn push_id(&mut self, id: Id) -> Checked<()> {
-        room(self.stack.len())?;
+        self.room(self.stack.len())?;
         self.stack.push(id);
         Ok(())
     }
@@ -280,7 +294,7 @@ impl<'a> Machine<'a> {
 
     /// Keeps the value on top under the number that follows, or under the next one.
     fn memoize(&mut self, width: Option<u64>) -> Checked<()> {
-        room(self.memo.len())?;
+        self.room(self.memo.len())?;
         let key = match width {
             Some(width) => self.reader.number(width)?,
             None => self.memo.len() as u64,
@@ -313,7 +327,7 @@ impl<'a> Machine<'a> {
             (Marker::OrderedDict, [pairs]) => {
                 let pairs = self.pickle.members(*pairs).unwrap_or_default();
                 self.copied = self.copied.saturating_add(pairs.len());
-                room(self.copied)?;
+                self.room(self.copied)?;
                 let pairs = pairs.iter().map(|pair| match self.pickle.members(*pair) {
                     Some([key, value]) => Ok((*key, *value)),
                     _ => Err(self.reader.damaged("an OrderedDict is not made of pairs")),
@@ -328,17 +342,38 @@ impl<'a> Machine<'a> {
                 let offset = self.pickle.count(*offset).ok_or_else(|| self.reader.damaged("an offset is no number"))?;
                 self.push(Value::Tensor(TensorView { storage, offset, shape, strides }))
             }
-            (marker, _) => Err(self.reader.damaged(&format!("{marker:?} has other arguments than PyTorch gives it"))),
+            (Marker::LatinBytes, [text, encoding]) if self.pickle.text(*encoding) == Some("latin1") => {
+                let text = self.pickle.text(*text).ok_or_else(|| self.reader.damaged("bytes are given as no text"))?;
+                self.push(Value::LatinBytes(text))
+            }
+            (Marker::NewArray, [class, ..]) if *self.pickle.get(*class) == Value::Marker(Marker::ArrayClass) => {
+                self.push(Value::Array(Array::default()))
+            }
+            (Marker::Dtype, [code, ..]) => {
+                let code = self.pickle.text(*code).ok_or_else(|| self.reader.damaged("a dtype has no name"))?;
+                self.push(Value::Dtype(Dtype { code, order: "" }))
+            }
+            (marker, _) => Err(self.reader.damaged(&format!("{marker:?} has other arguments than it should"))),
         }
     }
 
-    /// BUILD: an `OrderedDict` of weights carries `_metadata`, which we have no use for.
+    /// BUILD: gives arrays and dtypes of NumPy their content. An `OrderedDict` of weights carries `_metadata`, which we
+    /// have no use for.
     fn set_attributes(&mut self) -> Checked<()> {
-        self.pop()?;
-        match self.pickle.get(self.top()?) {
-            Value::Dict(_) => Ok(()),
-            _ => Err(Fault::foreign("the pickle sets attributes of an object")),
+        let state = self.pop()?;
+        let object = self.top()?;
+        let members = self.pickle.members(state).unwrap_or_default();
+        let built = match self.pickle.get(object) {
+            Value::Dict(_) => return Ok(()),
+            Value::Dtype(dtype) => dtype.with_state(&self.pickle, members).map(Value::Dtype),
+            Value::Array(_) => Array::of_state(&self.pickle, members).map(Value::Array),
+            _ => return Err(Fault::foreign("the pickle sets attributes of an object")),
+        };
+        let built = built.ok_or_else(|| self.reader.damaged("an array is not described as NumPy does it"))?;
+        if let Some(place) = self.pickle.values.get_mut(object as usize) {
+            *place = built;
         }
+        Ok(())
     }
 
     /// BINPERSID: `('storage', type, key, device, length)`, in legacy files also `(view key, first, length)` or None.
@@ -362,9 +397,4 @@ impl<'a> Machine<'a> {
             read().ok_or_else(|| Fault::foreign("the pickle refers to data that is no storage of numbers"))?;
         self.push(Value::Storage(storage))
     }
-}
-
-/// Refuses what would grow beyond [`LIMIT`].
-fn room(length: usize) -> Checked<()> {
-    if length < LIMIT { Ok(()) } else { Err(Fault::foreign("the pickle holds more than a million values")) }
 }

@@ -3,6 +3,7 @@
 //! An arena, since a pickle may nest as deep as it is long and may hold cycles: nothing here recurses, not even
 //! dropping it.
 
+use super::numpy::{Array, Dtype};
 use crate::weights::element::Element;
 
 /// Place of a value in its [`Pickle`].
@@ -25,18 +26,24 @@ pub enum Value<'a> {
     Str(&'a str),
     /// Bytes.
     Bytes(&'a [u8]),
+    /// Bytes as protocol 2 writes them: a text, each of whose characters is the byte of its number.
+    LatinBytes(&'a str),
     /// A tuple, or a `torch.Size`.
     Tuple(Vec<Id>),
     /// A list.
     List(Vec<Id>),
     /// A dictionary or `OrderedDict`: keys and values in the order of their insertion.
     Dict(Vec<(Id, Id)>),
-    /// A name that may stand in the file of a state dict. It marks what to build and is never called.
+    /// A name that may stand in the file of a state dict or an array. It marks what to build and is never called.
     Marker(Marker),
     /// A stretch of numbers in another part of the file.
     Storage(Storage),
     /// A view of a storage.
     Tensor(TensorView),
+    /// What the elements of an array are.
+    Dtype(Dtype<'a>),
+    /// An array of NumPy.
+    Array(Array),
 }
 
 /// The global names that a file may use.
@@ -52,6 +59,14 @@ pub enum Marker {
     RebuildParameter,
     /// `torch.FloatStorage` and its kin.
     Storage(Element),
+    /// `_codecs.encode`, which turns text into bytes.
+    LatinBytes,
+    /// `numpy.core.multiarray._reconstruct`.
+    NewArray,
+    /// `numpy.ndarray`.
+    ArrayClass,
+    /// `numpy.dtype`.
+    Dtype,
 }
 
 impl Marker {
@@ -62,6 +77,10 @@ impl Marker {
             ("torch", "Size") => Some(Self::Size),
             ("torch._utils", "_rebuild_tensor_v2") => Some(Self::RebuildTensor),
             ("torch._utils", "_rebuild_parameter") => Some(Self::RebuildParameter),
+            ("_codecs", "encode") => Some(Self::LatinBytes),
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Some(Self::NewArray),
+            ("numpy", "ndarray") => Some(Self::ArrayClass),
+            ("numpy", "dtype") => Some(Self::Dtype),
             ("torch" | "torch.cuda", class) => Element::of_storage(class).map(Self::Storage),
             _ => None,
         }

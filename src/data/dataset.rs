@@ -1,0 +1,256 @@
+//! One split of a data set: ids, tags, and the way to its pictures.
+//!
+//! Training reads images and tags. Masks are read by evaluation, and once at opening when there are no tags.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::data::palette::read_index_png;
+use crate::data::picture::{Mask, Rgb8};
+use crate::data::tags::{OnFault, Tags, value_outside};
+use crate::data::voc;
+use crate::{Error, Result};
+
+/// How to open a data set.
+#[derive(Clone, Debug, Default)]
+pub struct DatasetOptions {
+    /// The foreground classes that are expected, for instance a trained model's. Without them they follow from the data
+    /// set's own names, or from the largest value in the split's masks.
+    pub classes: Option<Vec<String>>,
+}
+
+/// The images, tags and masks of one split. Pictures are decoded when they are asked for.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    pub(super) root: PathBuf,
+    pub(super) split: String,
+    pub(super) ids: Vec<String>,
+    pub(super) images: Vec<PathBuf>,
+    pub(super) masks: Masks,
+    pub(super) tags: Tags,
+    /// What a person should know about how the data set was read; one sentence each.
+    pub notices: Vec<String>,
+}
+
+/// Where the masks of a split are.
+#[derive(Clone, Debug)]
+pub(super) enum Masks {
+    /// In PNG files named like the images, in the first of these folders that has one.
+    Files(Vec<PathBuf>),
+}
+
+impl Dataset {
+    /// Opens a split: reads its list and tags, and checks that its images exist.
+    ///
+    /// # Errors
+    ///
+    /// When a folder, the split, an image or a tag is missing, a tag is not a class, or the split is empty. Where tags
+    /// have to be derived from masks also when a mask is missing or cannot be used.
+    pub fn open(root: &Path, split: &str, options: &DatasetOptions) -> Result<Self> {
+        Self::open_reporting(root, split, options, &mut Err)
+    }
+
+    /// Opens a split like [`open`](Self::open), and hands what is wrong with single images to `on_fault`. If that goes
+    /// on, an image that is missing is left out, and one whose tags cannot be read has none.
+    ///
+    /// # Errors
+    ///
+    /// Those of `on_fault`, and what is wrong with the split as a whole.
+    pub fn open_reporting(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Self> {
+        let mut dataset = voc::open(root, split, options, on_fault)?;
+        dataset.notice_untagged();
+        Ok(dataset)
+    }
+
+    /// Whether a data set has this split.
+    pub fn has_split(root: &Path, split: &str) -> bool {
+        voc::has_split(root, split)
+    }
+
+    /// The split to learn from: the one that is wished for, or, for `auto`, VOC's `train_aug` where there is one and
+    /// `train` elsewhere.
+    pub fn train_split<'a>(root: &Path, wish: &'a str) -> &'a str {
+        match wish {
+            "auto" if Self::has_split(root, "train_aug") => "train_aug",
+            "auto" => "train",
+            _ => wish,
+        }
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no image. An opened data set has at least one.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The folder that was opened.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The name of the split.
+    pub fn split(&self) -> &str {
+        &self.split
+    }
+
+    /// The images' ids, in the order of the split's list.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// Names of the K foreground classes; mask value 1 is the first.
+    pub fn classes(&self) -> &[String] {
+        &self.tags.classes
+    }
+
+    /// The tags of image `index`: `[K]`, 1 for a class that the image shows, else 0.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`len`](Self::len).
+    pub fn tags(&self, index: usize) -> &[f32] {
+        self.tags.row(index)
+    }
+
+    /// The largest number of tags that one image has.
+    pub fn max_tags(&self) -> usize {
+        let count = |index| self.tags(index).iter().filter(|&&tag| tag > 0.0).count();
+        (0..self.len()).map(count).max().unwrap_or(0)
+    }
+
+    /// Decodes image `index`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or does not decode.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`len`](Self::len).
+    pub fn image(&self, index: usize) -> Result<Rgb8> {
+        Rgb8::read(&self.images[index])
+    }
+
+    /// Height and width of image `index`, from its header alone.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`len`](Self::len).
+    pub fn image_size(&self, index: usize) -> Result<[usize; 2]> {
+        Rgb8::read_size(&self.images[index]).map(<[usize; 2]>::from)
+    }
+
+    /// Whether every image of the split has a mask file.
+    pub fn has_masks(&self) -> bool {
+        self.ids.iter().all(|id| self.mask_path(id).is_some())
+    }
+
+    /// Decodes the mask of image `index`: values 0 to K, and 255 for void.
+    ///
+    /// # Errors
+    ///
+    /// When the file is missing or no mask of class indices, holds another value, or differs from the image in size.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`len`](Self::len).
+    pub fn mask(&self, index: usize) -> Result<Mask> {
+        self.mask_within(index, self.classes().len())
+    }
+
+    /// Decodes every image once, so that a broken one shows before training and not in the middle of it. Returns the
+    /// number of broken images; with `skip_broken` they are dropped, and each is named in [`notices`](Self::notices).
+    ///
+    /// # Errors
+    ///
+    /// When an image is broken and `skip_broken` is not set, or when none is left.
+    pub fn check_images(&mut self, skip_broken: bool) -> Result<usize> {
+        let faults: Vec<Option<Error>> = (0..self.len()).into_par_iter().map(|index| self.image(index).err()).collect();
+        let keep: Vec<bool> = faults.iter().map(Option::is_none).collect();
+        let broken: Vec<Error> = faults.into_iter().flatten().collect();
+        let count = broken.len();
+        if count == self.len() {
+            let reason = format!("none of the {count} images of split `{}` can be read", self.split);
+            let folder = self.images.first().and_then(|path| path.parent()).unwrap_or(&self.root);
+            return Err(Error::data(folder, reason, "copy the images again"));
+        }
+        if skip_broken {
+            if count > 0 {
+                self.notices.push(format!("skipped {count} of {} images that do not decode", self.len()));
+            }
+            self.notices.extend(broken.iter().map(|error| format!("skipped {}", error.what())));
+            self.retain(&keep);
+            return Ok(count);
+        }
+        broken.into_iter().next().map_or(Ok(0), Err)
+    }
+
+    /// Reads every mask once, so that a bad one shows before anything is scored.
+    ///
+    /// # Errors
+    ///
+    /// As [`mask`](Self::mask), for the first image that has a bad one.
+    pub fn check_masks(&self) -> Result<()> {
+        let bad = (0..self.len()).into_par_iter().find_map_first(|index| self.mask(index).err());
+        bad.map_or(Ok(()), Err)
+    }
+
+    fn retain(&mut self, keep: &[bool]) {
+        self.tags.retain(keep);
+        let mut marks = keep.iter();
+        self.ids.retain(|_| marks.next() == Some(&true));
+        let mut marks = keep.iter();
+        self.images.retain(|_| marks.next() == Some(&true));
+    }
+
+    /// Tells where the tags come from, if that is not the usual place.
+    pub(super) fn notice_source(&mut self, path: &Path) {
+        let place = path.strip_prefix(&self.root).unwrap_or(path).display();
+        self.notices.push(format!("tags come from {place}"));
+    }
+
+    fn notice_untagged(&mut self) {
+        let untagged = (0..self.len()).filter(|&index| self.tags(index).iter().all(|&tag| tag == 0.0)).count();
+        if untagged > 0 {
+            self.notices.push(format!("{untagged} of {} images have no tag: they show background only", self.len()));
+        }
+    }
+
+    fn mask_path(&self, id: &str) -> Option<PathBuf> {
+        let Masks::Files(folders) = &self.masks;
+        folders.iter().map(|folder| folder.join(format!("{id}.png"))).find(|path| path.is_file())
+    }
+
+    /// Reads a mask whose values may be 0 to `classes`, and 255.
+    pub(super) fn mask_within(&self, index: usize, classes: usize) -> Result<Mask> {
+        let id = &self.ids[index];
+        let path = self.mask_path(id).ok_or_else(|| {
+            let remedy = format!("add {id}.png, or give the images' tags in labels.json: training needs no masks");
+            let Masks::Files(folders) = &self.masks;
+            Error::data(&folders[0], format!("the mask of image `{id}` is missing"), remedy)
+        })?;
+        let mask = read_index_png(&path)?;
+        if let Some(value) = value_outside(&mask, classes) {
+            let reason = format!("has the value {value}, but there are {classes} classes");
+            return Err(Error::data(path, reason, format!("use 0 for background, 1 to {classes}, and 255 for void")));
+        }
+        let (height, width) = Rgb8::read_size(&self.images[index])?;
+        if (mask.height, mask.width) != (height, width) {
+            let reason = format!(
+                "the mask is {}x{} pixels (width x height), its image {width}x{height}",
+                mask.width, mask.height
+            );
+            return Err(Error::data(path, reason, "give mask and image the same size"));
+        }
+        Ok(mask)
+    }
+}
