@@ -128,6 +128,7 @@
 //!
 //! `examples/add_an_op.rs` shows how an op is added, `docs/design.md` why all of this is as it is.
 
+#[cfg(feature = "native")]
 pub mod bench;
 pub mod bmp;
 pub mod config;
@@ -142,6 +143,7 @@ pub mod reference;
 pub mod report;
 mod session;
 pub mod train;
+#[cfg(feature = "native")]
 pub mod verify;
 pub mod weights;
 

@@ -14,6 +14,9 @@
 //! assert_eq!(program.read(&y)?, [3.0, 7.0]);
 //! # Ok::<(), tagseg::Error>(())
 //! ```
+//!
+//! What waits for a device has two forms: `read_async` gives a future, as a browser demands, and `read` waits for it.
+//! Everything else never waits.
 
 use crate::error::{Error, Result};
 use crate::gpu;
@@ -38,10 +41,19 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.
+    #[cfg(feature = "native")]
     pub fn open(device: &str) -> Result<Self> {
+        pollster::block_on(Self::open_async(device))
+    }
+
+    /// As `open`, without blocking. A browser offers one adapter, which is `auto`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if there is no such adapter.
+    pub async fn open_async(device: &str) -> Result<Self> {
         let engine = match device {
             "reference" => Engine::Reference(ArrayStates::default()),
-            _ => Engine::Gpu { device: Box::new(gpu::Device::open(device)?), states: gpu::States::default() },
+            _ => Engine::Gpu { device: Box::new(gpu::Device::open(device).await?), states: gpu::States::default() },
         };
         Ok(Session { engine })
     }
@@ -91,10 +103,19 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Graph`] if there is none of that name.
+    #[cfg(feature = "native")]
     pub fn state(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
+        pollster::block_on(self.state_async(name))
+    }
+
+    /// As `state`, without blocking.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is none of that name.
+    pub async fn state_async(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
         match &self.engine {
             Engine::Gpu { device, states } => {
-                let (ty, values) = states.get(device, name)?;
+                let (ty, values) = states.get(device, name).await?;
                 Ok((ty.shape.to_vec(), values.into_iter().map(f64::from).collect()))
             }
             Engine::Reference(states) => match states.borrow().get(name) {
@@ -108,18 +129,28 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Graph`] if there is none of a name.
+    #[cfg(feature = "native")]
     pub fn states(&self, names: &[&str]) -> Result<Vec<(Vec<usize>, Vec<f32>)>> {
+        pollster::block_on(self.states_async(names))
+    }
+
+    /// As `states`, without blocking.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is none of a name.
+    pub async fn states_async(&self, names: &[&str]) -> Result<Vec<(Vec<usize>, Vec<f32>)>> {
         match &self.engine {
             Engine::Gpu { device, states } => {
-                let all = states.get_all(device, names)?;
+                let all = states.get_all(device, names).await?;
                 Ok(all.into_iter().map(|(ty, values)| (ty.shape.to_vec(), values)).collect())
             }
             Engine::Reference(_) => {
-                let read = |name: &&str| {
-                    let (shape, values) = self.state(name)?;
-                    Ok((shape, values.into_iter().map(|value| value as f32).collect()))
-                };
-                names.iter().map(read).collect()
+                let mut all = Vec::with_capacity(names.len());
+                for name in names {
+                    let (shape, values) = self.state_async(name).await?;
+                    all.push((shape, values.into_iter().map(|value| value as f32).collect()));
+                }
+                Ok(all)
             }
         }
     }
@@ -193,9 +224,18 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Device`] if the device was lost.
+    #[cfg(feature = "native")]
     pub fn wait(&self) -> Result<()> {
+        pollster::block_on(self.wait_async())
+    }
+
+    /// As `wait`, without blocking.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device was lost.
+    pub async fn wait_async(&self) -> Result<()> {
         match &self.engine {
-            Engine::Gpu { device, .. } => device.wait(),
+            Engine::Gpu { device, .. } => device.wait().await,
             Engine::Reference(_) => Ok(()),
         }
     }
@@ -315,10 +355,19 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Graph`] if the tensor is not an output of this program.
+    #[cfg(feature = "native")]
     pub fn read(&self, output: &Tensor) -> Result<Vec<f64>> {
+        pollster::block_on(self.read_async(output))
+    }
+
+    /// As `read`, without blocking.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if the tensor is not an output of this program.
+    pub async fn read_async(&self, output: &Tensor) -> Result<Vec<f64>> {
         self.own(output)?;
         match &self.engine {
-            Compiled::Gpu(program) => program.read(output.id()),
+            Compiled::Gpu(program) => program.read(output.id()).await,
             Compiled::Reference(interpreter) => interpreter.read(output.id()),
         }
     }
@@ -327,9 +376,18 @@ impl Program {
     ///
     /// # Errors
     /// As [`gpu::Program::profile`].
+    #[cfg(feature = "native")]
     pub fn profile(&mut self) -> Result<Vec<gpu::KernelTime>> {
+        pollster::block_on(self.profile_async())
+    }
+
+    /// As `profile`, without blocking.
+    ///
+    /// # Errors
+    /// As [`gpu::Program::profile`].
+    pub async fn profile_async(&mut self) -> Result<Vec<gpu::KernelTime>> {
         match &mut self.engine {
-            Compiled::Gpu(program) => program.profile(),
+            Compiled::Gpu(program) => program.profile().await,
             Compiled::Reference(interpreter) => interpreter.run().map(|()| Vec::new()),
         }
     }

@@ -21,7 +21,7 @@ pub struct DevicesArgs {
 
 impl DevicesArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let adapters = adapters();
+        let adapters = pollster::block_on(adapters());
         if self.json {
             print(&format!("{}\n", serde_json::to_string_pretty(&adapters)?))?;
             return Ok(ExitCode::SUCCESS);

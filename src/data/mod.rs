@@ -17,7 +17,9 @@
 //! | [`shapes`] | the generated data set |
 
 pub mod augment;
+#[cfg(feature = "native")]
 pub mod dataset;
+#[cfg(feature = "native")]
 pub mod loader;
 pub mod npy;
 pub mod palette;
@@ -25,13 +27,18 @@ pub mod picture;
 pub mod random;
 pub mod resize;
 pub mod shapes;
+#[cfg(feature = "native")]
 pub mod tag_files;
+#[cfg(feature = "native")]
 mod tag_source;
 pub mod tags;
+#[cfg(feature = "native")]
 mod voc;
 
 pub use augment::{AugmentOptions, Crop, augment, normalise};
+#[cfg(feature = "native")]
 pub use dataset::{Dataset, DatasetOptions};
+#[cfg(feature = "native")]
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use picture::{Mask, Rgb8};
 pub use tags::VOID;

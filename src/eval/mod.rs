@@ -1,12 +1,19 @@
 //! Trained networks in use: scores (spec 9.1, 9.2), predictions, pictures.
 
+mod canvas;
+#[cfg(feature = "native")]
 mod gallery;
 pub mod metrics;
 mod model;
+#[cfg(feature = "native")]
 mod predict;
+#[cfg(feature = "native")]
 mod score;
 
-pub use gallery::Gallery;
+#[cfg(feature = "native")]
+pub use self::{
+    gallery::Gallery,
+    predict::{PredictOptions, predict},
+    score::{Scorer, score_run},
+};
 pub use model::{Model, Seen, SeenTagged, View};
-pub use predict::{PredictOptions, predict};
-pub use score::{Scorer, score_run};

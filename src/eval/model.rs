@@ -1,14 +1,14 @@
 //! A trained network that looks at whole images, in evaluation form.
 
-use std::path::Path;
-
-use super::score::{cut, padded};
+use super::canvas::{cut, padded};
 use crate::bmp::{
     Confidence, Form, Network, NetworkConfig, Par, PictureBox, Slots, label_from_map, multi_scale, picture,
     propagate_with_background, seed_label, segmentation_label,
 };
 use crate::config::Config;
-use crate::data::{Mask, Rgb8, normalise};
+#[cfg(feature = "native")]
+use crate::data::Mask;
+use crate::data::{Rgb8, normalise};
 use crate::error::{Error, Result};
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::{Mode, Parameter};
@@ -31,20 +31,29 @@ impl Model {
         Model { session: session.clone(), config, network, classes: classes.to_vec() }
     }
 
+    /// The network of a checkpoint, whose weights this puts into `session`.
+    ///
+    /// # Errors
+    /// If the checkpoint holds other tensors than its network.
+    pub fn of(session: &Session, checkpoint: &Checkpoint) -> Result<Self> {
+        let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len());
+        let mut session = session.clone();
+        checkpoint.put(&mut session, &parameters(&network, &checkpoint.config)?)?;
+        Ok(Model::new(&session, &checkpoint.config, &network, &checkpoint.classes))
+    }
+
     /// Loads a run's newest checkpoint, or a file, onto a device. Says on standard error if a newer one is damaged.
     ///
     /// # Errors
     /// If there is no checkpoint, it is damaged, or the device cannot be opened.
-    pub fn load(run: &Path, device: &str) -> Result<Self> {
+    #[cfg(feature = "native")]
+    pub fn load(run: &std::path::Path, device: &str) -> Result<Self> {
         let found = Checkpoint::open(run)?;
-        let (file, checkpoint) = (&found.path, &found.checkpoint);
-        let mut session = Session::open(device)?;
+        let session = Session::open(device)?;
         found.notices().for_each(|notice| eprintln!("{notice}"));
-        let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len());
-        checkpoint.put(&mut session, &parameters(&network, &checkpoint.config)?).map_err(|error| {
-            Error::data(file, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
-        })?;
-        Ok(Model::new(&session, &checkpoint.config, &network, &checkpoint.classes))
+        Model::of(&session, &found.checkpoint).map_err(|error| {
+            Error::data(&found.path, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
+        })
     }
 
     /// Names of the foreground classes.
@@ -72,6 +81,7 @@ impl Model {
     ///
     /// # Errors
     /// If the plan does not fit the device, or the device was lost.
+    #[cfg(feature = "native")]
     pub fn segment(&self, image: &Rgb8) -> Result<Mask> {
         self.view(1, self.canvas([image.height, image.width]), None)?.segment(image)
     }
@@ -200,7 +210,16 @@ impl View {
     ///
     /// # Errors
     /// If the sizes are others, or the device was lost.
+    #[cfg(feature = "native")]
     pub fn look(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
+        pollster::block_on(self.look_async(images, tags, boxes))
+    }
+
+    /// As `look`, without blocking.
+    ///
+    /// # Errors
+    /// If the sizes are others, or the device was lost.
+    pub async fn look_async(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
         let Sight { image, seg, cls, tagged, .. } = &self.sight;
         self.program.write(image, images)?;
         if let Some(tagged) = tagged {
@@ -209,39 +228,60 @@ impl View {
             self.program.write(&tagged.boxes, boxes)?;
         }
         self.program.run()?;
-        let labels = |tensor: &Tensor| -> Result<Vec<u8>> {
-            Ok(self.program.read(tensor)?.into_iter().map(|label| label as u8).collect())
-        };
-        let reals = |tensor: &Tensor| -> Result<Vec<f32>> {
-            Ok(self.program.read(tensor)?.into_iter().map(|value| value as f32).collect())
-        };
         let tagged = match tagged {
             None => None,
             Some(tagged) => Some(SeenTagged {
-                seeds: labels(&tagged.seeds)?,
-                y_c: labels(&tagged.y_c)?,
-                y_s: labels(&tagged.y_s)?,
-                cams: reals(&tagged.cams)?,
+                seeds: self.labels(&tagged.seeds).await?,
+                y_c: self.labels(&tagged.y_c).await?,
+                y_s: self.labels(&tagged.y_s).await?,
+                cams: self.reals(&tagged.cams).await?,
             }),
         };
-        Ok(Seen { seg: labels(seg)?, cls: reals(cls)?, tagged })
+        Ok(Seen { seg: self.labels(seg).await?, cls: self.reals(cls).await?, tagged })
+    }
+
+    async fn labels(&self, tensor: &Tensor) -> Result<Vec<u8>> {
+        Ok(self.program.read_async(tensor).await?.into_iter().map(|label| label as u8).collect())
+    }
+
+    async fn reals(&self, tensor: &Tensor) -> Result<Vec<f32>> {
+        Ok(self.program.read_async(tensor).await?.into_iter().map(|value| value as f32).collect())
     }
 
     /// Segments one image, which must not be larger than the view.
     ///
     /// # Errors
     /// If the image is larger, or the device was lost.
+    #[cfg(feature = "native")]
     pub fn segment(&mut self, image: &Rgb8) -> Result<Mask> {
-        let own = [image.height, image.width];
-        if own[0] > self.size[0] || own[1] > self.size[1] || self.batch != 1 {
-            let [height, width] = self.size;
+        let seen = pollster::block_on(self.look_at_async(image, &[]))?;
+        Ok(Mask::new(image.height, image.width, seen.seg))
+    }
+
+    /// Looks at one image, which must not be larger than the view, with tags \[K\] if the view knows tags. Without
+    /// blocking; the maps are of the image's own size.
+    ///
+    /// # Errors
+    /// If the image is larger, or the device was lost.
+    pub async fn look_at_async(&mut self, image: &Rgb8, tags: &[f32]) -> Result<Seen> {
+        let (own, size) = ([image.height, image.width], self.size);
+        if own[0] > size[0] || own[1] > size[1] || self.batch != 1 {
+            let [height, width] = size;
             return Err(Error::Graph(format!(
                 "{own:?} pixels do not fit a view of {} x [{height}, {width}]",
                 self.batch
             )));
         }
-        let seen = self.look(&normalise(&padded(image, self.size)), &[], &[])?;
-        Ok(Mask::new(own[0], own[1], cut(&seen.seg, 0, self.size, own)))
+        let picture_box = [0, own[0] as i32, 0, own[1] as i32];
+        let mut seen = self.look_async(&normalise(&padded(image, size)), tags, &picture_box).await?;
+        seen.seg = cut(&seen.seg, 0, size, own);
+        if let Some(tagged) = &mut seen.tagged {
+            for map in [&mut tagged.seeds, &mut tagged.y_c, &mut tagged.y_s] {
+                *map = cut(map, 0, size, own);
+            }
+            tagged.cams = cut(&tagged.cams, 0, size, own);
+        }
+        Ok(seen)
     }
 
     /// Height and width of its images.

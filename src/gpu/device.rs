@@ -2,7 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures_channel::oneshot;
 
 use super::fault::Faults;
 use super::wgsl;
@@ -41,14 +45,14 @@ pub struct AdapterReport {
 const NO_ADAPTER: &str = "install the driver of your card, or a software one (Debian, Ubuntu: \
      apt-get install mesa-vulkan-drivers), or run on the CPU with `--device reference`";
 
-fn enumerate() -> Vec<wgpu::Adapter> {
+async fn enumerate() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
+    instance.enumerate_adapters(wgpu::Backends::PRIMARY).await
 }
 
-/// Every adapter of this machine, in the order of `--device` indices.
-pub fn adapters() -> Vec<AdapterReport> {
-    let adapters = enumerate();
+/// Every adapter of this machine, in the order of `--device` indices; in a browser, the one that it offers.
+pub async fn adapters() -> Vec<AdapterReport> {
+    let adapters = enumerate().await;
     let automatic = best(&adapters);
     adapters
         .iter()
@@ -112,8 +116,8 @@ impl Device {
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter or it gives no device.
-    pub fn open(wish: &str) -> Result<Self> {
-        let adapters = enumerate();
+    pub async fn open(wish: &str) -> Result<Self> {
+        let adapters = enumerate().await;
         if adapters.is_empty() {
             return Err(Error::device("no graphics adapter was found", NO_ADAPTER));
         }
@@ -138,8 +142,9 @@ impl Device {
             required_features: adapter.features() & timestamps,
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-            .map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
+        let opened = adapter.request_device(&descriptor).await;
+        let (device, queue) =
+            opened.map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
         let target = if info.device_type == wgpu::DeviceType::Cpu { Target::Cpu } else { Target::Gpu };
         let faults = Faults::of(&device);
         Ok(Device { device, queue, name: info.name, target, limits, faults, pipelines: Rc::default() })
@@ -169,28 +174,29 @@ impl Device {
         if let Some(pipeline) = self.pipelines.borrow().get(&text) {
             return Ok(pipeline.clone());
         }
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(launch.shader.name),
-            source: wgpu::ShaderSource::Wgsl(text.as_str().into()),
-        });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(launch.shader.name),
-            layout: None,
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(Error::device(
+        let make = || {
+            let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(launch.shader.name),
+                source: wgpu::ShaderSource::Wgsl(text.as_str().into()),
+            });
+            self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(launch.shader.name),
+                layout: None,
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            })
+        };
+        let pipeline = self.catch(wgpu::ErrorFilter::Validation, make).map_err(|error| {
+            Error::device(
                 format!("{} refuses kernel {}: {error}", self.name, launch.shader.name),
                 "update the driver, or run with `--device reference`",
-            ));
-        }
+            )
+        })?;
         self.pipelines.borrow_mut().insert(text, pipeline.clone());
         Ok(pipeline)
     }
@@ -200,12 +206,39 @@ impl Device {
         self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
+    /// What `make` makes, or the error of one kind that this causes.
+    ///
+    /// A browser tells of errors later: there they become a fault, which the next wait finds.
+    pub(super) fn catch<T>(&self, filter: wgpu::ErrorFilter, make: impl FnOnce() -> T) -> Result<T, wgpu::Error> {
+        if cfg!(target_arch = "wasm32") {
+            return Ok(make());
+        }
+        let scope = self.device.push_error_scope(filter);
+        let made = make();
+        // The answer is there already: nothing needs to be woken for it.
+        match pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(error)) => Err(error),
+            _ => Ok(made),
+        }
+    }
+
     /// Waits until everything submitted has run.
     ///
     /// # Errors
     /// [`Error::Device`] if the device was lost.
-    pub fn wait(&self) -> Result<()> {
-        self.poll(wgpu::PollType::wait_indefinitely())
+    pub async fn wait(&self) -> Result<()> {
+        let (done, told) = oneshot::channel();
+        self.queue.on_submitted_work_done(|| done.send(()).unwrap_or_default());
+        self.until(told).await
+    }
+
+    /// Waits until a callback of the device has sent something. A browser drives its devices by itself; elsewhere this
+    /// does, so that the answer is there at once.
+    pub(super) async fn until<T>(&self, told: oneshot::Receiver<T>) -> Result<T> {
+        self.poll(wgpu::PollType::wait_indefinitely())?;
+        let answer = told.await;
+        self.faults.check(&self.name)?;
+        answer.map_err(|_| Error::device(format!("{} was lost", self.name), "start again"))
     }
 
     pub(super) fn poll(&self, wait: wgpu::PollType) -> Result<()> {

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use futures_channel::oneshot;
+
 use super::Device;
 use super::plan::{Place, Plan, Step};
 use crate::error::{Error, Result};
@@ -38,9 +40,9 @@ impl States {
     ///
     /// # Errors
     /// [`Error::Graph`] if there is none of that name; [`Error::Device`] if the device was lost.
-    pub fn get(&self, device: &Device, name: &str) -> Result<(TensorType, Vec<f32>)> {
+    pub async fn get(&self, device: &Device, name: &str) -> Result<(TensorType, Vec<f32>)> {
         let (ty, buffer) = self.find(name)?;
-        let bytes = read(device, &buffer, ty.shape.len())?;
+        let bytes = read(device, &buffer, ty.shape.len()).await?;
         Ok((ty, bytemuck::pod_collect_to_vec(&bytes)))
     }
 
@@ -48,10 +50,10 @@ impl States {
     ///
     /// # Errors
     /// As [`States::get`].
-    pub fn get_all(&self, device: &Device, names: &[&str]) -> Result<Vec<(TensorType, Vec<f32>)>> {
+    pub async fn get_all(&self, device: &Device, names: &[&str]) -> Result<Vec<(TensorType, Vec<f32>)>> {
         let found = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>>>()?;
         let buffers: Vec<_> = found.iter().map(|(ty, buffer)| (buffer, (ty.shape.len() * 4) as u64)).collect();
-        let values = read_all(device, &buffers)?.into_iter().map(|bytes| bytemuck::pod_collect_to_vec(&bytes));
+        let values = read_all(device, &buffers).await?.into_iter().map(|bytes| bytemuck::pod_collect_to_vec(&bytes));
         Ok(found.iter().map(|(ty, _)| ty.clone()).zip(values).collect())
     }
 
@@ -73,12 +75,13 @@ impl States {
 const STAGED: u64 = 64 << 20;
 
 /// Reads the first elements of a buffer back; waits for the device.
-pub(super) fn read(device: &Device, buffer: &wgpu::Buffer, elements: usize) -> Result<Vec<u8>> {
-    read_all(device, &[(buffer, (elements * 4) as u64)]).map(|mut all| all.pop().unwrap_or_default())
+pub(super) async fn read(device: &Device, buffer: &wgpu::Buffer, elements: usize) -> Result<Vec<u8>> {
+    let mut all = read_all(device, &[(buffer, (elements * 4) as u64)]).await?;
+    Ok(all.pop().unwrap_or_default())
 }
 
 /// Reads the first bytes of many buffers back, with one wait for the device in [`STAGED`] bytes.
-fn read_all(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
+async fn read_all(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
     let mut all = Vec::with_capacity(buffers.len());
     while let Some(rest) = buffers.get(all.len()..).filter(|rest| !rest.is_empty()) {
         let mut size = rest[0].1;
@@ -87,13 +90,13 @@ fn read_all(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec
             size <= STAGED
         };
         let part = &rest[..1 + rest[1..].iter().take_while(fits).count()];
-        all.extend(read_part(device, part)?);
+        all.extend(read_part(device, part).await?);
     }
     Ok(all)
 }
 
 /// Reads through one staging buffer.
-fn read_part(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
+async fn read_part(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
     let size = buffers.iter().map(|(_, bytes)| bytes).sum();
     if size == 0 {
         return Ok(vec![Vec::new(); buffers.len()]);
@@ -112,11 +115,11 @@ fn read_part(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Ve
     }
     device.queue.submit([encoder.finish()]);
     let slice = staging.slice(..);
-    slice.map_async(wgpu::MapMode::Read, |_| {});
-    device.wait()?;
-    let mapped = slice
-        .get_mapped_range()
-        .map_err(|error| Error::device(format!("reading back failed: {error}"), "start again"))?;
+    let (done, told) = oneshot::channel();
+    slice.map_async(wgpu::MapMode::Read, |mapping| drop(done.send(mapping)));
+    let failed = |error: String| Error::device(format!("reading back failed: {error}"), "start again");
+    device.until(told).await?.map_err(|error| failed(error.to_string()))?;
+    let mapped = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
     let mut rest: &[u8] = &mapped;
     let values = buffers.iter().map(|(_, bytes)| {
         let (values, after) = rest.split_at(*bytes as usize);
@@ -166,9 +169,19 @@ impl Program {
     /// fit the device, with its bytes, or a kernel is refused.
     pub fn compile(device: &Device, graph: &Graph, outputs: &[NodeId], states: &States) -> Result<Self> {
         let plan = plan(device, graph, outputs)?;
-        let nodes = graph.nodes();
         let planned = plan.bytes();
-        let memory = device.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let allocated = device.catch(wgpu::ErrorFilter::OutOfMemory, || Self::allocate(device, graph, plan, states));
+        let mut program = allocated.map_err(|_| {
+            let reason = format!("the plan needs {}, more than {} has free", mebibytes(planned), device.name());
+            Error::device(reason, SMALLER)
+        })??;
+        program.prepare()?;
+        Ok(program)
+    }
+
+    /// Makes the buffers and fills the constants.
+    fn allocate(device: &Device, graph: &Graph, plan: Plan, states: &States) -> Result<Self> {
+        let nodes = graph.nodes();
         let mut program = Program {
             device: device.clone(),
             graph: graph.clone(),
@@ -204,11 +217,6 @@ impl Program {
                 Kind::Op(_) => {}
             }
         }
-        if pollster::block_on(memory.pop()).is_some() {
-            let reason = format!("the plan needs {}, more than {} has free", mebibytes(planned), device.name());
-            return Err(Error::device(reason, SMALLER));
-        }
-        program.prepare()?;
         Ok(program)
     }
 
@@ -328,12 +336,12 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Graph`] if the value is not stored; [`Error::Device`] if the device was lost.
-    pub(crate) fn read(&self, id: NodeId) -> Result<Vec<f64>> {
+    pub(crate) async fn read(&self, id: NodeId) -> Result<Vec<f64>> {
         let place = self.plan.places.get(id.0).and_then(Option::as_ref).ok_or_else(|| {
             Error::Graph(format!("%{} is not an output of this program; name it when compiling", id.0))
         })?;
         let ty = self.graph.tensor(id).ty().clone();
-        let bytes = read(&self.device, self.place(place), ty.shape.len())?;
+        let bytes = read(&self.device, self.place(place), ty.shape.len()).await?;
         Ok(match ty.dtype {
             DType::F32 => bytemuck::pod_collect_to_vec::<_, f32>(&bytes).into_iter().map(f64::from).collect(),
             DType::I32 => bytemuck::pod_collect_to_vec::<_, i32>(&bytes).into_iter().map(f64::from).collect(),

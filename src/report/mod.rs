@@ -6,6 +6,7 @@ mod colour;
 mod font;
 mod html;
 mod picture;
+#[cfg(feature = "native")]
 mod progress;
 mod record;
 mod scores;
@@ -16,6 +17,7 @@ pub use chart::{Chart, Series};
 pub use colour::inferno;
 pub use html::Report;
 pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo_of, png_bytes};
+#[cfg(feature = "native")]
 pub use progress::Progress;
 pub use record::{EmptyMasks, EvalRecord, EvalScores, Losses, Record, RecordWriter, StepRecord, read_records};
 pub use scores::{LabelScores, Scores};

@@ -1,19 +1,31 @@
 //! Training runs: the step on a device, the loop around it, what it leaves on disk, and how it goes on from there.
 
+#[cfg(feature = "native")]
 mod clock;
+#[cfg(feature = "native")]
 mod demo;
+#[cfg(feature = "native")]
 mod failure;
+#[cfg(feature = "native")]
 mod folder;
+#[cfg(feature = "native")]
 mod resume;
+#[cfg(feature = "native")]
 mod run;
+#[cfg(feature = "native")]
 mod setting;
+#[cfg(feature = "native")]
 mod stop;
 mod trainer;
+#[cfg(feature = "native")]
 mod window;
 
-pub use demo::{DemoOptions, demo};
-pub use failure::{Replayed, replay};
-pub use resume::{Resume, ResumeOptions};
-pub use run::{TrainOptions, TrainSummary, run};
-pub use stop::{STOPPED, Stop};
+#[cfg(feature = "native")]
+pub use self::{
+    demo::{DemoOptions, demo},
+    failure::{Replayed, replay},
+    resume::{Resume, ResumeOptions},
+    run::{TrainOptions, TrainSummary, run},
+    stop::{STOPPED, Stop},
+};
 pub use trainer::{StepBatch, StepValues, Trainer};

@@ -216,9 +216,18 @@ impl Trainer {
     ///
     /// # Errors
     /// If the batch has another size, or the device was lost.
+    #[cfg(feature = "native")]
     pub fn diagnose(&self, n: usize, batch: StepBatch<'_>) -> Result<Option<String>> {
+        pollster::block_on(self.diagnose_async(n, batch))
+    }
+
+    /// As `diagnose`, without blocking.
+    ///
+    /// # Errors
+    /// If the batch has another size, or the device was lost.
+    pub async fn diagnose_async(&self, n: usize, batch: StepBatch<'_>) -> Result<Option<String>> {
         for parameter in &self.parameters {
-            let (_, values) = self.session.state(&parameter.name)?;
+            let (_, values) = self.session.state_async(&parameter.name).await?;
             if values.iter().any(|value| !value.is_finite()) {
                 return Ok(Some(format!("parameter `{}`", parameter.name)));
             }
@@ -238,7 +247,7 @@ impl Trainer {
             self.write(&mut program, &iteration.inputs, n, batch)?;
             program.run()?;
             for output in &outputs {
-                if program.read(output)?.iter().any(|value| !value.is_finite()) {
+                if program.read_async(output).await?.iter().any(|value| !value.is_finite()) {
                     let node = &nodes[output.id().0];
                     let name = node.op().map_or("", |op| op.name());
                     return Ok(Some(format!("op `{name}` giving {:?}, recorded at {}", node.ty, node.at)));
@@ -252,9 +261,18 @@ impl Trainer {
     ///
     /// # Errors
     /// If no step was run, the adapter has no timestamps, or the device was lost.
+    #[cfg(feature = "native")]
     pub fn profile(&mut self) -> Result<Vec<KernelTime>> {
+        pollster::block_on(self.profile_async())
+    }
+
+    /// As `profile`, without blocking.
+    ///
+    /// # Errors
+    /// If no step was run, the adapter has no timestamps, or the device was lost.
+    pub async fn profile_async(&mut self) -> Result<Vec<KernelTime>> {
         match &mut self.current {
-            Some(current) => current.program.profile(),
+            Some(current) => current.program.profile_async().await,
             None => Err(Error::Graph("a step must run before it can be profiled".into())),
         }
     }
@@ -263,8 +281,17 @@ impl Trainer {
     ///
     /// # Errors
     /// If the device was lost.
+    #[cfg(feature = "native")]
     pub fn values(&self, steps: std::ops::Range<usize>) -> Result<Vec<StepValues>> {
-        let (_, history) = self.session.state(HISTORY)?;
+        pollster::block_on(self.values_async(steps))
+    }
+
+    /// As `values`, without blocking.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn values_async(&self, steps: std::ops::Range<usize>) -> Result<Vec<StepValues>> {
+        let (_, history) = self.session.state_async(HISTORY).await?;
         Ok(steps
             .map(|n| {
                 let row = &history[(n % self.window) * VALUES.len()..][..VALUES.len()];

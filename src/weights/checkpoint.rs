@@ -54,6 +54,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If the session lacks one of them.
+    #[cfg(feature = "native")]
     pub fn take(
         session: &Session,
         parameters: &[Parameter],
@@ -122,12 +123,18 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Data`] if it is not a checkpoint of this program, or not as it was written.
     pub fn load(path: &Path) -> Result<Self> {
-        let broken = |reason: String| {
-            Error::data(path, reason, "give a checkpoint that `tagseg train` wrote, or the folder of its run")
-        };
-        let bytes = std::fs::read(path).map_err(|error| broken(error.to_string()))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| broken(format!("is damaged: {error}")))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
+        let bytes = std::fs::read(path).map_err(|error| broken(path, error.to_string()))?;
+        Checkpoint::from_bytes(path, &bytes)
+    }
+
+    /// Reads a file that is in memory; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let broken = |reason| broken(path, reason);
+        let file = SafeTensors::deserialize(bytes).map_err(|error| broken(format!("is damaged: {error}")))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| broken(error.to_string()))?;
         let text = header.metadata().as_ref().and_then(|entries| entries.get(KEY));
         let text = text.ok_or_else(|| broken("holds no configuration".into()))?;
         let (expected, text) = unsealed(text).ok_or_else(|| broken("is damaged: it bears no checksum".into()))?;
@@ -155,6 +162,10 @@ impl Checkpoint {
             training: metadata.run.map(|run| Training { states, run }),
         })
     }
+}
+
+fn broken(path: &Path, reason: String) -> Error {
+    Error::data(path, reason, "give a checkpoint that `tagseg train` wrote, or the folder of its run")
 }
 
 fn unwritable(error: safetensors::SafeTensorError) -> Error {

@@ -89,6 +89,7 @@ impl Training {
     ///
     /// # Errors
     /// [`Error::Graph`] if the session holds a state that no checkpoint knows: it would be lost.
+    #[cfg(feature = "native")]
     pub fn take(session: &Session, parameters: &[Parameter], run: RunFacts) -> Result<Self> {
         let names = names(session, parameters);
         if let Some(name) = names.iter().find(|name| !is_training_state(name)) {
