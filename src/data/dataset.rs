@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use crate::data::coco::{self, Drawings};
 use crate::data::palette::read_index_png;
 use crate::data::picture::{Mask, Rgb8};
 use crate::data::tags::{OnFault, Tags, value_outside};
@@ -38,6 +39,8 @@ pub struct Dataset {
 pub(super) enum Masks {
     /// In PNG files named like the images, in the first of these folders that has one.
     Files(Vec<PathBuf>),
+    /// Drawn from the outlines of objects.
+    Drawn(Drawings),
 }
 
 impl Dataset {
@@ -58,14 +61,15 @@ impl Dataset {
     ///
     /// Those of `on_fault`, and what is wrong with the split as a whole.
     pub fn open_reporting(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Self> {
-        let mut dataset = voc::open(root, split, options, on_fault)?;
+        let open = if voc::is_here(root) || !coco::is_here(root) { voc::open } else { coco::open };
+        let mut dataset = open(root, split, options, on_fault)?;
         dataset.notice_untagged();
         Ok(dataset)
     }
 
     /// Whether a data set has this split.
     pub fn has_split(root: &Path, split: &str) -> bool {
-        voc::has_split(root, split)
+        voc::has_split(root, split) || !voc::is_here(root) && coco::has_split(root, split)
     }
 
     /// The split to learn from: the one that is wished for, or, for `auto`, VOC's `train_aug` where there is one and
@@ -149,9 +153,12 @@ impl Dataset {
         Rgb8::read_size(&self.images[index]).map(<[usize; 2]>::from)
     }
 
-    /// Whether every image of the split has a mask file.
+    /// Whether every image of the split has a mask.
     pub fn has_masks(&self) -> bool {
-        self.ids.iter().all(|id| self.mask_path(id).is_some())
+        match &self.masks {
+            Masks::Files(folders) => self.ids.iter().all(|id| mask_path(folders, id).is_some()),
+            Masks::Drawn(_) => true,
+        }
     }
 
     /// Decodes the mask of image `index`: values 0 to K, and 255 for void.
@@ -210,6 +217,10 @@ impl Dataset {
         self.ids.retain(|_| marks.next() == Some(&true));
         let mut marks = keep.iter();
         self.images.retain(|_| marks.next() == Some(&true));
+        if let Masks::Drawn(drawings) = &mut self.masks {
+            let mut marks = keep.iter();
+            drawings.images.retain(|_| marks.next() == Some(&true));
+        }
     }
 
     /// Tells where the tags come from, if that is not the usual place.
@@ -225,32 +236,36 @@ impl Dataset {
         }
     }
 
-    fn mask_path(&self, id: &str) -> Option<PathBuf> {
-        let Masks::Files(folders) = &self.masks;
-        folders.iter().map(|folder| folder.join(format!("{id}.png"))).find(|path| path.is_file())
-    }
-
     /// Reads a mask whose values may be 0 to `classes`, and 255.
     pub(super) fn mask_within(&self, index: usize, classes: usize) -> Result<Mask> {
-        let id = &self.ids[index];
-        let path = self.mask_path(id).ok_or_else(|| {
-            let remedy = format!("add {id}.png, or give the images' tags in labels.json: training needs no masks");
-            let Masks::Files(folders) = &self.masks;
-            Error::data(&folders[0], format!("the mask of image `{id}` is missing"), remedy)
-        })?;
-        let mask = read_index_png(&path)?;
+        let (path, mask) = match &self.masks {
+            Masks::Files(folders) => {
+                let path =
+                    mask_path(folders, &self.ids[index]).ok_or_else(|| missing_mask(folders, &self.ids[index]))?;
+                let mask = read_index_png(&path)?;
+                (path, mask)
+            }
+            Masks::Drawn(drawings) => (drawings.path.clone(), drawings.draw(index)?),
+        };
         if let Some(value) = value_outside(&mask, classes) {
             let reason = format!("has the value {value}, but there are {classes} classes");
             return Err(Error::data(path, reason, format!("use 0 for background, 1 to {classes}, and 255 for void")));
         }
         let (height, width) = Rgb8::read_size(&self.images[index])?;
         if (mask.height, mask.width) != (height, width) {
-            let reason = format!(
-                "the mask is {}x{} pixels (width x height), its image {width}x{height}",
-                mask.width, mask.height
-            );
+            let (id, shape) = (&self.ids[index], format!("{}x{} pixels (width x height)", mask.width, mask.height));
+            let reason = format!("the mask of `{id}` is {shape}, its image {width}x{height}");
             return Err(Error::data(path, reason, "give mask and image the same size"));
         }
         Ok(mask)
     }
+}
+
+fn mask_path(folders: &[PathBuf], id: &str) -> Option<PathBuf> {
+    folders.iter().map(|folder| folder.join(format!("{id}.png"))).find(|path| path.is_file())
+}
+
+fn missing_mask(folders: &[PathBuf], id: &str) -> Error {
+    let remedy = format!("add {id}.png, or give the images' tags in labels.json: training needs no masks");
+    Error::data(&folders[0], format!("the mask of image `{id}` is missing"), remedy)
 }

@@ -10,6 +10,7 @@
 //! | `tag_source` | which of those files counts |
 //! | [`dataset`] | a split of a data set |
 //! | `voc` | the PASCAL VOC layout |
+//! | [`coco`] | MS-COCO's files of objects |
 //! | [`resize`] | Pillow's antialiased bilinear resize |
 //! | [`mod@augment`] | from a decoded image to a training crop |
 //! | [`random`] | independent random streams |
@@ -17,6 +18,8 @@
 //! | [`shapes`] | the generated data set |
 
 pub mod augment;
+#[cfg(feature = "native")]
+pub mod coco;
 #[cfg(feature = "native")]
 pub mod dataset;
 #[cfg(feature = "native")]

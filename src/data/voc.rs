@@ -55,6 +55,11 @@ pub(super) fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault:
     Ok(dataset)
 }
 
+/// Whether the folder holds lists of splits.
+pub(super) fn is_here(root: &Path) -> bool {
+    root.join(SPLIT_FOLDER).is_dir()
+}
+
 /// Whether there is a list of the split.
 pub(super) fn has_split(root: &Path, split: &str) -> bool {
     list_path(root, split).is_file()

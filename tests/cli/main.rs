@@ -4,6 +4,7 @@
 
 mod bench;
 mod guards;
+mod official;
 mod place;
 mod refused_data;
 mod refused_input;

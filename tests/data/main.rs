@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod augment;
+mod coco;
 mod folder;
 mod images;
 mod loader;

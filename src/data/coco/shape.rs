@@ -1,0 +1,178 @@
+//! Segmentations as MS-COCO's annotations write them, drawn into pixels exactly as its reference decoder does.
+//!
+//! | Form | Meaning |
+//! |---|---|
+//! | `[[x, y, x, y, …], …]` | polygons, drawn together |
+//! | `{"size": [h, w], "counts": [n, …]}` | lengths of runs, outside and inside in turn, column by column |
+//! | `{"size": [h, w], "counts": "…"}` | the same, compressed to text |
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+/// One object's segmentation.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Shape<'a> {
+    /// Corners, x and y in turns, of polygons that are drawn together.
+    Polygons(Vec<Vec<f64>>),
+    /// Runs over the whole image.
+    #[serde(borrow)]
+    Runs(Runs<'a>),
+}
+
+/// A run-length code.
+#[derive(Debug, Deserialize)]
+pub struct Runs<'a> {
+    /// Height and width.
+    size: [usize; 2],
+    #[serde(borrow)]
+    counts: Counts<'a>,
+}
+
+/// Lengths of runs.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Counts<'a> {
+    Plain(Vec<u64>),
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
+}
+
+impl Shape<'_> {
+    /// The pixels that the shape covers, as ranges of places in column-major order, sorted and apart from each other
+    /// within each part. `Err` says what is wrong.
+    pub fn spans(&self, height: usize, width: usize) -> Result<Vec<[usize; 2]>, String> {
+        match self {
+            Shape::Polygons(polygons) => {
+                if polygons.first().is_none_or(|polygon| polygon.len() < 6) {
+                    return Err("has no polygon of three corners".into());
+                }
+                if polygons.iter().flatten().any(|number| number.abs() > FARTHEST) {
+                    return Err("has corners far beyond any image".into());
+                }
+                Ok(polygons.iter().flat_map(|polygon| polygon_spans(polygon, height, width)).collect())
+            }
+            Shape::Runs(runs) => {
+                if runs.size != [height, width] {
+                    let [h, w] = runs.size;
+                    return Err(format!("is {w}x{h} pixels (width x height), its image {width}x{height}"));
+                }
+                let counts = match &runs.counts {
+                    Counts::Plain(counts) => counts.clone(),
+                    Counts::Text(text) => decompress(text.as_bytes()).ok_or("has damaged runs")?,
+                };
+                run_spans(&counts, height * width).ok_or_else(|| "has runs that do not fill its image".into())
+            }
+        }
+    }
+}
+
+/// The places covered by every second run; the runs must fill `length` places.
+fn run_spans(counts: &[u64], length: usize) -> Option<Vec<[usize; 2]>> {
+    let (mut spans, mut at) = (Vec::new(), 0_usize);
+    for (index, count) in counts.iter().enumerate() {
+        let end = at.checked_add(usize::try_from(*count).ok()?).filter(|end| *end <= length)?;
+        if index % 2 == 1 && at < end {
+            spans.push([at, end]);
+        }
+        at = end;
+    }
+    (at == length).then_some(spans)
+}
+
+/// Lengths of runs out of their text: each number is some characters from `0` on, five bits each from the lowest up, and a
+/// sixth bit where more follow; the highest bit read is the sign. From the fourth number on only the difference to the
+/// one two places before is written.
+fn decompress(text: &[u8]) -> Option<Vec<u64>> {
+    let mut counts: Vec<i64> = Vec::new();
+    let mut bytes = text.iter();
+    while !bytes.as_slice().is_empty() {
+        let (mut number, mut shift) = (0_i64, 0);
+        loop {
+            let bits = i64::from(bytes.next()?.checked_sub(b'0').filter(|bits| *bits < 64)?);
+            number |= (bits & 0x1F) << shift;
+            shift += 5;
+            if bits & 0x20 == 0 {
+                if bits & 0x10 != 0 {
+                    number |= -1 << shift;
+                }
+                break;
+            }
+            // A run is no longer than an image, and no image has 2⁴⁰ pixels.
+            if shift > 40 {
+                return None;
+            }
+        }
+        if counts.len() > 2 {
+            number += counts[counts.len() - 2];
+        }
+        counts.push(number);
+    }
+    counts.into_iter().map(|count| u64::try_from(count).ok()).collect()
+}
+
+/// Corners beyond it are refused: the walk along an edge would never end.
+const FARTHEST: f64 = 1e5;
+
+/// The grid on which edges are walked is so many times finer than the pixels.
+const FINER: f64 = 5.0;
+
+/// The places inside a polygon, by the reference's rule.
+///
+/// Edges are walked on a finer grid, one step at a time along their longer axis. Wherever the walk goes from one column
+/// of that grid to the next, and the step passes the middle of a column of pixels, the outline crosses that column; the
+/// pixel below the crossing is where inside and outside change. Places between the first and second change are inside,
+/// between the third and fourth, and so on; the count goes on from the end of a column to the start of the next.
+fn polygon_spans(numbers: &[f64], height: usize, width: usize) -> Vec<[usize; 2]> {
+    let fine = |value: f64| (FINER * value + 0.5) as i32;
+    let corners: Vec<[i32; 2]> = numbers.as_chunks::<2>().0.iter().map(|corner| corner.map(fine)).collect();
+    let mut changes = Vec::new();
+    let mut last: Option<[i32; 2]> = None;
+    for (index, from) in corners.iter().enumerate() {
+        walk(*from, corners[(index + 1) % corners.len()], |point| {
+            if let Some(change) = last.replace(point).and_then(|last| crossing(last, point, height, width)) {
+                changes.push(change);
+            }
+        });
+    }
+    changes.sort_unstable();
+    changes.push(height * width);
+    changes.as_chunks::<2>().0.iter().filter(|[start, end]| start < end).copied().collect()
+}
+
+/// Visits the grid points of an edge, both ends included, in order. Points between are those of the edge taken from its
+/// smaller end, whichever way it is walked.
+fn walk(from: [i32; 2], to: [i32; 2], mut visit: impl FnMut([i32; 2])) {
+    // Along the longer axis, x where they are equal.
+    let along = usize::from((to[0] - from[0]).abs() < (to[1] - from[1]).abs());
+    let across = 1 - along;
+    let (low, high) = if from[along] > to[along] { (to, from) } else { (from, to) };
+    let steps = high[along] - low[along];
+    let slope = f64::from(high[across] - low[across]) / f64::from(steps);
+    for step in 0..=steps {
+        let step = if from[along] > to[along] { steps - step } else { step };
+        let mut point = low;
+        point[along] += step;
+        // An edge without length has no slope, and needs none.
+        if steps > 0 {
+            point[across] = (f64::from(low[across]) + slope * f64::from(step) + 0.5) as i32;
+        }
+        visit(point);
+    }
+}
+
+/// Where inside and outside change between two neighbouring points of the walk, if they lie on both sides of the middle
+/// of a column: its place in column-major order.
+fn crossing(last: [i32; 2], point: [i32; 2], height: usize, width: usize) -> Option<usize> {
+    let pixel = |fine: i32| (f64::from(fine) + 0.5) / FINER - 0.5;
+    if point[0] == last[0] {
+        return None;
+    }
+    let column = pixel(if point[0] < last[0] { point[0] } else { point[0] - 1 });
+    if column.floor() != column || column < 0.0 || column > width as f64 - 1.0 {
+        return None;
+    }
+    let row = pixel(point[1].min(last[1])).clamp(0.0, height as f64).ceil();
+    Some(column as usize * height + row as usize)
+}
