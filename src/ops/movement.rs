@@ -95,41 +95,89 @@ impl Move {
     }
 }
 
+/// An axis of a copy.
+#[derive(Clone, Copy, PartialEq)]
+struct Axis {
+    extent: i64,
+    /// Step in the input.
+    from: i64,
+    /// Step in the output.
+    to: i64,
+    /// First valid coordinate.
+    low: i64,
+    /// End of the valid coordinates.
+    high: i64,
+}
+
+/// The axes of `gather` written with `out_strides`, neighbours that are walked as one merged. At least one.
+fn axes(gather: &Gather, out_strides: &[usize]) -> Vec<Axis> {
+    let mut merged: Vec<Axis> = Vec::new();
+    for (index, &extent) in gather.shape.iter().enumerate().filter(|(_, extent)| **extent != 1) {
+        let (extent, from, to) = (extent as i64, gather.strides[index], out_strides[index] as i64);
+        let (low, high) = (gather.valid[index].start as i64, gather.valid[index].end as i64);
+        match merged.last_mut() {
+            Some(outer) if outer.from == from * extent && outer.to == to * extent && (low, high) == (0, extent) => {
+                let scaled = |value: i64| value * extent;
+                let (low, high) = (scaled(outer.low), scaled(outer.high));
+                *outer = Axis { extent: scaled(outer.extent), from, to, low, high };
+            }
+            _ => merged.push(Axis { extent, from, to, low, high }),
+        }
+    }
+    if merged.is_empty() {
+        merged.push(Axis { extent: 1, from: 1, to: 1, low: 0, high: 1 });
+    }
+    merged
+}
+
 /// The launch that copies `gather` of input `slot` to the output at `out_offset` with `out_strides`.
 fn copy(slot: usize, gather: &Gather, dtype: &str, out_offset: usize, out_strides: &[usize]) -> Launch {
-    let rank = gather.shape.rank();
-    let pad = |values: Vec<i64>, fill: i64| {
-        let mut four = vec![fill; 4 - rank];
-        four.extend(values);
-        four
-    };
-    let extents = pad(gather.shape.iter().map(|&extent| extent as i64).collect(), 1);
-    let strides = pad(gather.strides.clone(), 0);
-    let targets = pad(out_strides.iter().map(|&stride| stride as i64).collect(), 0);
-    let low = pad(gather.valid.iter().map(|range| range.start as i64).collect(), 0);
-    let high = pad(gather.valid.iter().map(|range| range.end as i64).collect(), 1);
-
+    let mut axes = axes(gather, out_strides);
+    let count: i64 = axes.iter().map(|axis| axis.extent).product();
+    let (mut offset, mut out_offset) = (gather.offset, out_offset as i64);
     let by_four = |value: i64| value % 4 == 0;
-    let vector = strides[3] == 1
-        && targets[3] == 1
-        && [extents[3], low[3], high[3], gather.offset, out_offset as i64].into_iter().all(by_four)
-        && strides[..3].iter().chain(&targets[..3]).copied().all(by_four);
-    let width = if vector { 4 } else { 1 };
-    let narrow = |values: &[i64]| [values[0], values[1], values[2], values[3] / width].map(|value| value as u32);
-    let steps = |values: &[i64]| {
-        let inner = if vector { 1 } else { values[3] };
-        [values[0] / width, values[1] / width, values[2] / width, inner].map(|value| value as u32)
-    };
-
-    let invocations = gather.shape.len() / width as usize;
-    let element = if vector { format!("vec4<{dtype}>") } else { dtype.to_owned() };
-    let mut launch = Launch::new(shader!("movement"), invocations, 1)
-        .define("ELEMENT", element)
-        .bind(&[Slot::Input(slot), Slot::Output]);
-    for block in [narrow(&extents), steps(&strides), steps(&targets), narrow(&low), narrow(&high)] {
-        launch.params.extend(block);
+    let (inner, outer) = (axes[axes.len() - 1], &axes[..axes.len() - 1]);
+    let vector = (inner.from, inner.to) == (1, 1)
+        && [inner.extent, inner.low, inner.high, offset, out_offset].into_iter().all(by_four)
+        && outer.iter().all(|axis| by_four(axis.from) && by_four(axis.to));
+    let mut step = 1;
+    let in_order = axes.iter().rev().all(|axis| {
+        let fits = axis.to == step;
+        step *= axis.extent;
+        fits
+    });
+    let linear = !vector && in_order && by_four(count) && by_four(out_offset);
+    let last = axes.len() - 1;
+    if vector {
+        for (index, axis) in axes.iter_mut().enumerate() {
+            *axis = match index == last {
+                true => Axis { extent: axis.extent / 4, low: axis.low / 4, high: axis.high / 4, ..*axis },
+                false => Axis { from: axis.from / 4, to: axis.to / 4, ..*axis },
+            };
+        }
+        offset /= 4;
     }
-    launch.params.extend([(gather.offset / width) as u32, (out_offset as i64 / width) as u32]);
+    if vector || linear {
+        out_offset /= 4;
+    }
+
+    let invocations = if vector || linear { count / 4 } else { count };
+    let wide = format!("vec4<{dtype}>");
+    let mut launch = Launch::new(shader!("movement"), invocations as usize, 1)
+        .define("ELEMENT", if vector { &wide } else { dtype })
+        .define("RESULT", if vector || linear { &wide } else { dtype })
+        .bind(&[Slot::Input(slot), Slot::Output]);
+    if linear {
+        launch = launch.define("LINEAR", 1);
+    }
+    let whole = Axis { extent: 1, from: 0, to: 0, low: 0, high: 1 };
+    let four: Vec<_> = std::iter::repeat_n(whole, 4 - axes.len()).chain(axes.iter().copied()).collect();
+    let fields: [fn(&Axis) -> i64; 5] =
+        [|axis| axis.extent, |axis| axis.from, |axis| axis.to, |axis| axis.low, |axis| axis.high];
+    for field in fields {
+        launch.params.extend(four.iter().map(|axis| field(axis) as u32));
+    }
+    launch.params.extend([offset, out_offset, axes.len() as i64, invocations].map(|value| value as u32));
     launch
 }
 

@@ -70,12 +70,13 @@ pub(super) fn launch(op: &Elementwise, context: &LaunchContext<'_>) -> Launch {
     line("    ", "if i >= p.n { return; }".into());
     if !plain {
         line("    ", format!("var rest = i{};", if vector { " * 4u" } else { "" }));
-        for axis in (0..extents.len()).rev() {
-            line("    ", format!("let c{axis} = rest % p.extents[{axis}];"));
-            if axis > 0 {
-                line("    ", format!("rest /= p.extents[{axis}];"));
-            }
+        // One division an axis: they are slow on software devices.
+        for axis in (1..extents.len()).rev() {
+            line("    ", format!("let outer{axis} = rest / p.extents[{axis}];"));
+            line("    ", format!("let c{axis} = rest - outer{axis} * p.extents[{axis}];"));
+            line("    ", format!("rest = outer{axis};"));
         }
+        line("    ", "let c0 = rest;".into());
     }
     for (index, own) in strides.iter().enumerate() {
         let wide = vector && own.last() == Some(&1);
