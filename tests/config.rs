@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests may panic")]
 
-use tagseg::config::{Backbone, Config, SigmaSDomain};
+use tagseg::config::{Backbone, Config, OfdMode, Propagation, Rung, SigmaSDomain, YcSource};
 
 fn message(result: tagseg::Result<()>) -> String {
     result.expect_err("should be refused").to_string()
@@ -15,6 +15,40 @@ fn every_preset_is_valid_and_survives_being_written() {
         config.validate().unwrap();
         assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config, "{name}");
     }
+}
+
+/// Protects: every rung fits on every preset, the ladder adds what Table VI says, and its top is the preset itself.
+#[test]
+fn rungs_leave_out_what_is_above_them() {
+    for preset in Config::preset_names() {
+        for rung in Rung::ALL {
+            let name = format!("{preset}+{}", rung.name());
+            let config = Config::preset(&name).unwrap();
+            config.validate().unwrap();
+            assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config, "{name}");
+        }
+        assert_eq!(Config::preset(&format!("{preset}+aff")).unwrap(), Config::preset(preset).unwrap());
+    }
+    let parts = |rung: &str| {
+        let config = Config::preset(&format!("nano+{rung}")).unwrap();
+        (config.lambda, config.propagation, config.ofd_mode, config.yc_source)
+    };
+    use {OfdMode::*, Propagation::*, YcSource::*};
+    for (rung, expected) in [
+        ("cls", ([0.0; 3], Par, Off, Seeds)),
+        ("c2s", ([0.7, 0.0, 0.0], Par, Off, Seeds)),
+        ("s2c", ([0.7, 0.1, 0.0], Par, Off, Seeds)),
+        ("bsp", ([0.7, 0.1, 0.0], Bsp, Off, Seeds)),
+        ("ofd", ([0.7, 0.1, 0.0], Bsp, Released, Seeds)),
+        ("aff", ([0.7, 0.1, 0.1], Bsp, Released, Seeds)),
+        ("par", ([0.7, 0.1, 0.1], Par, Released, Seeds)),
+        ("afa", ([0.7, 0.1, 0.1], Afa, Released, Seeds)),
+        ("full", ([1.0, 0.0, 0.0], Par, Off, Masks)),
+    ] {
+        assert_eq!(parts(rung), expected, "{rung}");
+    }
+    let text = Config::preset("nano+sc2").unwrap_err().to_string();
+    assert!(text.contains("no rung `sc2`") && text.contains("cls, c2s, s2c"), "{text}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn record(config: &Config, phase: Phase) -> Iteration {
 }
 
 fn all_on() -> Phase {
-    Phase { c2s: true, s2c: true, propagated: true }
+    Phase { c2s: true, s2c: true, aff: true, propagated: true }
 }
 
 fn feed(program: &mut Program, inputs: &Inputs) {
@@ -123,7 +123,7 @@ fn a_loss_of_weight_zero_gives_exactly_zero() {
 /// Protects: losses that are off leave their parameters without gradient, and the rest of the total is the rest.
 #[test]
 fn phases_decide_the_total() {
-    let off = record(&config(), Phase { c2s: false, s2c: false, propagated: false });
+    let off = record(&config(), Phase { c2s: false, s2c: false, aff: false, propagated: false });
     let [total, cls] = &values(&off, &[&off.total, &off.losses.cls])[..] else { unreachable!() };
     assert_eq!(total, cls);
     let on = record(&config(), all_on());
@@ -174,7 +174,7 @@ fn labels_stay_inside_the_box_and_the_tags() {
 fn frozen_groups_never_change() {
     let mut config = config();
     config.optim_norm_lr_factor = 0.0;
-    let iteration = record(&config, Phase { c2s: false, s2c: false, propagated: false });
+    let iteration = record(&config, Phase { c2s: false, s2c: false, aff: false, propagated: false });
     iteration.update(&config).unwrap();
     let mut session = Session::open("reference").unwrap();
     for parameter in &iteration.parameters {

@@ -10,7 +10,7 @@ use tagseg::config::Config;
 use tagseg::data::random::{Purpose, stream};
 use tagseg::data::shapes::{Split, picture};
 use tagseg::data::{AugmentOptions, augment};
-use tagseg::train::Trainer;
+use tagseg::train::{StepBatch, Trainer};
 
 fn config(steps: usize) -> Config {
     let mut config = Config::preset("nano").unwrap();
@@ -40,13 +40,18 @@ impl Run {
         let (mut images, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
         for index in 2 * n..2 * n + 2 {
             let (image, mask) = picture(Split::Train, index, 64, 1);
-            let crop =
-                augment(&image, 64, &AugmentOptions::default(), &mut stream(1, Purpose::Augment, [0, index as u64]));
+            let crop = augment(
+                &image,
+                None,
+                64,
+                &AugmentOptions::default(),
+                &mut stream(1, Purpose::Augment, [0, index as u64]),
+            );
             images.extend(crop.image);
             tags.extend((1..=4).map(|class| f32::from(u8::from(mask.data.contains(&class)))));
             boxes.extend(crop.img_box);
         }
-        self.trainer.step(n, &images, &tags, &boxes).unwrap();
+        self.trainer.step(n, StepBatch { images: &images, tags: &tags, boxes: &boxes, masks: &[] }).unwrap();
     }
 
     /// Loss of every step so far.

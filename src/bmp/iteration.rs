@@ -6,10 +6,10 @@ use super::{
     group_of, label_from_map, multi_scale, normalise_map, only_tagged, picture, propagate_with_background, s2c_loss,
     segmentation_label, walked_label,
 };
-use crate::config::{AffLabel, BspBackground, Config, MsMode, Propagation, YsSource};
+use crate::config::{AffLabel, BspBackground, Config, MsMode, Propagation, YcSource, YsSource};
 use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
-use crate::nn::{Grid, Mode, Parameter};
+use crate::nn::{Mode, Parameter};
 use crate::ops::adamw::adamw;
 use crate::ops::reduce::Reduction;
 
@@ -23,6 +23,8 @@ pub struct Inputs {
     pub classes: Tensor,
     /// Part of each crop that holds image: i32 \[B, 4\] = y0, y1, x0, x1.
     pub boxes: Tensor,
+    /// True masks i32 \[B, S, S\], 255 = void; only read where `yc.source` is `masks`.
+    pub masks: Tensor,
     /// Key of the random numbers: i32 \[3\] = seed (low, high), step.
     pub random: Tensor,
     /// [`Schedule::hyper`] of every group, \[4\] each, in the order of [`Group::ALL`].
@@ -97,6 +99,7 @@ impl Iteration {
             tags: graph.input("tags", [batch, foreground], DType::F32),
             classes: graph.input("classes", [batch, slots], DType::I32),
             boxes: graph.input("boxes", [batch, 4], DType::I32),
+            masks: graph.input("masks", [batch, crop[0], crop[1]], DType::I32),
             random: graph.input("random", [3], DType::I32),
             hyper: Group::ALL.map(|group| graph.input(&format!("hyper.{group:?}"), [4], DType::F32)),
         };
@@ -126,7 +129,7 @@ impl Iteration {
             propagate_with_background(&scales.cams, &background, &picture, &inputs.classes, &picture_box, &par)?;
         let by_propagation = match config.propagation {
             Propagation::Afa => {
-                let (affinity, grid) = largest_affinity(&scales, batch)?;
+                let (affinity, grid) = scales.affinity_of(scales.largest())?;
                 let walk = Walk::new(config.aff_radius);
                 let (cams, classes) = (&scales.cams, &inputs.classes);
                 walked_label(cams, &affinity, grid, &picture, classes, &picture_box, &walk, &par, thresholds)?.label
@@ -148,7 +151,11 @@ impl Iteration {
             y_s = only_tagged(&y_s, &inputs.tags)?;
         }
         let labels = Labels {
-            y_c: if phase.propagated { by_propagation.clone() } else { fixed.label.clone() },
+            y_c: match config.yc_source {
+                YcSource::Masks => inputs.masks.to_real()?,
+                YcSource::Seeds if phase.propagated => by_propagation.clone(),
+                YcSource::Seeds => fixed.label.clone(),
+            },
             propagated: by_propagation,
             y_s,
             y_par: fixed.label.clone(),
@@ -172,7 +179,7 @@ impl Iteration {
         };
         let [_, c2s, s2c, aff] = Schedule::new(config).weights(phase);
         let mut total = losses.cls.clone();
-        let terms = [(phase.c2s, &losses.c2s, c2s), (phase.s2c, &losses.s2c, s2c), (phase.c2s, &losses.aff, aff)];
+        let terms = [(phase.c2s, &losses.c2s, c2s), (phase.s2c, &losses.s2c, s2c), (phase.aff, &losses.aff, aff)];
         for (_, loss, weight) in terms.into_iter().filter(|(on, ..)| *on) {
             total = total.add(&loss.scale(weight)?)?;
         }
@@ -246,7 +253,7 @@ impl Iteration {
             self.losses.cls.clone(),
             when(c2s, &self.losses.c2s),
             when(s2c, &self.losses.s2c),
-            when(c2s, &self.losses.aff),
+            when(phase.aff, &self.losses.aff),
             when(c2s, &self.losses.c2s_empty),
             when(s2c, &self.losses.s2c_empty),
             when(c2s, &y_c),
@@ -256,14 +263,6 @@ impl Iteration {
         let values = values.iter().map(|value| value.reshape([1])).collect::<Result<Vec<_>>>()?;
         Tensor::concat(&values.iter().collect::<Vec<_>>(), 0)
     }
-}
-
-/// Affinity of the pictures (not their mirror images) at the largest scale, \[B, N, N\], with its grid (spec 4.6).
-fn largest_affinity(scales: &MultiScale, batch: usize) -> Result<(Tensor, [usize; 2])> {
-    let largest = scales.passes.iter().max_by(|a, b| a.0.total_cmp(&b.0));
-    let Some((_, outputs)) = largest else { unreachable!("scale 1 always runs") };
-    let Grid { height, width } = outputs.features.grids[3];
-    Ok((outputs.affinity.slice(0, 0..batch)?, [height, width]))
 }
 
 /// Segmentation logits averaged over all scales and mirror images, \[B, K + 1, S, S\].

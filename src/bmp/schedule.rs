@@ -6,10 +6,12 @@ use crate::ops::adamw::AdamW;
 /// Which parts of the method are on. Each phase is a program of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Phase {
-    /// Y_c supervises the segmentation branch, and the affinity loss is on.
+    /// Y_c supervises the segmentation branch.
     pub c2s: bool,
     /// Y_s supervises the classification branch.
     pub s2c: bool,
+    /// The affinity loss is on.
+    pub aff: bool,
     /// Y_c comes from propagation instead of fixed thresholds.
     pub propagated: bool,
 }
@@ -54,13 +56,16 @@ impl Schedule {
         Schedule { config: config.clone() }
     }
 
-    /// The phase of the zero-based step `n`: warm-ups include their last step, propagation starts at its own.
+    /// The phase of the zero-based step `n`: warm-ups include their last step, propagation starts at its own. What has
+    /// weight 0 never begins.
     pub fn phase(&self, n: usize) -> Phase {
         let config = &self.config;
-        let c2s = n > config.schedule_n_c2s;
+        let [c2s, s2c, aff] = config.lambda.map(|weight| weight > 0.0);
+        let begun = n > config.schedule_n_c2s;
         Phase {
-            c2s,
-            s2c: c2s && n > config.schedule_n_s2c,
+            c2s: begun && c2s,
+            s2c: begun && s2c && n > config.schedule_n_s2c,
+            aff: begun && aff,
             propagated: n >= config.schedule_n_bsp && config.propagation != Propagation::Par,
         }
     }
@@ -69,7 +74,7 @@ impl Schedule {
     pub fn weights(&self, phase: Phase) -> [f64; 4] {
         let [c2s, s2c, aff] = self.config.lambda;
         let when = |on: bool, weight: f64| if on { weight } else { 0.0 };
-        [1.0, when(phase.c2s, c2s), when(phase.s2c, s2c), when(phase.c2s, aff)]
+        [1.0, when(phase.c2s, c2s), when(phase.s2c, s2c), when(phase.aff, aff)]
     }
 
     /// Factor of every learning rate at step `n` (spec 7.4): linear warm-up, then polynomial decay that is not re-based.
@@ -137,9 +142,13 @@ mod tests {
     #[test]
     fn phases_switch_at_the_right_step() {
         let phase = |n| voc().phase(n);
-        assert_eq!(phase(2000), Phase { c2s: false, s2c: false, propagated: false });
-        assert_eq!(phase(2001), Phase { c2s: true, s2c: true, propagated: false });
+        assert_eq!(phase(2000), Phase { c2s: false, s2c: false, aff: false, propagated: false });
+        assert_eq!(phase(2001), Phase { c2s: true, s2c: true, aff: true, propagated: false });
         assert!(!phase(3999).propagated && phase(4000).propagated);
+        let mut config = Config::default();
+        config.lambda = [0.0, 0.1, 0.0];
+        let only_s2c = Phase { c2s: false, s2c: true, aff: false, propagated: false };
+        assert_eq!(Schedule::new(&config).phase(2001), only_s2c);
         assert_eq!(voc().weights(phase(2000)), [1.0, 0.0, 0.0, 0.0]);
         assert_eq!(voc().weights(phase(2001)), [1.0, 0.7, 0.1, 0.1]);
     }

@@ -4,7 +4,7 @@ use super::{Network, Outputs};
 use crate::data::augment::{MEAN, STD};
 use crate::error::Result;
 use crate::graph::Tensor;
-use crate::nn::Mode;
+use crate::nn::{Grid, Mode};
 use crate::ops::reduce::Reduction;
 
 /// What the passes over scales and mirror images give; nothing in it carries a gradient.
@@ -19,6 +19,23 @@ pub struct MultiScale {
     pub averages: Vec<(f64, Tensor)>,
     /// The passes in order, on \[2B\] samples: pictures, then their mirror images.
     pub passes: Vec<(f64, Outputs)>,
+}
+
+impl MultiScale {
+    /// Affinity of the pictures (not their mirror images) in a pass, \[B, N, N\], with its grid (spec 4.6).
+    ///
+    /// # Errors
+    /// Never for a pass that ran.
+    pub fn affinity_of(&self, pass: usize) -> Result<(Tensor, [usize; 2])> {
+        let outputs = &self.passes[pass].1;
+        let Grid { height, width } = outputs.features.grids[3];
+        Ok((outputs.affinity.slice(0, 0..self.cams.shape()[0])?, [height, width]))
+    }
+
+    /// The pass of the largest scale.
+    pub fn largest(&self) -> usize {
+        (0..self.passes.len()).max_by(|&a, &b| self.passes[a].0.total_cmp(&self.passes[b].0)).unwrap_or(0)
+    }
 }
 
 /// Runs the network on `image` \[B, 3, H, W\] and its mirror image at every scale: 1 first, then the others in their

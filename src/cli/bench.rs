@@ -8,7 +8,7 @@ use clap::builder::RangedU64ValueParser;
 use tagseg::config::Config;
 use tagseg::{Session, bench};
 
-use super::common::{ConfigArgs, DeviceArg, preset_names};
+use super::common::{ConfigArgs, DeviceArg, preset_name};
 use super::print;
 
 /// Measure a training step: where its time goes on this device
@@ -19,7 +19,7 @@ use super::print;
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// The recipe
-    #[arg(long, value_name = "NAME", value_parser = preset_names(), default_value = "nano")]
+    #[arg(long, value_name = "NAME", value_parser = preset_name, default_value = "nano")]
     preset: String,
 
     /// Side of the crop in pixels, a multiple of 16 [default: the preset's]

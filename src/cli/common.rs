@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
-use tagseg::config::Config;
+use tagseg::config::{Config, Rung};
 use tagseg::{Error, Result};
 
 /// Where to compute.
@@ -28,8 +27,7 @@ pub struct OptionalDeviceArg {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Configuration (each over the one before)")]
 pub struct ConfigArgs {
-    /// Start from this preset [default: voc]; `tagseg config NAME` prints it
-    #[arg(long, value_name = "NAME", value_parser = preset_names())]
+    #[arg(long, visible_alias = "base", value_name = "NAME", value_parser = preset_name, help = preset_help())]
     pub preset: Option<String>,
 
     /// Take the options of a TOML file
@@ -88,9 +86,20 @@ impl ConfigArgs {
     }
 }
 
-/// Parses a preset's name; the names show in the help.
-pub fn preset_names() -> PossibleValuesParser {
-    PossibleValuesParser::new(Config::preset_names())
+/// Parses the name of a preset, or of one with a rung.
+pub fn preset_name(name: &str) -> Result<String> {
+    Config::preset(name).map(|_| name.to_owned())
+}
+
+/// What a preset's name may be.
+fn preset_help() -> String {
+    let (presets, rungs): (Vec<_>, _) = (Config::preset_names().collect(), Rung::ALL.map(Rung::name));
+    format!(
+        "Start from this preset [default: voc]: {}; NAME+RUNG takes a part of its method only: {}. \
+         `tagseg config NAME` prints it",
+        presets.join(", "),
+        rungs.join(", ")
+    )
 }
 
 /// Refuses a result folder that holds something already, unless `overwrite`. Nothing is deleted here.

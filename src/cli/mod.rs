@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file, each with its flags and a `run` that calls the library and prints.
 
+mod ablate;
 mod bench;
 mod common;
 mod config;
@@ -46,6 +47,7 @@ enum Command {
     Train(train::TrainArgs),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
+    Ablate(ablate::AblateArgs),
     Demo(demo::DemoArgs),
     Shapes(shapes::ShapesArgs),
     Verify(verify::VerifyArgs),
@@ -81,6 +83,7 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Predict(args) => args.run(),
+            Command::Ablate(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Shapes(args) => args.run(),
             Command::Verify(args) => args.run(),
@@ -131,7 +134,10 @@ mod tests {
             Err(error) => cause_and_tip(&error.to_string()),
         };
         let preset = refusal(&["config", "nanoo"]);
-        assert!(preset.contains("'nanoo'") && preset.contains("'nano'") && !preset.contains('\n'), "{preset}");
+        assert!(
+            preset.contains("'nanoo'") && preset.contains("coco-literal, nano") && !preset.contains('\n'),
+            "{preset}"
+        );
         let flag = refusal(&["eval", "run", "--dada", "d"]);
         assert!(flag.starts_with("unexpected argument") && flag.contains("'--data'"), "{flag}");
     }

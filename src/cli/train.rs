@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use tagseg::report::Place;
 use tagseg::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions};
 
 use super::common::{ConfigArgs, OptionalDeviceArg, check_free};
@@ -66,7 +67,17 @@ impl TrainArgs {
             Some(run) => {
                 let resume = Resume::open(&run)?;
                 let config = Some(config.resolve_over(resume.config())?);
-                (run, resume.run(&ResumeOptions { config, data, device, skip_broken, stop })?)
+                (
+                    run,
+                    resume.run(&ResumeOptions {
+                        config,
+                        data,
+                        device,
+                        skip_broken,
+                        stop,
+                        ..ResumeOptions::default()
+                    })?,
+                )
             }
             None => {
                 let config = config.resolve()?;
@@ -74,8 +85,9 @@ impl TrainArgs {
                 let (data, out) = (data.unwrap_or_default(), out.unwrap_or_default());
                 check_free(&out, overwrite)?;
                 let device = device.unwrap_or_else(|| "auto".to_owned());
+                let place = Place::default();
                 let options =
-                    TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop };
+                    TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop, place };
                 let summary = tagseg::train::run(&options)?;
                 (options.out, summary)
             }

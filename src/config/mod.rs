@@ -18,13 +18,15 @@
 mod check;
 mod modes;
 mod options;
+mod rung;
 mod value;
 
 pub use modes::{
     AffLabel, Backbone, BspBackground, EncoderSizes, Fuse, LossKind, MsMode, OfdMode, Pooling, Propagation, S2cMap,
-    SigmaSDomain, YsSource,
+    SigmaSDomain, YcSource, YsSource,
 };
 pub use options::{Config, OptionInfo};
+pub use rung::Rung;
 pub use value::{Limit, Value};
 
 use std::path::Path;
@@ -47,11 +49,16 @@ impl Config {
         PRESETS.iter().map(|(name, _)| *name)
     }
 
-    /// The named preset: `voc` (spec section 15) and its readings, `coco`, or `nano` (small, trains from scratch).
+    /// The named preset: `voc` (spec section 15) and its readings, `coco`, or `nano` (small, trains from scratch); with
+    /// a [`Rung`] behind a `+`, as in `nano+s2c`, a part of its method only.
     ///
     /// # Errors
-    /// [`Error::Config`] with all names when there is no such preset.
+    /// [`Error::Config`] with all names when there is no such preset or rung.
     pub fn preset(name: &str) -> Result<Self> {
+        let (name, rung) = match name.split_once('+') {
+            Some((preset, rung)) => (preset, Some(Rung::find(rung)?)),
+            None => (name, None),
+        };
         let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) else {
             let names: Vec<_> = Self::preset_names().collect();
             return Err(Error::config(
@@ -62,6 +69,7 @@ impl Config {
         };
         let mut config = Self::default();
         config.load_toml(text)?;
+        rung.map_or(Ok(()), |rung| rung.apply(&mut config))?;
         Ok(config)
     }
 

@@ -111,6 +111,14 @@ modes! {
         Prob = "prob",
     }
 
+    /// Where `Y_c` comes from.
+    YcSource {
+        /// Propagated seeds: the method.
+        Seeds = "seeds",
+        /// The true masks: supervision that the method does without.
+        Masks = "masks",
+    }
+
     /// Where `Y_s` comes from (spec 5.3).
     YsSource {
         /// The differentiable single-scale pass, as released.

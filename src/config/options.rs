@@ -72,6 +72,8 @@ options! {
     /// Mode of the network in these passes; `train` also updates the running statistics.
     "ms.mode" ms_mode: MsMode = MsMode::Train;
 
+    /// What the label Y_c is made of; true masks give an upper bound of what tags can reach.
+    "yc.source" yc_source: YcSource = YcSource::Seeds;
     /// How seeds become the label Y_c once schedule.n_bsp is reached.
     "propagation" propagation: Propagation = Propagation::Bsp;
     /// Background map of BSP.

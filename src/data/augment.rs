@@ -2,8 +2,9 @@
 
 use rand::{Rng, RngExt};
 
-use crate::data::picture::Rgb8;
-use crate::data::resize::resize_bilinear;
+use crate::data::picture::{Mask, Rgb8};
+use crate::data::resize::{resize_bilinear, resize_nearest};
+use crate::data::tags::VOID;
 use crate::{Error, Result};
 
 /// Mean of red, green and blue over ImageNet, on the scale 0 to 255.
@@ -69,10 +70,19 @@ pub struct Crop {
     /// `[y0, y1, x0, x1]`, half open, in crop coordinates: the part that shows the image rather than padding.
     /// Clamped to the crop (spec 8.4).
     pub img_box: [i32; 4],
+    /// `[S, S]`, void on padding: what the mask becomes; empty where none was given.
+    pub mask: Vec<i32>,
 }
 
-/// Draws a training crop of side `crop_side`: scale, flip, pad, crop, normalise, in this order (spec 8.3).
-pub fn augment(image: &Rgb8, crop_side: usize, options: &AugmentOptions, rng: &mut impl Rng) -> Crop {
+/// Draws a training crop of side `crop_side`: scale, flip, pad, crop, normalise, in this order (spec 8.3). A mask of the
+/// image, where training may see one, goes the same way with the nearest of its values.
+pub fn augment(
+    image: &Rgb8,
+    mask: Option<&Mask>,
+    crop_side: usize,
+    options: &AugmentOptions,
+    rng: &mut impl Rng,
+) -> Crop {
     // Both numbers are always drawn, so that an option changes only what it names.
     let (smallest, largest) = options.scale;
     let ratio = smallest + (largest - smallest) * rng.random::<f64>();
@@ -84,7 +94,14 @@ pub fn augment(image: &Rgb8, crop_side: usize, options: &AugmentOptions, rng: &m
     }
     let rows = Placement::draw(scaled.height, crop_side, rng);
     let columns = Placement::draw(scaled.width, crop_side, rng);
-    cut(&scaled, crop_side, &rows, &columns)
+    let mask = mask.map_or_else(Vec::new, |mask| {
+        let mut scaled = resize_nearest(mask, scaled.height, scaled.width);
+        if flip {
+            scaled.data.chunks_exact_mut(scaled.width).for_each(<[u8]>::reverse);
+        }
+        cut_mask(&scaled, crop_side, &rows, &columns)
+    });
+    Crop { mask, ..cut(&scaled, crop_side, &rows, &columns) }
 }
 
 /// Truncates as Python's `int` does, but keeps at least one pixel.
@@ -142,7 +159,19 @@ fn cut(image: &Rgb8, crop_side: usize, rows: &Placement, columns: &Placement) ->
         }
     }
     let img_box = [rows.start, rows.end, columns.start, columns.end].map(|edge| edge as i32);
-    Crop { image: planes, img_box }
+    Crop { image: planes, img_box, mask: Vec::new() }
+}
+
+/// Copies the visible part of the mask onto void.
+fn cut_mask(mask: &Mask, crop_side: usize, rows: &Placement, columns: &Placement) -> Vec<i32> {
+    let mut plane = vec![i32::from(VOID); crop_side * crop_side];
+    for (y, source_y) in (rows.start..rows.end).zip(rows.source..) {
+        let source = mask.data[source_y * mask.width + columns.source..].iter();
+        for (pixel, &value) in plane[y * crop_side..][columns.start..columns.end].iter_mut().zip(source) {
+            *pixel = i32::from(value);
+        }
+    }
+    plane
 }
 
 /// The whole image, normalised, for evaluation: `[3, height, width]` (spec 8.5).

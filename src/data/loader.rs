@@ -38,6 +38,8 @@ pub struct LoaderOptions {
     pub start_step: u64,
     /// Random scale and flip.
     pub augment: AugmentOptions,
+    /// Whether to read the masks too, which the method itself never sees.
+    pub masks: bool,
 }
 
 impl Default for LoaderOptions {
@@ -50,6 +52,7 @@ impl Default for LoaderOptions {
             prefetch: 4,
             start_step: 0,
             augment: AugmentOptions::default(),
+            masks: false,
         }
     }
 }
@@ -63,6 +66,8 @@ pub struct Batch {
     pub tags: Vec<f32>,
     /// `[B, 4]`: y0, y1, x0, x1 of the image within its crop, half open (spec 5.1).
     pub boxes: Vec<i32>,
+    /// `[B, S, S]`: class indices, void on padding; empty where no masks are wanted.
+    pub masks: Vec<i32>,
     /// The images' ids, B of them.
     pub ids: Vec<String>,
 }
@@ -119,17 +124,20 @@ impl Room {
 
 impl Source {
     fn batch(&self, sampler: &mut Sampler, step: u64) -> Result<Batch> {
-        let LoaderOptions { batch, crop, seed, augment: ref choices, .. } = self.options;
+        let LoaderOptions { batch, crop, seed, augment: ref choices, masks, .. } = self.options;
         let mut result = Batch {
             images: Vec::with_capacity(batch * 3 * crop * crop),
             tags: Vec::with_capacity(batch * self.dataset.classes().len()),
             boxes: Vec::with_capacity(batch * 4),
+            masks: Vec::new(),
             ids: Vec::with_capacity(batch),
         };
         let (epoch, indices) = sampler.batch(step);
         for &index in indices {
             let mut rng = stream(seed, Purpose::Augment, [epoch, index as u64]);
-            let sample = self.with_image(index, |image| augment(image, crop, choices, &mut rng))?;
+            let mask = masks.then(|| self.dataset.mask(index)).transpose()?;
+            let sample = self.with_image(index, |image| augment(image, mask.as_ref(), crop, choices, &mut rng))?;
+            result.masks.extend_from_slice(&sample.mask);
             result.images.extend_from_slice(&sample.image);
             result.tags.extend_from_slice(self.dataset.tags(index));
             result.boxes.extend_from_slice(&sample.img_box);

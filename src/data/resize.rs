@@ -1,7 +1,7 @@
 //! Bilinear resize exactly as Pillow does it (spec 8.3): antialiased when shrinking, in whole numbers, so that every
 //! platform gives the same bytes. The network's own interpolation is not antialiased; the two have nothing in common.
 
-use crate::data::picture::Rgb8;
+use crate::data::picture::{Mask, Rgb8};
 
 /// Weights are whole numbers that sum to about 2^22, as Pillow's do for 8-bit images.
 const WEIGHT_BITS: u32 = 22;
@@ -16,6 +16,18 @@ pub fn resize_bilinear(image: &Rgb8, height: usize, width: usize) -> Rgb8 {
     // Rows before columns, rounded to bytes in between; an axis that keeps its length is not filtered.
     let widened = if width == image.width { image.clone() } else { resize_rows(image, width) };
     if height == image.height { widened } else { resize_columns(&widened, height) }
+}
+
+/// The mask at another size: every pixel takes the value that lies under its centre.
+///
+/// # Panics
+///
+/// When the mask has no pixel.
+pub fn resize_nearest(mask: &Mask, height: usize, width: usize) -> Mask {
+    let under = |pixel: usize, from: usize, to: usize| (2 * pixel + 1) * from / (2 * to);
+    let row = |y: usize| &mask.data[under(y, mask.height, height) * mask.width..][..mask.width];
+    let data = (0..height).flat_map(|y| (0..width).map(move |x| row(y)[under(x, mask.width, width)])).collect();
+    Mask::new(height, width, data)
 }
 
 /// The source pixels along one axis that make up one pixel of the result.

@@ -2,10 +2,10 @@
 
 use super::canvas::{cut, padded};
 use crate::bmp::{
-    Confidence, Form, Network, NetworkConfig, Par, PictureBox, Slots, label_from_map, multi_scale, picture,
-    propagate_with_background, seed_label, segmentation_label,
+    Confidence, Form, MultiScale, Network, NetworkConfig, Par, PictureBox, Slots, Walk, fixed_threshold_label,
+    label_from_map, multi_scale, picture, propagate_with_background, seed_label, segmentation_label, walked_label,
 };
-use crate::config::Config;
+use crate::config::{Config, Propagation};
 #[cfg(feature = "native")]
 use crate::data::Mask;
 use crate::data::{Rgb8, normalise};
@@ -123,15 +123,7 @@ impl Model {
                 let picture_box = PictureBox::new(&boxes, size)?;
                 let scales = multi_scale(&network, &image, &self.config.ms_scales, &Mode::Eval)?;
                 let seeds = seed_label(&scales.cams, &classes, self.config.cam_bkg)?;
-                let scores = propagate_with_background(
-                    &scales.cams,
-                    &scales.segs.slice(1, 0..1)?,
-                    &picture(&image)?,
-                    &classes,
-                    &picture_box,
-                    &Par::new(&self.config),
-                )?;
-                let y_c = label_from_map(&scores, &classes, &picture_box, None)?.to_integer()?;
+                let y_c = self.propagated_label(&scales, &picture(&image)?, &classes, &picture_box)?.to_integer()?;
                 let y_s =
                     segmentation_label(&outputs.seg, &picture_box, self.config.sigma_s, Confidence::new(&self.config))?
                         .to_integer()?;
@@ -141,6 +133,34 @@ impl Model {
             }
         };
         Ok(Sight { graph, read, image, seg, cls: outputs.cls, tagged })
+    }
+
+    /// Y_c of whole pictures: as training makes it, with every pixel labelled (spec 9.3).
+    fn propagated_label(
+        &self,
+        scales: &MultiScale,
+        picture: &Tensor,
+        classes: &Tensor,
+        picture_box: &PictureBox,
+    ) -> Result<Tensor> {
+        let (cams, par) = (&scales.cams, Par::new(&self.config));
+        // Against one background instead of two there is no band of doubt.
+        let background = [self.config.cam_bkg; 2];
+        match self.config.propagation {
+            Propagation::Bsp => {
+                let background = scales.segs.slice(1, 0..1)?;
+                let scores = propagate_with_background(cams, &background, picture, classes, picture_box, &par)?;
+                label_from_map(&scores, classes, picture_box, None)
+            }
+            Propagation::Par => Ok(fixed_threshold_label(cams, picture, classes, picture_box, &par, background)?.label),
+            Propagation::Afa => {
+                let (affinity, grid) = scales.affinity_of(0)?;
+                let walk = Walk::new(self.config.aff_radius);
+                let label =
+                    walked_label(cams, &affinity, grid, picture, classes, picture_box, &walk, &par, background)?;
+                Ok(label.label)
+            }
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Line charts as inline SVG: no script, colours from the page's style sheet, values on hover.
+//! Line charts: what is drawn where, and the same as inline SVG (no script, colours from the page's style sheet, values
+//! on hover). `plot.rs` paints it into a picture.
 
 use std::fmt::Write;
 
 /// Size of the drawing and of the space around the plot, in SVG units.
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 280.0;
+pub(super) const WIDTH: f64 = 760.0;
+pub(super) const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 40.0;
 const RIGHT: f64 = 104.0;
 const TOP: f64 = 22.0;
@@ -21,6 +22,8 @@ pub struct Series {
     pub name: String,
     /// (x, y) in ascending x; values that are not finite are left out.
     pub points: Vec<(f64, f64)>,
+    /// How far the values behind a point lie around it, for as many points as have one.
+    pub spread: Vec<f64>,
 }
 
 /// A chart of lines over steps.
@@ -36,6 +39,38 @@ pub struct Chart {
     pub percent: bool,
     /// Steps at which something begins, with a word for it.
     pub events: Vec<(f64, String)>,
+    /// Names of the places 0, 1, 2, … on the x axis, where it does not count steps.
+    pub places: Vec<String>,
+}
+
+/// What a mark is, and so how it looks; the number is that of its series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Look {
+    Grid,
+    Event,
+    Tick,
+    Raw(usize),
+    Line(usize),
+    Spread(usize),
+    Dot(usize),
+    Name(usize),
+}
+
+/// Which end of a text lies at its place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// Something drawn, in SVG units.
+#[derive(Debug, Clone)]
+pub(super) enum Mark {
+    Rule { look: Look, from: (f64, f64), to: (f64, f64) },
+    Curve { look: Look, points: Vec<(f64, f64)> },
+    Dot { look: Look, at: (f64, f64) },
+    Text { look: Look, at: (f64, f64), anchor: Anchor, text: String, value: String },
 }
 
 /// From values to places in the drawing.
@@ -57,101 +92,83 @@ impl Frame {
 impl Chart {
     /// The chart as an `<svg>` element.
     pub fn svg(&self) -> String {
-        let raw: Vec<Vec<(f64, f64)>> = self.series.iter().map(|series| thin(&series.points)).collect();
-        let lines: Vec<Vec<(f64, f64)>> =
-            raw.iter().map(|points| if self.smooth { smoothed(points) } else { points.clone() }).collect();
+        let title = escape(&self.title);
+        let mut svg =
+            format!("<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">\n");
+        self.marks().iter().for_each(|mark| svg.push_str(&mark.svg()));
+        self.draw_hover(&mut svg);
+        svg.push_str("</svg>\n");
+        svg
+    }
+
+    /// Everything drawn, the undermost first.
+    pub(super) fn marks(&self) -> Vec<Mark> {
+        let (lines, frame, y_step) = self.layout();
+        let mut marks = Vec::new();
+        self.draw_axes(&mut marks, &frame, y_step);
+        let places = |points: &[(f64, f64)]| points.iter().map(|(x, y)| (frame.x(*x), frame.y(*y))).collect::<Vec<_>>();
+        if self.smooth {
+            for (n, series) in self.series.iter().enumerate() {
+                marks.push(Mark::Curve { look: Look::Raw(n), points: places(&thin(&series.points)) });
+            }
+        }
+        // The first series matters most, so it lies on top.
+        for (n, points) in lines.iter().enumerate().rev() {
+            for ((x, y), spread) in points.iter().zip(&self.series[n].spread) {
+                let (from, to) = ((frame.x(*x), frame.y(y - spread)), (frame.x(*x), frame.y(y + spread)));
+                marks.push(Mark::Rule { look: Look::Spread(n), from, to });
+            }
+            marks.push(Mark::Curve { look: Look::Line(n), points: places(points) });
+            if !self.smooth {
+                marks.extend(places(points).into_iter().map(|at| Mark::Dot { look: Look::Dot(n), at }));
+            }
+        }
+        self.draw_labels(&mut marks, &frame, &lines);
+        marks
+    }
+
+    /// The lines as they are drawn, the frame they lie in, and the distance of its horizontal rules.
+    fn layout(&self) -> (Vec<Vec<(f64, f64)>>, Frame, f64) {
+        let line = |series: &Series| match self.smooth {
+            true => smoothed(&thin(&series.points)),
+            false => thin(&series.points),
+        };
+        let lines: Vec<_> = self.series.iter().map(line).collect();
         let largest = |axis: fn(&(f64, f64)) -> f64| lines.iter().flatten().map(axis).fold(0.0, f64::max);
         let y_step = tick_step(largest(|point| point.1), 4.0);
         let frame = Frame {
             x_max: largest(|point| point.0).max(1.0),
             y_max: (largest(|point| point.1) * 1.02 / y_step).ceil().max(1.0) * y_step,
         };
-
-        let mut svg = format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
-            escape(&self.title)
-        );
-        self.draw_axes(&mut svg, &frame, y_step);
-        if self.smooth {
-            raw.iter().enumerate().for_each(|(n, points)| draw_line(&mut svg, &frame, points, &format!("raw s{n}")));
-        }
-        // The first series matters most, so it lies on top.
-        for (n, points) in lines.iter().enumerate().rev() {
-            draw_line(&mut svg, &frame, points, &format!("line s{n}"));
-            if !self.smooth {
-                for (x, y) in points {
-                    line(
-                        &mut svg,
-                        format_args!(
-                            "<circle class=\"s{n}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.6\"/>",
-                            frame.x(*x),
-                            frame.y(*y)
-                        ),
-                    );
-                }
-            }
-        }
-        self.draw_labels(&mut svg, &frame, &lines);
-        self.draw_hover(&mut svg, &frame, &lines);
-        svg.push_str("</svg>\n");
-        svg
+        (lines, frame, y_step)
     }
 
-    fn draw_axes(&self, svg: &mut String, frame: &Frame, y_step: f64) {
-        let right = WIDTH - RIGHT;
+    fn draw_axes(&self, marks: &mut Vec<Mark>, frame: &Frame, y_step: f64) {
+        let text = |look, at, anchor, text| Mark::Text { look, at, anchor, text, value: String::new() };
         for tick in 0..=(frame.y_max / y_step).round() as usize {
             let (value, y) = (tick as f64 * y_step, frame.y(tick as f64 * y_step));
-            line(svg, format_args!("<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"));
-            let label = self.label(value, y_step);
-            line(
-                svg,
-                format_args!(
-                    "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
-                    LEFT - 8.0,
-                    y + 4.0
-                ),
-            );
+            marks.push(Mark::Rule { look: Look::Grid, from: (LEFT, y), to: (WIDTH - RIGHT, y) });
+            marks.push(text(Look::Tick, (LEFT - 8.0, y + 4.0), Anchor::End, self.label(value, y_step)));
         }
-        let x_step = tick_step(frame.x_max, 6.0).max(1.0);
+        let x_step = if self.places.is_empty() { tick_step(frame.x_max, 6.0).max(1.0) } else { 1.0 };
         for tick in 0..=(frame.x_max / x_step).floor() as usize {
             let value = tick as f64 * x_step;
-            line(
-                svg,
-                format_args!(
-                    "<text class=\"tick\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{value}</text>",
-                    frame.x(value),
-                    HEIGHT - 8.0
-                ),
-            );
+            let name = self.places.get(tick).cloned().unwrap_or_else(|| value.to_string());
+            marks.push(text(Look::Tick, (frame.x(value), HEIGHT - 8.0), Anchor::Middle, name));
         }
         // Events at the same step share one line and one label.
         let mut events = self.events.iter().filter(|(step, _)| *step <= frame.x_max).collect::<Vec<_>>();
         events.sort_by(|a, b| a.0.total_cmp(&b.0));
         for group in events.chunk_by(|a, b| a.0 == b.0) {
             let x = frame.x(group[0].0);
-            let words: Vec<_> = group.iter().map(|(_, word)| escape(word)).collect();
-            line(
-                svg,
-                format_args!(
-                    "<line class=\"event\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{}\" y2=\"{}\"/>",
-                    TOP - 6.0,
-                    HEIGHT - BOTTOM
-                ),
-            );
-            line(
-                svg,
-                format_args!(
-                    "<text class=\"event\" x=\"{:.1}\" y=\"{}\">{}</text>",
-                    x + 4.0,
-                    TOP - 9.0,
-                    words.join(", ")
-                ),
-            );
+            let words: Vec<_> = group.iter().map(|(_, word)| word.as_str()).collect();
+            marks.push(Mark::Rule { look: Look::Event, from: (x, TOP - 6.0), to: (x, HEIGHT - BOTTOM) });
+            marks.push(text(Look::Event, (x + 4.0, TOP - 9.0), Anchor::Start, words.join(", ")));
         }
     }
 
     /// Names and last values at the ends of the lines, pushed apart where lines end close together.
-    fn draw_labels(&self, svg: &mut String, frame: &Frame, lines: &[Vec<(f64, f64)>]) {
+    fn draw_labels(&self, marks: &mut Vec<Mark>, frame: &Frame, lines: &[Vec<(f64, f64)>]) {
         let mut labels: Vec<(f64, usize, f64)> = lines
             .iter()
             .enumerate()
@@ -164,39 +181,35 @@ impl Chart {
             lowest = label.0 - LABEL_HEIGHT;
         }
         for (y, n, value) in labels {
-            let (name, value) = (escape(&self.series[n].name), self.label(value, 0.001));
-            let x = WIDTH - RIGHT + 10.0;
-            line(
-                svg,
-                format_args!(
-                    "<text class=\"name s{n}\" x=\"{x}\" y=\"{:.1}\">{name} <tspan>{value}</tspan></text>",
-                    y + 4.0
-                ),
-            );
+            let (text, value) = (self.series[n].name.clone(), self.label(value, 0.001));
+            let at = (WIDTH - RIGHT + 10.0, y + 4.0);
+            marks.push(Mark::Text { look: Look::Name(n), at, anchor: Anchor::Start, text, value });
         }
     }
 
     /// Invisible columns that show all values of their step while the pointer rests on them.
-    fn draw_hover(&self, svg: &mut String, frame: &Frame, lines: &[Vec<(f64, f64)>]) {
+    fn draw_hover(&self, svg: &mut String) {
+        let (lines, frame, _) = self.layout();
         let Some(longest) = lines.iter().max_by_key(|points| points.len()) else { return };
         let plot = WIDTH - LEFT - RIGHT;
         let wide = plot / longest.len().max(1) as f64;
         for (step, _) in longest {
-            let mut title = format!("step {step:.0}");
-            for (series, points) in self.series.iter().zip(lines) {
+            let mut title = match self.places.get(*step as usize) {
+                Some(place) => escape(place),
+                None => format!("step {step:.0}"),
+            };
+            for (series, points) in self.series.iter().zip(&lines) {
                 if let Some((_, value)) = points.iter().find(|(x, _)| x == step) {
                     title.push_str(&format!("\n{} {}", escape(&series.name), self.label(*value, 0.001)));
                 }
             }
-            let x = frame.x(*step);
-            let (top, high) = (TOP, HEIGHT - TOP - BOTTOM);
-            line(
+            let (x, top, bottom, high) = (frame.x(*step), TOP, HEIGHT - BOTTOM, HEIGHT - TOP - BOTTOM);
+            let left = x - wide / 2.0;
+            // Writing to a string cannot fail.
+            let _ = writeln!(
                 svg,
-                format_args!(
-                    "<g class=\"at\"><title>{title}</title><rect x=\"{:.1}\" y=\"{top}\" width=\"{wide:.1}\" height=\"{high}\"/><line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top}\" y2=\"{}\"/></g>",
-                    x - wide / 2.0,
-                    HEIGHT - BOTTOM
-                ),
+                "<g class=\"at\"><title>{title}</title><rect x=\"{left:.1}\" y=\"{top}\" width=\"{wide:.1}\" \
+                 height=\"{high}\"/><line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top}\" y2=\"{bottom}\"/></g>"
             );
         }
     }
@@ -210,15 +223,50 @@ impl Chart {
     }
 }
 
-/// Appends a line; writing to a string cannot fail.
-fn line(svg: &mut String, text: std::fmt::Arguments<'_>) {
-    let _ = svg.write_fmt(text);
-    svg.push('\n');
+impl Look {
+    /// The classes of the style sheet.
+    fn class(self) -> String {
+        match self {
+            Look::Grid => "grid".into(),
+            Look::Event => "event".into(),
+            Look::Tick => "tick".into(),
+            Look::Raw(n) => format!("raw s{n}"),
+            Look::Line(n) => format!("line s{n}"),
+            Look::Spread(n) => format!("spread s{n}"),
+            Look::Dot(n) => format!("s{n}"),
+            Look::Name(n) => format!("name s{n}"),
+        }
+    }
 }
 
-fn draw_line(svg: &mut String, frame: &Frame, points: &[(f64, f64)], class: &str) {
-    let places: Vec<_> = points.iter().map(|(x, y)| format!("{:.1},{:.1}", frame.x(*x), frame.y(*y))).collect();
-    line(svg, format_args!("<polyline class=\"{class}\" points=\"{}\"/>", places.join(" ")));
+impl Mark {
+    fn svg(&self) -> String {
+        match self {
+            Mark::Rule { look, from: (x1, y1), to: (x2, y2) } => {
+                let class = look.class();
+                format!("<line class=\"{class}\" x1=\"{x1:.1}\" x2=\"{x2:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\"/>\n")
+            }
+            Mark::Curve { look, points } => {
+                let places: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+                format!("<polyline class=\"{}\" points=\"{}\"/>\n", look.class(), places.join(" "))
+            }
+            Mark::Dot { look, at: (x, y) } => {
+                format!("<circle class=\"{}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\"/>\n", look.class())
+            }
+            Mark::Text { look, at: (x, y), anchor, text, value } => {
+                let anchor = match anchor {
+                    Anchor::Start => "start",
+                    Anchor::Middle => "middle",
+                    Anchor::End => "end",
+                };
+                let value = if value.is_empty() { String::new() } else { format!(" <tspan>{value}</tspan>") };
+                let (class, text) = (look.class(), escape(text));
+                format!(
+                    "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}{value}</text>\n"
+                )
+            }
+        }
+    }
 }
 
 /// The finite points, at most [`MOST_POINTS`] of them: neighbours are averaged.

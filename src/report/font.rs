@@ -24,6 +24,11 @@ pub(super) fn draw(picture: &mut RgbImage, text: &str, at: (u32, u32), scale: u3
     }
 }
 
+/// Pixels that `text` takes across.
+pub(super) fn width(text: &str, scale: u32) -> u32 {
+    text.chars().count() as u32 * ADVANCE * scale
+}
+
 /// Five columns from left to right; bit 0 is the top dot, bit 7 lies below the base line.
 #[rustfmt::skip]
 fn glyph(letter: char) -> [u8; 5] {

@@ -145,10 +145,12 @@ impl Report<'_> {
             name: name.to_owned(),
             // A loss is zero until its phase begins; its line starts there.
             points: steps.iter().map(|(step, losses)| (*step, value(losses))).skip_while(|(_, y)| *y == 0.0).collect(),
+            spread: Vec::new(),
         };
         let score = |name: &str, value: fn(&EvalScores) -> f64| Series {
             name: name.to_owned(),
             points: evaluations.iter().map(|(step, scores)| (*step, value(scores))).collect(),
+            spread: Vec::new(),
         };
         let events: Vec<_> = self.events.iter().map(|(step, word)| (*step as f64, word.clone())).collect();
         let mut html = String::new();

@@ -5,7 +5,9 @@ mod chart;
 mod colour;
 mod font;
 mod html;
+mod ladder;
 mod picture;
+mod plot;
 #[cfg(feature = "native")]
 mod progress;
 mod record;
@@ -16,9 +18,10 @@ mod table;
 pub use chart::{Chart, Series};
 pub use colour::inferno;
 pub use html::Report;
+pub use ladder::{Ladder, LadderRun, Mean};
 pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo_of, png_bytes};
 #[cfg(feature = "native")]
-pub use progress::Progress;
+pub use progress::{Place, Progress};
 pub use record::{EmptyMasks, EvalRecord, EvalScores, Losses, Record, RecordWriter, StepRecord, read_records};
 pub use scores::{LabelScores, Scores};
 pub use sheet::{Sample, contact_sheet};

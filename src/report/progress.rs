@@ -7,9 +7,23 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::record::Losses;
 
-/// Shows steps, losses, images a second and the time left, on standard error.
+/// Where a run stands among others that are trained one after the other. By default it is alone.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// What it is called among them; nothing if it is alone.
+    pub name: String,
+    /// When the first of them began.
+    pub begun: Option<Instant>,
+    /// Steps trained since then, before this run.
+    pub steps_before: usize,
+    /// Steps of the runs that follow.
+    pub steps_after: usize,
+}
+
+/// Shows steps, losses, images a second and the time left (of all runs, where there are several), on standard error.
 #[derive(Debug)]
 pub struct Progress {
+    place: Place,
     /// Hidden where standard error is no terminal.
     bar: ProgressBar,
     plain: bool,
@@ -20,35 +34,38 @@ pub struct Progress {
 
 impl Progress {
     /// Progress over `total` steps; without a terminal a line is printed every `line_every` steps.
-    pub fn new(total: usize, line_every: usize) -> Self {
+    pub fn new(total: usize, line_every: usize, place: Place) -> Self {
         let plain = !std::io::stderr().is_terminal();
         let bar = ProgressBar::new(total as u64);
         if plain {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         // What matters most comes first: a narrow terminal cuts the end off.
-        let template = "{pos:>6}/{len} {bar:20.cyan/238} {eta:>4} left  {msg}";
+        let template = "{prefix}{pos:>6}/{len} {bar:20.cyan/238} {msg}";
         // The template is fixed: should it ever be malformed, the bar falls back to its default look.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        Self { bar, plain, total, line_every: line_every.max(1), first: None }
+        let progress = Self { place, bar, plain, total, line_every: line_every.max(1), first: None };
+        if !progress.place.name.is_empty() {
+            progress.note(&progress.place.name);
+            progress.bar.set_prefix(format!("{} ", progress.place.name));
+        }
+        progress
     }
 
     /// After a step: `step` of the total are done.
     pub fn step(&mut self, step: usize, losses: &Losses, images_per_second: f64) {
-        let (first_step, start) = *self.first.get_or_insert((step, Instant::now()));
+        let (first_step, start) = *self.first.get_or_insert((step, self.place.begun.unwrap_or_else(Instant::now)));
+        let timed = self.place.steps_before + step - first_step.min(step);
+        let to_come = self.total.saturating_sub(step) + self.place.steps_after;
+        let left = match timed {
+            0 => String::new(),
+            _ => format!(", {} left", HumanDuration(time_left(start.elapsed(), timed, to_come))),
+        };
         self.bar.set_position(step as u64);
-        self.bar.set_message(format!("{images_per_second:.1} images/s  {losses}"));
+        self.bar.set_message(format!("{images_per_second:.1} images/s{left}  {losses}"));
         if self.plain && (step.is_multiple_of(self.line_every) || step == self.total) {
-            let steps_timed = step - first_step.min(step);
-            let left = match steps_timed {
-                0 => String::new(),
-                _ => format!(
-                    ", {} left",
-                    HumanDuration(time_left(start.elapsed(), steps_timed, self.total.saturating_sub(step)))
-                ),
-            };
             eprintln!("step {step}/{}: {losses}, {images_per_second:.1} images/s{left}", self.total);
         }
     }

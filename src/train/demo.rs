@@ -10,7 +10,7 @@ use crate::data::shapes::{ShapesOptions, generate};
 use crate::data::{Dataset, DatasetOptions};
 use crate::error::Result;
 use crate::eval::{Gallery, Model, Scorer};
-use crate::report::{Report, Scores, read_records};
+use crate::report::{Place, Report, Scores, read_records};
 use crate::session::Session;
 
 /// What a demo needs.
@@ -50,6 +50,7 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
         overwrite: *overwrite,
         skip_broken: false,
         stop: Stop::default(),
+        place: Place::default(),
     })?;
 
     let model = Model::load(&folder, device)?;

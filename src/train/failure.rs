@@ -56,8 +56,10 @@ pub fn keep(
     };
     tensors.push(floats("batch.images", &batch.images));
     tensors.push(floats("batch.tags", &batch.tags));
-    let boxes: Vec<f32> = batch.boxes.iter().map(|&side| side as f32).collect();
-    tensors.push(floats("batch.boxes", &boxes));
+    for (name, integers) in [("batch.boxes", &batch.boxes), ("batch.masks", &batch.masks)] {
+        let values: Vec<f32> = integers.iter().map(|&value| value as f32).collect();
+        tensors.push(floats(name, &values));
+    }
 
     let (step, files) = (n, batch.ids.clone());
     let metadata = Metadata { step, files, foreground, max_tags, config: config.to_toml() };
@@ -86,8 +88,7 @@ pub fn explain(
     sizes: [usize; 2],
 ) -> Result<Error> {
     keep(folder, trainer, n, batch, config, sizes)?;
-    let parts = StepBatch { images: &batch.images, tags: &batch.tags, boxes: &batch.boxes };
-    let culprit = trainer.diagnose(n, parts)?.unwrap_or_else(|| "nothing when it was repeated".into());
+    let culprit = trainer.diagnose(n, batch.into())?.unwrap_or_else(|| "nothing when it was repeated".into());
     Ok(Error::data(
         folder,
         format!("step {n} is not finite, first in {culprit}; its images are {}", batch.ids.join(", ")),
@@ -132,7 +133,8 @@ pub fn replay(folder: &Path, device: &str) -> Result<Replayed> {
         session.set_state(&parameter.name, &parameter.shape, &read(&parameter.name)?)?;
     }
     let (images, tags) = (read("batch.images")?, read("batch.tags")?);
-    let boxes: Vec<i32> = read("batch.boxes")?.into_iter().map(|side| side as i32).collect();
-    let culprit = trainer.diagnose(step, StepBatch { images: &images, tags: &tags, boxes: &boxes })?;
+    let integers = |name: &str| Ok::<_, Error>(read(name)?.into_iter().map(|value| value as i32).collect::<Vec<_>>());
+    let (boxes, masks) = (integers("batch.boxes")?, integers("batch.masks")?);
+    let culprit = trainer.diagnose(step, StepBatch { images: &images, tags: &tags, boxes: &boxes, masks: &masks })?;
     Ok(Replayed { step, files, culprit })
 }

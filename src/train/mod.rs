@@ -1,6 +1,8 @@
 //! Training runs: the step on a device, the loop around it, what it leaves on disk, and how it goes on from there.
 
 #[cfg(feature = "native")]
+mod ablate;
+#[cfg(feature = "native")]
 mod clock;
 #[cfg(feature = "native")]
 mod demo;
@@ -22,6 +24,7 @@ mod window;
 
 #[cfg(feature = "native")]
 pub use self::{
+    ablate::{AblateOptions, AblateSummary, ablate},
     demo::{DemoOptions, demo},
     failure::{Replayed, replay},
     resume::{Resume, ResumeOptions},

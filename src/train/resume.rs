@@ -9,7 +9,7 @@ use super::setting::{Setting, TrainingData};
 use super::stop::Stop;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::report::RecordWriter;
+use crate::report::{Place, RecordWriter};
 use crate::weights::{DataFacts, Found, Training, write_atomically};
 
 /// What may be said about a run that goes on; what it was started with stands in its checkpoint.
@@ -25,6 +25,8 @@ pub struct ResumeOptions {
     pub skip_broken: bool,
     /// How to end it early.
     pub stop: Stop,
+    /// Where it stands among others.
+    pub place: Place,
 }
 
 /// A run about to go on from its newest checkpoint. While this lives no other process can.
@@ -65,7 +67,7 @@ impl Resume {
         if options.skip_broken && !facts.data.skip_broken {
             return Err(Error::config("--skip-broken", "was not given when this run began", "leave it away"));
         }
-        let data = open_data(options.data.as_deref(), &checkpoint.config.data_train_split, &facts.data)?;
+        let data = open_data(options.data.as_deref(), &facts.data, &checkpoint.config)?;
         if data.images.classes() != checkpoint.classes {
             return Err(other_data(data.images.root(), "its classes are not those of this run"));
         }
@@ -96,7 +98,7 @@ impl Resume {
             eprintln!("{before} computed so far, {now} does now: the bits will not be those of one device");
         }
 
-        let mut run = Run::new(setting, folder, loader, record, &options.stop);
+        let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.place);
         run.clock = Clock::at(facts.record.seconds);
         run.best = facts.best;
         run.saved = Some((checkpoint.step, found.path.clone()));
@@ -122,12 +124,12 @@ fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Re
 }
 
 /// The data set of the run, where it was or where it is said to be now.
-fn open_data(moved: Option<&Path>, split: &str, facts: &DataFacts) -> Result<TrainingData> {
+fn open_data(moved: Option<&Path>, facts: &DataFacts, config: &Config) -> Result<TrainingData> {
     let root = moved.unwrap_or(Path::new(&facts.folder));
     if moved.is_none() && !root.exists() {
         return Err(Error::data(root, "the data set is gone", "say where it is now with --data"));
     }
-    let data = TrainingData::open(root, split, facts.skip_broken)?;
+    let data = TrainingData::open(root, config, facts.skip_broken)?;
     if data.facts.images != facts.images {
         let reason = format!("has {} training images, this run {}", data.facts.images, facts.images);
         return Err(other_data(root, &reason));

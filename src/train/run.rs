@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::data::Loader;
 use crate::error::{Error, Result};
 use crate::eval::{Gallery, Scorer};
-use crate::report::{EvalRecord, EvalScores, Progress, RecordWriter, Scores, contact_sheet};
+use crate::report::{EvalRecord, EvalScores, Place, Progress, RecordWriter, Scores, contact_sheet};
 use crate::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training, write_atomically};
 
 /// What a run needs.
@@ -37,6 +37,8 @@ pub struct TrainOptions {
     pub skip_broken: bool,
     /// How to end it early.
     pub stop: Stop,
+    /// Where it stands among others.
+    pub place: Place,
 }
 
 /// What a run made.
@@ -62,7 +64,7 @@ const SHOWN: usize = 6;
 /// # Errors
 /// Everything that is wrong with data, configuration or device is found before anything is written.
 pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
-    let data = TrainingData::open(&options.data, &options.config.data_train_split, options.skip_broken)?;
+    let data = TrainingData::open(&options.data, &options.config, options.skip_broken)?;
     let mut setting = Setting::open(&options.config, data, &options.device)?;
     let loader = setting.loader(setting.position(0))?;
     let weights = options.weights.as_deref();
@@ -75,7 +77,7 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     let folder = RunFolder::create(&options.out, options.overwrite)?;
     write_atomically(&folder.config(), setting.config.to_toml().as_bytes())?;
     let record = RecordWriter::append_to(folder.metrics())?;
-    let mut run = Run::new(setting, folder, loader, record, &options.stop);
+    let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.place);
     if let Some(weights) = &weights {
         run.progress.note(&weights.to_string());
     }
@@ -110,9 +112,16 @@ enum End {
 
 impl Run {
     /// A run that is ready for its next step.
-    pub(super) fn new(setting: Setting, folder: RunFolder, loader: Loader, record: RecordWriter, stop: &Stop) -> Self {
+    pub(super) fn new(
+        setting: Setting,
+        folder: RunFolder,
+        loader: Loader,
+        record: RecordWriter,
+        stop: &Stop,
+        place: &Place,
+    ) -> Self {
         let Config { train_iters, train_log_every, .. } = setting.config;
-        let progress = Progress::new(train_iters, train_log_every.max(train_iters / 60));
+        let progress = Progress::new(train_iters, train_log_every.max(train_iters / 60), place.clone());
         let (clock, stop) = (Clock::default(), stop.clone());
         Run { setting, folder, loader, record, progress, stop, clock, best: None, saved: None, scores: None }
     }
@@ -151,7 +160,7 @@ impl Run {
         self.clock.go_on();
         for n in start..train_iters {
             let batch = self.loader.next()?;
-            self.setting.trainer.step(n, &batch.images, &batch.tags, &batch.boxes)?;
+            self.setting.trainer.step(n, (&batch).into())?;
             self.setting.session.settle();
             let (done, stops) = (n + 1, self.stop.asked());
             let last = done == train_iters;
@@ -291,12 +300,12 @@ mod tests {
         for assignment in ["train.iters=6", "batch.global=2", "train.crop=64", "ms.scales=[1]"] {
             config.set(assignment).unwrap();
         }
-        let setting = Setting::open(&config, TrainingData::open(&data, "auto", false).unwrap(), "auto").unwrap();
+        let setting = Setting::open(&config, TrainingData::open(&data, &config, false).unwrap(), "auto").unwrap();
         let loader = setting.loader(setting.position(0)).unwrap();
         let session = setting.session.clone();
         let folder = RunFolder::create(&out, false).unwrap();
         let record = RecordWriter::append_to(folder.metrics()).unwrap();
-        let mut run = Run::new(setting, folder, loader, record, &Stop::default());
+        let mut run = Run::new(setting, folder, loader, record, &Stop::default(), &Place::default());
         run.save(0, true).unwrap();
         session.lose();
         let text = run.train(0, true).unwrap_err().to_string();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Trainer;
 use crate::bmp::NetworkConfig;
-use crate::config::Config;
+use crate::config::{Config, YcSource};
 use crate::data::{AugmentOptions, Dataset, DatasetOptions, Loader, LoaderOptions};
 use crate::error::{Error, Result};
 use crate::eval::{Model, Scorer};
@@ -23,17 +23,33 @@ pub(super) struct TrainingData {
 }
 
 impl TrainingData {
-    /// Opens a data set and decodes all of it once. `split` is the option `data.train_split`.
-    pub(super) fn open(root: &Path, split: &str, skip_broken: bool) -> Result<Self> {
-        let split = Dataset::train_split(root, split);
+    /// Opens a data set and decodes all that a run needs of it once.
+    pub(super) fn open(root: &Path, config: &Config, skip_broken: bool) -> Result<Self> {
+        let split = Dataset::train_split(root, &config.data_train_split);
         let mut images = Dataset::open(root, split, &DatasetOptions::default())?;
         images.check_images(skip_broken)?;
+        if config.yc_source == YcSource::Masks {
+            check_true_masks(&images)?;
+        }
         let validation = validation_set(root, images.classes(), skip_broken)?;
         // A run may be resumed from another folder than it was started in.
         let folder = std::path::absolute(root).map_err(Error::io(root))?.to_string_lossy().into_owned();
         let facts = DataFacts { folder, skip_broken, images: images.len(), checksum: checksum(&images) };
         Ok(TrainingData { images: Arc::new(images), validation, facts })
     }
+}
+
+/// Refuses to learn from masks where there are none.
+fn check_true_masks(images: &Dataset) -> Result<()> {
+    if !images.has_masks() {
+        let remedy = "add SegmentationClassAug/<id>.png for every image of split `train`, or set yc.source=seeds";
+        return Err(Error::data(
+            images.root(),
+            "yc.source=masks (rung `full`) learns from masks, some are missing",
+            remedy,
+        ));
+    }
+    images.check_masks()
 }
 
 /// CRC-32 of the ids with their tags, in order: what training sees of a data set besides the pixels.
@@ -114,6 +130,7 @@ impl Setting {
             seed: config.seed,
             start_step: start.epoch * self.steps_per_epoch() + start.batch,
             augment: AugmentOptions { scale: (config.data_scale[0], config.data_scale[1]), flip: config.data_flip },
+            masks: config.yc_source == YcSource::Masks,
             ..LoaderOptions::default()
         };
         Loader::new(self.data.images.clone(), options)

@@ -15,7 +15,8 @@ pub const STOPPED: u8 = 130;
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
-    on_signals: bool,
+    /// Whether signals are still to be listened to.
+    deaf: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -24,7 +25,7 @@ impl Stop {
     ///
     /// A hang-up keeps its meaning, so `nohup tagseg train` does what it says.
     pub fn on_signals() -> Self {
-        Stop { on_signals: true, ..Stop::default() }
+        Stop { deaf: Arc::new(true.into()), ..Stop::default() }
     }
 
     /// Asks.
@@ -37,9 +38,11 @@ impl Stop {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Listens to signals from now on. Before there is something to save, they end the process as ever.
+    /// Listens to signals from now on. Before there is something to save, they end the process as ever. A second call,
+    /// by the next of several runs, changes nothing.
     pub(super) fn listen(&self) -> Result<()> {
-        for signal in [SIGINT, SIGTERM].into_iter().filter(|_| self.on_signals) {
+        let deaf = self.deaf.swap(false, Ordering::SeqCst);
+        for signal in [SIGINT, SIGTERM].into_iter().filter(|_| deaf) {
             // In this order: the first signal finds the wish not expressed yet, and expresses it.
             flag::register_conditional_shutdown(signal, STOPPED.into(), self.asked.clone())
                 .and_then(|_| flag::register(signal, self.asked.clone()))

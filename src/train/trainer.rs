@@ -2,7 +2,7 @@
 
 use crate::bmp::iteration::{FLAGS, Inputs, Sizes, VALUES, moment_names};
 use crate::bmp::{Group, Iteration, NetworkConfig, Phase, Schedule, Slots};
-use crate::config::Config;
+use crate::config::{Config, YcSource};
 use crate::error::{Error, Result};
 use crate::gpu::KernelTime;
 use crate::graph::{DType, Node, NodeId, Tensor};
@@ -43,6 +43,15 @@ pub struct StepBatch<'a> {
     pub tags: &'a [f32],
     /// Part of each crop that holds image, \[B, 4\].
     pub boxes: &'a [i32],
+    /// True masks \[B, S, S\] where `yc.source` is `masks`.
+    pub masks: &'a [i32],
+}
+
+#[cfg(feature = "native")]
+impl<'a> From<&'a crate::data::Batch> for StepBatch<'a> {
+    fn from(batch: &'a crate::data::Batch) -> Self {
+        StepBatch { images: &batch.images, tags: &batch.tags, boxes: &batch.boxes, masks: &batch.masks }
+    }
 }
 
 /// The values of one step, see [`VALUES`].
@@ -183,14 +192,13 @@ impl Trainer {
         Ok(())
     }
 
-    /// Runs step `n` on a batch: normalised crops \[B, 3, S, S\], multi-hot tags \[B, K\], picture boxes \[B, 4\].
+    /// Runs step `n` on a batch.
     ///
     /// # Errors
     /// If the batch has another size, or the device was lost.
-    pub fn step(&mut self, n: usize, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<()> {
+    pub fn step(&mut self, n: usize, batch: StepBatch<'_>) -> Result<()> {
         self.prepare(n)?;
         let Some(mut current) = self.current.take() else { unreachable!("prepare compiled a program") };
-        let batch = StepBatch { images, tags, boxes };
         self.write(&mut current.program, &current.iteration.inputs, n, batch)?;
         current.program.write(&current.row, &[(n % self.window) as i32])?;
         current.program.run()?;
@@ -205,6 +213,9 @@ impl Trainer {
         program.write(&inputs.tags, batch.tags)?;
         program.write(&inputs.classes, &slots.classes)?;
         program.write(&inputs.boxes, batch.boxes)?;
+        if self.config.yc_source == YcSource::Masks {
+            program.write(&inputs.masks, batch.masks)?;
+        }
         program.write(&inputs.random, &[seed as i32, (seed >> 32) as i32, n as i32])?;
         for (input, group) in inputs.hyper.iter().zip(Group::ALL) {
             program.write(input, &self.schedule.hyper(group, n))?;

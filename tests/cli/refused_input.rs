@@ -52,7 +52,7 @@ fn a_wrong_command_line() {
         (&["trian"], &["trian", "'train'"]),
         (&["train", "--data", "d"], &["--out <RUN>"]),
         (&["train", "--data", "d", "--out", "r", "--step", "5"], &["--step", "--steps"]),
-        (&["train", "--data", "d", "--out", "r", "--preset", "nanoo"], &["nanoo", "'nano'"]),
+        (&["train", "--data", "d", "--out", "r", "--preset", "nanoo"], &["nanoo", "voc, voc-paper", "nano"]),
         (&["shapes", "--out", "d", "--train", "none"], &["none", "whole number"]),
     ];
     for (args, parts) in refusals {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tagseg::data::random::{Purpose, stream};
-use tagseg::data::resize::resize_bilinear;
-use tagseg::data::{AugmentOptions, Crop, Rgb8, augment, normalise};
+use tagseg::data::resize::{resize_bilinear, resize_nearest};
+use tagseg::data::{AugmentOptions, Crop, Mask, Rgb8, augment, normalise};
 
 use crate::folder::{assert_names, message};
 
@@ -34,7 +34,7 @@ fn chart(height: usize, width: usize) -> Rgb8 {
 }
 
 fn crops(image: &Rgb8, side: usize, options: &AugmentOptions) -> Vec<Crop> {
-    (0..200).map(|index| augment(image, side, options, &mut stream(1, Purpose::Augment, [0, index]))).collect()
+    (0..200).map(|index| augment(image, None, side, options, &mut stream(1, Purpose::Augment, [0, index]))).collect()
 }
 
 /// Checks that exactly the inside of img_box shows the image, and the rest black.
@@ -57,6 +57,42 @@ fn img_box_tells_image_from_padding() {
             assert_box_holds_the_image(&crop, 24);
         }
     }
+}
+
+/// Protects masks of supervised baselines: what happens to the image happens to its mask, and padding is void.
+#[test]
+fn a_mask_goes_where_its_image_goes() {
+    let (height, width, side) = (30, 40, 24);
+    // Two halves: the mask says which, and the image is dark in one and bright in the other.
+    let half = |place: usize| place % width >= width / 2;
+    let image = Rgb8::new(
+        height,
+        width,
+        (0..height * width).flat_map(|place| [if half(place) { 250 } else { 10 }; 3]).collect(),
+    );
+    let mask = Mask::new(height, width, (0..height * width).map(|place| if half(place) { 7 } else { 0 }).collect());
+    let mut seen = std::collections::BTreeSet::new();
+    for index in 0..100 {
+        let mut random = stream(1, Purpose::Augment, [0, index]);
+        let crop = augment(&image, Some(&mask), side, &AugmentOptions::default(), &mut random);
+        let [y0, y1, x0, x1] = crop.img_box.map(|edge| edge as usize);
+        assert_eq!(crop.mask.len(), side * side);
+        for (place, &label) in crop.mask.iter().enumerate() {
+            let inside = (y0..y1).contains(&(place / side)) && (x0..x1).contains(&(place % side));
+            assert_eq!(label != 255, inside);
+            // Between the halves the image is grey, where the mask may say either.
+            let bright = crop.image[place];
+            let wrong = if bright > 2.1 { 0 } else { 7 };
+            assert!((-1.9..2.1).contains(&bright) || label != wrong, "{bright} is labelled {label}");
+            seen.insert(label);
+        }
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 7, 255]);
+    assert_eq!(
+        resize_nearest(&Mask::new(1, 4, vec![1, 2, 3, 4]), 2, 2).data,
+        [2, 4, 2, 4],
+        "the pixel under the centre"
+    );
 }
 
 /// Protects the place of the crop: without scale and flip each pixel comes from where the box says, and every place

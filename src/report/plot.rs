@@ -1,0 +1,109 @@
+//! Charts as pictures, for pages that show no SVG.
+
+use image::imageops::{self, FilterType};
+use image::{Rgb, RgbImage};
+
+use super::chart::{Anchor, Chart, HEIGHT, Look, Mark, WIDTH};
+use super::colour::mix;
+use super::font;
+
+/// Pixels of the picture a unit of the drawing.
+const SCALE: u32 = 2;
+/// Shapes are painted this much larger and then shrunk, which smooths their edges.
+const FINER: u32 = 3;
+/// The style sheet's light colours.
+const PAPER: [u8; 3] = [251, 250, 247];
+const SOFT: [u8; 3] = [109, 108, 112];
+const RULE: [u8; 3] = [227, 224, 216];
+const SERIES: [[u8; 3]; 5] = [[34, 34, 59], [192, 88, 43], [44, 122, 140], [111, 143, 47], [141, 95, 168]];
+
+impl Chart {
+    /// The chart as a picture.
+    pub fn picture(&self) -> RgbImage {
+        let size = [WIDTH, HEIGHT].map(|side| side as u32 * SCALE);
+        let mut canvas = RgbImage::from_pixel(size[0] * FINER, size[1] * FINER, Rgb(PAPER));
+        let marks = self.marks();
+        marks.iter().for_each(|mark| paint_shape(&mut canvas, mark));
+        let mut picture = imageops::resize(&canvas, size[0], size[1], FilterType::Triangle);
+        marks.iter().for_each(|mark| paint_text(&mut picture, mark));
+        picture
+    }
+}
+
+fn paint_shape(canvas: &mut RgbImage, mark: &Mark) {
+    match mark {
+        Mark::Rule { look, from, to } => stroke(canvas, *from, *to, width(*look), colour(*look), *look == Look::Event),
+        Mark::Curve { look, points } => {
+            points.windows(2).for_each(|ends| stroke(canvas, ends[0], ends[1], width(*look), colour(*look), false));
+        }
+        Mark::Dot { look, at } => {
+            disc(canvas, *at, 3.4, colour(*look));
+            disc(canvas, *at, 1.8, PAPER);
+        }
+        Mark::Text { .. } => {}
+    }
+}
+
+fn paint_text(picture: &mut RgbImage, mark: &Mark) {
+    let Mark::Text { look, at, anchor, text, value } = mark else { return };
+    let (text, long) = (text.as_str(), font::width(text, SCALE));
+    let left = match anchor {
+        Anchor::Start => 0,
+        Anchor::Middle => long / 2,
+        Anchor::End => long,
+    };
+    let x = (at.0 * f64::from(SCALE)) as u32;
+    let y = ((at.1 - 7.0) * f64::from(SCALE)).max(0.0) as u32;
+    let x = x.saturating_sub(left);
+    font::draw(picture, text, (x, y), SCALE, colour(*look));
+    font::draw(picture, value, (x + long + font::width(" ", SCALE), y), SCALE, SOFT);
+}
+
+fn colour(look: Look) -> [u8; 3] {
+    match look {
+        Look::Grid => RULE,
+        Look::Event | Look::Tick => SOFT,
+        Look::Raw(n) => mix(PAPER, SERIES[n % SERIES.len()], 0.2),
+        Look::Spread(n) => mix(PAPER, SERIES[n % SERIES.len()], 0.6),
+        Look::Line(n) | Look::Dot(n) | Look::Name(n) => SERIES[n % SERIES.len()],
+    }
+}
+
+/// Width of a line in units of the drawing.
+fn width(look: Look) -> f64 {
+    match look {
+        Look::Line(_) => 1.9,
+        Look::Spread(_) => 1.4,
+        _ => 1.0,
+    }
+}
+
+/// A straight line with round ends; dashed if wanted.
+fn stroke(canvas: &mut RgbImage, from: (f64, f64), to: (f64, f64), width: f64, ink: [u8; 3], dashed: bool) {
+    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let length = dx.hypot(dy);
+    let steps = (length * f64::from(SCALE * FINER)).ceil().max(1.0);
+    for step in 0..=steps as usize {
+        let share = step as f64 / steps;
+        if !dashed || (share * length) % 6.0 < 2.0 {
+            disc(canvas, (from.0 + share * dx, from.1 + share * dy), width / 2.0, ink);
+        }
+    }
+}
+
+fn disc(canvas: &mut RgbImage, centre: (f64, f64), radius: f64, ink: [u8; 3]) {
+    let pixels = f64::from(SCALE * FINER);
+    let (x, y, radius) = (centre.0 * pixels, centre.1 * pixels, radius * pixels);
+    let span = |centre: f64, end: u32| {
+        let first = (centre - radius).floor().max(0.0) as u32;
+        first..((centre + radius).ceil().max(0.0) as u32 + 1).min(end)
+    };
+    for row in span(y, canvas.height()) {
+        for column in span(x, canvas.width()) {
+            let (dx, dy) = (f64::from(column) + 0.5 - x, f64::from(row) + 0.5 - y);
+            if dx * dx + dy * dy <= radius * radius {
+                canvas.put_pixel(column, row, Rgb(ink));
+            }
+        }
+    }
+}
