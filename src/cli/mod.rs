@@ -2,6 +2,7 @@
 
 mod ablate;
 mod bench;
+mod check;
 mod common;
 mod config;
 mod demo;
@@ -26,11 +27,12 @@ const AFTER_HELP: &str = "\
 Start here:
   tagseg demo                                       make data, train, write demo/report.html
   tagseg train --data DIR --preset nano --out run   train on a folder of your own
+  tagseg check DIR                                  find what is wrong with it before
   tagseg train --resume run                         go on after a Ctrl-C, a crash or a power cut
   tagseg eval run --data DIR                        score it
   tagseg predict run --out seen photo.jpg           segment a photo
 
-Exit codes: 0 done, 1 a check of `verify` failed, 2 something about the input is wrong, 130 training was
+Exit codes: 0 done, 1 a check of `verify` or `check` failed, 2 something about the input is wrong, 130 training was
 stopped by Ctrl-C and can go on.";
 
 /// Learn to segment images from image tags alone, on any GPU.
@@ -49,6 +51,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Ablate(ablate::AblateArgs),
     Demo(demo::DemoArgs),
+    Check(check::CheckArgs),
     Shapes(shapes::ShapesArgs),
     Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
@@ -85,6 +88,7 @@ impl Cli {
             Command::Predict(args) => args.run(),
             Command::Ablate(args) => args.run(),
             Command::Demo(args) => args.run(),
+            Command::Check(args) => args.run(),
             Command::Shapes(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Bench(args) => args.run(),

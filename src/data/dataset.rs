@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::data::coco::{self, Drawings};
 use crate::data::palette::read_index_png;
 use crate::data::picture::{Mask, Rgb8};
+use crate::data::splits::Follow;
 use crate::data::tags::{OnFault, Tags, value_outside};
 use crate::data::voc;
 use crate::{Error, Result};
@@ -156,8 +157,32 @@ impl Dataset {
     /// Whether every image of the split has a mask.
     pub fn has_masks(&self) -> bool {
         match &self.masks {
-            Masks::Files(folders) => self.ids.iter().all(|id| mask_path(folders, id).is_some()),
+            Masks::Files(_) => (0..self.len()).all(|index| self.mask_path(index).is_some()),
             Masks::Drawn(_) => true,
+        }
+    }
+
+    /// The file of image `index`.
+    pub(super) fn image_path(&self, index: usize) -> &Path {
+        &self.images[index]
+    }
+
+    /// The file that the mask of image `index` stands in, if there is one.
+    pub(super) fn mask_path(&self, index: usize) -> Option<PathBuf> {
+        match &self.masks {
+            Masks::Files(folders) => {
+                let paths = folders.iter().map(|folder| folder.join(format!("{}.png", self.ids[index])));
+                paths.into_iter().find(|path| path.is_file())
+            }
+            Masks::Drawn(drawings) => Some(drawings.path.clone()),
+        }
+    }
+
+    /// Masks that no image has.
+    pub(super) fn masks_without_image(&self) -> Vec<PathBuf> {
+        match &self.masks {
+            Masks::Files(folders) => voc::masks_without_image(&self.root, &self.split, folders),
+            Masks::Drawn(_) => Vec::new(),
         }
     }
 
@@ -181,7 +206,22 @@ impl Dataset {
     ///
     /// When an image is broken and `skip_broken` is not set, or when none is left.
     pub fn check_images(&mut self, skip_broken: bool) -> Result<usize> {
-        let faults: Vec<Option<Error>> = (0..self.len()).into_par_iter().map(|index| self.image(index).err()).collect();
+        self.check_images_reporting(skip_broken, &(), &mut Err)
+    }
+
+    /// Decodes every image once like [`check_images`](Self::check_images), and drops those that are broken if `on_fault`
+    /// goes on.
+    ///
+    /// # Errors
+    ///
+    /// Those of `on_fault`, or when no image is left.
+    pub fn check_images_reporting(
+        &mut self,
+        skip_broken: bool,
+        follow: &dyn Follow,
+        on_fault: OnFault,
+    ) -> Result<usize> {
+        let faults = self.for_each(follow, "images", |index| self.image(index).err());
         let keep: Vec<bool> = faults.iter().map(Option::is_none).collect();
         let broken: Vec<Error> = faults.into_iter().flatten().collect();
         let count = broken.len();
@@ -190,15 +230,14 @@ impl Dataset {
             let folder = self.images.first().and_then(|path| path.parent()).unwrap_or(&self.root);
             return Err(Error::data(folder, reason, "copy the images again"));
         }
-        if skip_broken {
-            if count > 0 {
-                self.notices.push(format!("skipped {count} of {} images that do not decode", self.len()));
-            }
+        if !skip_broken {
+            broken.into_iter().try_for_each(on_fault)?;
+        } else if count > 0 {
+            self.notices.push(format!("skipped {count} of {} images that do not decode", self.len()));
             self.notices.extend(broken.iter().map(|error| format!("skipped {}", error.what())));
-            self.retain(&keep);
-            return Ok(count);
         }
-        broken.into_iter().next().map_or(Ok(0), Err)
+        self.retain(&keep);
+        Ok(count)
     }
 
     /// Reads every mask once, so that a bad one shows before anything is scored.
@@ -207,8 +246,46 @@ impl Dataset {
     ///
     /// As [`mask`](Self::mask), for the first image that has a bad one.
     pub fn check_masks(&self) -> Result<()> {
-        let bad = (0..self.len()).into_par_iter().find_map_first(|index| self.mask(index).err());
-        bad.map_or(Ok(()), Err)
+        self.check_masks_reporting(&(), &mut Err)
+    }
+
+    /// Reads every mask once, and hands what is wrong with each to `on_fault`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `on_fault`.
+    pub fn check_masks_reporting(&self, follow: &dyn Follow, on_fault: OnFault) -> Result<()> {
+        let faults = self.for_each(follow, "masks", |index| self.mask(index).err());
+        faults.into_iter().flatten().try_for_each(on_fault)
+    }
+
+    /// Checks that there are images enough for a batch.
+    ///
+    /// # Errors
+    ///
+    /// When there are not.
+    pub fn check_batch(&self, batch: usize) -> Result<()> {
+        if self.len() >= batch {
+            return Ok(());
+        }
+        let reason = format!("split `{}` has {} images, a batch takes {batch}", self.split, self.len());
+        Err(Error::data(&self.root, reason, "use a smaller batch or add images"))
+    }
+
+    /// Does something with every image, on all cores.
+    pub(super) fn for_each<T: Send>(
+        &self,
+        follow: &dyn Follow,
+        what: &str,
+        work: impl Fn(usize) -> T + Sync,
+    ) -> Vec<T> {
+        follow.begin(&format!("{what} of {}", self.split), self.len());
+        let done = |index| {
+            let result = work(index);
+            follow.file();
+            result
+        };
+        (0..self.len()).into_par_iter().map(done).collect()
     }
 
     fn retain(&mut self, keep: &[bool]) {
@@ -240,8 +317,7 @@ impl Dataset {
     pub(super) fn mask_within(&self, index: usize, classes: usize) -> Result<Mask> {
         let (path, mask) = match &self.masks {
             Masks::Files(folders) => {
-                let path =
-                    mask_path(folders, &self.ids[index]).ok_or_else(|| missing_mask(folders, &self.ids[index]))?;
+                let path = self.mask_path(index).ok_or_else(|| missing_mask(folders, &self.ids[index]))?;
                 let mask = read_index_png(&path)?;
                 (path, mask)
             }
@@ -259,10 +335,6 @@ impl Dataset {
         }
         Ok(mask)
     }
-}
-
-fn mask_path(folders: &[PathBuf], id: &str) -> Option<PathBuf> {
-    folders.iter().map(|folder| folder.join(format!("{id}.png"))).find(|path| path.is_file())
 }
 
 fn missing_mask(folders: &[PathBuf], id: &str) -> Error {

@@ -201,11 +201,7 @@ impl Loader {
             }
         }
         options.augment.check()?;
-        if dataset.len() < options.batch {
-            let reason =
-                format!("split `{}` has {} images, a batch takes {}", dataset.split(), dataset.len(), options.batch);
-            return Err(Error::data(dataset.root(), reason, "use a smaller batch or add images"));
-        }
+        dataset.check_batch(options.batch)?;
         let cache = (0..dataset.len()).map(|_| OnceLock::new()).collect();
         let room = Room(CACHE_BYTES.into());
         let mut loader = Loader {

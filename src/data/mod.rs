@@ -9,6 +9,8 @@
 //! | [`npy`] | NumPy's files |
 //! | `tag_source` | which of those files counts |
 //! | [`dataset`] | a split of a data set |
+//! | `splits` | what a run opens of a data set |
+//! | [`check`] | a doctor for data sets |
 //! | `voc` | the PASCAL VOC layout |
 //! | [`coco`] | MS-COCO's files of objects |
 //! | [`resize`] | Pillow's antialiased bilinear resize |
@@ -18,6 +20,8 @@
 //! | [`shapes`] | the generated data set |
 
 pub mod augment;
+#[cfg(feature = "native")]
+pub mod check;
 #[cfg(feature = "native")]
 pub mod coco;
 #[cfg(feature = "native")]
@@ -30,6 +34,8 @@ pub mod picture;
 pub mod random;
 pub mod resize;
 pub mod shapes;
+#[cfg(feature = "native")]
+mod splits;
 #[cfg(feature = "native")]
 pub mod tag_files;
 #[cfg(feature = "native")]
@@ -44,4 +50,6 @@ pub use dataset::{Dataset, DatasetOptions};
 #[cfg(feature = "native")]
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use picture::{Mask, Rgb8};
+#[cfg(feature = "native")]
+pub use splits::{Follow, SplitOptions, Splits};
 pub use tags::VOID;

@@ -46,9 +46,9 @@ impl<'a> Npy<'a> {
         let [rows, columns] = self.shape[..] else {
             return Err(misfit(format!("has {} axes, a matrix has 2", self.shape.len())));
         };
-        let (order, code) = self.descr.split_at_checked(1).unwrap_or_default();
-        let count = rows.checked_mul(columns);
-        let numbers = numbers(Dtype { code, order }, count, self.body)?;
+        let mut code = self.descr.chars();
+        let order = code.next().unwrap_or_default();
+        let numbers = numbers(Dtype { code: code.as_str(), order }, rows.checked_mul(columns), self.body)?;
         if !self.fortran_order {
             return Ok((columns, numbers));
         }

@@ -71,6 +71,14 @@ pub fn read_index_png(path: &Path) -> Result<Mask> {
     Ok(Mask::new(height, width, data))
 }
 
+/// Whether a PNG file has a palette, and shows any index in another colour than PASCAL VOC.
+pub fn has_other_colours(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let Ok(reader) = Decoder::new(BufReader::new(file)).read_info() else { return false };
+    let colours = reader.info().palette.as_deref().unwrap_or_default();
+    colours.as_chunks::<3>().0.iter().zip(PALETTE).any(|(own, voc)| *own != voc)
+}
+
 /// The `width` samples of a row; a byte holds its samples from the high bits down.
 fn unpack(row: &[u8], depth: u8, width: usize) -> impl Iterator<Item = u8> + '_ {
     let per_byte = usize::from(8 / depth);

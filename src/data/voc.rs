@@ -144,3 +144,18 @@ fn find_image(folders: &[PathBuf], split: &str, id: &str) -> Result<PathBuf> {
         Error::data(&folders[0], reason, format!("add the image, or remove its line from {SPLIT_FOLDER}/{split}.txt"))
     })
 }
+
+/// Masks in `folders` that no image of the split's folders has, sorted.
+pub(super) fn masks_without_image(root: &Path, split: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
+    let images = image_folders(root, split);
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let masks = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "png"));
+    let mut orphans: Vec<PathBuf> = masks
+        .filter(|path| {
+            let id = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            find_image(&images, split, &id).is_err()
+        })
+        .collect();
+    orphans.sort();
+    orphans
+}

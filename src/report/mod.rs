@@ -21,7 +21,7 @@ pub use html::Report;
 pub use ladder::{Ladder, LadderRun, Mean};
 pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo_of, png_bytes};
 #[cfg(feature = "native")]
-pub use progress::{Place, Progress};
+pub use progress::{FileBar, Place, Progress};
 pub use record::{EmptyMasks, EvalRecord, EvalScores, Losses, Record, RecordWriter, StepRecord, read_records};
 pub use scores::{LabelScores, Scores};
 pub use sheet::{Sample, contact_sheet};

@@ -1,4 +1,5 @@
-//! Progress of a training run: a bar on a terminal, a line now and then elsewhere.
+//! Progress of long work on standard error: of a training run a bar on a terminal and a line now and then elsewhere, of
+//! reading files a bar on a terminal only.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -6,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::record::Losses;
+use crate::data::Follow;
 
 /// Where a run stands among others that are trained one after the other. By default it is alone.
 #[derive(Debug, Clone, Default)]
@@ -36,16 +38,8 @@ impl Progress {
     /// Progress over `total` steps; without a terminal a line is printed every `line_every` steps.
     pub fn new(total: usize, line_every: usize, place: Place) -> Self {
         let plain = !std::io::stderr().is_terminal();
-        let bar = ProgressBar::new(total as u64);
-        if plain {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        // What matters most comes first: a narrow terminal cuts the end off.
-        let template = "{prefix}{pos:>6}/{len} {bar:20.cyan/238} {msg}";
-        // The template is fixed: should it ever be malformed, the bar falls back to its default look.
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
+        let bar = new_bar("{prefix}{pos:>6}/{len} {bar:20.cyan/238} {msg}");
+        bar.set_length(total as u64);
         let progress = Self { place, bar, plain, total, line_every: line_every.max(1), first: None };
         if !progress.place.name.is_empty() {
             progress.note(&progress.place.name);
@@ -79,6 +73,47 @@ impl Progress {
     pub fn finish(&self) {
         self.bar.abandon();
     }
+}
+
+/// A bar for files, which is gone when the last of them is done.
+#[derive(Debug)]
+pub struct FileBar(ProgressBar);
+
+impl FileBar {
+    /// A bar that waits for its first work.
+    #[expect(clippy::new_without_default, reason = "a bar belongs to a terminal")]
+    pub fn new() -> Self {
+        FileBar(new_bar("{pos:>6}/{len} {bar:20.cyan/238} {eta:>4} left  {msg}"))
+    }
+}
+
+impl Follow for FileBar {
+    fn begin(&self, what: &str, files: usize) {
+        self.0.reset();
+        self.0.set_length(files as u64);
+        self.0.set_message(what.to_owned());
+    }
+
+    fn file(&self) {
+        self.0.inc(1);
+        if Some(self.0.position()) == self.0.length() {
+            self.0.finish_and_clear();
+        }
+    }
+}
+
+/// A bar without a length, hidden where standard error is no terminal. What matters most comes first in its template: a
+/// narrow terminal cuts the end off.
+fn new_bar(template: &str) -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    // The template is fixed: should it ever be malformed, the bar falls back to its default look.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar
 }
 
 /// Time for `left` more steps at the pace of `done` steps in `elapsed`.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::Trainer;
 use crate::bmp::NetworkConfig;
 use crate::config::{Config, YcSource};
-use crate::data::{AugmentOptions, Dataset, DatasetOptions, Loader, LoaderOptions};
+use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
 use crate::error::{Error, Result};
 use crate::eval::{Model, Scorer};
+use crate::report::FileBar;
 use crate::session::Session;
 use crate::weights::{DataFacts, SamplerPosition};
 
@@ -25,31 +26,14 @@ pub(super) struct TrainingData {
 impl TrainingData {
     /// Opens a data set and decodes all that a run needs of it once.
     pub(super) fn open(root: &Path, config: &Config, skip_broken: bool) -> Result<Self> {
-        let split = Dataset::train_split(root, &config.data_train_split);
-        let mut images = Dataset::open(root, split, &DatasetOptions::default())?;
-        images.check_images(skip_broken)?;
-        if config.yc_source == YcSource::Masks {
-            check_true_masks(&images)?;
-        }
-        let validation = validation_set(root, images.classes(), skip_broken)?;
+        let options = SplitOptions::new(config, skip_broken);
+        let Splits { train: images, val } = Splits::open(root, options, &FileBar::new(), &mut Err)?;
+        let validation = val.filter(Dataset::has_masks);
         // A run may be resumed from another folder than it was started in.
         let folder = std::path::absolute(root).map_err(Error::io(root))?.to_string_lossy().into_owned();
         let facts = DataFacts { folder, skip_broken, images: images.len(), checksum: checksum(&images) };
         Ok(TrainingData { images: Arc::new(images), validation, facts })
     }
-}
-
-/// Refuses to learn from masks where there are none.
-fn check_true_masks(images: &Dataset) -> Result<()> {
-    if !images.has_masks() {
-        let remedy = "add SegmentationClassAug/<id>.png for every image of split `train`, or set yc.source=seeds";
-        return Err(Error::data(
-            images.root(),
-            "yc.source=masks (rung `full`) learns from masks, some are missing",
-            remedy,
-        ));
-    }
-    images.check_masks()
 }
 
 /// CRC-32 of the ids with their tags, in order: what training sees of a data set besides the pixels.
@@ -61,20 +45,6 @@ fn checksum(dataset: &Dataset) -> u32 {
         hasher.update(bytemuck::cast_slice(dataset.tags(index)));
     }
     hasher.finalize()
-}
-
-/// The split to score on, if there is one with masks.
-fn validation_set(root: &Path, classes: &[String], skip_broken: bool) -> Result<Option<Dataset>> {
-    if !Dataset::has_split(root, "val") {
-        return Ok(None);
-    }
-    let mut dataset = Dataset::open(root, "val", &DatasetOptions { classes: Some(classes.to_vec()) })?;
-    dataset.check_images(skip_broken)?;
-    if !dataset.has_masks() {
-        return Ok(None);
-    }
-    dataset.check_masks()?;
-    Ok(Some(dataset))
 }
 
 /// Everything that a run works with.

@@ -4,6 +4,7 @@
 
 mod ablate;
 mod bench;
+mod check;
 mod guards;
 mod official;
 mod place;

@@ -51,7 +51,7 @@ struct Machine<'a> {
     /// Heights of the stack at which a tuple, list or dictionary was begun.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
-    /// Pairs copied out of lists so far: one list may be turned into many dictionaries.
+    /// Pairs copied out of lists so far: one list may be turned into many dictionaries, but each pair took some bytes.
     copied: usize,
     /// The most that any of them may grow to.
     limit: usize,
@@ -327,7 +327,9 @@ impl<'a> Machine<'a> {
             (Marker::OrderedDict, [pairs]) => {
                 let pairs = self.pickle.members(*pairs).unwrap_or_default();
                 self.copied = self.copied.saturating_add(pairs.len());
-                self.room(self.copied)?;
+                if self.copied > self.reader.length() {
+                    return Err(Fault::foreign("the pickle makes many dictionaries of one list"));
+                }
                 let pairs = pairs.iter().map(|pair| match self.pickle.members(*pair) {
                     Some([key, value]) => Ok((*key, *value)),
                     _ => Err(self.reader.damaged("an OrderedDict is not made of pairs")),
@@ -351,7 +353,7 @@ impl<'a> Machine<'a> {
             }
             (Marker::Dtype, [code, ..]) => {
                 let code = self.pickle.text(*code).ok_or_else(|| self.reader.damaged("a dtype has no name"))?;
-                self.push(Value::Dtype(Dtype { code, order: "" }))
+                self.push(Value::Dtype(Dtype { code, order: '|' }))
             }
             (marker, _) => Err(self.reader.damaged(&format!("{marker:?} has other arguments than it should"))),
         }

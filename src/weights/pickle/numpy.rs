@@ -9,7 +9,7 @@ pub struct Dtype<'a> {
     /// NumPy's code without the byte order: `f4`, `O8`.
     pub code: &'a str,
     /// The byte order: `<`, `>`, `|` where there is none.
-    pub order: &'a str,
+    pub order: char,
 }
 
 /// An array of numbers or objects.
@@ -28,13 +28,13 @@ pub struct Array {
 impl<'a> Dtype<'a> {
     /// What kind of number it is, if it is one in little-endian order.
     pub fn element(self) -> Option<Element> {
-        Element::of_numpy(self.code).filter(|element| self.order == "<" || element.size() == 1)
+        Element::of_numpy(self.code).filter(|element| self.order == '<' || element.size() == 1)
     }
 
     /// The dtype with the state `(version, byte order, …)`.
     pub(super) fn with_state(self, pickle: &Pickle<'a>, state: &[Id]) -> Option<Self> {
-        let order = pickle.text(*state.get(1)?)?;
-        Some(Dtype { order, ..self })
+        let mut order = pickle.text(*state.get(1)?)?.chars();
+        Some(Dtype { order: order.next().filter(|_| order.as_str().is_empty())?, ..self })
     }
 }
 

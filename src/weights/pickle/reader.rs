@@ -14,6 +14,11 @@ impl<'a> Reader<'a> {
         Reader { bytes, at: 0 }
     }
 
+    /// Bytes in all.
+    pub fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Bytes read so far.
     pub fn position(&self) -> usize {
         self.at

@@ -1,0 +1,102 @@
+//! `tagseg check`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use tagseg::data::SplitOptions;
+use tagseg::data::check::{Checkup, Finding, check};
+use tagseg::report::{FileBar, Table};
+
+use super::common::ConfigArgs;
+use super::print;
+
+/// Look for everything that is wrong with a data set
+///
+/// Reads every image, mask and tag, and names each file with which something is the matter. An error is what `tagseg
+/// train` would refuse with the same options, a warning what it would take: tags that the masks do not show, images in
+/// two splits, classes without images, masks without one. Exits 1 if there is an error.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Data set
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
+
+    /// Take images that do not decode as `tagseg train --skip-broken` does
+    #[arg(long)]
+    skip_broken: bool,
+
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl CheckArgs {
+    pub fn run(self) -> Result<ExitCode> {
+        let CheckArgs { data, skip_broken, json, config } = self;
+        let config = config.resolve()?;
+        let checkup = check(&data, SplitOptions::new(&config, skip_broken), config.batch_global, &FileBar::new());
+        print(&if json { format!("{}\n", serde_json::to_string_pretty(&checkup)?) } else { text(&checkup) })?;
+        Ok(if checkup.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// What was found, then the numbers, then the sum of it.
+fn text(checkup: &Checkup) -> String {
+    let Checkup { sound, errors, warnings, splits, .. } = checkup;
+    let mut text = String::new();
+    let mut list = |kind: &str, findings: &[Finding]| {
+        for Finding { file, reason, remedy } in findings {
+            text.push_str(&format!("{kind:<7}  {}: {reason}; {remedy}\n", file.display()));
+        }
+    };
+    list("error", errors);
+    list("warning", warnings);
+    for facts in splits {
+        for notice in &facts.notices {
+            text.push_str(&format!("note     {}: {notice}\n", facts.split));
+        }
+    }
+    if !splits.is_empty() {
+        text.push_str(&format!("\n{}\n{}\n", split_table(checkup), class_table(checkup)));
+    }
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let end = if *sound { "training can start" } else { "training would fail" };
+    text.push_str(&format!("{}, {}: {end}\n", count(errors.len(), "error"), count(warnings.len(), "warning")));
+    text
+}
+
+fn split_table(checkup: &Checkup) -> Table {
+    let mut table = Table::new(["split", "images", "masks", "tags an image", "untagged", "height", "width"]);
+    for facts in &checkup.splits {
+        let [shortest, tallest, narrowest, widest] = facts.sizes;
+        let range = |from, to| if from == to { format!("{from}") } else { format!("{from}–{to}") };
+        table.row([
+            facts.split.clone(),
+            facts.images.to_string(),
+            facts.masks.to_string(),
+            format!("{:.2}", facts.tags_per_image),
+            facts.untagged.to_string(),
+            range(shortest, tallest),
+            range(narrowest, widest),
+        ]);
+    }
+    table
+}
+
+fn class_table(checkup: &Checkup) -> Table {
+    let names = checkup.splits.iter().map(|facts| &facts.split);
+    let heads = names.clone().map(|name| format!("images of {name}")).chain(names.map(|name| format!("% of {name}")));
+    let mut table = Table::new(["class".to_owned()].into_iter().chain(heads));
+    for facts in &checkup.classes {
+        let images = facts.images.iter().map(|count| count.map_or(String::new(), |count| count.to_string()));
+        let pixels =
+            facts.pixels.iter().map(|share| share.map_or("–".to_owned(), |share| format!("{:.1}", 100.0 * share)));
+        table.row([facts.class.clone()].into_iter().chain(images).chain(pixels));
+    }
+    table
+}

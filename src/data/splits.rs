@@ -1,0 +1,84 @@
+//! What a run works with of a data set: a split to learn from, a split to score on.
+
+use std::path::Path;
+
+use crate::config::{Config, YcSource};
+use crate::data::dataset::{Dataset, DatasetOptions};
+use crate::data::tags::OnFault;
+use crate::{Error, Result};
+
+/// Hears how far long work on many files is; from several threads.
+pub trait Follow: Sync {
+    /// Work on so many files begins.
+    fn begin(&self, what: &str, files: usize);
+
+    /// A file is done.
+    fn file(&self);
+}
+
+/// Nobody listens.
+impl Follow for () {
+    fn begin(&self, _: &str, _: usize) {}
+
+    fn file(&self) {}
+}
+
+/// The splits of a run.
+#[derive(Clone, Debug)]
+pub struct Splits {
+    /// What to learn from.
+    pub train: Dataset,
+    /// The split `val`, if there is one. It is scored on if it has masks.
+    pub val: Option<Dataset>,
+}
+
+/// How to open the splits of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct SplitOptions<'a> {
+    /// The option `data.train_split`.
+    pub train_split: &'a str,
+    /// Whether images that do not decode are left out.
+    pub skip_broken: bool,
+    /// Whether training reads masks, as only the fully supervised comparison does.
+    pub true_masks: bool,
+}
+
+impl<'a> SplitOptions<'a> {
+    /// What a run with this configuration opens.
+    pub fn new(config: &'a Config, skip_broken: bool) -> Self {
+        let true_masks = config.yc_source == YcSource::Masks;
+        SplitOptions { train_split: &config.data_train_split, skip_broken, true_masks }
+    }
+}
+
+impl Splits {
+    /// Opens a data set for training, and reads every file of it once that a run will read.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a single file goes to `on_fault`, see [`Dataset::open_reporting`]; if that goes on, so does
+    /// this, without the file. What is wrong with a split as a whole always ends it.
+    pub fn open(root: &Path, options: SplitOptions, follow: &dyn Follow, on_fault: OnFault) -> Result<Self> {
+        let split = Dataset::train_split(root, options.train_split);
+        let mut train = Dataset::open_reporting(root, split, &DatasetOptions::default(), on_fault)?;
+        train.check_images_reporting(options.skip_broken, follow, on_fault)?;
+        if options.true_masks {
+            if !train.has_masks() {
+                let reason = "yc.source=masks (rung `full`) learns from masks, some are missing";
+                let remedy = "add SegmentationClassAug/<id>.png for every image to train on, or set yc.source=seeds";
+                on_fault(Error::data(root, reason, remedy))?;
+            }
+            train.check_masks_reporting(follow, on_fault)?;
+        }
+        if !Dataset::has_split(root, "val") {
+            return Ok(Splits { train, val: None });
+        }
+        let expected = DatasetOptions { classes: Some(train.classes().to_vec()) };
+        let mut val = Dataset::open_reporting(root, "val", &expected, on_fault)?;
+        val.check_images_reporting(options.skip_broken, follow, on_fault)?;
+        if val.has_masks() {
+            val.check_masks_reporting(follow, on_fault)?;
+        }
+        Ok(Splits { train, val: Some(val) })
+    }
+}

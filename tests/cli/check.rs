@@ -1,0 +1,121 @@
+//! `tagseg check`: every finding at once, and the same verdict as training.
+
+use std::fs;
+use std::process::Output;
+
+use serde_json::Value;
+use tagseg::data::Rgb8;
+
+use crate::place::{Place, errors, tagseg};
+
+fn check(data: &str, more: &[&str]) -> Output {
+    tagseg(&[&["check", data, "--preset", "nano", "--batch", "2"], more].concat()).output().unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    assert!(output.stderr.is_empty(), "{}", errors(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn assert_lists(text: &str, kind: &str, parts: &[&str]) {
+    let found = text.lines().any(|line| line.starts_with(kind) && parts.iter().all(|part| line.contains(part)));
+    assert!(found, "no {kind} names {parts:?} in\n{text}");
+}
+
+/// Protects: sound data pass, with the numbers of its splits and classes.
+#[test]
+fn sound_data_are_counted() {
+    let place = Place::new();
+    let output = check(&place.data(), &[]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.ends_with("0 errors, 0 warnings: training can start\n"), "{text}");
+    for word in ["train", "val", "background", "disc", "square", "triangle", "ring"] {
+        assert!(text.contains(word), "{word} is missing in\n{text}");
+    }
+    let json: Value = serde_json::from_str(&printed(&check(&place.data(), &["--json"]))).unwrap();
+    assert_eq!(
+        (&json["sound"], &json["splits"][0]["images"], &json["splits"][1]["masks"]),
+        (&true.into(), &6.into(), &2.into())
+    );
+    let labels = fs::read_to_string(place.path("data/labels.json")).unwrap();
+    let labels: Value = serde_json::from_str(&labels).unwrap();
+    let tagged =
+        |(id, names): (&String, &Value)| id.starts_with("train") && names.as_array().unwrap().contains(&"disc".into());
+    let discs = labels["tags"].as_object().unwrap().iter().filter(|entry| tagged(*entry)).count();
+    assert_eq!((&json["classes"][1]["class"], &json["classes"][1]["images"][0]), (&"disc".into(), &discs.into()));
+    let shares = json["classes"].as_array().unwrap().iter().map(|class| class["pixels"][1].as_f64().unwrap());
+    assert!((shares.sum::<f64>() - 1.0).abs() < 1e-9);
+}
+
+/// Protects: of many faults each is named with its file, and training refuses the same data.
+#[test]
+fn every_error_is_named_at_once() {
+    let place = Place::new();
+    fs::remove_file(place.path("data/JPEGImages/train_0000.jpg")).unwrap();
+    place.write("JPEGImages/train_0001.jpg", "no picture");
+    place.write("JPEGImages/train_0002.jpg", "no picture");
+    place.edit("labels.json", "\"train_0003\"", "\"train_3\"");
+    place.spoil_mask("val_0001", 9);
+    let output = check(&place.data(), &[]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for parts in [
+        ["JPEGImages: ", "`train_0000`", "is missing"],
+        ["JPEGImages/train_0001.jpg: ", "does not decode", ""],
+        ["JPEGImages/train_0002.jpg: ", "does not decode", ""],
+        ["labels.json: ", "`train_0003`", "has no tags"],
+        ["SegmentationClassAug/val_0001.png: ", "value 9", "4 classes"],
+    ] {
+        assert_lists(&text, "error  ", &parts);
+    }
+    assert!(text.contains("\n5 errors, ") && text.ends_with(": training would fail\n"), "{text}");
+    assert_eq!(place.train(&[]).output().unwrap().status.code(), Some(2));
+}
+
+/// Protects: what training takes is a warning and not an error, and training takes it.
+#[test]
+fn what_training_takes_is_a_warning() {
+    let place = Place::new();
+    place.spoil_mask("train_0001", 9);
+    Rgb8::new(32, 32, vec![128; 32 * 32 * 3])
+        .write_png(&place.path("data/SegmentationClassAug/train_0002.png"))
+        .unwrap();
+    fs::copy(place.path("data/SegmentationClassAug/val_0000.png"), place.path("data/SegmentationClassAug/stray.png"))
+        .unwrap();
+    let labels = fs::read_to_string(place.path("data/labels.json")).unwrap();
+    let mut labels: Value = serde_json::from_str(&labels).unwrap();
+    labels["classes"].as_array_mut().unwrap().push("comet".into());
+    labels["tags"]["val_0001"] = Value::Array(vec!["comet".into()]);
+    place.write("labels.json", labels.to_string());
+    let list = fs::read_to_string(place.path("data/ImageSets/Segmentation/train.txt")).unwrap();
+    place.write("ImageSets/Segmentation/train.txt", format!("{list}val_0000\n"));
+
+    let output = check(&place.data(), &[]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for parts in [
+        ["SegmentationClassAug/train_0001.png: ", "value 9"],
+        ["SegmentationClassAug/train_0002.png: ", "not a mask of class indices"],
+        ["SegmentationClassAug/stray.png: ", "mask of no image"],
+        ["SegmentationClassAug/val_0001.png: ", "does not show `comet`"],
+        ["SegmentationClassAug/val_0001.png: ", "is not tagged with"],
+        ["JPEGImages/val_0000.jpg: ", "in both `train` and `val`"],
+        ["data: ", "no image of `train` has the tag `comet`"],
+    ] {
+        assert_lists(&text, "warning", &parts);
+    }
+    assert!(place.train(&[]).output().unwrap().status.success());
+}
+
+/// Protects: what is no data set at all, and what is too little for a batch, is an error like any other.
+#[test]
+fn data_that_cannot_be_opened_are_an_error() {
+    let output = check("/no/such/folder", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_lists(&printed(&output), "error  ", &["/no/such/folder: no such folder", "PASCAL VOC"]);
+    let place = Place::new();
+    let output = tagseg(&["check", &place.data(), "--preset", "nano", "--batch", "8"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_lists(&printed(&output), "error  ", &["6 images", "takes 8"]);
+}
