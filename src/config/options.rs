@@ -183,6 +183,13 @@ options! {
     "test.flip" test_flip: bool = true;
     /// Fusion of the test scales.
     "test.fuse" test_fuse: Fuse = Fuse::Max;
+
+    /// Iterations of the dense CRF.
+    "crf.iterations" crf_iterations: usize = 10;
+    /// Weight and width in pixels of the CRF's kernel of positions.
+    "crf.gauss" crf_gauss: [f64; 2] = [3.0, 3.0], AtLeast(0.1);
+    /// Weight, width in pixels and width in grey levels of the CRF's kernel of positions and colours.
+    "crf.bilateral" crf_bilateral: [f64; 3] = [4.0, 64.0, 5.0], AtLeast(0.1);
 }
 
 impl Config {

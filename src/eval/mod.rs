@@ -2,6 +2,8 @@
 
 mod canvas;
 #[cfg(feature = "native")]
+pub mod crf;
+#[cfg(feature = "native")]
 mod gallery;
 pub mod metrics;
 mod model;
