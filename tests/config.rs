@@ -161,9 +161,12 @@ fn refused_values_name_what_is_allowed_and_change_nothing() {
 
 #[test]
 fn options_must_fit_each_other() {
+    assert_eq!(Config::default().smallest_side(), 29, "as derived in spec 13, row 40");
     for (assignments, key) in [
         (&["train.crop=100"][..], "train.crop"),
         (&["train.crop=48"], "train.crop"),
+        (&["model.strides=[4, 2, 2, 3]"], "train.crop"),
+        (&["model.strides=[8, 2, 2, 1]", "train.crop=64"], "train.crop"),
         (&["batch.global=3"], "batch.global"),
         (&["cam.low=0.9"], "cam.low"),
         (&["train.iters=1500"], "optim.warmup_iters"),

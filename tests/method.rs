@@ -53,9 +53,14 @@ fn feed(program: &mut Program, inputs: &Inputs) {
     }
 }
 
-/// Runs `outputs` of an iteration with freshly initialised weights.
+/// Runs `outputs` of an iteration with freshly initialised weights, on the interpreter.
 fn values(iteration: &Iteration, outputs: &[&Tensor]) -> Vec<Vec<f64>> {
-    let mut session = Session::open("reference").unwrap();
+    values_on("reference", iteration, outputs)
+}
+
+/// The same on any device.
+fn values_on(device: &str, iteration: &Iteration, outputs: &[&Tensor]) -> Vec<Vec<f64>> {
+    let mut session = Session::open(device).unwrap();
     for parameter in &iteration.parameters {
         session.set_state(&parameter.name, &parameter.shape, &parameter.initial(7)).unwrap();
     }
@@ -217,6 +222,7 @@ fn every_option_moves_what_it_names() {
     let s2c: Reads = |it| vec![&it.losses.s2c];
     let aff: Reads = |it| vec![&it.losses.aff];
     let cases = [
+        ("model.strides=[4, 2, 2, 2]", cls),
         ("model.pooling=gap", cls),
         ("ofd.mode=off", seg),
         ("ofd.mode=paper", seg),
@@ -249,6 +255,33 @@ fn every_option_moves_what_it_names() {
         // Not `assert_ne!`, which would print whole maps.
         assert!(before != after, "{setting} changes nothing");
         assert!(values(&changed, &[&changed.total])[0][0].is_finite(), "{setting}");
+    }
+}
+
+/// Protects: strides other than the released ones, finer and coarser, with grids of their own at every stage: the device
+/// computes what the interpreter does, labels and all four losses included.
+#[test]
+fn other_strides_work_on_a_device() {
+    for (strides, tokens) in [([4, 2, 2, 2], 4), ([2, 2, 2, 1], 64), ([4, 1, 2, 1], 64)] {
+        let mut config = config();
+        config.model_strides = strides;
+        config.ms_scales = vec![1.0, 1.5];
+        config.sigma_s = 0.0;
+        config.validate().unwrap();
+        let iteration = record(&config, all_on());
+        assert_eq!(iteration.outputs.affinity.shape()[..], [BATCH, tokens, tokens]);
+        let Iteration { losses, outputs, scales, .. } = &iteration;
+        let reads = [&losses.cls, &losses.c2s, &losses.s2c, &losses.aff, &outputs.seg, &scales.cams];
+        let (device, truth) = (values_on("auto", &iteration, &reads), values(&iteration, &reads));
+        for (name, (device, truth)) in ["cls", "c2s", "s2c", "aff", "seg", "cams"].iter().zip(device.iter().zip(&truth))
+        {
+            let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+            let error = squares(&mut device.iter().zip(truth).map(|(device, truth)| device - truth));
+            let size = squares(&mut truth.iter().copied());
+            // Labels are decided by comparisons, which a rounding may turn at single pixels.
+            let limit = if ["c2s", "s2c", "aff"].contains(name) { 1e-6 } else { 1e-9 };
+            assert!(size > 0.0 && error / size < limit, "{strides:?} {name}: {}", error / size);
+        }
     }
 }
 

@@ -165,10 +165,11 @@ impl Iteration {
         let replica = config.loss_replica_size.min(batch);
         let (c2s, c2s_empty) = c2s_loss(&outputs.seg, &labels.y_c, config.c2s_kind, replica)?;
         let (s2c, s2c_empty) = s2c_loss(&outputs.cam, &labels.y_s, config.s2c_kind, replica)?;
-        let pairs = match config.aff_label {
-            AffLabel::YPar => affinity_label(&labels.y_par, config.aff_radius)?,
-            AffLabel::YC => affinity_label(&labels.y_c, config.aff_radius)?,
+        let agreeing = match config.aff_label {
+            AffLabel::YPar => &labels.y_par,
+            AffLabel::YC => &labels.y_c,
         };
+        let pairs = affinity_label(agreeing, config.token_side(), config.aff_radius)?;
         let losses = Losses {
             cls: classification_loss(&outputs.cls, &inputs.tags)?,
             c2s,

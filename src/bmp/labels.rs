@@ -128,15 +128,15 @@ pub fn banded_seed_label(
     inside_box(&label, picture_box)
 }
 
-/// Affinity label from a label \[B, S, S\] (spec 6.3): \[B, N, N\] over the 1/16 grid; 1 where two cells agree, 0 where
-/// they differ, 255 where one is ignored or they are further apart than `radius` (Chebyshev).
+/// Affinity label from a label \[B, S, S\] (spec 6.3): \[B, N, N\] over the grid of cells of `cell` pixels a side (16 as
+/// released); 1 where two cells agree, 0 where they differ, 255 where one is ignored or they are further apart than
+/// `radius` (Chebyshev).
 ///
 /// # Errors
-/// If a side is below 16.
-pub fn affinity_label(label: &Tensor, radius: usize) -> Result<Tensor> {
-    const CELL: usize = 16;
+/// If a side is below that of a cell.
+pub fn affinity_label(label: &Tensor, cell: usize, radius: usize) -> Result<Tensor> {
     let (batch, height, width) = (label.shape()[0], label.shape()[1], label.shape()[2]);
-    let (rows, columns) = (height / CELL, width / CELL);
+    let (rows, columns) = (height / cell, width / cell);
     let graph = label.graph();
     let label = nearest(&nearest(label, 1, rows)?, 2, columns)?;
     let tokens = rows * columns;

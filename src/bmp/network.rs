@@ -1,7 +1,7 @@
 //! The whole network: encoder, classification and affinity heads, object-aware decoding (spec 2).
 
 use super::{Decoder, Encoder, Features};
-use crate::config::{Config, OfdMode, Pooling};
+use crate::config::{Config, KEY_REDUCTION, OfdMode, Pooling};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Init, Mode, Parameter, Scope};
@@ -41,7 +41,7 @@ impl NetworkConfig {
             heads: sizes.heads,
             depths: sizes.depths,
             mlp: [4; 4],
-            sr: [8, 4, 2, 1],
+            sr: KEY_REDUCTION,
             strides: config.model_strides,
             embed: config.model_embed_dim,
             classes: foreground + 1,

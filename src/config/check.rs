@@ -2,11 +2,23 @@
 
 use super::*;
 
-/// Smallest side of an image the encoder takes: its first grid needs 8 cells for the coarsest key reduction
-/// (spec 13, row 40).
-const SMALLEST_SIDE: usize = 29;
-
 impl Config {
+    /// Side of a token of the last stage in pixels.
+    pub fn token_side(&self) -> usize {
+        self.model_strides.iter().product()
+    }
+
+    /// Smallest side of an image that the encoder takes: at every stage its keys, reduced, must leave a cell (spec 13,
+    /// row 40). 29 with the released strides.
+    pub fn smallest_side(&self) -> usize {
+        let mut cell = 1;
+        let side = |(stride, reduction): (usize, usize)| {
+            cell *= stride;
+            (reduction - 1) * cell + 1
+        };
+        self.model_strides.into_iter().zip(KEY_REDUCTION).map(side).max().unwrap_or(1)
+    }
+
     /// Checks every limit, that the options fit each other, and that all of them can be carried out.
     ///
     /// # Errors
@@ -15,22 +27,20 @@ impl Config {
         if let Some(option) = Config::options().iter().find(|option| !option.in_range(self)) {
             return Err(option.refuse(&option.write(self)));
         }
-        if !self.train_crop.is_multiple_of(16) {
-            let lower = self.train_crop / 16 * 16;
-            return Err(Error::config(
-                "train.crop",
-                format!("{} is not a multiple of 16", self.train_crop),
-                format!("give {} or {}", lower, lower + 16),
-            ));
+        let token = self.token_side();
+        if !self.train_crop.is_multiple_of(token) {
+            let lower = self.train_crop / token * token;
+            let near = if lower == 0 { token.to_string() } else { format!("{lower} or {}", lower + token) };
+            let reason = format!("{} is not a multiple of {token}, the product of model.strides", self.train_crop);
+            return Err(Error::config("train.crop", reason, format!("give {near}")));
         }
         let smallest_scale = self.ms_scales.iter().copied().fold(1.0, f64::min);
         let smallest_side = (smallest_scale * self.train_crop as f64) as usize;
-        if smallest_side < SMALLEST_SIDE {
+        if smallest_side < self.smallest_side() {
+            let needed = self.smallest_side();
             return Err(Error::config(
                 "train.crop",
-                format!(
-                    "at scale {smallest_scale} only {smallest_side} pixels remain, the encoder needs {SMALLEST_SIDE}"
-                ),
+                format!("at scale {smallest_scale} only {smallest_side} pixels remain, the encoder needs {needed}"),
                 "give a larger crop or larger ms.scales",
             ));
         }
@@ -70,10 +80,7 @@ impl Config {
 
     /// The first option with a value that the program knows but cannot carry out yet. Delete a row once it can.
     pub fn unsupported(&self) -> Option<Error> {
-        let released_only = [
-            ("model.strides", self.model_strides != [4, 2, 2, 1], "[4, 2, 2, 1]"),
-            ("s2c.map", self.s2c_map != S2cMap::CamLogits, "cam_logits"),
-        ];
+        let released_only = [("s2c.map", self.s2c_map != S2cMap::CamLogits, "cam_logits")];
         let (name, _, supported) = released_only.into_iter().find(|(_, refused, _)| *refused)?;
         let value = OptionInfo::find(name).map(|option| option.write(self)).unwrap_or_default();
         Some(Error::config(name, format!("{value} is not implemented yet"), format!("use {supported}")))

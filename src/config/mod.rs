@@ -22,8 +22,8 @@ mod rung;
 mod value;
 
 pub use modes::{
-    AffLabel, Backbone, BspBackground, EncoderSizes, Fuse, LossKind, MsMode, OfdMode, Pooling, Propagation, S2cMap,
-    SigmaSDomain, YcSource, YsSource,
+    AffLabel, Backbone, BspBackground, EncoderSizes, Fuse, KEY_REDUCTION, LossKind, MsMode, OfdMode, Pooling,
+    Propagation, S2cMap, SigmaSDomain, YcSource, YsSource,
 };
 pub use options::{Config, OptionInfo};
 pub use rung::Rung;

@@ -168,7 +168,10 @@ modes! {
     }
 }
 
-/// What distinguishes the encoders, stage by stage (spec 1.1). The reduction ratios are 8, 4, 2, 1 in all of them.
+/// How far the keys of each stage are reduced, the same in all encoders (spec 1.1).
+pub const KEY_REDUCTION: [usize; 4] = [8, 4, 2, 1];
+
+/// What distinguishes the encoders, stage by stage (spec 1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncoderSizes {
     /// Channels.

@@ -57,7 +57,7 @@ macro_rules! options {
 options! {
     /// Encoder; `nano` trains from scratch, the others are meant for ImageNet weights.
     "model.backbone" model_backbone: Backbone = Backbone::MitB1;
-    /// Strides of the four patch embeddings; the last stage stays at 1/16 of the input.
+    /// Strides of the four patch embeddings; their product is the side of a token of the last stage in pixels.
     "model.strides" model_strides: [usize; 4] = [4, 2, 2, 1], AtLeast(1.0);
     /// Channels of the decoder.
     "model.embed_dim" model_embed_dim: usize = 256, AtLeast(1.0);
@@ -114,7 +114,7 @@ options! {
     "s2c.kind" s2c_kind: LossKind = LossKind::Ce;
     /// Map that Y_s supervises.
     "s2c.map" s2c_map: S2cMap = S2cMap::CamLogits;
-    /// Affinity pairs lie within this Chebyshev distance on the 1/16 grid.
+    /// Affinity pairs lie within this Chebyshev distance on the last stage's grid.
     "aff.radius" aff_radius: usize = 8, AtLeast(1.0);
     /// Label that says which pairs belong together.
     "aff.label" aff_label: AffLabel = AffLabel::YPar;
@@ -155,7 +155,7 @@ options! {
     "batch.global" batch_global: usize = 8, AtLeast(1.0);
     /// Steps of the run.
     "train.iters" train_iters: usize = 20_000, AtLeast(1.0);
-    /// Side of the square training crop in pixels, a multiple of 16.
+    /// Side of the square training crop in pixels, a multiple of a token's (16 with the released strides).
     "train.crop" train_crop: usize = 512, AtLeast(32.0);
     /// Steps between evaluations, each with a checkpoint and pictures; the last step always has one.
     "train.eval_every" train_eval_every: usize = 2000, Iterations(1);

@@ -66,10 +66,10 @@ impl Model {
         &self.config
     }
 
-    /// Smallest side of an image: at the smallest scale the encoder still needs 29 pixels (spec 13.40).
+    /// Smallest side of an image: at the smallest scale the encoder still needs its own (spec 13.40).
     pub fn smallest_side(&self) -> usize {
         let smallest = self.config.ms_scales.iter().copied().fold(1.0, f64::min);
-        (29.0 / smallest).ceil() as usize
+        (self.config.smallest_side() as f64 / smallest).ceil() as usize
     }
 
     /// The size at which an image of `own` height and width is looked at: at least [`Model::smallest_side`].

@@ -72,7 +72,7 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
     trial.output("cam_label_boxed", &banded);
     trial.output("cam_label_plain", &bmp::seed_label(&cam, &classes, case.constant("bkg")?)?);
     let radius = case.constant("radius")?;
-    trial.output("affinity_label", &bmp::affinity_label(&banded, radius)?);
+    trial.output("affinity_label", &bmp::affinity_label(&banded, 16, radius)?);
     let seg = trial.input("seg")?;
     trial.output(
         "seg_label",

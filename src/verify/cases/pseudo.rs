@@ -95,7 +95,7 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     trial.output("par_label", &fixed.label);
     trial.output("bsp_label", &bmp::label_from_map(&bsp, &classes, &picture_box, Some(sigma_c))?);
     trial.output("y_s", &bmp::segmentation_label(&plain.seg, &picture_box, sigma_s, bmp::Confidence::Logit)?);
-    trial.output("aff_label", &bmp::affinity_label(&fixed.label, radius)?);
+    trial.output("aff_label", &bmp::affinity_label(&fixed.label, 16, radius)?);
     trial.output("afa_label", &afa.label);
     let two_sided = [("par_maps.low", &fixed.low), ("par_maps.high", &fixed.high)];
     let walked = [("afa.walked_low", &afa.walked[0]), ("afa.walked_high", &afa.walked[1])];
