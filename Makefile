@@ -1,8 +1,8 @@
-# Two commands do everything: `make demo` and `make test`. Both first make sure that there is a Vulkan driver.
+# `make demo` and `make test` do everything. Both first make sure that there is a Vulkan driver.
 
 CARGO ?= cargo
 
-.PHONY: demo test driver clean
+.PHONY: demo test test-adapters driver clean
 
 ## Make data, train on it, write demo/report.html. A few minutes.
 demo: driver
@@ -15,6 +15,14 @@ test: driver
 	$(CARGO) clippy --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	$(CARGO) test
+	@echo "The ops, the golden cases and a short training again, with WebGPU's default limits and no optional feature:"
+	TAGSEG_LIMITS=default $(CARGO) test --test ops device
+	TAGSEG_LIMITS=default $(CARGO) test --test golden the_device
+	TAGSEG_LIMITS=default $(CARGO) test --test training two_runs
+
+## All tests on three software adapters that differ in what they offer. Takes an hour on two cores.
+test-adapters: driver
+	scripts/test-adapters.sh
 
 ## Brings a software Vulkan driver where there is no driver at all.
 driver:

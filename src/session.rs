@@ -37,12 +37,13 @@ enum Engine {
 }
 
 impl Session {
-    /// Opens a device: `auto`, an index, a part of an adapter's name, or `reference` for the CPU interpreter.
+    /// Opens a device: `auto`, an index, a part of an adapter's name, or `reference` for the CPU interpreter; or all
+    /// that a [`gpu::DeviceChoice`] can say.
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.
     #[cfg(feature = "native")]
-    pub fn open(device: &str) -> Result<Self> {
+    pub fn open(device: impl Into<gpu::DeviceChoice>) -> Result<Self> {
         pollster::block_on(Self::open_async(device))
     }
 
@@ -50,10 +51,11 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.
-    pub async fn open_async(device: &str) -> Result<Self> {
-        let engine = match device {
+    pub async fn open_async(device: impl Into<gpu::DeviceChoice>) -> Result<Self> {
+        let choice = device.into();
+        let engine = match choice.adapter() {
             "reference" => Engine::Reference(ArrayStates::default()),
-            _ => Engine::Gpu { device: Box::new(gpu::Device::open(device).await?), states: gpu::States::default() },
+            _ => Engine::Gpu { device: Box::new(gpu::Device::open(&choice).await?), states: gpu::States::default() },
         };
         Ok(Session { engine })
     }

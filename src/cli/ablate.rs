@@ -64,7 +64,7 @@ impl AblateArgs {
         rungs.dedup();
         seeds.sort_unstable();
         seeds.dedup();
-        let (device, stop) = (device.device, Stop::on_signals());
+        let (device, stop) = (device.into(), Stop::on_signals());
         let options = AblateOptions { config, rungs, seeds, data, out, device, stop };
         let summary = ablate(&options)?;
         if summary.stopped {

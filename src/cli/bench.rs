@@ -55,7 +55,7 @@ impl BenchArgs {
         let flags = ConfigArgs { crop: self.crop, batch: self.batch, ..ConfigArgs::default() };
         let config = flags.resolve_over(&Config::preset(&self.preset)?)?;
         let settings = bench::Settings { config, classes: self.classes as usize, rounds: self.rounds as usize };
-        let measured = bench::run(&Session::open(&self.device.device)?, &settings)?;
+        let measured = bench::run(&Session::open(self.device)?, &settings)?;
         print(&if self.json {
             format!("{}\n", serde_json::to_string_pretty(&measured)?)
         } else {

@@ -4,23 +4,27 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tagseg::config::{Config, Rung};
+use tagseg::gpu::{DeviceChoice, Limits};
 use tagseg::{Error, Result};
 
-/// Where to compute.
+/// Where to compute. What is not said is decided by the command.
 #[derive(Debug, Clone, Args)]
 pub struct DeviceArg {
     /// `auto` (best GPU, else software Vulkan), an index or part of a name from `tagseg devices`, or `reference` (CPU)
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    /// [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+
+    /// How much of the device to use: all of the `adapter`, or what WebGPU grants everywhere by `default`
+    /// [default: adapter]
+    #[arg(long, value_name = "LIMITS")]
+    limits: Option<Limits>,
 }
 
-/// Where to compute, for a command that may know already.
-#[derive(Debug, Clone, Args)]
-pub struct OptionalDeviceArg {
-    /// `auto` (best GPU, else software Vulkan), an index or part of a name from `tagseg devices`, or `reference` (CPU)
-    /// [default: auto, or where the run was]
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
+impl From<DeviceArg> for DeviceChoice {
+    fn from(DeviceArg { device, limits }: DeviceArg) -> Self {
+        DeviceChoice { adapter: device, limits, target: None }
+    }
 }
 
 /// How to train: a preset, a file over it, single options over that.

@@ -41,7 +41,7 @@ impl DemoArgs {
         config.validate()?;
         check_free(&self.out, self.overwrite)?;
         let DemoArgs { out, device, overwrite, .. } = self;
-        let (report, scores) = demo(&DemoOptions { config, out, device: device.device, overwrite })?;
+        let (report, scores) = demo(&DemoOptions { config, out, device: device.into(), overwrite })?;
         print(&format!(
             "mIoU segmentation {:.3}, seeds {:.3}, Y_c {:.3}\nopen {}\n",
             scores.seg.miou,

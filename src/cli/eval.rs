@@ -44,7 +44,7 @@ pub struct EvalArgs {
 impl EvalArgs {
     pub fn run(self) -> Result<ExitCode> {
         let EvalArgs { network, data, split, device, json, skip_broken } = self;
-        let (model, scores) = score_run(&network, &data, &split, &device.device, skip_broken)?;
+        let (model, scores) = score_run(&network, &data, &split, device, skip_broken)?;
         if json {
             print(&format!("{}\n", serde_json::to_string(&scores)?))?;
         } else {

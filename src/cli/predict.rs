@@ -40,7 +40,7 @@ impl PredictArgs {
     pub fn run(self) -> Result<ExitCode> {
         let PredictArgs { network, images, out, device, overwrite } = self;
         let bar = ProgressBar::new(images.len() as u64);
-        predict(&PredictOptions { network, images, out, device: device.device, overwrite }, |mask| {
+        predict(&PredictOptions { network, images, out, device: device.into(), overwrite }, |mask| {
             bar.inc(1);
             if bar.is_hidden() {
                 eprintln!("{}", mask.display());

@@ -26,7 +26,7 @@ pub struct ReplayArgs {
 
 impl ReplayArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let replayed = replay(&self.folder, &self.device.device)?;
+        let replayed = replay(&self.folder, self.device)?;
         print(&format!("step {} on {}\n", replayed.step, replayed.files.join(", ")))?;
         match replayed.culprit {
             Some(culprit) => {

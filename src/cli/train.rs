@@ -8,7 +8,7 @@ use clap::Args;
 use tagseg::report::Place;
 use tagseg::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions};
 
-use super::common::{ConfigArgs, OptionalDeviceArg, check_free};
+use super::common::{ConfigArgs, DeviceArg, check_free};
 
 /// Train on a folder of images and tags
 ///
@@ -44,7 +44,7 @@ pub struct TrainArgs {
     partial: bool,
 
     #[command(flatten)]
-    device: OptionalDeviceArg,
+    device: DeviceArg,
 
     /// Replace what RUN holds
     #[arg(long)]
@@ -61,7 +61,7 @@ pub struct TrainArgs {
 impl TrainArgs {
     pub fn run(self) -> Result<ExitCode> {
         let TrainArgs { data, out, resume, weights, partial, overwrite, skip_broken, config, .. } = self;
-        let device = self.device.device;
+        let device = self.device.into();
         let stop = Stop::on_signals();
         let (folder, summary) = match resume {
             Some(run) => {
@@ -84,7 +84,6 @@ impl TrainArgs {
                 // The command line is refused without them.
                 let (data, out) = (data.unwrap_or_default(), out.unwrap_or_default());
                 check_free(&out, overwrite)?;
-                let device = device.unwrap_or_else(|| "auto".to_owned());
                 let place = Place::default();
                 let options =
                     TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop, place };

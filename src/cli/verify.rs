@@ -30,7 +30,7 @@ pub struct VerifyArgs {
 
 impl VerifyArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let session = Session::open(&self.device.device)?;
+        let session = Session::open(self.device)?;
         let report = verify::run(self.cases.as_deref(), &session, |case| {
             if !self.json {
                 // A reader that has gone misses the lines, not the exit code.

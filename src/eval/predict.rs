@@ -9,6 +9,7 @@ use super::model::{Model, View};
 use crate::data::Rgb8;
 use crate::data::palette::write_index_png;
 use crate::error::{Error, Result};
+use crate::gpu::DeviceChoice;
 use crate::report::{Map, label_overlay, photo_of};
 
 /// What a prediction needs.
@@ -20,8 +21,8 @@ pub struct PredictOptions {
     pub images: Vec<PathBuf>,
     /// Folder for the results.
     pub out: PathBuf,
-    /// Device, see [`crate::Session::open`].
-    pub device: String,
+    /// Where to compute.
+    pub device: DeviceChoice,
     /// Whether to replace files that exist.
     pub overwrite: bool,
 }

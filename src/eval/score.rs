@@ -10,6 +10,7 @@ use super::model::{Model, Seen, View};
 use crate::data::tags::numbered_classes;
 use crate::data::{Dataset, DatasetOptions, Mask, Rgb8, normalise};
 use crate::error::{Error, Result};
+use crate::gpu::DeviceChoice;
 use crate::report::{LabelScores, Scores};
 
 /// Pixels looked at together; small images go in batches.
@@ -204,7 +205,13 @@ impl Tally {
 ///
 /// # Errors
 /// If the network or the data set cannot be used, or they do not fit each other.
-pub fn score_run(run: &Path, data: &Path, split: &str, device: &str, skip_broken: bool) -> Result<(Model, Scores)> {
+pub fn score_run(
+    run: &Path,
+    data: &Path,
+    split: &str,
+    device: impl Into<DeviceChoice>,
+    skip_broken: bool,
+) -> Result<(Model, Scores)> {
     let model = Model::load(run, device)?;
     let options = DatasetOptions { classes: Some(model.classes().to_vec()) };
     let mut dataset = Dataset::open(data, split, &options)?;

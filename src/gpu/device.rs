@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_channel::oneshot;
 
+use super::choice::{DeviceChoice, Limits};
 use super::fault::Faults;
 use super::wgsl;
 use crate::error::{Error, Result};
@@ -44,6 +45,9 @@ pub struct AdapterReport {
 
 const NO_ADAPTER: &str = "install the driver of your card, or a software one (Debian, Ubuntu: \
      apt-get install mesa-vulkan-drivers), or run on the CPU with `--device reference`";
+
+/// Features that are used where they are there. Nothing computed depends on one; timestamps serve the profile.
+const OPTIONAL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY;
 
 async fn enumerate() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
@@ -112,11 +116,12 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens an adapter: `auto`, an index of [`adapters`], or a part of a name.
+    /// Opens an adapter.
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter or it gives no device.
-    pub async fn open(wish: &str) -> Result<Self> {
+    pub async fn open(choice: &DeviceChoice) -> Result<Self> {
+        let wish = choice.adapter();
         let adapters = enumerate().await;
         if adapters.is_empty() {
             return Err(Error::device("no graphics adapter was found", NO_ADAPTER));
@@ -133,19 +138,24 @@ impl Device {
         let adapter = chosen.map(|index| &adapters[index]).ok_or_else(|| {
             Error::device(format!("no adapter `{wish}`"), "choose an index or a name that `tagseg devices` prints")
         })?;
-        let (info, limits) = (adapter.get_info(), adapter.limits());
-        // Nothing computed depends on a feature; timestamps only serve the profile.
-        let timestamps = wgpu::Features::TIMESTAMP_QUERY;
+        let info = adapter.get_info();
+        let (limits, features) = match choice.limits()? {
+            Limits::Adapter => (adapter.limits(), adapter.features() & OPTIONAL),
+            Limits::Default => (wgpu::Limits::default(), wgpu::Features::empty()),
+        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("tagseg"),
             required_limits: limits.clone(),
-            required_features: adapter.features() & timestamps,
+            required_features: features,
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
-        let target = if info.device_type == wgpu::DeviceType::Cpu { Target::Cpu } else { Target::Gpu };
+        let target = choice.target.unwrap_or(match info.device_type {
+            wgpu::DeviceType::Cpu => Target::Cpu,
+            _ => Target::Gpu,
+        });
         let faults = Faults::of(&device);
         Ok(Device { device, queue, name: info.name, target, limits, faults, pipelines: Rc::default() })
     }
@@ -257,5 +267,20 @@ impl Device {
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects: `default` asks for no more than WebGPU grants everywhere, whatever the adapter has.
+    #[test]
+    fn default_limits_are_webgpus() {
+        let choice = DeviceChoice { limits: Some(Limits::Default), ..DeviceChoice::default() };
+        let device = pollster::block_on(Device::open(&choice)).unwrap();
+        assert_eq!(device.limits(), &wgpu::Limits::default());
+        assert_eq!(device.device.limits(), wgpu::Limits::default());
+        assert!(device.device.features().is_empty());
     }
 }

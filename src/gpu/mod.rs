@@ -1,6 +1,7 @@
 //! Devices and compiled programs. Runs launch descriptions and knows no op. Nothing here blocks: what waits for a device
 //! gives a future, which [`Session`](crate::Session) waits for where that is allowed.
 
+mod choice;
 mod device;
 mod fault;
 mod plan;
@@ -8,6 +9,7 @@ mod profile;
 mod program;
 pub mod wgsl;
 
+pub use choice::{DeviceChoice, Limits};
 pub use device::{AdapterReport, Device, adapters};
 pub use plan::{Plan, Step};
 pub use profile::KernelTime;

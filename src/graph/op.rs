@@ -86,7 +86,7 @@ pub struct LaunchContext<'a> {
 }
 
 /// The class of device that a kernel variant is chosen for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Target {
     /// Software Vulkan: loads and barriers cost, arithmetic does not; two to a hundred threads.
     Cpu,

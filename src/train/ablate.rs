@@ -9,6 +9,7 @@ use super::setting::TrainingData;
 use super::stop::Stop;
 use crate::config::{Config, Rung};
 use crate::error::{Error, Result};
+use crate::gpu::DeviceChoice;
 use crate::report::{Ladder, LadderRun, Place, Record, read_records};
 use crate::weights::{DataFacts, Shelf};
 
@@ -25,8 +26,8 @@ pub struct AblateOptions {
     pub data: PathBuf,
     /// Folder of the runs, the table and the plots.
     pub out: PathBuf,
-    /// Device, see [`crate::Session::open`].
-    pub device: String,
+    /// Where to compute.
+    pub device: DeviceChoice,
     /// How to end it early.
     pub stop: Stop,
 }
@@ -158,7 +159,7 @@ fn train(step: &Step, options: &AblateOptions, place: Place) -> Result<TrainSumm
     if step.state == State::Begun {
         return Resume::open(&step.folder)?.run(&ResumeOptions {
             data: Some(data.clone()),
-            device: Some(device.clone()),
+            device: device.clone(),
             stop: stop.clone(),
             place,
             ..ResumeOptions::default()

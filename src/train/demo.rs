@@ -10,6 +10,7 @@ use crate::data::shapes::{ShapesOptions, generate};
 use crate::data::{Dataset, DatasetOptions};
 use crate::error::Result;
 use crate::eval::{Gallery, Model, Scorer};
+use crate::gpu::DeviceChoice;
 use crate::report::{Place, Report, Scores, read_records};
 use crate::session::Session;
 
@@ -20,8 +21,8 @@ pub struct DemoOptions {
     pub config: Config,
     /// Folder for data, run and report.
     pub out: PathBuf,
-    /// Device, see [`crate::Session::open`].
-    pub device: String,
+    /// Where to compute.
+    pub device: DeviceChoice,
     /// Whether to replace what `out` holds.
     pub overwrite: bool,
 }

@@ -12,6 +12,7 @@ use crate::bmp::NetworkConfig;
 use crate::config::Config;
 use crate::data::Batch;
 use crate::error::{Error, Result};
+use crate::gpu::DeviceChoice;
 use crate::session::Session;
 use crate::weights::write_atomically;
 
@@ -111,7 +112,7 @@ pub struct Replayed {
 ///
 /// # Errors
 /// [`Error::Data`] if the folder holds no kept step.
-pub fn replay(folder: &Path, device: &str) -> Result<Replayed> {
+pub fn replay(folder: &Path, device: impl Into<DeviceChoice>) -> Result<Replayed> {
     let path = file_in(folder);
     let broken = |reason: String| Error::data(&path, reason, "give the folder `failure` that a stopped run left");
     let bytes = std::fs::read(&path).map_err(|error| broken(error.to_string()))?;

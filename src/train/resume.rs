@@ -9,6 +9,7 @@ use super::setting::{Setting, TrainingData};
 use super::stop::Stop;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::gpu::DeviceChoice;
 use crate::report::{Place, RecordWriter};
 use crate::weights::{DataFacts, Found, Training, write_atomically};
 
@@ -19,8 +20,8 @@ pub struct ResumeOptions {
     pub config: Option<Config>,
     /// Where its data set is now, if it was moved.
     pub data: Option<PathBuf>,
-    /// Device, if not the one of before.
-    pub device: Option<String>,
+    /// Where to compute, where not as before.
+    pub device: DeviceChoice,
     /// Whether images that do not decode are expected to be left out; a run that did not is refused.
     pub skip_broken: bool,
     /// How to end it early.
@@ -71,8 +72,8 @@ impl Resume {
         if data.images.classes() != checkpoint.classes {
             return Err(other_data(data.images.root(), "its classes are not those of this run"));
         }
-        let device = options.device.as_ref().unwrap_or(&facts.device);
-        let mut setting = Setting::open(&checkpoint.config, data, device)?;
+        let device = options.device.clone().over(&facts.device);
+        let mut setting = Setting::open(&checkpoint.config, data, &device)?;
         let misfit = |error: Error| {
             let remedy = "give a run that this version of `tagseg train` began";
             Error::data(&found.path, error.to_string(), remedy)

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::data::Loader;
 use crate::error::{Error, Result};
 use crate::eval::{Gallery, Scorer};
+use crate::gpu::DeviceChoice;
 use crate::report::{EvalRecord, EvalScores, Place, Progress, RecordWriter, Scores, contact_sheet};
 use crate::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training, write_atomically};
 
@@ -29,8 +30,8 @@ pub struct TrainOptions {
     pub weights: Option<PathBuf>,
     /// Whether to take what fits of them and leave the rest.
     pub partial: bool,
-    /// Device, see [`crate::Session::open`].
-    pub device: String,
+    /// Where to compute.
+    pub device: DeviceChoice,
     /// Whether to replace what `out` holds.
     pub overwrite: bool,
     /// Whether to leave out images that do not decode.
@@ -300,7 +301,8 @@ mod tests {
         for assignment in ["train.iters=6", "batch.global=2", "train.crop=64", "ms.scales=[1]"] {
             config.set(assignment).unwrap();
         }
-        let setting = Setting::open(&config, TrainingData::open(&data, &config, false).unwrap(), "auto").unwrap();
+        let data = TrainingData::open(&data, &config, false).unwrap();
+        let setting = Setting::open(&config, data, &"auto".into()).unwrap();
         let loader = setting.loader(setting.position(0)).unwrap();
         let session = setting.session.clone();
         let folder = RunFolder::create(&out, false).unwrap();

@@ -9,6 +9,7 @@ use crate::config::{Config, YcSource};
 use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
 use crate::error::{Error, Result};
 use crate::eval::{Model, Scorer};
+use crate::gpu::DeviceChoice;
 use crate::report::FileBar;
 use crate::session::Session;
 use crate::weights::{DataFacts, SamplerPosition};
@@ -52,7 +53,7 @@ pub(super) struct Setting {
     /// Validated configuration.
     pub(super) config: Config,
     /// The device as it was wished for.
-    pub(super) device: String,
+    pub(super) device: DeviceChoice,
     /// What it learns from.
     pub(super) data: TrainingData,
     /// Shape of the network.
@@ -65,11 +66,11 @@ pub(super) struct Setting {
 
 impl Setting {
     /// Opens the device and makes a trainer for the data.
-    pub(super) fn open(config: &Config, data: TrainingData, device: &str) -> Result<Self> {
+    pub(super) fn open(config: &Config, data: TrainingData, device: &DeviceChoice) -> Result<Self> {
         let session = Session::open(device)?;
         let network = NetworkConfig::new(config, data.images.classes().len());
         let trainer = Trainer::new(&session, config, &network, data.images.max_tags(), config.train_log_every)?;
-        Ok(Setting { config: config.clone(), device: device.to_owned(), data, network, session, trainer })
+        Ok(Setting { config: config.clone(), device: device.clone(), data, network, session, trainer })
     }
 
     /// Names of the foreground classes.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Tensors;
 use crate::error::{Error, Result};
+use crate::gpu::DeviceChoice;
 use crate::nn::Parameter;
 use crate::session::Session;
 
@@ -29,7 +30,7 @@ pub struct Training {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
     /// The device as it was wished for.
-    pub device: String,
+    pub device: DeviceChoice,
     /// The name of the device that computed.
     pub adapter: String,
     /// What it learns from.

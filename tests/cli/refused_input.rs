@@ -71,6 +71,18 @@ fn a_model_that_does_not_fit_the_device() {
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
+/// Protects: what WebGPU grants is a limit, whatever the adapter has, and limits of other names are refused, also those
+/// of the environment.
+#[test]
+fn limits() {
+    let place = Place::new();
+    let large = ["--crop", "2048", "--limits", "default"];
+    place.assert_refuses(&mut place.train(&large), &["the plan needs a buffer of", "binds at most 128.0 MiB"]);
+    let parts = ["no limits `some`", "`adapter` or `default`"];
+    assert_refused(&tagseg(&["verify", "--limits", "some"]).output().unwrap(), &parts);
+    assert_refused(&tagseg(&["verify"]).env("TAGSEG_LIMITS", "some").output().unwrap(), &parts);
+}
+
 #[test]
 fn a_device_that_is_not_there() {
     let place = Place::new();
