@@ -53,7 +53,7 @@ fn run() -> Result<()> {
     }
     let rows: Vec<Row> = serde_json::from_str(include_str!("rows.json"))
         .map_err(|error| tagseg::Error::data("benches/rows.json", error.to_string(), "mend the file"))?;
-    let mut session = Session::open(&device)?;
+    let mut session = Session::open(device.as_str())?;
     let peak = Peak::measure(&session)?;
     let mut table = Table::new(["op", "size", "forward ms", "both ms", "GFLOP/s", "of the peak"]);
     let mut measured = Vec::new();

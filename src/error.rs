@@ -112,6 +112,12 @@ impl Error {
         Error::Device { reason: reason.into(), remedy: remedy.into() }
     }
 
+    /// An [`Error::Graph`] with the line of the mistake: the caller's, through functions that are `track_caller`.
+    #[track_caller]
+    pub(crate) fn misuse(reason: impl std::fmt::Display) -> Self {
+        Error::Graph(format!("{reason} (at {})", std::panic::Location::caller()))
+    }
+
     /// For `map_err` on file operations: attaches the path to the system's error.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();

@@ -86,18 +86,32 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Graph`] if it exists with another shape or the number of values is wrong.
+    #[track_caller]
     pub fn set_state(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+        let ty = TensorType::f32(shape);
+        if values.len() != ty.shape.len() {
+            return Err(Error::misuse(format!("state `{name}` {ty:?} was given {} values", values.len())));
+        }
+        if let Some(known) = self.state_type(name).filter(|known| *known != ty) {
+            return Err(Error::misuse(format!("state `{name}` is {known:?}, it cannot become {ty:?}")));
+        }
         match &self.engine {
-            Engine::Gpu { device, states } => states.set(device, name, &TensorType::f32(shape), values),
+            Engine::Gpu { device, states } => {
+                states.set(device, name, &ty, values);
+                Ok(())
+            }
             Engine::Reference(states) => {
-                let known = states.borrow().get(name).map(|array| array.shape.clone());
-                if known.is_some_and(|known| known != shape) || values.len() != shape.iter().product::<usize>() {
-                    return Err(Error::Graph(format!("state `{name}` cannot become f32{shape:?}")));
-                }
                 let data = values.iter().map(|&value| f64::from(value)).collect();
                 states.borrow_mut().insert(name.to_owned(), Array::new(shape, data));
                 Ok(())
             }
+        }
+    }
+
+    fn state_type(&self, name: &str) -> Option<TensorType> {
+        match &self.engine {
+            Engine::Gpu { states, .. } => states.ty(name),
+            Engine::Reference(states) => states.borrow().get(name).map(|array| TensorType::f32(&array.shape[..])),
         }
     }
 
@@ -190,7 +204,9 @@ impl Session {
     /// Prepares `graph` to be run; `outputs` can be read afterwards, and every recorded update of a state runs.
     ///
     /// # Errors
-    /// As [`gpu::Program::compile`].
+    /// [`Error::Graph`] if nothing would be computed, an output belongs to another graph, or the recording holds a
+    /// mistake; else as [`gpu::Program::compile`].
+    #[track_caller]
     pub fn compile(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Program> {
         let ids = ids(graph, outputs)?;
         let engine = match &self.engine {
@@ -199,7 +215,9 @@ impl Session {
             }
             Engine::Reference(states) => Compiled::Reference(Interpreter::new(graph, &ids, states)),
         };
-        Ok(Program { graph: graph.clone(), engine })
+        let live = graph.live(&ids).into_iter().enumerate().filter(|(_, live)| *live);
+        let unwritten = live.map(|(index, _)| graph.tensor(NodeId(index))).filter(Tensor::is_input).collect();
+        Ok(Program { graph: graph.clone(), outputs: ids, unwritten, ran: false, engine })
     }
 
     /// Bytes allocated on the device, where its interface tells.
@@ -213,7 +231,8 @@ impl Session {
     /// Plans what [`Session::compile`] would prepare, and makes nothing; `None` on the interpreter, which plans nothing.
     ///
     /// # Errors
-    /// [`Error::Device`] with the planned bytes if it does not fit the device.
+    /// [`Error::Device`] with the planned bytes if it does not fit the device; besides as [`Session::compile`].
+    #[track_caller]
     pub fn plan(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Option<gpu::Plan>> {
         let ids = ids(graph, outputs)?;
         match &self.engine {
@@ -243,10 +262,15 @@ impl Session {
     }
 }
 
-/// The nodes of `outputs`, all of which must belong to `graph`.
+/// The nodes of `outputs`, which with the updates of states are what a program computes.
+#[track_caller]
 fn ids(graph: &Graph, outputs: &[&Tensor]) -> Result<Vec<NodeId>> {
-    if outputs.iter().any(|output| !output.graph().is(graph)) {
-        return Err(Error::Graph("an output belongs to another graph".into()));
+    graph.check()?;
+    if let Some(stranger) = outputs.iter().find(|output| !output.graph().is(graph)) {
+        return Err(Error::misuse(format!("output {stranger:?} belongs to another graph")));
+    }
+    if outputs.is_empty() && !graph.live(&[]).contains(&true) {
+        return Err(Error::misuse("the program has no outputs and updates no state; name what is to be read"));
     }
     Ok(outputs.iter().map(|output| output.id()).collect())
 }
@@ -308,6 +332,10 @@ enum Compiled {
 /// A graph ready to run any number of times.
 pub struct Program {
     graph: Graph,
+    outputs: Vec<NodeId>,
+    /// Inputs that are needed and have no value yet.
+    unwritten: Vec<Tensor>,
+    ran: bool,
     engine: Compiled,
 }
 
@@ -316,14 +344,17 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Graph`] if the tensor is not an input of this program's graph or the number of values is wrong.
+    #[track_caller]
     pub fn write<'a>(&mut self, input: &Tensor, values: impl Into<Values<'a>>) -> Result<()> {
         let values = values.into();
         self.own(input)?;
-        if values.len() != input.shape().len() {
-            let name = input.name().unwrap_or_default();
-            let (ty, len) = (input.ty(), values.len());
-            return Err(Error::Graph(format!("input `{name}` is {ty:?}, {len} values were written")));
+        if !input.is_input() {
+            return Err(Error::misuse(format!("{input:?} is no input and cannot be written")));
         }
+        if values.len() != input.shape().len() {
+            return Err(Error::misuse(format!("input {input:?} was given {} values", values.len())));
+        }
+        self.unwritten.retain(|unwritten| unwritten.id() != input.id());
         match &mut self.engine {
             Compiled::Reference(interpreter) => interpreter.write(input.id(), values.to_f64()),
             Compiled::Gpu(program) => match (input.dtype(), &values) {
@@ -346,18 +377,31 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Graph`] naming an input that was never written; [`Error::Device`] if the device was lost.
+    #[track_caller]
     pub fn run(&mut self) -> Result<()> {
+        self.check_inputs()?;
         match &mut self.engine {
             Compiled::Gpu(program) => program.run(),
             Compiled::Reference(interpreter) => interpreter.run(),
         }
     }
 
-    /// The value of an output after the last run.
+    /// Whether everything has a value that a run needs, which is about to happen.
+    #[track_caller]
+    fn check_inputs(&mut self) -> Result<()> {
+        if let Some(input) = self.unwritten.first() {
+            return Err(Error::misuse(format!("input {input:?} was never written")));
+        }
+        self.ran = true;
+        Ok(())
+    }
+
+    /// The value of an output after the last run, or of an input or a state.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the tensor is not an output of this program.
+    /// [`Error::Graph`] if the tensor is none of these, or nothing was run; [`Error::Device`] if the device was lost.
     #[cfg(feature = "native")]
+    #[track_caller]
     pub fn read(&self, output: &Tensor) -> Result<Vec<f64>> {
         pollster::block_on(self.read_async(output))
     }
@@ -365,13 +409,33 @@ impl Program {
     /// As `read`, without blocking.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the tensor is not an output of this program.
-    pub async fn read_async(&self, output: &Tensor) -> Result<Vec<f64>> {
-        self.own(output)?;
-        match &self.engine {
-            Compiled::Gpu(program) => program.read(output.id()).await,
-            Compiled::Reference(interpreter) => interpreter.read(output.id()),
+    /// As `read`.
+    #[track_caller]
+    pub fn read_async(&self, output: &Tensor) -> impl Future<Output = Result<Vec<f64>>> {
+        let (id, readable) = (output.id(), self.check_readable(output));
+        async move {
+            readable?;
+            match &self.engine {
+                Compiled::Gpu(program) => program.read(id).await,
+                Compiled::Reference(interpreter) => interpreter.read(id),
+            }
         }
+    }
+
+    /// Whether there is a value to read.
+    #[track_caller]
+    fn check_readable(&self, tensor: &Tensor) -> Result<()> {
+        self.own(tensor)?;
+        if tensor.is_input() || tensor.is_state() {
+            return Ok(());
+        }
+        if !self.outputs.contains(&tensor.id()) {
+            return Err(Error::misuse(format!("{tensor:?} is no output of this program; name it when compiling")));
+        }
+        if !self.ran {
+            return Err(Error::misuse(format!("output {tensor:?} is read before the first run")));
+        }
+        Ok(())
     }
 
     /// Runs once and gives the time of every dispatch; nothing on the CPU interpreter.
@@ -388,6 +452,7 @@ impl Program {
     /// # Errors
     /// As [`gpu::Program::profile`].
     pub async fn profile_async(&mut self) -> Result<Vec<gpu::KernelTime>> {
+        self.check_inputs()?;
         match &mut self.engine {
             Compiled::Gpu(program) => program.profile().await,
             Compiled::Reference(interpreter) => interpreter.run().map(|()| Vec::new()),
@@ -402,10 +467,11 @@ impl Program {
         }
     }
 
+    #[track_caller]
     fn own(&self, tensor: &Tensor) -> Result<()> {
         if tensor.graph().is(&self.graph) {
             return Ok(());
         }
-        Err(Error::Graph(format!("{tensor:?} belongs to another graph")))
+        Err(Error::misuse(format!("{tensor:?} belongs to another graph")))
     }
 }

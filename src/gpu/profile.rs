@@ -27,12 +27,11 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Device`] if the adapter has no timestamps, or was lost.
-    pub async fn profile(&mut self) -> Result<Vec<KernelTime>> {
+    pub(crate) async fn profile(&mut self) -> Result<Vec<KernelTime>> {
         if !self.device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             let reason = format!("{} has no timestamps", self.device.name());
             return Err(Error::device(reason, "profile on another adapter"));
         }
-        self.check_inputs()?;
         let mut seconds = Vec::with_capacity(self.dispatches.len());
         // A query set holds a limited number of timestamps: long programs are measured in parts.
         for dispatches in self.dispatches.chunks(wgpu::QUERY_SET_MAX_QUERIES as usize / 2) {

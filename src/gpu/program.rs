@@ -18,22 +18,17 @@ pub struct States {
 }
 
 impl States {
-    /// Sets a state, in place if it exists.
-    ///
-    /// # Errors
-    /// [`Error::Graph`] if it exists with another shape.
-    pub fn set(&self, device: &Device, name: &str, ty: &TensorType, values: &[f32]) -> Result<()> {
+    /// Sets a state, in place if it exists: then it has this type.
+    pub(crate) fn set(&self, device: &Device, name: &str, ty: &TensorType, values: &[f32]) {
         let mut buffers = self.buffers.borrow_mut();
-        if !buffers.contains_key(name) {
-            let buffer = device.buffer(name, ty.bytes());
-            buffers.insert(name.to_owned(), (ty.clone(), buffer));
-        }
-        let (known, buffer) = &buffers[name];
-        if known != ty || values.len() != ty.shape.len() {
-            return Err(Error::Graph(format!("state `{name}` is {known:?}; it cannot become {ty:?}")));
-        }
+        let entry = buffers.entry(name.to_owned());
+        let (_, buffer) = entry.or_insert_with(|| (ty.clone(), device.buffer(name, ty.bytes())));
         device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
-        Ok(())
+    }
+
+    /// The type of a state, if there is one of that name.
+    pub(crate) fn ty(&self, name: &str) -> Option<TensorType> {
+        self.buffers.borrow().get(name).map(|(ty, _)| ty.clone())
     }
 
     /// Reads a state back.
@@ -157,7 +152,6 @@ pub struct Program {
     pool: Vec<wgpu::Buffer>,
     states: HashMap<String, wgpu::Buffer>,
     constants: HashMap<NodeId, wgpu::Buffer>,
-    unwritten: Vec<NodeId>,
     in_flight: Vec<wgpu::SubmissionIndex>,
 }
 
@@ -165,7 +159,7 @@ impl Program {
     /// Plans `graph` for `outputs` and prepares everything that running it needs.
     ///
     /// # Errors
-    /// [`Error::Graph`] if there is nothing to compute or a state has no value; [`Error::Device`] if the plan does not
+    /// [`Error::Graph`] if a state has no value; [`Error::Device`] if the plan does not
     /// fit the device, with its bytes, or a kernel is refused.
     pub fn compile(device: &Device, graph: &Graph, outputs: &[NodeId], states: &States) -> Result<Self> {
         let plan = plan(device, graph, outputs)?;
@@ -190,7 +184,6 @@ impl Program {
             pool: plan.pool.iter().map(|&bytes| device.buffer("pool", bytes)).collect(),
             states: HashMap::new(),
             constants: HashMap::new(),
-            unwritten: Vec::new(),
             in_flight: Vec::new(),
             plan,
         };
@@ -199,7 +192,6 @@ impl Program {
             match &node.kind {
                 Kind::Input(name) => {
                     program.inputs.insert(id, device.buffer(name, node.ty.bytes()));
-                    program.unwritten.push(id);
                 }
                 Kind::Constant(values) => {
                     let buffer = device.buffer("constant", node.ty.bytes());
@@ -293,30 +285,17 @@ impl Program {
     }
 
     /// Writes an input; `bytes` are its elements. Inputs that the plan does not need are ignored.
-    pub(crate) fn write(&mut self, id: NodeId, bytes: &[u8]) {
+    pub(crate) fn write(&self, id: NodeId, bytes: &[u8]) {
         if let Some(buffer) = self.inputs.get(&id) {
             self.device.queue.write_buffer(buffer, 0, bytes);
-            self.unwritten.retain(|&input| input != id);
-        }
-    }
-
-    /// Whether every input that the plan needs was written.
-    pub(super) fn check_inputs(&self) -> Result<()> {
-        match self.unwritten.first() {
-            None => Ok(()),
-            Some(id) => {
-                let name = self.graph.tensor(*id).name().unwrap_or_default();
-                Err(Error::Graph(format!("input `{name}` was never written")))
-            }
         }
     }
 
     /// Submits all dispatches once. At most two submissions are in flight: a third waits for the first.
     ///
     /// # Errors
-    /// [`Error::Graph`] naming an input that was never written; [`Error::Device`] if the device was lost.
-    pub fn run(&mut self) -> Result<()> {
-        self.check_inputs()?;
+    /// [`Error::Device`] if the device was lost.
+    pub(crate) fn run(&mut self) -> Result<()> {
         if self.in_flight.len() == 2 {
             let submission_index = Some(self.in_flight.remove(0));
             self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
@@ -337,9 +316,8 @@ impl Program {
     /// # Errors
     /// [`Error::Graph`] if the value is not stored; [`Error::Device`] if the device was lost.
     pub(crate) async fn read(&self, id: NodeId) -> Result<Vec<f64>> {
-        let place = self.plan.places.get(id.0).and_then(Option::as_ref).ok_or_else(|| {
-            Error::Graph(format!("%{} is not an output of this program; name it when compiling", id.0))
-        })?;
+        let place = self.plan.places.get(id.0).and_then(Option::as_ref);
+        let place = place.ok_or_else(|| Error::Graph(format!("%{} is not kept", id.0)))?;
         let ty = self.graph.tensor(id).ty().clone();
         let bytes = read(&self.device, self.place(place), ty.shape.len()).await?;
         Ok(match ty.dtype {
@@ -355,13 +333,10 @@ const SMALLER: &str = "choose a smaller crop, batch or model";
 /// Plans `graph` for `outputs` on a device; nothing is made there.
 ///
 /// # Errors
-/// [`Error::Graph`] if there is nothing to compute; [`Error::Device`] if a buffer exceeds the device's limits, with the
+/// [`Error::Device`] if a buffer exceeds the device's limits, with the
 /// planned bytes.
 pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> {
     let plan = Plan::new(graph, outputs, device.target());
-    if plan.steps.is_empty() && outputs.is_empty() {
-        return Err(Error::Graph("the program has no outputs and updates no state".into()));
-    }
     let limits = device.limits();
     let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     if plan.largest() > largest_binding {

@@ -11,14 +11,12 @@ impl Graph {
     /// A parameter that the objective does not reach gets an exact zero of its shape.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the objective is not a scalar; [`Error::Op`] if the path to a parameter runs through an op
+    /// [`Error::Graph`] if the objective is not a scalar, or anything belongs to another graph; [`Error::Op`] if the path to a parameter runs through an op
     /// without a gradient (cut it with [`Tensor::detach`] where that is meant).
+    #[track_caller]
     pub fn gradients(&self, objective: &Tensor, parameters: &[Tensor]) -> Result<Vec<Tensor>> {
         if objective.shape().len() != 1 {
-            return Err(Error::Graph(format!(
-                "gradients: the objective has shape {:?}; reduce it to one value first",
-                objective.shape()
-            )));
+            return Err(Error::misuse(format!("gradients: {objective:?} is no scalar; reduce it to one value first")));
         }
         let seed = self.full(1.0, objective.shape().clone())?;
         self.pull_back(&[(objective.clone(), seed)], parameters)
@@ -28,7 +26,13 @@ impl Graph {
     ///
     /// # Errors
     /// As [`Graph::gradients`].
+    #[track_caller]
     pub fn pull_back(&self, outputs: &[(Tensor, Tensor)], parameters: &[Tensor]) -> Result<Vec<Tensor>> {
+        self.check()?;
+        let pairs = outputs.iter().flat_map(|(output, cotangent)| [output, cotangent]);
+        if let Some(stranger) = pairs.chain(parameters).find(|tensor| !tensor.graph().is(self)) {
+            return Err(Error::misuse(format!("gradients: {stranger:?} belongs to another graph")));
+        }
         let nodes = self.nodes();
         let mut reaches = vec![false; nodes.len()];
         for parameter in parameters {

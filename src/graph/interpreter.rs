@@ -103,7 +103,6 @@ impl Interpreter {
             Kind::Input(_) => self.inputs.get(&id).cloned(),
             _ => self.values.get(&id).cloned(),
         };
-        kept.map(|array| array.data)
-            .ok_or_else(|| Error::Graph(format!("%{} is not an output of this program, or it was never run", id.0)))
+        kept.map(|array| array.data).ok_or_else(|| Error::Graph(format!("%{} is not kept", id.0)))
     }
 }

@@ -27,6 +27,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 
+use crate::error::{Error, Result};
+
 pub use op::{Backward, BackwardError, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, WORKGROUP};
 pub use tensor::Tensor;
 pub use types::{DType, Shape, TensorType};
@@ -74,9 +76,13 @@ impl Node {
 }
 
 /// A recording. Clones share the same nodes.
+///
+/// Values that come from nowhere, `state` and `constant`, are recorded without a `Result`, so that layers are made
+/// without one. A mistake there is kept, and is the error of everything that is asked of the recording later.
 #[derive(Clone, Default)]
 pub struct Graph {
     nodes: Rc<RefCell<Vec<Node>>>,
+    mistake: Rc<RefCell<Option<Error>>>,
     random_streams: Rc<RefCell<u32>>,
     part: Rc<Cell<&'static str>>,
 }
@@ -98,10 +104,8 @@ impl Graph {
         self.source(Kind::Input(name.to_owned()), TensorType { shape: shape.into(), dtype })
     }
 
-    /// A real tensor that lives between runs, found by its name. Recording a name twice gives the same node.
-    ///
-    /// # Panics
-    /// If the name was recorded with another shape: two layers claim one parameter.
+    /// A real tensor that lives between runs, found by its name. Recording a name twice gives the same node; with
+    /// another shape it is a mistake.
     #[track_caller]
     pub fn state(&self, name: &str, shape: impl Into<Shape>) -> Tensor {
         let ty = TensorType::f32(shape);
@@ -109,23 +113,24 @@ impl Graph {
             Kind::State(own) if own == name => Some((NodeId(index), node.ty.clone())),
             _ => None,
         });
-        match found {
-            Some((id, found)) => {
-                assert_eq!(found, ty, "state `{name}` was recorded before with another shape");
-                Tensor::new(self.clone(), id, ty)
+        if let Some((id, known)) = found {
+            if known == ty {
+                return Tensor::new(self.clone(), id, ty);
             }
-            None => self.source(Kind::State(name.to_owned()), ty),
+            self.mistake(Error::misuse(format!("state `{name}` is {known:?}, it was recorded again as {ty:?}")));
         }
+        self.source(Kind::State(name.to_owned()), ty)
     }
 
-    /// Fixed real values.
-    ///
-    /// # Panics
-    /// If the number of values is not that of the shape.
+    /// Fixed real values, as many as the shape has elements.
     #[track_caller]
     pub fn constant(&self, values: &[f64], shape: impl Into<Shape>) -> Tensor {
         let ty = TensorType::f32(shape);
-        assert_eq!(values.len(), ty.shape.len(), "constant of shape {:?}", ty.shape);
+        let mut values = values.to_vec();
+        if values.len() != ty.shape.len() {
+            self.mistake(Error::misuse(format!("a constant {ty:?} was given {} values", values.len())));
+            values.resize(ty.shape.len(), 0.0);
+        }
         self.source(Kind::Constant(values.into()), ty)
     }
 
@@ -137,8 +142,24 @@ impl Graph {
 
     /// A constant of one value everywhere. Costs one element: it is broadcast.
     #[track_caller]
-    pub fn full(&self, value: f64, shape: impl Into<Shape>) -> crate::Result<Tensor> {
+    pub fn full(&self, value: f64, shape: impl Into<Shape>) -> Result<Tensor> {
         self.scalar(value).expand(shape)
+    }
+
+    /// Keeps a mistake; the first one counts.
+    pub(crate) fn mistake(&self, error: Error) {
+        self.mistake.borrow_mut().get_or_insert(error);
+    }
+
+    /// Whether the recording is free of mistakes.
+    ///
+    /// # Errors
+    /// The first mistake.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &*self.mistake.borrow() {
+            Some(error) => Err(Error::Graph(error.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// The number of a random stream that no other op of this graph uses.

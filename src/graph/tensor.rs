@@ -52,6 +52,11 @@ impl Tensor {
         }
     }
 
+    /// Whether it is an input.
+    pub fn is_input(&self) -> bool {
+        matches!(self.graph.nodes.borrow()[self.id.0].kind, Kind::Input(_))
+    }
+
     /// Whether it is a state.
     pub fn is_state(&self) -> bool {
         matches!(self.graph.nodes.borrow()[self.id.0].kind, Kind::State(_))
@@ -84,6 +89,9 @@ impl Tensor {
 
 impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "%{}: {:?}", self.id.0, self.ty)
+        match self.name() {
+            Some(name) => write!(f, "`{name}` {:?}", self.ty),
+            None => write!(f, "%{} {:?}", self.id.0, self.ty),
+        }
     }
 }

@@ -13,6 +13,7 @@ pub struct Linear {
 
 impl Linear {
     /// `weight` \[outputs, inputs\] and `bias` \[outputs\] with the given first values.
+    #[track_caller]
     pub fn new(scope: &Scope, inputs: usize, outputs: usize, weight: Init, bias: Init) -> Self {
         let weight = scope.parameter("weight", [outputs, inputs], weight);
         Linear { weight, bias: Some(scope.parameter("bias", [outputs], bias)) }
@@ -43,6 +44,7 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// `weight` \[outputs, inputs, kernel, kernel\], normal with variance 2 / fan_out (spec 1.6).
+    #[track_caller]
     pub fn new(scope: &Scope, inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize) -> Self {
         let init = Init::Normal((2.0 / (kernel * kernel * outputs) as f64).sqrt());
         let weight = scope.parameter("weight", [outputs, inputs, kernel, kernel], init);
@@ -67,6 +69,7 @@ pub struct DepthwiseConv2d {
 
 impl DepthwiseConv2d {
     /// `weight` \[channels, 1, 3, 3\], normal with variance 2 / 9 (spec 1.6).
+    #[track_caller]
     pub fn new(scope: &Scope, channels: usize) -> Self {
         let weight = scope.parameter("weight", [channels, 1, 3, 3], Init::Normal((2.0_f64 / 9.0).sqrt()));
         DepthwiseConv2d { weight, bias: scope.parameter("bias", [channels], Init::Constant(0.0)) }
@@ -91,6 +94,7 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     /// `weight` 1 and `bias` 0 at first.
+    #[track_caller]
     pub fn new(scope: &Scope, channels: usize, eps: f64) -> Self {
         let weight = scope.parameter("weight", [channels], Init::Constant(1.0));
         LayerNorm { weight, bias: scope.parameter("bias", [channels], Init::Constant(0.0)), eps }
@@ -119,6 +123,7 @@ impl BatchNorm {
     const MOMENTUM: f64 = 0.1;
 
     /// `weight` 1, `bias` 0, `running_mean` 0, `running_var` 1 at first.
+    #[track_caller]
     pub fn new(scope: &Scope, channels: usize) -> Self {
         BatchNorm {
             weight: scope.parameter("weight", [channels], Init::Constant(1.0)),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape, Tensor};
 use crate::session::Session;
 
@@ -86,7 +86,7 @@ impl Scope {
         if self.path.is_empty() { leaf.to_owned() } else { format!("{}.{leaf}", self.path) }
     }
 
-    /// A trained parameter called `leaf` here.
+    /// A trained parameter called `leaf` here. To make one twice is a mistake (see [`Graph`]).
     #[track_caller]
     pub fn parameter(&self, leaf: &str, shape: impl Into<Shape>, init: Init) -> Tensor {
         self.record(leaf, shape.into(), init, true)
@@ -103,7 +103,10 @@ impl Scope {
         let name = self.name(leaf);
         let tensor = self.graph.state(&name, shape.clone());
         let mut parameters = self.parameters.borrow_mut();
-        if !parameters.iter().any(|known| known.name == name) {
+        if parameters.iter().any(|known| known.name == name) {
+            let remedy = "give every layer a place of its own with `Scope::at`";
+            self.graph.mistake(Error::misuse(format!("parameter {tensor:?} was made before; {remedy}")));
+        } else {
             parameters.push(Parameter { name, shape, init, trained });
         }
         tensor
@@ -117,8 +120,9 @@ impl Scope {
     /// Gives every parameter its first value in `session`.
     ///
     /// # Errors
-    /// If the session holds one of them with another shape.
+    /// If one was made twice, or the session holds one with another shape.
     pub fn initialise(&self, session: &mut Session, seed: u64) -> Result<()> {
+        self.graph.check()?;
         for parameter in self.parameters.borrow().iter() {
             session.set_state(&parameter.name, &parameter.shape, &parameter.initial(seed))?;
         }

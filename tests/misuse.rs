@@ -1,0 +1,156 @@
+//! Everything that can be done wrong with a recording is an error, on a device and on the interpreter: it names the
+//! tensor, its type and the line of the mistake, which is one of this file.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use tagseg::graph::{DType, Graph, Tensor};
+use tagseg::nn::{Init, Linear, Scope};
+use tagseg::{Program, Result, Session};
+
+fn sessions() -> [Session; 2] {
+    ["auto", "reference"].map(|device| Session::open(device).unwrap())
+}
+
+/// Asserts that `result` is an error that names all of `parts` and a line of this file.
+fn assert_misuse<T>(result: Result<T>, parts: &[&str]) {
+    let text = result.err().expect("a mistake is an error").to_string();
+    for part in parts.iter().chain(&["at tests/misuse.rs:"]) {
+        assert!(text.contains(part), "`{part}` is missing in: {text}");
+    }
+}
+
+/// y = 2·x on two rows of three, and a state that it does not need.
+struct Doubled {
+    x: Tensor,
+    half: Tensor,
+    y: Tensor,
+    program: Program,
+}
+
+fn doubled(session: &mut Session) -> Doubled {
+    session.set_state("w", &[2], &[1.0, 2.0]).unwrap();
+    let graph = Graph::new();
+    let x = graph.input("x", [2, 3], DType::F32);
+    let half = x.sum(0..1).unwrap();
+    let y = half.scale(2.0).unwrap();
+    let program = session.compile(&graph, &[&y]).unwrap();
+    Doubled { x, half, y, program }
+}
+
+#[test]
+fn values_of_the_wrong_length() {
+    for mut session in sessions() {
+        let Doubled { x, mut program, .. } = doubled(&mut session);
+        assert_misuse(program.write(&x, &[1.0; 5]), &["input `x` f32[2, 3]", "5 values"]);
+        assert_misuse(session.set_state("w", &[2], &[1.0; 3]), &["state `w` f32[2]", "3 values"]);
+        assert_misuse(session.set_state("w", &[3], &[1.0; 3]), &["state `w` is f32[2]", "f32[3]"]);
+
+        let graph = Graph::new();
+        let constant = graph.constant(&[1.0, 2.0], [3]);
+        assert_misuse(session.compile(&graph, &[&constant]), &["constant f32[3]", "2 values"]);
+        assert_misuse(session.plan(&graph, &[&constant]), &["constant f32[3]", "2 values"]);
+        assert_misuse(graph.gradients(&constant.sum_all().unwrap(), &[]), &["constant f32[3]", "2 values"]);
+    }
+}
+
+#[test]
+fn inputs_that_are_none_or_have_no_value() {
+    for mut session in sessions() {
+        let Doubled { x, y, mut program, .. } = doubled(&mut session);
+        assert_misuse(program.write(&y, &[1.0; 3]), &["f32[1, 3] is no input"]);
+        assert_misuse(program.run(), &["input `x` f32[2, 3] was never written"]);
+        program.write(&x, &[1.0; 6]).unwrap();
+        program.run().unwrap();
+        assert_eq!(program.read(&y).unwrap(), [4.0; 3]);
+    }
+}
+
+#[test]
+fn reading_what_is_not_kept() {
+    for mut session in sessions() {
+        let Doubled { x, half, y, mut program } = doubled(&mut session);
+        program.write(&x, &[1.0; 6]).unwrap();
+        assert_misuse(program.read(&y), &["f32[1, 3] is read before the first run"]);
+        program.run().unwrap();
+        assert_misuse(program.read(&half), &["f32[1, 3] is no output of this program"]);
+        assert_eq!(program.read(&x).unwrap(), [1.0; 6]);
+        let error = session.state("v").unwrap_err().to_string();
+        assert!(error.contains("state `v` has no value"), "{error}");
+    }
+}
+
+#[test]
+fn two_parameters_of_one_name() {
+    for mut session in sessions() {
+        let graph = Graph::new();
+        let scope = Scope::root(&graph);
+        let x = graph.input("x", [1, 4], DType::F32);
+        let layer = |outputs| Linear::new(&scope.at("layer"), 4, outputs, Init::Normal(1.0), Init::Constant(0.0));
+        let (first, _) = (layer(4), layer(4));
+        let y = first.forward(&x).unwrap();
+        let parts = ["parameter `layer.weight` f32[4, 4] was made before", "Scope::at"];
+        assert_misuse(scope.initialise(&mut session, 1), &parts);
+        assert_misuse(session.compile(&graph, &[&y]), &parts);
+
+        let graph = Graph::new();
+        graph.state("w", [2, 2]);
+        let w = graph.state("w", [3]);
+        assert_misuse(session.compile(&graph, &[&w]), &["state `w` is f32[2, 2]", "again as f32[3]"]);
+    }
+}
+
+#[test]
+fn nodes_of_another_graph() {
+    for mut session in sessions() {
+        let Doubled { x, mut program, .. } = doubled(&mut session);
+        let other = Graph::new();
+        let stranger = other.input("stranger", [2, 3], DType::F32);
+        let parts = ["`stranger` f32[2, 3] belongs to another graph"];
+        assert_misuse(program.write(&stranger, &[1.0; 6]), &parts);
+        assert_misuse(program.read(&stranger), &parts);
+        assert_misuse(session.compile(x.graph(), &[&stranger]), &parts);
+        assert_misuse(session.plan(x.graph(), &[&stranger]), &parts);
+        let loss = x.sum_all().unwrap();
+        assert_misuse(loss.graph().gradients(&loss, std::slice::from_ref(&stranger)), &parts);
+        assert_misuse(other.gradients(&loss, std::slice::from_ref(&stranger)), &["f32[] belongs to another graph"]);
+        assert_misuse(x.add(&stranger), &["f32[2, 3] f32[2, 3]", "different graphs"]);
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_scalar() {
+    let graph = Graph::new();
+    let x = graph.state("x", [2, 3]);
+    assert_misuse(graph.gradients(&x, std::slice::from_ref(&x)), &["`x` f32[2, 3] is no scalar", "reduce it"]);
+}
+
+#[test]
+fn a_program_without_outputs() {
+    for session in sessions() {
+        let graph = Graph::new();
+        graph.input("x", [2, 3], DType::F32).scale(2.0).unwrap();
+        assert_misuse(session.compile(&graph, &[]), &["no outputs", "updates no state"]);
+        assert_misuse(session.plan(&graph, &[]), &["no outputs", "updates no state"]);
+    }
+}
+
+/// Protects: a shape error shows where it is made, with the op, the shapes and the line.
+#[test]
+fn operands_that_do_not_fit() {
+    let graph = Graph::new();
+    let (a, b) = (graph.input("a", [2, 3], DType::F32), graph.input("b", [2, 4], DType::F32));
+    assert_misuse(a.add(&b), &["f32[2, 3] f32[2, 4]"]);
+    assert_misuse(a.matmul(&b), &["matmul", "f32[2, 3] f32[2, 4]"]);
+}
+
+/// Protects: a state that nobody gave a value is named, and the interpreter never makes one up.
+#[test]
+fn a_state_without_a_value() {
+    for session in sessions() {
+        let graph = Graph::new();
+        let w = graph.state("w", [2]).scale(2.0).unwrap();
+        let run = || -> Result<()> { session.compile(&graph, &[&w])?.run() };
+        let text = run().unwrap_err().to_string();
+        assert!(text.contains("state `w` has no value"), "{text}");
+    }
+}
