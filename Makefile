@@ -1,8 +1,9 @@
-# `make demo` and `make test` do everything. Both first make sure that there is a Vulkan driver.
+# `make demo` and `make test` do everything. Both first make sure that there is a Vulkan driver. `make browser` builds the
+# page that does the same in a browser.
 
 CARGO ?= cargo
 
-.PHONY: demo test test-adapters driver clean
+.PHONY: demo test test-adapters browser test-browser driver clean
 
 ## Make data, train on it, write demo/report.html. A few minutes.
 demo: driver
@@ -23,6 +24,17 @@ test: driver
 ## All tests on three software adapters that differ in what they offer. Takes an hour on two cores.
 test-adapters: driver
 	scripts/test-adapters.sh
+
+## Builds the page of examples/browser/ into target/browser/.
+browser:
+	@scripts/browser.sh
+
+## The page in a headless Chromium: its numbers against those computed here, and everything that a person does there.
+test-browser: driver browser
+	@scripts/chromium.sh
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy -p tagseg-browser --all-targets -- -D warnings
+	$(CARGO) test -p tagseg-browser -- --test-threads=1
 
 ## Brings a software Vulkan driver where there is no driver at all.
 driver:

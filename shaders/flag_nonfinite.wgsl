@@ -18,7 +18,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if first >= p.n { return; }
     let exponent = vec4<u32>(0x7f800000u);
     let index = vec4<u32>(first, first + 1u, first + 2u, first + 3u);
-    if any((x[first / 4u] & exponent) == exponent & (index < vec4<u32>(p.n))) {
+    if any(((x[first / 4u] & exponent) == exponent) & (index < vec4<u32>(p.n))) {
         atomicStore(&flags[p.slot], bitcast<u32>(1.0));
     }
 }

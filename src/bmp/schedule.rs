@@ -70,6 +70,22 @@ impl Schedule {
         }
     }
 
+    /// The steps at which parts of the method begin, for curves. Parts that begin too close together to be told apart
+    /// there share an entry.
+    pub fn beginnings(&self) -> Vec<(usize, String)> {
+        let steps = self.config.train_iters;
+        let first = |on: fn(Phase) -> bool, name| (0..steps).find(|&n| on(self.phase(n))).map(|n| (n, name));
+        let parts = [first(|p| p.c2s, "c2s"), first(|p| p.s2c, "s2c"), first(|p| p.propagated, "bsp")];
+        let mut beginnings: Vec<(usize, String)> = Vec::new();
+        for (n, name) in parts.into_iter().flatten() {
+            match beginnings.last_mut() {
+                Some((last, names)) if n.abs_diff(*last) * 50 < steps => *names += &format!(", {name}"),
+                _ => beginnings.push((n, name.to_owned())),
+            }
+        }
+        beginnings
+    }
+
     /// Weights of the losses cls, c2s, s2c, aff in `phase`.
     pub fn weights(&self, phase: Phase) -> [f64; 4] {
         let [c2s, s2c, aff] = self.config.lambda;

@@ -157,7 +157,9 @@ impl Device {
             _ => Target::Gpu,
         });
         let faults = Faults::of(&device);
-        Ok(Device { device, queue, name: info.name, target, limits, faults, pipelines: Rc::default() })
+        // Browsers may keep the name to themselves.
+        let name = if info.name.is_empty() { "the graphics adapter".to_owned() } else { info.name };
+        Ok(Device { device, queue, name, target, limits, faults, pipelines: Rc::default() })
     }
 
     /// The adapter's name.

@@ -11,7 +11,15 @@ pub(super) struct Faults(Arc<Mutex<Seen>>);
 #[derive(Debug, Default)]
 struct Seen {
     lost: Option<String>,
-    error: Option<String>,
+    error: Option<(String, &'static str)>,
+}
+
+/// What to do about an error.
+fn remedy(error: &wgpu::Error) -> &'static str {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => "choose a smaller crop, batch or model",
+        _ => "update the driver or the browser",
+    }
 }
 
 impl Faults {
@@ -25,13 +33,13 @@ impl Faults {
         });
         let on_error = faults.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            on_error.note(|seen| &mut seen.error, error.to_string());
+            on_error.note(|seen| &mut seen.error, (error.to_string(), remedy(&error)));
         }));
         faults
     }
 
-    fn note(&self, of_kind: fn(&mut Seen) -> &mut Option<String>, message: String) {
-        // A poisoned lock guards two texts, which are as good as before.
+    fn note<T>(&self, of_kind: fn(&mut Seen) -> &mut Option<T>, message: T) {
+        // A poisoned lock guards a few texts, which are as good as before.
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         of_kind(&mut seen).get_or_insert(message);
     }
@@ -46,9 +54,7 @@ impl Faults {
             (Some(reason), _) => {
                 Err(Error::device(format!("{name} was lost: {reason}"), "check the driver's log and start again"))
             }
-            (_, Some(reason)) => {
-                Err(Error::device(format!("{name} failed: {reason}"), "choose a smaller crop, batch or model"))
-            }
+            (_, Some((reason, remedy))) => Err(Error::device(format!("{name} failed: {reason}"), *remedy)),
             _ => Ok(()),
         }
     }

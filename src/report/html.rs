@@ -134,45 +134,25 @@ impl Report<'_> {
     }
 
     fn curves(&self) -> String {
-        let (mut steps, mut evaluations) = (Vec::new(), Vec::new());
+        let (mut losses, mut evaluations) = (Vec::new(), Vec::new());
         for record in &self.records {
             match record {
-                Record::Step(record) => steps.push((record.step as f64, record.loss)),
+                Record::Step(record) => losses.push((record.step as f64, record.loss)),
                 Record::Eval(record) => evaluations.push((record.step as f64, &record.eval)),
             }
         }
-        let loss = |name: &str, value: fn(&Losses) -> f64| Series {
-            name: name.to_owned(),
-            // A loss is zero until its phase begins; its line starts there.
-            points: steps.iter().map(|(step, losses)| (*step, value(losses))).skip_while(|(_, y)| *y == 0.0).collect(),
-            spread: Vec::new(),
-        };
         let score = |name: &str, value: fn(&EvalScores) -> f64| Series {
             name: name.to_owned(),
             points: evaluations.iter().map(|(step, scores)| (*step, value(scores))).collect(),
             spread: Vec::new(),
         };
-        let events: Vec<_> = self.events.iter().map(|(step, word)| (*step as f64, word.clone())).collect();
         let mut html = String::new();
-        if !steps.is_empty() {
-            let chart = Chart {
-                title: "losses over steps".into(),
-                series: vec![
-                    loss("total", |losses| losses.total),
-                    loss("cls", |losses| losses.cls),
-                    loss("c2s", |losses| losses.c2s),
-                    loss("s2c", |losses| losses.s2c),
-                    loss("aff", |losses| losses.aff),
-                ],
-                smooth: true,
-                events: events.clone(),
-                ..Chart::default()
-            };
+        if !losses.is_empty() {
             html.push_str(&format!(
                 "<section>\n<h2>Losses</h2>\n{}<p class=\"note\">Over steps, smoothed; raw values are faint. \
                  Before its weight, each loss: classification, labels to segmentation, segmentation to seeds, \
                  affinity.</p>\n</section>\n",
-                chart.svg()
+                loss_chart(&losses, &self.events).svg()
             ));
         }
         if !evaluations.is_empty() {
@@ -184,7 +164,7 @@ impl Report<'_> {
                     score("Y_c", |scores| scores.y_c_miou),
                 ],
                 percent: true,
-                events,
+                events: marks(&self.events),
                 ..Chart::default()
             };
             html.push_str(&format!(
@@ -246,6 +226,33 @@ impl Report<'_> {
             escape(&self.config)
         )
     }
+}
+
+/// The curves of the losses by step; `events` are steps at which something begins.
+pub fn loss_chart(losses: &[(f64, Losses)], events: &[(usize, String)]) -> Chart {
+    let line = |name: &str, value: fn(&Losses) -> f64| Series {
+        name: name.to_owned(),
+        // A loss is zero until its phase begins; its line starts there.
+        points: losses.iter().map(|(step, losses)| (*step, value(losses))).skip_while(|(_, y)| *y == 0.0).collect(),
+        spread: Vec::new(),
+    };
+    Chart {
+        title: "losses over steps".into(),
+        series: vec![
+            line("total", |losses| losses.total),
+            line("cls", |losses| losses.cls),
+            line("c2s", |losses| losses.c2s),
+            line("s2c", |losses| losses.s2c),
+            line("aff", |losses| losses.aff),
+        ],
+        smooth: true,
+        events: marks(events),
+        ..Chart::default()
+    }
+}
+
+fn marks(events: &[(usize, String)]) -> Vec<(f64, String)> {
+    events.iter().map(|(step, word)| (*step as f64, word.clone())).collect()
 }
 
 /// A small square in the colour of a class.

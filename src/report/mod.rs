@@ -17,7 +17,8 @@ mod table;
 
 pub use chart::{Chart, Series};
 pub use colour::inferno;
-pub use html::Report;
+pub use html::{Report, loss_chart};
+pub use image::RgbImage;
 pub use ladder::{Ladder, LadderRun, Mean};
 pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo_of, png_bytes};
 #[cfg(feature = "native")]

@@ -77,30 +77,11 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
         classes,
         scores: Some(scores.clone()),
         records: read_records(folder.join("metrics.jsonl"))?,
-        events: events(config),
+        events: Schedule::new(config).beginnings(),
         samples: gallery.samples()?,
         config: config.to_toml(),
     };
     let path = out.join("report.html");
     report.save(&path)?;
     Ok((path, scores))
-}
-
-/// The steps at which parts of the method begin.
-fn events(config: &Config) -> Vec<(usize, String)> {
-    let schedule = Schedule::new(config);
-    let first = |on: fn(crate::bmp::Phase) -> bool, name: &str| {
-        (0..config.train_iters).find(|&n| on(schedule.phase(n))).map(|n| (n, name.to_owned()))
-    };
-    let mut parts: Vec<(usize, String)> = Vec::new();
-    for (n, name) in
-        [first(|p| p.c2s, "c2s"), first(|p| p.s2c, "s2c"), first(|p| p.propagated, "bsp")].into_iter().flatten()
-    {
-        match parts.last_mut() {
-            // Too close to be told apart in the curves: one mark for both.
-            Some((last, names)) if n.abs_diff(*last) * 50 < config.train_iters => *names += &format!(", {name}"),
-            _ => parts.push((n, name)),
-        }
-    }
-    parts
 }

@@ -1,0 +1,248 @@
+// The page: pictures go to WebAssembly as pixels, drawings come back, everything else is done there.
+
+import init, { Device, Lesson, Network, colourOf, shapes } from './tagseg_browser.js';
+
+/** Larger pictures are made this long and wide at most: the network learned from shapes of some 25 pixels. */
+const LONGEST_SIDE = 192;
+const SMALLEST_SIDE = 16;
+const SAMPLES = [0, 1, 2, 4, 5, 7];
+const STEPS = 400;
+/** Steps between two looks at the watched pictures. */
+const LOOK_EVERY = 10;
+
+const element = (id) => document.getElementById(id);
+const make = (tag, properties = {}, children = []) => {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+};
+const one = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
+
+let device, network;
+
+/** Tells what went wrong, in a place that a screen reader reads out. */
+function fail(error) {
+  const defect = error instanceof WebAssembly.RuntimeError;
+  element('alert').textContent = defect ? `Something broke here (${error.message}). Please reload the page.` : error.message;
+  element('alert').hidden = false;
+}
+
+/** One task at a time uses the device; the others wait for their turn. */
+let last = Promise.resolve();
+function inTurn(task) {
+  const turn = last.then(task);
+  last = turn.catch(() => {});
+  return turn;
+}
+
+/** Lets the browser draw and listen. */
+const breathe = () => new Promise((go) => setTimeout(go));
+
+// Pictures
+
+function canvasOf(picture, label) {
+  const canvas = make('canvas', { width: picture.width, height: picture.height });
+  canvas.setAttribute('role', 'img');
+  canvas.setAttribute('aria-label', label);
+  canvas.getContext('2d').putImageData(new ImageData(picture.rgba, picture.width, picture.height), 0, 0);
+  return canvas;
+}
+
+function figures(pictures, of) {
+  return pictures.map((picture) =>
+    make('figure', {}, [make('figcaption', { textContent: picture.name, ariaHidden: true }), canvasOf(picture, `${picture.name} of ${of}`)].reverse()));
+}
+
+/** The pixels of a file, made smaller where it is large. */
+async function pixelsOf(file) {
+  const bitmap = await createImageBitmap(file).catch(() => {
+    throw new Error(`${file.name} is not a picture that this browser can read; choose a JPEG, PNG or WebP file.`);
+  });
+  const { width, height } = bitmap;
+  if (Math.min(width, height) < SMALLEST_SIDE) {
+    bitmap.close();
+    throw new Error(`${file.name} is only ${width} × ${height} pixels; choose one of ${SMALLEST_SIDE} × ${SMALLEST_SIDE} or more.`);
+  }
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
+  const [columns, rows] = [width, height].map((side) => Math.max(SMALLEST_SIDE, Math.round(side * scale)));
+  const context = make('canvas', { width: columns, height: rows }).getContext('2d', { willReadFrequently: true });
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(bitmap, 0, 0, columns, rows);
+  bitmap.close();
+  const note = scale < 1 ? `, made ${columns} × ${rows} of ${width} × ${height} pixels` : '';
+  return { name: file.name, note, width: columns, rgba: context.getImageData(0, 0, columns, rows).data };
+}
+
+// Looking at a picture
+
+let shown;
+
+async function show(file, sample) {
+  element('alert').hidden = true;
+  for (const button of element('samples').children) button.ariaPressed = button === sample;
+  const mine = (shown = {});
+  try {
+    const picture = await (sample ? file : pixelsOf(file));
+    element('look-status').textContent = `Looking at ${picture.name} …`;
+    await breathe();
+    const alone = await inTurn(() => network.look(picture.width, picture.rgba, network.classes.map(() => 0)));
+    if (shown !== mine) return;
+    Object.assign(mine, { picture, tags: Array.from(alone.logits, (logit) => Number(logit > 0)) });
+    await draw(mine);
+  } catch (error) {
+    element('look-status').textContent = '';
+    fail(error);
+  }
+}
+
+/** Looks at the shown picture with its tags, and draws what comes back. */
+async function draw(mine) {
+  const { picture, tags } = mine;
+  const sight = await inTurn(() => network.look(picture.width, picture.rgba, tags));
+  if (shown !== mine) return;
+  const names = network.classes.filter((_, number) => tags[number]);
+  const focused = [...element('tags').children].indexOf(document.activeElement);
+  element('tags').replaceChildren(...network.classes.map((name, number) => {
+    const sure = 1 / (1 + Math.exp(-sight.logits[number]));
+    const button = make('button', { type: 'button', ariaPressed: Boolean(tags[number]) },
+      [swatch(number + 1), name, make('small', { textContent: `${Math.round(100 * sure)} %` })]);
+    button.onclick = () => {
+      tags[number] = 1 - tags[number];
+      draw(mine).catch(fail);
+    };
+    return button;
+  }));
+  element('tags').children[focused]?.focus();
+  element('seen').style.setProperty('--columns', sight.pictures.length);
+  element('seen').replaceChildren(...figures(sight.pictures, picture.name));
+  element('sight').hidden = false;
+  const said = names.length ? names.join(', ') : 'none of its shapes';
+  element('look-status').textContent = `In ${picture.name}${picture.note} it sees: ${said}.`;
+}
+
+function swatch(number) {
+  const made = make('span', { className: 'swatch' });
+  made.style.background = colourOf(number);
+  return made;
+}
+
+function offerPictures() {
+  element('samples').append(...SAMPLES.map((index, place) => {
+    const { width, rgba } = shapes(index, 64);
+    const name = `generated picture ${place + 1}`;
+    const button = make('button', { type: 'button', ariaPressed: false }, [canvasOf(shapes(index, 64), name)]);
+    button.onclick = () => show({ name, note: '', width, rgba }, button);
+    return button;
+  }));
+  element('file').disabled = false;
+  element('file').onchange = ({ target }) => {
+    if (target.files[0]) show(target.files[0]);
+    target.value = '';
+  };
+  const over = (event, is) => {
+    event.preventDefault();
+    document.body.classList.toggle('over', is);
+  };
+  addEventListener('dragover', (event) => over(event, true));
+  addEventListener('dragleave', (event) => over(event, false));
+  addEventListener('drop', (event) => {
+    over(event, false);
+    if (event.dataTransfer.files[0]) show(event.dataTransfer.files[0]);
+  });
+}
+
+// Learning
+
+let lesson, learning = false;
+
+function tell(button, status) {
+  element('learn').textContent = button;
+  element('learn-status').textContent = status;
+}
+
+async function learn() {
+  element('alert').hidden = true;
+  learning = true;
+  element('again').hidden = true;
+  tell('Pause', 'Learning: curves and pictures change as it goes.');
+  await breathe();
+  lesson ??= new Lesson(device, STEPS, 1);
+  element('progress').max = STEPS;
+  element('progress').hidden = false;
+  let drawn = 0;
+  while (learning && lesson.done < STEPS) {
+    const start = performance.now();
+    await inTurn(() => lesson.step());
+    const now = performance.now();
+    element('progress').value = lesson.done;
+    const rate = (1000 * lesson.batch) / (now - start);
+    element('pace').textContent = `step ${lesson.done} of ${STEPS}, ${rate.toPrecision(2)} pictures a second`;
+    if (now - drawn > 250 || lesson.done === STEPS) {
+      element('curves').innerHTML = lesson.curves();
+      drawn = now;
+    }
+    if (lesson.done === 1 || lesson.done % LOOK_EVERY === 0) await glimpse();
+    await breathe();
+  }
+  learning = false;
+  const done = lesson.done === STEPS;
+  element('again').hidden = false;
+  element('learn').hidden = done;
+  tell('Go on', done ? 'It has learned from every picture once.' : `Paused after ${one(lesson.done, 'step')}.`);
+  if (done) element('again').focus();
+}
+
+async function glimpse() {
+  const seen = await inTurn(() => lesson.look());
+  element('glimpses').replaceChildren(...seen.map(({ caption, pictures }) => {
+    const row = make('div', { className: 'row' }, [...figures(pictures, caption), make('p', { className: 'caption', textContent: caption })]);
+    row.style.setProperty('--columns', pictures.length);
+    return row;
+  }));
+}
+
+function offerLesson() {
+  const stop = (error) => {
+    learning = false;
+    tell('Go on', '');
+    element('again').hidden = false;
+    fail(error);
+  };
+  element('learn').disabled = false;
+  element('learn').onclick = () => (learning ? (learning = false) : learn().catch(stop));
+  element('again').onclick = () => {
+    lesson.free();
+    lesson = undefined;
+    element('learn').hidden = false;
+    element('learn').focus();
+    learn().catch(stop);
+  };
+}
+
+// Start
+
+async function start() {
+  if (!isSecureContext) throw new Error('WebGPU works only on pages from https or localhost; please open this one there.');
+  if (!navigator.gpu) {
+    throw new Error('This browser has no WebGPU, which everything here computes with. Chrome and Edge have it since 113, Safari since 26, Firefox since 141.');
+  }
+  const [weights] = await Promise.all([
+    fetch('shapes.safetensors').then((answer) => (answer.ok ? answer.arrayBuffer() : Promise.reject(new Error('The weights (shapes.safetensors) could not be loaded.')))),
+    init(),
+  ]);
+  device = await Device.open().catch(() => {
+    throw new Error('The browser offers no graphics adapter for WebGPU; its settings may have hardware acceleration switched off.');
+  });
+  network = new Network(device, 'shapes.safetensors', new Uint8Array(weights));
+  element('device').textContent = device.name ? `It computes on ${device.name}.` : '';
+  element('legend').append(...['background', ...network.classes].map((name, number) => make('li', {}, [swatch(number), name])));
+  offerPictures();
+  offerLesson();
+  element('look-status').textContent = 'Ready.';
+  element('samples').firstChild.click();
+}
+
+start().catch((error) => {
+  element('look-status').textContent = '';
+  fail(error);
+});

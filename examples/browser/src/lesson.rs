@@ -1,0 +1,157 @@
+//! A network that learns from generated pictures while somebody watches.
+
+use tagseg::bmp::{NetworkConfig, Schedule};
+use tagseg::config::Config;
+use tagseg::data::shapes::{CLASSES, Split, picture};
+use tagseg::data::tags::classes_shown;
+use tagseg::data::{Mask, Rgb8, normalise};
+use tagseg::eval::{Model, View};
+use tagseg::report::{Losses, Map, RgbImage, Sample, loss_chart, photo_of};
+use tagseg::train::{StepValues, Trainer};
+use tagseg::{Result, Session};
+
+/// Side of the pictures.
+const SIDE: usize = 64;
+/// Shapes in a picture, at most.
+const MOST_TAGS: usize = 3;
+/// Pictures that are looked at from time to time; none of them is learned from.
+const WATCHED: usize = 4;
+
+/// The preset `nano` in training. Every step sees pictures that were never drawn before, so nothing is augmented.
+pub struct Lesson {
+    config: Config,
+    trainer: Trainer,
+    view: Option<View>,
+    model: Model,
+    watched: Vec<Drawn>,
+    losses: Vec<(f64, Losses)>,
+}
+
+/// A generated picture.
+struct Drawn {
+    image: Rgb8,
+    mask: Mask,
+    tags: [f32; CLASSES.len()],
+}
+
+/// What the network makes of a watched picture.
+pub struct Glimpse {
+    /// Names of the shapes in it.
+    pub caption: String,
+    /// The drawings that [`Sample::COLUMNS`] names.
+    pub cells: [Option<RgbImage>; 6],
+}
+
+impl Drawn {
+    fn new(split: Split, index: usize, seed: u64) -> Self {
+        let (image, mask) = picture(split, index, SIDE, seed);
+        let mut tags = [0.0; CLASSES.len()];
+        classes_shown(&mask).into_iter().for_each(|class| tags[usize::from(class) - 1] = 1.0);
+        Drawn { image, mask, tags }
+    }
+
+    fn caption(&self) -> String {
+        let shown = CLASSES.iter().zip(self.tags).filter(|(_, tag)| *tag == 1.0);
+        shown.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What a program takes of several pictures: images, tags and boxes, one after the other.
+fn batch_of<'a>(pictures: impl Iterator<Item = &'a Drawn>) -> (Vec<f32>, Vec<f32>, Vec<i32>) {
+    let (mut images, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
+    for drawn in pictures {
+        images.extend(normalise(&drawn.image));
+        tags.extend(drawn.tags);
+        boxes.extend([0, SIDE as i32, 0, SIDE as i32]);
+    }
+    (images, tags, boxes)
+}
+
+impl Lesson {
+    /// A lesson of `steps` steps with a new network.
+    ///
+    /// # Errors
+    /// If the schedule does not fit so few steps.
+    pub fn new(session: &Session, steps: usize, seed: u64) -> Result<Self> {
+        let mut config = Config::preset("nano")?;
+        for assignment in [format!("train.crop={SIDE}"), format!("train.iters={steps}"), format!("seed={seed}")] {
+            config.set(&assignment)?;
+        }
+        config.validate()?;
+        let session = session.fresh();
+        let network = NetworkConfig::new(&config, CLASSES.len());
+        Ok(Lesson {
+            trainer: Trainer::new(&session, &config, &network, MOST_TAGS, 1)?,
+            model: Model::new(&session, &config, &network, &CLASSES.map(String::from)),
+            view: None,
+            watched: (0..WATCHED).map(|index| Drawn::new(Split::Val, index, seed)).collect(),
+            losses: Vec::new(),
+            config,
+        })
+    }
+
+    /// Steps behind it.
+    pub fn done(&self) -> usize {
+        self.losses.len()
+    }
+
+    /// Pictures in a step.
+    pub fn batch(&self) -> usize {
+        self.config.batch_global
+    }
+
+    /// Losses of every step so far.
+    pub fn losses(&self) -> impl Iterator<Item = Losses> {
+        self.losses.iter().map(|(_, losses)| *losses)
+    }
+
+    /// Learns from the next pictures.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn step(&mut self) -> Result<()> {
+        let (n, batch) = (self.done(), self.batch());
+        let drawn: Vec<_> =
+            (n * batch..(n + 1) * batch).map(|index| Drawn::new(Split::Train, index, self.config.seed)).collect();
+        let (images, tags, boxes) = batch_of(drawn.iter());
+        self.trainer.step(n, &images, &tags, &boxes)?;
+        for values in self.trainer.values_async(n..n + 1).await? {
+            let StepValues { total, cls, c2s, s2c, aff, .. } = values;
+            self.losses.push(((n + 1) as f64, Losses { total, cls, c2s, s2c, aff }));
+        }
+        Ok(())
+    }
+
+    /// Looks at the watched pictures with what it has learned.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn look(&mut self) -> Result<Vec<Glimpse>> {
+        let (images, tags, boxes) = batch_of(self.watched.iter());
+        let view = match &mut self.view {
+            Some(view) => view,
+            none => none.insert(self.model.view(WATCHED, [SIDE; 2], Some(MOST_TAGS))?),
+        };
+        let seen = view.look_async(&images, &tags, &boxes).await?;
+        let pixels = SIDE * SIDE;
+        let glimpse = |(slot, drawn): (usize, &Drawn)| {
+            let part = slot * pixels..(slot + 1) * pixels;
+            let labels = |map| Map::new(SIDE, SIDE, map).map(Some);
+            let seed = seen.tagged.as_ref().map(|tagged| Map::new(SIDE, SIDE, &tagged.cams[part.clone()]));
+            let sample = Sample {
+                photo: photo_of(&drawn.image)?,
+                seed: seed.transpose()?,
+                prediction: labels(&seen.seg[part])?,
+                truth: labels(&drawn.mask.data)?,
+                ..Sample::default()
+            };
+            Ok(Glimpse { caption: drawn.caption(), cells: sample.cells() })
+        };
+        self.watched.iter().enumerate().map(glimpse).collect()
+    }
+
+    /// The curves so far, as an `<svg>` element.
+    pub fn curves(&self) -> String {
+        loss_chart(&self.losses, &Schedule::new(&self.config).beginnings()).svg()
+    }
+}

@@ -1,0 +1,89 @@
+//! What the page needs on this machine: a server to look at it, and weights to put into it.
+
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Component, Path};
+use std::process::ExitCode;
+use std::thread;
+
+use tagseg::weights::Checkpoint;
+
+const USAGE: &str = "\
+tagseg-browser serve DIR [PORT]     show the page in DIR on this machine, on port 8080 or another
+tagseg-browser weights RUN FILE     keep of a run's newest checkpoint what looking at pictures needs";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve", folder] => serve(Path::new(folder), "8080"),
+        ["serve", folder, port] => serve(Path::new(folder), port),
+        ["weights", run, file] => keep_weights(Path::new(run), Path::new(file)).map_err(Into::into),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Writes a run's newest checkpoint without the part that only training has.
+fn keep_weights(run: &Path, file: &Path) -> tagseg::Result<()> {
+    Checkpoint { training: None, ..Checkpoint::open(run)?.checkpoint }.save(file)
+}
+
+/// Serves the files of a folder to this machine, for ever; prints the address.
+fn serve(folder: &Path, port: &str) -> Result<(), Box<dyn Error>> {
+    if !folder.join("index.html").is_file() {
+        return Err(format!("{}: holds no page; run `make browser` first", folder.display()).into());
+    }
+    let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port; give a number up to 65535"))?;
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .map_err(|error| format!("port {port} cannot be used ({error}); give another"))?;
+    println!("http://localhost:{}", listener.local_addr()?.port());
+    for stream in listener.incoming() {
+        let (stream, folder) = (stream?, folder.to_owned());
+        // A visitor who hangs up is no reason to end.
+        thread::spawn(move || answer(stream, &folder).unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Answers one request with a file below `folder`.
+fn answer(mut stream: TcpStream, folder: &Path) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().transpose()?.unwrap_or_default();
+    for line in lines {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
+    let path = Path::new(if path.is_empty() { "index.html" } else { path });
+    let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+    let (status, kind, body) = match fs::read(folder.join(path)) {
+        Ok(body) if inside => ("200 OK", kind_of(path), body),
+        _ => ("404 Not Found", "text/plain", b"not here\n".to_vec()),
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    )?;
+    stream.write_all(&body)
+}
+
+/// The media type of a file.
+fn kind_of(path: &Path) -> &'static str {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("wasm") => "application/wasm",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,62 @@
+//! A trained network that looks at pictures.
+
+use std::path::Path;
+
+use tagseg::data::Rgb8;
+use tagseg::eval::{Model, View};
+use tagseg::report::{Map, RgbImage, Sample, photo_of};
+use tagseg::weights::Checkpoint;
+use tagseg::{Result, Session};
+
+/// A trained network, prepared for pictures of the size it saw last.
+pub struct Network {
+    model: Model,
+    view: Option<View>,
+}
+
+/// What a network says of a picture.
+pub struct Sight {
+    /// Logit of every class, from the picture alone.
+    pub logits: Vec<f32>,
+    /// Class of every pixel, from the picture alone.
+    pub prediction: Vec<u8>,
+    /// The drawings that [`Sample::COLUMNS`] names; that of the seeds only if there are tags.
+    pub cells: [Option<RgbImage>; 6],
+}
+
+impl Network {
+    /// Reads a checkpoint that is called `name` in errors, and puts its weights into a session of their own.
+    ///
+    /// # Errors
+    /// If it is no checkpoint.
+    pub fn new(session: &Session, name: &str, checkpoint: &[u8]) -> Result<Self> {
+        let checkpoint = Checkpoint::from_bytes(Path::new(name), checkpoint)?;
+        Ok(Network { model: Model::of(&session.fresh(), &checkpoint)?, view: None })
+    }
+
+    /// Names of the classes.
+    pub fn classes(&self) -> &[String] {
+        self.model.classes()
+    }
+
+    /// Looks at a picture, and for the seeds of the classes that `tags` \[K\] names with 1.
+    ///
+    /// # Errors
+    /// If the picture is too large for the device, or the device was lost.
+    pub async fn look(&mut self, picture: &Rgb8, tags: &[f32]) -> Result<Sight> {
+        let (height, width) = (picture.height, picture.width);
+        let size = self.model.canvas([height, width]);
+        let fitting = self.view.take().filter(|view| view.size() == size);
+        let prepared = fitting.map_or_else(|| self.model.view(1, size, Some(self.model.classes().len())), Ok)?;
+        let seen = self.view.insert(prepared).look_at_async(picture, tags).await?;
+        let tagged = seen.tagged.filter(|_| tags.contains(&1.0));
+        let sample = Sample {
+            photo: photo_of(picture)?,
+            seed: tagged.as_ref().map(|tagged| Map::new(height, width, &tagged.cams)).transpose()?,
+            prediction: Some(Map::new(height, width, &seen.seg)?),
+            ..Sample::default()
+        };
+        let cells = sample.cells();
+        Ok(Sight { logits: seen.cls, prediction: seen.seg, cells })
+    }
+}

@@ -1,0 +1,235 @@
+//! The built page in a browser: what it computes is what the program computes, it can be used by mouse, keyboard and
+//! phone, and bad input gets a sentence. `make test-browser` builds the page and runs this.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod chromium;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use chromium::{Page, built};
+use serde_json::Value;
+use tagseg::Session;
+use tagseg::bmp::iteration::Sizes;
+use tagseg::bmp::{Iteration, NetworkConfig, Schedule};
+use tagseg::config::Config;
+use tagseg::data::Rgb8;
+use tagseg::data::shapes::{Split, picture};
+use tagseg::gpu::Plan;
+use tagseg::gpu::wgsl::render;
+use tagseg::graph::Target;
+use tagseg_browser::{Lesson, Network};
+
+const DESKTOP: [usize; 2] = [1080, 900];
+const PHONE: [usize; 2] = [390, 844];
+const READY: &str = "document.querySelector('#look-status').textContent.includes('it sees')";
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+/// Within the limits of the golden cases: `absolute + 1e-4 |want|`.
+fn assert_close(got: &[f64], want: &[f64], absolute: f64) {
+    assert_eq!(got.len(), want.len());
+    for (got, want) in got.iter().zip(want) {
+        assert!((got - want).abs() <= absolute + 1e-4 * want.abs(), "{got} in the browser, {want} here");
+    }
+}
+
+/// Protects: one crate, two platforms, the same numbers, in looking and in learning.
+#[test]
+fn it_computes_what_the_program_computes() {
+    let session = Session::open("auto").unwrap();
+    let weights = fs::read(built().join("shapes.safetensors")).unwrap();
+    let mut network = Network::new(&session, "shapes.safetensors", &weights).unwrap();
+    let tags = [1.0, 0.0, 1.0, 0.0];
+
+    let mut page = Page::open(DESKTOP, "");
+    page.wait_for(READY);
+    for (index, side) in [(0, 64), (3, 75)] {
+        let (image, _) = picture(Split::Val, index, side, 1);
+        let here = pollster::block_on(network.look(&image, &tags)).unwrap();
+        let there = page.evaluate(&format!(
+            "(async () => {{
+                const module = await import('./tagseg_browser.js');
+                const weights = await (await fetch('shapes.safetensors')).arrayBuffer();
+                const network = new module.Network(await module.Device.open(), 'shapes', new Uint8Array(weights));
+                const {{ width, rgba }} = module.shapes({index}, {side});
+                const sight = await network.look(width, rgba, {tags:?});
+                return [[...sight.logits], [...sight.prediction], sight.pictures.map(({{ name }}) => name)];
+            }})()"
+        ));
+        let logits: Vec<_> = here.logits.iter().map(|&logit| f64::from(logit)).collect();
+        assert_close(&numbers(&there[0]), &logits, 4e-5);
+        let labels = numbers(&there[1]);
+        assert_eq!(labels.len(), here.prediction.len());
+        let differing = labels.iter().zip(&here.prediction).filter(|(got, want)| **got != f64::from(**want)).count();
+        assert!(differing as f64 <= 5e-4 * labels.len() as f64, "{differing} of {} labels differ", labels.len());
+        assert_eq!(there[2], serde_json::json!(["image", "seed", "prediction"]));
+    }
+
+    let mut lesson = Lesson::new(&session, 20, 1).unwrap();
+    for _ in 0..6 {
+        pollster::block_on(lesson.step()).unwrap();
+    }
+    let here: Vec<_> = lesson.losses().map(|losses| losses.total).collect();
+    let there = page.evaluate(
+        "(async () => {
+            const module = await import('./tagseg_browser.js');
+            const lesson = new module.Lesson(await module.Device.open(), 20, 1);
+            while (lesson.done < 6) await lesson.step();
+            return [...lesson.totals];
+        })()",
+    );
+    assert_close(&numbers(&there), &here, 1.3e-3);
+}
+
+/// Protects: the browser's compiler, which is stricter than ours, accepts every kernel of training in its first and its
+/// last phase, for software and hardware.
+#[test]
+fn the_browser_compiles_every_kernel() {
+    let mut kernels = BTreeMap::new();
+    for (preset, crop) in [("nano", 64), ("voc", 128)] {
+        let config = Config::preset(preset).unwrap();
+        let (schedule, network) = (Schedule::new(&config), NetworkConfig::new(&config, 20));
+        let sizes = Sizes { batch: 2, crop: [crop; 2], slots: 4 };
+        for n in [0, config.train_iters - 1] {
+            let iteration = Iteration::record(&config, &network, schedule.phase(n), sizes, true).unwrap();
+            iteration.update(&config).unwrap();
+            for target in [Target::Cpu, Target::Gpu] {
+                let steps = Plan::new(&iteration.graph, &[], target).steps;
+                let launches = steps.iter().flat_map(|step| &step.launches.list);
+                kernels.extend(launches.map(|launch| (render(launch).unwrap(), launch.shader.name)));
+            }
+        }
+    }
+    assert!(kernels.len() > 50, "only {} kernels were found", kernels.len());
+    let kernels: Vec<_> = kernels.into_iter().collect();
+    let refused = Page::open(PHONE, "").evaluate(&format!(
+        "(async () => {{
+            const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+            const refused = [];
+            for (const [code, name] of {}) {{
+                const {{ messages }} = await device.createShaderModule({{ code }}).getCompilationInfo();
+                const errors = messages.filter(({{ type }}) => type === 'error');
+                refused.push(...errors.map(({{ message }}) => `${{name}}: ${{message}}`));
+            }}
+            return refused.join('\\n');
+        }})()",
+        serde_json::to_string(&kernels).unwrap()
+    ));
+    assert_eq!(refused, "");
+}
+
+/// Protects: everything can be reached and used without a pointing device, and is named for those who cannot see it;
+/// a phone shows the whole width.
+#[test]
+fn a_person_can_use_it() {
+    let mut page = Page::open(DESKTOP, "");
+    page.wait_for(READY);
+
+    page.tab_to("#samples button:nth-child(2)");
+    page.press("Enter");
+    page.wait_for("document.querySelector('#look-status').textContent.startsWith('In generated picture 2')");
+    let seeds = "[...document.querySelectorAll('#seen figcaption')].some(({ textContent }) => textContent === 'seed')";
+    // Without any tag there are no seeds.
+    while page.evaluate("document.querySelector('#tags [aria-pressed=true]') !== null") == true {
+        page.evaluate("document.activeElement.blur()");
+        page.tab_to("#tags [aria-pressed=true]");
+        let before = page.text("#look-status");
+        page.press(" ");
+        page.wait_for(&format!("document.querySelector('#look-status').textContent.trim() !== {before:?}"));
+    }
+    assert_eq!(page.evaluate(seeds), false);
+    page.tab_to("#tags button");
+    page.press("Enter");
+    page.wait_for(seeds);
+    page.tab_to("#file");
+
+    page.tab_to("#learn");
+    page.press("Enter");
+    page.wait_for("document.querySelector('#progress').value >= 2 && document.querySelector('#glimpses canvas')");
+    page.press("Enter");
+    page.wait_for("document.querySelector('#learn-status').textContent.startsWith('Paused')");
+    assert!(page.evaluate("document.querySelector('#curves svg').getAttribute('aria-label')").is_string());
+    let nameless = "[...document.querySelectorAll('canvas, button, input, progress')].filter((element) =>
+        !(element.getAttribute('aria-label') || element.textContent || element.labels?.length)).length";
+    assert_eq!(page.evaluate(nameless), 0);
+
+    for (size, scheme) in [(DESKTOP, "light"), (PHONE, "dark")] {
+        page.resize(size);
+        page.prefer("prefers-color-scheme", scheme);
+        assert_eq!(
+            page.evaluate("document.documentElement.scrollWidth <= innerWidth"),
+            true,
+            "{size:?} scrolls sideways"
+        );
+        keep_screenshot(&mut page, &format!("{}-{scheme}.png", size[0]));
+    }
+}
+
+/// Protects: a person who brings the wrong file is told so, and the page goes on.
+#[test]
+fn bad_input_gets_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("notes.txt"), "no picture").unwrap();
+    fs::write(at("broken.png"), b"\x89PNG\r\n\x1a\nand no more").unwrap();
+    Rgb8::new(1, 1, vec![200; 3]).write_png(&at("dot.png")).unwrap();
+    let photo = |place| ((place / 7) % 251) as u8;
+    Rgb8::new(3648, 5472, (0..3648 * 5472 * 3).map(photo).collect()).write_jpeg(&at("photo.jpg"), 90).unwrap();
+
+    let mut page = Page::open(PHONE, "");
+    page.wait_for(READY);
+    for (name, sentence) in [
+        ("notes.txt", "notes.txt is not a picture that this browser can read; choose a JPEG, PNG or WebP file."),
+        ("broken.png", "broken.png is not a picture that this browser can read; choose a JPEG, PNG or WebP file."),
+        ("dot.png", "dot.png is only 1 × 1 pixels; choose one of 16 × 16 or more."),
+    ] {
+        page.choose(&at(name));
+        page.wait_for(&format!("document.querySelector('#alert').textContent.startsWith({name:?})"));
+        assert_eq!(page.text("#alert"), sentence);
+    }
+    page.choose(&at("photo.jpg"));
+    page.wait_for("document.querySelector('#look-status').textContent.startsWith('In photo.jpg')");
+    assert!(page.text("#look-status").contains("photo.jpg, made 192 × 128 of 5472 × 3648 pixels"));
+    assert_eq!(page.evaluate("document.querySelector('#alert').hidden"), true);
+}
+
+/// Protects: a browser without WebGPU, or without an adapter, says so instead of doing nothing.
+#[test]
+fn a_browser_that_cannot_says_so() {
+    for (before, sentence) in [
+        ("Object.defineProperty(Navigator.prototype, 'gpu', { value: undefined })", "This browser has no WebGPU"),
+        ("GPU.prototype.requestAdapter = async () => null", "offers no graphics adapter"),
+    ] {
+        let mut page = Page::open(PHONE, before);
+        page.wait_for("!document.querySelector('#alert').hidden");
+        let alert = page.text("#alert");
+        assert!(alert.contains(sentence), "{alert}");
+    }
+}
+
+/// Protects: the server gives nothing that lies outside its folder, and says what is missing.
+#[test]
+fn the_helper_says_what_is_wrong() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tagseg-browser")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(run(&[]).contains("serve DIR"));
+    assert!(run(&["serve", "/nowhere"]).contains("make browser"));
+    assert!(run(&["serve", built().to_str().unwrap(), "x"]).contains("`x` is no port"));
+    assert!(run(&["weights", "/nowhere", "x"]).contains("/nowhere"));
+}
+
+/// Keeps a screenshot for people, beside the page.
+fn keep_screenshot(page: &mut Page, name: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/browser-screenshots");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), page.screenshot()).unwrap();
+}
