@@ -54,11 +54,21 @@ fn run() -> Result<()> {
     let rows: Vec<Row> = serde_json::from_str(include_str!("rows.json"))
         .map_err(|error| tagseg::Error::data("benches/rows.json", error.to_string(), "mend the file"))?;
     let mut session = Session::open(device.as_str())?;
-    let peak = Peak::measure(&session)?;
-    let mut table = Table::new(["op", "size", "forward ms", "both ms", "GFLOP/s", "of the peak"]);
     let mut measured = Vec::new();
     for row in rows.iter().filter(|row| row.name.contains(&filter)) {
         let [forward, both] = measure(&mut session, row)?;
+        measured.push((row, forward, both));
+    }
+    if json {
+        let rows = measured
+            .iter()
+            .map(|(row, forward, both)| serde_json::json!({ "name": row.name, "forward": forward, "both": both }));
+        println!("{}", serde_json::json!({ "device": session.name(), "rows": rows.collect::<Vec<_>>() }));
+        return Ok(());
+    }
+    let peak = Peak::measure(&session)?;
+    let mut table = Table::new(["op", "size", "forward ms", "both ms", "GFLOP/s", "of the peak"]);
+    for (row, forward, both) in measured {
         let operations = record(row)?.operations as f64;
         let rate = |text: String| if operations > 0.0 { text } else { "–".to_owned() };
         table.row([
@@ -69,18 +79,9 @@ fn run() -> Result<()> {
             rate(format!("{:.2}", 1e-9 * operations / forward)),
             rate(format!("{:.0} %", 100.0 * operations / forward / peak.operations)),
         ]);
-        measured.push(serde_json::json!({ "name": row.name, "forward": forward, "both": both }));
     }
-    if json {
-        println!("{}", serde_json::json!({ "device": session.name(), "peak": peak, "rows": measured }));
-    } else {
-        print!(
-            "{}, product {:.1} GFLOP/s, copy {:.1} GB/s\n\n{table}",
-            session.name(),
-            1e-9 * peak.operations,
-            1e-9 * peak.bytes
-        );
-    }
+    let (operations, bytes) = (1e-9 * peak.operations, 1e-9 * peak.bytes);
+    print!("{}: product {operations:.1} GFLOP/s, copy {bytes:.1} GB/s\n\n{table}", session.name());
     Ok(())
 }
 

@@ -2,10 +2,10 @@
 //
 //   statistics[r] = (mean, 1 / sqrt(variance + eps)), variance = 1/C Σ_c (x[r, c] - mean)²
 //
-// One invocation per row reads it once (Welford): `count` values have mean `first + offset` and squared distance
+// A lane reads its part of the row once (Welford): `count` values have mean `first + offset` and squared distance
 // `spread` from it. Taking distances to the row's first value keeps them small where the row is far from zero.
-// Four lanes run side by side (VECTOR) and are merged at the end. The order of every sum is fixed.
-#include "common/index.wgsl"
+// The four sides of a load (VECTOR) and then the lanes are merged at the end. The order of every sum is fixed.
+#include "common/rows.wgsl"
 
 alias V = $VALUE;
 
@@ -16,9 +16,12 @@ struct Params { rows: u32, width: u32, eps: f32 }
 @group(0) @binding(2) var<storage, read_write> statistics: array<vec2<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation_index(id, groups);
-    if row >= p.rows { return; }
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    // All lanes stay to the end, those without a row with nothing to walk.
+    let index = invocation_index(id, groups);
+    let row = min(index / LANES, p.rows - 1u);
+    let end = select(0u, p.width, index / LANES < p.rows);
     let start = row * p.width;
 #if VECTOR
     let first = x[start].x;
@@ -28,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var offset = V(0.0);
     var spread = V(0.0);
     var count = 0.0;
-    for (var i = 0u; i < p.width; i++) {
+    for (var i = lane % LANES; i < end; i += LANES) {
         let value = x[start + i] - first;
         count += 1.0;
         let apart = value - offset;
@@ -38,10 +41,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #if VECTOR
     let center = dot(offset, vec4<f32>(0.25));
     let apart = offset - center;
-    let variance = (dot(spread, vec4<f32>(1.0)) + count * dot(apart, apart)) / (4.0 * count);
+    tell(vec3<f32>(4.0 * count, center, dot(spread, vec4<f32>(1.0)) + count * dot(apart, apart)), lane);
 #else
-    let center = offset;
-    let variance = spread / count;
+    tell(vec3<f32>(count, offset, spread), lane);
 #endif
-    statistics[row] = vec2<f32>(first + center, 1.0 / sqrt(variance + p.eps));
+    var all = told(0u, lane);
+    for (var i = 1u; i < LANES; i++) {
+        // Merged as in batch_statistics_merge.wgsl; a lane may have had nothing.
+        let other = told(i, lane);
+        let apart = other.y - all.y;
+        let share = other.x / (all.x + other.x);
+        all += vec3<f32>(other.x, apart * share, other.z + apart * apart * (all.x * share));
+    }
+    if lane % LANES == 0u && end > 0u {
+        statistics[row] = vec2<f32>(first + all.y, 1.0 / sqrt(all.z / all.x + p.eps));
+    }
 }

@@ -3,9 +3,11 @@
 //   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
 //
 // One invocation computes a tile of 4×4 results, or 8 rows (TALL) or 8 columns (WIDE), and walks k by fours; z counts
-// (split s, batch b). A larger tile loads less per product. No workgroup memory: on software devices its loads cost as
-// much as global ones. Each operand is read by fours where one of its axes is
-// contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K, B_ALONG_N), else element by element with zeros outside.
+// (split s, batch b). A larger tile loads less per product. On software devices that is all, since loads of workgroup
+// memory cost as much there as global ones. SHARED is for graphics cards: a workgroup computes 64×64 results, 8×8 an
+// invocation, and brings 64×16 of a and 16×64 of b into workgroup memory at a time, each invocation 4×4 of both.
+// Each operand is read by fours where one of its axes is contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K,
+// B_ALONG_N), else element by element with zeros outside.
 // Rows and columns beyond m and n are computed from clamped addresses and not stored.
 // Every sum runs over k in order: the result does not depend on scheduling.
 #include "common/index.wgsl"
@@ -121,6 +123,28 @@ fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
     }
 }
 
+#if SHARED
+const SIDE = 64u;
+const STEP = 16u;
+// Four rows of a, or columns of b, at one k: [k][row / 4].
+var<workgroup> a_part: array<vec4<f32>, 256>;
+var<workgroup> b_part: array<vec4<f32>, 256>;
+
+// Adds the outer product of a column of four and a row of four to sum (element [i][j]).
+fn outer(sum: mat4x4<f32>, column: vec4<f32>, row: vec4<f32>) -> mat4x4<f32> {
+    return sum + mat4x4<f32>(column.x * row, column.y * row, column.z * row, column.w * row);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let columns = (p.n + SIDE - 1u) / SIDE;
+    let index = group.x + group.y * groups.x;
+    if index >= columns * ((p.m + SIDE - 1u) / SIDE) { return; }
+    let j0 = (index % columns) * SIDE + lane % 8u * COLUMNS;
+    let i0 = (index / columns) * SIDE + lane / 8u * ROWS;
+    let layer = group.z;
+#else
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let columns = (p.n + COLUMNS - 1u) / COLUMNS;
@@ -128,30 +152,68 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if index >= columns * ((p.m + ROWS - 1u) / ROWS) { return; }
     let j0 = (index % columns) * COLUMNS;
     let i0 = (index / columns) * ROWS;
+    let layer = id.z;
+#endif
 
-    let batch = id.z % p.batches;
-    let split = id.z / p.batches;
+    let batch = layer % p.batches;
+    let split = layer / p.batches;
     let batch0 = batch / p.batch1;
     let batch1 = batch % p.batch1;
     let a_start = batch0 * p.a_batch0 + batch1 * p.a_batch1;
     let b_start = batch0 * p.b_batch0 + batch1 * p.b_batch1;
     let start = split * p.split_step + batch0 * p.out_batch0 + batch1 * p.out_batch1;
 
-    let i = four(i0, p.m);
-    let j = four(j0, p.n);
+    let end = min((split + 1u) * p.chunk, p.k);
     var sum = mat4x4<f32>();
 #if TALL
-    let below = four(i0 + 4u, p.m);
     var sum_below = mat4x4<f32>();
 #endif
 #if WIDE
-    let right = four(j0 + 4u, p.n);
     var sum_right = mat4x4<f32>();
 #if TALL
     var sum_corner = mat4x4<f32>();
 #endif
 #endif
-    let end = min((split + 1u) * p.chunk, p.k);
+
+#if SHARED
+    let part = lane % 16u;
+    let i = four((index / columns) * SIDE + 4u * part, p.m);
+    let j = four((index % columns) * SIDE + 4u * part, p.n);
+    let k_part = lane / 16u * 4u;
+    for (var k = split * p.chunk; k < end; k += STEP) {
+        // Beyond the end of the sum everything is 0.
+        var ak = mat4x4<f32>();
+        var bk = mat4x4<f32>();
+        if k + k_part < end {
+            ak = load_a(a_start, i, k + k_part, end);
+            bk = load_b(b_start, j, k + k_part, end);
+        }
+        for (var step = 0u; step < 4u; step++) {
+            a_part[(k_part + step) * 16u + part] = ak[step];
+            b_part[(k_part + step) * 16u + part] = bk[step];
+        }
+        workgroupBarrier();
+        for (var step = 0u; step < STEP; step++) {
+            let above = a_part[step * 16u + lane / 8u * 2u];
+            let below = a_part[step * 16u + lane / 8u * 2u + 1u];
+            let left = b_part[step * 16u + lane % 8u * 2u];
+            let right = b_part[step * 16u + lane % 8u * 2u + 1u];
+            sum = outer(sum, above, left);
+            sum_below = outer(sum_below, below, left);
+            sum_right = outer(sum_right, above, right);
+            sum_corner = outer(sum_corner, below, right);
+        }
+        workgroupBarrier();
+    }
+#else
+    let i = four(i0, p.m);
+    let j = four(j0, p.n);
+#if TALL
+    let below = four(i0 + 4u, p.m);
+#endif
+#if WIDE
+    let right = four(j0 + 4u, p.n);
+#endif
     for (var k = split * p.chunk; k < end; k += 4u) {
         let ak = load_a(a_start, i, k, end);
         let bk = load_b(b_start, j, k, end);
@@ -168,6 +230,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
 #endif
     }
+#endif
     store(sum, start, i0, j0);
 #if TALL
     store(sum_below, start, i0 + 4u, j0);

@@ -41,29 +41,25 @@ fn gather(ring: Ring, a: vec4<f32>, b: vec4<f32>, four: u32) -> vec4<f32> {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
     if index >= p.batch * p.height * p.width { return; }
-    let x = i32(index % p.width);
-    let y = i32(index / p.width % p.height);
-    let b = index / (p.width * p.height);
-    let size = vec2<i32>(extent[2u * b], extent[2u * b + 1u]);
-    let inside = y < size.x && x < size.y;
-    let map = b * p.height * p.width;
+    let pixel = pixel_at(index);
+    let known = pixel.image * p.fours;
     let start = index * 2u * p.rings;
 #if PAIR
     let four = 2u * id.z;
-    let second = four + 1u < p.fours && any(classes[b * p.fours + min(four + 1u, p.fours - 1u)] >= vec4<i32>(0));
+    let second = four + 1u < p.fours && any(classes[known + min(four + 1u, p.fours - 1u)] >= vec4<i32>(0));
     var sum1 = vec4<f32>(0.0);
 #else
     let four = id.z;
 #endif
-    let first = any(classes[b * p.fours + four] >= vec4<i32>(0));
+    let first = any(classes[known + four] >= vec4<i32>(0));
     var sum0 = vec4<f32>(0.0);
 #if PAIR
-    let rings = select(0u, p.rings, inside && (first || second));
+    let rings = select(0u, p.rings, pixel.inside && (first || second));
 #else
-    let rings = select(0u, p.rings, inside && first);
+    let rings = select(0u, p.rings, pixel.inside && first);
 #endif
     for (var r = 0u; r < rings; r++) {
-        let ring = ring_at(vec2<i32>(y, x), i32(p.dilations[r / 4u][r % 4u]), size, map, p.width);
+        let ring = ring_at(pixel, r);
         let wa = weights[start + 2u * r];
         let wb = weights[start + 2u * r + 1u];
 #if PAIR

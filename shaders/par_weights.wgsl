@@ -43,20 +43,16 @@ fn distance_of(centre: vec3<f32>, pixel: u32, scale: vec3<f32>) -> f32 {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
     if index >= p.batch * p.height * p.width { return; }
-    let x = i32(index % p.width);
-    let y = i32(index / p.width % p.height);
-    let b = index / (p.width * p.height);
-    let size = vec2<i32>(extent[2u * b], extent[2u * b + 1u]);
+    let pixel = pixel_at(index);
     let start = index * 2u * p.rings;
-    if y >= size.x || x >= size.y {
+    if !pixel.inside {
         for (var k = 0u; k < 2u * p.rings; k++) { out[start + k] = vec4<f32>(0.0); }
         return;
     }
-    let map = b * p.height * p.width;
 
     var spread = Spread(0.0, vec3<f32>(0.0), vec3<f32>(0.0));
     for (var r = 0u; r < p.rings; r++) {
-        let ring = ring_at(vec2<i32>(y, x), i32(p.dilations[r / 4u][r % 4u]), size, map, p.width);
+        let ring = ring_at(pixel, r);
         spread = include(include(include(include(spread, ring.a.x), ring.a.y), ring.a.z), ring.a.w);
         spread = include(include(include(include(spread, ring.b.x), ring.b.y), ring.b.z), ring.b.w);
     }
@@ -66,7 +62,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var e: array<vec4<f32>, 16>;
     var largest = vec4<f32>(-3e38);
     for (var r = 0u; r < p.rings; r++) {
-        let ring = ring_at(vec2<i32>(y, x), i32(p.dilations[r / 4u][r % 4u]), size, map, p.width);
+        let ring = ring_at(pixel, r);
         let first = vec4<f32>(distance_of(centre, ring.a.x, scale), distance_of(centre, ring.a.y, scale),
                               distance_of(centre, ring.a.z, scale), distance_of(centre, ring.a.w, scale));
         let last = vec4<f32>(distance_of(centre, ring.b.x, scale), distance_of(centre, ring.b.y, scale),

@@ -53,15 +53,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
     let height = u32(p.rows.output);
     if index >= p.outer * height * width * p.inner { return; }
-    let i = index % p.inner;
-    var rest = index / p.inner;
-    let first = i32(rest % width) * step;
-    rest /= width;
-    let y = position(p.rows, i32(rest % height));
+    let pixel = divide(index, p.inner);
+    let i = pixel.y;
+    let across = divide(pixel.x, width);
+    let first = i32(across.y) * step;
+    let down = divide(across.x, height);
+    let y = position(p.rows, i32(down.y));
     let row = cell(p.rows, y);
     let t = fraction(p.rows, y, row);
     let line = u32(p.columns.input) * p.inner;
-    let map = rest / height * u32(p.rows.input);
+    let map = down.x * u32(p.rows.input);
     let above = (map + u32(row)) * line + i;
     let below = (map + u32(min(row + 1, p.rows.input - 1))) * line + i;
 

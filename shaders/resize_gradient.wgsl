@@ -37,9 +37,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let index = invocation_index(id, groups);
     let extent = u32(p.axis.input);
     if index >= p.outer * extent * p.inner { return; }
-    let j = index % p.inner;
-    let i = i32((index / p.inner) % extent);
-    let o = index / (p.inner * extent);
+    let place = divide(index, p.inner);
+    let j = place.y;
+    let along = divide(place.x, extent);
+    let i = i32(along.y);
+    let o = along.x;
 
     // Outputs whose position lies within one unit of i; positions beyond the ends are clamped to them.
     let below = (i - 1) * p.axis.unit - p.axis.shift;

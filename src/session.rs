@@ -21,7 +21,7 @@
 use crate::error::{Error, Result};
 use crate::gpu;
 use crate::graph::interpreter::{ArrayStates, Interpreter};
-use crate::graph::{DType, Graph, NodeId, Tensor, TensorType};
+use crate::graph::{DType, Graph, NodeId, Target, Tensor, TensorType};
 use crate::reference::Array;
 
 /// Where programs run, with the states that they share.
@@ -65,6 +65,16 @@ impl Session {
         let engine = match &self.engine {
             Engine::Gpu { device, .. } => Engine::Gpu { device: device.clone(), states: gpu::States::default() },
             Engine::Reference(_) => Engine::Reference(ArrayStates::default()),
+        };
+        Session { engine }
+    }
+
+    /// The same session with kernels chosen for another class of device; nothing else for the interpreter. Tests run
+    /// the kernels of graphics cards on a software device so.
+    pub fn aimed_at(self, target: Target) -> Self {
+        let engine = match self.engine {
+            Engine::Gpu { device, states } => Engine::Gpu { device: Box::new(device.aimed_at(target)), states },
+            reference => reference,
         };
         Session { engine }
     }

@@ -163,8 +163,6 @@ def main():
     args = arguments()
     torch.set_num_threads(args.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.tf32
-    bench = newest(f"{args.profile}/deps/ops-*")
-    program = newest(f"{args.profile}/tagseg")
     rows = json.loads((ROOT / "benches/rows.json").read_text())
     rows = [row for row in rows if args.filter in row["name"]]
     results, adapter = [], None
@@ -176,6 +174,7 @@ def main():
         results.append({"name": name, "ours": our, "pytorch": their, "ratio": their / our})
         print(f"{name:<26}{1e3 * our:>11.3f}{1e3 * their:>13.3f}{their / our:>8.3f}", flush=True)
 
+    bench = newest(f"{args.profile}/deps/ops-*") if rows else None
     for row in rows:
         mine, theirs = [], []
         for _ in range(args.turns):
@@ -193,7 +192,7 @@ def main():
         sizes = [f"--{name}={getattr(args, name)}" for name in ("preset", "crop", "batch", "classes")]
         mine, theirs = [], []
         for _ in range(args.turns):
-            measured = ours([program, "bench", *sizes, "--rounds=3", "--device", args.adapter, "--json"])
+            measured = ours([newest(f"{args.profile}/tagseg"), "bench", *sizes, "--rounds=3", "--device", args.adapter, "--json"])
             adapter = measured["device"]
             mine.append(measured["step"])
             theirs.append(timed(step, args.device))

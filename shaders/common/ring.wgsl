@@ -1,16 +1,31 @@
+// Pixels of images [batch, height, width] and their neighbours. The kernel declares p.height, p.width, p.dilations and
+// extent [batch, (height, width)], the part of every image that is a picture.
+
+// `at` and `size` are (y, x) and (height, width) of the extent; `map` is the index of the image's first pixel.
+struct Pixel { at: vec2<i32>, size: vec2<i32>, image: u32, map: u32, inside: bool }
+
+fn pixel_at(index: u32) -> Pixel {
+    let across = divide(index, p.width);
+    let down = divide(across.x, p.height);
+    let image = down.x;
+    let at = vec2<i32>(i32(down.y), i32(across.y));
+    let size = vec2<i32>(extent[2u * image], extent[2u * image + 1u]);
+    return Pixel(at, size, image, image * p.height * p.width, all(at < size));
+}
+
 // The eight neighbours of a pixel at one distance, as indices of pixels, row by row: a, then b.
 struct Ring { a: vec4<u32>, b: vec4<u32> }
 
-// `at` and `size` are (y, x) and (height, width); coordinates are clamped to the size. `map` is the index of the
-// image's first pixel, `width` its row step.
-fn ring_at(at: vec2<i32>, distance: i32, size: vec2<i32>, map: u32, width: u32) -> Ring {
-    let low = max(at - distance, vec2<i32>(0));
-    let high = min(at + distance, size - 1);
-    let above = map + u32(low.x) * width;
-    let middle = map + u32(at.x) * width;
-    let below = map + u32(high.x) * width;
+// Ring r of a pixel inside the extent, to which coordinates are clamped.
+fn ring_at(pixel: Pixel, r: u32) -> Ring {
+    let distance = i32(p.dilations[r / 4u][r % 4u]);
+    let low = max(pixel.at - distance, vec2<i32>(0));
+    let high = min(pixel.at + distance, pixel.size - 1);
+    let above = pixel.map + u32(low.x) * p.width;
+    let middle = pixel.map + u32(pixel.at.x) * p.width;
+    let below = pixel.map + u32(high.x) * p.width;
     let left = u32(low.y);
-    let centre = u32(at.y);
+    let centre = u32(pixel.at.y);
     let right = u32(high.y);
     return Ring(vec4<u32>(above + left, above + centre, above + right, middle + left),
                 vec4<u32>(middle + right, below + left, below + centre, below + right));

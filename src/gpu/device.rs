@@ -172,6 +172,11 @@ impl Device {
         self.target
     }
 
+    /// The same device with kernels chosen for another class: how a software device tests those of graphics cards.
+    pub fn aimed_at(self, target: Target) -> Self {
+        Device { target, ..self }
+    }
+
     /// What may be bound and allocated at most.
     pub fn limits(&self) -> &wgpu::Limits {
         &self.limits

@@ -18,6 +18,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/math.wgsl", include_str!("../../shaders/common/math.wgsl")),
     ("common/philox.wgsl", include_str!("../../shaders/common/philox.wgsl")),
     ("common/ring.wgsl", include_str!("../../shaders/common/ring.wgsl")),
+    ("common/rows.wgsl", include_str!("../../shaders/common/rows.wgsl")),
 ];
 
 /// The complete WGSL of a launch.

@@ -1,7 +1,7 @@
 //! Layer norm over the last axis.
 
 use super::matmul::mismatch;
-use super::norm_sums::{Lanes, norm_sums, parts};
+use super::norm_sums::{Lanes, launch_rows, norm_sums, parts};
 use crate::error::Result;
 use crate::graph::{Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
 use crate::reference::{self, Array};
@@ -31,7 +31,8 @@ impl Op for Statistics {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let rows = context.output.shape.len() / 2;
-        let (launch, _) = by_rows(Launch::new(shader!("layer_norm_statistics"), rows, 1), context.inputs[0], rows);
+        let (launch, _) =
+            by_rows(launch_rows(shader!("layer_norm_statistics"), rows, context.target), context.inputs[0], rows);
         launch.floats(&[self.eps]).bind(&[Slot::Input(0), Slot::Output]).into()
     }
 
@@ -105,7 +106,8 @@ impl Op for LayerNormGradient {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let rows = context.inputs[1].shape.len() / 2;
-        let (launch, _) = by_rows(Launch::new(shader!("layer_norm_gradient"), rows, 1), context.output, rows);
+        let (launch, _) =
+            by_rows(launch_rows(shader!("layer_norm_gradient"), rows, context.target), context.output, rows);
         let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output];
         launch.bind(&slots).into()
     }

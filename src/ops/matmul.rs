@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::graph::{
     Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shape, Slot, Target, Tensor, TensorType,
+    WORKGROUP,
 };
 use crate::reference::{self, Array};
 use crate::shader;
@@ -27,6 +28,15 @@ impl View {
     fn aligned(&self, extent: usize, other: usize) -> bool {
         [extent, other, self.batch[0], self.batch[1]].into_iter().all(|value| value.is_multiple_of(4))
     }
+}
+
+/// The part of a product that is computed together.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Tile {
+    /// So many rows and columns by one invocation.
+    Invocation([usize; 2]),
+    /// 64 rows and columns by a workgroup, by way of its own memory.
+    Workgroup,
 }
 
 /// out\[b, i, j\] = bias\[j\] + Σ_k a\[b, i, k\] · b\[b, k, j\], b over both batch axes.
@@ -112,7 +122,7 @@ impl Op for MatMul {
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let batches = self.batch[0] * self.batch[1];
         let tile = self.tile(context.target);
-        let most = (context.target.busy() / (self.tiles(tile) * batches)).min(self.k / 64);
+        let most = (context.target.busy() / (self.invocations(tile) * batches)).min(self.k / 64);
         let biased = context.inputs.len() == 3;
         if most < 2 {
             return self.product(tile, self.out, Slot::Output, self.k, biased).into();
@@ -140,23 +150,37 @@ impl Op for MatMul {
 }
 
 impl MatMul {
-    /// Rows and columns that one invocation computes: 8 of each where that leaves the device enough invocations.
-    fn tile(&self, target: Target) -> [usize; 2] {
+    /// The largest tile that leaves the device enough invocations; one of a whole workgroup only on graphics cards, and
+    /// where at most a third of it lies outside the result.
+    fn tile(&self, target: Target) -> Tile {
         let wide = if self.n > 4 { 8 } else { 4 };
         let tall = if self.m > 4 { 8 } else { 4 };
         let batches = self.batch[0] * self.batch[1];
-        [[tall, wide], [4, wide]]
+        let shared = target == Target::Gpu && 3 * self.m * self.n >= 2 * self.tiles(Tile::Workgroup) * 64 * 64;
+        [shared.then_some(Tile::Workgroup), Some(Tile::Invocation([tall, wide])), Some(Tile::Invocation([4, wide]))]
             .into_iter()
-            .find(|&tile| self.tiles(tile) * batches >= target.busy() / 2)
-            .unwrap_or([4, 4])
+            .flatten()
+            .find(|&tile| self.invocations(tile) * batches >= target.busy() / 2)
+            .unwrap_or(Tile::Invocation([4, 4]))
     }
 
-    fn tiles(&self, [rows, columns]: [usize; 2]) -> usize {
+    fn tiles(&self, tile: Tile) -> usize {
+        let [rows, columns] = match tile {
+            Tile::Invocation(sides) => sides,
+            Tile::Workgroup => [64, 64],
+        };
         self.m.div_ceil(rows) * self.n.div_ceil(columns)
     }
 
+    fn invocations(&self, tile: Tile) -> usize {
+        match tile {
+            Tile::Invocation(_) => self.tiles(tile),
+            Tile::Workgroup => self.tiles(tile) * WORKGROUP,
+        }
+    }
+
     /// The kernel for one pass over `chunk` terms of every sum; chunks lie along z after the batches.
-    fn product(&self, tile: [usize; 2], out: View, to: Slot, chunk: usize, bias: bool) -> Launch {
+    fn product(&self, tile: Tile, out: View, to: Slot, chunk: usize, bias: bool) -> Launch {
         // Operands whose inner axis is contiguous and aligned are loaded by fours.
         let load = |view: &View, rows: usize, columns: usize, [along_row, along_column]: [&'static str; 2]| {
             if view.column == 1 && view.aligned(columns, view.row) {
@@ -174,7 +198,7 @@ impl MatMul {
 
         let batches = self.batch[0] * self.batch[1];
         let splits = self.k.div_ceil(chunk);
-        let mut launch = Launch::new(shader!("matmul"), self.tiles(tile), batches * splits)
+        let mut launch = Launch::new(shader!("matmul"), self.invocations(tile), batches * splits)
             .define("A_ELEMENT", element(a_load != "SCALAR"))
             .define("B_ELEMENT", element(b_load != "SCALAR"))
             .define("OUT_ELEMENT", element(vector_store))
@@ -194,8 +218,15 @@ impl MatMul {
             "ALONG_K" => launch.define("B_ALONG_K", 1),
             _ => launch.define("B_SCALAR", 1),
         };
-        for (extent, name) in tile.into_iter().zip(["TALL", "WIDE"]).filter(|(extent, _)| *extent == 8) {
+        let own = match tile {
+            Tile::Invocation(sides) => sides,
+            Tile::Workgroup => [8, 8],
+        };
+        for (extent, name) in own.into_iter().zip(["TALL", "WIDE"]).filter(|(extent, _)| *extent == 8) {
             launch = launch.define(name, extent);
+        }
+        if tile == Tile::Workgroup {
+            launch = launch.define("SHARED", 1);
         }
         if vector_store {
             launch = launch.define("OUT_VECTOR", 1);

@@ -1,9 +1,9 @@
 //! The column sums that the gradients of both normalisations are made of.
 
 use crate::error::Result;
-use crate::graph::{LaunchContext, Launches, Op, Slot, Target, Tensor, TensorType};
+use crate::graph::{Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType};
 use crate::reference::{self, Array};
-use crate::{graph::Launch, shader};
+use crate::shader;
 
 /// (Σ grad · (x − mean) · rstd, Σ grad) over all rows of x and grad \[…, C\], as \[2, C\].
 #[derive(Debug)]
@@ -83,6 +83,16 @@ pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Targ
     let chunks = (target.busy() / columns).clamp(1, rows.div_ceil(least));
     let chunk = rows.div_ceil(chunks);
     (chunk, rows.div_ceil(chunk))
+}
+
+/// The launch of a kernel on rows that includes `shaders/common/rows.wgsl`.
+pub(crate) fn launch_rows(shader: Shader, rows: usize, target: Target) -> Launch {
+    let lanes = match target {
+        Target::Cpu => 1,
+        Target::Gpu => 16,
+    };
+    let launch = Launch::new(shader, rows * lanes, 1).define("LANES", lanes);
+    if lanes > 1 { launch.define("SHARED", 1) } else { launch }
 }
 
 /// Invocations that share a row of `width` loads: neighbours read neighbours on a graphics card, one walks the row

@@ -1,8 +1,8 @@
 //! Softmax over the last axis, and log-softmax over any.
 
-use super::norm_sums::Lanes;
+use super::norm_sums::{Lanes, launch_rows};
 use crate::error::Result;
-use crate::graph::{Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::graph::{Backward, BackwardError, DType, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType};
 use crate::ops::reduce::Reduction;
 use crate::reference::{self, Array};
 use crate::shader;
@@ -19,12 +19,13 @@ struct SoftmaxGradient {
     scale: f64,
 }
 
-/// The launch of either kernel on rows of `x`.
-fn by_rows(shader: crate::graph::Shader, x: &TensorType, scale: f64, slots: &[Slot]) -> Launches {
+/// The launch of either kernel.
+fn by_rows(shader: Shader, context: &LaunchContext<'_>, scale: f64, slots: &[Slot]) -> Launches {
+    let x = context.output;
     let channels = width(&x.shape);
     let rows = x.shape.len() / channels;
     let lanes = Lanes::of(channels);
-    let mut launch = Launch::new(shader, rows, 1)
+    let mut launch = launch_rows(shader, rows, context.target)
         .define("VALUE", lanes.value)
         .uints(&[rows, channels / lanes.count])
         .floats(&[scale])
@@ -57,7 +58,7 @@ impl Op for Softmax {
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        by_rows(shader!("softmax"), context.output, self.scale, &[Slot::Input(0), Slot::Output])
+        by_rows(shader!("softmax"), context, self.scale, &[Slot::Input(0), Slot::Output])
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
@@ -76,7 +77,7 @@ impl Op for SoftmaxGradient {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let slots = [Slot::Input(0), Slot::Input(1), Slot::Output];
-        by_rows(shader!("softmax_gradient"), context.output, self.scale, &slots)
+        by_rows(shader!("softmax_gradient"), context, self.scale, &slots)
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {

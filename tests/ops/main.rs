@@ -4,7 +4,8 @@
 //!   mid-graph times 2.5, with a broadcast operand, and with every operand used twice;
 //! - the device's forward values against the CPU's: normalised mean squared error at most 1e-10;
 //! - the device's gradients against the CPU's: at most 1e-4 of the largest;
-//! - two runs on the device: equal bits.
+//! - two runs on the device: equal bits;
+//! - the last three with the kernels of software devices and with those of graphics cards.
 //!
 //! The first size of a row is small, for the differences; the others are odd and large enough to reach every branch.
 
@@ -14,7 +15,7 @@ mod shaders;
 mod table;
 mod updates;
 
-use tagseg::graph::{DType, Graph, Tensor};
+use tagseg::graph::{DType, Graph, Target, Tensor};
 use tagseg::{Error, Result, Session};
 
 /// What an operand holds.
@@ -211,8 +212,8 @@ fn check_differences(case: &Case, setting: Setting) {
     }
 }
 
-/// The device against the interpreter, and against itself.
-fn check_device(case: &Case, size: &[Operand], device: &Session) {
+/// A device with the kernels of either class against the interpreter, and against itself.
+fn check_device(case: &Case, size: &[Operand], devices: &[Session]) {
     let recorded = record(case, size, Setting::Alone).unwrap();
     let wrt: Vec<_> = recorded
         .operands
@@ -235,9 +236,15 @@ fn check_device(case: &Case, size: &[Operand], device: &Session) {
         (read(), read())
     };
     let (want, _) = run(&Session::open("reference").unwrap());
-    let (got, again) = run(device);
-    assert!(got == again, "{} {size:?}: two runs differ", case.name);
+    for device in devices {
+        let (got, again) = run(device);
+        assert!(got == again, "{} {size:?}: two runs differ", case.name);
+        compare_runs(case, size, &got, &want);
+    }
+}
 
+/// Forward values, then gradients, as a device and the interpreter give them.
+fn compare_runs(case: &Case, size: &[Operand], got: &[Vec<f64>], want: &[Vec<f64>]) {
     let square = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
     let difference: Vec<_> = got[0].iter().zip(&want[0]).map(|(got, want)| got - want).collect();
     let error = square(&difference) / square(&want[0]).max(f64::MIN_POSITIVE);
@@ -279,10 +286,11 @@ fn gradients_agree_with_differences() {
 #[test]
 fn device_agrees_with_reference() {
     let device = Session::open("auto").unwrap_or_else(|error: Error| panic!("{error}"));
+    let devices = [Target::Cpu, Target::Gpu].map(|target| device.fresh().aimed_at(target));
     let mut failures = Vec::new();
     for case in selected() {
         for size in case.sizes {
-            let check = std::panic::AssertUnwindSafe(|| check_device(&case, size, &device));
+            let check = std::panic::AssertUnwindSafe(|| check_device(&case, size, &devices));
             if std::panic::catch_unwind(check).is_err() {
                 failures.push(format!("{} {size:?}", case.name));
             }

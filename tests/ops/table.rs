@@ -131,6 +131,18 @@ fn matmul() -> Vec<Case> {
             ],
             |x| x[0].matmul(&x[1]),
         ),
+        // Enough results for tiles of whole workgroups; the last is also split along k.
+        fixed(
+            "matmul in tiles",
+            &[
+                &[(&[256, 61, 57], Unit), (&[256, 57, 53], Unit)],
+                &[(&[256, 60, 20], Unit), (&[256, 20, 60], Unit)],
+                &[(&[256, 53, 132], Unit), (&[256, 132, 53], Unit)],
+            ],
+            |x| x[0].offset(-0.5)?.matmul(&x[1]),
+        ),
+        fixed("matmul_nt in tiles", &[&[(&[257, 60, 20], Unit), (&[257, 56, 20], Unit)]], |x| x[0].matmul_nt(&x[1])),
+        fixed("matmul_tn in tiles", &[&[(&[257, 18, 60], Unit), (&[257, 18, 64], Unit)]], |x| x[0].matmul_tn(&x[1])),
         row(
             "matmul_nt",
             &[&[(&[1, 2, 4], Normal), (&[1, 3, 4], Normal)], &[(&[3, 17, 8], Normal), (&[3, 13, 8], Normal)]],
