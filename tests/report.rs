@@ -58,8 +58,9 @@ fn scores() -> Scores {
         miou: base,
         iou: vec![Some(0.88), Some(base + 0.11), Some(base - 0.13), Some(base + 0.02), None],
         pixel_accuracy: base + 0.3,
+        mean_accuracy: base + 0.1,
     };
-    Scores { seg: label(0.534), cam: label(0.452), y_c: label(0.639), cls_f1: 0.871, images: 120 }
+    Scores { seg: label(0.534), cam: label(0.452), y_c: label(0.639), cls_f1: 0.871, images: 120, ..Scores::default() }
 }
 
 /// A disc and a square on stripes, with maps that look like what the method makes of them.
@@ -221,9 +222,9 @@ fn labels_are_told_apart_by_their_colours() {
 fn the_score_table_lines_up() {
     let classes = ["background", "disc", "square", "cross", "ring"].map(String::from);
     let text = score_table(&scores(), &classes);
-    let widths: Vec<_> = text.lines().take(9).map(|line| line.chars().count()).collect();
+    let widths: Vec<_> = text.lines().take(10).map(|line| line.chars().count()).collect();
     assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
-    assert!(text.contains("background            88.0   88.0  88.0"), "{text}");
+    assert!(text.contains("background             88.0   88.0  88.0"), "{text}");
     assert!(text.contains("multi-label F1 87.1 over 120 images"));
 }
 

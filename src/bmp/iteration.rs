@@ -144,7 +144,7 @@ impl Iteration {
         graph.begin("labels");
         let source = match config.ys_source {
             YsSource::TrainPass => outputs.seg.clone(),
-            YsSource::MultiScale => mean_over_scales(&scales)?,
+            YsSource::MultiScale => scales.sum()?.scale(1.0 / scales.averages.len() as f64)?,
         };
         let mut y_s = segmentation_label(&source, &picture_box, config.sigma_s, Confidence::new(config))?;
         if config.ys_filter_by_labels {
@@ -264,13 +264,6 @@ impl Iteration {
         let values = values.iter().map(|value| value.reshape([1])).collect::<Result<Vec<_>>>()?;
         Tensor::concat(&values.iter().collect::<Vec<_>>(), 0)
     }
-}
-
-/// Segmentation logits averaged over all scales and mirror images, \[B, K + 1, S, S\].
-fn mean_over_scales(scales: &MultiScale) -> Result<Tensor> {
-    let Some(((_, first), others)) = scales.averages.split_first() else { unreachable!("scale 1 always runs") };
-    let sum = others.iter().try_fold(first.clone(), |sum, (_, average)| sum.add(average))?;
-    sum.scale(1.0 / scales.averages.len() as f64)
 }
 
 /// The state that remembers what was not finite; it keeps the weights from being touched until it is cleared.

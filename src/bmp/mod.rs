@@ -20,7 +20,9 @@ pub use labels::{
 };
 pub use losses::{Losses, affinity_loss, c2s_loss, classification_loss, s2c_loss};
 pub use network::{Form, Network, NetworkConfig, Outputs, affinity_of_scores, see_objects};
-pub use propagation::{FixedThreshold, Par, PictureBox, Slots, fixed_threshold_label, propagate_with_background};
+pub use propagation::{
+    FixedThreshold, Par, PictureBox, Slots, best_class, fixed_threshold_label, propagate_with_background, refined_seeds,
+};
 pub use schedule::{Group, Phase, Schedule, group_of};
 pub use seeds::{MultiScale, multi_scale, normalise_map, picture, test_scales};
 pub use walk::{Walk, WalkedLabel, walked_label};

@@ -133,8 +133,11 @@ pub(super) fn first_slot(graph: &Graph, width: usize) -> Tensor {
     graph.constant(&first, [width])
 }
 
-/// Class of the best slot, \[B, H, W\] integers; ties go to the lowest class.
-pub(super) fn best_class(scores: &Tensor, classes: &Tensor) -> Result<Tensor> {
+/// Class of the best slot of scores \[B, H, W, P\], integers \[B, H, W\]; ties go to the lowest class.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn best_class(scores: &Tensor, classes: &Tensor) -> Result<Tensor> {
     let shape = scores.shape();
     let best = scores.arg_max(3)?.reshape([shape[0], shape[1], shape[2]])?;
     classes.lookup(&best)
@@ -179,6 +182,24 @@ pub fn fixed_threshold_label(
     let (high, low) = (refined.slice(3, 0..slots)?, refined.slice(3, slots..2 * slots)?);
     let label = two_sided_label(&high, &low, classes, picture_box)?;
     Ok(FixedThreshold { high, low, label })
+}
+
+/// Scores in slots \[B, H, W, P\] of the PAR label of the final test (spec 9.3): softmax over the valid classes against a
+/// constant background, propagation at the full size of `picture` \[B, 3, H, W\] inside `extent` \[B, 2\].
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn refined_seeds(
+    cams: &Tensor,
+    picture: &Tensor,
+    classes: &Tensor,
+    extent: &Tensor,
+    par: &Par,
+    background: f64,
+) -> Result<Tensor> {
+    let size = [picture.shape()[2], picture.shape()[3]];
+    let scores = slots_of(cams, classes, None)?.resize_channels_last(size, false)?;
+    par.refine(&compete(&scores, classes, background)?, &picture.permute(&[0, 2, 3, 1])?, extent, classes)
 }
 
 /// Softmax over the valid classes of scores in slots \[B, h, w, P\], of which the background's is `background` everywhere.

@@ -17,7 +17,7 @@ pub struct MultiScale {
     pub fused: Tensor,
     /// The scales in order, each with the mean over its pair at the image's size.
     pub averages: Vec<(f64, Tensor)>,
-    /// The passes in order, on \[2B\] samples: pictures, then their mirror images.
+    /// The passes in order, on \[2B\] samples: pictures, then their mirror images where there are some.
     pub passes: Vec<(f64, Outputs)>,
 }
 
@@ -30,6 +30,15 @@ impl MultiScale {
         let outputs = &self.passes[pass].1;
         let Grid { height, width } = outputs.features.grids[3];
         Ok((outputs.affinity.slice(0, 0..self.cams.shape()[0])?, [height, width]))
+    }
+
+    /// Sum over the scales of the mean over each pair, \[B, K + 1, H, W\].
+    ///
+    /// # Errors
+    /// Never for passes that ran.
+    pub fn sum(&self) -> Result<Tensor> {
+        let Some(((_, first), others)) = self.averages.split_first() else { unreachable!("scale 1 always runs") };
+        others.iter().try_fold(first.clone(), |sum, (_, average)| sum.add(average))
     }
 
     /// The pass of the largest scale.
@@ -46,22 +55,24 @@ impl MultiScale {
 pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mode) -> Result<MultiScale> {
     let whole = |extent: usize, scale: f64| (scale * extent as f64) as usize;
     let rescale = |scale: f64| image.resize([whole(image.shape()[2], scale), whole(image.shape()[3], scale)], false);
-    over_scales(network, image, scales, rescale, mode)
+    over_scales(network, image, scales, true, rescale, mode)
 }
 
-/// The same in the form of the final test (spec 9.3), where images are resized by the factor itself.
+/// The same in the form of the final test (spec 9.3), where images are resized by the factor itself; with `flip` their
+/// mirror images are seen too.
 ///
 /// # Errors
 /// As [`multi_scale`].
-pub fn test_scales(network: &Network, image: &Tensor, scales: &[f64], mode: &Mode) -> Result<MultiScale> {
+pub fn test_scales(network: &Network, image: &Tensor, scales: &[f64], flip: bool, mode: &Mode) -> Result<MultiScale> {
     let rescale = |scale: f64| if scale == 1.0 { Ok(image.clone()) } else { image.resize_by_factor(scale) };
-    over_scales(network, image, scales, rescale, mode)
+    over_scales(network, image, scales, flip, rescale, mode)
 }
 
 fn over_scales(
     network: &Network,
     image: &Tensor,
     scales: &[f64],
+    flip: bool,
     rescale: impl Fn(f64) -> Result<Tensor>,
     mode: &Mode,
 ) -> Result<MultiScale> {
@@ -70,9 +81,13 @@ fn over_scales(
     let (mut averages, mut passes) = (Vec::new(), Vec::new());
     for scale in [1.0].into_iter().chain(scales.iter().copied().filter(|&scale| scale != 1.0)) {
         let scaled = rescale(scale)?;
-        let outputs = network.forward(&Tensor::concat(&[&scaled, &scaled.flip(3)?], 0)?, mode)?;
+        let seen = if flip { Tensor::concat(&[&scaled, &scaled.flip(3)?], 0)? } else { scaled };
+        let outputs = network.forward(&seen, mode)?;
         let pair = |maps: &Tensor| -> Result<[Tensor; 2]> {
             let maps = maps.detach()?.resize([height, width], false)?;
+            if !flip {
+                return Ok([maps.clone(), maps]);
+            }
             Ok([maps.slice(0, 0..batch)?, maps.slice(0, batch..2 * batch)?.flip(3)?])
         };
         let [plain, mirrored] = pair(&outputs.cam)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tagseg::config::{Config, Rung};
+use tagseg::eval::Protocol;
 use tagseg::gpu::{DeviceChoice, Limits};
 use tagseg::{Error, Result};
 
@@ -24,6 +25,30 @@ pub struct DeviceArg {
 impl From<DeviceArg> for DeviceChoice {
     fn from(DeviceArg { device, limits }: DeviceArg) -> Self {
         DeviceChoice { adapter: device, limits, target: None }
+    }
+}
+
+/// How a trained network looks at images.
+#[derive(Debug, Clone, Args)]
+pub struct ProtocolArgs {
+    /// `train`: as validation during training, one pass at the image's own size. `test`: as the published final test,
+    /// long side 512, three scales and their mirror images, fused by max [test.*]
+    #[arg(long, value_name = "NAME", default_value = "train", value_parser = ["train", "test"])]
+    protocol: String,
+
+    /// Refine the segmentation by a dense CRF over the image [crf.*]
+    #[arg(long)]
+    pub crf: bool,
+
+    /// Set an option of test, crf, par, cam or ms.scales, as in `--set test.long_side=0`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub assignments: Vec<String>,
+}
+
+impl ProtocolArgs {
+    /// The procedure that was named.
+    pub fn protocol(&self) -> Protocol {
+        if self.protocol == "test" { Protocol::Test } else { Protocol::Train }
     }
 }
 

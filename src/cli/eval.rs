@@ -5,16 +5,20 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::eval::score_run;
+use indicatif::ProgressBar;
+use tagseg::Error;
+use tagseg::eval::{ScoreOptions, Scored, score_run};
 use tagseg::report::score_table;
 
-use super::common::DeviceArg;
+use super::common::{DeviceArg, ProtocolArgs};
 use super::print;
 
 /// Score both branches of a trained network
 ///
-/// Prints, as IoU in per cent: the segmentation; the seeds and the propagated labels Y_c, which know the image's tags;
-/// and the F1 of the tags themselves. Masks are read from SegmentationClassAug/ or SegmentationClass/.
+/// Prints, as IoU in per cent: the segmentation of one pass, fused over scales in the final test, and after the CRF;
+/// then what knows the image's tags: the seeds, the seeds refined by PAR and along the affinity (AFA), and the
+/// propagated labels Y_c; and the F1 of the tags themselves. Masks are read from SegmentationClassAug/ or
+/// SegmentationClass/.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
     /// A run's folder (its newest checkpoint) or a .safetensors file
@@ -32,9 +36,16 @@ pub struct EvalArgs {
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Print one JSON object instead of a table, IoU as fractions
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    protocol: ProtocolArgs,
+
+    /// Write the scores as one JSON object to FILE, IoU as fractions; without FILE print it instead of the table
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+
+    /// Write the pixel counts of the last segmentation column to FILE, as CSV: true classes down, predicted ones across
+    #[arg(long, value_name = "FILE")]
+    confusion: Option<PathBuf>,
 
     /// Leave out images that do not decode, and count them
     #[arg(long)]
@@ -43,13 +54,36 @@ pub struct EvalArgs {
 
 impl EvalArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let EvalArgs { network, data, split, device, json, skip_broken } = self;
-        let (model, scores) = score_run(&network, &data, &split, device, skip_broken)?;
-        if json {
-            print(&format!("{}\n", serde_json::to_string(&scores)?))?;
-        } else {
-            let classes: Vec<_> = std::iter::once("background".to_owned()).chain(model.classes().to_vec()).collect();
-            print(&score_table(&scores, &classes))?;
+        let EvalArgs { network, data, split, device, protocol, json, confusion, skip_broken } = self;
+        let options = ScoreOptions {
+            network,
+            data,
+            split,
+            device: device.into(),
+            skip_broken,
+            protocol: protocol.protocol(),
+            crf: protocol.crf,
+            assignments: protocol.assignments,
+        };
+        let bar = ProgressBar::new(0);
+        let (model, Scored { scores, confusion: counts }) = score_run(&options, &|done, images| {
+            bar.set_length(images as u64);
+            bar.set_position(done as u64);
+        })?;
+        bar.finish_and_clear();
+        let classes: Vec<_> = std::iter::once("background".to_owned()).chain(model.classes().to_vec()).collect();
+        if let Some(path) = confusion {
+            std::fs::write(&path, counts.to_csv(&classes)).map_err(Error::io(&path))?;
+        }
+        let object = format!("{}\n", serde_json::to_string(&scores)?);
+        match json {
+            Some(path) if path.as_os_str() == "-" => print(&object)?,
+            json => {
+                if let Some(path) = json {
+                    std::fs::write(&path, object).map_err(Error::io(&path))?;
+                }
+                print(&score_table(&scores, &classes))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -32,8 +32,8 @@ Start here:
   tagseg eval run --data DIR                        score it
   tagseg predict run --out seen photo.jpg           segment a photo
 
-Exit codes: 0 done, 1 a check of `verify` or `check` failed, 2 something about the input is wrong, 130 training was
-stopped by Ctrl-C and can go on.";
+Exit codes: 0 done, 1 a check of `verify` or `check` failed or `predict` left an image out, 2 something about the
+input is wrong, 130 training was stopped by Ctrl-C and can go on.";
 
 /// Learn to segment images from image tags alone, on any GPU.
 #[derive(Debug, Parser)]

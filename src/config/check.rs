@@ -44,6 +44,15 @@ impl Config {
                 "give a larger crop or larger ms.scales",
             ));
         }
+        let smallest_scale = self.test_scales.iter().copied().fold(1.0, f64::min);
+        let needed = (self.smallest_side() as f64 / smallest_scale).ceil() as usize;
+        if (1..needed).contains(&self.test_long_side) {
+            return Err(Error::config(
+                "test.long_side",
+                format!("at scale {smallest_scale} of {} the encoder sees too little", self.test_long_side),
+                format!("give at least {needed}, or larger test.scales"),
+            ));
+        }
         if !self.batch_global.is_multiple_of(self.loss_replica_size) {
             return Err(Error::config(
                 "batch.global",

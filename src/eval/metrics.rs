@@ -82,6 +82,20 @@ impl Confusion {
         mean((0..self.classes).filter_map(|class| ratio(self.hits(class), self.truth(class))))
     }
 
+    /// The counts as CSV: a line a true class, a column a predicted one. `names` has background first.
+    pub fn to_csv(&self, names: &[String]) -> String {
+        let quote = |name: &String| match name.contains([',', '"', '\n']) {
+            true => format!("\"{}\"", name.replace('"', "\"\"")),
+            false => name.clone(),
+        };
+        let head: Vec<_> = names.iter().map(quote).collect();
+        let lines = head.iter().zip(self.counts.chunks(self.classes)).map(|(name, row)| {
+            let counts: Vec<_> = row.iter().map(u64::to_string).collect();
+            format!("{name},{}\n", counts.join(","))
+        });
+        format!("truth \\ prediction,{}\n{}", head.join(","), lines.collect::<String>())
+    }
+
     fn hits(&self, class: usize) -> u64 {
         self.counts[class * self.classes + class]
     }
@@ -139,6 +153,16 @@ mod tests {
         assert_eq!(confusion.miou(), Some(0.5), "class 2 is not in the truth: it does not enter the mean");
         assert_eq!(confusion.pixel_accuracy(), Some(0.6));
         assert_eq!(confusion.mean_accuracy(), Some((2.0 / 3.0 + 0.5) / 2.0));
+    }
+
+    /// Protects the form of the file: truth downwards, predictions across, names with commas in quotes.
+    #[test]
+    fn a_matrix_as_csv() {
+        let mut confusion = Confusion::new(2);
+        confusion.add(&[0, 1, 1], &[0, 0, 1]);
+        let names = ["background".to_owned(), "cup, mug".to_owned()];
+        let csv = "truth \\ prediction,background,\"cup, mug\"\nbackground,1,0\n\"cup, mug\",1,1\n";
+        assert_eq!(confusion.to_csv(&names), csv);
     }
 
     /// Protects the accumulation over a data set.

@@ -1,4 +1,4 @@
-//! Trained networks in use: scores (spec 9.1, 9.2), predictions, pictures.
+//! Trained networks in use: scores and predictions by the procedures of spec 9, pictures.
 
 mod canvas;
 #[cfg(feature = "native")]
@@ -9,13 +9,15 @@ pub mod metrics;
 mod model;
 #[cfg(feature = "native")]
 mod predict;
+mod request;
 #[cfg(feature = "native")]
 mod score;
 
 #[cfg(feature = "native")]
 pub use self::{
     gallery::Gallery,
-    predict::{PredictOptions, predict},
-    score::{Scorer, score_run},
+    predict::{PredictOptions, Predicted, predict},
+    score::{ScoreOptions, Scored, Scorer, score_run},
 };
 pub use model::{Model, Seen, SeenTagged, View};
+pub use request::{Protocol, Request, Tags};

@@ -1,11 +1,13 @@
 //! A trained network that looks at whole images, in evaluation form.
 
 use super::canvas::{cut, padded};
+use super::request::{Protocol, Request, Tags};
 use crate::bmp::{
-    Confidence, Form, MultiScale, Network, NetworkConfig, Par, PictureBox, Slots, Walk, fixed_threshold_label,
-    label_from_map, multi_scale, picture, propagate_with_background, seed_label, segmentation_label, walked_label,
+    Confidence, Form, MultiScale, Network, NetworkConfig, Outputs, Par, PictureBox, Slots, Walk, best_class,
+    fixed_threshold_label, multi_scale, picture, propagate_with_background, refined_seeds, seed_label,
+    segmentation_label, test_scales, walked_label,
 };
-use crate::config::{Config, Propagation};
+use crate::config::{Config, Fuse, OptionInfo, Propagation};
 #[cfg(feature = "native")]
 use crate::data::Mask;
 use crate::data::{Rgb8, normalise};
@@ -67,15 +69,55 @@ impl Model {
         &self.config
     }
 
-    /// Smallest side of an image: at the smallest scale the encoder still needs its own (spec 13.40).
+    /// Sets an option of evaluations by `key=value`.
+    ///
+    /// # Errors
+    /// If the option is not known, was settled by training, or the value is not allowed.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let name = assignment.split('=').next().unwrap_or_default().trim();
+        let groups = ["test.", "crf.", "par.", "cam.", "ms.scales"];
+        if OptionInfo::find(name).is_ok() && !groups.iter().any(|group| name.starts_with(group)) {
+            return Err(Error::config(name, "was settled by training", format!("set one of {}", groups.join(", "))));
+        }
+        self.config.set(assignment)?;
+        self.config.validate()
+    }
+
+    /// Smallest side of an image in training's validation: at the smallest scale the encoder still needs its own
+    /// (spec 13.40).
     pub fn smallest_side(&self) -> usize {
-        let smallest = self.config.ms_scales.iter().copied().fold(1.0, f64::min);
-        (self.config.smallest_side() as f64 / smallest).ceil() as usize
+        self.smallest_at(&self.config.ms_scales)
     }
 
     /// The size at which an image of `own` height and width is looked at: at least [`Model::smallest_side`].
     pub fn canvas(&self, own: [usize; 2]) -> [usize; 2] {
-        own.map(|side| side.max(self.smallest_side()))
+        self.canvas_for(Protocol::Train, own)
+    }
+
+    /// The size to which an image of `own` height and width is filled up, so that the encoder sees enough of it at the
+    /// smallest scale of a protocol.
+    pub fn canvas_for(&self, protocol: Protocol, own: [usize; 2]) -> [usize; 2] {
+        let smallest = match protocol {
+            Protocol::Train => self.smallest_side(),
+            Protocol::Test => {
+                let needed = self.smallest_at(&self.config.test_scales) as f64;
+                (needed / self.test_ratio(own)).ceil() as usize
+            }
+        };
+        own.map(|side| side.max(smallest))
+    }
+
+    /// Smallest side that leaves the encoder enough at all of `scales` and at 1.
+    fn smallest_at(&self, scales: &[f64]) -> usize {
+        (self.config.smallest_side() as f64 / scales.iter().copied().fold(1.0, f64::min)).ceil() as usize
+    }
+
+    /// By how much an image of `size` is resized before the final test.
+    fn test_ratio(&self, [height, width]: [usize; 2]) -> f64 {
+        match self.config.test_long_side {
+            0 => 1.0,
+            long_side => long_side as f64 / height.max(width) as f64,
+        }
     }
 
     /// Segments one image; for many of one size prepare a [`View`] once and let it segment them.
@@ -93,51 +135,141 @@ impl Model {
     /// # Errors
     /// If the plan does not fit the device.
     pub fn view(&self, batch: usize, size: [usize; 2], max_tags: Option<usize>) -> Result<View> {
-        let sight = self.record(batch, size, max_tags)?;
+        self.view_for(batch, size, Request { tags: max_tags.map_or(Tags::Unknown, Tags::Given), ..Request::default() })
+    }
+
+    /// Prepares to look at `batch` images of `size` at once for what `request` asks.
+    ///
+    /// # Errors
+    /// If the plan does not fit the device.
+    pub fn view_for(&self, batch: usize, size: [usize; 2], request: Request) -> Result<View> {
+        let sight = self.record(batch, size, request)?;
         let program = self.session.compile(&sight.graph, &sight.read.iter().collect::<Vec<_>>())?;
         Ok(View { program, batch, size, foreground: self.network.classes - 1, sight })
     }
 
-    /// Plans what [`Model::view`] would prepare, and prepares nothing.
+    /// Plans what [`Model::view_for`] would prepare, and prepares nothing.
     ///
     /// # Errors
     /// If the plan does not fit the device, with its bytes.
-    pub fn check_view(&self, batch: usize, size: [usize; 2], max_tags: Option<usize>) -> Result<()> {
-        let sight = self.record(batch, size, max_tags)?;
+    pub fn check_view(&self, batch: usize, size: [usize; 2], request: Request) -> Result<()> {
+        let sight = self.record(batch, size, request)?;
         self.session.plan(&sight.graph, &sight.read.iter().collect::<Vec<_>>()).map(|_| ())
     }
 
-    fn record(&self, batch: usize, size: [usize; 2], max_tags: Option<usize>) -> Result<Sight> {
+    /// Records `request`. Maps of the network are made at the size that the protocol looks at, and end at `size`.
+    fn record(&self, batch: usize, size: [usize; 2], request: Request) -> Result<Sight> {
         let graph = Graph::new();
-        let [height, width] = size;
         let network = Network::new(&graph, &self.network, Form::new(&self.config))?;
-        let image = graph.input("image", [batch, 3, height, width], DType::F32);
-        let outputs = network.forward(&image, &Mode::Eval)?;
-        let seg = outputs.seg.arg_max(1)?.reshape([batch, height, width])?;
-        let mut read = vec![seg.clone(), outputs.cls.clone()];
-        let tagged = match max_tags {
+        let image = graph.input("image", [batch, 3, size[0], size[1]], DType::F32);
+        let Passes { looked_at, single, fused, scales } = self.passes(&network, &image, request)?;
+        let labels = |logits: &Tensor| logits.arg_max(1)?.reshape([batch, size[0], size[1]]);
+        let seg = labels(&single.seg)?;
+        let mut read = vec![seg.clone(), single.cls.clone()];
+        let msc = fused.as_ref().map(labels).transpose()?;
+        let best = fused.as_ref().unwrap_or(&single.seg);
+        let probabilities = request.probabilities.then(|| best.log_softmax(1)?.exp()).transpose()?;
+        read.extend(msc.iter().chain(&probabilities).cloned());
+        let tagged = match scales {
             None => None,
-            Some(max_tags) => {
-                let slots = Slots::width_for(max_tags);
-                let classes = graph.input("classes", [batch, slots], DType::I32);
-                let boxes = graph.input("boxes", [batch, 4], DType::I32);
-                let picture_box = PictureBox::new(&boxes, size)?;
-                let scales = multi_scale(&network, &image, &self.config.ms_scales, &Mode::Eval)?;
-                let seeds = seed_label(&scales.cams, &classes, self.config.cam_bkg)?;
-                let y_c = self.propagated_label(&scales, &picture(&image)?, &classes, &picture_box)?.to_integer()?;
-                let y_s =
-                    segmentation_label(&outputs.seg, &picture_box, self.config.sigma_s, Confidence::new(&self.config))?
-                        .to_integer()?;
-                let cams = scales.cams.gather_slots(&classes, 1)?.reduce(Reduction::Max, 3..4)?;
-                read.extend([seeds.clone(), y_c.clone(), y_s.clone(), cams.clone()]);
-                Some(Tagged { classes, boxes, slots, seeds, y_c, y_s, cams })
-            }
+            Some(scales) => Some(self.tagged(request, [batch, size[0], size[1]], &looked_at, &single, &scales)?),
         };
-        Ok(Sight { graph, read, image, seg, cls: outputs.cls, tagged })
+        if let Some(tagged) = &tagged {
+            let labels = [&tagged.seeds, &tagged.afa, &tagged.y_c, &tagged.y_s, &tagged.cams];
+            read.extend(labels.into_iter().chain(&tagged.par).cloned());
+        }
+        let looked_at = [looked_at.shape()[2], looked_at.shape()[3]];
+        Ok(Sight { graph, read, image, looked_at, seg, msc, probabilities, cls: single.cls, tagged })
     }
 
-    /// Y_c of whole pictures: as training makes it, with every pixel labelled (spec 9.3).
-    fn propagated_label(
+    /// Runs the network as the protocol says.
+    fn passes(&self, network: &Network, image: &Tensor, request: Request) -> Result<Passes> {
+        let (config, mode) = (&self.config, Mode::Eval);
+        let (batch, size) = (image.shape()[0], [image.shape()[2], image.shape()[3]]);
+        match request.protocol {
+            Protocol::Train => {
+                let single = network.forward(image, &mode)?;
+                let scales = (request.tags != Tags::Unknown)
+                    .then(|| multi_scale(network, image, &config.ms_scales, &mode))
+                    .transpose()?;
+                Ok(Passes { looked_at: image.clone(), single: Single::of(&single, batch, size)?, fused: None, scales })
+            }
+            Protocol::Test => {
+                // Cut to whole pixels, so that the long side may become 511 (spec 13.42).
+                let ratio = self.test_ratio(size);
+                let looked_at = image.resize(size.map(|side| (side as f64 * ratio) as usize), false)?;
+                let scales = test_scales(network, &looked_at, &config.test_scales, config.test_flip, &mode)?;
+                let fused = match config.test_fuse {
+                    Fuse::Max => scales.fused.clone(),
+                    Fuse::Sum => scales.sum()?,
+                };
+                let single = Single::of(&scales.passes[0].1, batch, size)?;
+                Ok(Passes { looked_at, single, fused: Some(fused.resize(size, false)?), scales: Some(scales) })
+            }
+        }
+        .map(|passes| match request.tags {
+            Tags::Unknown => Passes { scales: None, ..passes },
+            _ => passes,
+        })
+    }
+
+    /// Seeds and pseudo labels of whole pictures, at the size of the truth (spec 9.2, 9.3).
+    fn tagged(
+        &self,
+        request: Request,
+        [batch, height, width]: [usize; 3],
+        looked_at: &Tensor,
+        single: &Single,
+        scales: &MultiScale,
+    ) -> Result<Tagged> {
+        let (graph, config, size) = (looked_at.graph(), &self.config, [height, width]);
+        let foreground = self.network.classes - 1;
+        let slots = Slots::width_for(match request.tags {
+            Tags::Given(max_tags) => max_tags,
+            _ => foreground,
+        });
+        let (given, classes) = match request.tags {
+            Tags::Predicted => (None, predicted_classes(&single.cls, slots)?),
+            _ => {
+                let given = graph.input("classes", [batch, slots], DType::I32);
+                (Some(given.clone()), given)
+            }
+        };
+        let boxes = graph.input("boxes", [batch, 4], DType::I32);
+        let extent = graph.input("extent", [batch, 2], DType::I32);
+        let picture_box = PictureBox::new(&boxes, [looked_at.shape()[2], looked_at.shape()[3]])?;
+        let picture = picture(looked_at)?;
+        let cams = scales.cams.resize(size, false)?;
+
+        let label = |scores: &Tensor| best_class(&scores.resize_channels_last(size, false)?, &classes);
+        let y_c = label(&self.propagated_scores(scales, &picture, &classes, &picture_box)?)?;
+        let background = match request.protocol {
+            Protocol::Train => config.cam_low,
+            Protocol::Test => config.cam_bkg,
+        };
+        let (affinity, grid) = scales.affinity_of(0)?;
+        let walk = Walk::new(config.aff_radius);
+        let afa = label(&walk.from_seeds(&scales.cams, &classes, &affinity, grid, background)?)?;
+        let par = match request.protocol {
+            Protocol::Train => None,
+            Protocol::Test => {
+                let picture = picture.resize(size, false)?;
+                let par = Par::new(config);
+                Some(label(&refined_seeds(&scales.cams, &picture, &classes, &extent, &par, config.cam_bkg)?)?)
+            }
+        };
+        let whole = PictureBox::new(
+            &graph.constant(&[0.0, height as f64, 0.0, width as f64], [1, 4]).expand([batch, 4])?.to_integer()?,
+            size,
+        )?;
+        let y_s = segmentation_label(&single.seg, &whole, config.sigma_s, Confidence::new(config))?.to_integer()?;
+        let seeds = seed_label(&cams, &classes, config.cam_bkg)?;
+        let cams = cams.gather_slots(&classes, 1)?.reduce(Reduction::Max, 3..4)?;
+        Ok(Tagged { given, slots, boxes, extent, seeds, par, afa, y_c, y_s, cams })
+    }
+
+    /// The scores that Y_c of whole pictures is the arg-max of, in slots \[B, h, w, P\], propagated as training does.
+    fn propagated_scores(
         &self,
         scales: &MultiScale,
         picture: &Tensor,
@@ -150,18 +282,58 @@ impl Model {
         match self.config.propagation {
             Propagation::Bsp => {
                 let background = scales.segs.slice(1, 0..1)?;
-                let scores = propagate_with_background(cams, &background, picture, classes, picture_box, &par)?;
-                label_from_map(&scores, classes, picture_box, None)
+                propagate_with_background(cams, &background, picture, classes, picture_box, &par)
             }
-            Propagation::Par => Ok(fixed_threshold_label(cams, picture, classes, picture_box, &par, background)?.label),
+            Propagation::Par => Ok(fixed_threshold_label(cams, picture, classes, picture_box, &par, background)?.high),
             Propagation::Afa => {
                 let (affinity, grid) = scales.affinity_of(0)?;
                 let walk = Walk::new(self.config.aff_radius);
                 let label =
                     walked_label(cams, &affinity, grid, picture, classes, picture_box, &walk, &par, background)?;
-                Ok(label.label)
+                let [_, high] = label.refined;
+                Ok(high)
             }
         }
+    }
+}
+
+/// Slots of the classes with logits \[B, K\] above 0: i32 \[B, slots\], class k in slot k, −1 where it is not found.
+fn predicted_classes(cls: &Tensor, slots: usize) -> Result<Tensor> {
+    let (graph, batch, foreground) = (cls.graph(), cls.shape()[0], cls.shape()[1]);
+    let numbers: Vec<_> = (0..foreground).map(|class| class as f64 + 2.0).collect();
+    let found = cls.greater(&graph.scalar(0.0))?.mul(&graph.constant(&numbers, [foreground]))?.offset(-1.0)?;
+    let unused = graph.full(-1.0, [batch, slots - 1 - foreground])?;
+    let background = graph.full(0.0, [batch, 1])?;
+    let parts = if slots == 1 + foreground { vec![&background, &found] } else { vec![&background, &found, &unused] };
+    Tensor::concat(&parts, 1)?.to_integer()
+}
+
+/// What a protocol makes of the image before labels are made of it.
+struct Passes {
+    /// The image at the size that the network looks at.
+    looked_at: Tensor,
+    single: Single,
+    /// Logits over all scales, \[B, K + 1, H, W\] at the image's own size.
+    fused: Option<Tensor>,
+    scales: Option<MultiScale>,
+}
+
+/// One pass over the images alone.
+struct Single {
+    /// Image logits \[B, K\].
+    cls: Tensor,
+    /// Segmentation logits at the image's own size.
+    seg: Tensor,
+}
+
+impl Single {
+    /// The first `batch` samples of a pass.
+    fn of(outputs: &Outputs, batch: usize, size: [usize; 2]) -> Result<Self> {
+        let first = |tensor: &Tensor| match tensor.shape()[0] == batch {
+            true => Ok(tensor.clone()),
+            false => tensor.slice(0, 0..batch),
+        };
+        Ok(Single { cls: first(&outputs.cls)?, seg: first(&outputs.seg)?.resize(size, false)? })
     }
 }
 
@@ -184,16 +356,26 @@ struct Sight {
     graph: Graph,
     read: Vec<Tensor>,
     image: Tensor,
+    /// The size that the network looks at.
+    looked_at: [usize; 2],
     seg: Tensor,
+    msc: Option<Tensor>,
+    probabilities: Option<Tensor>,
     cls: Tensor,
     tagged: Option<Tagged>,
 }
 
 struct Tagged {
-    classes: Tensor,
-    boxes: Tensor,
+    /// The classes' slots, if the host writes them.
+    given: Option<Tensor>,
     slots: usize,
+    /// The part that is image, at the size that the network looks at: y0, y1, x0, x1.
+    boxes: Tensor,
+    /// Its height and width at the size of the truth.
+    extent: Tensor,
     seeds: Tensor,
+    par: Option<Tensor>,
+    afa: Tensor,
     y_c: Tensor,
     y_s: Tensor,
     cams: Tensor,
@@ -201,8 +383,12 @@ struct Tagged {
 
 /// What the model says of one batch; label maps are \[B, H, W\].
 pub struct Seen {
-    /// Arg-max of the segmentation branch.
+    /// Arg-max of the segmentation branch, one pass over the image.
     pub seg: Vec<u8>,
+    /// Arg-max of its logits fused over scales and mirror images, in the final test.
+    pub msc: Option<Vec<u8>>,
+    /// Softmax of the best logits there are, \[B, K + 1, H, W\], if wanted.
+    pub probabilities: Option<Vec<f32>>,
     /// Image logits \[B, K\].
     pub cls: Vec<f32>,
     /// What it says with the images' tags known.
@@ -213,6 +399,10 @@ pub struct Seen {
 pub struct SeenTagged {
     /// Seeds against the background threshold.
     pub seeds: Vec<u8>,
+    /// Seeds refined by PAR against the background threshold, in the final test.
+    pub par: Option<Vec<u8>>,
+    /// Seeds after a step along the predicted affinity.
+    pub afa: Vec<u8>,
     /// Propagated label, every pixel labelled.
     pub y_c: Vec<u8>,
     /// Confident objects of the segmentation branch, else 255.
@@ -241,28 +431,48 @@ impl View {
     /// # Errors
     /// If the sizes are others, or the device was lost.
     pub async fn look_async(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
-        let Sight { image, seg, cls, tagged, .. } = &self.sight;
+        let Sight { image, looked_at, seg, msc, probabilities, cls, tagged, .. } = &self.sight;
         self.program.write(image, images)?;
         if let Some(tagged) = tagged {
-            let slots = Slots::new(tags, self.foreground, tagged.slots);
-            self.program.write(&tagged.classes, &slots.classes)?;
-            self.program.write(&tagged.boxes, boxes)?;
+            if let Some(classes) = &tagged.given {
+                self.program.write(classes, &Slots::new(tags, self.foreground, tagged.slots).classes)?;
+            }
+            let resized = |side: i32, axis: usize| side * looked_at[axis] as i32 / self.size[axis] as i32;
+            let boxes = boxes.chunks_exact(4);
+            let rectangle = |sides: &[i32]| [0, 1, 2, 3].map(|side| resized(sides[side], side / 2));
+            let extent = |sides: &[i32]| [sides[1] - sides[0], sides[3] - sides[2]];
+            self.program.write(&tagged.boxes, &boxes.clone().flat_map(rectangle).collect::<Vec<_>>())?;
+            self.program.write(&tagged.extent, &boxes.flat_map(extent).collect::<Vec<_>>())?;
         }
         self.program.run()?;
         let tagged = match tagged {
             None => None,
             Some(tagged) => Some(SeenTagged {
                 seeds: self.labels(&tagged.seeds).await?,
+                par: self.labels_if(tagged.par.as_ref()).await?,
+                afa: self.labels(&tagged.afa).await?,
                 y_c: self.labels(&tagged.y_c).await?,
                 y_s: self.labels(&tagged.y_s).await?,
                 cams: self.reals(&tagged.cams).await?,
             }),
         };
-        Ok(Seen { seg: self.labels(seg).await?, cls: self.reals(cls).await?, tagged })
+        let msc = self.labels_if(msc.as_ref()).await?;
+        let probabilities = match probabilities {
+            Some(probabilities) => Some(self.reals(probabilities).await?),
+            None => None,
+        };
+        Ok(Seen { seg: self.labels(seg).await?, msc, probabilities, cls: self.reals(cls).await?, tagged })
     }
 
     async fn labels(&self, tensor: &Tensor) -> Result<Vec<u8>> {
         Ok(self.program.read_async(tensor).await?.into_iter().map(|label| label as u8).collect())
+    }
+
+    async fn labels_if(&self, tensor: Option<&Tensor>) -> Result<Option<Vec<u8>>> {
+        match tensor {
+            Some(tensor) => Ok(Some(self.labels(tensor).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn reals(&self, tensor: &Tensor) -> Result<Vec<f32>> {
@@ -275,8 +485,16 @@ impl View {
     /// If the image is larger, or the device was lost.
     #[cfg(feature = "native")]
     pub fn segment(&mut self, image: &Rgb8) -> Result<Mask> {
-        let seen = pollster::block_on(self.look_at_async(image, &[]))?;
-        Ok(Mask::new(image.height, image.width, seen.seg))
+        Ok(Mask::new(image.height, image.width, self.look_at(image)?.seg))
+    }
+
+    /// Looks at one image, which must not be larger than the view, and whose tags nobody gave.
+    ///
+    /// # Errors
+    /// If the image is larger, or the device was lost.
+    #[cfg(feature = "native")]
+    pub fn look_at(&mut self, image: &Rgb8) -> Result<Seen> {
+        pollster::block_on(self.look_at_async(image, &[]))
     }
 
     /// Looks at one image, which must not be larger than the view, with tags \[K\] if the view knows tags. Without
@@ -295,9 +513,15 @@ impl View {
         }
         let picture_box = [0, own[0] as i32, 0, own[1] as i32];
         let mut seen = self.look_async(&normalise(&padded(image, size)), tags, &picture_box).await?;
-        seen.seg = cut(&seen.seg, 0, size, own);
+        for map in std::iter::once(&mut seen.seg).chain(&mut seen.msc) {
+            *map = cut(map, 0, size, own);
+        }
+        if let Some(maps) = &mut seen.probabilities {
+            *maps = (0..=self.foreground).flat_map(|class| cut(maps, class, size, own)).collect();
+        }
         if let Some(tagged) = &mut seen.tagged {
-            for map in [&mut tagged.seeds, &mut tagged.y_c, &mut tagged.y_s] {
+            let maps = [&mut tagged.seeds, &mut tagged.afa, &mut tagged.y_c, &mut tagged.y_s];
+            for map in maps.into_iter().chain(&mut tagged.par) {
                 *map = cut(map, 0, size, own);
             }
             tagged.cams = cut(&tagged.cams, 0, size, own);

@@ -53,15 +53,16 @@ impl fmt::Display for Table {
 /// The scores of an evaluation in per cent: one row a class, then the means. `classes` has background first.
 pub fn score_table(scores: &Scores, classes: &[String]) -> String {
     let percent = |fraction: Option<f64>| fraction.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
-    let mut table = Table::new(["IoU in %", "segmentation", "seeds", "Y_c"]);
-    let labels: [&LabelScores; 3] = [&scores.seg, &scores.cam, &scores.y_c];
+    let columns = scores.columns();
+    let mut table = Table::new(["IoU in %"].into_iter().chain(columns.iter().map(|(name, _)| *name)));
+    let mut row = |name: &str, value: &dyn Fn(&LabelScores) -> Option<f64>| {
+        table.row([name.to_owned()].into_iter().chain(columns.iter().map(|(_, label)| percent(value(label)))));
+    };
     for (index, class) in classes.iter().enumerate() {
-        let cells = labels.map(|label| percent(label.iou.get(index).copied().flatten()));
-        table.row([vec![class.clone()], cells.to_vec()].concat());
+        row(class, &|label| label.iou.get(index).copied().flatten());
     }
-    table.row([vec!["mean".to_owned()], labels.map(|label| percent(Some(label.miou))).to_vec()].concat());
-    table.row(
-        [vec!["pixels right".to_owned()], labels.map(|label| percent(Some(label.pixel_accuracy))).to_vec()].concat(),
-    );
+    row("mean", &|label| Some(label.miou));
+    row("pixels right", &|label| Some(label.pixel_accuracy));
+    row("mean accuracy", &|label| Some(label.mean_accuracy));
     format!("{table}\nmulti-label F1 {} over {} images\n", percent(Some(scores.cls_f1)), scores.images)
 }

@@ -12,7 +12,7 @@ use crate::bmp::Group;
 use crate::config::Config;
 use crate::data::Loader;
 use crate::error::{Error, Result};
-use crate::eval::{Gallery, Scorer};
+use crate::eval::{Gallery, Scored, Scorer};
 use crate::gpu::DeviceChoice;
 use crate::report::{EvalRecord, EvalScores, Place, Progress, RecordWriter, Scores, contact_sheet};
 use crate::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training, write_atomically};
@@ -241,7 +241,8 @@ impl Run {
         let model = self.setting.model();
         let mut gallery = Gallery::new(SHOWN);
         let stop = || self.stop.asked();
-        let Some(scores) = Scorer::new(&model).score_until(validation, Some(&mut gallery), &stop)? else {
+        let Some(Scored { scores, .. }) = Scorer::new(&model).score_until(validation, Some(&mut gallery), &stop)?
+        else {
             return Ok(false);
         };
         let seg_miou = scores.seg.miou;

@@ -8,6 +8,7 @@ mod check;
 mod guards;
 mod official;
 mod place;
+mod protocols;
 mod refused_data;
 mod refused_input;
 mod whole_path;

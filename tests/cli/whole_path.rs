@@ -88,11 +88,13 @@ fn scores_are_printed_as_json_and_as_a_table() {
     let text = succeed(&["eval", run, "--data", data, "--split", "val", "--json"]);
     assert_eq!(text.lines().count(), 1, "one object on one line");
     let scores: Value = serde_json::from_str(&text).unwrap();
-    let of = |name: &str| ["", ".miou", ".iou", ".pixel_accuracy"].map(|part| format!("{name}{part}")).to_vec();
+    let of = |name: &str| {
+        ["", ".miou", ".iou", ".pixel_accuracy", ".mean_accuracy"].map(|part| format!("{name}{part}")).to_vec()
+    };
     let rest = ["cls_f1", "images"].map(String::from).to_vec();
-    assert_eq!(keys(&scores), [of("seg"), of("cam"), of("y_c"), rest].concat());
+    assert_eq!(keys(&scores), [of("seg"), of("cam"), of("afa"), of("y_c"), rest].concat());
     assert_eq!(scores["images"], 6);
-    for name in ["seg", "cam", "y_c"] {
+    for name in ["seg", "cam", "afa", "y_c"] {
         let iou = &scores[name]["iou"];
         assert_eq!(iou.as_array().unwrap().len(), 5);
         let fractions = [numbers(iou), vec![scores[name]["pixel_accuracy"].as_f64().unwrap()]].concat();

@@ -143,7 +143,7 @@ pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let network = network(bench, &mut trial)?;
     let Setting { image, slots, classes, picture_box, picture } = Setting::new(&mut trial)?;
     let scales: Vec<f64> = case.constant("scales")?;
-    let passes = bmp::test_scales(&network, &image, &scales, &Mode::Eval)?;
+    let passes = bmp::test_scales(&network, &image, &scales, true, &Mode::Eval)?;
     let background = passes.segs.slice(1, 0..1)?;
     let par = Par::new(&Config::default());
     let bsp = bmp::propagate_with_background(&passes.cams, &background, &picture, &classes, &picture_box, &par)?;
