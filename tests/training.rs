@@ -25,20 +25,25 @@ struct Run {
     session: Session,
     trainer: Trainer,
     steps: usize,
+    batch: usize,
 }
 
 impl Run {
     fn new(steps: usize) -> Self {
-        let session = Session::open("auto").unwrap();
-        let config = config(steps);
-        let network = NetworkConfig::new(&config, 4);
-        let trainer = Trainer::new(&session, &config, &network, 3, steps).unwrap();
-        Run { session, trainer, steps }
+        Self::of(&config(steps), "auto")
+    }
+
+    fn of(config: &Config, device: &str) -> Self {
+        let session = Session::open(device).unwrap();
+        let (steps, batch) = (config.train_iters, config.batch_global);
+        let network = NetworkConfig::new(config, 4);
+        let trainer = Trainer::new(&session, config, &network, 3, steps).unwrap();
+        Run { session, trainer, steps, batch }
     }
 
     fn step(&mut self, n: usize) {
         let (mut images, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
-        for index in 2 * n..2 * n + 2 {
+        for index in self.batch * n..self.batch * (n + 1) {
             let (image, mask) = picture(Split::Train, index, 64, 1);
             let crop = augment(
                 &image,
@@ -95,4 +100,76 @@ fn memory_does_not_grow() {
     (3..103).for_each(|n| run.step(n));
     run.session.wait().unwrap();
     assert_eq!(run.session.allocated(), Some(before));
+}
+
+/// Four images in groups of `replica`, through all phases: the whole batch at once, and in parts of `micro`.
+fn whole_and_divided(steps: usize, replica: usize, micro: usize, device: &str) -> [Run; 2] {
+    [0, micro].map(|micro| {
+        let mut config = config(steps);
+        for setting in
+            ["batch.global=4", "ms.scales=[1, 1.5]", "schedule.n_c2s=0", "schedule.n_s2c=0", "schedule.n_bsp=1"]
+        {
+            config.set(setting).unwrap();
+        }
+        // Freshly initialised logits rarely pass the released threshold.
+        (config.sigma_s, config.loss_replica_size, config.batch_micro) = (0.0, replica, micro);
+        config.validate().unwrap();
+        let mut run = Run::of(&config, device);
+        (0..steps).for_each(|n| run.step(n));
+        run
+    })
+}
+
+/// The largest difference between the states of two runs, against the largest value of each.
+fn difference(runs: &[Run; 2]) -> f64 {
+    let names = runs[0].session.state_names();
+    assert_eq!(names, runs[1].session.state_names(), "parts leave nothing that a checkpoint would have to hold");
+    let apart = names.into_iter().map(|name| {
+        let [(_, whole), (_, divided)] = [0, 1].map(|run| runs[run].session.state(&name).unwrap());
+        let largest =
+            |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, |most: f64, value| most.max(value.abs()));
+        let error = largest(&mut whole.iter().zip(&divided).map(|(whole, divided)| whole - divided));
+        error / largest(&mut whole.iter().copied()).max(1e-3)
+    });
+    apart.fold(0.0, f64::max)
+}
+
+/// Protects: parts of a batch give the undivided step: weights, moments, running statistics and recorded values, dropout
+/// and all, in f64 up to rounding.
+#[test]
+fn a_divided_batch_gives_the_undivided_step() {
+    for (replica, micro) in [(2, 2), (1, 1)] {
+        let runs = whole_and_divided(2, replica, micro, "reference");
+        let error = difference(&runs);
+        println!("in groups of {replica}, parts of {micro}: {error:.1e}");
+        assert!(error < 1e-11, "{error:e}");
+        let values = runs[1].trainer.values(1..2).unwrap()[0];
+        assert!(values.c2s > 0.0 && values.s2c > 0.0 && values.aff > 0.0, "{values:?}");
+    }
+}
+
+/// Protects: what parts are for.
+#[test]
+fn parts_of_a_batch_take_less_memory() {
+    let bytes = [0, 2].map(|micro| {
+        let mut config = Config::preset("nano+cls").unwrap();
+        (config.train_crop, config.batch_global, config.batch_micro) = (128, 16, micro);
+        let mut run = Run::of(&config, "auto");
+        run.trainer.prepare(0).unwrap();
+        run.trainer.program().unwrap().plan().unwrap().bytes()
+    });
+    assert!(bytes[1] * 10 < bytes[0] * 7, "{bytes:?}");
+}
+
+/// Protects: the same on the device, up to what f32 makes of another order of sums.
+#[test]
+fn a_divided_batch_follows_the_undivided_one_on_the_device() {
+    let runs = whole_and_divided(4, 1, 1, "auto");
+    let [whole, divided] = [0, 1].map(|run| runs[run].losses());
+    for (whole, divided) in whole.iter().zip(&divided) {
+        assert!((whole - divided).abs() < 1e-4 * whole, "{whole} {divided}");
+    }
+    assert_eq!(runs[1].trainer.micro_batch(), 1);
+    let again = whole_and_divided(4, 1, 1, "auto");
+    assert_eq!(runs[1].hash(), again[1].hash(), "bit for bit");
 }

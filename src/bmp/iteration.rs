@@ -1,5 +1,10 @@
 //! One training iteration as a graph (spec 0.5): forward, label-making passes, losses, gradients, AdamW.
 
+use std::cell::OnceCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::division::Division;
 use super::{
     Confidence, FixedThreshold, Form, Group, Losses, MultiScale, Network, NetworkConfig, Outputs, Par, Phase,
     PictureBox, Schedule, Walk, affinity_label, affinity_loss, c2s_loss, classification_loss, fixed_threshold_label,
@@ -9,7 +14,7 @@ use super::{
 use crate::config::{AffLabel, BspBackground, Config, MsMode, Propagation, YcSource, YsSource};
 use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
-use crate::nn::{Mode, Parameter};
+use crate::nn::{Mode, Parameter, Part};
 use crate::ops::adamw::adamw;
 use crate::ops::reduce::Reduction;
 
@@ -41,6 +46,22 @@ pub struct Labels {
     pub y_c: Tensor,
     /// Supervises the classification branch.
     pub y_s: Tensor,
+}
+
+impl Labels {
+    /// Those of some images of the batch.
+    ///
+    /// # Errors
+    /// If there are no such images.
+    pub fn of(&self, images: Range<usize>) -> Result<Self> {
+        let of = |label: &Tensor| label.slice(0, images.clone());
+        Ok(Labels {
+            y_par: of(&self.y_par)?,
+            propagated: of(&self.propagated)?,
+            y_c: of(&self.y_c)?,
+            y_s: of(&self.y_s)?,
+        })
+    }
 }
 
 /// Sizes of the tensors of an iteration.
@@ -78,6 +99,8 @@ pub struct Iteration {
     pub total: Tensor,
     /// Parameters and running statistics of the network.
     pub parameters: Vec<Parameter>,
+    /// Where gradients are computed part by part.
+    division: Option<Division>,
 }
 
 /// Names of the values in [`Iteration::record_values`], in order.
@@ -103,12 +126,15 @@ impl Iteration {
             random: graph.input("random", [3], DType::I32),
             hyper: Group::ALL.map(|group| graph.input(&format!("hyper.{group:?}"), [4], DType::F32)),
         };
-        let mode = Mode::Train { random: drop.then(|| inputs.random.clone()) };
+        let random = drop.then(|| inputs.random.clone());
+        let streams = graph.random_streams();
+        let whole = Rc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceCell::new() });
         graph.begin("forward");
         let model = Network::new(&graph, network, Form::new(config))?;
-        let outputs = model.forward(&inputs.image, &mode)?;
+        let outputs =
+            model.forward(&inputs.image, &Mode::Train { random: random.clone(), part: Some(whole.clone()) })?;
         let label_mode = match config.ms_mode {
-            MsMode::Train => mode,
+            MsMode::Train => Mode::Train { random: random.clone(), part: None },
             MsMode::Eval => Mode::Eval,
         };
         graph.begin("multi-scale");
@@ -162,30 +188,27 @@ impl Iteration {
         };
 
         graph.begin("losses");
-        let replica = config.loss_replica_size.min(batch);
-        let (c2s, c2s_empty) = c2s_loss(&outputs.seg, &labels.y_c, config.c2s_kind, replica)?;
-        let (s2c, s2c_empty) = s2c_loss(&outputs.cam, &labels.y_s, config.s2c_kind, replica)?;
-        let agreeing = match config.aff_label {
-            AffLabel::YPar => &labels.y_par,
-            AffLabel::YC => &labels.y_c,
-        };
-        let pairs = affinity_label(agreeing, config.token_side(), config.aff_radius)?;
-        let losses = Losses {
-            cls: classification_loss(&outputs.cls, &inputs.tags)?,
-            c2s,
-            s2c,
-            aff: affinity_loss(&outputs.affinity, &pairs, replica)?,
-            c2s_empty,
-            s2c_empty,
-        };
-        let [_, c2s, s2c, aff] = Schedule::new(config).weights(phase);
-        let mut total = losses.cls.clone();
-        let terms = [(phase.c2s, &losses.c2s, c2s), (phase.s2c, &losses.s2c, s2c), (phase.aff, &losses.aff, aff)];
-        for (_, loss, weight) in terms.into_iter().filter(|(on, ..)| *on) {
-            total = total.add(&loss.scale(weight)?)?;
-        }
+        let (losses, total) = losses_of(config, phase, &outputs, &labels, &inputs.tags)?;
         let parameters = model.parameters();
-        Ok(Iteration { graph, inputs, outputs, scales, picture, fixed, propagated, labels, losses, total, parameters })
+        let images = config.batch_micro;
+        let division = (1..batch).contains(&images).then(|| {
+            let config = config.clone();
+            Division { network: model, config, phase, random, streams, whole, images }
+        });
+        Ok(Iteration {
+            graph,
+            inputs,
+            outputs,
+            scales,
+            picture,
+            fixed,
+            propagated,
+            labels,
+            losses,
+            total,
+            parameters,
+            division,
+        })
     }
 
     /// The parameters that training updates under `schedule`.
@@ -201,7 +224,13 @@ impl Iteration {
     pub fn gradients(&self, parameters: &[Parameter]) -> Result<Vec<Tensor>> {
         let tensors: Vec<_> =
             parameters.iter().map(|parameter| self.graph.state(&parameter.name, parameter.shape.clone())).collect();
-        self.graph.gradients(&self.total, &tensors)
+        match &self.division {
+            None => self.graph.gradients(&self.total, &tensors),
+            Some(division) => {
+                let Inputs { image, tags, .. } = &self.inputs;
+                division.gradients(&self.graph, image, tags, &self.labels, &self.total, &tensors)
+            }
+        }
     }
 
     /// Records the AdamW step of every trained parameter. Its moments are the states of [`moment_names`]. Once a total
@@ -264,6 +293,33 @@ impl Iteration {
         let values = values.iter().map(|value| value.reshape([1])).collect::<Result<Vec<_>>>()?;
         Tensor::concat(&values.iter().collect::<Vec<_>>(), 0)
     }
+}
+
+/// All losses of a pass (spec 6), and their weighted sum in `phase`.
+pub(super) fn losses_of(
+    config: &Config,
+    phase: Phase,
+    outputs: &Outputs,
+    labels: &Labels,
+    tags: &Tensor,
+) -> Result<(Losses, Tensor)> {
+    let replica = config.loss_replica_size.min(tags.shape()[0]);
+    let (c2s, c2s_empty) = c2s_loss(&outputs.seg, &labels.y_c, config.c2s_kind, replica)?;
+    let (s2c, s2c_empty) = s2c_loss(&outputs.cam, &labels.y_s, config.s2c_kind, replica)?;
+    let agreeing = match config.aff_label {
+        AffLabel::YPar => &labels.y_par,
+        AffLabel::YC => &labels.y_c,
+    };
+    let pairs = affinity_label(agreeing, config.token_side(), config.aff_radius)?;
+    let aff = affinity_loss(&outputs.affinity, &pairs, replica)?;
+    let losses = Losses { cls: classification_loss(&outputs.cls, tags)?, c2s, s2c, aff, c2s_empty, s2c_empty };
+    let [_, c2s, s2c, aff] = Schedule::new(config).weights(phase);
+    let mut total = losses.cls.clone();
+    let terms = [(phase.c2s, &losses.c2s, c2s), (phase.s2c, &losses.s2c, s2c), (phase.aff, &losses.aff, aff)];
+    for (_, loss, weight) in terms.into_iter().filter(|(on, ..)| *on) {
+        total = total.add(&loss.scale(weight)?)?;
+    }
+    Ok((losses, total))
 }
 
 /// The state that remembers what was not finite; it keeps the weights from being touched until it is cleared.

@@ -1,6 +1,7 @@
 //! The method: a network of two branches that supervise each other (spec 2 to 7).
 
 mod decoder;
+mod division;
 mod encoder;
 pub mod iteration;
 mod labels;

@@ -75,6 +75,10 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
 
+    /// Images whose gradients are computed together, for a device that does not hold all of them [batch.micro]
+    #[arg(long, value_name = "N")]
+    pub micro_batch: Option<usize>,
+
     /// Side of the training crop in pixels, a multiple of 16 [train.crop]
     #[arg(long, value_name = "N")]
     pub crop: Option<usize>,
@@ -102,6 +106,7 @@ impl ConfigArgs {
         let short = [
             ("train.iters", self.steps.map(|steps| steps as u64)),
             ("batch.global", self.batch.map(|batch| batch as u64)),
+            ("batch.micro", self.micro_batch.map(|micro| micro as u64)),
             ("train.crop", self.crop.map(|crop| crop as u64)),
             ("seed", self.seed),
         ];

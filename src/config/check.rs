@@ -60,6 +60,19 @@ impl Config {
                 format!("give a multiple of {}, or set loss.replica_size", self.loss_replica_size),
             ));
         }
+        let micro = self.batch_micro;
+        if micro > 0 && !(micro.is_multiple_of(self.loss_replica_size) && self.batch_global.is_multiple_of(micro)) {
+            let Config { batch_global, loss_replica_size, .. } = self;
+            return Err(Error::config(
+                "batch.micro",
+                format!(
+                    "{micro} would cut groups of {loss_replica_size} images that are normalised together, or the batch unevenly"
+                ),
+                format!(
+                    "give a multiple of {loss_replica_size} (loss.replica_size) that divides {batch_global} (batch.global)"
+                ),
+            ));
+        }
         if self.cam_low > self.cam_high {
             return Err(Error::config(
                 "cam.low",

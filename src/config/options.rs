@@ -153,6 +153,8 @@ options! {
 
     /// Images in a step.
     "batch.global" batch_global: usize = 8, AtLeast(1.0);
+    /// Images whose gradients are computed together, to fit a device; 0 takes the whole batch, or what fits of it.
+    "batch.micro" batch_micro: usize = 0;
     /// Steps of the run.
     "train.iters" train_iters: usize = 20_000, AtLeast(1.0);
     /// Side of the square training crop in pixels, a multiple of a token's (16 with the released strides).

@@ -162,6 +162,16 @@ impl Graph {
         }
     }
 
+    /// Random streams taken so far.
+    pub(crate) fn random_streams(&self) -> u32 {
+        *self.random_streams.borrow()
+    }
+
+    /// Lets the ops that follow draw from the streams that were taken after the first `taken`: the same numbers again.
+    pub(crate) fn reuse_random_streams(&self, taken: u32) {
+        *self.random_streams.borrow_mut() = taken;
+    }
+
     /// The number of a random stream that no other op of this graph uses.
     pub(crate) fn next_random_stream(&self) -> u32 {
         let mut streams = self.random_streams.borrow_mut();

@@ -147,8 +147,15 @@ impl BatchNorm {
                 let [mean, variance] = rows;
                 Tensor::concat(&[&mean?, &variance?], 0)?
             }
-            Mode::Train { .. } => {
+            Mode::Train { part, .. } => {
                 let statistics = x.batch_statistics()?;
+                if let Some(part) = part {
+                    // A network has one batch norm, so it is not set yet.
+                    let _ = part.own.set(statistics.clone());
+                    if let Some(whole) = &part.whole {
+                        return x.batch_norm(whole, &self.weight, &self.bias, Self::EPS);
+                    }
+                }
                 let count = (x.shape().len() / channels) as f64;
                 let unbiased = count / (count - 1.0).max(1.0);
                 for (running, row, gain) in [(&self.running_mean, 0, 1.0), (&self.running_var, 1, unbiased)] {
@@ -191,9 +198,16 @@ pub fn dropout_channels(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
 #[track_caller]
 fn drop_where(x: &Tensor, shape: &[usize], rate: f64, mode: &Mode) -> Result<Tensor> {
     match mode {
-        Mode::Train { random: Some(key) } if rate > 0.0 => {
+        Mode::Train { random: Some(key), part } if rate > 0.0 => {
             let keep = 1.0 - rate;
-            let mask = random_uniform(key, shape)?.offset(keep)?.trunc()?.scale(1.0 / keep)?;
+            let drawn = match part {
+                Some(part) => {
+                    let batch = [&[part.of], &shape[1..]].concat();
+                    random_uniform(key, batch)?.slice(0, part.images.clone())?
+                }
+                None => random_uniform(key, shape)?,
+            };
+            let mask = drawn.offset(keep)?.trunc()?.scale(1.0 / keep)?;
             x.mul(&mask)
         }
         _ => Ok(x.clone()),

@@ -10,7 +10,25 @@ pub use attention::{Attention, Block, Grid, MixFfn};
 pub use layers::{BatchNorm, Conv2d, DepthwiseConv2d, LayerNorm, Linear, drop_path, dropout_channels};
 pub use parameters::{Init, Parameter, Scope};
 
+use std::cell::OnceCell;
+use std::ops::Range;
+use std::rc::Rc;
+
 use crate::graph::Tensor;
+
+/// Images of a batch that are passed through the network by themselves, and what couples them with the others.
+#[derive(Debug)]
+pub struct Part {
+    /// The images.
+    pub images: Range<usize>,
+    /// Images in the batch: dropout draws for all of them.
+    pub of: usize,
+    /// Batch statistics \[2, C\] of the whole batch; without them batch norm takes those of the part, and moves the
+    /// running ones.
+    pub whole: Option<Tensor>,
+    /// Those of the part, once it has passed batch norm.
+    pub own: OnceCell<Tensor>,
+}
 
 /// How a forward pass treats batch norm and dropout.
 #[derive(Clone, Debug)]
@@ -20,6 +38,8 @@ pub enum Mode {
     Train {
         /// i32 \[3\]: seed (low, high) and step.
         random: Option<Tensor>,
+        /// The part of a batch that is passed, where it matters.
+        part: Option<Rc<Part>>,
     },
     /// Running statistics, nothing dropped.
     Eval,

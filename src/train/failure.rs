@@ -129,7 +129,8 @@ pub fn replay(folder: &Path, device: impl Into<DeviceChoice>) -> Result<Replayed
     };
 
     let mut session = Session::open(device)?;
-    let trainer = Trainer::new(&session, &config, &NetworkConfig::new(&config, foreground), max_tags, 1)?;
+    let mut trainer = Trainer::new(&session, &config, &NetworkConfig::new(&config, foreground), max_tags, 1)?;
+    trainer.check()?;
     for parameter in trainer.parameters() {
         session.set_state(&parameter.name, &parameter.shape, &read(&parameter.name)?)?;
     }

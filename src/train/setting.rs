@@ -123,16 +123,20 @@ impl Setting {
         let Setting { config, data, session, trainer, .. } = self;
         let trained = trainer.parameters().iter().filter(|parameter| parameter.trained);
         let parameters: usize = trained.map(|parameter| parameter.shape.len()).sum();
+        let (whole, micro) = (config.batch_global, trainer.micro_batch());
+        let batch = match whole / micro {
+            1 => format!("batch {whole}"),
+            parts => format!("effective batch {whole} = {parts} × {micro}"),
+        };
         let plan = trainer.program().and_then(|program| program.plan()).map_or(String::new(), |plan| {
             format!(", {} dispatches a step, {:.0} MiB", plan.dispatches(), plan.bytes() as f64 / f64::from(1 << 20))
         });
         format!(
-            "{} on {}: {} images, {} classes, {parameters} parameters, batch {} of {}²{plan}",
+            "{} on {}: {} images, {} classes, {parameters} parameters, {batch} of {}²{plan}",
             config.model_backbone,
             session.name(),
             data.images.len(),
             data.images.classes().len(),
-            config.batch_global,
             config.train_crop
         )
     }

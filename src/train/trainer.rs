@@ -160,11 +160,36 @@ impl Trainer {
         Ok((iteration, row))
     }
 
-    /// Plans the programs of all phases and prepares none, so that what does not fit shows before the first step.
+    /// Plans the programs of all phases and prepares none, so that what does not fit shows before the first step. Where
+    /// `batch.micro` is 0 and the whole batch does not fit, the largest part of it is taken that does.
     ///
     /// # Errors
     /// If a plan does not fit the device, with its bytes.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&mut self) -> Result<()> {
+        let whole = self.plan_all();
+        if !matches!(whole, Err(Error::Device { .. })) || self.config.batch_micro != 0 {
+            return whole;
+        }
+        let (batch, group) = (self.sizes.batch, self.config.loss_replica_size.min(self.sizes.batch));
+        for images in (1..batch).rev().filter(|images| batch % images == 0 && images % group == 0) {
+            self.config.batch_micro = images;
+            if self.plan_all().is_ok() {
+                return Ok(());
+            }
+        }
+        self.config.batch_micro = 0;
+        whole
+    }
+
+    /// Images whose gradients are computed together.
+    pub fn micro_batch(&self) -> usize {
+        match self.config.batch_micro {
+            0 => self.sizes.batch,
+            images => images.min(self.sizes.batch),
+        }
+    }
+
+    fn plan_all(&self) -> Result<()> {
         let mut seen: Vec<Phase> = Vec::new();
         for phase in (0..self.config.train_iters).map(|n| self.schedule.phase(n)) {
             if !seen.contains(&phase) {

@@ -22,6 +22,7 @@ fn a_value_that_is_not_allowed() {
     let refusals = [
         ("batch.global=0", "of at least 1"),
         ("batch.global=3", "loss.replica_size"),
+        ("batch.micro=1", "a multiple of 2 (loss.replica_size) that divides 2 (batch.global)"),
         ("train.crop=60", "48 or 64"),
         ("train.crop=32", "larger crop"),
         ("model.backbone=mit_b9", "mit_b1"),

@@ -108,6 +108,21 @@ fn scores_are_printed_as_json_and_as_a_table() {
     }
 }
 
+/// Protects: a run in parts of the batch says what its batch is made of, and resumes like any other.
+#[test]
+fn a_batch_in_parts_says_so() {
+    let place = Place::new();
+    let save = ["--set", "train.save_every=1"];
+    let output = place.train(&[&["--batch", "4", "--micro-batch", "2"], &save[..]].concat()).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(errors(&output).contains("effective batch 4 = 2 × 2 of 64²"), "{}", errors(&output));
+    let end = |run: &str| Checkpoint::load(&place.path(run).join("checkpoints/step_0000002.safetensors")).unwrap();
+    let whole = end("run");
+    fs::remove_file(place.path("run/checkpoints/step_0000002.safetensors")).unwrap();
+    succeed(&["train", "--resume", &place.arg("run")]);
+    assert!(end("run").tensors == whole.tensors, "the same bits after a stop between the steps");
+}
+
 /// Protects: the same seed gives the same network, to the last bit; another does not.
 #[test]
 fn a_run_can_be_repeated() {

@@ -144,7 +144,7 @@ pub fn patch_embedding(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     built_in(bench.case, "bn_eps", 1e-5)?;
     built_in(bench.case, "bn_momentum", 0.1)?;
-    for (name, mode) in [("train", Mode::Train { random: None }), ("eval", Mode::Eval)] {
+    for (name, mode) in [("train", Mode::Train { random: None, part: None }), ("eval", Mode::Eval)] {
         let mut part = Part::new(bench, name)?;
         for statistic in ["running_mean", "running_var"] {
             part.trial.state(&format!("decoder.linear_fuse.bn.{statistic}"), &format!("{name}.{statistic}"))?;

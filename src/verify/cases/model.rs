@@ -13,7 +13,7 @@ use crate::verify::judge::Results;
 use crate::verify::recipe;
 
 /// Training form without dropout, which no two implementations share.
-pub(super) const TRAIN: Mode = Mode::Train { random: None };
+pub(super) const TRAIN: Mode = Mode::Train { random: None, part: None };
 
 /// Records the case's network and gives its parameters and statistics their stored values.
 pub(super) fn network(bench: &Bench<'_>, trial: &mut Trial<'_>) -> Result<Network> {
