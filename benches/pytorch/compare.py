@@ -202,6 +202,7 @@ def main():
     if args.record:
         head = {
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "load": round(os.getloadavg()[0], 1),
             "adapter": adapter,
             "pytorch": f"{torch.__version__} on {torch_device}{', TF32' if args.tf32 else ''}",
         }
