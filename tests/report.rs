@@ -153,14 +153,17 @@ fn record_lines_have_exactly_the_keys_of_their_form() {
             "seg.miou",
             "seg.iou",
             "seg.pixel_accuracy",
+            "seg.mean_accuracy",
             "cam",
             "cam.miou",
             "cam.iou",
             "cam.pixel_accuracy",
+            "cam.mean_accuracy",
             "y_c",
             "y_c.miou",
             "y_c.iou",
             "y_c.pixel_accuracy",
+            "y_c.mean_accuracy",
             "cls_f1",
             "images"
         ]
