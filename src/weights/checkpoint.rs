@@ -1,29 +1,25 @@
 //! A checkpoint: one safetensors file with the network, what is needed to use it, and what is needed to train on.
 //!
 //! The tensors are f32: weights and running statistics under their names in the network, and, from a training run, the
-//! moments (`adamw.first.*`, `adamw.second.*`) and the values of recent steps (`record.values`). Everything else is a
-//! JSON object in the header's metadata, whose first entry is a CRC-32 of all that follows it, text and tensors. So the
-//! same state gives the same bytes, and a file that lost or changed a bit is recognised.
+//! moments (`adamw.first.*`, `adamw.second.*`) and the values of recent steps (`record.values`). Everything else stands
+//! in the metadata; see [`sealed`] for the file itself.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use crc32fast::Hasher;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::durable::write_atomically;
+use super::sealed::{self, Tensors};
 use super::training::{RunFacts, Training, is_training_state};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
 use crate::session::Session;
 
-/// Key of our entry in the file's metadata.
+/// What the file's metadata is called.
 const KEY: &str = "tagseg";
 
-/// Shape and values by name.
-pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+/// What to do about a file that is no checkpoint.
+const REMEDY: &str = "give a checkpoint that `tagseg train` wrote, or the folder of its run";
 
 /// A network with its configuration and classes, and the training run that it stands in, if any.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +86,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Writes the file, see [`write_atomically`].
+    /// Writes the file, see [`sealed::write`].
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
@@ -101,21 +97,8 @@ impl Checkpoint {
             run: self.training.as_ref().map(|training| training.run.clone()),
             config: self.config.to_toml(),
         };
-        let text = serde_json::to_string(&metadata).map_err(|error| Error::Graph(error.to_string()))?;
         let states = self.training.iter().flat_map(|training| &training.states);
-        let views = self
-            .tensors
-            .iter()
-            .chain(states)
-            .map(|(name, (shape, values))| {
-                let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?;
-                Ok((name.as_str(), view))
-            })
-            .collect::<Result<BTreeMap<_, _>, _>>()
-            .map_err(unwritable)?;
-        let text = sealed(&text, checksum(&text, &views));
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), text)]))).map_err(unwritable)?;
-        write_atomically(path, &bytes)
+        sealed::write(path, KEY, &metadata, self.tensors.iter().chain(states))
     }
 
     /// Reads a file that [`Checkpoint::save`] wrote.
@@ -123,8 +106,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Data`] if it is not a checkpoint of this program, or not as it was written.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| broken(path, error.to_string()))?;
-        Checkpoint::from_bytes(path, &bytes)
+        Checkpoint::from_bytes(path, &sealed::bytes(path, REMEDY)?)
     }
 
     /// Reads a file that is in memory; `path` is what errors call it.
@@ -132,28 +114,8 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let broken = |reason| broken(path, reason);
-        let file = SafeTensors::deserialize(bytes).map_err(|error| broken(format!("is damaged: {error}")))?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| broken(error.to_string()))?;
-        let text = header.metadata().as_ref().and_then(|entries| entries.get(KEY));
-        let text = text.ok_or_else(|| broken("holds no configuration".into()))?;
-        let (expected, text) = unsealed(text).ok_or_else(|| broken("is damaged: it bears no checksum".into()))?;
-        let views = file.iter().collect::<BTreeMap<_, _>>();
-        let actual = checksum(&text, &views);
-        if actual != expected {
-            return Err(broken(format!("is damaged: its checksum is {actual:08x}, {expected:08x} was written")));
-        }
-        let metadata: Metadata =
-            serde_json::from_str(&text).map_err(|error| broken(format!("its configuration is damaged: {error}")))?;
-        let (mut tensors, mut states) = (Tensors::new(), Tensors::new());
-        for (name, view) in views {
-            if view.dtype() != Dtype::F32 {
-                return Err(broken(format!("tensor `{name}` is not f32")));
-            }
-            let data = bytemuck::pod_collect_to_vec::<u8, f32>(view.data());
-            let part = if is_training_state(name) { &mut states } else { &mut tensors };
-            part.insert(name.to_owned(), (view.shape().to_vec(), data));
-        }
+        let (metadata, all): (Metadata, Tensors) = sealed::read(path, bytes, KEY, REMEDY)?;
+        let (states, tensors) = all.into_iter().partition(|(name, _)| is_training_state(name));
         Ok(Checkpoint {
             step: metadata.step,
             config: Config::from_toml(&metadata.config)?,
@@ -162,42 +124,4 @@ impl Checkpoint {
             training: metadata.run.map(|run| Training { states, run }),
         })
     }
-}
-
-fn broken(path: &Path, reason: String) -> Error {
-    Error::data(path, reason, "give a checkpoint that `tagseg train` wrote, or the folder of its run")
-}
-
-fn unwritable(error: safetensors::SafeTensorError) -> Error {
-    Error::Graph(format!("checkpoint: {error}"))
-}
-
-/// CRC-32 of the metadata's text and of name, shape and bytes of every tensor.
-fn checksum(text: &str, tensors: &BTreeMap<&str, TensorView>) -> u32 {
-    let mut hasher = Hasher::new();
-    hasher.update(text.as_bytes());
-    for (name, view) in tensors {
-        hasher.update(name.as_bytes());
-        for extent in view.shape() {
-            hasher.update(&(*extent as u64).to_le_bytes());
-        }
-        hasher.update(view.data());
-    }
-    hasher.finalize()
-}
-
-/// What stands before and after the eight hexadecimal digits that [`sealed`] puts into an object.
-const SEAL: [&str; 2] = ["{\"checksum\":\"", "\","];
-
-/// The text of a JSON object with a checksum as its first entry.
-fn sealed(object: &str, checksum: u32) -> String {
-    let [before, after] = SEAL;
-    format!("{before}{checksum:08x}{after}{}", &object[1..])
-}
-
-/// The checksum and the text that [`sealed`] was given.
-fn unsealed(text: &str) -> Option<(u32, String)> {
-    let [before, after] = SEAL;
-    let (checksum, rest) = text.strip_prefix(before)?.split_at_checked(8)?;
-    Some((u32::from_str_radix(checksum, 16).ok()?, format!("{{{}", rest.strip_prefix(after)?)))
 }

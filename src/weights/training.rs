@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Tensors;
+use super::sealed::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceChoice;
 use crate::nn::Parameter;

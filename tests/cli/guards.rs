@@ -26,6 +26,13 @@ fn a_step_that_is_not_finite_can_be_repeated() {
         assert!(device == "reference" || output.status.code() == Some(1), "{printed}{}", errors(&output));
         assert!(printed.starts_with("step ") && printed.contains("train_"), "{printed}");
     }
+    // One bit of the kept step, and it is no longer what failed.
+    let kept = place.path("run/failure/step.safetensors");
+    let mut bytes = std::fs::read(&kept).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&kept, bytes).unwrap();
+    let output = tagseg(&["replay", &place.arg("run/failure")]).output().unwrap();
+    crate::place::assert_refused(&output, &["step.safetensors", "is damaged: its checksum", "failure"]);
     let output = tagseg(&["replay", &place.data()]).output().unwrap();
     crate::place::assert_refused(&output, &["step.safetensors", "failure"]);
 }

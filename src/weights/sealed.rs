@@ -1,0 +1,109 @@
+//! A file that knows whether it is whole: f32 tensors in a safetensors file, with a JSON object and a checksum.
+//!
+//! The object stands in the header's metadata, and its first entry is a CRC-32 of all that follows it, text and tensors.
+//! So the same content gives the same bytes, and a file that lost or changed a bit is recognised.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use crc32fast::Hasher;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::durable::write_atomically;
+use crate::error::{Error, Result};
+
+/// Shape and values by name.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Writes `tensors`, and the struct `metadata` under `key`; see [`write_atomically`].
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written.
+pub fn write<'t>(
+    path: &Path,
+    key: &str,
+    metadata: &impl Serialize,
+    tensors: impl Iterator<Item = (&'t String, &'t (Vec<usize>, Vec<f32>))>,
+) -> Result<()> {
+    let unwritable = |error: safetensors::SafeTensorError| Error::Graph(format!("{}: {error}", path.display()));
+    let text = serde_json::to_string(metadata).map_err(|error| Error::Graph(error.to_string()))?;
+    let views = tensors
+        .map(|(name, (shape, values))| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?;
+            Ok((name.as_str(), view))
+        })
+        .collect::<Result<BTreeMap<_, _>, _>>()
+        .map_err(unwritable)?;
+    let text = sealed(&text, checksum(&text, &views));
+    let bytes = safetensors::serialize(views, Some(HashMap::from([(key.to_owned(), text)]))).map_err(unwritable)?;
+    write_atomically(path, &bytes)
+}
+
+/// The bytes of a file that [`read`] is to read.
+///
+/// # Errors
+/// [`Error::Data`] with the same `remedy`.
+pub fn bytes(path: &Path, remedy: &str) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::data(path, error.to_string(), remedy))
+}
+
+/// Reads the bytes of a file that [`write`] wrote with the same `key`. `path` is what errors call it, and `remedy` what
+/// they tell a person to give instead.
+///
+/// # Errors
+/// [`Error::Data`] if it is another file, or not as it was written.
+pub fn read<M: DeserializeOwned>(path: &Path, bytes: &[u8], key: &str, remedy: &str) -> Result<(M, Tensors)> {
+    let broken = |reason: String| Error::data(path, reason, remedy);
+    let file = SafeTensors::deserialize(bytes).map_err(|error| broken(format!("is damaged: {error}")))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| broken(error.to_string()))?;
+    let text = header.metadata().as_ref().and_then(|entries| entries.get(key));
+    let text = text.ok_or_else(|| broken("holds no configuration".into()))?;
+    let (expected, text) = unsealed(text).ok_or_else(|| broken("is damaged: it bears no checksum".into()))?;
+    let views = file.iter().collect::<BTreeMap<_, _>>();
+    let actual = checksum(&text, &views);
+    if actual != expected {
+        return Err(broken(format!("is damaged: its checksum is {actual:08x}, {expected:08x} was written")));
+    }
+    let metadata =
+        serde_json::from_str(&text).map_err(|error| broken(format!("its configuration is damaged: {error}")))?;
+    let mut tensors = Tensors::new();
+    for (name, view) in views {
+        if view.dtype() != Dtype::F32 {
+            return Err(broken(format!("tensor `{name}` is not f32")));
+        }
+        tensors.insert(name.to_owned(), (view.shape().to_vec(), bytemuck::pod_collect_to_vec(view.data())));
+    }
+    Ok((metadata, tensors))
+}
+
+/// CRC-32 of the metadata's text and of name, shape and bytes of every tensor.
+fn checksum(text: &str, tensors: &BTreeMap<&str, TensorView>) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(text.as_bytes());
+    for (name, view) in tensors {
+        hasher.update(name.as_bytes());
+        for extent in view.shape() {
+            hasher.update(&(*extent as u64).to_le_bytes());
+        }
+        hasher.update(view.data());
+    }
+    hasher.finalize()
+}
+
+/// What stands before and after the eight hexadecimal digits that [`sealed`] puts into an object.
+const SEAL: [&str; 2] = ["{\"checksum\":\"", "\","];
+
+/// The text of a JSON object with a checksum as its first entry.
+fn sealed(object: &str, checksum: u32) -> String {
+    let [before, after] = SEAL;
+    format!("{before}{checksum:08x}{after}{}", &object[1..])
+}
+
+/// The checksum and the text that [`sealed`] was given.
+fn unsealed(text: &str) -> Option<(u32, String)> {
+    let [before, after] = SEAL;
+    let (checksum, rest) = text.strip_prefix(before)?.split_at_checked(8)?;
+    Some((u32::from_str_radix(checksum, 16).ok()?, format!("{{{}", rest.strip_prefix(after)?)))
+}
