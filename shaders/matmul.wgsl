@@ -139,7 +139,7 @@ fn outer(sum: mat4x4<f32>, column: vec4<f32>, row: vec4<f32>) -> mat4x4<f32> {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let columns = (p.n + SIDE - 1u) / SIDE;
-    let index = group.x + group.y * groups.x;
+    let index = workgroup_index(group, groups);
     if index >= columns * ((p.m + SIDE - 1u) / SIDE) { return; }
     let j0 = (index % columns) * SIDE + lane % 8u * COLUMNS;
     let i0 = (index / columns) * SIDE + lane / 8u * ROWS;

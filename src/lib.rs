@@ -41,7 +41,7 @@
 //! session.set_state("bias", &[1], &[0.0])?;
 //! let mut step = session.compile(&graph, &[&loss])?;
 //!
-//! // Replay. A run is one submission; nothing is allocated, and nothing waits until a value is read.
+//! // Replay. A run only hands its work over: nothing is allocated, and nothing waits until a value is read.
 //! step.write(&x, &[0.0_f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
 //! step.write(&truth, &[1.0_f32, 4.0, 3.0, 6.0])?; // 1 + 2·x₀ + 3·x₁
 //! for _ in 0..300 {

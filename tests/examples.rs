@@ -4,6 +4,8 @@
 
 #[path = "../examples/add_an_op.rs"]
 mod add_an_op;
+#[path = "../examples/digits.rs"]
+mod digits;
 #[allow(dead_code, reason = "its main reads the arguments of the process; the test calls what main calls")]
 #[path = "../examples/segment_image.rs"]
 mod segment_image;
@@ -26,6 +28,11 @@ fn an_op_can_be_added_from_outside() {
 #[test]
 fn two_layers_learn_xor() {
     xor::main().unwrap();
+}
+
+#[test]
+fn a_small_network_reads_digits() {
+    digits::main().unwrap();
 }
 
 /// Protects: the library's way from a checkpoint and a photo to a mask, and the message when it is called wrongly.

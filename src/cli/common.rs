@@ -20,11 +20,15 @@ pub struct DeviceArg {
     /// [default: adapter]
     #[arg(long, value_name = "LIMITS")]
     limits: Option<Limits>,
+
+    /// Work in small portions with rests between them, so that a desktop on the same device stays smooth
+    #[arg(long)]
+    nice: bool,
 }
 
 impl From<DeviceArg> for DeviceChoice {
-    fn from(DeviceArg { device, limits }: DeviceArg) -> Self {
-        DeviceChoice { adapter: device, limits, target: None }
+    fn from(DeviceArg { device, limits, nice }: DeviceArg) -> Self {
+        DeviceChoice { adapter: device, limits, target: None, nice }
     }
 }
 

@@ -4,49 +4,126 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::gpu::adapters;
+use serde::Serialize;
+use tagseg::gpu::{AdapterReport, adapters};
+use tagseg::graph::Target;
 use tagseg::report::Table;
+use tagseg::train::{Fit, fit};
+use tagseg::{Session, verify};
 
 use super::print;
 
 /// List the adapters that could be used
 ///
-/// With driver, type, the features and limits that matter here, and a mark at the one that `--device auto` takes.
+/// With driver, type, the features and limits that matter here, the class of kernels that is chosen, and a mark at the
+/// one that `--device auto` takes.
 #[derive(Debug, Args)]
 pub struct DevicesArgs {
+    /// Tell the largest training step of each preset that the adapter's limits allow
+    #[arg(long)]
+    fit: bool,
+
+    /// Check with the built-in golden cases that each adapter computes right; exits 1 if one does not
+    #[arg(long)]
+    verify: bool,
+
     /// Print one JSON array instead of a table
     #[arg(long)]
     json: bool,
 }
 
+/// An adapter with what was asked about it.
+#[derive(Serialize)]
+struct Line {
+    #[serde(flatten)]
+    adapter: AdapterReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fit: Option<Vec<Fit>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+    /// What `verify` has to say.
+    #[serde(skip)]
+    summary: String,
+}
+
 impl DevicesArgs {
     pub fn run(self) -> Result<ExitCode> {
         let adapters = pollster::block_on(adapters());
+        let lines = adapters.into_iter().map(|adapter| self.line(adapter)).collect::<Result<Vec<_>>>()?;
         if self.json {
-            print(&format!("{}\n", serde_json::to_string_pretty(&adapters)?))?;
-            return Ok(ExitCode::SUCCESS);
+            print(&format!("{}\n", serde_json::to_string_pretty(&lines)?))?;
+        } else {
+            print(&table(&lines))?;
+            for line in &lines {
+                print(&line.answers())?;
+            }
         }
-        let heads = ["", "#", "adapter", "type", "interface", "f16", "subgroups", "timestamps", "binding", "driver"];
-        let mut table = Table::new(heads);
-        for adapter in &adapters {
-            let yes = |has: bool| if has { "yes" } else { "-" }.to_owned();
-            table.row([
-                if adapter.automatic { "auto" } else { "" }.to_owned(),
-                adapter.index.to_string(),
-                adapter.name.clone(),
-                adapter.kind.to_owned(),
-                adapter.backend.clone(),
-                yes(adapter.f16),
-                yes(adapter.subgroups),
-                yes(adapter.timestamps),
-                format!("{} MiB", adapter.max_binding >> 20),
-                adapter.driver.clone(),
-            ]);
-        }
-        print(&table.to_string())?;
-        if adapters.is_empty() {
+        if lines.is_empty() {
             eprintln!("no adapter was found; `--device reference` computes on the CPU");
         }
-        Ok(ExitCode::SUCCESS)
+        let wrong = lines.iter().any(|line| line.verified == Some(false));
+        Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+
+    /// Asks one adapter what is wanted of it.
+    fn line(&self, adapter: AdapterReport) -> Result<Line> {
+        let mut line = Line { adapter, fit: None, verified: None, summary: String::new() };
+        if self.fit {
+            let largest = line.adapter.max_binding.min(line.adapter.max_buffer);
+            let fits = ["nano", "voc"].map(|preset| fit(preset, largest, line.adapter.target));
+            line.fit = Some(fits.into_iter().filter_map(Result::transpose).collect::<tagseg::Result<_>>()?);
+        }
+        if self.verify {
+            let session = Session::open(line.adapter.index.to_string().as_str())?;
+            let report = verify::run(None, &session, |_| ())?;
+            line.verified = Some(report.passed);
+            line.summary = if report.passed { report.summary() } else { report.to_string() };
+        }
+        Ok(line)
+    }
+}
+
+impl Line {
+    /// The answers for a person, a line each.
+    fn answers(&self) -> String {
+        let mut text = String::new();
+        for Fit { preset, crop, batch, bytes } in self.fit.iter().flatten() {
+            let gibibytes = *bytes as f64 / f64::from(1 << 30);
+            text += &format!(
+                "{}: trains {preset} at {crop}² with up to {batch} images a step, if {gibibytes:.1} GiB are free\n",
+                self.adapter.index
+            );
+        }
+        if self.verified.is_some() {
+            text += &format!("{}: {}\n", self.adapter.index, self.summary);
+        }
+        text
+    }
+}
+
+fn table(lines: &[Line]) -> String {
+    let heads =
+        ["", "#", "adapter", "type", "interface", "f16", "subgroups", "timestamps", "binding", "kernels", "driver"];
+    let mut table = Table::new(heads);
+    for Line { adapter, .. } in lines {
+        let yes = |has: bool| if has { "yes" } else { "-" }.to_owned();
+        let kernels = match adapter.target {
+            Target::Cpu => "for software",
+            Target::Gpu => "for hardware",
+        };
+        table.row([
+            if adapter.automatic { "auto" } else { "" }.to_owned(),
+            adapter.index.to_string(),
+            adapter.name.clone(),
+            adapter.kind.to_owned(),
+            adapter.backend.clone(),
+            yes(adapter.f16),
+            yes(adapter.subgroups),
+            yes(adapter.timestamps),
+            format!("{} MiB", adapter.max_binding >> 20),
+            kernels.to_owned(),
+            adapter.driver.clone(),
+        ]);
+    }
+    table.to_string()
 }

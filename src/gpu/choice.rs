@@ -15,6 +15,9 @@ pub struct DeviceChoice {
     /// The class that kernels are chosen for: if open, the adapter's own. Kernels for hardware run on software too,
     /// slowly, which is how they are tested.
     pub target: Option<Target>,
+    /// Whether to work in small portions with rests between them, for others who use the device.
+    #[serde(default)]
+    pub nice: bool,
 }
 
 /// How much of an adapter a device may use.
@@ -46,6 +49,7 @@ impl DeviceChoice {
             adapter: self.adapter.or_else(|| base.adapter.clone()),
             limits: self.limits.or(base.limits),
             target: self.target.or(base.target),
+            nice: self.nice || base.nice,
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 
@@ -33,6 +34,8 @@ pub struct AdapterReport {
     pub subgroups: bool,
     /// Whether timestamps are there.
     pub timestamps: bool,
+    /// The class of device that kernels are chosen for.
+    pub target: Target,
     /// Largest storage binding, in bytes.
     pub max_binding: u64,
     /// Largest buffer, in bytes.
@@ -72,6 +75,7 @@ pub async fn adapters() -> Vec<AdapterReport> {
                 f16: features.contains(wgpu::Features::SHADER_F16),
                 subgroups: features.contains(wgpu::Features::SUBGROUP),
                 timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+                target: class(info.device_type),
                 max_binding: limits.max_storage_buffer_binding_size,
                 max_buffer: limits.max_buffer_size,
                 storage_buffers: limits.max_storage_buffers_per_shader_stage,
@@ -79,6 +83,14 @@ pub async fn adapters() -> Vec<AdapterReport> {
             }
         })
         .collect()
+}
+
+/// The kernels that suit a type of device.
+fn class(device_type: wgpu::DeviceType) -> Target {
+    match device_type {
+        wgpu::DeviceType::Cpu => Target::Cpu,
+        _ => Target::Gpu,
+    }
 }
 
 fn kind(device_type: wgpu::DeviceType) -> &'static str {
@@ -110,6 +122,7 @@ pub struct Device {
     pub(super) queue: wgpu::Queue,
     name: String,
     target: Target,
+    nice: bool,
     limits: wgpu::Limits,
     faults: Faults,
     pipelines: Rc<RefCell<HashMap<String, wgpu::ComputePipeline>>>,
@@ -152,14 +165,12 @@ impl Device {
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
-        let target = choice.target.unwrap_or(match info.device_type {
-            wgpu::DeviceType::Cpu => Target::Cpu,
-            _ => Target::Gpu,
-        });
+        let target = choice.target.unwrap_or_else(|| class(info.device_type));
         let faults = Faults::of(&device);
         // Browsers may keep the name to themselves.
         let name = if info.name.is_empty() { "the graphics adapter".to_owned() } else { info.name };
-        Ok(Device { device, queue, name, target, limits, faults, pipelines: Rc::default() })
+        let nice = choice.nice;
+        Ok(Device { device, queue, name, target, nice, limits, faults, pipelines: Rc::default() })
     }
 
     /// The adapter's name.
@@ -175,6 +186,19 @@ impl Device {
     /// The same device with kernels chosen for another class: how a software device tests those of graphics cards.
     pub fn aimed_at(self, target: Target) -> Self {
         Device { target, ..self }
+    }
+
+    /// Whether it works in small portions with rests between them.
+    pub(super) fn nice(&self) -> bool {
+        self.nice
+    }
+
+    /// Waits for a submission and rests for as long as it took, a tenth of a second at most.
+    pub(super) fn rest(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let start = Instant::now();
+        self.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })?;
+        std::thread::sleep(start.elapsed().min(Duration::from_millis(100)));
+        Ok(())
     }
 
     /// What may be bound and allocated at most.

@@ -4,6 +4,7 @@
 mod choice;
 mod device;
 mod fault;
+pub mod pace;
 mod plan;
 mod profile;
 mod program;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::pace;
 use crate::graph::{Graph, Kind, Launch, LaunchContext, Launches, Node, NodeId, Op, Slot, Target, TensorType};
 use crate::ops::elementwise::Elementwise;
 
@@ -68,6 +69,12 @@ impl Plan {
         self.steps.iter().map(|step| step.launches.list.len()).sum()
     }
 
+    /// The work of every dispatch, see [`pace::work`].
+    pub fn work(&self) -> Vec<u64> {
+        let launches = self.steps.iter().flat_map(|step| step.launches.list.iter().zip(&step.traffic));
+        launches.map(|(launch, &traffic)| pace::work(launch.operations, traffic)).collect()
+    }
+
     /// Plans the part of `graph` that `outputs` and the updates of states need.
     pub fn new(graph: &Graph, outputs: &[NodeId], target: Target) -> Plan {
         let nodes = graph.nodes();
@@ -126,6 +133,7 @@ impl Plan {
                         }
                     }
                     let traffic = launches.list.iter().map(|launch| traffic(launch, &context, &launches)).collect();
+                    let (launches, traffic) = pace::cut(launches, traffic);
                     steps.push(Step { name: kernel.op.name(), node: id, inputs, output, scratch, launches, traffic });
                 }
                 Kind::Input(_) => places[index] = Some(Place::Input(id)),

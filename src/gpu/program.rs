@@ -1,13 +1,14 @@
-//! A compiled graph on a device: buffers, pipelines and bind groups made once, replayed as one submission.
+//! A compiled graph on a device: buffers, pipelines and bind groups made once, replayed in few submissions.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
 
-use super::Device;
 use super::plan::{Place, Plan, Step};
+use super::{Device, pace};
 use crate::error::{Error, Result};
 use crate::graph::{DType, Graph, Kind, NodeId, Slot, TensorType};
 
@@ -152,6 +153,9 @@ pub struct Program {
     pool: Vec<wgpu::Buffer>,
     states: HashMap<String, wgpu::Buffer>,
     constants: HashMap<NodeId, wgpu::Buffer>,
+    /// The dispatches of every submission of a run.
+    submissions: Vec<Range<usize>>,
+    /// The last submissions of runs that may not be done.
     in_flight: Vec<wgpu::SubmissionIndex>,
 }
 
@@ -184,6 +188,7 @@ impl Program {
             pool: plan.pool.iter().map(|&bytes| device.buffer("pool", bytes)).collect(),
             states: HashMap::new(),
             constants: HashMap::new(),
+            submissions: pace::submissions(&plan.work(), device.nice()),
             in_flight: Vec::new(),
             plan,
         };
@@ -291,7 +296,8 @@ impl Program {
         }
     }
 
-    /// Submits all dispatches once. At most two submissions are in flight: a third waits for the first.
+    /// Submits all dispatches once, in portions that do not hold the device for long. At most two runs are in flight:
+    /// a third waits for the first.
     ///
     /// # Errors
     /// [`Error::Device`] if the device was lost.
@@ -300,14 +306,21 @@ impl Program {
             let submission_index = Some(self.in_flight.remove(0));
             self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
         }
-        let mut encoder = self.device.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatch in &self.dispatches {
-                dispatch.record(&mut pass);
+        for (portion, left) in self.submissions.iter().zip((0..self.submissions.len()).rev()) {
+            let mut encoder = self.device.device.create_command_encoder(&Default::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                for dispatch in &self.dispatches[portion.clone()] {
+                    dispatch.record(&mut pass);
+                }
+            }
+            let submission = self.device.queue.submit([encoder.finish()]);
+            if self.device.nice() {
+                self.device.rest(submission)?;
+            } else if left == 0 {
+                self.in_flight.push(submission);
             }
         }
-        self.in_flight.push(self.device.queue.submit([encoder.finish()]));
         Ok(())
     }
 
@@ -355,4 +368,42 @@ pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> 
 /// Bytes for a person.
 fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Tensor;
+
+    /// Protects: a launch that is cut into pieces computes the same bits, on a grid that is folded or not, for kernels
+    /// with layers and without, and so does a device that rests.
+    #[test]
+    fn pieces_and_rests_change_nothing() {
+        let graph = Graph::new();
+        let x = graph.input("x", [3, 67, 29], DType::F32);
+        let product = x.matmul_nt(&x).unwrap();
+        let outputs = [x.gelu().unwrap().softmax(1.0).unwrap(), product.sum(1..2).unwrap(), product];
+        let ids = outputs.each_ref().map(Tensor::id);
+        let values: Vec<f32> = (0..3 * 67 * 29).map(|index| (index % 101) as f32 / 50.0 - 1.0).collect();
+        let run = |nice: bool, count: u64| {
+            let choice = super::super::DeviceChoice { nice, ..Default::default() };
+            let device = pollster::block_on(Device::open(&choice)).unwrap();
+            let mut plan = plan(&device, &graph, &ids).unwrap();
+            for step in &mut plan.steps {
+                let list = std::mem::take(&mut step.launches.list);
+                step.launches.list = list.into_iter().flat_map(|launch| launch.pieces(count)).collect();
+                step.traffic = vec![0; step.launches.list.len()];
+            }
+            let dispatches = plan.dispatches();
+            let mut program = Program::allocate(&device, &graph, plan, &States::default()).unwrap();
+            program.prepare().unwrap();
+            program.write(x.id(), bytemuck::cast_slice(&values));
+            program.run().unwrap();
+            (dispatches, ids.map(|id| pollster::block_on(program.read(id)).unwrap()))
+        };
+        let (whole, want) = run(false, 1);
+        let (pieces, got) = run(false, 3);
+        assert!(pieces > whole && got == want, "{pieces} dispatches for {whole}");
+        assert!(run(true, 7).1 == want);
+    }
 }

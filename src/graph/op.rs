@@ -218,6 +218,26 @@ impl Launch {
         self
     }
 
+    /// This launch as `count` launches one after another, each over a part of its workgroups; fewer where there are not
+    /// so many, and one of a kernel that does not ask `invocation_index` where it is.
+    pub(crate) fn pieces(self, count: u64) -> Vec<Launch> {
+        let [columns, rows, layers] = self.workgroups;
+        let groups = u64::from(columns) * u64::from(rows);
+        let count = count.min(groups) as u32;
+        if count < 2 || !self.shader.source.contains("invocation_index") {
+            return vec![self];
+        }
+        let own = rows.div_ceil(count);
+        let columns = groups.div_ceil(u64::from(own * count)) as u32;
+        let operations = self.operations.div_ceil(u64::from(count));
+        let piece = |index: u32| Launch {
+            workgroups: [columns, own, layers],
+            operations,
+            ..self.clone().define("FIRST_ROW", format!("{}u", index * own))
+        };
+        (0..count).map(piece).collect()
+    }
+
     /// Sets the storage bindings.
     pub fn bind(mut self, slots: &[Slot]) -> Self {
         self.bindings = slots.to_vec();

@@ -8,6 +8,7 @@ mod clock;
 mod demo;
 #[cfg(feature = "native")]
 mod failure;
+mod fit;
 #[cfg(feature = "native")]
 mod folder;
 #[cfg(feature = "native")]
@@ -31,4 +32,5 @@ pub use self::{
     run::{TrainOptions, TrainSummary, run},
     stop::{STOPPED, Stop},
 };
+pub use fit::{Fit, fit};
 pub use trainer::{StepBatch, StepValues, Trainer};

@@ -123,19 +123,20 @@ fn a_batch_in_parts_says_so() {
     assert!(end("run").tensors == whole.tensors, "the same bits after a stop between the steps");
 }
 
-/// Protects: the same seed gives the same network, to the last bit; another does not.
+/// Protects: the same seed gives the same network, to the last bit, however much of the device is used; another does not.
 #[test]
 fn a_run_can_be_repeated() {
     let place = Place::new();
-    let train = |name: &str, seed: &str| {
-        let output = place.train_into(name, &["--seed", seed, "--overwrite"]).output().unwrap();
+    let train = |name: &str, seed: &str, more: &[&str]| {
+        let flags = [&["--seed", seed, "--overwrite"], more].concat();
+        let output = place.train_into(name, &flags).output().unwrap();
         assert!(output.status.success(), "{}", errors(&output));
         let checkpoint = Checkpoint::open(&place.path(name)).unwrap().checkpoint;
         (checkpoint.tensors, checkpoint.training.unwrap().states)
     };
-    let first = train("run", "3");
-    assert!(first == train("again", "3"), "one seed, one network");
-    assert!(first != train("again", "4"), "over the run before, from another seed");
+    let first = train("run", "3", &[]);
+    assert!(first == train("again", "3", &["--nice", "--limits", "default"]), "one seed, one network");
+    assert!(first != train("again", "4", &[]), "over the run before, from another seed");
 }
 
 /// Protects: masks of class indices with the palette, at the image's own size, whatever it is.
@@ -158,6 +159,22 @@ fn predictions_are_masks_of_the_images_size() {
         let overlay = Rgb8::read(&place.path("seen").join(format!("{name}_overlay.png"))).unwrap();
         assert_eq!((overlay.height, overlay.width), size, "{name}");
     }
+}
+
+/// Protects: what is told of an adapter, for people and for programs: what it has, what fits, whether it computes right.
+#[test]
+fn adapters_are_told_with_what_fits_and_whether_they_are_right() {
+    let printed = succeed(&["devices", "--fit", "--verify"]);
+    let rows: Vec<_> = printed.lines().take_while(|line| !line.starts_with("0: ")).collect();
+    assert!(rows.len() > 2 && rows[0].contains("driver") && rows.iter().any(|row| row.contains("auto")), "{printed}");
+    for part in ["0: trains nano at 96² with up to ", "0: 7 of 7 cases pass"] {
+        assert!(printed.contains(part), "`{part}` is missing in:\n{printed}");
+    }
+    let adapters: Value = serde_json::from_str(&succeed(&["devices", "--json", "--fit"])).unwrap();
+    let first = &adapters[0];
+    assert!(first["max_binding"].as_u64().unwrap() >= 128 << 20 && first["storage_buffers"].as_u64().unwrap() >= 8);
+    assert!(first["fit"][0]["preset"] == "nano" && first["fit"][0]["batch"].as_u64().unwrap() >= 8, "{first:#}");
+    assert!(first["verified"].is_null(), "nobody asked");
 }
 
 /// Protects: everything works where there is no driver at all.

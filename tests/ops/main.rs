@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod shaders;
+mod steps;
 mod table;
 mod updates;
 
@@ -282,7 +283,8 @@ fn gradients_agree_with_differences() {
     }
 }
 
-/// Protects: every shader against its twin, on odd sizes, forward and gradient, and its repeatability.
+/// Protects: every shader against its twin, on odd sizes, forward and gradient, and its repeatability; in the variants
+/// for software and, on whatever adapter there is, in those for hardware.
 #[test]
 fn device_agrees_with_reference() {
     let device = Session::open("auto").unwrap_or_else(|error: Error| panic!("{error}"));

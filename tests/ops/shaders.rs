@@ -2,30 +2,15 @@
 //! its SPIR-V, Metal and HLSL writers, and WGSL there and back. This is our check of Metal and DirectX on a machine
 //! that has neither.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use naga::back::{hlsl, msl, spv, wgsl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use tagseg::bmp::iteration::Sizes;
-use tagseg::bmp::{Iteration, NetworkConfig, Schedule};
-use tagseg::config::Config;
 use tagseg::gpu::{Plan, wgsl::render};
-use tagseg::graph::{Graph, NodeId, Target};
+use tagseg::graph::{DType, Graph, Launch, NodeId, Target};
 
+use super::steps::steps;
 use super::{Setting, is_differentiated, record, table};
-
-/// Text of every kernel that `graph` needs, with its name.
-fn collect(graph: &Graph, outputs: &[NodeId], kernels: &mut BTreeMap<String, &'static str>) {
-    for target in [Target::Cpu, Target::Gpu] {
-        for step in Plan::new(graph, outputs, target).steps {
-            for launch in &step.launches.list {
-                kernels.insert(render(launch).unwrap(), launch.shader.name);
-                assert!(launch.bindings.len() <= 8, "{}: WebGPU grants eight storage buffers", launch.shader.name);
-                assert!(launch.workgroups.iter().all(|&count| (1..=65_535).contains(&count)), "{:?}", launch);
-            }
-        }
-    }
-}
 
 fn validate(module: &naga::Module) -> Result<ModuleInfo, String> {
     Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module).map_err(|error| {
@@ -70,10 +55,15 @@ fn refusals(text: &str) -> Vec<String> {
     refusals
 }
 
-/// Protects: Metal, DirectX and the browser, and the limits of plain WebGPU.
-#[test]
-fn every_kernel_passes_every_writer() {
-    let mut kernels = BTreeMap::new();
+/// Every launch of a graph on either class of device.
+fn launches(graph: &Graph, outputs: &[NodeId]) -> Vec<Launch> {
+    let plans = [Target::Cpu, Target::Gpu].map(|target| Plan::new(graph, outputs, target));
+    plans.into_iter().flat_map(|plan| plan.steps).flat_map(|step| step.launches.list).collect()
+}
+
+/// The launches of the op table, forward and backward.
+fn of_the_table() -> Vec<Launch> {
+    let mut all = Vec::new();
     for case in table::cases() {
         for size in case.sizes {
             let recorded = record(&case, size, Setting::Alone).unwrap();
@@ -84,27 +74,62 @@ fn every_kernel_passes_every_writer() {
                 let gradients = recorded.graph.gradients(&recorded.objective, &real).unwrap();
                 outputs.extend(gradients.iter().map(|gradient| gradient.id()));
             }
-            collect(&recorded.graph, &outputs, &mut kernels);
+            all.extend(launches(&recorded.graph, &outputs));
         }
     }
-    // The chains that fusion makes of a whole training step, in its first and its last phase, small and full size.
-    for (preset, crop) in [("nano", 64), ("voc", 128)] {
-        let mut config = Config::preset(preset).unwrap();
-        config.train_crop = crop;
-        let schedule = Schedule::new(&config);
-        let sizes = Sizes { batch: 2, crop: [crop; 2], slots: 4 };
-        for n in [0, config.train_iters - 1] {
-            let network = NetworkConfig::new(&config, 20);
-            let iteration = Iteration::record(&config, &network, schedule.phase(n), sizes, true).unwrap();
-            iteration.update(&config).unwrap();
-            collect(&iteration.graph, &[], &mut kernels);
-        }
+    all
+}
+
+/// The launches of products of every layout and size class: aligned or not, few or many results, short or long sums.
+fn of_products() -> Vec<Launch> {
+    let mut all = Vec::new();
+    let sides = [3, 4, 5, 8, 1022, 1024];
+    for (m, n, k) in
+        sides.into_iter().flat_map(|m| sides.map(|n| (m, n))).flat_map(|(m, n)| [5, 8, 4096].map(|k| (m, n, k)))
+    {
+        let graph = Graph::new();
+        let input = |name: &str, shape: &[usize]| graph.input(name, shape, DType::F32);
+        let (a, b) = (input("a", &[m, k]), input("b", &[k, n]));
+        let (at, bt, bias) = (input("at", &[k, m]), input("bt", &[n, k]), input("bias", &[n]));
+        let products = [a.matmul(&b), a.matmul_nt(&bt), at.matmul_tn(&b), a.linear(&bt, Some(&bias))];
+        all.extend(launches(&graph, &products.map(|product| product.unwrap().id())));
     }
+    all
+}
+
+/// The launches of whole training steps, in every phase: at the sizes of the presets, and at small ones.
+fn of_steps() -> Vec<Launch> {
+    let small = ["train.crop=128", "batch.global=2", "loss.replica_size=2"];
+    let steps = [steps("nano", &[]), steps("nano", &["train.crop=64"]), steps("voc", &[]), steps("voc", &small)];
+    steps.into_iter().flatten().flat_map(|graph| launches(&graph, &[])).collect()
+}
+
+/// Protects: Metal, DirectX and the browser, and the limits of plain WebGPU, for every kernel in every variant.
+#[test]
+fn every_kernel_passes_every_writer() {
+    let (table, products, steps) = (of_the_table(), of_products(), of_steps());
+    let mut kernels = BTreeMap::new();
+    for launch in table.iter().chain(&products).chain(&steps) {
+        assert!(launch.bindings.len() <= 8, "{}: WebGPU grants eight storage buffers", launch.shader.name);
+        assert!(launch.workgroups.iter().all(|&count| (1..=65_535).contains(&count)), "{launch:?}");
+        kernels.insert(render(launch).unwrap(), launch.shader.name);
+        // As it would be cut if it were long.
+        let piece = launch.clone().define("FIRST_ROW", "1u");
+        kernels.insert(render(&piece).unwrap(), launch.shader.name);
+    }
+
+    let names: BTreeSet<_> = kernels.values().copied().collect();
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    for file in files {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        assert!(names.contains(name), "no graph here reaches {name}");
+    }
+
     let mut failures = Vec::new();
     for (text, name) in &kernels {
         failures.extend(refusals(text).into_iter().map(|reason| format!("{name}: {reason}")));
     }
-    println!("{} kernel variants through validator, SPIR-V, Metal, HLSL and WGSL", kernels.len());
+    println!("{} variants of {} kernels through validator, SPIR-V, Metal, HLSL and WGSL", kernels.len(), names.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(kernels.len() > 100, "only {} variants were found", kernels.len());
 }

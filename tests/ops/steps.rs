@@ -1,0 +1,69 @@
+//! Whole training steps as they are planned: what they ask of a device, without one.
+
+use tagseg::bmp::iteration::Sizes;
+use tagseg::bmp::{Iteration, NetworkConfig, Phase, Schedule};
+use tagseg::config::Config;
+use tagseg::gpu::{Plan, pace};
+use tagseg::graph::{Graph, Target};
+
+/// The step of a preset at its own crop and batch (or others, where `settings` say so), once for every phase.
+pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
+    let mut config = Config::preset(preset).unwrap();
+    settings.iter().for_each(|setting| config.set(setting).unwrap());
+    let schedule = Schedule::new(&config);
+    let mut phases: Vec<Phase> = Vec::new();
+    for phase in (0..config.train_iters).map(|n| schedule.phase(n)) {
+        if !phases.contains(&phase) {
+            phases.push(phase);
+        }
+    }
+    let network = NetworkConfig::new(&config, 20);
+    let sizes = Sizes { batch: config.batch_global, crop: [config.train_crop; 2], slots: 8 };
+    let record = |phase| {
+        let iteration = Iteration::record(&config, &network, phase, sizes, true).unwrap();
+        let finite = iteration.update(&config).unwrap();
+        let values = iteration.record_values(phase, &finite).unwrap();
+        let row = iteration.graph.input("row", [1], tagseg::graph::DType::I32);
+        iteration.graph.state("history", [4, values.shape().len()]).write_row(&values, &row).unwrap();
+        iteration.graph
+    };
+    phases.into_iter().map(record).collect()
+}
+
+/// Protects: a desktop on the same device. No dispatch of MiT-B1 at 512², batch 8, and beyond takes longer than 100 ms on a
+/// device of 1 TFLOP/s: those that would are cut.
+#[test]
+fn no_dispatch_is_long() {
+    for (settings, target) in [
+        (["batch.global=8", "train.crop=512"], Target::Gpu),
+        (["batch.global=8", "train.crop=512"], Target::Cpu),
+        (["batch.global=16", "train.crop=1024"], Target::Gpu),
+    ] {
+        let graphs = steps("voc", &settings);
+        // The last phase has all losses.
+        let plan = Plan::new(graphs.last().unwrap(), &[], target);
+        let work = plan.work();
+        let longest = work.iter().max().unwrap();
+        println!(
+            "voc {settings:?} for {target:?}: {} dispatches, {:.1} s and the longest {:.0} ms at 1 TFLOP/s",
+            work.len(),
+            work.iter().sum::<u64>() as f64 / 1e12,
+            *longest as f64 / 1e9
+        );
+        assert!(*longest <= pace::DISPATCH, "{longest} operations in one dispatch");
+        let launches = plan.steps.iter().flat_map(|step| &step.launches.list);
+        let pieces = launches.filter(|launch| launch.defines.iter().any(|(name, _)| *name == "FIRST_ROW"));
+        assert!(pieces.count() > 0, "the largest product is more than 100 ms");
+    }
+}
+
+/// Protects: what WebGPU grants everywhere carries the small preset and the demo.
+#[test]
+fn default_limits_carry_the_small_preset() {
+    for settings in [&[][..], &["train.crop=64"]] {
+        for graph in steps("nano", settings) {
+            let largest = Plan::new(&graph, &[], Target::Gpu).largest();
+            assert!(largest <= 128 << 20, "nano {settings:?}: a buffer of {largest} bytes");
+        }
+    }
+}
