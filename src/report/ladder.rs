@@ -17,7 +17,7 @@ type Column = (&'static str, fn(&EvalScores) -> f64);
 
 /// What is scored.
 const COLUMNS: [Column; 3] =
-    [("segmentation", |eval| eval.seg_miou), ("seeds", |eval| eval.cam_miou), ("Y_c", |eval| eval.y_c_miou)];
+    [("seg", |eval| eval.seg_miou), ("seeds", |eval| eval.cam_miou), ("Y_c", |eval| eval.y_c_miou)];
 
 /// A finished run.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,10 +172,10 @@ impl Ladder {
             Some(line(name, steps.into_iter().enumerate().filter_map(at).collect()))
         };
         let series = [
-            series("seg with", Rung::S2c, 0)?,
-            series("seeds with", Rung::S2c, 1)?,
-            series("seg without", Rung::C2s, 0)?,
-            series("seeds without", Rung::C2s, 1)?,
+            series("seg+s2c", Rung::S2c, 0)?,
+            series("seeds+s2c", Rung::S2c, 1)?,
+            series("seg", Rung::C2s, 0)?,
+            series("seeds", Rung::C2s, 1)?,
         ];
         let title = "mean IoU over steps, with and without feedback from the segmentation to the seeds".into();
         Some(Chart { title, series: series.into(), percent: true, ..Chart::default() })

@@ -130,11 +130,12 @@ fn steps(options: &AblateOptions) -> Result<Vec<Step>> {
 
 /// How far the run in a folder has come.
 fn state(folder: &Path, config: &Config, data: Option<&DataFacts>) -> Result<State> {
-    if !Shelf::of(folder).folder().is_dir() {
+    let shelf = Shelf::of(folder);
+    // A run that was killed before its first checkpoint begins anew; one that cannot be read is not written over.
+    if shelf.is_empty() {
         return Ok(State::Fresh);
     }
-    // A run that was killed before its first checkpoint begins anew.
-    let Ok(found) = Shelf::of(folder).newest() else { return Ok(State::Fresh) };
+    let found = shelf.newest()?;
     let remedy = "choose another --out, or delete that folder";
     if let Some(option) = config.first_difference(&found.checkpoint.config) {
         let (theirs, ours) = (option.write(&found.checkpoint.config), option.write(config));

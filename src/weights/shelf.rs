@@ -132,6 +132,11 @@ impl Shelf {
         fs::rename(damaged, damaged.with_extension("damaged")).map_err(Error::io(damaged))
     }
 
+    /// Whether there is no checkpoint, readable or not.
+    pub fn is_empty(&self) -> bool {
+        self.list().is_empty()
+    }
+
     /// Checkpoints, oldest first: their names sort by step.
     fn list(&self) -> Vec<PathBuf> {
         self.files_ending(ENDING)
