@@ -11,8 +11,8 @@ demo: driver
 
 ## Everything that must hold: format, lints, docs, shaders, tests.
 test: driver
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	$(CARGO) test
@@ -32,8 +32,6 @@ browser:
 ## The page in a headless Chromium: its numbers against those computed here, and everything that a person does there.
 test-browser: driver browser
 	@scripts/chromium.sh
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy -p tagseg-browser --all-targets -- -D warnings
 	$(CARGO) test -p tagseg-browser -- --test-threads=1
 
 ## Brings a software Vulkan driver where there is no driver at all.

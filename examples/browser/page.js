@@ -23,7 +23,8 @@ let device, network;
 /** Tells what went wrong, in a place that a screen reader reads out. */
 function fail(error) {
   const defect = error instanceof WebAssembly.RuntimeError;
-  element('alert').textContent = defect ? `Something broke here (${error.message}). Please reload the page.` : error.message;
+  element('alert').textContent =
+    defect ? `Something broke here (${error.message}). Please reload the page.` : error.message;
   element('alert').hidden = false;
 }
 
@@ -49,8 +50,10 @@ function canvasOf(picture, label) {
 }
 
 function figures(pictures, of) {
-  return pictures.map((picture) =>
-    make('figure', {}, [make('figcaption', { textContent: picture.name, ariaHidden: true }), canvasOf(picture, `${picture.name} of ${of}`)].reverse()));
+  return pictures.map((picture) => {
+    const caption = make('figcaption', { textContent: picture.name, ariaHidden: true });
+    return make('figure', {}, [canvasOf(picture, `${picture.name} of ${of}`), caption]);
+  });
 }
 
 /** The pixels of a file, made smaller where it is large. */
@@ -61,7 +64,8 @@ async function pixelsOf(file) {
   const { width, height } = bitmap;
   if (Math.min(width, height) < SMALLEST_SIDE) {
     bitmap.close();
-    throw new Error(`${file.name} is only ${width} × ${height} pixels; choose one of ${SMALLEST_SIDE} × ${SMALLEST_SIDE} or more.`);
+    const [own, least] = [`${width} × ${height}`, `${SMALLEST_SIDE} × ${SMALLEST_SIDE}`];
+    throw new Error(`${file.name} is only ${own} pixels; choose one of ${least} or more.`);
   }
   const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
   const [columns, rows] = [width, height].map((side) => Math.max(SMALLEST_SIDE, Math.round(side * scale)));
@@ -77,6 +81,7 @@ async function pixelsOf(file) {
 
 let shown;
 
+/** Shows a file, or one of the generated pictures together with its button. */
 async function show(file, sample) {
   element('alert').hidden = true;
   for (const button of element('samples').children) button.ariaPressed = button === sample;
@@ -88,19 +93,18 @@ async function show(file, sample) {
     const alone = await inTurn(() => network.look(picture.width, picture.rgba, network.classes.map(() => 0)));
     if (shown !== mine) return;
     Object.assign(mine, { picture, tags: Array.from(alone.logits, (logit) => Number(logit > 0)) });
-    await draw(mine);
+    await draw(mine, `In ${picture.name}${picture.note} it sees`);
   } catch (error) {
     element('look-status').textContent = '';
     fail(error);
   }
 }
 
-/** Looks at the shown picture with its tags, and draws what comes back. */
-async function draw(mine) {
+/** Looks at the shown picture with its tags, draws what comes back, and tells the tags after `words`. */
+async function draw(mine, words) {
   const { picture, tags } = mine;
   const sight = await inTurn(() => network.look(picture.width, picture.rgba, tags));
   if (shown !== mine) return;
-  const names = network.classes.filter((_, number) => tags[number]);
   const focused = [...element('tags').children].indexOf(document.activeElement);
   element('tags').replaceChildren(...network.classes.map((name, number) => {
     const sure = 1 / (1 + Math.exp(-sight.logits[number]));
@@ -108,7 +112,7 @@ async function draw(mine) {
       [swatch(number + 1), name, make('small', { textContent: `${Math.round(100 * sure)} %` })]);
     button.onclick = () => {
       tags[number] = 1 - tags[number];
-      draw(mine).catch(fail);
+      draw(mine, 'Seeds are shown of').catch(fail);
     };
     return button;
   }));
@@ -116,8 +120,8 @@ async function draw(mine) {
   element('seen').style.setProperty('--columns', sight.pictures.length);
   element('seen').replaceChildren(...figures(sight.pictures, picture.name));
   element('sight').hidden = false;
-  const said = names.length ? names.join(', ') : 'none of its shapes';
-  element('look-status').textContent = `In ${picture.name}${picture.note} it sees: ${said}.`;
+  const names = network.classes.filter((_, number) => tags[number]);
+  element('look-status').textContent = `${words}: ${names.join(', ') || 'none of its shapes'}.`;
 }
 
 function swatch(number) {
@@ -128,10 +132,10 @@ function swatch(number) {
 
 function offerPictures() {
   element('samples').append(...SAMPLES.map((index, place) => {
-    const { width, rgba } = shapes(index, 64);
-    const name = `generated picture ${place + 1}`;
-    const button = make('button', { type: 'button', ariaPressed: false }, [canvasOf(shapes(index, 64), name)]);
-    button.onclick = () => show({ name, note: '', width, rgba }, button);
+    const drawn = shapes(index, 64);
+    const picture = { name: `generated picture ${place + 1}`, note: '', width: drawn.width, rgba: drawn.rgba };
+    const button = make('button', { type: 'button', ariaPressed: false }, [canvasOf(drawn, picture.name)]);
+    button.onclick = () => show(picture, button);
     return button;
   }));
   element('file').disabled = false;
@@ -169,13 +173,15 @@ async function learn() {
   lesson ??= new Lesson(device, STEPS, 1);
   element('progress').max = STEPS;
   element('progress').hidden = false;
-  let drawn = 0;
+  let drawn = 0, seconds = 0;
+  const before = lesson.done;
   while (learning && lesson.done < STEPS) {
     const start = performance.now();
     await inTurn(() => lesson.step());
     const now = performance.now();
     element('progress').value = lesson.done;
-    const rate = (1000 * lesson.batch) / (now - start);
+    seconds += (now - start) / 1000;
+    const rate = (lesson.batch * (lesson.done - before)) / seconds;
     element('pace').textContent = `step ${lesson.done} of ${STEPS}, ${rate.toPrecision(2)} pictures a second`;
     if (now - drawn > 250 || lesson.done === STEPS) {
       element('curves').innerHTML = lesson.curves();
@@ -195,7 +201,8 @@ async function learn() {
 async function glimpse() {
   const seen = await inTurn(() => lesson.look());
   element('glimpses').replaceChildren(...seen.map(({ caption, pictures }) => {
-    const row = make('div', { className: 'row' }, [...figures(pictures, caption), make('p', { className: 'caption', textContent: caption })]);
+    const names = make('p', { className: 'caption', textContent: caption });
+    const row = make('div', { className: 'row' }, [...figures(pictures, caption), names]);
     row.style.setProperty('--columns', pictures.length);
     return row;
   }));
@@ -222,20 +229,26 @@ function offerLesson() {
 // Start
 
 async function start() {
-  if (!isSecureContext) throw new Error('WebGPU works only on pages from https or localhost; please open this one there.');
+  if (!isSecureContext) throw new Error('WebGPU works only on pages from https or localhost; please open it there.');
   if (!navigator.gpu) {
-    throw new Error('This browser has no WebGPU, which everything here computes with. Chrome and Edge have it since 113, Safari since 26, Firefox since 141.');
+    throw new Error('This browser has no WebGPU, which everything here computes with. Chrome and Edge have it since ' +
+      '113, Safari since 26, Firefox since 141.');
   }
   const [weights] = await Promise.all([
-    fetch('shapes.safetensors').then((answer) => (answer.ok ? answer.arrayBuffer() : Promise.reject(new Error('The weights (shapes.safetensors) could not be loaded.')))),
+    fetch('shapes.safetensors').then((answer) => {
+      if (!answer.ok) throw new Error(`The weights (shapes.safetensors) could not be loaded: ${answer.statusText}.`);
+      return answer.arrayBuffer();
+    }),
     init(),
   ]);
   device = await Device.open().catch(() => {
-    throw new Error('The browser offers no graphics adapter for WebGPU; its settings may have hardware acceleration switched off.');
+    throw new Error('The browser offers no graphics adapter for WebGPU; its settings may have hardware acceleration ' +
+      'switched off.');
   });
   network = new Network(device, 'shapes.safetensors', new Uint8Array(weights));
   element('device').textContent = device.name ? `It computes on ${device.name}.` : '';
-  element('legend').append(...['background', ...network.classes].map((name, number) => make('li', {}, [swatch(number), name])));
+  const labels = ['background', ...network.classes];
+  element('legend').append(...labels.map((name, number) => make('li', {}, [swatch(number), name])));
   offerPictures();
   offerLesson();
   element('look-status').textContent = 'Ready.';

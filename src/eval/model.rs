@@ -12,7 +12,6 @@ use crate::config::{Config, Fuse, OptionInfo, Propagation};
 use crate::data::Mask;
 use crate::data::{Rgb8, normalise};
 use crate::error::{Error, Result};
-use crate::gpu::DeviceChoice;
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::{Mode, Parameter};
 use crate::ops::reduce::Reduction;
@@ -50,7 +49,7 @@ impl Model {
     /// # Errors
     /// If there is no checkpoint, it is damaged, or the device cannot be opened.
     #[cfg(feature = "native")]
-    pub fn load(run: &std::path::Path, device: impl Into<DeviceChoice>) -> Result<Self> {
+    pub fn load(run: &std::path::Path, device: impl Into<crate::gpu::DeviceChoice>) -> Result<Self> {
         let found = Checkpoint::open(run)?;
         let session = Session::open(device)?;
         found.notices().for_each(|notice| eprintln!("{notice}"));

@@ -7,7 +7,7 @@ use tagseg::data::tags::classes_shown;
 use tagseg::data::{Mask, Rgb8, normalise};
 use tagseg::eval::{Model, View};
 use tagseg::report::{Losses, Map, RgbImage, Sample, loss_chart, photo_of};
-use tagseg::train::{StepValues, Trainer};
+use tagseg::train::{StepBatch, StepValues, Trainer};
 use tagseg::{Result, Session};
 
 /// Side of the pictures.
@@ -114,7 +114,7 @@ impl Lesson {
         let drawn: Vec<_> =
             (n * batch..(n + 1) * batch).map(|index| Drawn::new(Split::Train, index, self.config.seed)).collect();
         let (images, tags, boxes) = batch_of(drawn.iter());
-        self.trainer.step(n, &images, &tags, &boxes)?;
+        self.trainer.step(n, StepBatch { images: &images, tags: &tags, boxes: &boxes, masks: &[] })?;
         for values in self.trainer.values_async(n..n + 1).await? {
             let StepValues { total, cls, c2s, s2c, aff, .. } = values;
             self.losses.push(((n + 1) as f64, Losses { total, cls, c2s, s2c, aff }));

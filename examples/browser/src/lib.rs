@@ -1,4 +1,4 @@
-//! The two things that the page does, on any device: [`Network`] looks at pictures, [`Lesson`] learns from generated ones.
+//! What the page does, on any device: [`Network`] looks at pictures, [`Lesson`] learns from generated ones.
 //!
 //! Built for a browser, `page` gives both to JavaScript. Built for this machine, a test compares what they compute here
 //! with what they compute there.

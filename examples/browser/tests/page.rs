@@ -151,12 +151,15 @@ fn a_person_can_use_it() {
 
     page.tab_to("#learn");
     page.press("Enter");
-    page.wait_for("document.querySelector('#progress').value >= 2 && document.querySelector('#glimpses canvas')");
+    page.wait_for(
+        "document.querySelector('#progress').value >= 2 && document.querySelector('#glimpses canvas') !== null",
+    );
     page.press("Enter");
     page.wait_for("document.querySelector('#learn-status').textContent.startsWith('Paused')");
     assert!(page.evaluate("document.querySelector('#curves svg').getAttribute('aria-label')").is_string());
     let nameless = "[...document.querySelectorAll('canvas, button, input, progress')].filter((element) =>
-        !(element.getAttribute('aria-label') || element.textContent || element.labels?.length)).length";
+        !(element.matches('[aria-label]') || element.querySelector('[aria-label]') ||
+            element.textContent || element.labels?.length)).length";
     assert_eq!(page.evaluate(nameless), 0);
 
     for (size, scheme) in [(DESKTOP, "light"), (PHONE, "dark")] {
