@@ -1,56 +1,95 @@
-// Gradient of pixel_loss.wgsl with respect to its logits x [batch, channels, plane], for grad [batch, plane].
+// Gradient of pixel_loss.wgsl with respect to its logits x [batch, channels, rows.input, columns.input], gathered along
+// the columns, for grad [batch, rows.output, columns.output]; z are the logits of the pixels, t = label − first:
 //
-//   MARGIN:         out[b, c, s] = (σ(x) − h)·grad[b, s] with h = 1 where c = t, else 0, and t = label − first
-//   CROSS_ENTROPY:  out[b, c, s] = (softmax_c(x) − h)·grad[b, s]
+//   out[b, c, y, j] = Σ over pixels d of row y of reads(d, j) · slope_c(d) · grad[b, y, d]
+//   MARGIN:         slope_c = σ(z_c) − h with h = 1 where c = t, else 0
+//   CROSS_ENTROPY:  slope_c = exp(z_c − log_sum) − h
 //   both 0 where label = 255 or t is no channel.
 //
-// One invocation walks the channels of one pixel, or of four neighbours (VALUE = vec4<f32>), in order; the softmax
-// takes a first walk for its denominator. Deterministic.
-alias V = $VALUE;
-alias I = $LABEL;
+// What is left to gather along the rows is resize_gradient.wgsl. One invocation makes one result from the pixels that read
+// column j, in order, or by fours (ALONG): deterministic.
 #include "common/index.wgsl"
+#include "common/interpolate.wgsl"
+
+#if ALONG
+alias V = vec4<f32>;
+alias I = vec4<i32>;
+const LANES = 4;
+#else
+alias V = f32;
+alias I = i32;
+const LANES = 1;
+#endif
 #include "common/math.wgsl"
 
-struct Params { batch: u32, channels: u32, plane: u32, first: i32 }
+struct Params { rows: Axis, columns: Axis, batch: u32, channels: u32, first: i32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> label: array<I>;
 @group(0) @binding(3) var<storage, read> grad: array<V>;
-@group(0) @binding(4) var<storage, read_write> out: array<V>;
+#if CROSS_ENTROPY
+@group(0) @binding(4) var<storage, read> log_sum: array<V>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+#else
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+#endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
-    if index >= p.batch * p.plane { return; }
-    let own = label[index];
-    let t = own - p.first;
-    let counts = select(I(1), I(0), own == I(255)) * select(I(0), I(1), t >= I(0))
-        * select(I(0), I(1), t < I(i32(p.channels)));
-    let start = index / p.plane * p.channels * p.plane + index % p.plane;
-    if all(counts == I(0)) {
-        for (var c = 0u; c < p.channels; c++) { out[start + c * p.plane] = V(0.0); }
-        return;
-    }
-    let g = grad[index];
-#if CROSS_ENTROPY
-    var largest = x[start];
-    var sum = V(1.0);
-    for (var c = 1u; c < p.channels; c++) {
-        let logit = x[start + c * p.plane];
-        let larger = max(largest, logit);
-        sum = sum * exp(largest - larger) + exp(logit - larger);
-        largest = larger;
-    }
-#endif
-    for (var c = 0u; c < p.channels; c++) {
-        let at = start + c * p.plane;
-#if MARGIN
-        let probability = sigmoid(x[at]);
+    let width = u32(p.columns.input);
+    let height = u32(p.rows.output);
+    if index >= p.batch * p.channels * height * width { return; }
+    let j = i32(index % width);
+    let line = index / width % height;
+    let map = index / width / height;
+    let c = i32(map % p.channels);
+
+    // The logits of this row in the columns next to j.
+    let y = position(p.rows, i32(line));
+    let row = cell(p.rows, y);
+    let down = fraction(p.rows, y, row);
+    let above = (map * u32(p.rows.input) + u32(row)) * width;
+    let below = (map * u32(p.rows.input) + u32(min(row + 1, p.rows.input - 1))) * width;
+    let columns = vec3<u32>(vec3<i32>(max(j - 1, 0), j, min(j + 1, p.columns.input - 1)));
+    let upper = vec3<f32>(x[above + columns.x], x[above + columns.y], x[above + columns.z]);
+    let lower = vec3<f32>(x[below + columns.x], x[below + columns.y], x[below + columns.z]);
+    let z = upper + down * (lower - upper);
+
+    let near = readers(p.columns, j);
+    let start = (map / p.channels * height + line) * u32(p.columns.output / LANES);
+    var sum = V(0.0);
+    for (var d = near.x / LANES; d * LANES < near.y; d++) {
+        let at = start + u32(d);
+        let own = label[at];
+        let t = own - p.first;
+        let counts = select(I(1), I(0), own == I(255)) * select(I(0), I(1), t >= I(0))
+            * select(I(0), I(1), t < I(i32(p.channels)));
+#if ALONG
+        let first = d * LANES;
+        let offset = I(position(p.columns, first), position(p.columns, first + 1),
+                       position(p.columns, first + 2), position(p.columns, first + 3)) - j * p.columns.unit;
 #else
-        let probability = exp(x[at] - largest) / sum;
+        let offset = position(p.columns, d) - j * p.columns.unit;
 #endif
-        let slope = probability - select(V(0.0), V(1.0), t == I(i32(c)));
-        out[at] = select(V(0.0), slope * g, counts == I(1));
+        // The pixel lies to the right of column j, or to the left and is read from column j − 1 on.
+        let right = offset >= I(0);
+        let left = select(V(z.x), V(z.y), right);
+        let next = select(V(z.y), V(z.z), right);
+        let logits = left + V(select(offset + p.columns.unit, offset, right)) * p.columns.inverse * (next - left);
+#if MARGIN
+        let probability = sigmoid(logits);
+#else
+        let probability = exp(logits - log_sum[at]);
+#endif
+        let weight = V(max(I(p.columns.unit) - abs(offset), I(0))) * p.columns.inverse;
+        let slope = probability - select(V(0.0), V(1.0), t == I(c));
+        sum += select(V(0.0), weight * slope * grad[at], counts * select(I(0), I(1), weight > V(0.0)) == I(1));
     }
+#if ALONG
+    out[index] = (sum.x + sum.y) + (sum.z + sum.w);
+#else
+    out[index] = sum;
+#endif
 }

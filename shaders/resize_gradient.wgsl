@@ -27,11 +27,6 @@ alias Stored = vec4<f32>;
 @group(0) @binding(1) var<storage, read> grad: array<Loaded>;
 @group(0) @binding(2) var<storage, read_write> out: array<Stored>;
 
-fn weight(d: i32, i: i32) -> f32 {
-    let unit = p.axis.unit;
-    return f32(max(unit - abs(position(p.axis, d) - i * unit), 0)) * p.axis.inverse;
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
@@ -43,26 +38,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let i = i32(along.y);
     let o = along.x;
 
-    // Outputs whose position lies within one unit of i; positions beyond the ends are clamped to them.
-    let below = (i - 1) * p.axis.unit - p.axis.shift;
-    let above = (i + 1) * p.axis.unit - p.axis.shift;
-    var first = 0;
-    if i > 0 && below >= 0 { first = below / p.axis.step + 1; }
-    var end = p.axis.output;
-    if i + 1 < p.axis.input { end = min(end, (max(above, 0) + p.axis.step - 1) / p.axis.step); }
-
+    let near = readers(p.axis, i);
     let start = o * u32(p.axis.output) * p.inner + j;
 #if ALONG
     var sums = vec4<f32>(0.0);
-    for (var d = first - first % 4; d < end; d += 4) {
-        let weights = vec4<f32>(weight(d, i), weight(d + 1, i), weight(d + 2, i), weight(d + 3, i));
+    for (var d = near.x - near.x % 4; d < near.y; d += 4) {
+        let weights = vec4<f32>(reads(p.axis, d, i), reads(p.axis, d + 1, i), reads(p.axis, d + 2, i), reads(p.axis, d + 3, i));
         sums += weights * grad[(start + u32(d)) / 4u];
     }
     out[index] = (sums.x + sums.y) + (sums.z + sums.w);
 #else
     var sum = Loaded(0.0);
-    for (var d = first; d < end; d++) {
-        sum += weight(d, i) * grad[start + u32(d) * p.inner];
+    for (var d = near.x; d < near.y; d++) {
+        sum += reads(p.axis, d, i) * grad[start + u32(d) * p.inner];
     }
     out[index] = sum;
 #endif

@@ -173,3 +173,21 @@ fn a_divided_batch_follows_the_undivided_one_on_the_device() {
     let again = whole_and_divided(4, 1, 1, "auto");
     assert_eq!(runs[1].hash(), again[1].hash(), "bit for bit");
 }
+
+/// Protects: computing values again for the gradient saves memory and changes no bit.
+#[test]
+fn a_limit_of_memory_changes_no_bit() {
+    let train = |memory: &str| {
+        let mut config = config(4);
+        config.set(&format!("train.memory={memory}")).unwrap();
+        let mut run = Run::of(&config, "auto");
+        (0..4).for_each(|n| run.step(n));
+        let bytes = run.trainer.program().unwrap().plan().unwrap().bytes();
+        ((run.losses(), run.hash()), bytes)
+    };
+    let (free, bytes) = train("any");
+    let limit = bytes * 9 / 10;
+    let (limited, less) = train(&format!("{}.{:06}MB", limit / 1_000_000, limit % 1_000_000));
+    assert!(less <= limit && limit < bytes, "{less} of {bytes} bytes");
+    assert_eq!(free, limited, "losses, and hash of all weights, moments and statistics");
+}

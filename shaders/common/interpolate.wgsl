@@ -18,3 +18,20 @@ fn cell(axis: Axis, at: i32) -> i32 {
 fn fraction(axis: Axis, at: i32, i: i32) -> f32 {
     return f32(at - i * axis.unit) * axis.inverse;
 }
+
+// Weight with which output d reads input i: max(0, 1 − |position(d) / unit − i|).
+fn reads(axis: Axis, d: i32, i: i32) -> f32 {
+    return f32(max(axis.unit - abs(position(axis, d) - i * axis.unit), 0)) * axis.inverse;
+}
+
+// The outputs that may read input i, from x up to but without y: those whose position lies within one unit of it.
+// Positions beyond the ends are clamped to them.
+fn readers(axis: Axis, i: i32) -> vec2<i32> {
+    let below = (i - 1) * axis.unit - axis.shift;
+    let above = (i + 1) * axis.unit - axis.shift;
+    var first = 0;
+    if i > 0 && below >= 0 { first = below / axis.step + 1; }
+    var end = axis.output;
+    if i + 1 < axis.input { end = min(end, (max(above, 0) + axis.step - 1) / axis.step); }
+    return vec2<i32>(first, end);
+}

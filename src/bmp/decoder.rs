@@ -51,11 +51,11 @@ impl Decoder {
         Ok(Decoder { levels, norm, predict, drop_rate: config.drop_seg })
     }
 
-    /// Features of all levels → logits \[B, K + 1, H/4, W/4\] on the grid of level 1.
+    /// Features of all levels → their projections on the grid of level 1, summed: \[B, H/4, W/4, embed\].
     ///
     /// # Errors
     /// If the shapes do not fit.
-    pub fn forward(&self, features: &Features, mode: &Mode) -> Result<Tensor> {
+    pub fn fuse(&self, features: &Features) -> Result<Tensor> {
         let Grid { height, width } = features.grids[0];
         let mut sum: Option<Tensor> = None;
         for ((projection, fuse), level) in self.levels.iter().zip((0..4).rev()) {
@@ -69,11 +69,19 @@ impl Decoder {
             });
         }
         let Some(fused) = sum else { unreachable!("there are four levels") };
-        let (batch, embed) = (fused.shape()[0], fused.shape()[3]);
-        let fused = fused.reshape([batch, height * width, embed])?;
-        let fused = self.norm.forward(&fused, mode)?.relu()?;
-        let logits = self.predict.forward(&dropout_channels(&fused, self.drop_rate, mode)?)?;
-        let classes = logits.shape()[2];
-        logits.permute(&[0, 2, 1])?.reshape([batch, classes, height, width])
+        Ok(fused)
+    }
+
+    /// What [`Decoder::fuse`] gave for the parts of a batch → their logits \[B, K + 1, H/4, W/4\]. The statistics of the
+    /// norm are those of the whole batch.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn predict(&self, fused: &[Tensor], mode: &Mode) -> Result<Vec<Tensor>> {
+        let predict = |part: Tensor| {
+            let kept = dropout_channels(&part.relu()?, self.drop_rate, mode)?;
+            self.predict.forward(&kept)?.permute(&[0, 3, 1, 2])
+        };
+        self.norm.forward(fused, mode)?.into_iter().map(predict).collect()
     }
 }

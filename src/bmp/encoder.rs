@@ -3,7 +3,7 @@
 use super::NetworkConfig;
 use crate::error::Result;
 use crate::graph::Tensor;
-use crate::nn::{Block, Conv2d, Grid, LayerNorm, Mode, Scope};
+use crate::nn::{Block, Conv2d, Grid, LayerNorm, Mode, Scope, Scores};
 
 /// Overlapping patches: convolution, flatten, layer norm.
 pub struct PatchEmbed {
@@ -47,9 +47,9 @@ pub struct Features {
     pub tokens: Vec<Tensor>,
     /// Their grids.
     pub grids: Vec<Grid>,
-    /// Raw attention scores of the last two blocks of stage 4, \[B, heads, N, N\]. If the stage has only one block,
+    /// Attention scores of the last two blocks of stage 4, \[B, heads, N, N\]. If the stage has only one block,
     /// the list has one entry.
-    pub scores: Vec<Tensor>,
+    pub scores: Vec<Scores>,
 }
 
 impl Encoder {

@@ -169,7 +169,7 @@ impl Iteration {
         };
         graph.begin("labels");
         let source = match config.ys_source {
-            YsSource::TrainPass => outputs.seg.clone(),
+            YsSource::TrainPass => outputs.seg_small.clone(),
             YsSource::MultiScale => scales.sum()?.scale(1.0 / scales.averages.len() as f64)?,
         };
         let mut y_s = segmentation_label(&source, &picture_box, config.sigma_s, Confidence::new(config))?;
@@ -186,6 +186,10 @@ impl Iteration {
             y_s,
             y_par: fixed.label.clone(),
         };
+
+        // The passes without gradient come first: none of what they hold is left when the differentiable one begins.
+        labels.y_c.hoist();
+        labels.y_par.hoist();
 
         graph.begin("losses");
         let (losses, total) = losses_of(config, phase, &outputs, &labels, &inputs.tags)?;
@@ -304,8 +308,8 @@ pub(super) fn losses_of(
     tags: &Tensor,
 ) -> Result<(Losses, Tensor)> {
     let replica = config.loss_replica_size.min(tags.shape()[0]);
-    let (c2s, c2s_empty) = c2s_loss(&outputs.seg, &labels.y_c, config.c2s_kind, replica)?;
-    let (s2c, s2c_empty) = s2c_loss(&outputs.cam, &labels.y_s, config.s2c_kind, replica)?;
+    let (c2s, c2s_empty) = c2s_loss(&outputs.seg_small, &labels.y_c, config.c2s_kind, replica)?;
+    let (s2c, s2c_empty) = s2c_loss(&outputs.cam_small, &labels.y_s, config.s2c_kind, replica)?;
     let agreeing = match config.aff_label {
         AffLabel::YPar => &labels.y_par,
         AffLabel::YC => &labels.y_c,

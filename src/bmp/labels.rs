@@ -1,6 +1,7 @@
 //! Pseudo labels: Y_c, Y_s and the affinity label (spec 5 and 6.3). Labels are real-valued integers, 255 = ignore.
 
 use super::PictureBox;
+use super::parts::over_parts;
 use super::propagation::{best_class, first_slot};
 use crate::config::{Config, LossKind, SigmaSDomain};
 use crate::error::Result;
@@ -58,8 +59,8 @@ impl Confidence {
     }
 }
 
-/// Y_s from segmentation logits \[B, K + 1, H, W\] (spec 5.3): the best class, ignored where its confidence is below
-/// `sigma_s`, where it is background, and outside the box.
+/// Y_s from segmentation logits \[B, K + 1, h, w\], interpolated to the pixels of the crop (spec 5.3): the best class,
+/// ignored where its confidence is below `sigma_s`, where it is background, and outside the box.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -69,19 +70,20 @@ pub fn segmentation_label(
     sigma_s: f64,
     confidence: Confidence,
 ) -> Result<Tensor> {
-    let seg = match confidence {
-        Confidence::Logit => seg.detach()?,
-        Confidence::Sigmoid => seg.detach()?.sigmoid()?,
-        Confidence::Softmax => seg.detach()?.log_softmax(1)?.exp()?,
-    };
-    let (batch, height, width) = (seg.shape()[0], seg.shape()[2], seg.shape()[3]);
-    let flat = [batch, height, width];
-    let graph = seg.graph();
-    let ignore = graph.scalar(255.0);
-    let class = seg.arg_max(1)?.reshape(flat)?.to_real()?;
-    let certain = seg.reduce(Reduction::Max, 1..2)?.reshape(flat)?.at_least(&graph.scalar(sigma_s))?;
-    let object = class.greater(&graph.scalar(0.0))?;
-    let label = certain.mul(&object)?.select(&class, &ignore)?;
+    let seg = seg.detach()?;
+    let label = over_parts(&seg, &seg.resize(picture_box.size(), false)?, |seg| {
+        let seg = match confidence {
+            Confidence::Logit => seg.clone(),
+            Confidence::Sigmoid => seg.sigmoid()?,
+            Confidence::Softmax => seg.log_softmax(1)?.exp()?,
+        };
+        let flat = [seg.shape()[0], seg.shape()[2], seg.shape()[3]];
+        let graph = seg.graph();
+        let class = seg.arg_max(1)?.reshape(flat)?.to_real()?;
+        let certain = seg.reduce(Reduction::Max, 1..2)?.reshape(flat)?.at_least(&graph.scalar(sigma_s))?;
+        let object = class.greater(&graph.scalar(0.0))?;
+        certain.mul(&object)?.select(&class, &graph.scalar(255.0))
+    })?;
     inside_box(&label, picture_box)?.detach()
 }
 

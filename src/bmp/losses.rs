@@ -30,7 +30,7 @@ pub fn classification_loss(logits: &Tensor, tags: &Tensor) -> Result<Tensor> {
     tags.neg()?.offset(1.0)?.mul(logits)?.sub(&logits.log_sigmoid()?)?.mean_all()
 }
 
-/// L_c2s: loss of seg \[B, K + 1, H, W\] at the pixels that Y_c \[B, H, W\] labels, mean over the pixels of each group of
+/// L_c2s: loss of seg \[B, K + 1, h, w\], interpolated, at the pixels that Y_c \[B, H, W\] labels, mean over the pixels of each group of
 /// `replica` images (spec 6.2). Gives the loss and the number of empty groups.
 ///
 /// # Errors
@@ -39,8 +39,8 @@ pub fn c2s_loss(seg: &Tensor, y_c: &Tensor, kind: LossKind, replica: usize) -> R
     masked_mean(&pixel_loss(seg, y_c, 0, kind)?, y_c, replica)
 }
 
-/// L_s2c: loss of cam \[B, K, H, W\] over the foreground classes at the pixels that Y_s \[B, H, W\] labels (class k + 1 is
-/// channel k; spec 6.4). Gives the loss and the number of empty groups.
+/// L_s2c: loss of cam \[B, K, h, w\], interpolated, over the foreground classes at the pixels that Y_s \[B, H, W\] labels
+/// (class k + 1 is channel k; spec 6.4). Gives the loss and the number of empty groups.
 ///
 /// # Errors
 /// If the shapes do not fit.

@@ -7,6 +7,7 @@ pub mod iteration;
 mod labels;
 mod losses;
 mod network;
+mod parts;
 mod propagation;
 mod schedule;
 mod seeds;

@@ -1,10 +1,11 @@
 //! The whole network: encoder, classification and affinity heads, object-aware decoding (spec 2).
 
+use super::parts::over_parts;
 use super::{Decoder, Encoder, Features};
 use crate::config::{Config, KEY_REDUCTION, OfdMode, Pooling};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
-use crate::nn::{Init, Mode, Parameter, Scope};
+use crate::nn::{Init, Mode, Parameter, Scope, Scores};
 use crate::ops::reduce::Reduction;
 
 /// Sizes of a network.
@@ -83,6 +84,7 @@ pub struct Network {
     affinity_bias: Tensor,
     classifier: Tensor,
     form: Form,
+    config: NetworkConfig,
 }
 
 /// What one forward pass gives. What nobody reads is never computed.
@@ -122,7 +124,8 @@ impl Network {
         let bound = Init::Uniform(1.0 / (channels as f64).sqrt());
         let classifier = scope.at("classifier").parameter("weight", [foreground, channels, 1, 1], bound);
         let classifier = classifier.reshape([foreground, channels])?;
-        Ok(Network { scope, encoder, decoder, affinity_weight, affinity_bias, classifier, form })
+        let config = config.clone();
+        Ok(Network { scope, encoder, decoder, affinity_weight, affinity_bias, classifier, form, config })
     }
 
     /// All parameters and running statistics, in order.
@@ -140,6 +143,29 @@ impl Network {
     /// # Errors
     /// If the image is too small.
     pub fn forward(&self, image: &Tensor, mode: &Mode) -> Result<Outputs> {
+        self.forward_parts(std::slice::from_ref(image), mode).map(|mut outputs| outputs.swap_remove(0))
+    }
+
+    /// The parts of a batch one after another, so that only the maps which the decoder's norm needs of all of them are
+    /// held together. Nothing else couples samples (spec 3.2).
+    ///
+    /// # Errors
+    /// If the images are too small.
+    pub fn forward_parts(&self, images: &[Tensor], mode: &Mode) -> Result<Vec<Outputs>> {
+        let encoded = images.iter().map(|image| self.encode(image, mode)).collect::<Result<Vec<_>>>()?;
+        let fused: Vec<_> = encoded.iter().map(|encoded| encoded.fused.clone()).collect();
+        let seg = self.decoder.predict(&fused, mode)?;
+        let outputs = encoded.into_iter().zip(seg).map(|(encoded, seg_small)| {
+            let Encoded { features, cls, cam_small, cam, affinity, .. } = encoded;
+            let size = [cam.shape()[2], cam.shape()[3]];
+            let seg = seg_small.resize(size, false)?;
+            Ok(Outputs { features, cls, cam_small, cam, affinity, seg_small, seg })
+        });
+        outputs.collect()
+    }
+
+    /// Everything in front of the decoder's norm.
+    fn encode(&self, image: &Tensor, mode: &Mode) -> Result<Encoded> {
         let (batch, height, width) = (image.shape()[0], image.shape()[2], image.shape()[3]);
         let features = self.encoder.forward(image, mode)?;
         let affinity = affinity_of_scores(&features.scores, &self.affinity_weight, &self.affinity_bias)?;
@@ -158,33 +184,50 @@ impl Network {
 
         let seen = match self.form.ofd {
             // Detached, and by way of the input's size.
-            OfdMode::Released => Some(cam.detach()?.reduce(Reduction::Max, 1..2)?.sigmoid()?),
+            OfdMode::Released => {
+                Some(over_parts(&cam_small, &cam, |cam| cam.detach()?.reduce(Reduction::Max, 1..2)?.sigmoid())?)
+            }
             OfdMode::Paper => Some(cam_small.reduce(Reduction::Max, 1..2)?),
             OfdMode::Off => None,
         };
-        let seg_small = match seen {
-            Some(prior) => self.decoder.forward(&see_objects(&features, &prior)?, mode)?,
-            None => self.decoder.forward(&features, mode)?,
+        let fused = match seen {
+            Some(prior) => self.decoder.fuse(&see_objects(&features, &prior)?)?,
+            None => self.decoder.fuse(&features)?,
         };
-        let seg = seg_small.resize([height, width], false)?;
-        Ok(Outputs { features, cls, cam_small, cam, affinity, seg_small, seg })
+        Ok(Encoded { features, cls, cam_small, cam, affinity, fused })
+    }
+
+    /// Elements of the widest map of one image of a given size: logits at its own size, or features in stage 1 and the
+    /// decoder.
+    pub fn widest(&self, height: usize, width: usize) -> usize {
+        let NetworkConfig { dims, mlp, strides, embed, classes, .. } = self.config;
+        let cells = height.div_ceil(strides[0]) * width.div_ceil(strides[0]);
+        (classes * height * width).max(embed.max(mlp[0] * dims[0]) * cells)
     }
 }
 
-/// Affinity \[B, N, N\] from raw scores \[B, heads, N, N\] of several blocks: σ(Σ_h w_h (R_h + R_hᵀ) + bias) over all
-/// heads (spec 2.1, steps 2 and 3), `weight` \[1, heads of all, 1, 1\]. The weighted sum over heads is taken before the
-/// transposition, with which it commutes.
+/// What a part of a batch gives in front of the decoder's norm.
+struct Encoded {
+    features: Features,
+    cls: Tensor,
+    cam_small: Tensor,
+    cam: Tensor,
+    affinity: Tensor,
+    fused: Tensor,
+}
+
+/// Affinity \[B, N, N\] from the scores R of several blocks: σ(Σ_h w_h (R_h + R_hᵀ) + bias) over all heads (spec 2.1,
+/// steps 2 and 3), `weight` \[1, heads of all, 1, 1\]. The weighted sum over heads is taken before the transposition,
+/// with which it commutes.
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn affinity_of_scores(scores: &[Tensor], weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+pub fn affinity_of_scores(scores: &[Scores], weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let mut sum: Option<Tensor> = None;
     let mut first = 0;
-    for map in scores {
-        let (batch, heads, tokens) = (map.shape()[0], map.shape()[1], map.shape()[2]);
-        let weight = weight.slice(1, first..first + heads)?.reshape([heads, 1, 1])?;
-        first += heads;
-        let weighted = map.mul(&weight)?.sum(1..2)?.reshape([batch, tokens, tokens])?;
+    for scores in scores {
+        let weighted = scores.mixed(&weight.slice(1, first..first + scores.heads)?.reshape([scores.heads])?)?;
+        first += scores.heads;
         sum = Some(match sum {
             Some(sum) => sum.add(&weighted)?,
             None => weighted,

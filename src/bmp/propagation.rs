@@ -88,6 +88,11 @@ impl PictureBox {
         Ok(PictureBox { sides, size })
     }
 
+    /// Height and width of the crop.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
     /// 1 inside the box, 0 outside: \[B, H, W\].
     ///
     /// # Errors

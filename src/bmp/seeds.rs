@@ -1,5 +1,8 @@
 //! Multi-scale, flip-averaged maps of both branches (spec 3), and the picture that PAR looks at (spec 4.2).
 
+use std::ops::Range;
+
+use super::parts::{parts, together};
 use super::{Network, Outputs};
 use crate::data::augment::{MEAN, STD};
 use crate::error::Result;
@@ -17,19 +20,29 @@ pub struct MultiScale {
     pub fused: Tensor,
     /// The scales in order, each with the mean over its pair at the image's size.
     pub averages: Vec<(f64, Tensor)>,
-    /// The passes in order, on \[2B\] samples: pictures, then their mirror images where there are some.
-    pub passes: Vec<(f64, Outputs)>,
+    /// The passes in order, in parts of the batch; a part holds pictures, then their mirror images where there are some.
+    pub passes: Vec<(f64, Vec<Outputs>)>,
 }
 
 impl MultiScale {
-    /// Affinity of the pictures (not their mirror images) in a pass, \[B, N, N\], with its grid (spec 4.6).
+    /// A value of the pictures (not of their mirror images) in a pass, all parts together.
+    ///
+    /// # Errors
+    /// Never for a pass that ran.
+    pub fn pictures(&self, pass: usize, value: impl Fn(&Outputs) -> &Tensor) -> Result<Tensor> {
+        let parts: Vec<_> = self.passes[pass].1.iter().map(value).collect();
+        let samples: usize = parts.iter().map(|part| part.shape()[0]).sum();
+        let views = samples / self.cams.shape()[0];
+        together(&parts.iter().map(|part| part.slice(0, 0..part.shape()[0] / views)).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// Affinity of the pictures in a pass, \[B, N, N\], with its grid (spec 4.6).
     ///
     /// # Errors
     /// Never for a pass that ran.
     pub fn affinity_of(&self, pass: usize) -> Result<(Tensor, [usize; 2])> {
-        let outputs = &self.passes[pass].1;
-        let Grid { height, width } = outputs.features.grids[3];
-        Ok((outputs.affinity.slice(0, 0..self.cams.shape()[0])?, [height, width]))
+        let Grid { height, width } = self.passes[pass].1[0].features.grids[3];
+        Ok((self.pictures(pass, |outputs| &outputs.affinity)?, [height, width]))
     }
 
     /// Sum over the scales of the mean over each pair, \[B, K + 1, H, W\].
@@ -76,24 +89,27 @@ fn over_scales(
     rescale: impl Fn(f64) -> Result<Tensor>,
     mode: &Mode,
 ) -> Result<MultiScale> {
-    let (batch, height, width) = (image.shape()[0], image.shape()[2], image.shape()[3]);
+    let (batch, size) = (image.shape()[0], [image.shape()[2], image.shape()[3]]);
     let (mut cams, mut segs, mut fused) = (None, None, None);
     let (mut averages, mut passes) = (Vec::new(), Vec::new());
     for scale in [1.0].into_iter().chain(scales.iter().copied().filter(|&scale| scale != 1.0)) {
         let scaled = rescale(scale)?;
-        let seen = if flip { Tensor::concat(&[&scaled, &scaled.flip(3)?], 0)? } else { scaled };
-        let outputs = network.forward(&seen, mode)?;
-        let pair = |maps: &Tensor| -> Result<[Tensor; 2]> {
-            let maps = maps.detach()?.resize([height, width], false)?;
-            if !flip {
-                return Ok([maps.clone(), maps]);
-            }
-            Ok([maps.slice(0, 0..batch)?, maps.slice(0, batch..2 * batch)?.flip(3)?])
+        let widest = network.widest(scaled.shape()[2].max(size[0]), scaled.shape()[3].max(size[1]));
+        let seen = |images: Range<usize>| {
+            let images = scaled.slice(0, images)?;
+            if flip { Tensor::concat(&[&images, &images.flip(3)?], 0) } else { Ok(images) }
         };
-        let [plain, mirrored] = pair(&outputs.cam)?;
-        combine(&mut cams, plain.maximum(&mirrored)?.relu()?, Tensor::add)?;
-        let [plain, mirrored] = pair(&outputs.seg)?;
-        let average = plain.add(&mirrored)?.scale(0.5)?;
+        let images = parts(batch, 2 * 4 * widest).into_iter().map(seen).collect::<Result<Vec<_>>>()?;
+        let outputs = network.forward_parts(&images, mode)?;
+        let (mut seeds, mut logits) = (Vec::new(), Vec::new());
+        for part in &outputs {
+            let [plain, mirrored] = pair(&part.cam, size, flip)?;
+            seeds.push(plain.maximum(&mirrored)?.relu()?);
+            let [plain, mirrored] = pair(&part.seg, size, flip)?;
+            logits.push(plain.add(&mirrored)?.scale(0.5)?);
+        }
+        let average = together(&logits)?;
+        combine(&mut cams, together(&seeds)?, Tensor::add)?;
         combine(&mut segs, average.clone(), Tensor::add)?;
         combine(&mut fused, average.clone(), Tensor::maximum)?;
         averages.push((scale, average));
@@ -101,6 +117,17 @@ fn over_scales(
     }
     let (Some(cams), Some(segs), Some(fused)) = (cams, segs, fused) else { unreachable!("scale 1 always runs") };
     Ok(MultiScale { cams: normalise_map(&cams)?, segs: normalise_map(&segs)?, fused, averages, passes })
+}
+
+/// Maps of pictures and, with `flip`, of their mirror images behind them, at a given size and turned back; without it the
+/// same maps twice.
+fn pair(maps: &Tensor, size: [usize; 2], flip: bool) -> Result<[Tensor; 2]> {
+    let maps = maps.detach()?.resize(size, false)?;
+    if !flip {
+        return Ok([maps.clone(), maps]);
+    }
+    let batch = maps.shape()[0] / 2;
+    Ok([maps.slice(0, 0..batch)?, maps.slice(0, batch..2 * batch)?.flip(3)?])
 }
 
 /// Folds `part` into what was combined so far.

@@ -87,6 +87,10 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "N")]
     pub crop: Option<usize>,
 
+    /// Device memory that a step may take, as in `8GB` [train.memory]
+    #[arg(long, value_name = "AMOUNT")]
+    pub memory: Option<String>,
+
     /// Seed of everything random [seed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -118,6 +122,9 @@ impl ConfigArgs {
             if let Some(value) = value {
                 config.set(&format!("{key}={value}"))?;
             }
+        }
+        if let Some(amount) = &self.memory {
+            config.set(&format!("train.memory={amount}"))?;
         }
         config.validate()?;
         Ok(config)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::report::Place;
+use tagseg::report::{Place, memory_table};
 use tagseg::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions};
 
 use super::common::{ConfigArgs, DeviceArg, check_free};
@@ -28,8 +28,12 @@ pub struct TrainArgs {
     data: Option<PathBuf>,
 
     /// Folder for the results
-    #[arg(long, value_name = "RUN", required_unless_present = "resume")]
+    #[arg(long, value_name = "RUN", required_unless_present_any = ["resume", "plan"])]
     out: Option<PathBuf>,
+
+    /// Print the memory that a step is planned to take, and train nothing
+    #[arg(long, conflicts_with = "resume")]
+    plan: bool,
 
     /// Go on with a run; everything else stands in its folder, --data says where its data set was moved to
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "overwrite", "weights"])]
@@ -60,7 +64,7 @@ pub struct TrainArgs {
 
 impl TrainArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let TrainArgs { data, out, resume, weights, partial, overwrite, skip_broken, config, .. } = self;
+        let TrainArgs { data, out, resume, weights, partial, overwrite, skip_broken, config, plan, .. } = self;
         let device = self.device.into();
         let stop = Stop::on_signals();
         let (folder, summary) = match resume {
@@ -83,10 +87,19 @@ impl TrainArgs {
                 let config = config.resolve()?;
                 // The command line is refused without them.
                 let (data, out) = (data.unwrap_or_default(), out.unwrap_or_default());
-                check_free(&out, overwrite)?;
+                if !plan {
+                    check_free(&out, overwrite)?;
+                }
                 let place = Place::default();
                 let options =
                     TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop, place };
+                if plan {
+                    match tagseg::train::plan(&options)? {
+                        Some(plan) => print!("{}", memory_table(&plan)),
+                        None => println!("the interpreter plans no memory; name a device"),
+                    }
+                    return Ok(ExitCode::SUCCESS);
+                }
                 let summary = tagseg::train::run(&options)?;
                 (options.out, summary)
             }

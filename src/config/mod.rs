@@ -16,11 +16,13 @@
 //! `train.iters` until it is given as a number; what is written out is always the number.
 
 mod check;
+mod memory;
 mod modes;
 mod options;
 mod rung;
 mod value;
 
+pub use memory::MemoryLimit;
 pub use modes::{
     AffLabel, Backbone, BspBackground, EncoderSizes, Fuse, KEY_REDUCTION, LossKind, MsMode, OfdMode, Pooling,
     Propagation, S2cMap, SigmaSDomain, YcSource, YsSource,

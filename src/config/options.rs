@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::memory::MemoryLimit;
 use super::modes::*;
 use super::value::Limit::{Above, Any, AtLeast, Below, Iterations, Within};
 use super::value::{Limit, Value};
@@ -159,6 +160,8 @@ options! {
     "train.iters" train_iters: usize = 20_000, AtLeast(1.0);
     /// Side of the square training crop in pixels, a multiple of a token's (16 with the released strides).
     "train.crop" train_crop: usize = 512, AtLeast(32.0);
+    /// Device memory that a step may take; where it would take more, cheap values are computed again for the gradient.
+    "train.memory" train_memory: MemoryLimit = MemoryLimit(None);
     /// Steps between evaluations, each with a checkpoint and pictures; the last step always has one.
     "train.eval_every" train_eval_every: usize = 2000, Iterations(1);
     /// Steps between checkpoints besides those of evaluations; what a killed run loses at most.

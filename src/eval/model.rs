@@ -184,14 +184,14 @@ impl Model {
     /// Runs the network as the protocol says.
     fn passes(&self, network: &Network, image: &Tensor, request: Request) -> Result<Passes> {
         let (config, mode) = (&self.config, Mode::Eval);
-        let (batch, size) = (image.shape()[0], [image.shape()[2], image.shape()[3]]);
+        let size = [image.shape()[2], image.shape()[3]];
         match request.protocol {
             Protocol::Train => {
-                let single = network.forward(image, &mode)?;
+                let Outputs { cls, seg, .. } = network.forward(image, &mode)?;
                 let scales = (request.tags != Tags::Unknown)
                     .then(|| multi_scale(network, image, &config.ms_scales, &mode))
                     .transpose()?;
-                Ok(Passes { looked_at: image.clone(), single: Single::of(&single, batch, size)?, fused: None, scales })
+                Ok(Passes { looked_at: image.clone(), single: Single::new(cls, &seg, size)?, fused: None, scales })
             }
             Protocol::Test => {
                 // Cut to whole pixels, so that the long side may become 511 (spec 13.42).
@@ -202,7 +202,8 @@ impl Model {
                     Fuse::Max => scales.fused.clone(),
                     Fuse::Sum => scales.sum()?,
                 };
-                let single = Single::of(&scales.passes[0].1, batch, size)?;
+                let cls = scales.pictures(0, |outputs| &outputs.cls)?;
+                let single = Single::new(cls, &scales.pictures(0, |outputs| &outputs.seg)?, size)?;
                 Ok(Passes { looked_at, single, fused: Some(fused.resize(size, false)?), scales: Some(scales) })
             }
         }
@@ -326,13 +327,8 @@ struct Single {
 }
 
 impl Single {
-    /// The first `batch` samples of a pass.
-    fn of(outputs: &Outputs, batch: usize, size: [usize; 2]) -> Result<Self> {
-        let first = |tensor: &Tensor| match tensor.shape()[0] == batch {
-            true => Ok(tensor.clone()),
-            false => tensor.slice(0, 0..batch),
-        };
-        Ok(Single { cls: first(&outputs.cls)?, seg: first(&outputs.seg)?.resize(size, false)? })
+    fn new(cls: Tensor, seg: &Tensor, size: [usize; 2]) -> Result<Self> {
+        Ok(Single { cls, seg: seg.resize(size, false)? })
     }
 }
 

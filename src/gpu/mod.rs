@@ -4,14 +4,20 @@
 mod choice;
 mod device;
 mod fault;
+mod fuse;
+mod order;
 pub mod pace;
 mod plan;
+mod pool;
 mod profile;
 mod program;
+mod recompute;
+mod schedule;
 pub mod wgsl;
 
 pub use choice::{DeviceChoice, Limits};
 pub use device::{AdapterReport, Device, adapters};
-pub use plan::{Plan, Step};
+pub use plan::{Place, Plan, Step};
+pub use pool::Value;
 pub use profile::KernelTime;
 pub use program::{Program, States, plan};

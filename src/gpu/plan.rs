@@ -1,10 +1,12 @@
 //! The plan of a program: which kernels run in which order, and which buffer every value lives in.
 
-use std::rc::Rc;
+use std::panic::Location;
 
+use super::fuse::fuse;
 use super::pace;
-use crate::graph::{Graph, Kind, Launch, LaunchContext, Launches, Node, NodeId, Op, Slot, Target, TensorType};
-use crate::ops::elementwise::Elementwise;
+use super::pool::{Value, share};
+use super::schedule::Schedule;
+use crate::graph::{Graph, Kind, Launch, LaunchContext, Launches, NodeId, Slot, Target, TensorType};
 
 /// Where a value is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +17,8 @@ pub enum Place {
     State(String),
     /// A buffer filled once.
     Constant(NodeId),
-    /// A buffer of the pool, reused once the value is dead.
-    Pool(usize),
+    /// A value of the plan, in a buffer of the pool.
+    Value(usize),
 }
 
 /// One op of the plan.
@@ -26,11 +28,13 @@ pub struct Step {
     pub name: &'static str,
     /// The node it computes.
     pub node: NodeId,
+    /// The line that recorded it.
+    pub at: &'static Location<'static>,
     /// Storage of every input.
     pub inputs: Vec<Place>,
-    /// Storage of the output.
-    pub output: Place,
-    /// Pool buffers used as scratch.
+    /// The value it computes.
+    pub output: usize,
+    /// Values used as scratch.
     pub scratch: Vec<usize>,
     /// The dispatches.
     pub launches: Launches,
@@ -43,20 +47,24 @@ pub struct Step {
 pub struct Plan {
     /// Ops in order.
     pub steps: Vec<Step>,
+    /// Everything that lives in the pool.
+    pub values: Vec<Value>,
     /// Bytes of every pool buffer.
     pub pool: Vec<u64>,
     /// Storage of every node that has one.
     pub places: Vec<Option<Place>>,
-    /// Bytes of inputs, constants and states.
-    pub fixed: u64,
+    /// Bytes of all states.
+    pub states: u64,
+    /// Bytes of all inputs and constants.
+    pub inputs: u64,
     /// Bytes of the largest input, constant or state.
-    pub largest_fixed: u64,
+    largest_fixed: u64,
 }
 
 impl Plan {
     /// Bytes of all buffers together.
     pub fn bytes(&self) -> u64 {
-        self.fixed + self.pool.iter().sum::<u64>()
+        self.states + self.inputs + self.pool.iter().sum::<u64>()
     }
 
     /// Bytes of the largest buffer.
@@ -75,11 +83,39 @@ impl Plan {
         launches.map(|(launch, &traffic)| pace::work(launch.operations, traffic)).collect()
     }
 
+    /// The step at which the values in the pool hold most bytes, and these bytes. No sharing of buffers needs less.
+    pub fn peak(&self) -> (usize, u64) {
+        let mut change = vec![0_i64; self.steps.len() + 1];
+        for value in &self.values {
+            change[*value.life.start()] += value.bytes as i64;
+            change[value.life.end() + 1] -= value.bytes as i64;
+        }
+        let (mut held, mut peak) = (0, (0, 0));
+        for (step, change) in change.iter().enumerate() {
+            held += change;
+            if held as u64 > peak.1 {
+                peak = (step, held as u64);
+            }
+        }
+        peak
+    }
+
+    /// The values in the pool while `step` runs, the largest first.
+    pub fn alive(&self, step: usize) -> Vec<&Value> {
+        let mut alive: Vec<_> = self.values.iter().filter(|value| value.life.contains(&step)).collect();
+        alive.sort_by_key(|value| std::cmp::Reverse(value.bytes));
+        alive
+    }
+
     /// Plans the part of `graph` that `outputs` and the updates of states need.
     pub fn new(graph: &Graph, outputs: &[NodeId], target: Target) -> Plan {
-        let nodes = graph.nodes();
-        let live = graph.live(outputs);
-        let kernels = fuse(&nodes, &live, outputs);
+        Self::of(&Schedule::new(graph, outputs), target)
+    }
+
+    /// Plans a schedule.
+    pub(super) fn of(schedule: &Schedule, target: Target) -> Plan {
+        let Schedule { nodes, origin, outputs, .. } = schedule;
+        let kernels = fuse(nodes, outputs);
 
         // Aliases share the storage of what they rename.
         let mut root: Vec<usize> = (0..nodes.len()).collect();
@@ -88,64 +124,75 @@ impl Plan {
                 root[index] = root[node.inputs[0].0];
             }
         }
+        let runs = kernels.iter().enumerate().filter_map(|(index, kernel)| Some((index, kernel.as_ref()?)));
         let mut last_use = vec![0; nodes.len()];
-        for (index, kernel) in kernels.iter().enumerate() {
-            for input in kernel.iter().flat_map(|kernel| &kernel.inputs) {
-                last_use[root[input.0]] = index;
-            }
-            last_use[index] = last_use[index].max(index);
+        let mut last_step = 0;
+        for (step, (index, kernel)) in runs.enumerate() {
+            last_step = step;
+            last_use[index] = step;
+            kernel.inputs.iter().for_each(|input| last_use[root[input.0]] = step);
         }
         for output in outputs {
-            last_use[root[output.0]] = usize::MAX;
+            last_use[root[output.0]] = last_step;
         }
 
-        let mut pool = Pool::default();
+        let mut values = Vec::new();
         let mut places: Vec<Option<Place>> = vec![None; nodes.len()];
         let mut steps = Vec::new();
-        let (mut fixed, mut largest_fixed) = (0, 0);
-        for (index, node) in nodes.iter().enumerate().filter(|(index, _)| live[*index]) {
-            let id = NodeId(index);
+        let (mut states, mut inputs, mut largest_fixed) = (0, 0, 0);
+        for (index, node) in nodes.iter().enumerate() {
+            let id = origin[index];
             match &node.kind {
                 Kind::Op(op) if op.is_alias() => places[index] = places[root[index]].clone(),
                 Kind::Op(_) => {
                     let Some(kernel) = &kernels[index] else { continue };
-                    let output = Place::Pool(pool.take(node.ty.bytes()));
-                    places[index] = Some(output.clone());
                     let types: Vec<_> = kernel.inputs.iter().map(|input| &nodes[input.0].ty).collect();
                     let context = LaunchContext { inputs: &types, output: &node.ty, target };
                     let launches = kernel.op.launches(&context);
-                    let scratch: Vec<_> = launches
-                        .scratch
-                        .iter()
-                        .map(|&elements| pool.take(TensorType::f32([elements]).bytes()))
-                        .collect();
+                    let now = steps.len();
+                    let mut value = |bytes: u64, end: usize| {
+                        values.push(Value::new(bytes, now..=end));
+                        values.len() - 1
+                    };
+                    let output = value(node.ty.bytes(), last_use[index]);
+                    let scratch =
+                        launches.scratch.iter().map(|&elements| value(TensorType::f32([elements]).bytes(), now));
+                    let scratch = scratch.collect();
+                    places[index] = Some(Place::Value(output));
                     let inputs: Vec<_> = kernel.inputs.iter().filter_map(|input| places[input.0].clone()).collect();
                     debug_assert_eq!(inputs.len(), kernel.inputs.len(), "inputs are stored before their use");
-                    for &buffer in &scratch {
-                        pool.give(buffer);
-                    }
-                    let mut dead: Vec<_> = kernel.inputs.iter().map(|input| root[input.0]).chain([index]).collect();
-                    dead.sort_unstable();
-                    dead.dedup();
-                    for value in dead.into_iter().filter(|&value| last_use[value] <= index) {
-                        if let Some(Place::Pool(buffer)) = places[value] {
-                            pool.give(buffer);
-                        }
-                    }
                     let traffic = launches.list.iter().map(|launch| traffic(launch, &context, &launches)).collect();
                     let (launches, traffic) = pace::cut(launches, traffic);
-                    steps.push(Step { name: kernel.op.name(), node: id, inputs, output, scratch, launches, traffic });
+                    steps.push(Step {
+                        name: kernel.op.name(),
+                        node: id,
+                        at: node.at,
+                        inputs,
+                        output,
+                        scratch,
+                        launches,
+                        traffic,
+                    });
                 }
                 Kind::Input(_) => places[index] = Some(Place::Input(id)),
                 Kind::Constant(_) => places[index] = Some(Place::Constant(id)),
                 Kind::State(name) => places[index] = Some(Place::State(name.clone())),
             }
-            if node.op().is_none() {
-                fixed += node.ty.bytes();
-                largest_fixed = largest_fixed.max(node.ty.bytes());
+            match &node.kind {
+                Kind::Op(_) => continue,
+                Kind::State(_) => states += node.ty.bytes(),
+                Kind::Input(_) | Kind::Constant(_) => inputs += node.ty.bytes(),
             }
+            largest_fixed = largest_fixed.max(node.ty.bytes());
         }
-        Plan { steps, pool: pool.sizes, places, fixed, largest_fixed }
+        let pool = share(&mut values);
+        // The first run of a node is the one that can be read.
+        let mut recorded = vec![None; schedule.recorded];
+        for (place, id) in places.into_iter().zip(origin).rev() {
+            recorded[id.0] = place;
+        }
+        let places = recorded;
+        Plan { steps, values, pool, places, states, inputs, largest_fixed }
     }
 }
 
@@ -157,94 +204,4 @@ fn traffic(launch: &Launch, context: &LaunchContext<'_>, launches: &Launches) ->
         Slot::Scratch(index) => launches.scratch[index] as u64 * 4,
     };
     launch.bindings.iter().map(bytes).sum()
-}
-
-/// Buffers with a list of those that hold nothing now.
-#[derive(Default)]
-struct Pool {
-    sizes: Vec<u64>,
-    free: Vec<usize>,
-}
-
-impl Pool {
-    /// The smallest free buffer that is large enough and not wastefully so, else a new one.
-    fn take(&mut self, bytes: u64) -> usize {
-        let bytes = bytes.next_multiple_of(256);
-        let fitting = (0..self.free.len())
-            .filter(|&slot| (bytes..=bytes * 2).contains(&self.sizes[self.free[slot]]))
-            .min_by_key(|&slot| self.sizes[self.free[slot]]);
-        match fitting {
-            Some(slot) => self.free.swap_remove(slot),
-            None => {
-                self.sizes.push(bytes);
-                self.sizes.len() - 1
-            }
-        }
-    }
-
-    fn give(&mut self, buffer: usize) {
-        self.free.push(buffer);
-    }
-}
-
-/// An op as it will run: after fusion, with the inputs of the whole chain.
-struct Kernel {
-    op: Rc<dyn Op>,
-    inputs: Vec<NodeId>,
-}
-
-/// Gives every live computed node its kernel; nodes swallowed by their only consumer have none.
-fn fuse(nodes: &[Node], live: &[bool], outputs: &[NodeId]) -> Vec<Option<Kernel>> {
-    let mut consumers = vec![0; nodes.len()];
-    let mut updated = vec![false; nodes.len()];
-    for (_, node) in nodes.iter().enumerate().filter(|(index, _)| live[*index]) {
-        for input in &node.inputs {
-            consumers[input.0] += 1;
-        }
-        for &slot in node.op().map_or(&[][..], |op| op.mutates()) {
-            updated[node.inputs[slot].0] = true;
-        }
-    }
-    for output in outputs {
-        consumers[output.0] += 1;
-    }
-
-    let mut kernels: Vec<Option<Kernel>> = (0..nodes.len()).map(|_| None).collect();
-    let mut chains: Vec<Option<(Elementwise, Vec<NodeId>)>> = vec![None; nodes.len()];
-    for (index, node) in nodes.iter().enumerate().filter(|(index, _)| live[*index]) {
-        let Some(op) = node.op().filter(|op| !op.is_alias()) else { continue };
-        let Some(function) = op.elementwise() else {
-            kernels[index] = Some(Kernel { op: op.clone(), inputs: node.inputs.clone() });
-            continue;
-        };
-        let (mut chain, mut leaves) = (function.clone(), node.inputs.clone());
-        let mut slot = 0;
-        while slot < leaves.len() {
-            let leaf = leaves[slot];
-            let merged = chains[leaf.0]
-                .as_ref()
-                // A value with one reader, of the same extent, and not older than an update of what it reads.
-                .filter(|(_, own)| {
-                    consumers[leaf.0] == node.inputs.iter().filter(|input| **input == leaf).count().max(1)
-                        && nodes[leaf.0].ty.shape == node.ty.shape
-                        && !own.iter().any(|input| updated[input.0])
-                })
-                .and_then(|(producer, own)| chain.inline(&leaves, slot, producer, own));
-            match merged {
-                Some((longer, inputs)) => {
-                    (chain, leaves) = (longer, inputs);
-                    kernels[leaf.0] = None;
-                    slot = 0;
-                }
-                None => slot += 1,
-            }
-        }
-        kernels[index] = Some(Kernel { op: fused(op, &chain, function), inputs: leaves.clone() });
-        chains[index] = Some((chain, leaves));
-    }
-    kernels
-}
-
-fn fused(op: &Rc<dyn Op>, chain: &Elementwise, single: &Elementwise) -> Rc<dyn Op> {
-    if chain == single { op.clone() } else { Rc::new(chain.clone()) }
 }

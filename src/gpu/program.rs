@@ -265,8 +265,8 @@ impl Program {
     fn buffer_of(&self, step: &Step, slot: Slot) -> &wgpu::Buffer {
         match slot {
             Slot::Input(index) => self.place(&step.inputs[index]),
-            Slot::Output => self.place(&step.output),
-            Slot::Scratch(index) => &self.pool[step.scratch[index]],
+            Slot::Output => self.value(step.output),
+            Slot::Scratch(index) => self.value(step.scratch[index]),
         }
     }
 
@@ -275,8 +275,12 @@ impl Program {
             Place::Input(id) => &self.inputs[id],
             Place::Constant(id) => &self.constants[id],
             Place::State(name) => &self.states[name],
-            Place::Pool(index) => &self.pool[*index],
+            Place::Value(index) => self.value(*index),
         }
+    }
+
+    fn value(&self, index: usize) -> &wgpu::Buffer {
+        &self.pool[self.plan.values[index].buffer]
     }
 
     /// What was planned.
@@ -349,7 +353,10 @@ const SMALLER: &str = "choose a smaller crop, batch or model";
 /// [`Error::Device`] if a buffer exceeds the device's limits, with the
 /// planned bytes.
 pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> {
-    let plan = Plan::new(graph, outputs, device.target());
+    let plan = match graph.memory_limit() {
+        Some(limit) => Plan::within(graph, outputs, device.target(), limit)?,
+        None => Plan::new(graph, outputs, device.target()),
+    };
     let limits = device.limits();
     let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     if plan.largest() > largest_binding {

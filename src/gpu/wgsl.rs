@@ -11,6 +11,7 @@ use crate::graph::Launch;
 
 /// The snippets of `shaders/common/`.
 const COMMON: &[(&str, &str)] = &[
+    ("common/attention.wgsl", include_str!("../../shaders/common/attention.wgsl")),
     ("common/columns.wgsl", include_str!("../../shaders/common/columns.wgsl")),
     ("common/elementwise.wgsl", include_str!("../../shaders/common/elementwise.wgsl")),
     ("common/index.wgsl", include_str!("../../shaders/common/index.wgsl")),

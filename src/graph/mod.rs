@@ -85,6 +85,9 @@ pub struct Graph {
     mistake: Rc<RefCell<Option<Error>>>,
     random_streams: Rc<RefCell<u32>>,
     part: Rc<Cell<&'static str>>,
+    hoisted: Rc<RefCell<Vec<NodeId>>>,
+    first_of_gradient: Rc<Cell<Option<usize>>>,
+    memory_limit: Rc<Cell<Option<u64>>>,
 }
 
 impl Graph {
@@ -188,6 +191,27 @@ impl Graph {
         let mut nodes = self.nodes.borrow_mut();
         nodes.push(Node { kind, inputs, ty: ty.clone(), at, part: self.part.get() });
         Tensor::new(self.clone(), NodeId(nodes.len() - 1), ty)
+    }
+
+    /// Sets the bytes that a plan of this graph may take on a device: where it takes more, the gradient computes cheap
+    /// values again instead of finding them stored.
+    pub fn limit_memory(&self, bytes: u64) {
+        self.memory_limit.set(Some(bytes));
+    }
+
+    /// What [`Graph::limit_memory`] set.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.memory_limit.get()
+    }
+
+    /// The first node that a gradient recorded; all nodes are before it where there is none.
+    pub(crate) fn first_of_gradient(&self) -> usize {
+        self.first_of_gradient.get().unwrap_or(usize::MAX)
+    }
+
+    /// Values that [`Tensor::hoist`] asked for.
+    pub(crate) fn hoisted(&self) -> Vec<NodeId> {
+        self.hoisted.borrow().clone()
     }
 
     /// A copy of all nodes, in order.

@@ -62,6 +62,13 @@ impl Tensor {
         matches!(self.graph.nodes.borrow()[self.id.0].kind, Kind::State(_))
     }
 
+    /// Asks a device to compute this value before everything that it does not need, whenever that was recorded: what
+    /// its computation holds is then dead when the rest begins. No value changes, since updates of states keep their
+    /// order. Nothing happens if nobody reads it.
+    pub fn hoist(&self) {
+        self.graph.hoisted.borrow_mut().push(self.id);
+    }
+
     /// Records `op` on `inputs`.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use super::{Conv2d, DepthwiseConv2d, Init, LayerNorm, Linear, Mode, Scope, drop_path};
 use crate::error::Result;
 use crate::graph::Tensor;
+use crate::ops::attention::Heads;
 
 /// Height and width of a grid of tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,11 +59,11 @@ impl Attention {
         Ok(Attention { q, key, value, projection, reduction, heads })
     }
 
-    /// x \[B, N, C\] on `grid` → the output \[B, N, C\] and the raw scores q·kᵀ \[B, heads, N, M\].
+    /// x \[B, N, C\] on `grid` → the output \[B, N, C\] and what its scores are made of.
     ///
     /// # Errors
     /// If the shapes do not fit.
-    pub fn forward(&self, x: &Tensor, grid: Grid) -> Result<(Tensor, Tensor)> {
+    pub fn forward(&self, x: &Tensor, grid: Grid) -> Result<(Tensor, Scores)> {
         let (batch, channels) = (x.shape()[0], x.shape()[2]);
         let source = match &self.reduction {
             None => x.clone(),
@@ -74,11 +75,51 @@ impl Attention {
         };
         let q = self.q.forward(x)?;
         let (key, value) = (self.key.forward(&source)?, self.value.forward(&source)?);
-        let scores = q.attention_scores(&key, self.heads)?;
-        let width = (channels / self.heads) as f64;
-        let probabilities = scores.softmax(width.powf(-0.5))?;
-        let output = self.projection.forward(&probabilities.attention_values(&value)?)?;
-        Ok((output, scores))
+        let scores = Scores { query: q, key, heads: self.heads };
+        let scale = ((channels / self.heads) as f64).powf(-0.5);
+        let attended = match scores.bytes() > STORED && channels.is_multiple_of(4 * self.heads) {
+            true => scores.query.attention(&scores.key, &value, Heads { count: self.heads, scale })?,
+            false => scores.raw()?.softmax(scale)?.attention_values(&value)?,
+        };
+        Ok((self.projection.forward(&attended)?, scores))
+    }
+}
+
+/// Scores of up to so many bytes are stored, which takes less time; larger ones are computed where they are needed.
+const STORED: usize = 16 << 20;
+
+/// The raw scores of an attention, q·kᵀ per head, as the operands that they are made of.
+pub struct Scores {
+    /// Queries \[B, N, C\].
+    pub query: Tensor,
+    /// Keys \[B, M, C\].
+    pub key: Tensor,
+    /// Heads, which share the channels.
+    pub heads: usize,
+}
+
+impl Scores {
+    /// R \[B, heads, N, M\].
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn raw(&self) -> Result<Tensor> {
+        self.query.attention_scores(&self.key, self.heads)
+    }
+
+    /// Σ_h w_h·R_h \[B, N, M\] for `weight` \[heads\]: one product of the keys with weighted queries, so that no R is
+    /// ever stored.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn mixed(&self, weight: &Tensor) -> Result<Tensor> {
+        let shape = self.query.shape();
+        let per_head = self.query.reshape([shape[0], shape[1], self.heads, shape[2] / self.heads])?;
+        per_head.mul(&weight.reshape([self.heads, 1])?)?.reshape(shape.clone())?.matmul_nt(&self.key)
+    }
+
+    fn bytes(&self) -> usize {
+        4 * self.heads * self.query.shape()[..2].iter().product::<usize>() * self.key.shape()[1]
     }
 }
 
@@ -136,14 +177,48 @@ impl Block {
         })
     }
 
-    /// x \[B, N, C\] → the same shape, and the attention's raw scores \[B, heads, N, M\].
+    /// x \[B, N, C\] → the same shape, and the attention's scores.
     ///
     /// # Errors
     /// If the shapes do not fit.
-    pub fn forward(&self, x: &Tensor, grid: Grid, mode: &Mode) -> Result<(Tensor, Tensor)> {
+    pub fn forward(&self, x: &Tensor, grid: Grid, mode: &Mode) -> Result<(Tensor, Scores)> {
         let (attended, scores) = self.attention.forward(&self.norm1.forward(x)?, grid)?;
         let x = x.add(&drop_path(&attended, self.drop_rate, mode)?)?;
         let mixed = self.mlp.forward(&self.norm2.forward(&x)?, grid)?;
         Ok((x.add(&drop_path(&mixed, self.drop_rate, mode)?)?, scores))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Session;
+    use crate::graph::{DType, Graph};
+
+    /// Protects: computing scores anew is the same attention as storing them, and the mix of heads that of raw scores.
+    #[test]
+    fn both_forms_agree() {
+        let graph = Graph::new();
+        let [query, key, value] =
+            [("q", 5), ("k", 3), ("v", 3)].map(|(name, tokens)| graph.input(name, [2, tokens, 8], DType::F32));
+        let scores = Scores { query, key, heads: 2 };
+        let heads = Heads { count: 2, scale: 0.5 };
+        let anew = scores.query.attention(&scores.key, &value, heads).unwrap();
+        let stored = scores.raw().unwrap().softmax(0.5).unwrap().attention_values(&value).unwrap();
+        let weight = graph.constant(&[0.75, -2.0], [2]);
+        let mixed = scores.mixed(&weight).unwrap();
+        let sum = scores.raw().unwrap().mul(&weight.reshape([2, 1, 1]).unwrap()).unwrap().sum(1..2).unwrap();
+        let outputs = [&anew, &stored, &mixed, &sum];
+        let mut program = Session::open("reference").unwrap().compile(&graph, &outputs).unwrap();
+        for (input, factor) in [(&scores.query, 37), (&scores.key, 53), (&value, 71)] {
+            let values: Vec<_> =
+                (0..input.shape().len()).map(|index| (index * factor % 17) as f64 / 8.0 - 1.0).collect();
+            program.write(input, &values).unwrap();
+        }
+        program.run().unwrap();
+        let [anew, stored, mixed, sum] = outputs.map(|output| program.read(output).unwrap());
+        for (one, other) in anew.iter().chain(&mixed).zip(stored.iter().chain(&sum)) {
+            assert!((one - other).abs() < 1e-12, "{one} {other}");
+        }
     }
 }

@@ -133,14 +133,17 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises \[…, channels\]. In training form the biased variance of the batch normalises, and the running
-    /// variance receives the unbiased one.
+    /// Normalises the parts \[…, channels\] of a batch. In training form the biased variance of the whole batch
+    /// normalises, and the running variance receives the unbiased one.
     ///
     /// # Errors
     /// If the last axis has another length.
     #[track_caller]
-    pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+    pub fn forward(&self, parts: &[Tensor], mode: &Mode) -> Result<Vec<Tensor>> {
         let channels = self.weight.shape()[0];
+        let normalise = |statistics: &Tensor| {
+            parts.iter().map(|x| x.batch_norm(statistics, &self.weight, &self.bias, Self::EPS)).collect()
+        };
         let statistics = match mode {
             Mode::Eval => {
                 let rows = [&self.running_mean, &self.running_var].map(|row| row.reshape([1, channels]));
@@ -148,15 +151,15 @@ impl BatchNorm {
                 Tensor::concat(&[&mean?, &variance?], 0)?
             }
             Mode::Train { part, .. } => {
-                let statistics = x.batch_statistics()?;
+                let statistics = statistics_of_all(parts)?;
                 if let Some(part) = part {
                     // A network has one batch norm, so it is not set yet.
                     let _ = part.own.set(statistics.clone());
                     if let Some(whole) = &part.whole {
-                        return x.batch_norm(whole, &self.weight, &self.bias, Self::EPS);
+                        return normalise(whole);
                     }
                 }
-                let count = (x.shape().len() / channels) as f64;
+                let count = parts.iter().map(|part| part.shape().len() / channels).sum::<usize>() as f64;
                 let unbiased = count / (count - 1.0).max(1.0);
                 for (running, row, gain) in [(&self.running_mean, 0, 1.0), (&self.running_var, 1, unbiased)] {
                     let batch = statistics.slice(0, row..row + 1)?.reshape([channels])?;
@@ -167,8 +170,29 @@ impl BatchNorm {
                 statistics
             }
         };
-        x.batch_norm(&statistics, &self.weight, &self.bias, Self::EPS)
+        normalise(&statistics)
     }
+}
+
+/// Mean and biased variance \[2, C\] over all parts \[…, C\]: with shares w of the rows, the mean is m = Σ w·mᵢ and the
+/// variance Σ w·(vᵢ + (mᵢ − m)²).
+fn statistics_of_all(parts: &[Tensor]) -> Result<Tensor> {
+    let each = parts.iter().map(Tensor::batch_statistics).collect::<Result<Vec<_>>>()?;
+    if let [only] = &each[..] {
+        return Ok(only.clone());
+    }
+    let rows: Vec<_> = parts.iter().map(|part| part.shape().len() as f64).collect();
+    let total: f64 = rows.iter().sum();
+    let shares: Vec<_> = rows.iter().map(|rows| rows / total).collect();
+    let shares = parts[0].graph().constant(&shares, [parts.len(), 1]);
+    let channels = each[0].shape()[1];
+    let all = Tensor::concat(&each.iter().collect::<Vec<_>>(), 0)?.reshape([parts.len(), 2, channels])?;
+    let row = |row: usize| all.slice(1, row..row + 1)?.reshape([parts.len(), channels]);
+    let (means, variances) = (row(0)?, row(1)?);
+    let mean = means.mul(&shares)?.sum(0..1)?;
+    let apart = means.sub(&mean)?;
+    let variance = variances.add(&apart.mul(&apart)?)?.mul(&shares)?.sum(0..1)?;
+    Tensor::concat(&[&mean, &variance], 0)
 }
 
 /// Keeps each sample's branch with probability 1 − `rate` and scales survivors (spec 1.5). x \[B, …\].

@@ -6,7 +6,7 @@ mod attention;
 mod layers;
 mod parameters;
 
-pub use attention::{Attention, Block, Grid, MixFfn};
+pub use attention::{Attention, Block, Grid, MixFfn, Scores};
 pub use layers::{BatchNorm, Conv2d, DepthwiseConv2d, LayerNorm, Linear, drop_path, dropout_channels};
 pub use parameters::{Init, Parameter, Scope};
 

@@ -3,6 +3,7 @@
 pub mod adamw;
 pub mod alias;
 pub mod assign;
+pub mod attention;
 pub mod batch_norm;
 pub mod box_resize;
 pub mod depthwise_conv2d;

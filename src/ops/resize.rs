@@ -64,17 +64,22 @@ impl Axis {
     }
 
     /// Whether every output is the input of the same index.
-    fn is_identity(&self) -> bool {
+    pub(super) fn is_identity(&self) -> bool {
         self.input == self.output && self.step == self.unit && self.shift == 0
     }
 
+    /// Whether four neighbouring outputs lie within three cells: three steps advance by two at most.
+    pub(super) fn is_near(&self) -> bool {
+        3 * self.step <= 2 * self.unit
+    }
+
     /// Whether the kernels' integers hold all coordinates.
-    fn fits(&self) -> bool {
+    pub(super) fn fits(&self) -> bool {
         let reach = (self.output as i64 + 1) * self.step + self.shift.abs();
         reach.max((self.input as i64 + 1) * self.unit) < 1 << 31
     }
 
-    fn params(&self) -> [u32; 8] {
+    pub(super) fn params(&self) -> [u32; 8] {
         let inverse = (1.0 / self.unit as f64) as f32;
         let [step, shift, unit] = [self.step, self.shift, self.unit].map(|value| value as u32);
         [self.input as u32, self.output as u32, step, shift, unit, inverse.to_bits(), 0, 0]
@@ -155,9 +160,7 @@ impl Op for Forward {
         let (variant, inner, invocations) = if inner.is_multiple_of(4) {
             ("VECTOR", inner / 4, outputs / 4)
         } else if *inner == 1 && columns.output.is_multiple_of(4) {
-            // Four neighbours lie within three cells if three steps advance by two at most.
-            let near = 3 * columns.step <= 2 * columns.unit;
-            (if near { "NEAR" } else { "FAR" }, 1, outputs / 4)
+            (if columns.is_near() { "NEAR" } else { "FAR" }, 1, outputs / 4)
         } else {
             ("SCALAR", *inner, outputs)
         };
@@ -195,22 +198,8 @@ impl Op for Transpose {
     /// One launch per axis: first the columns, then the rows.
     fn launches(&self, _context: &LaunchContext<'_>) -> Launches {
         let Resize { outer, rows, columns, inner } = &self.0;
-        let transpose = |axis: &Axis, outer: usize, inner: usize, from: Slot, to: Slot| {
-            let vector = inner.is_multiple_of(4);
-            let variant = match vector {
-                true => "VECTOR",
-                false if inner == 1 && axis.output.is_multiple_of(4) => "ALONG",
-                false => "SCALAR",
-            };
-            let inner = if vector { inner / 4 } else { inner };
-            let mut launch = Launch::new(shader!("resize_gradient"), outer * axis.input * inner, 1)
-                .define(variant, 1)
-                .bind(&[from, to]);
-            launch.params.extend(axis.params());
-            launch.uints(&[outer, inner])
-        };
-        let along_columns = |to| transpose(columns, outer * rows.output, *inner, Slot::Input(0), to);
-        let along_rows = |from| transpose(rows, *outer, columns.input * inner, from, Slot::Output);
+        let along_columns = |to| transposed(columns, outer * rows.output, *inner, Slot::Input(0), to);
+        let along_rows = |from| transposed(rows, *outer, columns.input * inner, from, Slot::Output);
         if rows.is_identity() {
             return along_columns(Slot::Output).into();
         }
@@ -226,6 +215,21 @@ impl Op for Transpose {
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
         vec![reference::resize::gradient(&self.0, &self.1, inputs[0])]
     }
+}
+
+/// The launch that transposes a resize along one axis, with products `outer` and `inner` of the axes around it.
+pub(super) fn transposed(axis: &Axis, outer: usize, inner: usize, from: Slot, to: Slot) -> Launch {
+    let vector = inner.is_multiple_of(4);
+    let variant = match vector {
+        true => "VECTOR",
+        false if inner == 1 && axis.output.is_multiple_of(4) => "ALONG",
+        false => "SCALAR",
+    };
+    let inner = if vector { inner / 4 } else { inner };
+    let mut launch =
+        Launch::new(shader!("resize_gradient"), outer * axis.input * inner, 1).define(variant, 1).bind(&[from, to]);
+    launch.params.extend(axis.params());
+    launch.uints(&[outer, inner])
 }
 
 impl Tensor {

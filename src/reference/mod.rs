@@ -7,6 +7,7 @@
 pub mod adamw;
 mod array;
 pub mod assign;
+pub mod attention;
 pub mod batch_norm;
 pub mod box_resize;
 pub mod depthwise_conv2d;

@@ -2,6 +2,21 @@
 
 use super::Array;
 use crate::ops::pixel_loss::{Form, PixelLoss};
+use crate::ops::resize::Resize;
+
+/// Logits \[B, C, h, w\] interpolated to the pixels, \[B, C, H, W\].
+pub fn at_pixels(resize: &Resize, x: &Array) -> Array {
+    super::resize::resize(resize, &[x.shape[0], x.shape[1], resize.rows.output, resize.columns.output], x)
+}
+
+/// log Σ exp x over the channels of \[B, C, H, W\].
+pub fn log_sum(x: &Array) -> Array {
+    let (channels, plane) = (x.shape[1], x.shape[2] * x.shape[3]);
+    Array::from_fn(&[x.shape[0], x.shape[2], x.shape[3]], |index| {
+        let start = index / plane * channels * plane + index % plane;
+        log_sum_exp(&(0..channels).map(|c| x.data[start + c * plane]).collect::<Vec<_>>())
+    })
+}
 
 /// The channel that a label names, unless the pixel is left out.
 fn class(op: &PixelLoss, channels: usize, label: f64) -> Option<usize> {

@@ -6,6 +6,7 @@ mod colour;
 mod font;
 mod html;
 mod ladder;
+mod memory;
 mod picture;
 mod plot;
 #[cfg(feature = "native")]
@@ -20,6 +21,7 @@ pub use colour::inferno;
 pub use html::{Report, loss_chart};
 pub use image::RgbImage;
 pub use ladder::{Ladder, LadderRun, Mean};
+pub use memory::memory_table;
 pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo_of, png_bytes};
 #[cfg(feature = "native")]
 pub use progress::{FileBar, Place, Progress};

@@ -29,7 +29,7 @@ pub use self::{
     demo::{DemoOptions, demo},
     failure::{Replayed, replay},
     resume::{Resume, ResumeOptions},
-    run::{TrainOptions, TrainSummary, run},
+    run::{TrainOptions, TrainSummary, plan, run},
     stop::{STOPPED, Stop},
 };
 pub use fit::{Fit, fit};

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::data::Loader;
 use crate::error::{Error, Result};
 use crate::eval::{Gallery, Scored, Scorer};
-use crate::gpu::DeviceChoice;
+use crate::gpu::{DeviceChoice, Plan};
 use crate::report::{EvalRecord, EvalScores, Place, Progress, RecordWriter, Scores, contact_sheet};
 use crate::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training, write_atomically};
 
@@ -85,6 +85,15 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     // Shows a full disk before there is work to lose; and from here on there is something to go on from.
     run.save(0, true)?;
     run.train(0, true)
+}
+
+/// The memory that a step of such a run takes at most, as planned; nothing is written. The interpreter plans nothing.
+///
+/// # Errors
+/// As [`run`]: also if the plan does not fit the device.
+pub fn plan(options: &TrainOptions) -> Result<Option<Plan>> {
+    let data = TrainingData::open(&options.data, &options.config, options.skip_broken)?;
+    Setting::open(&options.config, data, &options.device)?.trainer.check()
 }
 
 /// A run under way.

@@ -4,7 +4,7 @@ use crate::bmp::iteration::{FLAGS, Inputs, Sizes, VALUES, moment_names};
 use crate::bmp::{Group, Iteration, NetworkConfig, Phase, Schedule, Slots};
 use crate::config::{Config, YcSource};
 use crate::error::{Error, Result};
-use crate::gpu::KernelTime;
+use crate::gpu::{KernelTime, Plan};
 use crate::graph::{DType, Node, NodeId, Tensor};
 use crate::nn::Parameter;
 use crate::session::{Program, Session};
@@ -154,6 +154,9 @@ impl Trainer {
     fn record_step(&self, phase: Phase) -> Result<(Iteration, Tensor)> {
         let iteration = self.record(phase)?;
         let finite = iteration.update(&self.config)?;
+        if let Some(bytes) = self.config.train_memory.0 {
+            iteration.graph.limit_memory(bytes);
+        }
         let row = iteration.graph.input("row", [1], DType::I32);
         let values = iteration.record_values(phase, &finite)?;
         iteration.graph.state(HISTORY, [self.window, VALUES.len()]).write_row(&values, &row)?;
@@ -161,11 +164,12 @@ impl Trainer {
     }
 
     /// Plans the programs of all phases and prepares none, so that what does not fit shows before the first step. Where
-    /// `batch.micro` is 0 and the whole batch does not fit, the largest part of it is taken that does.
+    /// `batch.micro` is 0 and the whole batch does not fit, the largest part of it is taken that does. Gives the plan that
+    /// takes most memory; the interpreter plans nothing.
     ///
     /// # Errors
     /// If a plan does not fit the device, with its bytes.
-    pub fn check(&mut self) -> Result<()> {
+    pub fn check(&mut self) -> Result<Option<Plan>> {
         let whole = self.plan_all();
         if !matches!(whole, Err(Error::Device { .. })) || self.config.batch_micro != 0 {
             return whole;
@@ -173,8 +177,9 @@ impl Trainer {
         let (batch, group) = (self.sizes.batch, self.config.loss_replica_size.min(self.sizes.batch));
         for images in (1..batch).rev().filter(|images| batch % images == 0 && images % group == 0) {
             self.config.batch_micro = images;
-            if self.plan_all().is_ok() {
-                return Ok(());
+            let plan = self.plan_all();
+            if plan.is_ok() {
+                return plan;
             }
         }
         self.config.batch_micro = 0;
@@ -189,15 +194,17 @@ impl Trainer {
         }
     }
 
-    fn plan_all(&self) -> Result<()> {
+    fn plan_all(&self) -> Result<Option<Plan>> {
         let mut seen: Vec<Phase> = Vec::new();
+        let mut largest: Option<Plan> = None;
         for phase in (0..self.config.train_iters).map(|n| self.schedule.phase(n)) {
             if !seen.contains(&phase) {
-                self.session.plan(&self.record_step(phase)?.0.graph, &[])?;
+                let plan = self.session.plan(&self.record_step(phase)?.0.graph, &[])?;
+                largest = largest.into_iter().chain(plan).max_by_key(Plan::bytes);
                 seen.push(phase);
             }
         }
-        Ok(())
+        Ok(largest)
     }
 
     /// Prepares the program of step `n`, if the phase is another than before.

@@ -198,3 +198,20 @@ fn the_cpu_alone_goes_the_whole_path() {
     blind(tagseg(&["predict", &place.arg("run"), "--out", &place.arg("seen"), &image, "--device", "reference"]));
     assert_eq!(read_index_png(&place.path("seen/val_0001.png")).unwrap().data.len(), 32 * 32);
 }
+
+/// Protects: the plan of a step is printed with its parts, and nothing is written.
+#[test]
+fn a_plan_is_printed_and_nothing_is_trained() {
+    let place = Place::new();
+    let data = place.data();
+    let plan = ["train", "--preset", "nano", "--plan", "--data", &data, "--set", "train.crop=64"];
+    let text = succeed(&plan);
+    for part in
+        ["states: parameters, moments, statistics", "pool of buffers", "alive at the peak", "src/nn/attention.rs"]
+    {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+    assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 1, "only the data set is there");
+    let text = succeed(&[&plan[..], &["--device", "reference"]].concat());
+    assert_eq!(text, "the interpreter plans no memory; name a device\n");
+}

@@ -34,6 +34,7 @@ pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
 /// device of 1 TFLOP/s: those that would are cut.
 #[test]
 fn no_dispatch_is_long() {
+    let mut cut = 0;
     for (settings, target) in [
         (["batch.global=8", "train.crop=512"], Target::Gpu),
         (["batch.global=8", "train.crop=512"], Target::Cpu),
@@ -53,8 +54,9 @@ fn no_dispatch_is_long() {
         assert!(*longest <= pace::DISPATCH, "{longest} operations in one dispatch");
         let launches = plan.steps.iter().flat_map(|step| &step.launches.list);
         let pieces = launches.filter(|launch| launch.defines.iter().any(|(name, _)| *name == "FIRST_ROW"));
-        assert!(pieces.count() > 0, "the largest product is more than 100 ms");
+        cut += pieces.count();
     }
+    assert!(cut > 0, "the largest products are more than 100 ms");
 }
 
 /// Protects: what WebGPU grants everywhere carries the small preset and the demo.

@@ -1,6 +1,7 @@
 //! The rows: one per op and variant.
 
 use tagseg::graph::Tensor;
+use tagseg::ops::attention::Heads;
 use tagseg::ops::par::Par;
 use tagseg::ops::random::random_uniform;
 use tagseg::ops::reduce::Reduction;
@@ -39,6 +40,7 @@ pub fn cases() -> Vec<Case> {
     rows.extend(matmul());
     rows.extend(normalisation());
     rows.extend(softmax());
+    rows.extend(attention());
     rows.extend(convolution());
     rows.push(fixed("random", &[&[(&[3], Fixed(&[7, -2, 41]))]], |x| random_uniform(&x[0], [5, 13])));
     rows.extend(resize());
@@ -228,6 +230,32 @@ fn softmax() -> Vec<Case> {
     ]
 }
 
+fn attention() -> Vec<Case> {
+    vec![
+        row(
+            "attention",
+            &[
+                &[(&[1, 3, 8], Normal), (&[1, 2, 8], Normal), (&[1, 2, 8], Normal)],
+                &[(&[2, 13, 24], Normal), (&[2, 19, 24], Normal), (&[2, 19, 24], Normal)],
+                &[(&[1, 9, 64], Normal), (&[1, 8, 64], Normal), (&[1, 8, 64], Normal)],
+                &[(&[1, 5, 128], Normal), (&[1, 7, 128], Normal), (&[1, 7, 128], Normal)],
+                // Few keys and many queries: the sums over queries are split.
+                &[(&[2, 700, 8], Normal), (&[2, 5, 8], Normal), (&[2, 5, 8], Normal)],
+            ],
+            |x| x[0].attention(&x[1], &x[2], Heads { count: 2, scale: 0.5 }),
+        ),
+        // A few keys take nearly everything, and the largest score moves from block to block.
+        row(
+            "attention steep",
+            &[
+                &[(&[1, 2, 4], Normal), (&[1, 3, 4], Normal), (&[1, 3, 4], Normal)],
+                &[(&[1, 6, 16], Normal), (&[1, 90, 16], Normal), (&[1, 90, 16], Normal)],
+            ],
+            |x| x[0].attention(&x[1], &x[2], Heads { count: 1, scale: 2.0 }),
+        ),
+    ]
+}
+
 fn convolution() -> Vec<Case> {
     vec![
         row("unfold", &[&[(&[1, 3, 4, 2], Normal)], &[(&[2, 9, 11, 3], Normal)], &[(&[2, 12, 8, 8], Normal)]], |x| {
@@ -342,7 +370,18 @@ fn pixel_loss() -> Vec<Case> {
         &[(&[1, 2, 4, 8], Normal), (&[1, 4, 8], Fixed(&[255]))],
         &[(&[1, 1, 1, 3], Normal), (&[1, 1, 3], Label(1))],
     ];
+    // Logits on a coarser grid: by whole steps, by others, in one direction only, and on a finer one.
+    const COARSER: Sizes = &[
+        &[(&[1, 2, 2, 2], Normal), (&[1, 4, 3], Label(2))],
+        &[(&[2, 5, 3, 4], Normal), (&[2, 12, 16], Label(5))],
+        &[(&[2, 4, 3, 2], Normal), (&[2, 48, 32], Label(4))],
+        &[(&[1, 5, 7, 5], Normal), (&[1, 13, 12], Label(5))],
+        &[(&[2, 3, 6, 3], Normal), (&[2, 6, 7], Label(3))],
+        &[(&[1, 3, 9, 10], Normal), (&[1, 5, 4], Label(3))],
+    ];
     vec![
+        row("margin_map coarser", COARSER, |x| x[0].scale(4.0)?.margin_map(&x[1], 0)),
+        row("cross_entropy_map coarser", COARSER, |x| x[0].scale(4.0)?.cross_entropy_map(&x[1], 1)),
         row("margin_map", SIZES, |x| x[0].scale(8.0)?.margin_map(&x[1], 0)),
         row("margin_map from 1", SIZES, |x| x[0].margin_map(&x[1], 1)),
         row("cross_entropy_map", SIZES, |x| x[0].scale(8.0)?.cross_entropy_map(&x[1], 0)),

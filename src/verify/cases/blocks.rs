@@ -5,7 +5,7 @@ use super::trial::{Trial, channels_first, channels_last};
 use crate::bmp::{self, Decoder, Features, NetworkConfig, PatchEmbed};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
-use crate::nn::{Attention, Block, Grid, MixFfn, Mode, Scope};
+use crate::nn::{Attention, Block, Grid, MixFfn, Mode, Scope, Scores};
 use crate::ops::reduce::Reduction;
 use crate::verify::golden::GoldenCase;
 use crate::verify::judge::Results;
@@ -92,7 +92,7 @@ pub fn attention_block(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let scope = part.scope(".q.weight")?;
         let attention = Attention::new(&scope, x.shape()[2], part.size("heads")?, part.size("sr")?)?;
         let (y, scores) = attention.forward(&x, part.grid()?)?;
-        part.finish(&[("y", &y), ("logits", &scores)], &["x"], results)?;
+        part.finish(&[("y", &y), ("logits", &scores.raw()?)], &["x"], results)?;
     }
     Ok(())
 }
@@ -115,7 +115,7 @@ pub fn mix_ffn_block(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let scope = part.scope(".norm1.weight")?;
         let block = Block::new(&scope, channels, part.size("heads")?, part.size("sr")?, ratio, 0.0)?;
         let (y, scores) = block.forward(&x, grid, &Mode::Eval)?;
-        part.finish(&[("y", &y), ("logits", &scores)], &["x"], results)?;
+        part.finish(&[("y", &y), ("logits", &scores.raw()?)], &["x"], results)?;
     }
     Ok(())
 }
@@ -163,7 +163,7 @@ pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         for (index, tokens) in seen.tokens.iter().enumerate() {
             part.trial.output(format!("{name}.ofd{}", index + 1), &map_of_tokens(tokens, seen.grids[index])?);
         }
-        let y = decoder.forward(&seen, &mode)?;
+        let y = decoder.predict(&[decoder.fuse(&seen)?], &mode)?.swap_remove(0);
         let trial = part.finish(&[("y", &y)], &inputs, results)?;
         if name == "train" {
             for statistic in ["running_mean", "running_var"] {
@@ -209,9 +209,19 @@ pub fn affinity_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let inputs = ["a", "b", "w", "bias"].map(|name| Ok((format!("grad.{name}"), trial.input(name)?)));
     let inputs = inputs.into_iter().collect::<Result<Vec<_>>>()?;
     let [a, b, weight, bias] = [0, 1, 2, 3].map(|index: usize| &inputs[index].1);
-    let y = bmp::affinity_of_scores(&[a.clone(), b.clone()], weight, bias)?;
+    let y = bmp::affinity_of_scores(&[scores_of(a)?, scores_of(b)?], weight, bias)?;
     trial.output("y", &y);
     trial.gradients(&[("y".into(), y)], &inputs)?;
     trial.run(results)?;
     Ok(())
+}
+
+/// Scores whose raw matrix is `raw` \[B, heads, N, N\]: head by head its rows are the queries, unit vectors the keys.
+fn scores_of(raw: &Tensor) -> Result<Scores> {
+    let [batch, heads, tokens] = [raw.shape()[0], raw.shape()[1], raw.shape()[2]];
+    let query = raw.permute(&[0, 2, 1, 3])?.reshape([batch, tokens, heads * tokens])?;
+    let unit: Vec<_> =
+        (0..tokens * heads * tokens).map(|at| f64::from(u8::from(at % tokens == at / (heads * tokens)))).collect();
+    let key = raw.graph().constant(&unit, [1, tokens, heads * tokens]).expand([batch, tokens, heads * tokens])?;
+    Ok(Scores { query, key, heads })
 }

@@ -42,7 +42,9 @@ fn named(outputs: &Outputs) -> Result<Vec<(String, Tensor)>> {
     for (index, (tokens, grid)) in features.tokens.iter().zip(&features.grids).enumerate() {
         named.push((format!("x{}", index + 1), map_of_tokens(tokens, *grid)?));
     }
-    let scores = ["logits_a", "logits_b"].into_iter().zip(&features.scores);
+    for (name, scores) in ["logits_a", "logits_b"].into_iter().zip(&features.scores) {
+        named.push((name.to_owned(), scores.raw()?));
+    }
     let others = [
         ("cam_small", &outputs.cam_small),
         ("seg_small", &outputs.seg_small),
@@ -51,7 +53,7 @@ fn named(outputs: &Outputs) -> Result<Vec<(String, Tensor)>> {
         ("attn_pred", &outputs.affinity),
         ("cam", &outputs.cam),
     ];
-    named.extend(scores.chain(others).map(|(name, tensor)| (name.to_owned(), tensor.clone())));
+    named.extend(others.into_iter().map(|(name, tensor)| (name.to_owned(), tensor.clone())));
     Ok(named)
 }
 
@@ -145,8 +147,8 @@ pub fn total_loss(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let outputs = network.forward(&image, &TRAIN)?;
     let mut label = |name: &str| trial.input(name)?.to_real();
     let cls = bmp::classification_loss(&outputs.cls, &label("cls_label")?)?;
-    let (c2s, _) = bmp::c2s_loss(&outputs.seg, &label("y_c")?, LossKind::Bce, batch)?;
-    let (s2c, _) = bmp::s2c_loss(&outputs.cam, &label("y_s")?, LossKind::Ce, batch)?;
+    let (c2s, _) = bmp::c2s_loss(&outputs.seg_small, &label("y_c")?, LossKind::Bce, batch)?;
+    let (s2c, _) = bmp::s2c_loss(&outputs.cam_small, &label("y_s")?, LossKind::Ce, batch)?;
     let aff = bmp::affinity_loss(&outputs.affinity, &label("aff_label")?, batch)?;
     let mut total = cls.clone();
     for (loss, weight) in [(&c2s, "lambda_1"), (&s2c, "lambda_2"), (&aff, "lambda_3")] {

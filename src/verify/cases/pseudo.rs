@@ -6,7 +6,7 @@ use super::slots::{leads, maps_of_image, slots_of_tags};
 use super::trial::Trial;
 use crate::bmp::{self, Par, PictureBox, Walk};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::Mode;
 use crate::session::Program;
@@ -78,11 +78,7 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let fixed = bmp::fixed_threshold_label(cams, &picture, &classes, &picture_box, &par, thresholds)?;
     let background = passes.segs.slice(1, 0..1)?;
     let bsp = bmp::propagate_with_background(cams, &background, &picture, &classes, &picture_box, &par)?;
-    let largest = passes.passes.iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
-    let Some((_, largest)) = largest else { return Err(Error::Graph("the case has no scales".into())) };
-    let grid = largest.features.grids[3];
-    let affinity = largest.affinity.slice(0, 0..image.shape()[0])?;
-    let grid = [grid.height, grid.width];
+    let (affinity, grid) = passes.affinity_of(passes.largest())?;
     let walk = Walk::new(radius);
     let afa = bmp::walked_label(cams, &affinity, grid, &picture, &classes, &picture_box, &walk, &par, thresholds)?;
 
@@ -90,7 +86,7 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     trial.output("picture", &picture);
     trial.output("cam", cams);
     trial.output("msc_seg", &passes.segs);
-    trial.output("aff_max_scale", &largest.affinity);
+    trial.output("aff_max_scale", &passes.passes[passes.largest()].1[0].affinity);
     trial.output("cam_label", &bmp::banded_seed_label(cams, &classes, &picture_box, thresholds)?);
     trial.output("par_label", &fixed.label);
     trial.output("bsp_label", &bmp::label_from_map(&bsp, &classes, &picture_box, Some(sigma_c))?);

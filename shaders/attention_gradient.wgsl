@@ -1,0 +1,110 @@
+// Gradients of attention.wgsl, computed from its operands again. For every image and head, with grad [N] the gradient of
+// the output, L[n] = log Σ_m exp(s[n, m]) and D[n] = grad[n] · out[n]:
+//
+//   w[n, m] = exp(s[n, m] − L[n]),   s[n, m] = scale · q[n] · k[m]
+//   d[n, m] = scale · w[n, m] · (grad[n] · v[m] − D[n])
+//   of queries (SLOPE):       out[n] = Σ_m d[n, m] · k[m]      with a = q, b = k, a_value = grad, b_value = v
+//   of keys (SLOPE, KEYS):    out[m] = Σ_n d[n, m] · q[n]      with a = k, b = q, a_value = v,    b_value = grad
+//   of values (KEYS):         out[m] = Σ_n w[n, m] · grad[n]   with a = k, b = q,                 b_value = grad
+//
+// Rows are those of the result: queries, or keys (KEYS).
+// An invocation gathers its rows over the columns of one chunk in order; z counts (chunk, image, head), and the results of
+// the chunks, which lie one after another, are added in order afterwards. Deterministic, no atomics.
+#include "common/index.wgsl"
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> b_value: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> log_sum: array<f32>;
+#if SLOPE
+@group(0) @binding(5) var<storage, read> a_value: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> product: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>;
+#else
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+#endif
+
+#include "common/attention.wgsl"
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let first_row = invocation_index(id, groups) * ROWS;
+    if first_row >= p.rows { return; }
+    let split = id.z / p.layers;
+    let layer = id.z % p.layers;
+    let batch = layer / p.heads;
+    let head = layer % p.heads;
+    let end = min((split + 1u) * p.chunk, p.columns);
+    var rows = row_starts(batch, head, first_row);
+    var sums: array<vec4<f32>, ROWS * CHUNKS>;
+    for (var first = split * p.chunk; first < end; first += 8u) {
+        var at = column_starts(batch, head, first);
+        var s: Tile;
+#if SLOPE
+        var d: Tile;
+#endif
+        for (var c = 0u; c < CHUNKS; c++) {
+            let near = mat4x4<f32>(b[at[0] + c], b[at[1] + c], b[at[2] + c], b[at[3] + c]);
+            let far = mat4x4<f32>(b[at[4] + c], b[at[5] + c], b[at[6] + c], b[at[7] + c]);
+            for (var r = 0u; r < ROWS; r++) {
+                let x = a[rows[r] + c];
+                s.near[r] += x * near;
+                s.far[r] += x * far;
+            }
+#if SLOPE
+            let near_value = mat4x4<f32>(b_value[at[0] + c], b_value[at[1] + c], b_value[at[2] + c], b_value[at[3] + c]);
+            let far_value = mat4x4<f32>(b_value[at[4] + c], b_value[at[5] + c], b_value[at[6] + c], b_value[at[7] + c]);
+            for (var r = 0u; r < ROWS; r++) {
+                let x = a_value[rows[r] + c];
+                d.near[r] += x * near_value;
+                d.far[r] += x * far_value;
+            }
+#endif
+        }
+        var inside = before(end, first);
+#if KEYS
+        // Statistics of eight queries.
+        var logs: array<vec4<f32>, 2>;
+        var products: array<vec4<f32>, 2>;
+        for (var j = 0u; j < 8u; j++) {
+            let query = (batch * p.columns + min(first + j, p.columns - 1u)) * p.heads + head;
+            logs[j / 4u][j % 4u] = log_sum[query];
+#if SLOPE
+            products[j / 4u][j % 4u] = product[query];
+#endif
+        }
+#endif
+        for (var r = 0u; r < ROWS; r++) {
+#if KEYS
+#else
+            let query = (batch * p.rows + min(first_row + r, p.rows - 1u)) * p.heads + head;
+            let logs = array<vec4<f32>, 2>(vec4<f32>(log_sum[query]), vec4<f32>(log_sum[query]));
+            let products = array<vec4<f32>, 2>(vec4<f32>(product[query]), vec4<f32>(product[query]));
+#endif
+            s.near[r] = select(vec4<f32>(0.0), exp(p.scale * s.near[r] - logs[0]), inside[0]);
+            s.far[r] = select(vec4<f32>(0.0), exp(p.scale * s.far[r] - logs[1]), inside[1]);
+#if SLOPE
+            s.near[r] *= p.scale * (d.near[r] - products[0]);
+            s.far[r] *= p.scale * (d.far[r] - products[1]);
+#endif
+        }
+        for (var c = 0u; c < CHUNKS; c++) {
+#if SLOPE
+            let near = mat4x4<f32>(b[at[0] + c], b[at[1] + c], b[at[2] + c], b[at[3] + c]);
+            let far = mat4x4<f32>(b[at[4] + c], b[at[5] + c], b[at[6] + c], b[at[7] + c]);
+#else
+            let near = mat4x4<f32>(b_value[at[0] + c], b_value[at[1] + c], b_value[at[2] + c], b_value[at[3] + c]);
+            let far = mat4x4<f32>(b_value[at[4] + c], b_value[at[5] + c], b_value[at[6] + c], b_value[at[7] + c]);
+#endif
+            for (var r = 0u; r < ROWS; r++) {
+                sums[r * CHUNKS + c] += near * s.near[r] + far * s.far[r];
+            }
+        }
+    }
+    for (var r = 0u; r < ROWS; r++) {
+        if first_row + r >= p.rows { break; }
+        let start = split * (p.layers / p.heads) * p.rows * p.width + rows[r];
+        for (var c = 0u; c < CHUNKS; c++) { out[start + c] = sums[r * CHUNKS + c]; }
+    }
+}

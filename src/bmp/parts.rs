@@ -1,0 +1,49 @@
+//! A batch in parts, where nothing couples its images and one map of all of them would be large.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::graph::Tensor;
+
+/// Bytes that a map of a part may take: what WebGPU binds without asking.
+const PART: usize = 128 << 20;
+
+/// Images in parts of nearly equal size, so few that a map of `bytes` an image keeps to [`PART`]; at least one.
+pub(super) fn parts(images: usize, bytes: usize) -> Vec<Range<usize>> {
+    let most = (PART / bytes.max(1)).max(1);
+    let size = images.div_ceil(images.div_ceil(most));
+    (0..images).step_by(size).map(|first| first..(first + size).min(images)).collect()
+}
+
+/// The parts of a batch as one.
+pub(super) fn together(parts: &[Tensor]) -> Result<Tensor> {
+    match parts {
+        [only] => Ok(only.clone()),
+        parts => Tensor::concat(&parts.iter().collect::<Vec<_>>(), 0),
+    }
+}
+
+/// `make` of maps \[B, C, h, w\] at a larger size, \[B, C, H, W\], part by part. `large` are these maps resized; it is only
+/// read where it makes one part.
+pub(super) fn over_parts(maps: &Tensor, large: &Tensor, make: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let shape = large.shape();
+    let parts = parts(shape[0], 4 * shape[1..].iter().product::<usize>());
+    if parts.len() == 1 {
+        return make(large);
+    }
+    let each = parts.into_iter().map(|images| make(&maps.slice(0, images)?.resize([shape[2], shape[3]], false)?));
+    together(&each.collect::<Result<Vec<_>>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects: parts cover the batch in order, none is empty, and small images make one part.
+    #[test]
+    fn parts_cover_the_batch() {
+        assert_eq!((parts(8, 1).len(), parts(8, 1)[0].clone()), (1, 0..8));
+        assert_eq!(parts(8, PART / 3), [0..3, 3..6, 6..8]);
+        assert_eq!(parts(3, usize::MAX), [0..1, 1..2, 2..3]);
+    }
+}

@@ -1,0 +1,97 @@
+//! What a plan is made of: the nodes that run, in their order, some of them more than once.
+
+use std::collections::HashMap;
+
+use super::order::order;
+use crate::graph::{Graph, Node, NodeId};
+
+/// The nodes that run, numbered in their order.
+#[derive(Clone)]
+pub(super) struct Schedule {
+    /// The nodes; operands are numbers of this list.
+    pub(super) nodes: Vec<Node>,
+    /// The node of the graph that each stands for. A node that runs twice stands here twice.
+    pub(super) origin: Vec<NodeId>,
+    /// Values that can be read afterwards.
+    pub(super) outputs: Vec<NodeId>,
+    /// Whether a node belongs to the gradient.
+    pub(super) backward: Vec<bool>,
+    /// Nodes of the graph.
+    pub(super) recorded: usize,
+}
+
+impl Schedule {
+    /// What `outputs` and the updates of states need.
+    pub(super) fn new(graph: &Graph, outputs: &[NodeId]) -> Self {
+        let recorded = graph.nodes();
+        let order = order(graph, &recorded, &graph.live(outputs));
+        let mut number = HashMap::new();
+        let mut nodes = Vec::with_capacity(order.len());
+        for &index in &order {
+            number.insert(NodeId(index), NodeId(nodes.len()));
+            let inputs = recorded[index].inputs.iter().map(|input| number[input]).collect();
+            nodes.push(Node { inputs, ..recorded[index].clone() });
+        }
+        let first = graph.first_of_gradient();
+        Schedule {
+            nodes,
+            backward: order.iter().map(|&index| index >= first).collect(),
+            outputs: outputs.iter().map(|output| number[output]).collect(),
+            recorded: recorded.len(),
+            origin: order.into_iter().map(NodeId).collect(),
+        }
+    }
+
+    /// The same computation, in which the gradient computes the values of `again` anew instead of finding them stored.
+    /// Each runs again right before the gradient first needs it.
+    pub(super) fn recomputing(&self, again: &[bool]) -> Self {
+        let mut longer = Schedule {
+            nodes: Vec::new(),
+            origin: Vec::new(),
+            outputs: Vec::new(),
+            backward: Vec::new(),
+            recorded: self.recorded,
+        };
+        let (mut number, mut copies) = (vec![NodeId(0); self.nodes.len()], HashMap::new());
+        for index in 0..self.nodes.len() {
+            let inputs = self.nodes[index].inputs.iter().map(|input| match self.backward[index] && again[input.0] {
+                true => self.copy(*input, again, &mut longer, &number, &mut copies),
+                false => number[input.0],
+            });
+            let inputs = inputs.collect();
+            number[index] = longer.push(self, index, inputs);
+        }
+        longer.outputs = self.outputs.iter().map(|output| number[output.0]).collect();
+        longer
+    }
+
+    /// The second run of a node: the one that is there, or a new one behind second runs of what it needs.
+    fn copy(
+        &self,
+        node: NodeId,
+        again: &[bool],
+        longer: &mut Schedule,
+        number: &[NodeId],
+        copies: &mut HashMap<NodeId, NodeId>,
+    ) -> NodeId {
+        if let Some(copy) = copies.get(&node) {
+            return *copy;
+        }
+        let inputs = self.nodes[node.0].inputs.iter().map(|input| match again[input.0] {
+            true => self.copy(*input, again, longer, number, copies),
+            false => number[input.0],
+        });
+        let inputs = inputs.collect();
+        let copy = longer.push(self, node.0, inputs);
+        longer.backward[copy.0] = true;
+        copies.insert(node, copy);
+        copy
+    }
+
+    fn push(&mut self, from: &Schedule, index: usize, inputs: Vec<NodeId>) -> NodeId {
+        self.nodes.push(Node { inputs, ..from.nodes[index].clone() });
+        self.origin.push(from.origin[index]);
+        self.backward.push(from.backward[index]);
+        NodeId(self.nodes.len() - 1)
+    }
+}

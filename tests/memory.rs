@@ -1,0 +1,51 @@
+//! The memory of a training step, which is planned before a device is touched.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use tagseg::bmp::iteration::Sizes;
+use tagseg::bmp::{Iteration, NetworkConfig, Phase, Slots};
+use tagseg::config::Config;
+use tagseg::gpu::Plan;
+use tagseg::graph::{Graph, Target};
+use tagseg::report::memory_table;
+
+/// A training step of the recipe at MiT-B1, 512², batch 8, with all losses on.
+fn voc_step() -> Graph {
+    let config = Config::preset("voc").unwrap();
+    let network = NetworkConfig::new(&config, 20);
+    let sizes = Sizes { batch: config.batch_global, crop: [config.train_crop; 2], slots: Slots::width_for(5) };
+    let phase = Phase { c2s: true, aff: true, s2c: true, propagated: true };
+    let iteration = Iteration::record(&config, &network, phase, sizes, true).unwrap();
+    iteration.update(&config).unwrap();
+    iteration.graph
+}
+
+/// Protects: the recipe trains on a card of 8 GiB, and cards that bind 2 GiB − 1 bind every buffer.
+#[test]
+fn the_voc_step_fits_eight_gibibytes() {
+    let plan = Plan::new(&voc_step(), &[], Target::Gpu);
+    println!("{}", memory_table(&plan));
+    assert!(plan.bytes() <= 8 << 30, "{}", memory_table(&plan));
+    assert!(plan.largest() < (2 << 30) - 1, "{}", memory_table(&plan));
+}
+
+/// Protects: under a limit values are computed again until the plan keeps to it, the same ones every time; a limit that
+/// cannot be kept is refused with both numbers.
+#[test]
+fn a_limit_is_kept_or_refused() {
+    let graph = voc_step();
+    let limit = 7 << 29;
+    let plan = Plan::within(&graph, &[], Target::Gpu, limit).unwrap();
+    println!("{}", memory_table(&plan));
+    assert!(plan.bytes() <= limit, "{}", memory_table(&plan));
+    let nodes = |plan: &Plan| plan.steps.iter().map(|step| step.node).collect::<Vec<_>>();
+    let again = Plan::within(&graph, &[], Target::Gpu, limit).unwrap();
+    assert_eq!(nodes(&plan), nodes(&again));
+    assert!(plan.steps.len() > Plan::new(&graph, &[], Target::Gpu).steps.len(), "nothing was computed again");
+
+    let error = Plan::within(&graph, &[], Target::Gpu, 1 << 28).unwrap_err().to_string();
+    println!("{error}");
+    for part in ["the plan needs", "0.25 GiB", "train.memory"] {
+        assert!(error.contains(part), "`{part}` is missing in: {error}");
+    }
+}
