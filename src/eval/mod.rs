@@ -12,6 +12,7 @@ mod predict;
 mod request;
 #[cfg(feature = "native")]
 mod score;
+mod sight;
 
 #[cfg(feature = "native")]
 pub use self::{
