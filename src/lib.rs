@@ -115,7 +115,7 @@
 //!
 //! | Module | Subject |
 //! |---|---|
-//! | [`bench`] | where the time of a training step goes |
+//! | [`mod@bench`] | where the time of a training step goes |
 //! | [`train`], [`verify`] | runs and what they leave on disk; golden cases |
 //! | [`eval`], [`report`] | trained networks in use, scores; pictures, tables, the page of a run |
 //! | [`bmp`] | the method: network, seeds, propagation, pseudo labels, losses, schedule |

@@ -451,7 +451,7 @@ impl Program {
     /// Runs once and gives the time of every dispatch; nothing on the CPU interpreter.
     ///
     /// # Errors
-    /// As [`gpu::Program::profile`].
+    /// If an input was never written, or the adapter has no timestamps or was lost.
     #[cfg(feature = "native")]
     pub fn profile(&mut self) -> Result<Vec<gpu::KernelTime>> {
         pollster::block_on(self.profile_async())
@@ -460,7 +460,7 @@ impl Program {
     /// As `profile`, without blocking.
     ///
     /// # Errors
-    /// As [`gpu::Program::profile`].
+    /// If an input was never written, or the adapter has no timestamps or was lost.
     pub async fn profile_async(&mut self) -> Result<Vec<gpu::KernelTime>> {
         self.check_inputs()?;
         match &mut self.engine {

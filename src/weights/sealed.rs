@@ -49,8 +49,8 @@ pub fn bytes(path: &Path, remedy: &str) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::data(path, error.to_string(), remedy))
 }
 
-/// Reads the bytes of a file that [`write`] wrote with the same `key`. `path` is what errors call it, and `remedy` what
-/// they tell a person to give instead.
+/// Reads the bytes of a file that [`write()`] wrote with the same `key`. `path` is what errors call it, and `remedy`
+/// what they tell a person to give instead.
 ///
 /// # Errors
 /// [`Error::Data`] if it is another file, or not as it was written.
