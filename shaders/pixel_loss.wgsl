@@ -6,26 +6,12 @@
 //   both 0 where label = 255 or t is no channel: such pixels are skipped, so that nothing of them can reach a sum.
 //   LOG_SUM:        out[b, s] = log Σ_c exp(z_c), without a label
 //
-// One invocation walks the channels of one pixel in order, or of four neighbours along x (NEAR, for enlargement by 1.5
+// One invocation walks the channels of one pixel in order, or of four neighbours along x (FOURS, for enlargement by 1.5
 // and more, where these lie within four columns): deterministic. The exponential sum is kept relative to the largest
 // logit so far.
 #include "common/index.wgsl"
-#include "common/interpolate.wgsl"
+#include "common/pixels.wgsl"
 
-#if NEAR
-alias V = vec4<f32>;
-alias I = vec4<i32>;
-const LANES = 4;
-#else
-alias V = f32;
-alias I = i32;
-const LANES = 1;
-#endif
-#include "common/math.wgsl"
-
-struct Params { rows: Axis, columns: Axis, batch: u32, channels: u32, first: i32 }
-
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 #if LOG_SUM
 @group(0) @binding(2) var<storage, read_write> out: array<V>;
@@ -45,7 +31,7 @@ fn place(line: i32, first: i32) -> Place {
     let above = u32(row) * width;
     let below = u32(min(row + 1, p.rows.input - 1)) * width;
     let down = fraction(p.rows, y, row);
-#if NEAR
+#if FOURS
     let at = I(position(p.columns, first), position(p.columns, first + 1),
                position(p.columns, first + 2), position(p.columns, first + 3));
     let column = cell(p.columns, at.x);
@@ -69,7 +55,7 @@ fn between(plane: u32, place: Place, column: i32) -> f32 {
 fn logit(plane: u32, place: Place) -> V {
     let c0 = between(plane, place, place.column);
     let c1 = between(plane, place, place.column + 1);
-#if NEAR
+#if FOURS
     let c2 = between(plane, place, place.column + 2);
     let c3 = between(plane, place, place.column + 3);
     let second = place.left >= I(1);
@@ -92,10 +78,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #else
     let own = label[index];
     let t = own - p.first;
-    // 1 where the pixel counts.
-    let counts = select(I(1), I(0), own == I(255)) * select(I(0), I(1), t >= I(0))
-        * select(I(0), I(1), t < I(i32(p.channels)));
-    if all(counts == I(0)) {
+    let counted = counts(own, t);
+    if all(counted == I(0)) {
         out[index] = V(0.0);
         return;
     }
@@ -109,7 +93,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let z = logit(start + c * plane, at);
         loss -= log_sigmoid(select(-z, z, t == I(i32(c))));
     }
-    out[index] = select(V(0.0), loss, counts == I(1));
+    out[index] = select(V(0.0), loss, counted == I(1));
 #else
     var largest = logit(start, at);
     var sum = V(1.0);
@@ -126,7 +110,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
     }
 #if CROSS_ENTROPY
-    out[index] = select(V(0.0), log(sum) + (largest - target_logit), counts == I(1));
+    out[index] = select(V(0.0), log(sum) + (largest - target_logit), counted == I(1));
 #else
     out[index] = log(sum) + largest;
 #endif

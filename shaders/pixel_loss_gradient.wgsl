@@ -7,24 +7,10 @@
 //   both 0 where label = 255 or t is no channel.
 //
 // What is left to gather along the rows is resize_gradient.wgsl. One invocation makes one result from the pixels that read
-// column j, in order, or by fours (ALONG): deterministic.
+// column j, in order, or by fours (FOURS): deterministic.
 #include "common/index.wgsl"
-#include "common/interpolate.wgsl"
+#include "common/pixels.wgsl"
 
-#if ALONG
-alias V = vec4<f32>;
-alias I = vec4<i32>;
-const LANES = 4;
-#else
-alias V = f32;
-alias I = i32;
-const LANES = 1;
-#endif
-#include "common/math.wgsl"
-
-struct Params { rows: Axis, columns: Axis, batch: u32, channels: u32, first: i32 }
-
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> label: array<I>;
 @group(0) @binding(3) var<storage, read> grad: array<V>;
@@ -64,9 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let at = start + u32(d);
         let own = label[at];
         let t = own - p.first;
-        let counts = select(I(1), I(0), own == I(255)) * select(I(0), I(1), t >= I(0))
-            * select(I(0), I(1), t < I(i32(p.channels)));
-#if ALONG
+#if FOURS
         let first = d * LANES;
         let offset = I(position(p.columns, first), position(p.columns, first + 1),
                        position(p.columns, first + 2), position(p.columns, first + 3)) - j * p.columns.unit;
@@ -85,9 +69,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
         let weight = V(max(I(p.columns.unit) - abs(offset), I(0))) * p.columns.inverse;
         let slope = probability - select(V(0.0), V(1.0), t == I(c));
-        sum += select(V(0.0), weight * slope * grad[at], counts * select(I(0), I(1), weight > V(0.0)) == I(1));
+        sum += select(V(0.0), weight * slope * grad[at], counts(own, t) * select(I(0), I(1), weight > V(0.0)) == I(1));
     }
-#if ALONG
+#if FOURS
     out[index] = (sum.x + sum.y) + (sum.z + sum.w);
 #else
     out[index] = sum;

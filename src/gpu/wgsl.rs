@@ -18,6 +18,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/interpolate.wgsl", include_str!("../../shaders/common/interpolate.wgsl")),
     ("common/math.wgsl", include_str!("../../shaders/common/math.wgsl")),
     ("common/philox.wgsl", include_str!("../../shaders/common/philox.wgsl")),
+    ("common/pixels.wgsl", include_str!("../../shaders/common/pixels.wgsl")),
     ("common/ring.wgsl", include_str!("../../shaders/common/ring.wgsl")),
     ("common/rows.wgsl", include_str!("../../shaders/common/rows.wgsl")),
 ];

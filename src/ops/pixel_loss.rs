@@ -67,9 +67,9 @@ fn launch(shader: Shader, invocations: usize, x: &TensorType, pixels: &TensorTyp
 /// A launch of `pixel_loss`: one pixel an invocation, or four neighbours.
 fn forward(x: &TensorType, pixels: &TensorType, first: usize) -> Launch {
     let columns = resize(&x.shape, &pixels.shape).columns;
-    let near = columns.is_near() && columns.output.is_multiple_of(4);
-    let launch = launch(shader!("pixel_loss"), pixels.shape.len() / if near { 4 } else { 1 }, x, pixels, first);
-    if near { launch.define("NEAR", 1) } else { launch }
+    let fours = columns.is_near() && columns.output.is_multiple_of(4);
+    let launch = launch(shader!("pixel_loss"), pixels.shape.len() / if fours { 4 } else { 1 }, x, pixels, first);
+    if fours { launch.define("FOURS", 1) } else { launch }
 }
 
 impl Op for PixelLoss {
@@ -165,7 +165,7 @@ impl Op for Gradient {
             .define(self.0.form.name(), 1)
             .bind(&slots);
         if columns.output.is_multiple_of(4) {
-            first = first.define("ALONG", 1);
+            first = first.define("FOURS", 1);
         }
         if rows.is_identity() {
             return first.into();
