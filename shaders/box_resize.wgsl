@@ -7,7 +7,7 @@
 // Rectangles [batch, (y, x, height, width)] are data; neighbours beyond `source` are replaced by its border.
 // One invocation makes one output, or four neighbours along the channels (VALUE = vec4<f32>): deterministic.
 #include "common/index.wgsl"
-#include "common/interpolate.wgsl"
+#include "common/rectangle.wgsl"
 
 alias Value = $VALUE;
 
@@ -21,13 +21,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> source: array<vec4<i32>>;
 @group(0) @binding(3) var<storage, read> destination: array<vec4<i32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<Value>;
-
-fn axis_of(input: i32, output: i32) -> Axis {
-    let unit = select(2 * output, max(output - 1, 1), p.align_corners != 0u);
-    let step = select(2 * input, input - 1, p.align_corners != 0u);
-    let shift = select(input - output, 0, p.align_corners != 0u);
-    return Axis(input, output, step, shift, unit, 1.0 / f32(unit), 0, 0);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {

@@ -19,6 +19,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/math.wgsl", include_str!("../../shaders/common/math.wgsl")),
     ("common/philox.wgsl", include_str!("../../shaders/common/philox.wgsl")),
     ("common/pixels.wgsl", include_str!("../../shaders/common/pixels.wgsl")),
+    ("common/rectangle.wgsl", include_str!("../../shaders/common/rectangle.wgsl")),
     ("common/ring.wgsl", include_str!("../../shaders/common/ring.wgsl")),
     ("common/rows.wgsl", include_str!("../../shaders/common/rows.wgsl")),
 ];

@@ -1,7 +1,7 @@
 //! The classes of each image as slots: few maps per image, laid last (spec 4.3).
 
 use crate::error::Result;
-use crate::graph::{DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::graph::{Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
 use crate::reference::{self, Array};
 use crate::shader;
 
@@ -26,6 +26,11 @@ impl Op for GatherSlots {
         Ok(TensorType::f32([maps.shape[0], maps.shape[2], maps.shape[3], classes.shape[1]]))
     }
 
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        let (maps, classes) = (&context.inputs[0], &context.inputs[1]);
+        Ok(vec![Some(context.grad.scatter_slots(classes, maps.shape()[1], self.first)?), None])
+    }
+
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let maps = &context.inputs[0].shape;
         let (mut plane, mut slots) = (maps[2] * maps[3], context.inputs[1].shape[1]);
@@ -48,7 +53,7 @@ impl Tensor {
     /// Picks the maps of `classes` \[B, P\] from maps \[B, C, H, W\] and lays them last: \[B, H, W, P\].
     ///
     /// Slot p holds channel `classes[b, p]` − `first`, or 0 where that is no channel (−1 marks an unused slot; with
-    /// `first` = 1 the background has no channel). Has no gradient.
+    /// `first` = 1 the background has no channel). [`Tensor::scatter_slots`] is the transpose.
     ///
     /// # Errors
     /// If the shapes or types do not fit.

@@ -1,7 +1,7 @@
 //! Pixel-adaptive refinement: masks spread along weights that fall with colour distance (spec 4.1).
 
 use crate::error::Result;
-use crate::graph::{DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::graph::{Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
 use crate::reference::{self, Array};
 use crate::shader;
 
@@ -86,7 +86,7 @@ impl Op for Weights {
 }
 
 /// Mask \[B, H, W, P\], weights, extent and classes \[B, P\] to the mask one iteration later.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Step {
     dilations: Vec<usize>,
 }
@@ -112,6 +112,15 @@ impl Op for Step {
         Ok(mask.clone())
     }
 
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        let [_, weights, extent, classes] = context.inputs else { unreachable!("an op of four inputs") };
+        if context.needed[1] {
+            return Err(BackwardError::Undefined);
+        }
+        let mask = Tensor::record(StepGradient(self.clone()), &[context.grad, weights, extent, classes])?;
+        Ok(vec![Some(mask), None, None, None])
+    }
+
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let fours = context.inputs[0].shape[3] / 4;
         let step = launch(shader!("par_step"), context.inputs[0], &self.dilations, fours.div_ceil(2))
@@ -123,6 +132,34 @@ impl Op for Step {
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
         vec![reference::par::par_step(&self.dilations, inputs[0], inputs[1], inputs[2], inputs[3])]
+    }
+}
+
+/// Gradient of [`Step`] with respect to the mask: inputs are the result's gradient, weights, extent and classes.
+#[derive(Debug)]
+struct StepGradient(Step);
+
+impl Op for StepGradient {
+    fn name(&self) -> &'static str {
+        "par_step_gradient"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        self.0.output(inputs)
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let Step { dilations } = &self.0;
+        let fours = context.inputs[0].shape[3] / 4;
+        launch(shader!("par_step_gradient"), context.inputs[0], dilations, fours)
+            .uints(&[fours])
+            .operations(16 * dilations.len() * context.output.shape.len())
+            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output])
+            .into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::par::par_step_gradient(&self.0.dilations, inputs[0], inputs[1], inputs[2], inputs[3])]
     }
 }
 
@@ -146,7 +183,8 @@ impl Tensor {
     /// neighbours. All pixels change at once.
     ///
     /// `weights` and `extent` are those of [`Tensor::par_weights`] with the same dilations. Pixels outside the extent
-    /// give 0, and so do fours of slots whose `classes` \[B, P\] are all −1: these cost nothing. Has no gradient.
+    /// give 0, and so do fours of slots whose `classes` \[B, P\] are all −1: these cost nothing. The gradient is that
+    /// of the mask; weights have none.
     ///
     /// # Errors
     /// If the shapes or types do not fit.

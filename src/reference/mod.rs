@@ -23,6 +23,7 @@ pub mod pixel_loss;
 pub mod random;
 pub mod reduce;
 pub mod resize;
+pub mod scatter_slots;
 pub mod softmax;
 pub mod unfold;
 

@@ -1,4 +1,4 @@
-//! Twin of `shaders/par_weights.wgsl` and `shaders/par_step.wgsl`.
+//! Twin of `shaders/par_weights.wgsl`, `shaders/par_step.wgsl` and `shaders/par_step_gradient.wgsl`.
 
 use super::Array;
 
@@ -74,11 +74,15 @@ pub fn par_weights(dilations: &[usize], w1: f64, position: &[f64], image: &Array
     out
 }
 
-/// Σ_k weights\[k\] · mask at neighbour k, for every pixel inside the extent; 0 outside and in unused fours of slots.
-pub fn par_step(dilations: &[usize], mask: &Array, weights: &Array, extent: &Array, classes: &Array) -> Array {
-    let [batch, height, width, slots] = [mask.shape[0], mask.shape[1], mask.shape[2], mask.shape[3]];
+/// Calls `touch` with every pair of a result and a mask element that it reads, as indices, and the weight.
+fn pairs(
+    dilations: &[usize],
+    shape: &[usize],
+    [weights, extent, classes]: [&Array; 3],
+    mut touch: impl FnMut(usize, usize, f64),
+) {
+    let [batch, height, width, slots] = [shape[0], shape[1], shape[2], shape[3]];
     let count = 8 * dilations.len();
-    let mut out = Array::zeros(&mask.shape);
     for b in 0..batch {
         let size = extent_of(extent, b);
         for y in 0..height.min(size[0]) {
@@ -90,15 +94,30 @@ pub fn par_step(dilations: &[usize], mask: &Array, weights: &Array, extent: &Arr
                     if classes.data[four..four + 4].iter().all(|&class| class < 0.0) {
                         continue;
                     }
-                    out.data[index * slots + s] = (0..count)
-                        .map(|k| {
-                            let at = b * height * width + pixels[k];
-                            weights.data[index * count + k] * mask.data[at * slots + s]
-                        })
-                        .sum();
+                    for (k, pixel) in pixels.iter().enumerate() {
+                        let at = b * height * width + pixel;
+                        touch(index * slots + s, at * slots + s, weights.data[index * count + k]);
+                    }
                 }
             }
         }
     }
+}
+
+/// Σ_k weights\[k\] · mask at neighbour k, for every pixel inside the extent; 0 outside and in unused fours of slots.
+pub fn par_step(dilations: &[usize], mask: &Array, weights: &Array, extent: &Array, classes: &Array) -> Array {
+    let mut out = Array::zeros(&mask.shape);
+    pairs(dilations, &mask.shape, [weights, extent, classes], |to, from, weight| {
+        out.data[to] += weight * mask.data[from];
+    });
+    out
+}
+
+/// The transpose: every result's gradient goes back to the neighbours that it was made of.
+pub fn par_step_gradient(dilations: &[usize], grad: &Array, weights: &Array, extent: &Array, classes: &Array) -> Array {
+    let mut out = Array::zeros(&grad.shape);
+    pairs(dilations, &grad.shape, [weights, extent, classes], |from, to, weight| {
+        out.data[to] += weight * grad.data[from];
+    });
     out
 }

@@ -395,9 +395,15 @@ fn slots() -> Vec<Case> {
         &[(&[2, 5, 4, 7], Normal), (&[2, 8], Fixed(&[0, 1, 4, -1, -1, -1, -1, -1, 0, 3, 5, 2, 4, -1, -1, -1]))],
         &[(&[3, 5, 3, 7], Normal), (&[3, 4], Fixed(&[0, 2, 5, -1]))],
     ];
+    const SLOTS: Sizes = &[
+        &[(&[2, 2, 3, 4], Normal), (&[2, 4], Fixed(&[0, 2, -1, -1, 0, 1, 3, -1]))],
+        &[(&[3, 5, 7, 8], Normal), (&[3, 8], Fixed(&[0, 5, 4, -1, -1, -1, -1, -1, 0, 3, 3, 2, 4, -1, -1, -1]))],
+    ];
     vec![
-        fixed("gather_slots", MAPS, |x| x[0].gather_slots(&x[1], 0)),
-        fixed("gather_slots from 1", MAPS, |x| x[0].gather_slots(&x[1], 1)),
+        row("gather_slots", MAPS, |x| x[0].gather_slots(&x[1], 0)),
+        row("gather_slots from 1", MAPS, |x| x[0].gather_slots(&x[1], 1)),
+        row("scatter_slots", SLOTS, |x| x[0].scatter_slots(&x[1], 4, 0)),
+        row("scatter_slots from 1", SLOTS, |x| x[0].scatter_slots(&x[1], 5, 1)),
         fixed(
             "lookup",
             &[
@@ -424,7 +430,7 @@ fn par() -> Vec<Case> {
         fixed("par_weights of three rings", &[&[(&[1, 9, 8, 3], Unit), (&[1, 2], Fixed(&[9, 8]))]], |x| {
             x[0].par_weights(&x[1], &Par { dilations: vec![1, 3, 7], w1: 0.5, w2: 0.1 })
         }),
-        fixed(
+        row(
             "par_step",
             &[
                 &[
@@ -481,7 +487,7 @@ fn box_resize() -> Vec<Case> {
         ],
     ];
     vec![
-        fixed("box_resize", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], false)),
-        fixed("box_resize align_corners", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], true)),
+        row("box_resize", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], false)),
+        row("box_resize align_corners", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], true)),
     ]
 }

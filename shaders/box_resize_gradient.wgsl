@@ -1,0 +1,63 @@
+// Transpose of box_resize.wgsl: grad [batch, height, width, channels] to out [batch, in_height, in_width, channels].
+//
+//   out[b, i, j, c] = Σ over cells (y, x) of `destination` of the weight with which they read (i, j), times
+//                     grad[b, y, x, c]; 0 outside `source`
+//
+// Weights are the forward's, in the same integers; cells of `destination` beyond grad have no part.
+// One invocation makes one result, or four neighbours along the channels (VALUE = vec4<f32>). Every sum runs over y
+// and x in order: deterministic.
+#include "common/index.wgsl"
+#include "common/rectangle.wgsl"
+
+alias Value = $VALUE;
+
+struct Params {
+    batch: u32, height: u32, width: u32, channels: u32,
+    in_height: u32, in_width: u32, align_corners: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> grad: array<Value>;
+@group(0) @binding(2) var<storage, read> source: array<vec4<i32>>;
+@group(0) @binding(3) var<storage, read> destination: array<vec4<i32>>;
+@group(0) @binding(4) var<storage, read_write> out: array<Value>;
+
+// The readers of cell i that lie on an axis of `size` places, of which the rectangle starts at `start`.
+fn readers_within(axis: Axis, i: i32, start: i32, size: u32) -> vec2<i32> {
+    let all_readers = readers(axis, i);
+    return vec2<i32>(max(all_readers.x, -start), min(all_readers.y, i32(size) - start));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    if index >= p.batch * p.in_height * p.in_width * p.channels { return; }
+    let c = index % p.channels;
+    var rest = index / p.channels;
+    let at_x = i32(rest % p.in_width);
+    rest /= p.in_width;
+    let at_y = i32(rest % p.in_height);
+    let b = rest / p.in_height;
+    let from_box = source[b];
+    let to_box = destination[b];
+    let i = vec2<i32>(at_y, at_x) - from_box.xy;
+    if any(i < vec2<i32>(0)) || any(i >= from_box.zw) || any(to_box.zw < vec2<i32>(1)) {
+        out[index] = Value(0.0);
+        return;
+    }
+
+    let rows = axis_of(from_box.z, to_box.z);
+    let columns = axis_of(from_box.w, to_box.w);
+    let down = readers_within(rows, i.x, to_box.x, p.height);
+    let across = readers_within(columns, i.y, to_box.y, p.width);
+    var sum = Value(0.0);
+    for (var y = down.x; y < down.y; y++) {
+        let start = (b * p.height + u32(to_box.x + y)) * p.width;
+        var row = Value(0.0);
+        for (var x = across.x; x < across.y; x++) {
+            row += reads(columns, x, i.y) * grad[(start + u32(to_box.y + x)) * p.channels + c];
+        }
+        sum += reads(rows, y, i.x) * row;
+    }
+    out[index] = sum;
+}

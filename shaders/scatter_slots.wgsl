@@ -1,0 +1,28 @@
+// Lays slots [batch, plane, slots] out as the maps of their classes: out [batch, channels, plane].
+//
+//   out[b, c, s] = Σ over the slots k with classes[b, k] − first = c of x[b, s, k]
+//
+// One invocation makes one element; the sum runs over k in order: deterministic.
+#include "common/index.wgsl"
+
+struct Params { batch: u32, channels: u32, plane: u32, slots: u32, first: i32 }
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> classes: array<i32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    if index >= p.batch * p.channels * p.plane { return; }
+    let map = divide(index, p.plane);
+    let image = divide(map.x, p.channels);
+    let class_id = i32(image.y) + p.first;
+    let start = (image.x * p.plane + map.y) * p.slots;
+    var sum = 0.0;
+    for (var k = 0u; k < p.slots; k++) {
+        if classes[image.x * p.slots + k] == class_id { sum += x[start + k]; }
+    }
+    out[index] = sum;
+}
