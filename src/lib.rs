@@ -122,6 +122,7 @@
 //! | [`weights`], [`data`], [`config`] | checkpoints; data sets and loading; every option |
 //! | [`nn`] | layers and their parameters |
 //! | [`Session`], [`Program`] | one face for a device and the interpreter |
+//! | [`self_test`] | whether the fast kernels are right on a device |
 //! | [`gpu`] | adapters, the plan of a program, its replay |
 //! | [`graph`], [`ops`] | recording, gradients, the interpreter; one operation a file |
 //! | [`reference`](mod@reference) | the CPU twin of every op, plain loops in f64 |
@@ -141,6 +142,7 @@ pub mod nn;
 pub mod ops;
 pub mod reference;
 pub mod report;
+pub mod self_test;
 mod session;
 pub mod train;
 #[cfg(feature = "native")]

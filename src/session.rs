@@ -23,6 +23,7 @@ use crate::gpu;
 use crate::graph::interpreter::{ArrayStates, Interpreter};
 use crate::graph::{DType, Graph, NodeId, Target, Tensor, TensorType};
 use crate::reference::Array;
+use crate::self_test;
 
 /// Where programs run, with the states that they share.
 #[derive(Clone)]
@@ -49,28 +50,41 @@ impl Session {
 
     /// As `open`, without blocking. A browser offers one adapter, which is `auto`.
     ///
+    /// Kernels that fail their [self-test](self_test) on it are not chosen.
+    ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.
     pub async fn open_async(device: impl Into<gpu::DeviceChoice>) -> Result<Self> {
         let choice = device.into();
-        let engine = match choice.adapter() {
-            "reference" => Engine::Reference(ArrayStates::default()),
-            _ => Engine::Gpu { device: Box::new(gpu::Device::open(&choice).await?), states: gpu::States::default() },
-        };
-        Ok(Session { engine })
+        if choice.adapter() == "reference" {
+            return Ok(Self::reference());
+        }
+        let device = gpu::Device::open(&choice).await?;
+        let folder = self_test::folder();
+        let verdict = self_test::verdict(self_test::FAMILIES, &choice, &device, folder.as_deref()).await?;
+        Ok(Self::on(device.aimed_at(verdict.target)))
+    }
+
+    /// A session on a device as it is.
+    pub(crate) fn on(device: gpu::Device) -> Self {
+        Session { engine: Engine::Gpu { device: Box::new(device), states: gpu::States::default() } }
+    }
+
+    /// A session on the CPU interpreter.
+    pub(crate) fn reference() -> Self {
+        Session { engine: Engine::Reference(ArrayStates::default()) }
     }
 
     /// Another session on the same device, with no states.
     pub fn fresh(&self) -> Self {
-        let engine = match &self.engine {
-            Engine::Gpu { device, .. } => Engine::Gpu { device: device.clone(), states: gpu::States::default() },
-            Engine::Reference(_) => Engine::Reference(ArrayStates::default()),
-        };
-        Session { engine }
+        match &self.engine {
+            Engine::Gpu { device, .. } => Self::on(gpu::Device::clone(device)),
+            Engine::Reference(_) => Self::reference(),
+        }
     }
 
-    /// The same session with kernels chosen for another class of device; nothing else for the interpreter. Tests run
-    /// the kernels of graphics cards on a software device so.
+    /// The same session with exactly these kernels, whatever a self-test said of them; nothing else for the
+    /// interpreter. Tests run the kernels of graphics cards on a software device so.
     pub fn aimed_at(self, target: Target) -> Self {
         let engine = match self.engine {
             Engine::Gpu { device, states } => Engine::Gpu { device: Box::new(device.aimed_at(target)), states },

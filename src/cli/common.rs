@@ -28,7 +28,7 @@ pub struct DeviceArg {
 
 impl From<DeviceArg> for DeviceChoice {
     fn from(DeviceArg { device, limits, nice }: DeviceArg) -> Self {
-        DeviceChoice { adapter: device, limits, target: None, nice }
+        DeviceChoice { adapter: device, limits, class: None, nice }
     }
 }
 

@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use indicatif::HumanDuration;
 use serde::Serialize;
-use tagseg::gpu::{AdapterReport, adapters};
-use tagseg::graph::Target;
+use tagseg::gpu::{AdapterReport, Device, DeviceChoice, adapters};
+use tagseg::graph::Class;
 use tagseg::report::Table;
+use tagseg::self_test::{self, Standing, Verdict};
 use tagseg::train::{Fit, fit};
 use tagseg::{Session, verify};
 
@@ -15,8 +17,8 @@ use super::print;
 
 /// List the adapters that could be used
 ///
-/// With driver, type, the features and limits that matter here, the class of kernels that is chosen, and a mark at the
-/// one that `--device auto` takes.
+/// With driver, type, the features and limits that matter here, the class of kernels that is chosen, what their
+/// self-tests found, and a mark at the one that `--device auto` takes.
 #[derive(Debug, Args)]
 pub struct DevicesArgs {
     /// Tell the largest training step of each preset that the adapter's limits allow
@@ -37,6 +39,9 @@ pub struct DevicesArgs {
 struct Line {
     #[serde(flatten)]
     adapter: AdapterReport,
+    /// Nothing for an adapter that gives no device.
+    #[serde(flatten)]
+    kernels: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fit: Option<Vec<Fit>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,14 +72,16 @@ impl DevicesArgs {
 
     /// Asks one adapter what is wanted of it.
     fn line(&self, adapter: AdapterReport) -> Result<Line> {
-        let mut line = Line { adapter, fit: None, verified: None, summary: String::new() };
+        let choice = DeviceChoice::from(adapter.index.to_string().as_str());
+        let kernels = pollster::block_on(kernels(&choice))?;
+        let mut line = Line { adapter, kernels, fit: None, verified: None, summary: String::new() };
         if self.fit {
             let largest = line.adapter.max_binding.min(line.adapter.max_buffer);
-            let fits = ["nano", "voc"].map(|preset| fit(preset, largest, line.adapter.target));
+            let fits = ["nano", "voc"].map(|preset| fit(preset, largest, line.adapter.class.into()));
             line.fit = Some(fits.into_iter().filter_map(Result::transpose).collect::<tagseg::Result<_>>()?);
         }
         if self.verify {
-            let session = Session::open(line.adapter.index.to_string().as_str())?;
+            let session = Session::open(choice)?;
             let report = verify::run(None, &session, |_| ())?;
             line.verified = Some(report.passed);
             line.summary = if report.passed { report.summary() } else { report.to_string() };
@@ -86,7 +93,7 @@ impl DevicesArgs {
 impl Line {
     /// The answers for a person, a line each.
     fn answers(&self) -> String {
-        let mut text = String::new();
+        let mut text = self.kernels.iter().map(|kernels| self.standings(kernels)).collect::<String>();
         for Fit { preset, crop, batch, bytes } in self.fit.iter().flatten() {
             let gibibytes = *bytes as f64 / f64::from(1 << 30);
             text += &format!(
@@ -99,6 +106,26 @@ impl Line {
         }
         text
     }
+
+    /// What became of every family of fast kernels.
+    fn standings(&self, kernels: &Verdict) -> String {
+        let told = kernels.families.iter().map(|(family, standing)| match (standing, kernels.since) {
+            (Standing::Chosen, _) => format!("{family} chosen"),
+            (Standing::NotNeeded, _) => format!("{family} not needed here"),
+            (Standing::Refused, None) => format!("{family} refused by their self-test"),
+            (Standing::Refused, Some(since)) => {
+                let ago = HumanDuration(since.elapsed().unwrap_or_default());
+                format!("{family} refused by their self-test {ago} ago")
+            }
+        });
+        format!("{}: {}\n", self.adapter.index, told.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// The verdict on the fast kernels of an adapter, if it gives a device.
+async fn kernels(choice: &DeviceChoice) -> Result<Option<Verdict>> {
+    let Ok(device) = Device::open(choice).await else { return Ok(None) };
+    Ok(Some(self_test::verdict(self_test::FAMILIES, choice, &device, self_test::folder().as_deref()).await?))
 }
 
 fn table(lines: &[Line]) -> String {
@@ -107,9 +134,9 @@ fn table(lines: &[Line]) -> String {
     let mut table = Table::new(heads);
     for Line { adapter, .. } in lines {
         let yes = |has: bool| if has { "yes" } else { "-" }.to_owned();
-        let kernels = match adapter.target {
-            Target::Cpu => "for software",
-            Target::Gpu => "for hardware",
+        let kernels = match adapter.class {
+            Class::Cpu => "for software",
+            Class::Gpu => "for hardware",
         };
         table.row([
             if adapter.automatic { "auto" } else { "" }.to_owned(),

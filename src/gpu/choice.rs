@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::graph::Target;
+use crate::graph::Class;
 
 /// A device as a person wishes for it; what is left open is decided when it is opened. A text alone names the adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct DeviceChoice {
     pub limits: Option<Limits>,
     /// The class that kernels are chosen for: if open, the adapter's own. Kernels for hardware run on software too,
     /// slowly, which is how they are tested.
-    pub target: Option<Target>,
+    pub class: Option<Class>,
     /// Whether to work in small portions with rests between them, for others who use the device.
     #[serde(default)]
     pub nice: bool,
@@ -48,7 +48,7 @@ impl DeviceChoice {
         DeviceChoice {
             adapter: self.adapter.or_else(|| base.adapter.clone()),
             limits: self.limits.or(base.limits),
-            target: self.target.or(base.target),
+            class: self.class.or(base.class),
             nice: self.nice || base.nice,
         }
     }

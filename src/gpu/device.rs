@@ -13,7 +13,7 @@ use super::choice::{DeviceChoice, Limits};
 use super::fault::Faults;
 use super::wgsl;
 use crate::error::{Error, Result};
-use crate::graph::{Launch, Target};
+use crate::graph::{Class, Launch, Target};
 
 /// What a person needs to know of an adapter.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -35,7 +35,7 @@ pub struct AdapterReport {
     /// Whether timestamps are there.
     pub timestamps: bool,
     /// The class of device that kernels are chosen for.
-    pub target: Target,
+    pub class: Class,
     /// Largest storage binding, in bytes.
     pub max_binding: u64,
     /// Largest buffer, in bytes.
@@ -75,7 +75,7 @@ pub async fn adapters() -> Vec<AdapterReport> {
                 f16: features.contains(wgpu::Features::SHADER_F16),
                 subgroups: features.contains(wgpu::Features::SUBGROUP),
                 timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-                target: class(info.device_type),
+                class: class(info.device_type),
                 max_binding: limits.max_storage_buffer_binding_size,
                 max_buffer: limits.max_buffer_size,
                 storage_buffers: limits.max_storage_buffers_per_shader_stage,
@@ -86,10 +86,10 @@ pub async fn adapters() -> Vec<AdapterReport> {
 }
 
 /// The kernels that suit a type of device.
-fn class(device_type: wgpu::DeviceType) -> Target {
+fn class(device_type: wgpu::DeviceType) -> Class {
     match device_type {
-        wgpu::DeviceType::Cpu => Target::Cpu,
-        _ => Target::Gpu,
+        wgpu::DeviceType::Cpu => Class::Cpu,
+        _ => Class::Gpu,
     }
 }
 
@@ -121,6 +121,7 @@ pub struct Device {
     pub(crate) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     name: String,
+    driver: String,
     target: Target,
     nice: bool,
     limits: wgpu::Limits,
@@ -165,12 +166,13 @@ impl Device {
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
-        let target = choice.target.unwrap_or_else(|| class(info.device_type));
+        let target = choice.class.unwrap_or_else(|| class(info.device_type)).into();
         let faults = Faults::of(&device);
         // Browsers may keep the name to themselves.
         let name = if info.name.is_empty() { "the graphics adapter".to_owned() } else { info.name };
+        let driver = format!("{name} ({:?}, {} {})", info.backend, info.driver, info.driver_info);
         let nice = choice.nice;
-        Ok(Device { device, queue, name, target, nice, limits, faults, pipelines: Rc::default() })
+        Ok(Device { device, queue, name, driver, target, nice, limits, faults, pipelines: Rc::default() })
     }
 
     /// The adapter's name.
@@ -178,12 +180,18 @@ impl Device {
         &self.name
     }
 
-    /// The class of device that kernels are chosen for.
+    /// Adapter, interface, driver and its version, on one line.
+    pub fn driver(&self) -> &str {
+        &self.driver
+    }
+
+    /// What kernels are chosen for.
     pub fn target(&self) -> Target {
         self.target
     }
 
-    /// The same device with kernels chosen for another class: how a software device tests those of graphics cards.
+    /// The same device with kernels chosen for something else: without what its self-test refuses, or, to test them on
+    /// a software device, those of graphics cards.
     pub fn aimed_at(self, target: Target) -> Self {
         Device { target, ..self }
     }

@@ -29,7 +29,7 @@ use std::rc::Rc;
 
 use crate::error::{Error, Result};
 
-pub use op::{Backward, BackwardError, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, WORKGROUP};
+pub use op::{Backward, BackwardError, Class, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, WORKGROUP};
 pub use tensor::Tensor;
 pub use types::{DType, Shape, TensorType};
 

@@ -4,7 +4,8 @@ use super::matmul::mismatch;
 use super::reduce::sum_of_chunks;
 use crate::error::Result;
 use crate::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
+    Backward, BackwardError, Class, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor,
+    TensorType,
 };
 use crate::reference::{self, Array};
 use crate::shader;
@@ -41,7 +42,7 @@ impl Heads {
     /// Rows that one invocation computes: a row takes up to twice as many registers as a head has channels. A processor
     /// has none to spare for even one, and loads from its stack are cheap.
     fn rows(&self, tokens: &TensorType, target: Target) -> usize {
-        if target == Target::Gpu && tokens.shape[2] > 32 * self.count { 2 } else { 4 }
+        if target.class == Class::Gpu && tokens.shape[2] > 32 * self.count { 2 } else { 4 }
     }
 
     fn check(&self, inputs: &[&TensorType]) -> Result<(), String> {

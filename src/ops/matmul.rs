@@ -156,7 +156,7 @@ impl MatMul {
         let wide = if self.n > 4 { 8 } else { 4 };
         let tall = if self.m > 4 { 8 } else { 4 };
         let batches = self.batch[0] * self.batch[1];
-        let shared = target == Target::Gpu && 3 * self.m * self.n >= 2 * self.tiles(Tile::Workgroup) * 64 * 64;
+        let shared = target.tiled_products && 3 * self.m * self.n >= 2 * self.tiles(Tile::Workgroup) * 64 * 64;
         [shared.then_some(Tile::Workgroup), Some(Tile::Invocation([tall, wide])), Some(Tile::Invocation([4, wide]))]
             .into_iter()
             .flatten()

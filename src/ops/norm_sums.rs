@@ -1,7 +1,7 @@
 //! The column sums that the gradients of both normalisations are made of.
 
 use crate::error::Result;
-use crate::graph::{Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType};
+use crate::graph::{Class, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType};
 use crate::reference::{self, Array};
 use crate::shader;
 
@@ -87,10 +87,7 @@ pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Targ
 
 /// The launch of a kernel on rows that includes `shaders/common/rows.wgsl`.
 pub(crate) fn launch_rows(shader: Shader, rows: usize, target: Target) -> Launch {
-    let lanes = match target {
-        Target::Cpu => 1,
-        Target::Gpu => 16,
-    };
+    let lanes = if target.shared_rows { 16 } else { 1 };
     let launch = Launch::new(shader, rows * lanes, 1).define("LANES", lanes);
     if lanes > 1 { launch.define("SHARED", 1) } else { launch }
 }
@@ -98,8 +95,8 @@ pub(crate) fn launch_rows(shader: Shader, rows: usize, target: Target) -> Launch
 /// Invocations that share a row of `width` loads: neighbours read neighbours on a graphics card, one walks the row
 /// alone on a processor.
 pub(crate) fn parts(width: usize, target: Target) -> usize {
-    match target {
-        Target::Cpu => 1,
-        Target::Gpu => width.min(32),
+    match target.class {
+        Class::Cpu => 1,
+        Class::Gpu => width.min(32),
     }
 }

@@ -57,7 +57,7 @@ fn refusals(text: &str) -> Vec<String> {
 
 /// Every launch of a graph on either class of device.
 fn launches(graph: &Graph, outputs: &[NodeId]) -> Vec<Launch> {
-    let plans = [Target::Cpu, Target::Gpu].map(|target| Plan::new(graph, outputs, target));
+    let plans = [Target::CPU, Target::GPU].map(|target| Plan::new(graph, outputs, target));
     plans.into_iter().flat_map(|plan| plan.steps).flat_map(|step| step.launches.list).collect()
 }
 

@@ -1,0 +1,229 @@
+//! Self-tests of the fast kernel variants: on every adapter and driver, each family of them computes small graphs once,
+//! and is not chosen where it disagrees with the interpreter. What was found is kept in the user's cache folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use std::{env, fs, io};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::gpu::{Device, DeviceChoice, Plan, wgsl};
+use crate::graph::{Graph, Target, Tensor};
+use crate::session::Session;
+
+/// A family of fast kernel variants, with the work that tells whether they are right.
+pub struct Family {
+    /// What people call it, and the stored verdict.
+    pub name: &'static str,
+    /// The part of a target that says whether it may be chosen.
+    pub switch: fn(&mut Target) -> &mut bool,
+    /// Records values whose kernels are of this family, at sizes that fit no tile.
+    pub record: fn(&Graph) -> Result<Vec<Tensor>>,
+}
+
+/// Every family there is.
+pub const FAMILIES: &[Family] = &[
+    Family { name: "tiled products", switch: |target| &mut target.tiled_products, record: products },
+    Family { name: "shared rows", switch: |target| &mut target.shared_rows, record: rows },
+];
+
+/// Squared error of all values over their sum of squares, at most: what the tests of single ops allow.
+const LIMIT: f64 = 1e-10;
+
+/// Products of operands in every layout, enough of them for a graphics card to be busy.
+fn products(graph: &Graph) -> Result<Vec<Tensor>> {
+    let matrices = |rows, columns| constant(graph, &[256, rows, columns]);
+    Ok(vec![
+        matrices(61, 19).matmul(&matrices(19, 59))?,
+        matrices(60, 20).matmul_nt(&matrices(52, 20))?,
+        matrices(20, 52).matmul_tn(&matrices(20, 60))?,
+    ])
+}
+
+/// Softmax, layer norm and their gradients, on rows read one by one and by fours.
+fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
+    let mut outputs = Vec::new();
+    for width in [37, 68] {
+        let [x, weight] = [(); 2].map(|()| constant(graph, &[45, width]));
+        let [gamma, beta] = [(); 2].map(|()| constant(graph, &[width]));
+        for y in [x.softmax(2.0)?, x.layer_norm(&gamma, &beta, 1e-5)?] {
+            let objective = y.mul(&weight)?.sum_all()?;
+            outputs.extend(graph.gradients(&objective, std::slice::from_ref(&x))?);
+            outputs.push(y);
+        }
+    }
+    Ok(outputs)
+}
+
+/// Values between −1 and 1 without a pattern, other ones in every constant of a graph.
+fn constant(graph: &Graph, shape: &[usize]) -> Tensor {
+    let (count, seed) = (shape.iter().product(), graph.len());
+    let values: Vec<_> = (0..count).map(|i: usize| ((i + seed) * 7919 % 1021) as f64 / 512.0 - 1.0).collect();
+    graph.constant(&values, shape)
+}
+
+/// What is known of the fast variants on a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Every family's name, and what became of it.
+    pub families: BTreeMap<&'static str, Standing>,
+    /// When the self-test ran, if that could be stored.
+    #[serde(skip)]
+    pub since: Option<SystemTime>,
+    /// What kernels are to be chosen for.
+    #[serde(skip)]
+    pub target: Target,
+}
+
+/// What became of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Standing {
+    /// It computes right.
+    #[serde(rename = "chosen")]
+    Chosen,
+    /// It is for another class of device.
+    #[serde(rename = "not needed here")]
+    NotNeeded,
+    /// It failed its self-test.
+    #[serde(rename = "refused")]
+    Refused,
+}
+
+/// A verdict on disk.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Stored {
+    /// Adapter, driver, program and kernels.
+    of: String,
+    passed: BTreeMap<String, bool>,
+}
+
+/// The verdict on `families` for a device that `choice` has opened: out of `folder`, or by a self-test whose result is
+/// then stored there. A folder that cannot be used is no error: then every call is a test.
+///
+/// A family that cannot run at all is refused too, but that is not stored: the device may only have been short of memory.
+///
+/// # Errors
+/// If a family cannot be recorded, which is a mistake in it.
+pub async fn verdict(
+    families: &[Family],
+    choice: &DeviceChoice,
+    device: &Device,
+    folder: Option<&Path>,
+) -> Result<Verdict> {
+    let mut target = device.target();
+    let mut verdict = Verdict { families: BTreeMap::new(), since: None, target };
+    let (needed, others): (Vec<_>, Vec<_>) = families.iter().partition(|family| *(family.switch)(&mut target));
+    verdict.families.extend(others.iter().map(|family| (family.name, Standing::NotNeeded)));
+    if needed.is_empty() {
+        return Ok(verdict);
+    }
+    let of = format!("{}, tagseg {}, kernels {:08x}", device.driver(), env!("CARGO_PKG_VERSION"), kernels(&needed)?);
+    let file = folder.map(|folder| folder.join(format!("self-test-{:08x}.json", crc32fast::hash(of.as_bytes()))));
+    let known = file.as_deref().and_then(|file| recall(file, &of));
+    let known = known.filter(|known| needed.iter().all(|family| known.contains_key(family.name)));
+    let passed = match known {
+        Some(known) => known,
+        None => {
+            let mut passed = BTreeMap::new();
+            let mut ran = true;
+            for family in &needed {
+                // On a device of its own: one that is lost takes nothing else with it.
+                let error = error(family, choice).await;
+                let right = error.as_ref().is_ok_and(|&error| error <= LIMIT);
+                passed.insert(family.name.to_owned(), right);
+                ran &= error.is_ok();
+                if !right {
+                    eprintln!("{}", notice(device, family, error));
+                }
+            }
+            let stored = Stored { of, passed };
+            if let Some(file) = file.as_deref().filter(|_| ran) {
+                // What could not be stored is tested again.
+                let _ = store(file, &stored);
+            }
+            stored.passed
+        }
+    };
+    for family in needed {
+        let right = passed[family.name];
+        *(family.switch)(&mut verdict.target) = right;
+        verdict.families.insert(family.name, if right { Standing::Chosen } else { Standing::Refused });
+    }
+    verdict.since = file.and_then(|file| fs::metadata(file).and_then(|file| file.modified()).ok());
+    Ok(verdict)
+}
+
+/// What a person is told of a family that failed.
+fn notice(device: &Device, family: &Family, error: Result<f64>) -> String {
+    let why = error.map_or_else(|error| error.to_string(), |error| format!("squared error {error:.0e}"));
+    format!(
+        "{}: {} failed their self-test ({}), slower kernels take their place; update the driver, and if that does not \
+         help report it with what `tagseg devices` prints",
+        device.driver(),
+        family.name,
+        why.lines().next().unwrap_or_default()
+    )
+}
+
+/// Squared error of a family's values over their sum of squares, added over all of them.
+async fn error(family: &Family, choice: &DeviceChoice) -> Result<f64> {
+    let graph = Graph::new();
+    let outputs = (family.record)(&graph)?;
+    let outputs: Vec<_> = outputs.iter().collect();
+    let compile = |session: Session| session.compile(&graph, &outputs);
+    let mut device = compile(Session::on(Device::open(choice).await?))?;
+    let mut twin = compile(Session::reference())?;
+    device.run()?;
+    twin.run()?;
+    let mut error = 0.0;
+    for output in outputs {
+        let (got, want) = (device.read_async(output).await?, twin.read_async(output).await?);
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+        let difference = square(&mut got.iter().zip(&want).map(|(got, want)| got - want));
+        error += difference / square(&mut want.into_iter());
+    }
+    Ok(error)
+}
+
+/// A checksum of the text of all kernels that a self-test of `families` runs.
+fn kernels(families: &[&Family]) -> Result<u32> {
+    let mut texts = crc32fast::Hasher::new();
+    for family in families {
+        let graph = Graph::new();
+        let outputs: Vec<_> = (family.record)(&graph)?.iter().map(Tensor::id).collect();
+        for launch in Plan::new(&graph, &outputs, Target::GPU).steps.iter().flat_map(|step| &step.launches.list) {
+            texts.update(wgsl::render(launch)?.as_bytes());
+        }
+    }
+    Ok(texts.finalize())
+}
+
+/// What a file tells of these kernels, if it is whole.
+fn recall(file: &Path, of: &str) -> Option<BTreeMap<String, bool>> {
+    let stored: Stored = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    (stored.of == of).then_some(stored.passed)
+}
+
+/// Writes beside the file and renames, so that nobody reads a half.
+fn store(file: &Path, stored: &Stored) -> io::Result<()> {
+    let beside = file.with_extension(std::process::id().to_string());
+    fs::create_dir_all(file.parent().unwrap_or(Path::new("")))?;
+    fs::write(&beside, serde_json::to_vec_pretty(stored)?)?;
+    fs::rename(&beside, file)
+}
+
+/// Where verdicts are kept: `tagseg` in the user's cache folder, if there is one.
+pub fn folder() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let home = |part| set("HOME").map(|home| home.join(part));
+    let caches = if cfg!(windows) {
+        set("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        home("Library/Caches")
+    } else {
+        set("XDG_CACHE_HOME").or_else(|| home(".cache"))
+    };
+    caches.map(|caches| caches.join("tagseg"))
+}

@@ -1,0 +1,183 @@
+//! What refuses kernels that compute wrong on a driver, on a software device with the kernels of graphics cards.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::Path;
+
+use tagseg::gpu::{Device, DeviceChoice};
+use tagseg::graph::{Class, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType};
+use tagseg::reference::Array;
+use tagseg::self_test::{FAMILIES, Family, Standing, Verdict, verdict};
+use tagseg::{Result, Session};
+
+fn like_a_card() -> DeviceChoice {
+    DeviceChoice { class: Some(Class::Gpu), ..DeviceChoice::default() }
+}
+
+fn judge(families: &[Family], folder: Option<&Path>) -> Verdict {
+    let choice = like_a_card();
+    let device = pollster::block_on(Device::open(&choice)).unwrap();
+    pollster::block_on(verdict(families, &choice, &device, folder)).unwrap()
+}
+
+fn standings(verdict: &Verdict) -> Vec<Standing> {
+    verdict.families.values().copied().collect()
+}
+
+/// The one file of a folder.
+fn stored(folder: &Path) -> std::path::PathBuf {
+    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.into_iter().next().unwrap()
+}
+
+/// Protects: right kernels pass, once: what is stored is believed until it is damaged, and nothing else is needed of the
+/// folder.
+#[test]
+fn right_kernels_pass_once() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("cache");
+    let first = judge(FAMILIES, Some(&folder));
+    assert_eq!((standings(&first), first.target), (vec![Standing::Chosen; 2], Target::GPU));
+    assert!(first.since.is_some());
+    let file = stored(&folder);
+    let whole = fs::read_to_string(&file).unwrap();
+
+    assert_eq!(judge(FAMILIES, Some(&folder)), first, "the file was written again");
+
+    // Only who reads the file, and runs nothing, finds this.
+    fs::write(&file, whole.replace("\"shared rows\": true", "\"shared rows\": false")).unwrap();
+    let refused = judge(FAMILIES, Some(&folder));
+    assert_eq!(refused.families["shared rows"], Standing::Refused);
+    assert_eq!(refused.target, Target { shared_rows: false, ..Target::GPU });
+
+    // Another driver's, half of one, one family's, and no file at all but a folder in its place.
+    let (other, one) = (whole.replace("tagseg", "tagsag"), whole.replace("shared rows", "rows"));
+    for damaged in [other.as_str(), &whole[..whole.len() / 2], &one, ""] {
+        fs::write(&file, damaged.replace("true", "false")).unwrap();
+        assert_eq!(standings(&judge(FAMILIES, Some(&folder))), [Standing::Chosen; 2], "{damaged}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), whole);
+    }
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert_eq!(standings(&judge(FAMILIES, Some(&folder))), [Standing::Chosen; 2]);
+}
+
+/// Protects: no folder, or one that cannot be made, only costs time.
+#[test]
+fn no_place_to_store_is_no_error() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for folder in [None, Some(file.path().join("cache"))] {
+        let verdict = judge(FAMILIES, folder.as_deref());
+        assert_eq!((standings(&verdict), verdict.since), (vec![Standing::Chosen; 2], None));
+    }
+}
+
+/// Protects: a software device needs none of this, and a session of one tests nothing.
+#[test]
+fn software_needs_no_fast_kernels() {
+    let choice = DeviceChoice { class: Some(Class::Cpu), ..DeviceChoice::default() };
+    let device = pollster::block_on(Device::open(&choice)).unwrap();
+    let verdict = pollster::block_on(verdict(FAMILIES, &choice, &device, None)).unwrap();
+    assert_eq!((standings(&verdict), verdict.target), (vec![Standing::NotNeeded; 2], Target::CPU));
+}
+
+/// y = 2·x with a fast kernel that forgets every third element, or one that no driver takes.
+#[derive(Debug)]
+struct Doubled {
+    fast: &'static str,
+}
+
+const KERNEL: &str = r#"
+#include "common/index.wgsl"
+
+@group(0) @binding(0) var<uniform> count: u32;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < count { y[id.x] = $FACTOR * x[id.x]; }
+}
+"#;
+
+impl Op for Doubled {
+    fn name(&self) -> &'static str {
+        "doubled"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let count = context.output.shape.len();
+        let factor = if context.target.shared_rows { self.fast } else { "2.0" };
+        Launch::new(Shader { name: "doubled", source: KERNEL.into() }, count, 1)
+            .define("FACTOR", factor)
+            .uints(&[count])
+            .bind(&[Slot::Input(0), Slot::Output])
+            .into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![Array::from_fn(&inputs[0].shape, |i| 2.0 * inputs[0].data[i])]
+    }
+}
+
+fn doubled(graph: &Graph, fast: &'static str) -> Result<Vec<Tensor>> {
+    let x = graph.constant(&[1.0, -2.0, 3.0, 0.5, 8.0], [5]);
+    Ok(vec![Tensor::record(Doubled { fast }, &[&x])?])
+}
+
+/// Protects: a kernel that computes wrong, nothing that is a number, or cannot even be compiled, is refused, and what is
+/// computed instead is right.
+#[test]
+fn a_broken_kernel_is_refused() {
+    const WRONG: &str = "select(2.0, 1.99, id.x % 3u == 2u)";
+    const NO_NUMBER: &str = "bitcast<f32>(0x7fc00000u + min(count, 0u))";
+    const NO_KERNEL: &str = "nothing";
+    fn family(record: fn(&Graph) -> Result<Vec<Tensor>>) -> Family {
+        Family { name: "broken rows", switch: |target| &mut target.shared_rows, record }
+    }
+    for (broken, kept) in [
+        (family(|graph| doubled(graph, WRONG)), true),
+        (family(|graph| doubled(graph, NO_NUMBER)), true),
+        (family(|graph| doubled(graph, NO_KERNEL)), false),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let record = broken.record;
+        let families = [broken];
+        let first = judge(&families, Some(place.path()));
+        assert_eq!(standings(&first), [Standing::Refused]);
+        assert_eq!(first.target, Target { shared_rows: false, ..Target::GPU });
+        assert_eq!(first.since.is_some(), kept, "a kernel that could not run is tried again");
+        assert_eq!(standings(&judge(&families, Some(place.path()))), [Standing::Refused]);
+
+        let session = Session::open("auto").unwrap().aimed_at(first.target);
+        let graph = Graph::new();
+        let y = record(&graph).unwrap().remove(0);
+        let mut program = session.compile(&graph, &[&y]).unwrap();
+        program.run().unwrap();
+        assert_eq!(program.read(&y).unwrap(), [2.0, -4.0, 6.0, 1.0, 16.0]);
+    }
+}
+
+/// Protects: the self-test reaches the kernels that it speaks of, and without a family they are the plain ones.
+#[test]
+fn every_family_is_what_its_test_runs() {
+    use tagseg::gpu::Plan;
+    for family in FAMILIES {
+        let graph = Graph::new();
+        let outputs: Vec<_> = (family.record)(&graph).unwrap().iter().map(Tensor::id).collect();
+        let mut without = Target::GPU;
+        *(family.switch)(&mut without) = false;
+        let [fast, plain] = [Target::GPU, without].map(|target| {
+            let steps = Plan::new(&graph, &outputs, target).steps;
+            let launches = steps.iter().flat_map(|step| &step.launches.list);
+            launches.filter(|launch| launch.defines.iter().any(|(name, _)| *name == "SHARED")).count()
+        });
+        assert!(fast >= 3 && plain == 0, "{}: {fast} fast kernels, {plain} without it", family.name);
+    }
+}
