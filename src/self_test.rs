@@ -92,7 +92,7 @@ pub enum Standing {
 }
 
 /// A verdict on disk.
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Stored {
     /// Adapter, driver, program and kernels.
     of: String,
@@ -123,27 +123,12 @@ pub async fn verdict(
     let file = folder.map(|folder| folder.join(format!("self-test-{:08x}.json", crc32fast::hash(of.as_bytes()))));
     let known = file.as_deref().and_then(|file| recall(file, &of));
     let known = known.filter(|known| needed.iter().all(|family| known.contains_key(family.name)));
-    let passed = match known {
-        Some(known) => known,
+    let (passed, kept) = match known {
+        Some(passed) => (passed, true),
         None => {
-            let mut passed = BTreeMap::new();
-            let mut ran = true;
-            for family in &needed {
-                // On a device of its own: one that is lost takes nothing else with it.
-                let error = error(family, choice).await;
-                let right = error.as_ref().is_ok_and(|&error| error <= LIMIT);
-                passed.insert(family.name.to_owned(), right);
-                ran &= error.is_ok();
-                if !right {
-                    eprintln!("{}", notice(device, family, error));
-                }
-            }
-            let stored = Stored { of, passed };
-            if let Some(file) = file.as_deref().filter(|_| ran) {
-                // What could not be stored is tested again.
-                let _ = store(file, &stored);
-            }
-            stored.passed
+            let (passed, ran) = test(&needed, choice, device).await;
+            let kept = ran && file.as_deref().is_some_and(|file| store(file, &of, &passed).is_ok());
+            (passed, kept)
         }
     };
     for family in needed {
@@ -151,8 +136,24 @@ pub async fn verdict(
         *(family.switch)(&mut verdict.target) = right;
         verdict.families.insert(family.name, if right { Standing::Chosen } else { Standing::Refused });
     }
-    verdict.since = file.and_then(|file| fs::metadata(file).and_then(|file| file.modified()).ok());
+    verdict.since = file.filter(|_| kept).and_then(|file| fs::metadata(file).and_then(|file| file.modified()).ok());
     Ok(verdict)
+}
+
+/// Tests families, and tells of those that fail; with whether all of them could run.
+async fn test(families: &[&Family], choice: &DeviceChoice, device: &Device) -> (BTreeMap<String, bool>, bool) {
+    let (mut passed, mut ran) = (BTreeMap::new(), true);
+    for family in families {
+        // On a device of its own: one that is lost takes nothing else with it.
+        let error = error(family, choice).await;
+        let right = error.as_ref().is_ok_and(|&error| error <= LIMIT);
+        passed.insert(family.name.to_owned(), right);
+        ran &= error.is_ok();
+        if !right {
+            eprintln!("{}", notice(device, family, error));
+        }
+    }
+    (passed, ran)
 }
 
 /// What a person is told of a family that failed.
@@ -207,10 +208,11 @@ fn recall(file: &Path, of: &str) -> Option<BTreeMap<String, bool>> {
 }
 
 /// Writes beside the file and renames, so that nobody reads a half.
-fn store(file: &Path, stored: &Stored) -> io::Result<()> {
+fn store(file: &Path, of: &str, passed: &BTreeMap<String, bool>) -> io::Result<()> {
+    let stored = Stored { of: of.to_owned(), passed: passed.clone() };
     let beside = file.with_extension(std::process::id().to_string());
     fs::create_dir_all(file.parent().unwrap_or(Path::new("")))?;
-    fs::write(&beside, serde_json::to_vec_pretty(stored)?)?;
+    fs::write(&beside, serde_json::to_vec_pretty(&stored)?)?;
     fs::rename(&beside, file)
 }
 

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
 
-use tagseg::gpu::{Device, DeviceChoice};
+use tagseg::gpu::{Device, DeviceChoice, Plan};
 use tagseg::graph::{Class, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType};
 use tagseg::reference::Array;
-use tagseg::self_test::{FAMILIES, Family, Standing, Verdict, verdict};
+use tagseg::self_test::{FAMILIES, Family, Standing, Verdict, folder, verdict};
 use tagseg::{Result, Session};
 
 fn like_a_card() -> DeviceChoice {
@@ -26,7 +27,7 @@ fn standings(verdict: &Verdict) -> Vec<Standing> {
 }
 
 /// The one file of a folder.
-fn stored(folder: &Path) -> std::path::PathBuf {
+fn stored(folder: &Path) -> PathBuf {
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
     files.into_iter().next().unwrap()
@@ -83,7 +84,45 @@ fn software_needs_no_fast_kernels() {
     assert_eq!((standings(&verdict), verdict.target), (vec![Standing::NotNeeded; 2], Target::CPU));
 }
 
-/// y = 2·x with a fast kernel that forgets every third element, or one that no driver takes.
+/// Kernels of a family in a plan.
+fn shared(plan: &Plan) -> usize {
+    let launches = plan.steps.iter().flat_map(|step| &step.launches.list);
+    launches.filter(|launch| launch.defines.iter().any(|(name, _)| *name == "SHARED")).count()
+}
+
+/// Protects: a session, opened like any other, stores the verdict in the user's cache folder and obeys it the next time.
+/// Asks itself in processes with caches of their own.
+#[test]
+fn a_session_obeys_the_verdict() {
+    if env::var_os("TAGSEG_TEST_OPENS").is_some() {
+        let graph = Graph::new();
+        let rows = graph.constant(&[0.5; 8], [2, 4]).softmax(1.0).unwrap();
+        let plan = Session::open(like_a_card()).unwrap().plan(&graph, &[&rows]).unwrap().unwrap();
+        println!("{} in {}", ["plain", "shared"][shared(&plan)], folder().unwrap().display());
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let open = || {
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.args(["--exact", "a_session_obeys_the_verdict", "--nocapture"]).env("TAGSEG_TEST_OPENS", "1");
+        let output =
+            child.envs(["XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"].map(|name| (name, place.path()))).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+        printed
+            .lines()
+            .find_map(|line| line.split_once(" in ").map(|(kind, folder)| (kind.to_owned(), folder.to_owned())))
+            .unwrap()
+    };
+    let (kind, folder) = open();
+    assert!(kind.ends_with("shared"), "{kind}");
+    let file = stored(Path::new(&folder));
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"shared rows\": true", "\"shared rows\": false")).unwrap();
+    assert!(open().0.ends_with("plain"), "the stored verdict was not obeyed");
+}
+
+/// y = 2·x with a fast kernel of another factor, which is a text of WGSL.
 #[derive(Debug)]
 struct Doubled {
     fast: &'static str,
@@ -131,7 +170,7 @@ fn doubled(graph: &Graph, fast: &'static str) -> Result<Vec<Tensor>> {
     Ok(vec![Tensor::record(Doubled { fast }, &[&x])?])
 }
 
-/// Protects: a kernel that computes wrong, nothing that is a number, or cannot even be compiled, is refused, and what is
+/// Protects: a kernel that computes wrong, gives no number, or cannot even be compiled, is refused, and what is
 /// computed instead is right.
 #[test]
 fn a_broken_kernel_is_refused() {
@@ -167,17 +206,12 @@ fn a_broken_kernel_is_refused() {
 /// Protects: the self-test reaches the kernels that it speaks of, and without a family they are the plain ones.
 #[test]
 fn every_family_is_what_its_test_runs() {
-    use tagseg::gpu::Plan;
     for family in FAMILIES {
         let graph = Graph::new();
         let outputs: Vec<_> = (family.record)(&graph).unwrap().iter().map(Tensor::id).collect();
         let mut without = Target::GPU;
         *(family.switch)(&mut without) = false;
-        let [fast, plain] = [Target::GPU, without].map(|target| {
-            let steps = Plan::new(&graph, &outputs, target).steps;
-            let launches = steps.iter().flat_map(|step| &step.launches.list);
-            launches.filter(|launch| launch.defines.iter().any(|(name, _)| *name == "SHARED")).count()
-        });
+        let [fast, plain] = [Target::GPU, without].map(|target| shared(&Plan::new(&graph, &outputs, target)));
         assert!(fast >= 3 && plain == 0, "{}: {fast} fast kernels, {plain} without it", family.name);
     }
 }
