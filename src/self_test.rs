@@ -60,7 +60,7 @@ fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
 /// Values between −1 and 1 without a pattern, other ones in every constant of a graph.
 fn constant(graph: &Graph, shape: &[usize]) -> Tensor {
     let (count, seed) = (shape.iter().product(), graph.len());
-    let values: Vec<_> = (0..count).map(|i: usize| ((i + seed) * 7919 % 1021) as f64 / 512.0 - 1.0).collect();
+    let values: Vec<_> = (0..count).map(|i: usize| ((i + seed) % 1021 * 7919 % 1021) as f64 / 512.0 - 1.0).collect();
     graph.constant(&values, shape)
 }
 
