@@ -171,7 +171,6 @@ fn options_must_fit_each_other() {
         (&["cam.low=0.9"], "cam.low"),
         (&["train.iters=1500"], "optim.warmup_iters"),
         (&["data.scale=[2, 1]"], "data.scale"),
-        (&["s2c.map=propagated"], "s2c.map"),
     ] {
         let mut config = Config::default();
         assignments.iter().for_each(|assignment| config.set(assignment).unwrap());

@@ -115,6 +115,46 @@ fn each_loss_reaches_the_parts_it_should() {
     }
 }
 
+/// Protects: behind the propagation s2c still teaches the seeds and what they come from, and nothing else; its background
+/// is detached, whichever pass it is of.
+#[test]
+fn s2c_on_the_propagated_map_reaches_the_same_parts() {
+    for background in ["multi_scale", "single_scale"] {
+        let mut config = config();
+        config.sigma_s = -10.0;
+        config.set("s2c.map=propagated").unwrap();
+        config.set(&format!("bsp.bg={background}")).unwrap();
+        let reach = reach(&config, |iteration| &iteration.losses.s2c);
+        let got = ["classifier", "attn_proj", "decoder", "encoder"].map(|prefix| touched(&reach, prefix));
+        assert_eq!(got, [true, false, false, true], "{background}: classifier, attn_proj, decoder, encoder");
+    }
+}
+
+/// Protects: on the propagated map Y_s names background too, and a device computes the loss and the gradients of the whole
+/// step that the interpreter does.
+#[test]
+fn s2c_on_the_propagated_map_is_the_same_on_a_device() {
+    let mut config = config();
+    config.sigma_s = -10.0;
+    config.set("s2c.map=propagated").unwrap();
+    let iteration = record(&config, all_on());
+    let wanted = ["classifier.weight", "encoder.patch_embed1.proj.weight", "decoder.linear_pred.weight"];
+    let parameters: Vec<_> =
+        iteration.parameters.iter().filter(|p| wanted.contains(&p.name.as_str())).cloned().collect();
+    assert_eq!(parameters.len(), wanted.len());
+    let gradients = iteration.gradients(&parameters).unwrap();
+    let reads: Vec<_> = [&iteration.labels.y_s, &iteration.losses.s2c].into_iter().chain(&gradients).collect();
+    let (device, truth) = (values_on("auto", &iteration, &reads), values(&iteration, &reads));
+    let named = |class: f64| truth[0].contains(&class);
+    assert!(named(0.0) && named(255.0) && (1..=FOREGROUND).any(|class| named(class as f64)));
+    for (device, truth) in device.iter().zip(&truth).skip(1) {
+        let error: f64 = device.iter().zip(truth).map(|(device, truth)| (device - truth).powi(2)).sum();
+        let size: f64 = truth.iter().map(|value| value * value).sum();
+        // Labels are decided by comparisons, which a rounding may turn at single pixels.
+        assert!(size > 0.0 && error / size < 1e-6, "{}", error / size);
+    }
+}
+
 /// Protects: a loss of weight 0 gives exactly zero gradient, never a small one or NaN.
 #[test]
 fn a_loss_of_weight_zero_gives_exactly_zero() {
@@ -239,6 +279,7 @@ fn every_option_moves_what_it_names() {
         ("ys.source=multi_scale", y_s),
         ("c2s.kind=ce", c2s),
         ("s2c.kind=bce", s2c),
+        ("s2c.map=propagated", s2c),
         ("aff.label=y_c", aff),
         ("aff.radius=1", aff),
         ("loss.replica_size=1", c2s),

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tagseg::Session;
 use tagseg::bmp::NetworkConfig;
-use tagseg::config::Config;
+use tagseg::config::{Config, S2cMap};
 use tagseg::data::random::{Purpose, stream};
 use tagseg::data::shapes::{Split, picture};
 use tagseg::data::{AugmentOptions, augment};
@@ -103,7 +103,7 @@ fn memory_does_not_grow() {
 }
 
 /// Four images in groups of `replica`, through all phases: the whole batch at once, and in parts of `micro`.
-fn whole_and_divided(steps: usize, replica: usize, micro: usize, device: &str) -> [Run; 2] {
+fn whole_and_divided(steps: usize, replica: usize, micro: usize, s2c_map: S2cMap, device: &str) -> [Run; 2] {
     [0, micro].map(|micro| {
         let mut config = config(steps);
         for setting in
@@ -113,6 +113,7 @@ fn whole_and_divided(steps: usize, replica: usize, micro: usize, device: &str) -
         }
         // Freshly initialised logits rarely pass the released threshold.
         (config.sigma_s, config.loss_replica_size, config.batch_micro) = (0.0, replica, micro);
+        config.s2c_map = s2c_map;
         config.validate().unwrap();
         let mut run = Run::of(&config, device);
         (0..steps).for_each(|n| run.step(n));
@@ -138,8 +139,8 @@ fn difference(runs: &[Run; 2]) -> f64 {
 /// and all, in f64 up to rounding.
 #[test]
 fn a_divided_batch_gives_the_undivided_step() {
-    for (replica, micro) in [(2, 2), (1, 1)] {
-        let runs = whole_and_divided(2, replica, micro, "reference");
+    for (replica, micro, s2c_map) in [(2, 2, S2cMap::CamLogits), (1, 1, S2cMap::Propagated)] {
+        let runs = whole_and_divided(2, replica, micro, s2c_map, "reference");
         let error = difference(&runs);
         println!("in groups of {replica}, parts of {micro}: {error:.1e}");
         assert!(error < 1e-11, "{error:e}");
@@ -164,13 +165,13 @@ fn parts_of_a_batch_take_less_memory() {
 /// Protects: the same on the device, up to what f32 makes of another order of sums.
 #[test]
 fn a_divided_batch_follows_the_undivided_one_on_the_device() {
-    let runs = whole_and_divided(4, 1, 1, "auto");
+    let runs = whole_and_divided(4, 1, 1, S2cMap::Propagated, "auto");
     let [whole, divided] = [0, 1].map(|run| runs[run].losses());
     for (whole, divided) in whole.iter().zip(&divided) {
         assert!((whole - divided).abs() < 1e-4 * whole, "{whole} {divided}");
     }
     assert_eq!(runs[1].trainer.micro_batch(), 1);
-    let again = whole_and_divided(4, 1, 1, "auto");
+    let again = whole_and_divided(4, 1, 1, S2cMap::Propagated, "auto");
     assert_eq!(runs[1].hash(), again[1].hash(), "bit for bit");
 }
 

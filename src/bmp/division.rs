@@ -13,10 +13,11 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::iteration::{Labels, losses_of};
+use super::propagation::Scene;
 use super::{Network, Phase};
 use crate::config::Config;
 use crate::error::Result;
-use crate::graph::{Graph, Tensor};
+use crate::graph::Tensor;
 use crate::nn::{Mode, Part};
 
 /// What passing parts of the batch through the network again needs.
@@ -37,13 +38,14 @@ impl Division {
     /// Gradients of `total`, the undivided pass's, with respect to `parameters`.
     pub(super) fn gradients(
         &self,
-        graph: &Graph,
         image: &Tensor,
         tags: &Tensor,
         labels: &Labels,
+        scene: &Scene,
         total: &Tensor,
         parameters: &[Tensor],
     ) -> Result<Vec<Tensor>> {
+        let graph = total.graph();
         let Some(statistics) = self.whole.own.get() else { unreachable!("the undivided pass was recorded") };
         let slope = graph.gradients(total, std::slice::from_ref(statistics))?.swap_remove(0);
         let statistics = statistics.detach()?;
@@ -58,8 +60,8 @@ impl Division {
             graph.reuse_random_streams(self.streams);
             let mode = Mode::Train { random: self.random.clone(), part: Some(part.clone()) };
             let outputs = self.network.forward(&image.slice(0, images.clone())?, &mode)?;
-            let (labels, tags) = (labels.of(images.clone())?, tags.slice(0, images)?);
-            let (_, total) = losses_of(&self.config, self.phase, &outputs, &labels, &tags)?;
+            let (labels, tags) = (labels.of(images.clone())?, tags.slice(0, images.clone())?);
+            let (_, total) = losses_of(&self.config, self.phase, &outputs, &labels, &tags, &scene.of(images)?)?;
             let Some(own) = part.own.get() else { unreachable!("the pass went through the norm") };
             let to_own = slope_of_own(&slope, own, &statistics, share)?;
             let to_total = graph.full(share, total.shape().clone())?;

@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::division::Division;
+use super::propagation::Scene;
 use super::{
     Confidence, FixedThreshold, Form, Group, Losses, MultiScale, Network, NetworkConfig, Outputs, Par, Phase,
     PictureBox, Schedule, Walk, affinity_label, affinity_loss, c2s_loss, classification_loss, fixed_threshold_label,
-    group_of, label_from_map, multi_scale, normalise_map, only_tagged, picture, propagate_with_background, s2c_loss,
-    segmentation_label, walked_label,
+    group_of, label_from_map, multi_scale, normalise_map, only_tagged, picture, s2c_loss, segmentation_label,
+    walked_label,
 };
-use crate::config::{AffLabel, BspBackground, Config, MsMode, Propagation, YcSource, YsSource};
+use crate::config::{AffLabel, BspBackground, Config, MsMode, Propagation, S2cMap, YcSource, YsSource};
 use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::{Mode, Parameter, Part};
@@ -85,8 +86,8 @@ pub struct Iteration {
     pub outputs: Outputs,
     /// The label-making passes.
     pub scales: MultiScale,
-    /// The picture behind the crop, \[B, 3, S, S\] in \[0, 1\].
-    pub picture: Tensor,
+    /// What seeds are propagated with.
+    scene: Scene,
     /// Fixed-threshold scores and label.
     pub fixed: FixedThreshold,
     /// Propagated scores Z' in slots.
@@ -148,23 +149,25 @@ impl Iteration {
         let fixed = fixed_threshold_label(&scales.cams, &picture, &inputs.classes, &picture_box, &par, thresholds)?;
         graph.begin("BSP");
         let background = match config.bsp_bg {
-            BspBackground::MultiScale => scales.segs.slice(1, 0..1)?,
-            BspBackground::SingleScale => normalise_map(&outputs.seg.detach()?)?.slice(1, 0..1)?,
+            BspBackground::MultiScale => &scales.segs,
+            BspBackground::SingleScale => &normalise_map(&outputs.seg)?,
         };
-        let propagated =
-            propagate_with_background(&scales.cams, &background, &picture, &inputs.classes, &picture_box, &par)?;
+        let (background, classes) = (background.slice(1, 0..1)?.detach()?, inputs.classes.clone());
+        let scene = Scene { background, picture, classes, picture_box, par };
+        let Scene { background, picture, picture_box, par, .. } = &scene;
+        let propagated = scene.propagate(&scales.cams)?;
         let by_propagation = match config.propagation {
             Propagation::Afa => {
                 let (affinity, grid) = scales.affinity_of(scales.largest())?;
                 let walk = Walk::new(config.aff_radius);
                 let (cams, classes) = (&scales.cams, &inputs.classes);
-                walked_label(cams, &affinity, grid, &picture, classes, &picture_box, &walk, &par, thresholds)?.label
+                walked_label(cams, &affinity, grid, picture, classes, picture_box, &walk, par, thresholds)?.label
             }
             _ => {
                 // PAR's weights sum to 1 + w2, so that scores grow by that factor an iteration.
                 let gain = (1.0 + config.par_w2).powi(config.par_iters as i32);
                 let sigma_c = config.sigma_c * if config.sigma_c_renormalise { gain } else { 1.0 };
-                label_from_map(&propagated, &inputs.classes, &picture_box, Some(sigma_c))?
+                label_from_map(&propagated, &inputs.classes, picture_box, Some(sigma_c))?
             }
         };
         graph.begin("labels");
@@ -172,7 +175,8 @@ impl Iteration {
             YsSource::TrainPass => outputs.seg_small.clone(),
             YsSource::MultiScale => scales.sum()?.scale(1.0 / scales.averages.len() as f64)?,
         };
-        let mut y_s = segmentation_label(&source, &picture_box, config.sigma_s, Confidence::new(config))?;
+        let (confidence, first) = (Confidence::new(config), config.s2c_map.first_class());
+        let mut y_s = segmentation_label(&source, picture_box, config.sigma_s, confidence, first)?;
         if config.ys_filter_by_labels {
             y_s = only_tagged(&y_s, &inputs.tags)?;
         }
@@ -190,9 +194,10 @@ impl Iteration {
         // The passes without gradient come first: none of what they hold is left when the differentiable one begins.
         labels.y_c.hoist();
         labels.y_par.hoist();
+        background.hoist();
 
         graph.begin("losses");
-        let (losses, total) = losses_of(config, phase, &outputs, &labels, &inputs.tags)?;
+        let (losses, total) = losses_of(config, phase, &outputs, &labels, &inputs.tags, &scene)?;
         let parameters = model.parameters();
         let images = config.batch_micro;
         let division = (1..batch).contains(&images).then(|| {
@@ -204,7 +209,7 @@ impl Iteration {
             inputs,
             outputs,
             scales,
-            picture,
+            scene,
             fixed,
             propagated,
             labels,
@@ -232,7 +237,7 @@ impl Iteration {
             None => self.graph.gradients(&self.total, &tensors),
             Some(division) => {
                 let Inputs { image, tags, .. } = &self.inputs;
-                division.gradients(&self.graph, image, tags, &self.labels, &self.total, &tensors)
+                division.gradients(image, tags, &self.labels, &self.scene, &self.total, &tensors)
             }
         }
     }
@@ -306,10 +311,16 @@ pub(super) fn losses_of(
     outputs: &Outputs,
     labels: &Labels,
     tags: &Tensor,
+    scene: &Scene,
 ) -> Result<(Losses, Tensor)> {
     let replica = config.loss_replica_size.min(tags.shape()[0]);
     let (c2s, c2s_empty) = c2s_loss(&outputs.seg_small, &labels.y_c, config.c2s_kind, replica)?;
-    let (s2c, s2c_empty) = s2c_loss(&outputs.cam_small, &labels.y_s, config.s2c_kind, replica)?;
+    let map = match config.s2c_map {
+        S2cMap::CamLogits => outputs.cam_small.clone(),
+        S2cMap::Propagated => scene.propagated_map(&outputs.cam)?,
+    };
+    let first = config.s2c_map.first_class();
+    let (s2c, s2c_empty) = s2c_loss(&map, &labels.y_s, first, config.s2c_kind, replica)?;
     let agreeing = match config.aff_label {
         AffLabel::YPar => &labels.y_par,
         AffLabel::YC => &labels.y_c,

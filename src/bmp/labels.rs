@@ -60,7 +60,8 @@ impl Confidence {
 }
 
 /// Y_s from segmentation logits \[B, K + 1, h, w\], interpolated to the pixels of the crop (spec 5.3): the best class,
-/// ignored where its confidence is below `sigma_s`, where it is background, and outside the box.
+/// ignored where its confidence is below `sigma_s`, where it is below `first` (1 leaves out background), and outside the
+/// box.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -69,6 +70,7 @@ pub fn segmentation_label(
     picture_box: &PictureBox,
     sigma_s: f64,
     confidence: Confidence,
+    first: usize,
 ) -> Result<Tensor> {
     let seg = seg.detach()?;
     let label = over_parts(&seg, &seg.resize(picture_box.size(), false)?, |seg| {
@@ -81,8 +83,8 @@ pub fn segmentation_label(
         let graph = seg.graph();
         let class = seg.arg_max(1)?.reshape(flat)?.to_real()?;
         let certain = seg.reduce(Reduction::Max, 1..2)?.reshape(flat)?.at_least(&graph.scalar(sigma_s))?;
-        let object = class.greater(&graph.scalar(0.0))?;
-        certain.mul(&object)?.select(&class, &graph.scalar(255.0))
+        let supervised = class.at_least(&graph.scalar(first as f64))?;
+        certain.mul(&supervised)?.select(&class, &graph.scalar(255.0))
     })?;
     inside_box(&label, picture_box)?.detach()
 }

@@ -39,13 +39,13 @@ pub fn c2s_loss(seg: &Tensor, y_c: &Tensor, kind: LossKind, replica: usize) -> R
     masked_mean(&pixel_loss(seg, y_c, 0, kind)?, y_c, replica)
 }
 
-/// L_s2c: loss of cam \[B, K, h, w\], interpolated, over the foreground classes at the pixels that Y_s \[B, H, W\] labels
-/// (class k + 1 is channel k; spec 6.4). Gives the loss and the number of empty groups.
+/// L_s2c: loss of map \[B, C, h, w\], interpolated, over its classes at the pixels that Y_s \[B, H, W\] labels (spec 6.4).
+/// Channel 0 is class `first`: 1 for seeds, 0 for a map with background. Gives the loss and the number of empty groups.
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn s2c_loss(cam: &Tensor, y_s: &Tensor, kind: LossKind, replica: usize) -> Result<(Tensor, Tensor)> {
-    masked_mean(&pixel_loss(cam, y_s, 1, kind)?, y_s, replica)
+pub fn s2c_loss(map: &Tensor, y_s: &Tensor, first: usize, kind: LossKind, replica: usize) -> Result<(Tensor, Tensor)> {
+    masked_mean(&pixel_loss(map, y_s, first, kind)?, y_s, replica)
 }
 
 /// Loss of every pixel \[B, H, W\]: one-against-all margin averaged over the channels, or softmax cross-entropy; class

@@ -4,6 +4,8 @@
 //! Scores travel in *slots*: slot p of image b holds class `classes[b, p]`, background first, unused slots are −1.
 //! So only the classes that an image is tagged with are propagated.
 
+use std::ops::Range;
+
 use crate::config::Config;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
@@ -73,6 +75,48 @@ pub struct PictureBox {
     sides: [Tensor; 4],
     /// Size of the crop.
     size: [usize; 2],
+}
+
+/// What the seeds of a step are propagated with (spec 4.5).
+pub(super) struct Scene {
+    /// Scores of background, \[B, 1, H, W\], without gradient.
+    pub background: Tensor,
+    /// Pictures \[B, 3, H, W\].
+    pub picture: Tensor,
+    /// Classes in slots, i32 \[B, P\].
+    pub classes: Tensor,
+    /// Where the pictures lie.
+    pub picture_box: PictureBox,
+    /// The refinement.
+    pub par: Par,
+}
+
+impl Scene {
+    /// That of some images of the batch.
+    pub fn of(&self, images: Range<usize>) -> Result<Self> {
+        let of = |tensor: &Tensor| tensor.slice(0, images.clone());
+        let [y0, y1, x0, x1] = &self.picture_box.sides;
+        let sides = [of(y0)?, of(y1)?, of(x0)?, of(x1)?];
+        Ok(Scene {
+            background: of(&self.background)?,
+            picture: of(&self.picture)?,
+            classes: of(&self.classes)?,
+            picture_box: PictureBox { sides, size: self.picture_box.size },
+            par: self.par.clone(),
+        })
+    }
+
+    /// Z' of cams \[B, K, H, W\] in slots \[B, H, W, P\].
+    pub fn propagate(&self, cams: &Tensor) -> Result<Tensor> {
+        let Scene { background, picture, classes, picture_box, par } = self;
+        propagate_with_background(cams, background, picture, classes, picture_box, par)
+    }
+
+    /// S^c of seed logits \[B, K, H, W\] (spec 11, row 5): Z' as one map per class, 0 where an image lacks the tag;
+    /// \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
+    pub fn propagated_map(&self, logits: &Tensor) -> Result<Tensor> {
+        self.propagate(logits)?.scatter_slots(&self.classes, logits.shape()[1] + 1, 0)
+    }
 }
 
 impl PictureBox {

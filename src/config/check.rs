@@ -1,4 +1,4 @@
-//! What no single option can tell: whether options fit each other, and whether all of them can be carried out.
+//! What no single option can tell: whether options fit each other.
 
 use super::*;
 
@@ -19,7 +19,7 @@ impl Config {
         self.model_strides.into_iter().zip(KEY_REDUCTION).map(side).max().unwrap_or(1)
     }
 
-    /// Checks every limit, that the options fit each other, and that all of them can be carried out.
+    /// Checks every limit, and that the options fit each other.
     ///
     /// # Errors
     /// [`Error::Config`] for the first option that does not fit.
@@ -94,17 +94,6 @@ impl Config {
                 "give the smaller scale first",
             ));
         }
-        match self.unsupported() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
-
-    /// The first option with a value that the program knows but cannot carry out yet. Delete a row once it can.
-    pub fn unsupported(&self) -> Option<Error> {
-        let released_only = [("s2c.map", self.s2c_map != S2cMap::CamLogits, "cam_logits")];
-        let (name, _, supported) = released_only.into_iter().find(|(_, refused, _)| *refused)?;
-        let value = OptionInfo::find(name).map(|option| option.write(self)).unwrap_or_default();
-        Some(Error::config(name, format!("{value} is not implemented yet"), format!("use {supported}")))
+        Ok(())
     }
 }

@@ -139,7 +139,7 @@ modes! {
     S2cMap {
         /// The seed logits before any propagation, as released.
         CamLogits = "cam_logits",
-        /// The propagated map.
+        /// What BSP makes of the seed logits: K + 1 classes, 0 in those without a tag; `Y_s` then names background too.
         Propagated = "propagated",
     }
 
@@ -165,6 +165,16 @@ modes! {
         Max = "max",
         /// Sum.
         Sum = "sum",
+    }
+}
+
+impl S2cMap {
+    /// The class of the map's channel 0: seeds have no background.
+    pub fn first_class(self) -> usize {
+        match self {
+            S2cMap::CamLogits => 1,
+            S2cMap::Propagated => 0,
+        }
     }
 }
 

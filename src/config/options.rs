@@ -113,7 +113,7 @@ options! {
     "c2s.kind" c2s_kind: LossKind = LossKind::Bce;
     /// Loss of the classification branch against Y_s.
     "s2c.kind" s2c_kind: LossKind = LossKind::Ce;
-    /// Map that Y_s supervises.
+    /// Map that Y_s supervises: the seed logits, or what BSP makes of them, with background.
     "s2c.map" s2c_map: S2cMap = S2cMap::CamLogits;
     /// Affinity pairs lie within this Chebyshev distance on the last stage's grid.
     "aff.radius" aff_radius: usize = 8, AtLeast(1.0);

@@ -161,7 +161,9 @@ impl Recorder<'_> {
             &graph.constant(&[0.0, height as f64, 0.0, width as f64], [1, 4]).expand([batch, 4])?.to_integer()?,
             size,
         )?;
-        let y_s = segmentation_label(&single.seg, &whole, config.sigma_s, Confidence::new(config))?.to_integer()?;
+        let first = config.s2c_map.first_class();
+        let y_s =
+            segmentation_label(&single.seg, &whole, config.sigma_s, Confidence::new(config), first)?.to_integer()?;
         let seeds = seed_label(&cams, &classes, config.cam_bkg)?;
         let cams = cams.gather_slots(&classes, 1)?.reduce(Reduction::Max, 3..4)?;
         Ok(Tagged { given, slots, boxes, extent, seeds, par, afa, y_c, y_s, cams })

@@ -29,7 +29,7 @@ fn a_value_that_is_not_allowed() {
         ("cam.low=0.9", "cam.low"),
         ("optim.lr=fast", "a number"),
         ("propagation=crf", "bsp, par or afa"),
-        ("s2c.map=propagated", "cam_logits"),
+        ("s2c.map=cams", "cam_logits or propagated"),
     ];
     for (assignment, part) in refusals {
         place.assert_refuses(&mut place.train(&["--set", assignment]), &[part]);

@@ -220,3 +220,23 @@ fn a_plan_is_printed_and_nothing_is_trained() {
     let text = succeed(&[&plan[..], &["--device", "reference"]].concat());
     assert_eq!(text, "the interpreter plans no memory; name a device\n");
 }
+
+/// Protects: supervision behind the propagation trains, whole and in parts, and its run can be scored.
+#[test]
+fn a_run_on_the_propagated_map() {
+    let place = Place::new();
+    let settings = ["s2c.map=propagated", "sigma_s=-10", "schedule.n_c2s=0", "schedule.n_s2c=0", "schedule.n_bsp=2"];
+    let more: Vec<_> =
+        settings.iter().chain(&["train.iters=4", "train.log_every=1"]).flat_map(|s| ["--set", s]).collect();
+    for parts in [&[][..], &["--set", "batch.global=4", "--set", "batch.micro=2"]] {
+        let run = format!("run{}", parts.len());
+        let output = place.train_into(&run, &[&more[..], parts].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        let text = fs::read_to_string(place.path(&run).join("metrics.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let s2c: Vec<_> = lines.filter_map(|line: Value| line.pointer("/loss/s2c").and_then(Value::as_f64)).collect();
+        assert!(s2c.len() == 4 && s2c[1..].iter().all(|&loss| loss > 0.0 && loss.is_finite()), "{s2c:?}");
+        let scored = place.eval(&place.path(&run), &["--json"]).output().unwrap();
+        assert!(scored.status.success(), "{}", errors(&scored));
+    }
+}

@@ -148,7 +148,7 @@ pub fn total_loss(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let mut label = |name: &str| trial.input(name)?.to_real();
     let cls = bmp::classification_loss(&outputs.cls, &label("cls_label")?)?;
     let (c2s, _) = bmp::c2s_loss(&outputs.seg_small, &label("y_c")?, LossKind::Bce, batch)?;
-    let (s2c, _) = bmp::s2c_loss(&outputs.cam_small, &label("y_s")?, LossKind::Ce, batch)?;
+    let (s2c, _) = bmp::s2c_loss(&outputs.cam_small, &label("y_s")?, 1, LossKind::Ce, batch)?;
     let aff = bmp::affinity_loss(&outputs.affinity, &label("aff_label")?, batch)?;
     let mut total = cls.clone();
     for (loss, weight) in [(&c2s, "lambda_1"), (&s2c, "lambda_2"), (&aff, "lambda_3")] {

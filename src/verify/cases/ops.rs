@@ -172,7 +172,7 @@ pub fn losses(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let loss = match part {
             "margin" => bmp::classification_loss(&x, &target)?,
             "c2s" => bmp::c2s_loss(&x, &label, LossKind::Bce, batch)?.0,
-            "s2c" => bmp::s2c_loss(&x, &label, LossKind::Ce, batch)?.0,
+            "s2c" => bmp::s2c_loss(&x, &label, 1, LossKind::Ce, batch)?.0,
             "aff" => bmp::affinity_loss(&x, &label, batch)?,
             "ce" => {
                 let labelled = trial.graph.scalar(255.0).greater(&label)?.sum_all()?;

@@ -76,7 +76,7 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
     let seg = trial.input("seg")?;
     trial.output(
         "seg_label",
-        &bmp::segmentation_label(&seg, &picture_box, case.constant("sigma_s")?, bmp::Confidence::Logit)?,
+        &bmp::segmentation_label(&seg, &picture_box, case.constant("sigma_s")?, bmp::Confidence::Logit, 1)?,
     );
     for name in case.names().filter(|name| name.starts_with("radius_mask_")) {
         trial.output(name, &radius_mask(&trial, name)?);

@@ -90,7 +90,7 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     trial.output("cam_label", &bmp::banded_seed_label(cams, &classes, &picture_box, thresholds)?);
     trial.output("par_label", &fixed.label);
     trial.output("bsp_label", &bmp::label_from_map(&bsp, &classes, &picture_box, Some(sigma_c))?);
-    trial.output("y_s", &bmp::segmentation_label(&plain.seg, &picture_box, sigma_s, bmp::Confidence::Logit)?);
+    trial.output("y_s", &bmp::segmentation_label(&plain.seg, &picture_box, sigma_s, bmp::Confidence::Logit, 1)?);
     trial.output("aff_label", &bmp::affinity_label(&fixed.label, 16, radius)?);
     trial.output("afa_label", &afa.label);
     let two_sided = [("par_maps.low", &fixed.low), ("par_maps.high", &fixed.high)];
