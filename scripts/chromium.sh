@@ -8,23 +8,8 @@ for name in chromium chromium-browser google-chrome; do
     fi
 done
 
-as_root=
-if [ "$(id -u)" != 0 ]; then
-    as_root=sudo
-fi
 echo "No Chromium found: installing it."
-if command -v apt-get >/dev/null 2>&1; then
-    $as_root apt-get update -qq
-    $as_root apt-get install -y -qq --no-install-recommends chromium
-elif command -v dnf >/dev/null 2>&1; then
-    $as_root dnf install -y -q chromium
-elif command -v pacman >/dev/null 2>&1; then
-    $as_root pacman -S --noconfirm --needed chromium
-elif command -v zypper >/dev/null 2>&1; then
-    $as_root zypper --non-interactive install chromium
-elif command -v apk >/dev/null 2>&1; then
-    $as_root apk add --no-cache chromium
-else
+"$(dirname "$0")/install.sh" apt=chromium dnf=chromium pacman=chromium zypper=chromium apk=chromium || {
     echo "Install Chromium or Chrome; the page is tested in it." >&2
     exit 1
-fi
+}

@@ -17,23 +17,13 @@ if [ -n "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
     exit 0
 fi
 
-as_root=
-if [ "$(id -u)" != 0 ]; then
-    as_root=sudo
-fi
 echo "No Vulkan driver found: installing Mesa's software driver."
-if command -v apt-get >/dev/null 2>&1; then
-    $as_root apt-get update -qq
-    $as_root apt-get install -y -qq --no-install-recommends mesa-vulkan-drivers libvulkan1
-elif command -v dnf >/dev/null 2>&1; then
-    $as_root dnf install -y -q mesa-vulkan-drivers vulkan-loader
-elif command -v pacman >/dev/null 2>&1; then
-    $as_root pacman -S --noconfirm --needed vulkan-swrast vulkan-icd-loader
-elif command -v zypper >/dev/null 2>&1; then
-    $as_root zypper --non-interactive install libvulkan_lvp libvulkan1
-elif command -v apk >/dev/null 2>&1; then
-    $as_root apk add --no-cache mesa-vulkan-swrast vulkan-loader
-else
+"$(dirname "$0")/install.sh" \
+    apt="mesa-vulkan-drivers libvulkan1" \
+    dnf="mesa-vulkan-drivers vulkan-loader" \
+    pacman="vulkan-swrast vulkan-icd-loader" \
+    zypper="libvulkan_lvp libvulkan1" \
+    apk="mesa-vulkan-swrast vulkan-loader" || {
     echo "Install a Vulkan driver with your package manager (Mesa's is called mesa-vulkan-drivers or alike)." >&2
     exit 1
-fi
+}
