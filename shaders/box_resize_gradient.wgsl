@@ -9,17 +9,7 @@
 #include "common/index.wgsl"
 #include "common/rectangle.wgsl"
 
-alias Value = $VALUE;
-
-struct Params {
-    batch: u32, height: u32, width: u32, channels: u32,
-    in_height: u32, in_width: u32, align_corners: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> grad: array<Value>;
-@group(0) @binding(2) var<storage, read> source: array<vec4<i32>>;
-@group(0) @binding(3) var<storage, read> destination: array<vec4<i32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<Value>;
 
 // The readers of cell i that lie on an axis of `size` places, of which the rectangle starts at `start`.

@@ -1,5 +1,17 @@
-// Axes of the resize of a rectangle that is data. The kernel declares p.align_corners.
+// What the resize of a rectangle that is data shares with its transpose: parameters, rectangles [batch, (y, x, height,
+// width)] and the axes of the resize. An element is one value or four neighbours along the channels (VALUE).
 #include "common/interpolate.wgsl"
+
+alias Value = $VALUE;
+
+struct Params {
+    batch: u32, height: u32, width: u32, channels: u32,
+    in_height: u32, in_width: u32, align_corners: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> source: array<vec4<i32>>;
+@group(0) @binding(3) var<storage, read> destination: array<vec4<i32>>;
 
 fn axis_of(input: i32, output: i32) -> Axis {
     let unit = select(2 * output, max(output - 1, 1), p.align_corners != 0u);
