@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use indicatif::ProgressBar;
 use tagseg::Error;
 use tagseg::eval::{ScoreOptions, Scored, score_run};
-use tagseg::report::score_table;
+use tagseg::report::{FileBar, score_table};
 
 use super::common::{DeviceArg, ProtocolArgs};
 use super::print;
@@ -65,12 +64,7 @@ impl EvalArgs {
             crf: protocol.crf,
             assignments: protocol.assignments,
         };
-        let bar = ProgressBar::new(0);
-        let (model, Scored { scores, confusion: counts }) = score_run(&options, &|done, images| {
-            bar.set_length(images as u64);
-            bar.set_position(done as u64);
-        })?;
-        bar.finish_and_clear();
+        let (model, Scored { scores, confusion: counts }) = score_run(&options, &FileBar::new())?;
         let classes: Vec<_> = std::iter::once("background".to_owned()).chain(model.classes().to_vec()).collect();
         if let Some(path) = confusion {
             std::fs::write(&path, counts.to_csv(&classes)).map_err(Error::io(&path))?;

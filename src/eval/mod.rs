@@ -18,7 +18,7 @@ mod sight;
 pub use self::{
     gallery::Gallery,
     predict::{PredictOptions, Predicted, predict},
-    score::{ScoreOptions, Scored, Scorer, score_run},
+    score::{ScoreOptions, Scored, Scoring, score_run},
 };
 pub use model::{Model, Seen, SeenTagged, View};
 pub use request::{Protocol, Request, Tags};

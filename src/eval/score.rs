@@ -10,34 +10,42 @@ use super::metrics::{Confusion, multilabel_f1};
 use super::model::{Model, Seen, View};
 use super::request::{Protocol, Request, Tags};
 use crate::data::tags::numbered_classes;
-use crate::data::{Dataset, DatasetOptions, Mask, Rgb8, normalise};
+use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8, normalise};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceChoice;
 use crate::report::{LabelScores, Scores};
 
 /// Pixels looked at together; small images go in batches.
 const PIXELS: usize = 16 * 128 * 128;
-/// Prepared sizes that are kept.
-const KEPT_VIEWS: usize = 4;
 
-/// Scores a model; keeps what it prepared for each image size.
-pub struct Scorer<'a> {
+/// A data set that is being scored, a few images at a time: until [`Scoring::advance`] finds none left.
+pub struct Scoring<'a> {
     model: &'a Model,
-    protocol: Protocol,
+    dataset: &'a Dataset,
+    request: Request,
     crf: Option<DenseCrf>,
-    views: Vec<View>,
+    /// Groups of one view come one after another.
+    groups: std::vec::IntoIter<Group>,
+    view: Option<View>,
+    gallery: Option<&'a mut Gallery>,
+    tally: Tally,
 }
 
-/// Images of `size` looked at together.
-fn batch_of([height, width]: [usize; 2], dataset: &Dataset) -> usize {
-    (PIXELS / (height * width)).clamp(1, 16).min(dataset.len())
+/// Images of one size that are looked at together.
+struct Group {
+    /// The size to which they are filled up.
+    canvas: [usize; 2],
+    /// Images that the view takes; the group may be smaller.
+    batch: usize,
+    /// Their positions in the data set.
+    images: Vec<usize>,
 }
 
-/// One image waiting for its batch.
-struct Waiting {
+/// An image with its truth.
+struct Example {
     index: usize,
     image: Rgb8,
-    mask: Mask,
+    truth: Mask,
 }
 
 /// Sums over the images seen so far.
@@ -60,140 +68,78 @@ enum Kind {
     YC,
 }
 
-impl<'a> Scorer<'a> {
-    /// A scorer of `model` by the procedure of validation during training.
-    pub fn new(model: &'a Model) -> Self {
-        Scorer::by(model, Protocol::Train, false)
+impl<'a> Scoring<'a> {
+    /// Nothing of `dataset` is scored yet. With `crf` the segmentation is scored once more after the dense CRF.
+    ///
+    /// # Errors
+    /// If an image's header cannot be read.
+    pub fn new(model: &'a Model, dataset: &'a Dataset, protocol: Protocol, crf: bool) -> Result<Self> {
+        let classes = model.classes().len() + 1;
+        Ok(Scoring {
+            model,
+            dataset,
+            request: Request { protocol, tags: Tags::Given(dataset.max_tags()), probabilities: crf },
+            crf: crf.then(|| DenseCrf::new(model.config())),
+            groups: groups(model, dataset, protocol)?.into_iter(),
+            view: None,
+            gallery: None,
+            tally: Tally { classes, kinds: BTreeMap::new(), f1: 0.0, images: 0 },
+        })
     }
 
-    /// A scorer of `model` by a procedure; with `crf` the segmentation is scored once more after the dense CRF.
-    pub fn by(model: &'a Model, protocol: Protocol, crf: bool) -> Self {
-        let crf = crf.then(|| DenseCrf::new(model.config()));
-        Scorer { model, protocol, crf, views: Vec::new() }
+    /// Hangs the first images into `gallery`.
+    pub fn shown_in(self, gallery: &'a mut Gallery) -> Self {
+        Scoring { gallery: Some(gallery), ..self }
     }
 
-    fn request(&self, dataset: &Dataset) -> Request {
-        Request { protocol: self.protocol, tags: Tags::Given(dataset.max_tags()), probabilities: self.crf.is_some() }
-    }
-
-    /// Plans for the largest image of `dataset`, so that one too large for the device shows before it is its turn.
+    /// Plans for the largest group, so that one too large for the device shows before it is its turn.
     ///
     /// # Errors
     /// If the plan does not fit the device, with its bytes.
-    pub fn check(&self, dataset: &Dataset) -> Result<()> {
-        let sizes = (0..dataset.len()).map(|index| dataset.image_size(index)).collect::<Result<Vec<_>>>()?;
-        let Some(own) = sizes.into_iter().max_by_key(|[height, width]| height * width) else { return Ok(()) };
-        let size = self.model.canvas_for(self.protocol, own);
-        self.model.check_view(batch_of(own, dataset), size, self.request(dataset))
+    pub fn check(&self) -> Result<()> {
+        let pixels = |group: &&Group| group.batch * group.canvas[0] * group.canvas[1];
+        let Some(largest) = self.groups.as_slice().iter().max_by_key(pixels) else { return Ok(()) };
+        self.model.check_view(largest.batch, largest.canvas, self.request)
     }
 
-    /// Scores the segmentation, the seeds and Y_c of all images of `dataset`, and hangs the first ones into `gallery`.
+    /// Scores the next images and tells how many; 0 when all are done.
     ///
     /// # Errors
-    /// If the data set has other classes or no masks, an image or mask is broken, or the device was lost.
-    pub fn score(&mut self, dataset: &Dataset, gallery: Option<&mut Gallery>) -> Result<Scores> {
-        let scored = self.score_until(dataset, gallery, &|| false)?;
-        scored
-            .map(|scored| scored.scores)
-            .ok_or_else(|| Error::Graph("the evaluation was stopped, and nobody asked for that".into()))
-    }
-
-    /// Scores like [`Scorer::score`], unless `stop` becomes true on the way: then there are none.
-    ///
-    /// # Errors
-    /// As [`Scorer::score`].
-    pub fn score_until(
-        &mut self,
-        dataset: &Dataset,
-        mut gallery: Option<&mut Gallery>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Option<Scored>> {
-        let classes = self.model.classes().len() + 1;
-        let mut tally = Tally { classes, kinds: BTreeMap::new(), f1: 0.0, images: 0 };
-        // Images of one size come together: what is prepared for a size is prepared once.
-        let mut order =
-            (0..dataset.len()).map(|index| Ok((dataset.image_size(index)?, index))).collect::<Result<Vec<_>>>()?;
-        order.sort_unstable();
-        let mut waiting: BTreeMap<(usize, usize), Vec<Waiting>> = BTreeMap::new();
-        for (_, index) in order {
-            if stop() {
-                return Ok(None);
-            }
-            let (image, mask) = (dataset.image(index)?, dataset.mask(index)?);
-            let size = (image.height, image.width);
-            let batch = batch_of([size.0, size.1], dataset);
-            let group = waiting.entry(size).or_default();
-            group.push(Waiting { index, image, mask });
-            if group.len() == batch {
-                let group = std::mem::take(group);
-                self.look_at(dataset, group, batch, &mut tally, gallery.as_deref_mut())?;
-            }
-        }
-        for (size, group) in waiting.into_iter().filter(|(_, group)| !group.is_empty()) {
-            let batch = batch_of([size.0, size.1], dataset);
-            self.look_at(dataset, group, batch, &mut tally, gallery.as_deref_mut())?;
-        }
-        Ok(Some(tally.scored()))
-    }
-
-    fn look_at(
-        &mut self,
-        dataset: &Dataset,
-        group: Vec<Waiting>,
-        batch: usize,
-        tally: &mut Tally,
-        gallery: Option<&mut Gallery>,
-    ) -> Result<()> {
-        let [height, width] = [group[0].image.height, group[0].image.width];
-        let size = self.model.canvas_for(self.protocol, [height, width]);
-        let foreground = self.model.classes().len();
-        let (mut images, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
-        // A last group that is not full is filled up with its first image.
+    /// If an image or its mask is broken, or the device was lost.
+    pub fn advance(&mut self) -> Result<usize> {
+        let Some(Group { canvas, batch, images }) = self.groups.next() else { return Ok(0) };
+        let (dataset, view) = (self.dataset, self.view.take());
+        let fitting = view.filter(|view| view.batch() == batch && view.size() == canvas);
+        let view = self.view.insert(fitting.map_or_else(|| self.model.view_for(batch, canvas, self.request), Ok)?);
+        let group = images
+            .into_iter()
+            .map(|index| Ok(Example { index, image: dataset.image(index)?, truth: dataset.mask(index)? }))
+            .collect::<Result<Vec<_>>>()?;
+        let (mut pixels, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
+        // A group that is not full is filled up with its first image.
         for slot in 0..batch {
-            let item = group.get(slot).unwrap_or(&group[0]);
-            images.extend(normalise(&padded(&item.image, size)));
-            tags.extend_from_slice(dataset.tags(item.index));
-            boxes.extend([0, height as i32, 0, width as i32]);
+            let Example { index, image, .. } = group.get(slot).unwrap_or(&group[0]);
+            pixels.extend(normalise(&padded(image, canvas)));
+            tags.extend_from_slice(dataset.tags(*index));
+            boxes.extend([0, image.height as i32, 0, image.width as i32]);
         }
-        debug_assert_eq!(tags.len(), batch * foreground);
-        let request = self.request(dataset);
-        let seen = self.view(batch, size, request)?.look(&images, &tags, &boxes)?;
-        tally.add(dataset, group, &seen, size, self.crf.as_ref(), gallery)
+        let (seen, count) = (view.look(&pixels, &tags, &boxes)?, group.len());
+        self.count(group, &seen, canvas)?;
+        Ok(count)
     }
 
-    fn view(&mut self, batch: usize, size: [usize; 2], request: Request) -> Result<&mut View> {
-        let known = self.views.iter().position(|view| view.batch() == batch && view.size() == size);
-        let view = match known {
-            Some(position) => self.views.remove(position),
-            None => {
-                self.views.truncate(KEPT_VIEWS - 1);
-                self.model.view_for(batch, size, request)?
-            }
-        };
-        self.views.insert(0, view);
-        Ok(&mut self.views[0])
-    }
-}
-
-impl Tally {
-    fn add(
-        &mut self,
-        dataset: &Dataset,
-        group: Vec<Waiting>,
-        seen: &Seen,
-        size: [usize; 2],
-        crf: Option<&DenseCrf>,
-        mut gallery: Option<&mut Gallery>,
-    ) -> Result<()> {
+    /// Counts what was seen of a group against its truth.
+    fn count(&mut self, group: Vec<Example>, seen: &Seen, canvas: [usize; 2]) -> Result<()> {
         let Some(tagged) = &seen.tagged else { return Err(Error::Graph("scores need a view with tags".into())) };
+        let (dataset, tally) = (self.dataset, &mut self.tally);
         let foreground = dataset.classes().len();
-        for (slot, Waiting { index, image, mask }) in group.into_iter().enumerate() {
+        for (slot, Example { index, image, truth }) in group.into_iter().enumerate() {
             let own = [image.height, image.width];
-            let labels = |maps: &[u8]| cut(maps, slot, size, own);
+            let labels = |maps: &[u8]| cut(maps, slot, canvas, own);
             let (seg, y_c) = (labels(&seen.seg), labels(&tagged.y_c));
             let mut count = |kind: Kind, labels: &[u8]| {
-                let confusion = self.kinds.entry(kind).or_insert_with(|| Confusion::new(self.classes));
-                confusion.add(&mask.data, labels);
+                let confusion = tally.kinds.entry(kind).or_insert_with(|| Confusion::new(tally.classes));
+                confusion.add(&truth.data, labels);
             };
             count(Kind::Seg, &seg);
             count(Kind::Cam, &labels(&tagged.seeds));
@@ -201,32 +147,34 @@ impl Tally {
             count(Kind::YC, &y_c);
             seen.msc.iter().for_each(|maps| count(Kind::Msc, &labels(maps)));
             tagged.par.iter().for_each(|maps| count(Kind::Par, &labels(maps)));
-            if let (Some(crf), Some(maps)) = (crf, &seen.probabilities) {
+            if let (Some(crf), Some(maps)) = (&self.crf, &seen.probabilities) {
                 let planes = slot * (foreground + 1)..(slot + 1) * (foreground + 1);
-                let own: Vec<_> = planes.flat_map(|plane| cut(maps, plane, size, own)).collect();
+                let own: Vec<_> = planes.flat_map(|plane| cut(maps, plane, canvas, own)).collect();
                 count(Kind::Crf, &crf.infer(&image, &own).labels().data);
             }
-            self.f1 += multilabel_f1(dataset.tags(index), &seen.cls[slot * foreground..][..foreground]);
-            self.images += 1;
-            if let Some(gallery) = gallery.as_deref_mut().filter(|gallery| gallery.has_room()) {
+            tally.f1 += multilabel_f1(dataset.tags(index), &seen.cls[slot * foreground..][..foreground]);
+            tally.images += 1;
+            if let Some(gallery) = self.gallery.as_deref_mut().filter(|gallery| gallery.has_room()) {
                 let names = dataset.tags(index).iter().zip(dataset.classes()).filter(|(tag, _)| **tag > 0.5);
                 let names: Vec<_> = names.map(|(_, name)| name.as_str()).collect();
                 gallery.add(Item {
                     caption: format!("{}: {}", dataset.ids()[index], names.join(", ")),
-                    seed: cut(&tagged.cams, slot, size, own),
+                    seed: cut(&tagged.cams, slot, canvas, own),
                     y_s: labels(&tagged.y_s),
                     prediction: seg,
                     image,
                     y_c,
-                    truth: mask,
+                    truth,
                 });
             }
         }
         Ok(())
     }
 
-    fn scored(mut self) -> Scored {
-        let labels = |kind: Kind| self.kinds.get(&kind).map(LabelScores::of);
+    /// The scores of all images so far.
+    pub fn scored(self) -> Scored {
+        let mut tally = self.tally;
+        let labels = |kind: Kind| tally.kinds.get(&kind).map(LabelScores::of);
         let always = |kind: Kind| labels(kind).unwrap_or_default();
         let scores = Scores {
             seg: always(Kind::Seg),
@@ -236,12 +184,29 @@ impl Tally {
             par: labels(Kind::Par),
             afa: labels(Kind::Afa),
             y_c: always(Kind::YC),
-            cls_f1: self.f1 / self.images.max(1) as f64,
-            images: self.images,
+            cls_f1: tally.f1 / tally.images.max(1) as f64,
+            images: tally.images,
         };
-        let best = [Kind::Crf, Kind::Msc, Kind::Seg].into_iter().find_map(|kind| self.kinds.remove(&kind));
-        Scored { scores, confusion: best.unwrap_or_else(|| Confusion::new(self.classes)) }
+        let best = [Kind::Crf, Kind::Msc, Kind::Seg].into_iter().find_map(|kind| tally.kinds.remove(&kind));
+        Scored { scores, confusion: best.unwrap_or_else(|| Confusion::new(tally.classes)) }
     }
+}
+
+/// All images of a data set in groups of one size, those of one view one after another.
+fn groups(model: &Model, dataset: &Dataset, protocol: Protocol) -> Result<Vec<Group>> {
+    let sized = |index| {
+        let own = dataset.image_size(index)?;
+        Ok((model.canvas_for(protocol, own), own, index))
+    };
+    let mut sized = (0..dataset.len()).map(sized).collect::<Result<Vec<_>>>()?;
+    sized.sort_unstable();
+    let batch_of = |[height, width]: [usize; 2]| (PIXELS / (height * width)).clamp(1, 16).min(dataset.len());
+    let same_size = sized.chunk_by(|(_, own, _), (_, next, _)| own == next);
+    let group = |images: &[([usize; 2], [usize; 2], usize)]| {
+        let (canvas, own, _) = images[0];
+        Group { canvas, batch: batch_of(own), images: images.iter().map(|&(.., index)| index).collect() }
+    };
+    Ok(same_size.flat_map(|images| images.chunks(batch_of(images[0].1)).map(group)).collect())
 }
 
 impl LabelScores {
@@ -284,12 +249,11 @@ pub struct ScoreOptions {
     pub assignments: Vec<String>,
 }
 
-/// `tagseg eval`: loads a network and scores it on a split of a data set. `follow` hears of the number of images and,
-/// once before each, of the number done.
+/// `tagseg eval`: loads a network and scores it on a split of a data set.
 ///
 /// # Errors
 /// If the network or the data set cannot be used, or they do not fit each other.
-pub fn score_run(options: &ScoreOptions, follow: &dyn Fn(usize, usize)) -> Result<(Model, Scored)> {
+pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, Scored)> {
     let mut model = Model::load(&options.network, options.device.clone())?;
     options.assignments.iter().try_for_each(|assignment| model.set(assignment))?;
     let expected = DatasetOptions { classes: Some(model.classes().to_vec()) };
@@ -297,17 +261,19 @@ pub fn score_run(options: &ScoreOptions, follow: &dyn Fn(usize, usize)) -> Resul
     dataset.check_images(options.skip_broken)?;
     dataset.check_masks()?;
     check_classes(&model, &dataset)?;
-    let mut scorer = Scorer::by(&model, options.protocol, options.crf);
-    scorer.check(&dataset)?;
+    let mut scoring = Scoring::new(&model, &dataset, options.protocol, options.crf)?;
+    scoring.check()?;
     for notice in &dataset.notices {
         eprintln!("{notice}");
     }
-    let done = std::cell::Cell::new(0);
-    let scored = scorer.score_until(&dataset, None, &|| {
-        follow(done.replace(done.get() + 1), dataset.len());
-        false
-    })?;
-    let scored = scored.ok_or_else(|| Error::Graph("the evaluation was stopped, and nobody asked for that".into()))?;
+    follow.begin("scored", dataset.len());
+    loop {
+        match scoring.advance()? {
+            0 => break,
+            images => (0..images).for_each(|_| follow.file()),
+        }
+    }
+    let scored = scoring.scored();
     Ok((model, scored))
 }
 

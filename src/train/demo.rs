@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::data::shapes::{ShapesOptions, generate};
 use crate::data::{Dataset, DatasetOptions};
 use crate::error::Result;
-use crate::eval::{Gallery, Model, Scorer};
+use crate::eval::{Gallery, Model, Protocol, Scoring};
 use crate::gpu::DeviceChoice;
 use crate::report::{Place, Report, Scores, read_records};
 use crate::session::Session;
@@ -57,7 +57,9 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
     let model = Model::load(&folder, device)?;
     let validation = Dataset::open(&data, "val", &DatasetOptions { classes: Some(model.classes().to_vec()) })?;
     let mut gallery = Gallery::new(SHOWN);
-    let scores = Scorer::new(&model).score(&validation, Some(&mut gallery))?;
+    let mut scoring = Scoring::new(&model, &validation, Protocol::Train, false)?.shown_in(&mut gallery);
+    while scoring.advance()? > 0 {}
+    let scores = scoring.scored().scores;
     let mut classes = vec!["background".to_owned()];
     classes.extend(summary.classes.iter().cloned());
     let report = Report {

@@ -12,7 +12,7 @@ use crate::bmp::Group;
 use crate::config::Config;
 use crate::data::Loader;
 use crate::error::{Error, Result};
-use crate::eval::{Gallery, Scored, Scorer};
+use crate::eval::{Gallery, Protocol, Scoring};
 use crate::gpu::{DeviceChoice, Plan};
 use crate::report::{EvalRecord, EvalScores, Place, Progress, RecordWriter, Scores, contact_sheet};
 use crate::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training, write_atomically};
@@ -249,11 +249,13 @@ impl Run {
         let Some(validation) = &self.setting.data.validation else { return Ok(true) };
         let model = self.setting.model();
         let mut gallery = Gallery::new(SHOWN);
-        let stop = || self.stop.asked();
-        let Some(Scored { scores, .. }) = Scorer::new(&model).score_until(validation, Some(&mut gallery), &stop)?
-        else {
-            return Ok(false);
-        };
+        let mut scoring = Scoring::new(&model, validation, Protocol::Train, false)?.shown_in(&mut gallery);
+        while scoring.advance()? > 0 {
+            if self.stop.asked() {
+                return Ok(false);
+            }
+        }
+        let scores = scoring.scored().scores;
         let seg_miou = scores.seg.miou;
         self.record.write(EvalRecord {
             step,

@@ -8,7 +8,7 @@ use crate::bmp::NetworkConfig;
 use crate::config::{Config, YcSource};
 use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
 use crate::error::{Error, Result};
-use crate::eval::{Model, Scorer};
+use crate::eval::{Model, Protocol, Scoring};
 use crate::gpu::DeviceChoice;
 use crate::report::FileBar;
 use crate::session::Session;
@@ -87,7 +87,7 @@ impl Setting {
     pub(super) fn prepare(&mut self, start: usize) -> Result<()> {
         self.trainer.check()?;
         if let Some(validation) = &self.data.validation {
-            Scorer::new(&self.model()).check(validation)?;
+            Scoring::new(&self.model(), validation, Protocol::Train, false)?.check()?;
         }
         self.trainer.prepare(start)
     }
