@@ -57,19 +57,14 @@ impl Decoder {
     /// If the shapes do not fit.
     pub fn fuse(&self, features: &Features) -> Result<Tensor> {
         let Grid { height, width } = features.grids[0];
-        let mut sum: Option<Tensor> = None;
-        for ((projection, fuse), level) in self.levels.iter().zip((0..4).rev()) {
+        let mut maps = self.levels.iter().zip((0..4).rev()).map(|((projection, fuse), level)| {
             let x = fuse.forward(&projection.forward(&features.tokens[level])?)?;
             let (batch, embed, grid) = (x.shape()[0], x.shape()[2], features.grids[level]);
             let map = x.reshape([batch, grid.height, grid.width, embed])?;
-            let map = map.resize_channels_last([height, width], false)?;
-            sum = Some(match sum {
-                Some(sum) => sum.add(&map)?,
-                None => map,
-            });
-        }
-        let Some(fused) = sum else { unreachable!("there are four levels") };
-        Ok(fused)
+            map.resize_channels_last([height, width], false)
+        });
+        let Some(first) = maps.next() else { unreachable!("there are four levels") };
+        maps.try_fold(first?, |sum, map| sum.add(&map?))
     }
 
     /// What [`Decoder::fuse`] gave for the parts of a batch → their logits \[B, K + 1, H/4, W/4\]. The statistics of the

@@ -30,8 +30,8 @@ pub fn classification_loss(logits: &Tensor, tags: &Tensor) -> Result<Tensor> {
     tags.neg()?.offset(1.0)?.mul(logits)?.sub(&logits.log_sigmoid()?)?.mean_all()
 }
 
-/// L_c2s: loss of seg \[B, K + 1, h, w\], interpolated, at the pixels that Y_c \[B, H, W\] labels, mean over the pixels of each group of
-/// `replica` images (spec 6.2). Gives the loss and the number of empty groups.
+/// L_c2s: loss of seg \[B, K + 1, h, w\], interpolated, at the pixels that Y_c \[B, H, W\] labels, mean over the pixels of
+/// each group of `replica` images (spec 6.2). Gives the loss and the number of empty groups.
 ///
 /// # Errors
 /// If the shapes do not fit.

@@ -223,17 +223,16 @@ struct Encoded {
 /// # Errors
 /// If the shapes do not fit.
 pub fn affinity_of_scores(scores: &[Scores], weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let mut sum: Option<Tensor> = None;
-    let mut first = 0;
-    for scores in scores {
-        let weighted = scores.mixed(&weight.slice(1, first..first + scores.heads)?.reshape([scores.heads])?)?;
-        first += scores.heads;
-        sum = Some(match sum {
-            Some(sum) => sum.add(&weighted)?,
-            None => weighted,
-        });
-    }
-    let Some(sum) = sum else { return Err(Error::Graph("an affinity needs the scores of at least one block".into())) };
+    let mut head = 0;
+    let mut weighted = scores.iter().map(|scores| {
+        let heads = head..head + scores.heads;
+        head = heads.end;
+        scores.mixed(&weight.slice(1, heads)?.reshape([scores.heads])?)
+    });
+    let Some(first) = weighted.next() else {
+        return Err(Error::Graph("an affinity needs the scores of at least one block".into()));
+    };
+    let sum = weighted.try_fold(first?, |sum, block| sum.add(&block?))?;
     sum.add(&sum.permute(&[0, 2, 1])?)?.add(bias)?.sigmoid()
 }
 

@@ -1,14 +1,15 @@
 //! `tagseg train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use tagseg::report::{Place, memory_table};
-use tagseg::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions};
+use tagseg::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions, TrainSummary};
 
 use super::common::{ConfigArgs, DeviceArg, check_free};
+use super::print;
 
 /// Train on a folder of images and tags
 ///
@@ -63,42 +64,18 @@ pub struct TrainArgs {
 }
 
 impl TrainArgs {
-    pub fn run(self) -> Result<ExitCode> {
-        let TrainArgs { data, out, resume, weights, partial, overwrite, skip_broken, config, plan, .. } = self;
-        let device = self.device.into();
+    pub fn run(mut self) -> Result<ExitCode> {
         let stop = Stop::on_signals();
-        let (folder, summary) = match resume {
+        let (folder, summary) = match self.resume.take() {
             Some(run) => {
-                let resume = Resume::open(&run)?;
-                let config = Some(config.resolve_over(resume.config())?);
-                (
-                    run,
-                    resume.run(&ResumeOptions {
-                        config,
-                        data,
-                        device,
-                        skip_broken,
-                        stop,
-                        ..ResumeOptions::default()
-                    })?,
-                )
+                let summary = self.resume(&run, stop)?;
+                (run, summary)
             }
             None => {
-                let config = config.resolve()?;
-                // The command line is refused without them.
-                let (data, out) = (data.unwrap_or_default(), out.unwrap_or_default());
-                if !plan {
-                    check_free(&out, overwrite)?;
-                }
-                let place = Place::default();
-                let options =
-                    TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop, place };
+                let plan = self.plan;
+                let options = self.options(stop)?;
                 if plan {
-                    match tagseg::train::plan(&options)? {
-                        Some(plan) => print!("{}", memory_table(&plan)),
-                        None => println!("the interpreter plans no memory; name a device"),
-                    }
-                    return Ok(ExitCode::SUCCESS);
+                    return print_plan(&options);
                 }
                 let summary = tagseg::train::run(&options)?;
                 (options.out, summary)
@@ -108,4 +85,35 @@ impl TrainArgs {
         eprintln!("stopped at step {step}; go on with `tagseg train --resume {}`", folder.display());
         Ok(ExitCode::from(STOPPED))
     }
+
+    /// Goes on with a run.
+    fn resume(self, run: &Path, stop: Stop) -> Result<TrainSummary> {
+        let TrainArgs { data, device, skip_broken, config, .. } = self;
+        let resume = Resume::open(run)?;
+        let config = Some(config.resolve_over(resume.config())?);
+        let options =
+            ResumeOptions { config, data, device: device.into(), skip_broken, stop, ..ResumeOptions::default() };
+        Ok(resume.run(&options)?)
+    }
+
+    /// What a new run needs; its folder is free.
+    fn options(self, stop: Stop) -> Result<TrainOptions> {
+        let TrainArgs { data, out, plan, weights, partial, device, overwrite, skip_broken, config, .. } = self;
+        let config = config.resolve()?;
+        // The command line is refused without them.
+        let (data, out) = (data.unwrap_or_default(), out.unwrap_or_default());
+        if !plan {
+            check_free(&out, overwrite)?;
+        }
+        let (device, place) = (device.into(), Place::default());
+        Ok(TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop, place })
+    }
+}
+
+fn print_plan(options: &TrainOptions) -> Result<ExitCode> {
+    match tagseg::train::plan(options)? {
+        Some(plan) => print(&memory_table(&plan))?,
+        None => print("the interpreter plans no memory; name a device\n")?,
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -11,8 +11,8 @@ impl Graph {
     /// A parameter that the objective does not reach gets an exact zero of its shape.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the objective is not a scalar, or anything belongs to another graph; [`Error::Op`] if the path to a parameter runs through an op
-    /// without a gradient (cut it with [`Tensor::detach`] where that is meant).
+    /// [`Error::Graph`] if the objective is not a scalar, or anything belongs to another graph; [`Error::Op`] if the path
+    /// to a parameter runs through an op without a gradient (cut it with [`Tensor::detach`] where that is meant).
     #[track_caller]
     pub fn gradients(&self, objective: &Tensor, parameters: &[Tensor]) -> Result<Vec<Tensor>> {
         if objective.shape().len() != 1 {
