@@ -19,7 +19,11 @@ impl fmt::Display for Measured {
         line("preparation", duration(self.prepare), "to record, plan and build the step")?;
         line("first step", duration(self.first_step), "with what the driver still compiles")?;
         line("memory", format!("{:.1} MiB", self.planned_bytes as f64 / f64::from(1 << 20)), "all buffers")?;
-        line("arithmetic", format!("{:.1} GFLOP/s", giga(peak.operations)), "a product of square matrices here")?;
+        let operations: u64 = self.parts.iter().map(|part| part.operations).sum();
+        let rate = operations as f64 / self.step;
+        let of_peak = format!("of the whole step, {:.0} % of the peak", 100.0 * rate / peak.operations);
+        line("arithmetic", format!("{:.1} GFLOP/s", giga(rate)), &of_peak)?;
+        line("peak", format!("{:.1} GFLOP/s", giga(peak.operations)), "a product of square matrices here")?;
         line("bandwidth", format!("{:.1} GB/s", giga(peak.bytes)), "a copy here")?;
 
         let total: f64 = self.parts.iter().map(|part| part.seconds).sum();
