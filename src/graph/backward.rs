@@ -34,7 +34,8 @@ impl Graph {
             return Err(Error::misuse(format!("gradients: {stranger:?} belongs to another graph")));
         }
         let nodes = self.nodes();
-        self.first_of_gradient.set(self.first_of_gradient.get().or(Some(nodes.len())));
+        let first = &self.0.first_of_gradient;
+        first.set(first.get().or(Some(nodes.len())));
         let mut reaches = vec![false; nodes.len()];
         for parameter in parameters {
             reaches[parameter.id().0] = true;

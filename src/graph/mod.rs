@@ -80,14 +80,18 @@ impl Node {
 /// Values that come from nowhere, `state` and `constant`, are recorded without a `Result`, so that layers are made
 /// without one. A mistake there is kept, and is the error of everything that is asked of the recording later.
 #[derive(Clone, Default)]
-pub struct Graph {
-    nodes: Rc<RefCell<Vec<Node>>>,
-    mistake: Rc<RefCell<Option<Error>>>,
-    random_streams: Rc<RefCell<u32>>,
-    part: Rc<Cell<&'static str>>,
-    hoisted: Rc<RefCell<Vec<NodeId>>>,
-    first_of_gradient: Rc<Cell<Option<usize>>>,
-    memory_limit: Rc<Cell<Option<u64>>>,
+pub struct Graph(Rc<Recording>);
+
+/// What a recording holds.
+#[derive(Default)]
+struct Recording {
+    nodes: RefCell<Vec<Node>>,
+    mistake: RefCell<Option<Error>>,
+    random_streams: Cell<u32>,
+    part: Cell<&'static str>,
+    hoisted: RefCell<Vec<NodeId>>,
+    first_of_gradient: Cell<Option<usize>>,
+    memory_limit: Cell<Option<u64>>,
 }
 
 impl Graph {
@@ -98,7 +102,7 @@ impl Graph {
 
     /// Begins a part of the computation: what is recorded from here on is told apart in the profile as `part`.
     pub fn begin(&self, part: &'static str) {
-        self.part.set(part);
+        self.0.part.set(part);
     }
 
     /// A value that the host writes before each run.
@@ -112,7 +116,7 @@ impl Graph {
     #[track_caller]
     pub fn state(&self, name: &str, shape: impl Into<Shape>) -> Tensor {
         let ty = TensorType::f32(shape);
-        let found = self.nodes.borrow().iter().enumerate().find_map(|(index, node)| match &node.kind {
+        let found = self.0.nodes.borrow().iter().enumerate().find_map(|(index, node)| match &node.kind {
             Kind::State(own) if own == name => Some((NodeId(index), node.ty.clone())),
             _ => None,
         });
@@ -151,7 +155,7 @@ impl Graph {
 
     /// Keeps a mistake; the first one counts.
     pub(crate) fn mistake(&self, error: Error) {
-        self.mistake.borrow_mut().get_or_insert(error);
+        self.0.mistake.borrow_mut().get_or_insert(error);
     }
 
     /// Whether the recording is free of mistakes.
@@ -159,7 +163,7 @@ impl Graph {
     /// # Errors
     /// The first mistake.
     pub(crate) fn check(&self) -> Result<()> {
-        match &*self.mistake.borrow() {
+        match &*self.0.mistake.borrow() {
             Some(error) => Err(Error::Graph(error.to_string())),
             None => Ok(()),
         }
@@ -167,19 +171,18 @@ impl Graph {
 
     /// Random streams taken so far.
     pub(crate) fn random_streams(&self) -> u32 {
-        *self.random_streams.borrow()
+        self.0.random_streams.get()
     }
 
     /// Lets the ops that follow draw from the streams that were taken after the first `taken`: the same numbers again.
     pub(crate) fn reuse_random_streams(&self, taken: u32) {
-        *self.random_streams.borrow_mut() = taken;
+        self.0.random_streams.set(taken);
     }
 
     /// The number of a random stream that no other op of this graph uses.
     pub(crate) fn next_random_stream(&self) -> u32 {
-        let mut streams = self.random_streams.borrow_mut();
-        *streams += 1;
-        *streams
+        self.0.random_streams.update(|taken| taken + 1);
+        self.random_streams()
     }
 
     #[track_caller]
@@ -188,40 +191,40 @@ impl Graph {
     }
 
     fn push(&self, kind: Kind, inputs: Vec<NodeId>, ty: TensorType, at: &'static Location<'static>) -> Tensor {
-        let mut nodes = self.nodes.borrow_mut();
-        nodes.push(Node { kind, inputs, ty: ty.clone(), at, part: self.part.get() });
+        let mut nodes = self.0.nodes.borrow_mut();
+        nodes.push(Node { kind, inputs, ty: ty.clone(), at, part: self.0.part.get() });
         Tensor::new(self.clone(), NodeId(nodes.len() - 1), ty)
     }
 
     /// Sets the bytes that a plan of this graph may take on a device: where it takes more, the gradient computes cheap
     /// values again instead of finding them stored.
     pub fn limit_memory(&self, bytes: u64) {
-        self.memory_limit.set(Some(bytes));
+        self.0.memory_limit.set(Some(bytes));
     }
 
     /// What [`Graph::limit_memory`] set.
     pub fn memory_limit(&self) -> Option<u64> {
-        self.memory_limit.get()
+        self.0.memory_limit.get()
     }
 
     /// The first node that a gradient recorded; all nodes are before it where there is none.
     pub(crate) fn first_of_gradient(&self) -> usize {
-        self.first_of_gradient.get().unwrap_or(usize::MAX)
+        self.0.first_of_gradient.get().unwrap_or(usize::MAX)
     }
 
     /// Values that [`Tensor::hoist`] asked for.
     pub(crate) fn hoisted(&self) -> Vec<NodeId> {
-        self.hoisted.borrow().clone()
+        self.0.hoisted.borrow().clone()
     }
 
     /// A copy of all nodes, in order.
     pub fn nodes(&self) -> Vec<Node> {
-        self.nodes.borrow().clone()
+        self.0.nodes.borrow().clone()
     }
 
     /// Number of nodes.
     pub fn len(&self) -> usize {
-        self.nodes.borrow().len()
+        self.0.nodes.borrow().len()
     }
 
     /// Whether nothing was recorded.
@@ -231,17 +234,17 @@ impl Graph {
 
     /// The node's tensor.
     pub fn tensor(&self, id: NodeId) -> Tensor {
-        Tensor::new(self.clone(), id, self.nodes.borrow()[id.0].ty.clone())
+        Tensor::new(self.clone(), id, self.0.nodes.borrow()[id.0].ty.clone())
     }
 
     /// Whether both are the same recording.
     pub fn is(&self, other: &Graph) -> bool {
-        Rc::ptr_eq(&self.nodes, &other.nodes)
+        Rc::ptr_eq(&self.0, &other.0)
     }
 
     /// Nodes that must run to give `outputs`: their ancestors, and every update of a state with its ancestors.
     pub fn live(&self, outputs: &[NodeId]) -> Vec<bool> {
-        let nodes = self.nodes.borrow();
+        let nodes = self.0.nodes.borrow();
         let mut live = vec![false; nodes.len()];
         for output in outputs {
             live[output.0] = true;
@@ -261,7 +264,7 @@ impl Graph {
 
 impl std::fmt::Debug for Graph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, node) in self.nodes.borrow().iter().enumerate() {
+        for (index, node) in self.0.nodes.borrow().iter().enumerate() {
             let inputs: Vec<_> = node.inputs.iter().map(|input| input.0).collect();
             match &node.kind {
                 Kind::Op(op) => writeln!(f, "%{index}: {:?} = {:?} {inputs:?}", node.ty, op)?,

@@ -46,7 +46,7 @@ impl Tensor {
 
     /// The name, if it is an input or a state.
     pub fn name(&self) -> Option<String> {
-        match &self.graph.nodes.borrow()[self.id.0].kind {
+        match &self.graph.0.nodes.borrow()[self.id.0].kind {
             Kind::Input(name) | Kind::State(name) => Some(name.clone()),
             _ => None,
         }
@@ -54,19 +54,19 @@ impl Tensor {
 
     /// Whether it is an input.
     pub fn is_input(&self) -> bool {
-        matches!(self.graph.nodes.borrow()[self.id.0].kind, Kind::Input(_))
+        matches!(self.graph.0.nodes.borrow()[self.id.0].kind, Kind::Input(_))
     }
 
     /// Whether it is a state.
     pub fn is_state(&self) -> bool {
-        matches!(self.graph.nodes.borrow()[self.id.0].kind, Kind::State(_))
+        matches!(self.graph.0.nodes.borrow()[self.id.0].kind, Kind::State(_))
     }
 
     /// Asks a device to compute this value before everything that it does not need, whenever that was recorded: what
     /// its computation holds is then dead when the rest begins. No value changes, since updates of states keep their
     /// order. Nothing happens if nobody reads it.
     pub fn hoist(&self) {
-        self.graph.hoisted.borrow_mut().push(self.id);
+        self.graph.0.hoisted.borrow_mut().push(self.id);
     }
 
     /// Records `op` on `inputs`.
