@@ -21,6 +21,7 @@ impl Plan {
     /// [`Error::Device`] with the smallest plan that was found, if none keeps to the limit.
     pub fn within(graph: &Graph, outputs: &[NodeId], target: Target, limit: u64) -> Result<Plan> {
         let schedule = Schedule::new(graph, outputs);
+        let wait = Waiting::new(&schedule, target);
         let mut best = Plan::of(&schedule, target);
         let mut again = vec![false; schedule.nodes.len()];
         let mut costly = vec![false; schedule.nodes.len()];
@@ -29,7 +30,7 @@ impl Plan {
                 return Ok(best);
             }
             // By parts of what is too much: a choice may turn out to have been one too many.
-            let chosen = choose(&schedule, &again, &costly, target, (best.bytes() - limit).div_ceil(4));
+            let chosen = wait.choose(&again, &costly, (best.bytes() - limit).div_ceil(4));
             if chosen.is_empty() {
                 break;
             }
@@ -50,27 +51,6 @@ impl Plan {
     }
 }
 
-/// Values that are not yet computed `again`, with what must be computed to have them: those that cost least for their
-/// size, until together they hold `bytes`. Values once found too `costly` are left out.
-fn choose(schedule: &Schedule, again: &[bool], costly: &[bool], target: Target, bytes: u64) -> Vec<Vec<usize>> {
-    let wait = Waiting::new(schedule);
-    let mut candidates: Vec<(f64, u64, Vec<usize>)> = Vec::new();
-    for index in (0..schedule.nodes.len()).filter(|&index| wait.is_kept(index) && !again[index] && !costly[index]) {
-        let Some(group) = wait.needed(index, again) else { continue };
-        let size = schedule.nodes[index].ty.bytes();
-        let cost: f64 = group.iter().map(|&node| cost(schedule, node, target)).sum();
-        candidates.push((cost / size as f64, size, group));
-    }
-    candidates.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.2[0].cmp(&other.2[0])));
-    let mut held = 0;
-    let enough = candidates.into_iter().take_while(|(_, size, _)| {
-        let short = held < bytes;
-        held += size;
-        short
-    });
-    enough.map(|(.., group)| group).collect()
-}
-
 /// What computing a node takes, in operations.
 fn cost(schedule: &Schedule, index: usize, target: Target) -> f64 {
     let node = &schedule.nodes[index];
@@ -89,15 +69,20 @@ struct Waiting<'a> {
     last: Vec<Option<usize>>,
     /// The first update of every state.
     updated: Vec<usize>,
+    /// Every node's other shapes, which share its storage.
+    aliases: Vec<Vec<usize>>,
+    /// What computing every node takes, in operations.
+    cost: Vec<f64>,
 }
 
 /// Values computed to have one again, at most.
 const GROUP: usize = 48;
 
 impl<'a> Waiting<'a> {
-    fn new(schedule: &'a Schedule) -> Self {
+    fn new(schedule: &'a Schedule, target: Target) -> Self {
         let nodes = &schedule.nodes;
         let (mut last, mut updated) = (vec![None; nodes.len()], vec![usize::MAX; nodes.len()]);
+        let mut aliases = vec![Vec::new(); nodes.len()];
         for (index, node) in nodes.iter().enumerate() {
             for input in node.inputs.iter().filter(|_| schedule.backward[index]) {
                 last[input.0] = Some(index);
@@ -111,9 +96,31 @@ impl<'a> Waiting<'a> {
             if node.op().is_some_and(|op| op.is_alias()) {
                 let source = node.inputs[0].0;
                 last[source] = last[source].max(last[index]);
+                aliases[source].push(index);
             }
         }
-        Waiting { schedule, last, updated }
+        let cost = (0..nodes.len()).map(|index| cost(schedule, index, target)).collect();
+        Waiting { schedule, last, updated, aliases, cost }
+    }
+
+    /// Values that are not yet computed `again`, with what must be computed to have them: those that cost least for
+    /// their size, until together they hold `bytes`. Values once found too `costly` are left out.
+    fn choose(&self, again: &[bool], costly: &[bool], bytes: u64) -> Vec<Vec<usize>> {
+        let mut candidates: Vec<(f64, u64, Vec<usize>)> = Vec::new();
+        for index in (0..again.len()).filter(|&index| self.is_kept(index) && !again[index] && !costly[index]) {
+            let Some(group) = self.needed(index, again) else { continue };
+            let size = self.schedule.nodes[index].ty.bytes();
+            let cost: f64 = group.iter().map(|&node| self.cost[node]).sum();
+            candidates.push((cost / size as f64, size, group));
+        }
+        candidates.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.2[0].cmp(&other.2[0])));
+        let mut held = 0;
+        let enough = candidates.into_iter().take_while(|(_, size, _)| {
+            let short = held < bytes;
+            held += size;
+            short
+        });
+        enough.map(|(.., group)| group).collect()
     }
 
     /// Whether the forward pass makes this value with a buffer of its own and the gradient reads it.
@@ -149,14 +156,15 @@ impl<'a> Waiting<'a> {
             }
             next += 1;
         }
-        // Other shapes of what is computed again are so, too; they stand behind it.
-        for (node, other) in self.schedule.nodes.iter().enumerate() {
-            if other.op().is_some_and(|op| op.is_alias())
-                && group.contains(&other.inputs[0].0)
-                && !group.contains(&node)
-            {
-                group.push(node);
+        // Other shapes of what is computed again are so, too.
+        next = 0;
+        while next < group.len() {
+            for other in &self.aliases[group[next]] {
+                if !group.contains(other) {
+                    group.push(*other);
+                }
             }
+            next += 1;
         }
         Some(group)
     }
