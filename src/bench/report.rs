@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Kernel, Measured};
+use crate::gpu::mebibytes;
 use crate::report::Table;
 
 /// Kernels that are shown.
@@ -18,7 +19,7 @@ impl fmt::Display for Measured {
         line("host", duration(self.host), "to hand a step to the device, beyond waiting for it")?;
         line("preparation", duration(self.prepare), "to record, plan and build the step")?;
         line("first step", duration(self.first_step), "with what the driver still compiles")?;
-        line("memory", format!("{:.1} MiB", self.planned_bytes as f64 / f64::from(1 << 20)), "all buffers")?;
+        line("memory", format!("{:.1} MiB", mebibytes(self.planned_bytes)), "all buffers")?;
         let operations: u64 = self.parts.iter().map(|part| part.operations).sum();
         let rate = operations as f64 / self.step;
         let of_peak = format!("of the whole step, {:.0} % of the peak", 100.0 * rate / peak.operations);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::HumanDuration;
 use serde::Serialize;
-use tagseg::gpu::{AdapterReport, Device, DeviceChoice, adapters};
+use tagseg::gpu::{AdapterReport, Device, DeviceChoice, adapters, gibibytes};
 use tagseg::graph::Class;
 use tagseg::report::Table;
 use tagseg::self_test::{self, Standing, Verdict};
@@ -95,10 +95,10 @@ impl Line {
     fn answers(&self) -> String {
         let mut text = self.kernels.iter().map(|kernels| self.standings(kernels)).collect::<String>();
         for Fit { preset, crop, batch, bytes } in self.fit.iter().flatten() {
-            let gibibytes = *bytes as f64 / f64::from(1 << 30);
             text += &format!(
-                "{}: trains {preset} at {crop}² with up to {batch} images a step, if {gibibytes:.1} GiB are free\n",
-                self.adapter.index
+                "{}: trains {preset} at {crop}² with up to {batch} images a step, if {:.1} GiB are free\n",
+                self.adapter.index,
+                gibibytes(*bytes)
             );
         }
         if self.verified.is_some() {

@@ -1,6 +1,7 @@
 //! Devices and compiled programs. Runs launch descriptions and knows no op. Nothing here blocks: what waits for a device
 //! gives a future, which [`Session`](crate::Session) waits for where that is allowed.
 
+mod bytes;
 mod choice;
 mod device;
 mod fault;
@@ -15,6 +16,7 @@ mod recompute;
 mod schedule;
 pub mod wgsl;
 
+pub use bytes::{gibibytes, mebibytes};
 pub use choice::{DeviceChoice, Limits};
 pub use device::{AdapterReport, Device, adapters};
 pub use plan::{Place, Plan, Step};

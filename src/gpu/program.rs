@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use futures_channel::oneshot;
 
+use super::bytes::mebibytes;
 use super::plan::{Place, Plan, Step};
 use super::{Device, pace};
 use crate::error::{Error, Result};
@@ -163,14 +164,14 @@ impl Program {
     /// Plans `graph` for `outputs` and prepares everything that running it needs.
     ///
     /// # Errors
-    /// [`Error::Graph`] if a state has no value; [`Error::Device`] if the plan does not
-    /// fit the device, with its bytes, or a kernel is refused.
+    /// [`Error::Graph`] if a state has no value; [`Error::Device`] if the plan does not fit the device, with its bytes,
+    /// or a kernel is refused.
     pub fn compile(device: &Device, graph: &Graph, outputs: &[NodeId], states: &States) -> Result<Self> {
         let plan = plan(device, graph, outputs)?;
         let planned = plan.bytes();
         let allocated = device.catch(wgpu::ErrorFilter::OutOfMemory, || Self::allocate(device, graph, plan, states));
         let mut program = allocated.map_err(|_| {
-            let reason = format!("the plan needs {}, more than {} has free", mebibytes(planned), device.name());
+            let reason = format!("the plan needs {:.1} MiB, more than {} has free", mebibytes(planned), device.name());
             Error::device(reason, SMALLER)
         })??;
         program.prepare()?;
@@ -350,8 +351,7 @@ const SMALLER: &str = "choose a smaller crop, batch or model";
 /// Plans `graph` for `outputs` on a device; nothing is made there.
 ///
 /// # Errors
-/// [`Error::Device`] if a buffer exceeds the device's limits, with the
-/// planned bytes.
+/// [`Error::Device`] if a buffer exceeds the device's limits, with the planned bytes.
 pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> {
     let plan = match graph.memory_limit() {
         Some(limit) => Plan::within(graph, outputs, device.target(), limit)?,
@@ -361,7 +361,7 @@ pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> 
     let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     if plan.largest() > largest_binding {
         let reason = format!(
-            "the plan needs a buffer of {} ({} in all), {} binds at most {}",
+            "the plan needs a buffer of {:.1} MiB ({:.1} MiB in all), {} binds at most {:.1} MiB",
             mebibytes(plan.largest()),
             mebibytes(plan.bytes()),
             device.name(),
@@ -370,11 +370,6 @@ pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> 
         return Err(Error::device(reason, SMALLER));
     }
     Ok(plan)
-}
-
-/// Bytes for a person.
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Trading time for memory: values that the gradient computes again, chosen by what that costs, until a plan keeps to a
 //! limit.
 
+use super::bytes::gibibytes;
 use super::plan::Plan;
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
@@ -43,9 +44,9 @@ impl Plan {
                 chosen.iter().for_each(|group| costly[group[0]] = true);
             }
         }
-        let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
+        let (needed, allowed) = (gibibytes(best.bytes()), gibibytes(limit));
         Err(Error::device(
-            format!("the plan needs {} where {} are allowed", gib(best.bytes()), gib(limit)),
+            format!("the plan needs {needed:.2} GiB where {allowed:.2} GiB are allowed"),
             "raise train.memory, or choose a smaller crop, batch or model",
         ))
     }

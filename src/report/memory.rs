@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::table::Table;
-use crate::gpu::{Plan, Value};
+use crate::gpu::{Plan, Value, mebibytes};
 
 /// Rows of either table.
 const ROWS: usize = 10;
@@ -20,7 +20,7 @@ pub fn memory_table(plan: &Plan) -> String {
         ("together", plan.bytes()),
         ("largest buffer", plan.largest()),
     ] {
-        parts.row([part.to_owned(), mebibytes(bytes)]);
+        parts.row([part.to_owned(), in_table(bytes)]);
     }
 
     let alive = plan.alive(step);
@@ -35,7 +35,7 @@ pub fn memory_table(plan: &Plan) -> String {
     lines.sort_by_key(|(_, (_, bytes))| std::cmp::Reverse(*bytes));
     let mut makers = Table::new(["alive at the peak, by the line that recorded it", "values", "MiB"]);
     for (line, (count, bytes)) in lines.into_iter().take(ROWS) {
-        makers.row([line, count.to_string(), mebibytes(bytes)]);
+        makers.row([line, count.to_string(), in_table(bytes)]);
     }
 
     let mut largest = Table::new(["largest values alive at the peak", "made in step", "last read in", "MiB"]);
@@ -45,17 +45,18 @@ pub fn memory_table(plan: &Plan) -> String {
             format!("{} at {}", step.name, step.at),
             value.life.start().to_string(),
             value.life.end().to_string(),
-            mebibytes(value.bytes),
+            in_table(value.bytes),
         ]);
     }
     let at = &plan.steps.get(step).map_or("nothing", |step| step.name);
     let steps = plan.steps.len();
     format!(
-        "{parts}\nThe values in the pool hold most, {} MiB, in step {step} of {steps} ({at}).\n\n{makers}\n{largest}",
+        "{parts}\nThe values in the pool hold most, {:.1} MiB, in step {step} of {steps} ({at}).\n\n{makers}\n{largest}",
         mebibytes(peak)
     )
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1}", bytes as f64 / f64::from(1 << 20))
+/// Bytes as a column shows them.
+fn in_table(bytes: u64) -> String {
+    format!("{:.1}", mebibytes(bytes))
 }

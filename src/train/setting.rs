@@ -9,7 +9,7 @@ use crate::config::{Config, YcSource};
 use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
 use crate::error::{Error, Result};
 use crate::eval::{Model, Protocol, Scoring};
-use crate::gpu::DeviceChoice;
+use crate::gpu::{DeviceChoice, mebibytes};
 use crate::report::FileBar;
 use crate::session::Session;
 use crate::weights::{DataFacts, SamplerPosition};
@@ -129,7 +129,7 @@ impl Setting {
             parts => format!("effective batch {whole} = {parts} × {micro}"),
         };
         let plan = trainer.program().and_then(|program| program.plan()).map_or(String::new(), |plan| {
-            format!(", {} dispatches a step, {:.0} MiB", plan.dispatches(), plan.bytes() as f64 / f64::from(1 << 20))
+            format!(", {} dispatches a step, {:.0} MiB", plan.dispatches(), mebibytes(plan.bytes()))
         });
         format!(
             "{} on {}: {} images, {} classes, {parameters} parameters, {batch} of {}²{plan}",
