@@ -290,13 +290,10 @@ impl Dataset {
 
     fn retain(&mut self, keep: &[bool]) {
         self.tags.retain(keep);
-        let mut marks = keep.iter();
-        self.ids.retain(|_| marks.next() == Some(&true));
-        let mut marks = keep.iter();
-        self.images.retain(|_| marks.next() == Some(&true));
+        retain_marked(&mut self.ids, keep);
+        retain_marked(&mut self.images, keep);
         if let Masks::Drawn(drawings) = &mut self.masks {
-            let mut marks = keep.iter();
-            drawings.images.retain(|_| marks.next() == Some(&true));
+            retain_marked(&mut drawings.images, keep);
         }
     }
 
@@ -335,6 +332,12 @@ impl Dataset {
         }
         Ok(mask)
     }
+}
+
+/// Keeps the items that `keep` marks.
+pub(super) fn retain_marked<T>(items: &mut Vec<T>, keep: &[bool]) {
+    let mut marks = keep.iter();
+    items.retain(|_| marks.next() == Some(&true));
 }
 
 fn missing_mask(folders: &[PathBuf], id: &str) -> Error {

@@ -112,12 +112,6 @@ fn derive_tags(dataset: &mut Dataset, named: Option<Vec<String>>, on_fault: OnFa
         let reason = format!("the masks of split `{}` show no class", dataset.split);
         return Err(Error::data(&dataset.root, reason, "add masks with values above 0, or tags in labels.json"));
     }
-    let mut rows = vec![0.0; shown.len() * count];
-    for (row, values) in rows.chunks_exact_mut(count).zip(&shown) {
-        for &value in values {
-            row[usize::from(value) - 1] = 1.0;
-        }
-    }
     dataset.notices.push(format!("{LABEL_FILE} gives no tags: they were derived from the masks ({count} classes)"));
-    Ok(Tags { classes, rows })
+    Ok(Tags::of_values(classes, shown))
 }

@@ -78,6 +78,17 @@ impl Tags {
         Ok(Tags { classes, rows })
     }
 
+    /// Tags from the mask values that each image shows, 1 to K.
+    pub fn of_values<V: IntoIterator<Item = u8>>(classes: Vec<String>, images: impl IntoIterator<Item = V>) -> Self {
+        let mut rows = Vec::new();
+        for values in images {
+            let first = rows.len();
+            rows.resize(first + classes.len(), 0.0);
+            values.into_iter().for_each(|value| rows[first + usize::from(value) - 1] = 1.0);
+        }
+        Tags { classes, rows }
+    }
+
     /// The row of image `index`.
     ///
     /// # Panics

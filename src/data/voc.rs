@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::data::dataset::{Dataset, DatasetOptions, Masks};
+use crate::data::dataset::{Dataset, DatasetOptions, Masks, retain_marked};
 use crate::data::tag_source::read_tags;
 use crate::data::tags::{OnFault, Tags};
 use crate::{Error, Result};
@@ -40,8 +40,7 @@ pub(super) fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault:
             }
         }
     }
-    let mut found = images.iter().map(Option::is_some);
-    ids.retain(|_| found.next().unwrap_or(false));
+    retain_marked(&mut ids, &images.iter().map(Option::is_some).collect::<Vec<_>>());
     let mut dataset = Dataset {
         root: root.to_owned(),
         split: split.to_owned(),

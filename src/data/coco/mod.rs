@@ -187,14 +187,9 @@ pub(super) fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault:
     if empty > 0 {
         notices.push(format!("{empty} of {} images show no object and are left out", contents.images.len()));
     }
-    let mut rows = vec![0.0; kept.len() * classes.len()];
-    for (row, drawing) in rows.chunks_exact_mut(classes.len()).zip(&kept) {
-        for object in &drawing.objects {
-            row[usize::from(object.value) - 1] = 1.0;
-        }
-    }
+    let tags = Tags::of_values(classes, kept.iter().map(|drawing| drawing.objects.iter().map(|object| object.value)));
     let masks = Masks::Drawn(Drawings { path, images: kept });
-    Ok(Dataset { root: root.to_owned(), split: name, ids, images, masks, tags: Tags { classes, rows }, notices })
+    Ok(Dataset { root: root.to_owned(), split: name, ids, images, masks, tags, notices })
 }
 
 /// Class names in the order of the categories' ids, and the mask value of each id.
