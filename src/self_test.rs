@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::gpu::{Device, DeviceChoice, Plan, wgsl};
-use crate::graph::{Graph, Target, Tensor};
+use crate::graph::{Graph, Kernels, Target, Tensor};
 use crate::session::Session;
 
 /// A family of fast kernel variants, with the work that tells whether they are right.
@@ -174,7 +174,7 @@ async fn error(family: &Family, choice: &DeviceChoice) -> Result<f64> {
     let outputs = (family.record)(&graph)?;
     let outputs: Vec<_> = outputs.iter().collect();
     let compile = |session: Session| session.compile(&graph, &outputs);
-    let mut device = compile(Session::on(Device::open(choice).await?))?;
+    let mut device = compile(Session::on(Device::open(choice).await?.aimed_at(Kernels::SHARED.into())))?;
     let mut twin = compile(Session::reference())?;
     device.run()?;
     twin.run()?;
@@ -194,7 +194,9 @@ fn kernels(families: &[&Family]) -> Result<u32> {
     for family in families {
         let graph = Graph::new();
         let outputs: Vec<_> = (family.record)(&graph)?.iter().map(Tensor::id).collect();
-        for launch in Plan::new(&graph, &outputs, Target::GPU).steps.iter().flat_map(|step| &step.launches.list) {
+        for launch in
+            Plan::new(&graph, &outputs, Kernels::SHARED.into()).steps.iter().flat_map(|step| &step.launches.list)
+        {
             texts.update(wgsl::render(launch)?.as_bytes());
         }
     }

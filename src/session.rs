@@ -93,6 +93,15 @@ impl Session {
         Session { engine }
     }
 
+    /// The kernel choices that a device goes by, under the name of the section that they came from; none for the
+    /// interpreter.
+    pub fn kernels(&self) -> Option<gpu::KernelTable> {
+        match &self.engine {
+            Engine::Gpu { device, .. } => Some(gpu::KernelTable::of(device.section(), device.target().kernels)),
+            Engine::Reference(_) => None,
+        }
+    }
+
     /// The adapter's name, or `reference`.
     pub fn name(&self) -> &str {
         match &self.engine {

@@ -23,7 +23,7 @@ fn voc_step() -> Graph {
 /// Protects: the recipe trains on a card of 8 GiB, and cards that bind 2 GiB − 1 bind every buffer.
 #[test]
 fn the_voc_step_fits_eight_gibibytes() {
-    let plan = Plan::new(&voc_step(), &[], Target::GPU);
+    let plan = Plan::new(&voc_step(), &[], Target::graphics());
     println!("{}", memory_table(&plan));
     assert!(plan.bytes() <= 8 << 30, "{}", memory_table(&plan));
     assert!(plan.largest() < (2 << 30) - 1, "{}", memory_table(&plan));
@@ -35,15 +35,15 @@ fn the_voc_step_fits_eight_gibibytes() {
 fn a_limit_is_kept_or_refused() {
     let graph = voc_step();
     let limit = 7 << 29;
-    let plan = Plan::within(&graph, &[], Target::GPU, limit).unwrap();
+    let plan = Plan::within(&graph, &[], Target::graphics(), limit).unwrap();
     println!("{}", memory_table(&plan));
     assert!(plan.bytes() <= limit, "{}", memory_table(&plan));
     let nodes = |plan: &Plan| plan.steps.iter().map(|step| step.node).collect::<Vec<_>>();
-    let again = Plan::within(&graph, &[], Target::GPU, limit).unwrap();
+    let again = Plan::within(&graph, &[], Target::graphics(), limit).unwrap();
     assert_eq!(nodes(&plan), nodes(&again));
-    assert!(plan.steps.len() > Plan::new(&graph, &[], Target::GPU).steps.len(), "nothing was computed again");
+    assert!(plan.steps.len() > Plan::new(&graph, &[], Target::graphics()).steps.len(), "nothing was computed again");
 
-    let error = Plan::within(&graph, &[], Target::GPU, 1 << 28).unwrap_err().to_string();
+    let error = Plan::within(&graph, &[], Target::graphics(), 1 << 28).unwrap_err().to_string();
     println!("{error}");
     for part in ["the plan needs", "0.25 GiB", "train.memory"] {
         assert!(error.contains(part), "`{part}` is missing in: {error}");

@@ -7,7 +7,9 @@ use std::process::Command;
 use std::{env, fs};
 
 use tagseg::gpu::{Device, DeviceChoice, Plan};
-use tagseg::graph::{Class, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType};
+use tagseg::graph::{
+    Class, Graph, Kernels, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
+};
 use tagseg::reference::Array;
 use tagseg::self_test::{FAMILIES, Family, Standing, Verdict, folder, verdict};
 use tagseg::{Result, Session};
@@ -40,7 +42,7 @@ fn right_kernels_pass_once() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("cache");
     let first = judge(FAMILIES, Some(&folder));
-    assert_eq!((standings(&first), first.target), (vec![Standing::Chosen; 2], Target::GPU));
+    assert_eq!((standings(&first), first.target), (vec![Standing::Chosen; 2], Target::graphics()));
     assert!(first.since.is_some());
     let file = stored(&folder);
     let whole = fs::read_to_string(&file).unwrap();
@@ -51,7 +53,7 @@ fn right_kernels_pass_once() {
     fs::write(&file, whole.replace("\"shared rows\": true", "\"shared rows\": false")).unwrap();
     let refused = judge(FAMILIES, Some(&folder));
     assert_eq!(refused.families["shared rows"], Standing::Refused);
-    assert_eq!(refused.target, Target { shared_rows: false, ..Target::GPU });
+    assert_eq!(refused.target, Target { shared_rows: false, ..Target::graphics() });
 
     // Another driver's, half of one, one family's, and no file at all but a folder in its place.
     let (other, one) = (whole.replace("tagseg", "tagsag"), whole.replace("shared rows", "rows"));
@@ -81,7 +83,7 @@ fn software_needs_no_fast_kernels() {
     let choice = DeviceChoice { class: Some(Class::Cpu), ..DeviceChoice::default() };
     let device = pollster::block_on(Device::open(&choice)).unwrap();
     let verdict = pollster::block_on(verdict(FAMILIES, &choice, &device, None)).unwrap();
-    assert_eq!((standings(&verdict), verdict.target), (vec![Standing::NotNeeded; 2], Target::CPU));
+    assert_eq!((standings(&verdict), verdict.target), (vec![Standing::NotNeeded; 2], Target::software()));
 }
 
 /// Kernels of a family in a plan.
@@ -190,7 +192,7 @@ fn a_broken_kernel_is_refused() {
         let families = [broken];
         let first = judge(&families, Some(place.path()));
         assert_eq!(standings(&first), [Standing::Refused]);
-        assert_eq!(first.target, Target { shared_rows: false, ..Target::GPU });
+        assert_eq!(first.target, Target { shared_rows: false, ..Target::graphics() });
         assert_eq!(first.since.is_some(), kept, "a kernel that could not run is tried again");
         assert_eq!(standings(&judge(&families, Some(place.path()))), [Standing::Refused]);
 
@@ -209,9 +211,10 @@ fn every_family_is_what_its_test_runs() {
     for family in FAMILIES {
         let graph = Graph::new();
         let outputs: Vec<_> = (family.record)(&graph).unwrap().iter().map(Tensor::id).collect();
-        let mut without = Target::GPU;
+        let all = Target::from(Kernels::SHARED);
+        let mut without = all;
         *(family.switch)(&mut without) = false;
-        let [fast, plain] = [Target::GPU, without].map(|target| shared(&Plan::new(&graph, &outputs, target)));
+        let [fast, plain] = [all, without].map(|target| shared(&Plan::new(&graph, &outputs, target)));
         assert!(fast >= 3 && plain == 0, "{}: {fast} fast kernels, {plain} without it", family.name);
     }
 }

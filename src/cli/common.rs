@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tagseg::config::{Config, Rung};
 use tagseg::eval::Protocol;
-use tagseg::gpu::{DeviceChoice, Limits};
+use tagseg::gpu::{DeviceChoice, KernelTable, Limits};
 use tagseg::{Error, Result};
 
 /// Where to compute. What is not said is decided by the command.
@@ -21,14 +21,18 @@ pub struct DeviceArg {
     #[arg(long, value_name = "LIMITS")]
     limits: Option<Limits>,
 
+    /// Choose kernels by this table, as `tagseg tune` writes it, where it has a section for the device
+    #[arg(long, value_name = "FILE")]
+    kernels: Option<KernelTable>,
+
     /// Work in small portions with rests between them, so that a desktop on the same device stays smooth
     #[arg(long)]
     nice: bool,
 }
 
 impl From<DeviceArg> for DeviceChoice {
-    fn from(DeviceArg { device, limits, nice }: DeviceArg) -> Self {
-        DeviceChoice { adapter: device, limits, class: None, nice }
+    fn from(DeviceArg { device, limits, kernels, nice }: DeviceArg) -> Self {
+        DeviceChoice { adapter: device, limits, class: None, kernels, nice }
     }
 }
 

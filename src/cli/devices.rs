@@ -7,7 +7,6 @@ use clap::Args;
 use indicatif::HumanDuration;
 use serde::Serialize;
 use tagseg::gpu::{AdapterReport, Device, DeviceChoice, adapters, gibibytes};
-use tagseg::graph::Class;
 use tagseg::report::Table;
 use tagseg::self_test::{self, Standing, Verdict};
 use tagseg::train::{Fit, fit};
@@ -134,10 +133,6 @@ fn table(lines: &[Line]) -> String {
     let mut table = Table::new(heads);
     for Line { adapter, .. } in lines {
         let yes = |has: bool| if has { "yes" } else { "-" }.to_owned();
-        let kernels = match adapter.class {
-            Class::Cpu => "for software",
-            Class::Gpu => "for hardware",
-        };
         table.row([
             if adapter.automatic { "auto" } else { "" }.to_owned(),
             adapter.index.to_string(),
@@ -148,7 +143,7 @@ fn table(lines: &[Line]) -> String {
             yes(adapter.subgroups),
             yes(adapter.timestamps),
             format!("{} MiB", adapter.max_binding >> 20),
-            kernels.to_owned(),
+            adapter.section.clone(),
             adapter.driver.clone(),
         ]);
     }

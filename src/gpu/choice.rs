@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::table::KernelTable;
 use crate::error::{Error, Result};
 use crate::graph::Class;
 
@@ -15,6 +16,8 @@ pub struct DeviceChoice {
     /// The class that kernels are chosen for: if open, the adapter's own. Kernels for hardware run on software too,
     /// slowly, which is how they are tested.
     pub class: Option<Class>,
+    /// The table that kernels are chosen from, where it has a section for the adapter: if open, that of the repository.
+    pub kernels: Option<KernelTable>,
     /// Whether to work in small portions with rests between them, for others who use the device.
     #[serde(default)]
     pub nice: bool,
@@ -49,6 +52,7 @@ impl DeviceChoice {
             adapter: self.adapter.or_else(|| base.adapter.clone()),
             limits: self.limits.or(base.limits),
             class: self.class.or(base.class),
+            kernels: self.kernels.or_else(|| base.kernels.clone()),
             nice: self.nice || base.nice,
         }
     }

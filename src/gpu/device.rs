@@ -11,6 +11,7 @@ use futures_channel::oneshot;
 
 use super::choice::{DeviceChoice, Limits};
 use super::fault::Faults;
+use super::table::KernelTable;
 use super::wgsl;
 use crate::error::{Error, Result};
 use crate::graph::{Class, Launch, Target};
@@ -36,6 +37,8 @@ pub struct AdapterReport {
     pub timestamps: bool,
     /// The class of device that kernels are chosen for.
     pub class: Class,
+    /// The section of the kernel table that it takes its kernels from.
+    pub section: String,
     /// Largest storage binding, in bytes.
     pub max_binding: u64,
     /// Largest buffer, in bytes.
@@ -66,6 +69,8 @@ pub async fn adapters() -> Vec<AdapterReport> {
         .enumerate()
         .map(|(index, adapter)| {
             let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
+            let class = class(info.device_type);
+            let (section, _) = KernelTable::choose(None, &info.name, class);
             AdapterReport {
                 index,
                 name: info.name,
@@ -75,7 +80,8 @@ pub async fn adapters() -> Vec<AdapterReport> {
                 f16: features.contains(wgpu::Features::SHADER_F16),
                 subgroups: features.contains(wgpu::Features::SUBGROUP),
                 timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-                class: class(info.device_type),
+                class,
+                section: section.to_owned(),
                 max_binding: limits.max_storage_buffer_binding_size,
                 max_buffer: limits.max_buffer_size,
                 storage_buffers: limits.max_storage_buffers_per_shader_stage,
@@ -122,6 +128,8 @@ pub struct Device {
     pub(super) queue: wgpu::Queue,
     name: String,
     driver: String,
+    class: Class,
+    section: String,
     target: Target,
     nice: bool,
     limits: wgpu::Limits,
@@ -166,13 +174,29 @@ impl Device {
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
-        let target = choice.class.unwrap_or_else(|| class(info.device_type)).into();
+        // Who chooses a class does not mean this adapter.
+        let (adapter, class) = choice.class.map_or((info.name.as_str(), class(info.device_type)), |class| ("", class));
+        let (section, kernels) = KernelTable::choose(choice.kernels.as_ref(), adapter, class);
+        let section = section.to_owned();
         let faults = Faults::of(&device);
         // Browsers may keep the name to themselves.
         let name = if info.name.is_empty() { "the graphics adapter".to_owned() } else { info.name };
         let driver = format!("{name} ({:?}, {} {})", info.backend, info.driver, info.driver_info);
         let nice = choice.nice;
-        Ok(Device { device, queue, name, driver, target, nice, limits, faults, pipelines: Rc::default() })
+        let target = kernels.into();
+        Ok(Device {
+            device,
+            queue,
+            name,
+            driver,
+            class,
+            section,
+            target,
+            nice,
+            limits,
+            faults,
+            pipelines: Rc::default(),
+        })
     }
 
     /// The adapter's name.
@@ -183,6 +207,16 @@ impl Device {
     /// Adapter, interface, driver and its version, on one line.
     pub fn driver(&self) -> &str {
         &self.driver
+    }
+
+    /// The class of device that kernels are chosen for.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// The section of the kernel table that it takes its kernels from.
+    pub fn section(&self) -> &str {
+        &self.section
     }
 
     /// What kernels are chosen for.

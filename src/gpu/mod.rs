@@ -14,6 +14,7 @@ mod profile;
 mod program;
 mod recompute;
 mod schedule;
+mod table;
 pub mod wgsl;
 
 pub use bytes::{gibibytes, mebibytes};
@@ -23,3 +24,4 @@ pub use plan::{Place, Plan, Step};
 pub use pool::Value;
 pub use profile::KernelTime;
 pub use program::{Program, States, plan};
+pub use table::KernelTable;

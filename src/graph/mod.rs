@@ -20,6 +20,7 @@
 mod backward;
 pub mod interpreter;
 mod op;
+mod target;
 mod tensor;
 mod types;
 
@@ -29,7 +30,8 @@ use std::rc::Rc;
 
 use crate::error::{Error, Result};
 
-pub use op::{Backward, BackwardError, Class, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, WORKGROUP};
+pub use op::{Backward, BackwardError, Launch, LaunchContext, Launches, Op, Shader, Slot, WORKGROUP};
+pub use target::{ByLength, BySize, ByWidth, Class, Kernels, Queries, Target, Tile, Walk};
 pub use tensor::Tensor;
 pub use types::{DType, Shape, TensorType};
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use super::{Tensor, TensorType};
+use super::{Target, Tensor, TensorType};
 use crate::error::Result;
 use crate::reference::Array;
 
@@ -85,53 +85,8 @@ pub struct LaunchContext<'a> {
     pub target: Target,
 }
 
-/// The class of a device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
-pub enum Class {
-    /// Software Vulkan: loads and barriers cost, arithmetic does not; two to a hundred threads.
-    Cpu,
-    /// Graphics hardware: tens of thousands of threads.
-    Gpu,
-}
-
-/// What kernel variants are chosen for: a class of device, and the families of fast variants that may be used on it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct Target {
-    /// The class of device.
-    pub class: Class,
-    /// Whether large products may bring tiles into workgroup memory.
-    pub tiled_products: bool,
-    /// Whether neighbouring invocations may share a row by way of workgroup memory.
-    pub shared_rows: bool,
-}
-
-impl Target {
-    /// A software device, on which workgroup memory never pays.
-    pub const CPU: Target = Target { class: Class::Cpu, tiled_products: false, shared_rows: false };
-
-    /// A graphics card on which every variant is right.
-    pub const GPU: Target = Target { class: Class::Gpu, tiled_products: true, shared_rows: true };
-
-    /// Invocations below which a dispatch leaves the device idle, so that splitting a long sum pays.
-    pub fn busy(self) -> usize {
-        match self.class {
-            Class::Cpu => 512,
-            Class::Gpu => 1 << 15,
-        }
-    }
-}
-
-impl From<Class> for Target {
-    fn from(class: Class) -> Self {
-        match class {
-            Class::Cpu => Target::CPU,
-            Class::Gpu => Target::GPU,
-        }
-    }
-}
-
 /// The dispatches of one op, in order, and the scratch buffers they share.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launches {
     /// Dispatches, in order.
     pub list: Vec<Launch>,
@@ -172,7 +127,7 @@ macro_rules! shader {
 }
 
 /// One dispatch, as plain data.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
     /// The kernel.
     pub shader: Shader,

@@ -4,8 +4,7 @@ use super::matmul::mismatch;
 use super::reduce::sum_of_chunks;
 use crate::error::Result;
 use crate::graph::{
-    Backward, BackwardError, Class, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor,
-    TensorType,
+    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
 };
 use crate::reference::{self, Array};
 use crate::shader;
@@ -39,10 +38,9 @@ impl Heads {
         self.launch(shader!("attention"), q, k, k.shape[1], context.target)
     }
 
-    /// Rows that one invocation computes: a row takes up to twice as many registers as a head has channels. A processor
-    /// has none to spare for even one, and loads from its stack are cheap.
+    /// Rows that one invocation computes.
     fn rows(&self, tokens: &TensorType, target: Target) -> usize {
-        if target.class == Class::Gpu && tokens.shape[2] > 32 * self.count { 2 } else { 4 }
+        target.attention_rows(tokens.shape[2] / self.count)
     }
 
     fn check(&self, inputs: &[&TensorType]) -> Result<(), String> {

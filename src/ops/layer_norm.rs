@@ -1,9 +1,11 @@
 //! Layer norm over the last axis.
 
 use super::matmul::mismatch;
-use super::norm_sums::{Lanes, launch_rows, norm_sums, parts};
+use super::norm_sums::{Lanes, launch_rows, norm_sums};
 use crate::error::Result;
-use crate::graph::{Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::graph::{
+    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
+};
 use crate::reference::{self, Array};
 use crate::shader;
 
@@ -31,8 +33,7 @@ impl Op for Statistics {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let rows = context.output.shape.len() / 2;
-        let (launch, _) =
-            by_rows(launch_rows(shader!("layer_norm_statistics"), rows, context.target), context.inputs[0], rows);
+        let launch = share_rows(shader!("layer_norm_statistics"), rows, context.inputs[0], context.target);
         launch.floats(&[self.eps]).bind(&[Slot::Input(0), Slot::Output]).into()
     }
 
@@ -41,13 +42,17 @@ impl Op for Statistics {
     }
 }
 
-/// Adds the element type of a kernel on rows of `x`, and its first parameters; gives the loads in a row.
-fn by_rows(launch: Launch, x: &TensorType, rows: usize) -> (Launch, usize) {
+/// The launch of a kernel whose invocations may share the rows of `x`.
+fn share_rows(shader: Shader, rows: usize, x: &TensorType, target: Target) -> Launch {
     let channels = x.shape.len() / rows;
+    by_rows(launch_rows(shader, rows, channels, target), rows, channels)
+}
+
+/// Adds the element type of a kernel on rows of so many channels, and its first parameters.
+fn by_rows(launch: Launch, rows: usize, channels: usize) -> Launch {
     let lanes = Lanes::of(channels);
-    let width = channels / lanes.count;
-    let launch = launch.define("VALUE", lanes.value).uints(&[rows, width]);
-    (if lanes.count == 4 { launch.define("VECTOR", 1) } else { launch }, width)
+    let launch = launch.define("VALUE", lanes.value).uints(&[rows, channels / lanes.count]);
+    if lanes.count == 4 { launch.define("VECTOR", 1) } else { launch }
 }
 
 /// (x − mean) · rstd · gamma + beta with given statistics; inputs x, statistics, gamma, beta.
@@ -79,9 +84,9 @@ impl Op for LayerNorm {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let rows = context.inputs[1].shape.len() / 2;
-        let width = context.inputs[2].shape.len() / Lanes::of(context.inputs[2].shape.len()).count;
-        let parts = parts(width, context.target);
-        let (launch, _) = by_rows(Launch::new(shader!("layer_norm"), rows * parts, 1), context.output, rows);
+        let channels = context.inputs[2].shape.len();
+        let parts = context.target.walkers(channels / Lanes::of(channels).count);
+        let launch = by_rows(Launch::new(shader!("layer_norm"), rows * parts, 1), rows, channels);
         let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output];
         launch.uints(&[parts]).bind(&slots).into()
     }
@@ -106,8 +111,7 @@ impl Op for LayerNormGradient {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let rows = context.inputs[1].shape.len() / 2;
-        let (launch, _) =
-            by_rows(launch_rows(shader!("layer_norm_gradient"), rows, context.target), context.output, rows);
+        let launch = share_rows(shader!("layer_norm_gradient"), rows, context.output, context.target);
         let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output];
         launch.bind(&slots).into()
     }

@@ -2,8 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shape, Slot, Target, Tensor, TensorType,
-    WORKGROUP,
+    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shape, Slot, Target, Tensor, TensorType, Tile,
 };
 use crate::reference::{self, Array};
 use crate::shader;
@@ -28,15 +27,6 @@ impl View {
     fn aligned(&self, extent: usize, other: usize) -> bool {
         [extent, other, self.batch[0], self.batch[1]].into_iter().all(|value| value.is_multiple_of(4))
     }
-}
-
-/// The part of a product that is computed together.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Tile {
-    /// So many rows and columns by one invocation.
-    Invocation([usize; 2]),
-    /// 64 rows and columns by a workgroup, by way of its own memory.
-    Workgroup,
 }
 
 /// out\[b, i, j\] = bias\[j\] + Σ_k a\[b, i, k\] · b\[b, k, j\], b over both batch axes.
@@ -122,7 +112,8 @@ impl Op for MatMul {
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let batches = self.batch[0] * self.batch[1];
         let tile = self.tile(context.target);
-        let most = (context.target.busy() / (self.invocations(tile) * batches)).min(self.k / 64);
+        // A dispatch has 65 535 workgroups along z at most.
+        let most = (context.target.busy() / (self.invocations(tile) * batches)).min(self.k / 64).min(65_535 / batches);
         let biased = context.inputs.len() == 3;
         if most < 2 {
             return self.product(tile, self.out, Slot::Output, self.k, biased).into();
@@ -150,33 +141,27 @@ impl Op for MatMul {
 }
 
 impl MatMul {
-    /// The largest tile that leaves the device enough invocations; one of a whole workgroup only on graphics cards, and
-    /// where at most a third of it lies outside the result.
+    /// The tile of the table; a smaller one where much of that would lie outside the result.
     fn tile(&self, target: Target) -> Tile {
-        let wide = if self.n > 4 { 8 } else { 4 };
-        let tall = if self.m > 4 { 8 } else { 4 };
-        let batches = self.batch[0] * self.batch[1];
-        let shared = target.tiled_products && 3 * self.m * self.n >= 2 * self.tiles(Tile::Workgroup) * 64 * 64;
-        [shared.then_some(Tile::Workgroup), Some(Tile::Invocation([tall, wide])), Some(Tile::Invocation([4, wide]))]
-            .into_iter()
-            .flatten()
-            .find(|&tile| self.invocations(tile) * batches >= target.busy() / 2)
-            .unwrap_or(Tile::Invocation([4, 4]))
+        let mut tile = target.tile(self.batch[0] * self.batch[1] * self.m * self.n, self.k);
+        if tile == Tile::T64x64 {
+            if 3 * self.m * self.n >= 2 * self.tiles(tile) * 64 * 64 {
+                return tile;
+            }
+            tile = Tile::T8x8;
+        }
+        let [rows, columns] = tile.sides();
+        let fitting = |side: usize, extent: usize| if extent > 4 { side } else { 4 };
+        Tile::of_invocation([fitting(rows, self.m), fitting(columns, self.n)])
     }
 
     fn tiles(&self, tile: Tile) -> usize {
-        let [rows, columns] = match tile {
-            Tile::Invocation(sides) => sides,
-            Tile::Workgroup => [64, 64],
-        };
+        let [rows, columns] = tile.sides();
         self.m.div_ceil(rows) * self.n.div_ceil(columns)
     }
 
     fn invocations(&self, tile: Tile) -> usize {
-        match tile {
-            Tile::Invocation(_) => self.tiles(tile),
-            Tile::Workgroup => self.tiles(tile) * WORKGROUP,
-        }
+        self.tiles(tile) * tile.invocations()
     }
 
     /// The kernel for one pass over `chunk` terms of every sum; chunks lie along z after the batches.
@@ -218,14 +203,11 @@ impl MatMul {
             "ALONG_K" => launch.define("B_ALONG_K", 1),
             _ => launch.define("B_SCALAR", 1),
         };
-        let own = match tile {
-            Tile::Invocation(sides) => sides,
-            Tile::Workgroup => [8, 8],
-        };
-        for (extent, name) in own.into_iter().zip(["TALL", "WIDE"]).filter(|(extent, _)| *extent == 8) {
-            launch = launch.define(name, extent);
+        // An invocation of a workgroup's tile computes 8×8 of it.
+        for (side, name) in tile.sides().into_iter().zip(["TALL", "WIDE"]).filter(|(side, _)| *side >= 8) {
+            launch = launch.define(name, side.min(8));
         }
-        if tile == Tile::Workgroup {
+        if tile == Tile::T64x64 {
             launch = launch.define("SHARED", 1);
         }
         if vector_store {

@@ -1,7 +1,7 @@
 //! The column sums that the gradients of both normalisations are made of.
 
 use crate::error::Result;
-use crate::graph::{Class, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType};
+use crate::graph::{Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType};
 use crate::reference::{self, Array};
 use crate::shader;
 
@@ -85,18 +85,9 @@ pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Targ
     (chunk, rows.div_ceil(chunk))
 }
 
-/// The launch of a kernel on rows that includes `shaders/common/rows.wgsl`.
-pub(crate) fn launch_rows(shader: Shader, rows: usize, target: Target) -> Launch {
-    let lanes = if target.shared_rows { 16 } else { 1 };
+/// The launch of a kernel on rows of `width` elements that includes `shaders/common/rows.wgsl`.
+pub(crate) fn launch_rows(shader: Shader, rows: usize, width: usize, target: Target) -> Launch {
+    let lanes = target.lanes(width);
     let launch = Launch::new(shader, rows * lanes, 1).define("LANES", lanes);
     if lanes > 1 { launch.define("SHARED", 1) } else { launch }
-}
-
-/// Invocations that share a row of `width` loads: neighbours read neighbours on a graphics card, one walks the row
-/// alone on a processor.
-pub(crate) fn parts(width: usize, target: Target) -> usize {
-    match target.class {
-        Class::Cpu => 1,
-        Class::Gpu => width.min(32),
-    }
 }

@@ -25,7 +25,7 @@ fn by_rows(shader: Shader, context: &LaunchContext<'_>, scale: f64, slots: &[Slo
     let channels = width(&x.shape);
     let rows = x.shape.len() / channels;
     let lanes = Lanes::of(channels);
-    let mut launch = launch_rows(shader, rows, context.target)
+    let mut launch = launch_rows(shader, rows, channels, context.target)
         .define("VALUE", lanes.value)
         .uints(&[rows, channels / lanes.count])
         .floats(&[scale])

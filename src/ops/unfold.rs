@@ -1,7 +1,7 @@
 //! Patches of an image as rows, and convolution as a product with them.
 
 use super::matmul::mismatch;
-use super::norm_sums::{Lanes, parts};
+use super::norm_sums::Lanes;
 use crate::error::Result;
 use crate::graph::{Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
 use crate::reference::{self, Array};
@@ -69,7 +69,7 @@ impl Op for Unfold {
         let lanes = Lanes::of(channels);
         let loads = channels / lanes.count;
         let run = kernel[1] * loads;
-        let parts = parts(run, context.target);
+        let parts = context.target.walkers(run);
         let total = batch * out_height * out_width * kernel[0] * parts;
         Launch::new(shader!("unfold"), total, 1)
             .define("VALUE", lanes.value)
@@ -105,7 +105,7 @@ impl Op for Fold {
         let [out_height, out_width] = self.0.out();
         let lanes = Lanes::of(channels);
         let loads = channels / lanes.count;
-        let parts = parts(loads, context.target);
+        let parts = context.target.walkers(loads);
         let total = batch * height * width * parts;
         Launch::new(shader!("fold"), total, 1)
             .define("VALUE", lanes.value)

@@ -58,7 +58,7 @@ mod tests {
     /// Protects: more room lets at least as much in, and none lets nothing in.
     #[test]
     fn what_fits_grows_with_the_limit() {
-        let batch = |largest| fit("nano", largest, Target::GPU).unwrap().map_or(0, |fit| fit.batch);
+        let batch = |largest| fit("nano", largest, Target::graphics()).unwrap().map_or(0, |fit| fit.batch);
         let [none, some, most] = [1 << 10, 32 << 20, 1 << 40].map(batch);
         assert!(none == 0 && 0 < some && some < most && most == 64, "{none} {some} {most}");
     }

@@ -97,6 +97,8 @@ impl Resume {
         if facts.adapter != setting.session.name() {
             let (before, now) = (&facts.adapter, setting.session.name());
             eprintln!("{before} computed so far, {now} does now: the bits will not be those of one device");
+        } else if facts.device.kernels.is_some() && facts.device.kernels != setting.session.kernels() {
+            eprintln!("other kernels are chosen than so far: the bits will not be those of one table");
         }
 
         let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.place);

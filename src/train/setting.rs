@@ -70,7 +70,9 @@ impl Setting {
         let session = Session::open(device)?;
         let network = NetworkConfig::new(config, data.images.classes().len());
         let trainer = Trainer::new(&session, config, &network, data.images.max_tags(), config.train_log_every)?;
-        Ok(Setting { config: config.clone(), device: device.clone(), data, network, session, trainer })
+        // Whatever the table says by then, a run goes on with the kernels that it began with.
+        let device = DeviceChoice { kernels: session.kernels(), ..device.clone() };
+        Ok(Setting { config: config.clone(), device, data, network, session, trainer })
     }
 
     /// Names of the foreground classes.

@@ -288,7 +288,7 @@ fn gradients_agree_with_differences() {
 #[test]
 fn device_agrees_with_reference() {
     let device = Session::open("auto").unwrap_or_else(|error: Error| panic!("{error}"));
-    let devices = [Target::CPU, Target::GPU].map(|target| device.fresh().aimed_at(target));
+    let devices = [Target::software(), Target::graphics()].map(|target| device.fresh().aimed_at(target));
     let mut failures = Vec::new();
     for case in selected() {
         for size in case.sizes {

@@ -55,10 +55,11 @@ fn refusals(text: &str) -> Vec<String> {
     refusals
 }
 
-/// Every launch of a graph on either class of device.
+/// Every launch of a graph on either class of device, and with whatever else a table of kernel choices may say.
 fn launches(graph: &Graph, outputs: &[NodeId]) -> Vec<Launch> {
-    let plans = [Target::CPU, Target::GPU].map(|target| Plan::new(graph, outputs, target));
-    plans.into_iter().flat_map(|plan| plan.steps).flat_map(|step| step.launches.list).collect()
+    let targets = Target::graphics().every().unwrap().into_iter().chain([Target::software(), Target::graphics()]);
+    let plans = targets.map(|target| Plan::new(graph, outputs, target));
+    plans.flat_map(|plan| plan.steps).flat_map(|step| step.launches.list).collect()
 }
 
 /// The launches of the op table, forward and backward.

@@ -36,9 +36,9 @@ pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
 fn no_dispatch_is_long() {
     let mut cut = 0;
     for (settings, target) in [
-        (["batch.global=8", "train.crop=512"], Target::GPU),
-        (["batch.global=8", "train.crop=512"], Target::CPU),
-        (["batch.global=16", "train.crop=1024"], Target::GPU),
+        (["batch.global=8", "train.crop=512"], Target::graphics()),
+        (["batch.global=8", "train.crop=512"], Target::software()),
+        (["batch.global=16", "train.crop=1024"], Target::graphics()),
     ] {
         let graphs = steps("voc", &settings);
         // The last phase has all losses.
@@ -64,7 +64,7 @@ fn no_dispatch_is_long() {
 fn default_limits_carry_the_small_preset() {
     for settings in [&[][..], &["train.crop=64"]] {
         for graph in steps("nano", settings) {
-            let largest = Plan::new(&graph, &[], Target::GPU).largest();
+            let largest = Plan::new(&graph, &[], Target::graphics()).largest();
             assert!(largest <= 128 << 20, "nano {settings:?}: a buffer of {largest} bytes");
         }
     }

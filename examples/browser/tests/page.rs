@@ -99,7 +99,7 @@ fn the_browser_compiles_every_kernel() {
         for n in [0, config.train_iters - 1] {
             let iteration = Iteration::record(&config, &network, schedule.phase(n), sizes, true).unwrap();
             iteration.update(&config).unwrap();
-            for target in [Target::CPU, Target::GPU] {
+            for target in [Target::software(), Target::graphics()] {
                 let steps = Plan::new(&iteration.graph, &[], target).steps;
                 let launches = steps.iter().flat_map(|step| &step.launches.list);
                 kernels.extend(launches.map(|launch| (render(launch).unwrap(), launch.shader.name)));
