@@ -254,8 +254,8 @@ type Reads = fn(&Iteration) -> Vec<&Tensor>;
 fn every_option_moves_what_it_names() {
     let cls: Reads = |it| vec![&it.losses.cls];
     let seg: Reads = |it| vec![&it.outputs.seg];
-    let cams: Reads = |it| vec![&it.scales.cams];
-    let segs: Reads = |it| vec![&it.scales.segs];
+    let passes: Reads = |it| vec![&it.scales.passes[0].parts[0].seg_small];
+    let y_par: Reads = |it| vec![&it.labels.y_par];
     let y_c: Reads = |it| vec![&it.labels.y_c];
     let y_s: Reads = |it| vec![&it.labels.y_s];
     let c2s: Reads = |it| vec![&it.losses.c2s];
@@ -266,8 +266,8 @@ fn every_option_moves_what_it_names() {
         ("model.pooling=gap", cls),
         ("ofd.mode=off", seg),
         ("ofd.mode=paper", seg),
-        ("ms.mode=eval", segs),
-        ("ms.scales=[1.0, 1.5]", cams),
+        ("ms.mode=eval", passes),
+        ("ms.scales=[1.0, 1.5]", y_par),
         ("propagation=afa", y_c),
         ("bsp.bg=single_scale", y_c),
         ("par.iters=3", y_c),
@@ -311,10 +311,12 @@ fn other_strides_work_on_a_device() {
         config.validate().unwrap();
         let iteration = record(&config, all_on());
         assert_eq!(iteration.outputs.affinity.shape()[..], [BATCH, tokens, tokens]);
-        let Iteration { losses, outputs, scales, .. } = &iteration;
-        let reads = [&losses.cls, &losses.c2s, &losses.s2c, &losses.aff, &outputs.seg, &scales.cams];
+        let Iteration { losses, outputs, scales, inputs, .. } = &iteration;
+        let seeds = scales.seeds(0..BATCH, &inputs.classes).unwrap();
+        let reads = [&losses.cls, &losses.c2s, &losses.s2c, &losses.aff, &outputs.seg, &seeds];
         let (device, truth) = (values_on("auto", &iteration, &reads), values(&iteration, &reads));
-        for (name, (device, truth)) in ["cls", "c2s", "s2c", "aff", "seg", "cams"].iter().zip(device.iter().zip(&truth))
+        for (name, (device, truth)) in
+            ["cls", "c2s", "s2c", "aff", "seg", "seeds"].iter().zip(device.iter().zip(&truth))
         {
             let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
             let error = squares(&mut device.iter().zip(truth).map(|(device, truth)| device - truth));

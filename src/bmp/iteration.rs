@@ -5,14 +5,15 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::division::Division;
+use super::labels::pseudo_labels;
+use super::parts::{over_parts, parts, together};
 use super::propagation::Scene;
 use super::{
-    Confidence, FixedThreshold, Form, Group, Losses, MultiScale, Network, NetworkConfig, Outputs, Par, Phase,
-    PictureBox, Schedule, Walk, affinity_label, affinity_loss, c2s_loss, classification_loss, fixed_threshold_label,
-    group_of, label_from_map, multi_scale, normalise_map, only_tagged, picture, s2c_loss, segmentation_label,
-    walked_label,
+    Confidence, Form, Group, Losses, MultiScale, Network, NetworkConfig, Outputs, Par, Phase, PictureBox, Schedule,
+    affinity_label, affinity_loss, c2s_loss, classification_loss, group_of, multi_scale, normalise_map, only_tagged,
+    picture, s2c_loss, segmentation_label,
 };
-use crate::config::{AffLabel, BspBackground, Config, MsMode, Propagation, S2cMap, YcSource, YsSource};
+use crate::config::{AffLabel, BspBackground, Config, Fuse, MsMode, S2cMap, YcSource, YsSource};
 use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::{Mode, Parameter, Part};
@@ -88,10 +89,6 @@ pub struct Iteration {
     pub scales: MultiScale,
     /// What seeds are propagated with.
     scene: Scene,
-    /// Fixed-threshold scores and label.
-    pub fixed: FixedThreshold,
-    /// Propagated scores Z' in slots.
-    pub propagated: Tensor,
     /// All labels.
     pub labels: Labels,
     /// All losses, unweighted.
@@ -141,60 +138,49 @@ impl Iteration {
         graph.begin("multi-scale");
         let scales = multi_scale(&model, &inputs.image, &config.ms_scales, &label_mode)?;
 
-        graph.begin("PAR");
-        let picture = picture(&inputs.image)?;
-        let picture_box = PictureBox::new(&inputs.boxes, crop)?;
-        let par = Par::new(config);
-        let thresholds = [config.cam_low, config.cam_high];
-        let fixed = fixed_threshold_label(&scales.cams, &picture, &inputs.classes, &picture_box, &par, thresholds)?;
-        graph.begin("BSP");
         let background = match config.bsp_bg {
-            BspBackground::MultiScale => &scales.segs,
-            BspBackground::SingleScale => &normalise_map(&outputs.seg)?,
+            BspBackground::MultiScale => scales.scores(0..batch, 0..1)?,
+            BspBackground::SingleScale => normalise_map(&outputs.seg_small.slice(1, 0..1)?.resize(crop, false)?)?,
         };
-        let (background, classes) = (background.slice(1, 0..1)?.detach()?, inputs.classes.clone());
-        let scene = Scene { background, picture, classes, picture_box, par };
-        let Scene { background, picture, picture_box, par, .. } = &scene;
-        let propagated = scene.propagate(&scales.cams)?;
-        let by_propagation = match config.propagation {
-            Propagation::Afa => {
-                let (affinity, grid) = scales.affinity_of(scales.largest())?;
-                let walk = Walk::new(config.aff_radius);
-                let (cams, classes) = (&scales.cams, &inputs.classes);
-                walked_label(cams, &affinity, grid, picture, classes, picture_box, &walk, par, thresholds)?.label
-            }
-            _ => {
-                // PAR's weights sum to 1 + w2, so that scores grow by that factor an iteration.
-                let gain = (1.0 + config.par_w2).powi(config.par_iters as i32);
-                let sigma_c = config.sigma_c * if config.sigma_c_renormalise { gain } else { 1.0 };
-                label_from_map(&propagated, &inputs.classes, picture_box, Some(sigma_c))?
-            }
+        let scene = Scene {
+            background: background.detach()?,
+            picture: picture(&inputs.image)?,
+            classes: inputs.classes.clone(),
+            picture_box: PictureBox::new(&inputs.boxes, crop)?,
+            par: Par::new(config),
         };
+        let (mut y_par, mut propagated) = (Vec::new(), Vec::new());
+        for images in parts(batch, 4 * scales.widest(slots)) {
+            let [fixed, by_propagation] = pseudo_labels(config, &scales, &scene.of(images.clone())?, images)?;
+            y_par.push(fixed);
+            propagated.push(by_propagation);
+        }
+        let (y_par, propagated) = (together(&y_par)?, together(&propagated)?);
         graph.begin("labels");
-        let source = match config.ys_source {
-            YsSource::TrainPass => outputs.seg_small.clone(),
-            YsSource::MultiScale => scales.sum()?.scale(1.0 / scales.averages.len() as f64)?,
-        };
         let (confidence, first) = (Confidence::new(config), config.s2c_map.first_class());
-        let mut y_s = segmentation_label(&source, picture_box, config.sigma_s, confidence, first)?;
+        let mut y_s = over_parts(batch, 4 * scales.widest(network.classes), |images| {
+            let logits = match config.ys_source {
+                YsSource::TrainPass => outputs.seg_small.slice(0, images.clone())?,
+                YsSource::MultiScale => scales
+                    .logits(images.clone(), 0..network.classes, Fuse::Sum)?
+                    .scale(1.0 / scales.passes.len() as f64)?,
+            };
+            segmentation_label(&logits, &scene.picture_box.of(images)?, config.sigma_s, confidence, first)
+        })?;
         if config.ys_filter_by_labels {
             y_s = only_tagged(&y_s, &inputs.tags)?;
         }
-        let labels = Labels {
-            y_c: match config.yc_source {
-                YcSource::Masks => inputs.masks.to_real()?,
-                YcSource::Seeds if phase.propagated => by_propagation.clone(),
-                YcSource::Seeds => fixed.label.clone(),
-            },
-            propagated: by_propagation,
-            y_s,
-            y_par: fixed.label.clone(),
+        let y_c = match config.yc_source {
+            YcSource::Masks => inputs.masks.to_real()?,
+            YcSource::Seeds if phase.propagated => propagated.clone(),
+            YcSource::Seeds => y_par.clone(),
         };
+        let labels = Labels { y_par, propagated, y_c, y_s };
 
         // The passes without gradient come first: none of what they hold is left when the differentiable one begins.
         labels.y_c.hoist();
         labels.y_par.hoist();
-        background.hoist();
+        scene.background.hoist();
 
         graph.begin("losses");
         let (losses, total) = losses_of(config, phase, &outputs, &labels, &inputs.tags, &scene)?;
@@ -204,20 +190,7 @@ impl Iteration {
             let config = config.clone();
             Division { network: model, config, phase, random, streams, whole, images }
         });
-        Ok(Iteration {
-            graph,
-            inputs,
-            outputs,
-            scales,
-            scene,
-            fixed,
-            propagated,
-            labels,
-            losses,
-            total,
-            parameters,
-            division,
-        })
+        Ok(Iteration { graph, inputs, outputs, scales, scene, labels, losses, total, parameters, division })
     }
 
     /// The parameters that training updates under `schedule`.
@@ -317,7 +290,7 @@ pub(super) fn losses_of(
     let (c2s, c2s_empty) = c2s_loss(&outputs.seg_small, &labels.y_c, config.c2s_kind, replica)?;
     let map = match config.s2c_map {
         S2cMap::CamLogits => outputs.cam_small.clone(),
-        S2cMap::Propagated => scene.propagated_map(&outputs.cam)?,
+        S2cMap::Propagated => scene.propagated_map(&outputs.cam_small)?,
     };
     let first = config.s2c_map.first_class();
     let (s2c, s2c_empty) = s2c_loss(&map, &labels.y_s, first, config.s2c_kind, replica)?;

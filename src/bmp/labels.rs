@@ -1,9 +1,10 @@
 //! Pseudo labels: Y_c, Y_s and the affinity label (spec 5 and 6.3). Labels are real-valued integers, 255 = ignore.
 
-use super::PictureBox;
-use super::parts::over_parts;
-use super::propagation::{best_class, first_slot};
-use crate::config::{Config, LossKind, SigmaSDomain};
+use std::ops::Range;
+
+use super::propagation::{Scene, best_class, first_slot, fixed_threshold_label};
+use super::{MultiScale, PictureBox, Walk, walked_label};
+use crate::config::{Config, LossKind, Propagation, SigmaSDomain};
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::ops::reduce::Reduction;
@@ -35,6 +36,37 @@ pub fn label_from_map(
         label = best.at_least(&graph.scalar(sigma_c))?.select(&label, &graph.scalar(255.0))?;
     }
     inside_box(&label, picture_box)?.detach()
+}
+
+/// Y_par of `images` and the label of the propagation that is configured (spec 4.4 to 4.6); `scene` is that of these
+/// images.
+pub(super) fn pseudo_labels(
+    config: &Config,
+    scales: &MultiScale,
+    scene: &Scene,
+    images: Range<usize>,
+) -> Result<[Tensor; 2]> {
+    let Scene { picture, classes, picture_box, par, .. } = scene;
+    let (graph, thresholds) = (picture.graph(), [config.cam_low, config.cam_high]);
+    graph.begin("multi-scale");
+    let seeds = scales.seeds(images.clone(), classes)?;
+    graph.begin("PAR");
+    let fixed = fixed_threshold_label(&seeds, picture, classes, picture_box, par, thresholds)?;
+    graph.begin("BSP");
+    let propagated = match config.propagation {
+        Propagation::Afa => {
+            let (affinity, grid) = scales.largest().affinity(images)?;
+            let walk = Walk::new(config.aff_radius);
+            walked_label(&seeds, &affinity, grid, picture, classes, picture_box, &walk, par, thresholds)?.label
+        }
+        _ => {
+            // PAR's weights sum to 1 + w2, so that scores grow by that factor an iteration.
+            let gain = (1.0 + config.par_w2).powi(config.par_iters as i32);
+            let sigma_c = config.sigma_c * if config.sigma_c_renormalise { gain } else { 1.0 };
+            label_from_map(&scene.propagate(&seeds)?, classes, picture_box, Some(sigma_c))?
+        }
+    };
+    Ok([fixed.label, propagated])
 }
 
 /// What the confidence of a pixel in Y_s is compared with (spec 11, row 2).
@@ -72,20 +104,18 @@ pub fn segmentation_label(
     confidence: Confidence,
     first: usize,
 ) -> Result<Tensor> {
-    let seg = seg.detach()?;
-    let label = over_parts(&seg, &seg.resize(picture_box.size(), false)?, |seg| {
-        let seg = match confidence {
-            Confidence::Logit => seg.clone(),
-            Confidence::Sigmoid => seg.sigmoid()?,
-            Confidence::Softmax => seg.log_softmax(1)?.exp()?,
-        };
-        let flat = [seg.shape()[0], seg.shape()[2], seg.shape()[3]];
-        let graph = seg.graph();
-        let class = seg.arg_max(1)?.reshape(flat)?.to_real()?;
-        let certain = seg.reduce(Reduction::Max, 1..2)?.reshape(flat)?.at_least(&graph.scalar(sigma_s))?;
-        let supervised = class.at_least(&graph.scalar(first as f64))?;
-        certain.mul(&supervised)?.select(&class, &graph.scalar(255.0))
-    })?;
+    let seg = seg.detach()?.resize(picture_box.size(), false)?;
+    let seg = match confidence {
+        Confidence::Logit => seg,
+        Confidence::Sigmoid => seg.sigmoid()?,
+        Confidence::Softmax => seg.log_softmax(1)?.exp()?,
+    };
+    let flat = [seg.shape()[0], seg.shape()[2], seg.shape()[3]];
+    let graph = seg.graph();
+    let class = seg.arg_max(1)?.reshape(flat)?.to_real()?;
+    let certain = seg.reduce(Reduction::Max, 1..2)?.reshape(flat)?.at_least(&graph.scalar(sigma_s))?;
+    let supervised = class.at_least(&graph.scalar(first as f64))?;
+    let label = certain.mul(&supervised)?.select(&class, &graph.scalar(255.0))?;
     inside_box(&label, picture_box)?.detach()
 }
 
@@ -102,31 +132,30 @@ pub fn only_tagged(label: &Tensor, tags: &Tensor) -> Result<Tensor> {
     named.select(label, &graph.scalar(255.0))
 }
 
-/// Seeds as a label (spec 9.1): the best tagged class of cams \[B, K, H, W\], background where none exceeds `background`.
-/// Integers \[B, H, W\].
+/// Seeds as a label (spec 9.1): the best tagged class of `seeds` in slots \[B, H, W, P\], background where none exceeds
+/// `background`. Integers \[B, H, W\].
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn seed_label(cams: &Tensor, classes: &Tensor, background: f64) -> Result<Tensor> {
+pub fn seed_label(seeds: &Tensor, classes: &Tensor, background: f64) -> Result<Tensor> {
     // Ties go to the lowest slot, so background also wins where the best seed equals it.
-    let scores = cams.gather_slots(classes, 1)?;
-    let first = first_slot(cams.graph(), classes.shape()[1]);
-    best_class(&scores.add(&first.scale(background)?)?, classes)
+    let first = first_slot(seeds.graph(), classes.shape()[1]);
+    best_class(&seeds.add(&first.scale(background)?)?, classes)
 }
 
-/// Seeds as a label with a band of doubt (spec 5.4): the best tagged class of cams \[B, K, H, W\] where it exceeds `high`,
-/// background where it does not exceed `low`, 255 between and outside the box.
+/// Seeds as a label with a band of doubt (spec 5.4): the best tagged class of `seeds` in slots \[B, H, W, P\] where it
+/// exceeds `high`, background where it does not exceed `low`, 255 between and outside the box.
 ///
 /// # Errors
 /// If the shapes do not fit.
 pub fn banded_seed_label(
-    cams: &Tensor,
+    seeds: &Tensor,
     classes: &Tensor,
     picture_box: &PictureBox,
     [low, high]: [f64; 2],
 ) -> Result<Tensor> {
-    let above = |background: f64| seed_label(cams, classes, background)?.to_real();
-    let zero = cams.graph().scalar(0.0);
+    let above = |background: f64| seed_label(seeds, classes, background)?.to_real();
+    let zero = seeds.graph().scalar(0.0);
     let (object, doubtful) = (above(high)?, above(low)?.greater(&zero)?);
     let label = object.greater(&zero)?.select(&object, &doubtful.scale(255.0)?)?;
     inside_box(&label, picture_box)

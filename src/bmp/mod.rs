@@ -26,5 +26,5 @@ pub use propagation::{
     FixedThreshold, Par, PictureBox, Slots, best_class, fixed_threshold_label, propagate_with_background, refined_seeds,
 };
 pub use schedule::{Group, Phase, Schedule, group_of};
-pub use seeds::{MultiScale, multi_scale, normalise_map, picture, test_scales};
+pub use seeds::{MultiScale, Pass, multi_scale, normalise_map, picture, test_scales};
 pub use walk::{Walk, WalkedLabel, walked_label};

@@ -184,9 +184,10 @@ impl Network {
 
         let seen = match self.form.ofd {
             // Detached, and by way of the input's size.
-            OfdMode::Released => {
-                Some(over_parts(&cam_small, &cam, |cam| cam.detach()?.reduce(Reduction::Max, 1..2)?.sigmoid())?)
-            }
+            OfdMode::Released => Some(over_parts(batch, 4 * foreground * height * width, |images| {
+                let cam = cam_small.slice(0, images)?.detach()?.resize([height, width], false)?;
+                cam.reduce(Reduction::Max, 1..2)?.sigmoid()
+            })?),
             OfdMode::Paper => Some(cam_small.reduce(Reduction::Max, 1..2)?),
             OfdMode::Off => None,
         };
@@ -197,12 +198,10 @@ impl Network {
         Ok(Encoded { features, cls, cam_small, cam, affinity, fused })
     }
 
-    /// Elements of the widest map of one image of a given size: logits at its own size, or features in stage 1 and the
-    /// decoder.
-    pub fn widest(&self, height: usize, width: usize) -> usize {
-        let NetworkConfig { dims, mlp, strides, embed, classes, .. } = self.config;
-        let cells = height.div_ceil(strides[0]) * width.div_ceil(strides[0]);
-        (classes * height * width).max(embed.max(mlp[0] * dims[0]) * cells)
+    /// Elements of the widest features of one image of a given size, those of stage 1 and of the decoder.
+    pub fn widest(&self, [height, width]: [usize; 2]) -> usize {
+        let NetworkConfig { dims, mlp, strides, embed, .. } = self.config;
+        embed.max(mlp[0] * dims[0]) * height.div_ceil(strides[0]) * width.div_ceil(strides[0])
     }
 }
 

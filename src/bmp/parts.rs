@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::graph::Tensor;
 
-/// Bytes that a map of a part may take: what WebGPU binds without asking.
+/// Bytes that a map of a part may take: what every adapter binds, by the rules of WebGPU and of Vulkan.
 const PART: usize = 128 << 20;
 
 /// Images in parts of nearly equal size, so few that a map of `bytes` an image keeps to [`PART`]; at least one.
@@ -23,16 +23,9 @@ pub(super) fn together(parts: &[Tensor]) -> Result<Tensor> {
     }
 }
 
-/// `make` of maps \[B, C, h, w\] at a larger size, \[B, C, H, W\], part by part. `large` are these maps resized; it is only
-/// read where it makes one part.
-pub(super) fn over_parts(maps: &Tensor, large: &Tensor, make: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    let shape = large.shape();
-    let parts = parts(shape[0], 4 * shape[1..].iter().product::<usize>());
-    if parts.len() == 1 {
-        return make(large);
-    }
-    let each = parts.into_iter().map(|images| make(&maps.slice(0, images)?.resize([shape[2], shape[3]], false)?));
-    together(&each.collect::<Result<Vec<_>>>()?)
+/// What `make` makes of a batch, part by part.
+pub(super) fn over_parts(images: usize, bytes: usize, make: impl Fn(Range<usize>) -> Result<Tensor>) -> Result<Tensor> {
+    together(&parts(images, bytes).into_iter().map(make).collect::<Result<Vec<_>>>()?)
 }
 
 #[cfg(test)]

@@ -95,27 +95,26 @@ impl Scene {
     /// That of some images of the batch.
     pub fn of(&self, images: Range<usize>) -> Result<Self> {
         let of = |tensor: &Tensor| tensor.slice(0, images.clone());
-        let [y0, y1, x0, x1] = &self.picture_box.sides;
-        let sides = [of(y0)?, of(y1)?, of(x0)?, of(x1)?];
         Ok(Scene {
             background: of(&self.background)?,
             picture: of(&self.picture)?,
             classes: of(&self.classes)?,
-            picture_box: PictureBox { sides, size: self.picture_box.size },
+            picture_box: self.picture_box.of(images)?,
             par: self.par.clone(),
         })
     }
 
-    /// Z' of cams \[B, K, H, W\] in slots \[B, H, W, P\].
-    pub fn propagate(&self, cams: &Tensor) -> Result<Tensor> {
+    /// Z' of seeds in slots \[B, H, W, P\].
+    pub fn propagate(&self, seeds: &Tensor) -> Result<Tensor> {
         let Scene { background, picture, classes, picture_box, par } = self;
-        propagate_with_background(cams, background, picture, classes, picture_box, par)
+        propagate_with_background(seeds, background, picture, classes, picture_box, par)
     }
 
-    /// S^c of seed logits \[B, K, H, W\] (spec 11, row 5): Z' as one map per class, 0 where an image lacks the tag;
-    /// \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
+    /// S^c of seed logits \[B, K, h, w\], interpolated (spec 11, row 5): Z' as one map per class, 0 where an image lacks
+    /// the tag; \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
     pub fn propagated_map(&self, logits: &Tensor) -> Result<Tensor> {
-        self.propagate(logits)?.scatter_slots(&self.classes, logits.shape()[1] + 1, 0)
+        let seeds = logits.gather_slots(&self.classes, 1)?.resize_channels_last(self.picture_box.size, false)?;
+        self.propagate(&seeds)?.scatter_slots(&self.classes, logits.shape()[1] + 1, 0)
     }
 }
 
@@ -130,6 +129,13 @@ impl PictureBox {
         let side = |index: usize, end: &Tensor| sides.slice(1, index..index + 1)?.to_real()?.minimum(end);
         let sides = [side(0, &height)?, side(1, &height)?, side(2, &width)?, side(3, &width)?];
         Ok(PictureBox { sides, size })
+    }
+
+    /// The boxes of some images of the batch.
+    pub(super) fn of(&self, images: Range<usize>) -> Result<Self> {
+        let of = |side: &Tensor| side.slice(0, images.clone());
+        let [y0, y1, x0, x1] = &self.sides;
+        Ok(PictureBox { sides: [of(y0)?, of(y1)?, of(x0)?, of(x1)?], size: self.size })
     }
 
     /// Height and width of the crop.
@@ -166,16 +172,6 @@ impl PictureBox {
     }
 }
 
-/// Scores in slots with a background in slot 0: cams \[B, K, H, W\] → \[B, H, W, P\].
-pub(super) fn slots_of(cams: &Tensor, classes: &Tensor, background: Option<&Tensor>) -> Result<Tensor> {
-    // Class k + 1 is channel k; background has none and stays 0.
-    let scores = cams.gather_slots(classes, 1)?;
-    match background {
-        Some(background) => scores.add(&background.mul(&first_slot(cams.graph(), classes.shape()[1]))?),
-        None => Ok(scores),
-    }
-}
-
 /// 1 in slot 0, 0 elsewhere: \[P\].
 pub(super) fn first_slot(graph: &Graph, width: usize) -> Tensor {
     let first: Vec<_> = (0..width).map(|slot| f64::from(u8::from(slot == 0))).collect();
@@ -205,24 +201,23 @@ pub struct FixedThreshold {
 
 /// Fixed-threshold PAR labels (spec 4.4): softmax over the valid classes, propagation at half size over the whole crop.
 ///
-/// `cams` \[B, K, H, W\], `picture` \[B, 3, H, W\], `classes` i32 \[B, P\].
+/// `seeds` in slots \[B, H, W, P\], `picture` \[B, 3, H, W\], `classes` i32 \[B, P\].
 ///
 /// # Errors
 /// If the shapes do not fit.
 pub fn fixed_threshold_label(
-    cams: &Tensor,
+    seeds: &Tensor,
     picture: &Tensor,
     classes: &Tensor,
     picture_box: &PictureBox,
     par: &Par,
     [low, high]: [f64; 2],
 ) -> Result<FixedThreshold> {
-    let graph = cams.graph();
-    let (batch, height, width) = (cams.shape()[0], cams.shape()[2], cams.shape()[3]);
-    let slots = classes.shape()[1];
+    let graph = seeds.graph();
+    let [batch, height, width, slots] = seeds.four_axes("fixed_threshold_label")?;
     let half = [(height / 2).max(1), (width / 2).max(1)];
     let small = picture.resize(half, false)?.permute(&[0, 2, 3, 1])?;
-    let scores = slots_of(cams, classes, None)?.resize_channels_last(half, false)?;
+    let scores = seeds.resize_channels_last(half, false)?;
     // Both runs share one affinity: they are stacked along the slots.
     let masks = Tensor::concat(&[&compete(&scores, classes, high)?, &compete(&scores, classes, low)?], 3)?;
     let stacked = Tensor::concat(&[classes, classes], 1)?;
@@ -233,13 +228,14 @@ pub fn fixed_threshold_label(
     Ok(FixedThreshold { high, low, label })
 }
 
-/// Scores in slots \[B, H, W, P\] of the PAR label of the final test (spec 9.3): softmax over the valid classes against a
-/// constant background, propagation at the full size of `picture` \[B, 3, H, W\] inside `extent` \[B, 2\].
+/// Scores in slots \[B, H, W, P\] of the PAR label of the final test (spec 9.3), from `seeds` in slots: softmax over the valid
+/// classes against a constant background, propagation at the full size of `picture` \[B, 3, H, W\] inside `extent`
+/// \[B, 2\].
 ///
 /// # Errors
 /// If the shapes do not fit.
 pub fn refined_seeds(
-    cams: &Tensor,
+    seeds: &Tensor,
     picture: &Tensor,
     classes: &Tensor,
     extent: &Tensor,
@@ -247,7 +243,7 @@ pub fn refined_seeds(
     background: f64,
 ) -> Result<Tensor> {
     let size = [picture.shape()[2], picture.shape()[3]];
-    let scores = slots_of(cams, classes, None)?.resize_channels_last(size, false)?;
+    let scores = seeds.resize_channels_last(size, false)?;
     par.refine(&compete(&scores, classes, background)?, &picture.permute(&[0, 2, 3, 1])?, extent, classes)
 }
 
@@ -277,22 +273,23 @@ pub(super) fn two_sided_label(
 
 /// Background-aware spatial propagation (spec 4.5): raw scores, inside the picture box only, at half its size.
 ///
-/// `cams` \[B, K, H, W\], `background` \[B, 1, H, W\], `picture` \[B, 3, H, W\], `classes` i32 \[B, P\] → Z' in slots
-/// \[B, H, W, P\], 0 outside the box.
+/// `seeds` in slots \[B, H, W, P\], `background` \[B, 1, H, W\], `picture` \[B, 3, H, W\], `classes` i32 \[B, P\] → Z' in
+/// slots \[B, H, W, P\], 0 outside the box.
 ///
 /// # Errors
 /// If the shapes do not fit.
 pub fn propagate_with_background(
-    cams: &Tensor,
+    seeds: &Tensor,
     background: &Tensor,
     picture: &Tensor,
     classes: &Tensor,
     picture_box: &PictureBox,
     par: &Par,
 ) -> Result<Tensor> {
-    let (batch, height, width) = (cams.shape()[0], cams.shape()[2], cams.shape()[3]);
-    let scores = slots_of(cams, classes, Some(&background.reshape([batch, height, width, 1])?))?;
-    refine_in_box(&scores, picture, classes, picture_box, par)
+    let [batch, height, width, slots] = seeds.four_axes("propagate_with_background")?;
+    // Seeds have no background: its slot is 0 in them.
+    let background = background.reshape([batch, height, width, 1])?.mul(&first_slot(seeds.graph(), slots))?;
+    refine_in_box(&seeds.add(&background)?, picture, classes, picture_box, par)
 }
 
 /// Refines scores in slots \[B, H, W, P\] inside the picture box, at half its size; 0 outside (spec 4.5, steps 2 to 5).

@@ -4,59 +4,144 @@ use std::ops::Range;
 
 use super::parts::{parts, together};
 use super::{Network, Outputs};
+use crate::config::Fuse;
 use crate::data::augment::{MEAN, STD};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Grid, Mode};
 use crate::ops::reduce::Reduction;
 
-/// What the passes over scales and mirror images give; nothing in it carries a gradient.
+/// The passes over scales and mirror images. Its methods make maps of them at the size of the image, for some images at a
+/// time and for no more classes than are asked for, since these maps are the largest of a step. Nothing carries a gradient.
+///
+/// What is alike for all columns or linear is done before maps are interpolated (spec 14.5): mirror images are turned back,
+/// classes chosen and logits averaged on the grids of the network.
 pub struct MultiScale {
-    /// Seeds in \[0, 1\]: max over each mirrored pair, ReLU, sum over scales, norm01. \[B, K, H, W\].
-    pub cams: Tensor,
-    /// Segmentation scores in \[0, 1\]: mean over each pair, sum over scales, norm01 per channel. \[B, K + 1, H, W\].
-    pub segs: Tensor,
-    /// Segmentation logits of the final test (spec 9.3): mean over each pair, max over scales. \[B, K + 1, H, W\].
-    pub fused: Tensor,
-    /// The scales in order, each with the mean over its pair at the image's size.
-    pub averages: Vec<(f64, Tensor)>,
-    /// The passes in order, in parts of the batch; a part holds pictures, then their mirror images where there are some.
-    pub passes: Vec<(f64, Vec<Outputs>)>,
+    /// The passes, scale 1 first.
+    pub passes: Vec<Pass>,
+    /// Height and width of the maps.
+    size: [usize; 2],
+}
+
+/// The pass over one scale.
+pub struct Pass {
+    /// The scale.
+    pub scale: f64,
+    /// What the parts of the batch gave; a part holds pictures, then their mirror images where there are some.
+    pub parts: Vec<Outputs>,
+    /// Height and width of the images that were seen: maps come to their size by way of this one.
+    seen: [usize; 2],
+    /// Whether there are mirror images.
+    flip: bool,
+}
+
+impl Pass {
+    /// A value of `images`, all parts together.
+    ///
+    /// # Errors
+    /// If there are no such images.
+    pub fn pictures(&self, images: Range<usize>, value: impl Fn(&Outputs) -> &Tensor) -> Result<Tensor> {
+        self.view(images, &value, 0)
+    }
+
+    /// Affinity of `images`, \[B, N, N\], with its grid (spec 4.6).
+    ///
+    /// # Errors
+    /// If there are no such images.
+    pub fn affinity(&self, images: Range<usize>) -> Result<(Tensor, [usize; 2])> {
+        let Grid { height, width } = self.parts[0].features.grids[3];
+        Ok((self.pictures(images, |outputs| &outputs.affinity)?, [height, width]))
+    }
+
+    /// View 0 are pictures, view 1 mirror images.
+    fn view(&self, images: Range<usize>, value: &impl Fn(&Outputs) -> &Tensor, view: usize) -> Result<Tensor> {
+        let (mut first, mut found) = (0, Vec::new());
+        for part in self.parts.iter().map(value) {
+            let count = part.shape()[0] / (1 + usize::from(self.flip));
+            let own = images.start.max(first)..images.end.min(first + count);
+            if !own.is_empty() {
+                let start = own.start - first + view * count;
+                found.push(part.slice(0, start..start + own.len())?);
+            }
+            first += count;
+        }
+        together(&found)
+    }
+
+    /// Small maps \[B, C, h, w\] of `images`, and of their mirror images turned back where there are some.
+    fn pair(&self, images: Range<usize>, maps: impl Fn(&Outputs) -> &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let plain = self.view(images.clone(), &maps, 0)?.detach()?;
+        let mirrored = self.flip.then(|| self.view(images, &maps, 1)?.detach()?.flip(3)).transpose()?;
+        Ok((plain, mirrored))
+    }
 }
 
 impl MultiScale {
-    /// A value of the pictures (not of their mirror images) in a pass, all parts together.
+    /// Seeds of `images` in \[0, 1\] (spec 3.1, steps 4 and 6), in the slots of their `classes` \[B, P\]: max over each
+    /// mirrored pair, ReLU, sum over scales, norm01. \[B, H, W, P\].
     ///
     /// # Errors
-    /// Never for a pass that ran.
-    pub fn pictures(&self, pass: usize, value: impl Fn(&Outputs) -> &Tensor) -> Result<Tensor> {
-        let parts: Vec<_> = self.passes[pass].1.iter().map(value).collect();
-        let samples: usize = parts.iter().map(|part| part.shape()[0]).sum();
-        let views = samples / self.cams.shape()[0];
-        together(&parts.iter().map(|part| part.slice(0, 0..part.shape()[0] / views)).collect::<Result<Vec<_>>>()?)
+    /// If the classes are not those of as many images.
+    pub fn seeds(&self, images: Range<usize>, classes: &Tensor) -> Result<Tensor> {
+        let of_scales = self.passes.iter().map(|pass| {
+            let large = |small: &Tensor| {
+                let slots = small.gather_slots(classes, 1)?;
+                slots.resize_channels_last(pass.seen, false)?.resize_channels_last(self.size, false)
+            };
+            match pass.pair(images.clone(), |outputs| &outputs.cam_small)? {
+                (plain, Some(mirrored)) => large(&plain)?.maximum(&large(&mirrored)?)?.relu(),
+                (plain, None) => large(&plain)?.relu(),
+            }
+        });
+        normalise(&fold(of_scales, Tensor::add)?, 1..3)
     }
 
-    /// Affinity of the pictures in a pass, \[B, N, N\], with its grid (spec 4.6).
+    /// Segmentation logits of `images` at every scale, of some channels: mean over each pair, \[B, C, H, W\].
     ///
     /// # Errors
-    /// Never for a pass that ran.
-    pub fn affinity_of(&self, pass: usize) -> Result<(Tensor, [usize; 2])> {
-        let Grid { height, width } = self.passes[pass].1[0].features.grids[3];
-        Ok((self.pictures(pass, |outputs| &outputs.affinity)?, [height, width]))
+    /// If there are no such images or channels.
+    pub fn averages(&self, images: &Range<usize>, channels: &Range<usize>) -> Result<Vec<Tensor>> {
+        let average = |pass: &Pass| {
+            let average = match pass.pair(images.clone(), |outputs| &outputs.seg_small)? {
+                (plain, Some(mirrored)) => plain.add(&mirrored)?.scale(0.5)?,
+                (plain, None) => plain,
+            };
+            average.slice(1, channels.clone())?.resize(pass.seen, false)?.resize(self.size, false)
+        };
+        self.passes.iter().map(average).collect()
     }
 
-    /// Sum over the scales of the mean over each pair, \[B, K + 1, H, W\].
+    /// The same over all scales: their sum, or their max as in the final test (spec 9.3).
     ///
     /// # Errors
-    /// Never for passes that ran.
-    pub fn sum(&self) -> Result<Tensor> {
-        let Some(((_, first), others)) = self.averages.split_first() else { unreachable!("scale 1 always runs") };
-        others.iter().try_fold(first.clone(), |sum, (_, average)| sum.add(average))
+    /// As [`MultiScale::averages`].
+    pub fn logits(&self, images: Range<usize>, channels: Range<usize>, fuse: Fuse) -> Result<Tensor> {
+        let with = match fuse {
+            Fuse::Sum => Tensor::add,
+            Fuse::Max => Tensor::maximum,
+        };
+        fold(self.averages(&images, &channels)?.into_iter().map(Ok), with)
+    }
+
+    /// Segmentation scores of `images` in \[0, 1\] (spec 3.1, steps 5 and 7): norm01 of the sum, per channel.
+    /// \[B, C, H, W\].
+    ///
+    /// # Errors
+    /// As [`MultiScale::averages`].
+    pub fn scores(&self, images: Range<usize>, channels: Range<usize>) -> Result<Tensor> {
+        normalise_map(&self.logits(images, channels, Fuse::Sum)?)
     }
 
     /// The pass of the largest scale.
-    pub fn largest(&self) -> usize {
-        (0..self.passes.len()).max_by(|&a, &b| self.passes[a].0.total_cmp(&self.passes[b].0)).unwrap_or(0)
+    pub fn largest(&self) -> &Pass {
+        let largest = self.passes.iter().max_by(|one, other| one.scale.total_cmp(&other.scale));
+        largest.unwrap_or_else(|| unreachable!("scale 1 always runs"))
+    }
+
+    /// Elements of the widest map of an image with `slots`: interpolated to the largest scale, or twice at its own size.
+    pub(super) fn widest(&self, slots: usize) -> usize {
+        let area = |[height, width]: [usize; 2]| height * width;
+        slots * self.passes.iter().map(|pass| area(pass.seen)).fold(2 * area(self.size), usize::max)
     }
 }
 
@@ -90,53 +175,27 @@ fn over_scales(
     mode: &Mode,
 ) -> Result<MultiScale> {
     let (batch, size) = (image.shape()[0], [image.shape()[2], image.shape()[3]]);
-    let (mut cams, mut segs, mut fused) = (None, None, None);
-    let (mut averages, mut passes) = (Vec::new(), Vec::new());
+    let mut passes = Vec::new();
     for scale in [1.0].into_iter().chain(scales.iter().copied().filter(|&scale| scale != 1.0)) {
         let scaled = rescale(scale)?;
-        let widest = network.widest(scaled.shape()[2].max(size[0]), scaled.shape()[3].max(size[1]));
-        let seen = |images: Range<usize>| {
+        let seen = [scaled.shape()[2], scaled.shape()[3]];
+        let views = |images: Range<usize>| {
             let images = scaled.slice(0, images)?;
             if flip { Tensor::concat(&[&images, &images.flip(3)?], 0) } else { Ok(images) }
         };
-        let images = parts(batch, 2 * 4 * widest).into_iter().map(seen).collect::<Result<Vec<_>>>()?;
-        let outputs = network.forward_parts(&images, mode)?;
-        let (mut seeds, mut logits) = (Vec::new(), Vec::new());
-        for part in &outputs {
-            let [plain, mirrored] = pair(&part.cam, size, flip)?;
-            seeds.push(plain.maximum(&mirrored)?.relu()?);
-            let [plain, mirrored] = pair(&part.seg, size, flip)?;
-            logits.push(plain.add(&mirrored)?.scale(0.5)?);
-        }
-        let average = together(&logits)?;
-        combine(&mut cams, together(&seeds)?, Tensor::add)?;
-        combine(&mut segs, average.clone(), Tensor::add)?;
-        combine(&mut fused, average.clone(), Tensor::maximum)?;
-        averages.push((scale, average));
-        passes.push((scale, outputs));
+        let images = parts(batch, 2 * 4 * network.widest(seen)).into_iter().map(views).collect::<Result<Vec<_>>>()?;
+        passes.push(Pass { scale, parts: network.forward_parts(&images, mode)?, seen, flip });
     }
-    let (Some(cams), Some(segs), Some(fused)) = (cams, segs, fused) else { unreachable!("scale 1 always runs") };
-    Ok(MultiScale { cams: normalise_map(&cams)?, segs: normalise_map(&segs)?, fused, averages, passes })
+    Ok(MultiScale { passes, size })
 }
 
-/// Maps of pictures and, with `flip`, of their mirror images behind them, at a given size and turned back; without it the
-/// same maps twice.
-fn pair(maps: &Tensor, size: [usize; 2], flip: bool) -> Result<[Tensor; 2]> {
-    let maps = maps.detach()?.resize(size, false)?;
-    if !flip {
-        return Ok([maps.clone(), maps]);
-    }
-    let batch = maps.shape()[0] / 2;
-    Ok([maps.slice(0, 0..batch)?, maps.slice(0, batch..2 * batch)?.flip(3)?])
-}
-
-/// Folds `part` into what was combined so far.
-fn combine(so_far: &mut Option<Tensor>, part: Tensor, with: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<()> {
-    *so_far = Some(match so_far.take() {
-        Some(so_far) => with(&so_far, &part)?,
-        None => part,
-    });
-    Ok(())
+/// Folds the maps of all scales into one.
+fn fold(
+    mut maps: impl Iterator<Item = Result<Tensor>>,
+    with: fn(&Tensor, &Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let Some(first) = maps.next() else { unreachable!("scale 1 always runs") };
+    maps.try_fold(first?, |so_far, map| with(&so_far, &map?))
 }
 
 /// norm01 (spec 0.4): u = x − min x, then u / (max u + 1e-5), per sample and channel over \[H, W\].
@@ -144,7 +203,12 @@ fn combine(so_far: &mut Option<Tensor>, part: Tensor, with: fn(&Tensor, &Tensor)
 /// # Errors
 /// If the tensor has not four axes.
 pub fn normalise_map(maps: &Tensor) -> Result<Tensor> {
-    let (low, high) = (maps.reduce(Reduction::Min, 2..4)?, maps.reduce(Reduction::Max, 2..4)?);
+    normalise(maps, 2..4)
+}
+
+/// norm01 over neighbouring axes.
+fn normalise(maps: &Tensor, axes: Range<usize>) -> Result<Tensor> {
+    let (low, high) = (maps.reduce(Reduction::Min, axes.clone())?, maps.reduce(Reduction::Max, axes)?);
     maps.sub(&low)?.div(&high.sub(&low)?.offset(1e-5)?)
 }
 
@@ -158,4 +222,57 @@ pub fn picture(image: &Tensor) -> Result<Tensor> {
     let channels = |values: [f64; 3]| graph.constant(&values, [3, 1, 1]);
     let (mean, std) = (channels(MEAN), channels(STD));
     image.detach()?.mul(&std)?.add(&mean)?.trunc()?.scale(1.0 / 255.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Session;
+    use crate::bmp::{Form, NetworkConfig};
+    use crate::config::Config;
+    use crate::graph::{DType, Graph};
+
+    /// Protects: maps of some images are those of the whole batch, however the passes were cut into parts, and the seeds of
+    /// a slot do not depend on the others.
+    #[test]
+    fn maps_do_not_depend_on_parts() {
+        let graph = Graph::new();
+        let config = NetworkConfig::new(&Config::preset("nano").unwrap(), 5);
+        let network = Network::new(&graph, &config, Form::default()).unwrap();
+        let image = graph.input("image", [3, 3, 32, 48], DType::F32);
+        let pass = |counts: &[usize]| {
+            let mut first = 0;
+            let views = |count: &usize| {
+                let images = image.slice(0, first..first + count).unwrap();
+                first += count;
+                Tensor::concat(&[&images, &images.flip(3).unwrap()], 0).unwrap()
+            };
+            let images: Vec<_> = counts.iter().map(views).collect();
+            let parts = network.forward_parts(&images, &Mode::Eval).unwrap();
+            MultiScale { passes: vec![Pass { scale: 1.0, parts, seen: [32, 48], flip: true }], size: [32, 48] }
+        };
+        let (whole, cut) = (pass(&[3]), pass(&[2, 1]));
+        let classes = |slots: [f64; 4], images: usize| {
+            graph.constant(&slots, [1, 4]).expand([images, 4]).unwrap().to_integer().unwrap()
+        };
+        let reads = [
+            whole.seeds(0..3, &classes([0.0, 2.0, 5.0, -1.0], 3)).unwrap().slice(0, 1..3).unwrap(),
+            cut.seeds(1..3, &classes([0.0, 1.0, 2.0, 5.0], 2)).unwrap(),
+            whole.scores(0..3, 0..6).unwrap().slice(0, 1..3).unwrap().slice(1, 0..1).unwrap(),
+            cut.scores(1..3, 0..1).unwrap(),
+        ];
+        let mut session = Session::open("reference").unwrap();
+        for parameter in network.parameters() {
+            session.set_state(&parameter.name, &parameter.shape, &parameter.initial(7)).unwrap();
+        }
+        let mut program = session.compile(&graph, &reads.each_ref()).unwrap();
+        let noise: Vec<_> = (0..3 * 3 * 32 * 48).map(|index| f64::from(index * 7919 % 1009) / 300.0 - 1.5).collect();
+        program.write(&image, &noise).unwrap();
+        program.run().unwrap();
+        let [whole, cut, score, score_of_cut] = reads.map(|map| program.read(&map).unwrap());
+        let slot = |seeds: &[f64], slot: usize| seeds.iter().skip(slot).step_by(4).copied().collect::<Vec<_>>();
+        assert!(slot(&whole, 1).iter().any(|&seed| seed > 0.9) && slot(&whole, 3).iter().all(|&seed| seed == 0.0));
+        assert!(slot(&whole, 1) == slot(&cut, 2) && slot(&whole, 2) == slot(&cut, 3));
+        assert!(score == score_of_cut && score.iter().any(|&score| score > 0.9));
+    }
 }

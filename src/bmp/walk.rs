@@ -1,7 +1,7 @@
 //! Propagation of seeds along the predicted affinity, as AFA does (spec 4.6): the baseline that BSP is compared with.
 
 use super::labels::radius_mask;
-use super::propagation::{compete, refine_in_box, slots_of, two_sided_label};
+use super::propagation::{compete, refine_in_box, two_sided_label};
 use super::{Par, PictureBox};
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -41,19 +41,19 @@ impl Walk {
         weights.matmul_tn(&tokens)?.reshape([batch, grid[0], grid[1], slots])
     }
 
-    /// The seeds `cams` \[B, K, H, W\] on `grid` against a constant background, one step further: slots \[B, h, w, P\].
+    /// `seeds` in slots \[B, H, W, P\] on `grid` against a constant background, one step further: \[B, h, w, P\].
     ///
     /// # Errors
     /// If the shapes do not fit.
     pub fn from_seeds(
         &self,
-        cams: &Tensor,
+        seeds: &Tensor,
         classes: &Tensor,
         affinity: &Tensor,
         grid: [usize; 2],
         background: f64,
     ) -> Result<Tensor> {
-        let scores = slots_of(cams, classes, None)?.resize_channels_last(grid, false)?;
+        let scores = seeds.resize_channels_last(grid, false)?;
         self.step(&compete(&scores, classes, background)?, affinity)
     }
 }
@@ -68,14 +68,14 @@ pub struct WalkedLabel {
     pub label: Tensor,
 }
 
-/// The label of a walk (spec 4.6): seeds `cams` \[B, K, H, W\] against a low and a high background take one step along
+/// The label of a walk (spec 4.6): `seeds` in slots \[B, H, W, P\] against a low and a high background take one step along
 /// `affinity` \[B, N, N\] on `grid`, and are refined inside the picture box.
 ///
 /// # Errors
 /// If the shapes do not fit.
 #[expect(clippy::too_many_arguments, reason = "maps, picture and settings, as in fixed_threshold_label")]
 pub fn walked_label(
-    cams: &Tensor,
+    seeds: &Tensor,
     affinity: &Tensor,
     grid: [usize; 2],
     picture: &Tensor,
@@ -85,10 +85,9 @@ pub fn walked_label(
     par: &Par,
     thresholds: [f64; 2],
 ) -> Result<WalkedLabel> {
-    let size = [cams.shape()[2], cams.shape()[3]];
-    let slots = classes.shape()[1];
+    let [_, height, width, slots] = seeds.four_axes("walked_label")?;
     let [low, high] = thresholds.map(|background| {
-        walk.from_seeds(cams, classes, affinity, grid, background)?.resize_channels_last(size, false)
+        walk.from_seeds(seeds, classes, affinity, grid, background)?.resize_channels_last([height, width], false)
     });
     let walked = [low?, high?];
     // Both refinements share one affinity: they are stacked along the slots.

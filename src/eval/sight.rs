@@ -6,7 +6,7 @@ use crate::bmp::{
     fixed_threshold_label, multi_scale, picture, propagate_with_background, refined_seeds, seed_label,
     segmentation_label, test_scales, walked_label,
 };
-use crate::config::{Config, Fuse, Propagation};
+use crate::config::{Config, Propagation};
 use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::Mode;
@@ -83,7 +83,7 @@ impl Recorder<'_> {
     /// Runs the network as the protocol says.
     fn passes(&self, network: &Network, image: &Tensor, request: Request) -> Result<Passes> {
         let (config, mode) = (self.config, Mode::Eval);
-        let size = [image.shape()[2], image.shape()[3]];
+        let (batch, size) = (image.shape()[0], [image.shape()[2], image.shape()[3]]);
         match request.protocol {
             Protocol::Train => {
                 let Outputs { cls, seg, .. } = network.forward(image, &mode)?;
@@ -97,12 +97,10 @@ impl Recorder<'_> {
                 let ratio = test_ratio(config, size);
                 let looked_at = image.resize(size.map(|side| (side as f64 * ratio) as usize), false)?;
                 let scales = test_scales(network, &looked_at, &config.test_scales, config.test_flip, &mode)?;
-                let fused = match config.test_fuse {
-                    Fuse::Max => scales.fused.clone(),
-                    Fuse::Sum => scales.sum()?,
-                };
-                let cls = scales.pictures(0, |outputs| &outputs.cls)?;
-                let single = Single::new(cls, &scales.pictures(0, |outputs| &outputs.seg)?, size)?;
+                let fused = scales.logits(0..batch, 0..self.network.classes, config.test_fuse)?;
+                let cls = scales.passes[0].pictures(0..batch, |outputs| &outputs.cls)?;
+                let seg = scales.passes[0].pictures(0..batch, |outputs| &outputs.seg)?;
+                let single = Single::new(cls, &seg, size)?;
                 Ok(Passes { looked_at, single, fused: Some(fused.resize(size, false)?), scales: Some(scales) })
             }
         }
@@ -138,23 +136,23 @@ impl Recorder<'_> {
         let extent = graph.input("extent", [batch, 2], DType::I32);
         let picture_box = PictureBox::new(&boxes, [looked_at.shape()[2], looked_at.shape()[3]])?;
         let picture = picture(looked_at)?;
-        let cams = scales.cams.resize(size, false)?;
+        let seeds = scales.seeds(0..batch, &classes)?;
 
         let label = |scores: &Tensor| best_class(&scores.resize_channels_last(size, false)?, &classes);
-        let y_c = label(&self.propagated_scores(scales, &picture, &classes, &picture_box)?)?;
+        let y_c = label(&self.propagated_scores(scales, &seeds, &picture, &classes, &picture_box)?)?;
         let background = match request.protocol {
             Protocol::Train => config.cam_low,
             Protocol::Test => config.cam_bkg,
         };
-        let (affinity, grid) = scales.affinity_of(0)?;
+        let (affinity, grid) = scales.passes[0].affinity(0..batch)?;
         let walk = Walk::new(config.aff_radius);
-        let afa = label(&walk.from_seeds(&scales.cams, &classes, &affinity, grid, background)?)?;
+        let afa = label(&walk.from_seeds(&seeds, &classes, &affinity, grid, background)?)?;
         let par = match request.protocol {
             Protocol::Train => None,
             Protocol::Test => {
                 let picture = picture.resize(size, false)?;
                 let par = Par::new(config);
-                Some(label(&refined_seeds(&scales.cams, &picture, &classes, &extent, &par, config.cam_bkg)?)?)
+                Some(label(&refined_seeds(&seeds, &picture, &classes, &extent, &par, config.cam_bkg)?)?)
             }
         };
         let whole = PictureBox::new(
@@ -164,8 +162,9 @@ impl Recorder<'_> {
         let first = config.s2c_map.first_class();
         let y_s =
             segmentation_label(&single.seg, &whole, config.sigma_s, Confidence::new(config), first)?.to_integer()?;
+        let cams = seeds.resize_channels_last(size, false)?;
         let seeds = seed_label(&cams, &classes, config.cam_bkg)?;
-        let cams = cams.gather_slots(&classes, 1)?.reduce(Reduction::Max, 3..4)?;
+        let cams = cams.reduce(Reduction::Max, 3..4)?;
         Ok(Tagged { given, slots, boxes, extent, seeds, par, afa, y_c, y_s, cams })
     }
 
@@ -173,24 +172,25 @@ impl Recorder<'_> {
     fn propagated_scores(
         &self,
         scales: &MultiScale,
+        seeds: &Tensor,
         picture: &Tensor,
         classes: &Tensor,
         picture_box: &PictureBox,
     ) -> Result<Tensor> {
-        let (cams, par) = (&scales.cams, Par::new(self.config));
+        let (batch, par) = (seeds.shape()[0], Par::new(self.config));
         // Against one background instead of two there is no band of doubt.
         let background = [self.config.cam_bkg; 2];
         match self.config.propagation {
             Propagation::Bsp => {
-                let background = scales.segs.slice(1, 0..1)?;
-                propagate_with_background(cams, &background, picture, classes, picture_box, &par)
+                let background = scales.scores(0..batch, 0..1)?;
+                propagate_with_background(seeds, &background, picture, classes, picture_box, &par)
             }
-            Propagation::Par => Ok(fixed_threshold_label(cams, picture, classes, picture_box, &par, background)?.high),
+            Propagation::Par => Ok(fixed_threshold_label(seeds, picture, classes, picture_box, &par, background)?.high),
             Propagation::Afa => {
-                let (affinity, grid) = scales.affinity_of(0)?;
+                let (affinity, grid) = scales.passes[0].affinity(0..batch)?;
                 let walk = Walk::new(self.config.aff_radius);
                 let label =
-                    walked_label(cams, &affinity, grid, picture, classes, picture_box, &walk, &par, background)?;
+                    walked_label(seeds, &affinity, grid, picture, classes, picture_box, &walk, &par, background)?;
                 let [_, high] = label.refined;
                 Ok(high)
             }

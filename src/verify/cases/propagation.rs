@@ -67,10 +67,11 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
 
     let seen = cam.mul(&tags.reshape([batch, foreground, 1, 1])?)?;
     trial.output("seen_cam", &seen);
+    let seeds = cam.gather_slots(&classes, 1)?;
     let thresholds = [case.constant("low")?, case.constant("high")?];
-    let banded = bmp::banded_seed_label(&cam, &classes, &picture_box, thresholds)?;
+    let banded = bmp::banded_seed_label(&seeds, &classes, &picture_box, thresholds)?;
     trial.output("cam_label_boxed", &banded);
-    trial.output("cam_label_plain", &bmp::seed_label(&cam, &classes, case.constant("bkg")?)?);
+    trial.output("cam_label_plain", &bmp::seed_label(&seeds, &classes, case.constant("bkg")?)?);
     let radius = case.constant("radius")?;
     trial.output("affinity_label", &bmp::affinity_label(&banded, 16, radius)?);
     let seg = trial.input("seg")?;
@@ -87,7 +88,7 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
     trial.output("walk_grid", &seen.resize(grid, false)?);
     let walk = Walk { radius, power: case.constant("walk_power")?, eps: case.constant("walk_eps")? };
     let affinity = trial.input("affinity")?;
-    let walked = walk.from_seeds(&cam, &classes, &affinity, grid, case.constant("walk_bkg")?)?;
+    let walked = walk.from_seeds(&seeds, &classes, &affinity, grid, case.constant("walk_bkg")?)?;
     trial.observe(&walked);
     let program = trial.run(results)?;
     let maps = channels_of_slots(&program.read(&walked)?, walked.shape(), &stored, foreground + 1);

@@ -4,8 +4,8 @@ use super::Bench;
 use super::model::{TRAIN, network, statistics};
 use super::slots::{leads, maps_of_image, slots_of_tags};
 use super::trial::Trial;
-use crate::bmp::{self, Par, PictureBox, Walk};
-use crate::config::Config;
+use crate::bmp::{self, MultiScale, Par, PictureBox, Slots, Walk};
+use crate::config::{Config, Fuse};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::Mode;
@@ -74,20 +74,22 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let radius = case.constant("radius")?;
     let par = Par::new(&Config::default());
 
-    let cams = &passes.cams;
-    let fixed = bmp::fixed_threshold_label(cams, &picture, &classes, &picture_box, &par, thresholds)?;
-    let background = passes.segs.slice(1, 0..1)?;
-    let bsp = bmp::propagate_with_background(cams, &background, &picture, &classes, &picture_box, &par)?;
-    let (affinity, grid) = passes.affinity_of(passes.largest())?;
+    let batch = image.shape()[0];
+    let (seeds, cams) = (passes.seeds(0..batch, &classes)?, maps_of_seeds(&passes, batch, plain.cam.shape()[1])?);
+    let segs = passes.scores(0..batch, 0..plain.seg.shape()[1])?;
+    let fixed = bmp::fixed_threshold_label(&seeds, &picture, &classes, &picture_box, &par, thresholds)?;
+    let background = passes.scores(0..batch, 0..1)?;
+    let bsp = bmp::propagate_with_background(&seeds, &background, &picture, &classes, &picture_box, &par)?;
+    let (affinity, grid) = passes.largest().affinity(0..batch)?;
     let walk = Walk::new(radius);
-    let afa = bmp::walked_label(cams, &affinity, grid, &picture, &classes, &picture_box, &walk, &par, thresholds)?;
+    let afa = bmp::walked_label(&seeds, &affinity, grid, &picture, &classes, &picture_box, &walk, &par, thresholds)?;
 
     trial.output("plain.seg", &plain.seg);
     trial.output("picture", &picture);
-    trial.output("cam", cams);
-    trial.output("msc_seg", &passes.segs);
-    trial.output("aff_max_scale", &passes.passes[passes.largest()].1[0].affinity);
-    trial.output("cam_label", &bmp::banded_seed_label(cams, &classes, &picture_box, thresholds)?);
+    trial.output("cam", &cams);
+    trial.output("msc_seg", &segs);
+    trial.output("aff_max_scale", &passes.largest().parts[0].affinity);
+    trial.output("cam_label", &bmp::banded_seed_label(&seeds, &classes, &picture_box, thresholds)?);
     trial.output("par_label", &fixed.label);
     trial.output("bsp_label", &bmp::label_from_map(&bsp, &classes, &picture_box, Some(sigma_c))?);
     trial.output("y_s", &bmp::segmentation_label(&plain.seg, &picture_box, sigma_s, bmp::Confidence::Logit, 1)?);
@@ -127,6 +129,14 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
+/// Seeds of every class, tagged or not, as maps \[B, K, H, W\].
+fn maps_of_seeds(passes: &MultiScale, batch: usize, foreground: usize) -> Result<Tensor> {
+    let graph = passes.passes[0].parts[0].cam.graph();
+    let every: Vec<_> = (0..Slots::width_for(foreground)).map(|class| class as f64).collect();
+    let every = graph.constant(&every, [1, every.len()]).expand([batch, every.len()])?.to_integer()?;
+    passes.seeds(0..batch, &every)?.scatter_slots(&every, foreground, 1)
+}
+
 /// Distance to the nearest decision: another class, or the other side of the threshold.
 fn with_threshold(leads: &[(f64, f64)], threshold: f64) -> Vec<f64> {
     leads.iter().map(|(lead, best)| lead.min((best - threshold).abs())).collect()
@@ -140,29 +150,33 @@ pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let Setting { image, slots, classes, picture_box, picture } = Setting::new(&mut trial)?;
     let scales: Vec<f64> = case.constant("scales")?;
     let passes = bmp::test_scales(&network, &image, &scales, true, &Mode::Eval)?;
-    let background = passes.segs.slice(1, 0..1)?;
-    let par = Par::new(&Config::default());
-    let bsp = bmp::propagate_with_background(&passes.cams, &background, &picture, &classes, &picture_box, &par)?;
-
     let [batch, height, width] = [image.shape()[0], image.shape()[2], image.shape()[3]];
-    trial.output("cam", &passes.cams);
-    trial.output("seg_unit", &passes.segs);
-    for (scale, average) in &passes.averages {
-        let name = format!("seg_scale{scale}").replace('.', "_");
+    let maps = &passes.passes[0].parts[0];
+    let (foreground, channels) = (maps.cam.shape()[1], 0..maps.seg.shape()[1]);
+    let seeds = passes.seeds(0..batch, &classes)?;
+    let background = passes.scores(0..batch, 0..1)?;
+    let par = Par::new(&Config::default());
+    let bsp = bmp::propagate_with_background(&seeds, &background, &picture, &classes, &picture_box, &par)?;
+    let fused = passes.logits(0..batch, channels.clone(), Fuse::Max)?;
+
+    trial.output("cam", &maps_of_seeds(&passes, batch, foreground)?);
+    trial.output("seg_unit", &passes.scores(0..batch, channels.clone())?);
+    for (pass, average) in passes.passes.iter().zip(passes.averages(&(0..batch), &channels)?) {
+        let name = format!("seg_scale{}", pass.scale).replace('.', "_");
         if case.has(&name) {
-            trial.output(name, average);
+            trial.output(name, &average);
         }
     }
-    trial.output("msc_seg", &passes.fused);
-    trial.output("msc_pred", &passes.fused.arg_max(1)?.reshape([batch, height, width])?);
-    trial.output("cam_label", &bmp::seed_label(&passes.cams, &classes, case.constant("bkg")?)?);
+    trial.output("msc_seg", &fused);
+    trial.output("msc_pred", &fused.arg_max(1)?.reshape([batch, height, width])?);
+    trial.output("cam_label", &bmp::seed_label(&seeds, &classes, case.constant("bkg")?)?);
     trial.observe(&bsp);
     let program = trial.run(results)?;
 
     let scores = Scores::read(&program, &bsp, &slots)?;
     scores.set("bsp_maps", false, bsp.shape(), results);
-    let (fused, pixels) = (program.read(&passes.fused)?, height * width);
-    let of_images = fused.chunks(passes.fused.shape()[1] * pixels).flat_map(|maps| leads(maps, pixels));
+    let (logits, pixels) = (program.read(&fused)?, height * width);
+    let of_images = logits.chunks(channels.end * pixels).flat_map(|maps| leads(maps, pixels));
     results.set("msc_margin", &[batch, height, width], of_images.map(|(lead, _)| lead).collect());
     Ok(())
 }
