@@ -115,7 +115,7 @@
 //!
 //! | Module | Subject |
 //! |---|---|
-//! | [`mod@bench`] | where the time of a training step goes |
+//! | [`mod@bench`], [`tune`] | where the time of a training step goes; which kernel variants are fastest |
 //! | [`train`], [`verify`] | runs and what they leave on disk; golden cases |
 //! | [`eval`], [`report`] | trained networks in use, scores; pictures, tables, the page of a run |
 //! | [`bmp`] | the method: network, seeds, propagation, pseudo labels, losses, schedule |
@@ -145,6 +145,8 @@ pub mod report;
 pub mod self_test;
 mod session;
 pub mod train;
+#[cfg(feature = "native")]
+pub mod tune;
 #[cfg(feature = "native")]
 pub mod verify;
 pub mod weights;

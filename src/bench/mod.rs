@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::bmp::NetworkConfig;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::gpu::KernelTime;
+use crate::gpu::{KernelTable, KernelTime};
 use crate::session::Session;
 use crate::train::{StepBatch, Trainer};
 
@@ -33,6 +33,8 @@ pub struct Settings {
 pub struct Measured {
     /// The adapter.
     pub device: String,
+    /// The kernel choices that it goes by.
+    pub table: Option<KernelTable>,
     /// Side of the crops.
     pub crop: usize,
     /// Images in a step.
@@ -144,6 +146,7 @@ pub fn run(session: &Session, settings: &Settings) -> Result<Measured> {
     let step = median(seconds.clone());
     Ok(Measured {
         device: session.name().to_owned(),
+        table: session.kernels(),
         crop,
         batch,
         classes,

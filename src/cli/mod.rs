@@ -12,6 +12,7 @@ mod predict;
 mod replay;
 mod shapes;
 mod train;
+mod tune;
 mod verify;
 mod weights;
 
@@ -55,6 +56,7 @@ enum Command {
     Shapes(shapes::ShapesArgs),
     Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
+    Tune(tune::TuneArgs),
     Replay(replay::ReplayArgs),
     Devices(devices::DevicesArgs),
     Weights(weights::WeightsArgs),
@@ -92,6 +94,7 @@ impl Cli {
             Command::Shapes(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Bench(args) => args.run(),
+            Command::Tune(args) => args.run(),
             Command::Replay(args) => args.run(),
             Command::Devices(args) => args.run(),
             Command::Weights(args) => args.run(),

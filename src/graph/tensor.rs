@@ -76,6 +76,15 @@ impl Tensor {
     /// different graphs.
     #[track_caller]
     pub fn record(op: impl Op, inputs: &[&Tensor]) -> Result<Tensor> {
+        Self::record_again(Rc::new(op), inputs)
+    }
+
+    /// Records an op that may stand in another graph already.
+    ///
+    /// # Errors
+    /// As [`Tensor::record`].
+    #[track_caller]
+    pub(crate) fn record_again(op: Rc<dyn Op>, inputs: &[&Tensor]) -> Result<Tensor> {
         let at = Location::caller();
         let refuse = |reason: String| Error::Op {
             op: op.name(),
@@ -90,7 +99,7 @@ impl Tensor {
         let types: Vec<_> = inputs.iter().map(|input| &input.ty).collect();
         let ty = op.output(&types).map_err(refuse)?;
         let inputs = inputs.iter().map(|input| input.id).collect();
-        Ok(first.graph.push(Kind::Op(Rc::new(op)), inputs, ty, at))
+        Ok(first.graph.push(Kind::Op(op), inputs, ty, at))
     }
 }
 

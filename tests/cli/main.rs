@@ -11,4 +11,5 @@ mod place;
 mod protocols;
 mod refused_data;
 mod refused_input;
+mod tune;
 mod whole_path;

@@ -5,6 +5,7 @@
 
 mod damaged;
 mod full_disk;
+mod kernels;
 mod killed;
 mod place;
 mod refused;

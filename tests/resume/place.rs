@@ -80,8 +80,13 @@ pub fn errors(output: &Output) -> String {
 
 /// A copy of the untouched run as it was one step before its end, with all that the last step wrote to the record.
 pub fn nearly_done(place: &Path) -> PathBuf {
+    nearly_done_of(untouched(), place)
+}
+
+/// The same of any run.
+pub fn nearly_done_of(whole: &Path, place: &Path) -> PathBuf {
     let run = place.join("run");
-    copy(untouched(), &run);
+    copy(whole, &run);
     fs::remove_file(Shelf::of(&run).path(STEPS)).unwrap();
     run
 }
@@ -99,23 +104,33 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Asserts that a run ended as if nothing had ever happened: weights, statistics, moments and recent values to the last
-/// bit, the record line by line, the pictures, the best checkpoint, and nothing half-written.
+/// Asserts that a run ended as if nothing had ever happened.
 pub fn assert_untouched(run: &Path) {
-    let [ours, theirs] = [run, untouched()].map(|run| Checkpoint::open(run).unwrap().checkpoint);
+    assert_same(run, untouched());
+}
+
+/// Asserts that a run ended as another: weights, statistics, moments and recent values to the last bit, the record line by
+/// line, the pictures, the best checkpoint, and nothing half-written.
+pub fn assert_same(run: &Path, other: &Path) {
+    let [ours, theirs] = [run, other].map(|run| Checkpoint::open(run).unwrap().checkpoint);
     assert_eq!(ours.step, STEPS);
     assert_eq!(bits(&ours.tensors), bits(&theirs.tensors), "weights and statistics");
     let [our_training, their_training] = [&ours, &theirs].map(|it| it.training.as_ref().unwrap());
     assert_eq!(bits(&our_training.states), bits(&their_training.states), "moments and recent values");
     assert!(our_training.states.keys().any(|name| name.starts_with("adamw.second.")));
     assert_eq!(our_training.run.best, their_training.run.best);
-    assert_eq!(record(run), record(untouched()));
-    assert_eq!(files(&run.join("pictures")), files(&untouched().join("pictures")));
+    assert_eq!(record(run), record(other));
+    assert_eq!(files(&run.join("pictures")), files(&other.join("pictures")));
     for pointer in ["latest", "best"] {
-        let [ours, theirs] = [run, untouched()].map(|run| fs::read(run.join("checkpoints").join(pointer)).unwrap());
+        let [ours, theirs] = [run, other].map(|run| fs::read(run.join("checkpoints").join(pointer)).unwrap());
         assert_eq!(ours, theirs, "{pointer}");
     }
     assert_eq!(partial(run), 0, "half-written files");
+}
+
+/// The weights and statistics at the end of a run, by their bits.
+pub fn weights(run: &Path) -> Vec<String> {
+    bits(&Checkpoint::open(run).unwrap().checkpoint.tensors)
 }
 
 /// Name, shape and bits of every tensor, as a list of lines that differ where the tensors do.

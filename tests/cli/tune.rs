@@ -1,0 +1,63 @@
+//! Kernel tables: proposed for a device, and given to every command.
+
+use std::fs;
+
+use tagseg::gpu::KernelTable;
+use tagseg::graph::Kernels;
+
+use crate::place::{assert_refused, succeed, tagseg};
+
+/// Protects: every choice shows in columns that line up, and what is written is a table that other commands go by.
+#[test]
+fn a_proposal_can_be_used() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kernels.toml");
+    let path = file.to_str().unwrap();
+    let printed = succeed(&["tune", "--quick", "--out", path]);
+    let rows: Vec<_> = printed.split("\n\n").nth(1).unwrap().lines().collect();
+    let names: Vec<_> = rows[2..].iter().map(|row| row.split_whitespace().next().unwrap()).collect();
+    assert_eq!(names, Kernels::CHOICES.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "{printed}");
+    assert!(rows.iter().all(|row| row.chars().count() == rows[0].chars().count()), "{printed}");
+    let measured = rows[2..].iter().filter(|row| !row.ends_with(" 0"));
+    assert!(measured.count() >= 6, "{printed}");
+    assert!(printed.contains(&format!("--kernels {path}")), "{printed}");
+
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("# Proposed by `tagseg tune`"), "{text}");
+    assert_refused(&tagseg(&["tune", "--quick", "--out", path]).output().unwrap(), &[path, "--overwrite"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+
+    let changed = text.lines().map(|line| if line.starts_with("busy") { "busy = 77" } else { line });
+    fs::write(&file, changed.collect::<Vec<_>>().join("\n")).unwrap();
+    let sizes = ["--crop", "64", "--batch", "2", "--classes", "2", "--rounds", "1", "--json"];
+    let measured = succeed(&[&["bench", "--kernels", path][..], &sizes].concat());
+    let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
+    let used: KernelTable = serde_json::from_value(measured["table"].clone()).unwrap();
+    assert_eq!(used, path.parse().unwrap());
+    let device = measured["device"].as_str().unwrap();
+    assert_eq!(measured["table"][device]["busy"], 77, "{measured:#}");
+}
+
+/// Protects: a table that cannot be used is told with its line and what may stand there; what cannot be measured is
+/// refused.
+#[test]
+fn a_wrong_table_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("mine.toml");
+    let path = file.to_str().unwrap();
+    let (name, kernels) = KernelTable::choose(None, "", tagseg::graph::Class::Cpu);
+    let whole = KernelTable::write(name, &kernels, |_| None).unwrap();
+    let refused = |text: &str, parts: &[&str]| {
+        fs::write(&file, text).unwrap();
+        assert_refused(&tagseg(&["bench", "--kernels", path]).output().unwrap(), parts);
+    };
+    refused(&whole.replace("\"8x8\"", "\"9x9\""), &["mine.toml", "line ", "`9x9`", "`8x8`", "tagseg tune"]);
+    refused(&whole.replace("rows.short", "rows.tiny"), &["mine.toml", "line 3", "`tiny`", "`short`"]);
+    refused(&whole.replace("busy = 512", "busy = -1"), &["mine.toml", "line 2", "-1", "1048576"]);
+    refused("# nothing\n", &["mine.toml", "no section"]);
+    fs::remove_file(&file).unwrap();
+    assert_refused(&tagseg(&["bench", "--kernels", path]).output().unwrap(), &["mine.toml", "check the path"]);
+    let folder = place.path().to_str().unwrap();
+    assert_refused(&tagseg(&["tune", "--out", folder]).output().unwrap(), &[folder, "is a folder"]);
+    assert_refused(&tagseg(&["tune", "--device", "reference"]).output().unwrap(), &["reference", "tagseg devices"]);
+}
