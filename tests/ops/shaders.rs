@@ -3,14 +3,16 @@
 //! that has neither.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use naga::back::{hlsl, msl, spv, wgsl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use tagseg::config::Config;
 use tagseg::gpu::{Plan, wgsl::render};
-use tagseg::graph::{DType, Graph, Launch, NodeId, Target};
+use tagseg::graph::{DType, Graph, Launch, NodeId};
 
 use super::steps::steps;
-use super::{Setting, is_differentiated, record, table};
+use super::{Setting, is_differentiated, record, table, targets};
 
 fn validate(module: &naga::Module) -> Result<ModuleInfo, String> {
     Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module).map_err(|error| {
@@ -55,11 +57,21 @@ fn refusals(text: &str) -> Vec<String> {
     refusals
 }
 
-/// Every launch of a graph on either class of device, and with whatever else a table of kernel choices may say.
+/// Every launch of a graph with every choice of kernels, within the limits of plain WebGPU.
 fn launches(graph: &Graph, outputs: &[NodeId]) -> Vec<Launch> {
-    let targets = Target::graphics().every().unwrap().into_iter().chain([Target::software(), Target::graphics()]);
-    let plans = targets.map(|target| Plan::new(graph, outputs, target));
-    plans.flat_map(|plan| plan.steps).flat_map(|step| step.launches.list).collect()
+    let plans = targets().into_iter().map(|target| Plan::new(graph, outputs, target));
+    let launches: Vec<_> = plans.flat_map(|plan| plan.steps).flat_map(|step| step.launches.list).collect();
+    for launch in &launches {
+        assert!(launch.bindings.len() <= 8, "{}: WebGPU grants eight storage buffers", launch.shader.name);
+        assert!(launch.workgroups.iter().all(|&count| (1..=65_535).contains(&count)), "{launch:?}");
+    }
+    launches
+}
+
+/// The kernel and variant of a launch: what is compiled. Pieces of a long one differ in where they begin alone.
+fn variant(launch: &Launch) -> (&'static str, Vec<(&'static str, String)>) {
+    let defines = launch.defines.iter().filter(|(name, _)| *name != "FIRST_ROW");
+    (launch.shader.name, defines.cloned().collect())
 }
 
 /// The launches of the op table, forward and backward.
@@ -98,21 +110,23 @@ fn of_products() -> Vec<Launch> {
     all
 }
 
-/// The launches of whole training steps, in every phase: at the sizes of the presets, and at small ones.
-fn of_steps() -> Vec<Launch> {
-    let small = ["train.crop=128", "batch.global=2", "loss.replica_size=2"];
-    let steps = [steps("nano", &[]), steps("nano", &["train.crop=64"]), steps("voc", &[]), steps("voc", &small)];
-    steps.into_iter().flatten().flat_map(|graph| launches(&graph, &[])).collect()
-}
+/// The launches of whole training steps, in every phase: of every preset as it is, and of small ones; a kernel once.
+static STEPS: LazyLock<Vec<Launch>> = LazyLock::new(|| {
+    const SMALL: &[(&str, &[&str])] =
+        &[("nano", &["train.crop=64"]), ("voc", &["train.crop=128", "batch.global=2", "loss.replica_size=2"])];
+    let presets = Config::preset_names().map(|preset| (preset, &[][..]));
+    let graphs = presets.chain(SMALL.iter().copied()).flat_map(|(preset, settings)| steps(preset, settings));
+    let launches = graphs.flat_map(|graph| launches(&graph, &[]));
+    let kernels: BTreeMap<_, _> = launches.map(|launch| (render(&launch).unwrap(), launch)).collect();
+    kernels.into_values().collect()
+});
 
 /// Protects: Metal, DirectX and the browser, and the limits of plain WebGPU, for every kernel in every variant.
 #[test]
 fn every_kernel_passes_every_writer() {
-    let (table, products, steps) = (of_the_table(), of_products(), of_steps());
+    let (table, products) = (of_the_table(), of_products());
     let mut kernels = BTreeMap::new();
-    for launch in table.iter().chain(&products).chain(&steps) {
-        assert!(launch.bindings.len() <= 8, "{}: WebGPU grants eight storage buffers", launch.shader.name);
-        assert!(launch.workgroups.iter().all(|&count| (1..=65_535).contains(&count)), "{launch:?}");
+    for launch in table.iter().chain(&products).chain(STEPS.iter()) {
         kernels.insert(render(launch).unwrap(), launch.shader.name);
         // As it would be cut if it were long.
         let piece = launch.clone().define("FIRST_ROW", "1u");
@@ -133,4 +147,18 @@ fn every_kernel_passes_every_writer() {
     }
     println!("{} variants of {} kernels through validator, SPIR-V, Metal, HLSL and WGSL", kernels.len(), names.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Protects: every kernel that training runs is compared with its twin. Whatever variant the planned step of a preset
+/// takes, with any choice of kernels, a row of the table takes too. Chains of element-wise functions are new texts in
+/// every graph; updates of states are compared in `updates.rs`.
+#[test]
+fn every_variant_of_a_step_has_a_row() {
+    const ELSEWHERE: [&str; 5] = ["elementwise", "adamw", "assign", "flag_nonfinite", "write_row"];
+    let covered: BTreeSet<_> = of_the_table().iter().map(variant).collect();
+    let steps = STEPS.iter().filter(|launch| !ELSEWHERE.contains(&launch.shader.name));
+    let wanted: BTreeSet<_> = steps.map(variant).collect();
+    let missing: Vec<_> = wanted.difference(&covered).map(|variant| format!("{variant:?}")).collect();
+    println!("{} variants in planned steps, {} in the table", wanted.len(), covered.len());
+    assert!(missing.is_empty(), "no row of the table runs these:\n{}", missing.join("\n"));
 }

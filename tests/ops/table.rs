@@ -97,6 +97,8 @@ fn movement() -> Vec<Case> {
         row("pad", THREE, |x| x[0].pad(1, 2, 11)),
         row("flip", THREE, |x| x[0].flip(2)),
         row("concat", THREE, |x| Tensor::concat(&[&x[0], &x[0].scale(2.0)?, &x[0].slice(1, 0..2)?], 1)),
+        fixed("slice of integers", &[&[(&[4, 4], Index(9))], &[(&[3, 5], Index(9))]], |x| x[0].slice(1, 2..4)),
+        fixed("concat of integers", &[&[(&[2, 8], Index(9))]], |x| Tensor::concat(&[&x[0], &x[0]], 1)),
         row("reshape", THREE, |x| x[0].reshape([x[0].shape().len()])?.mul(&x[0].reshape([x[0].shape().len()])?)),
     ]
 }
@@ -120,6 +122,17 @@ fn reduce() -> Vec<Case> {
 }
 
 fn matmul() -> Vec<Case> {
+    // As many rows and columns as a workgroup's tile, or only a few; loads one by one and by fours.
+    const SIDES: Sizes = &[
+        &[(&[3, 2], Normal), (&[2, 2], Normal), (&[2], Normal)],
+        &[(&[61, 5], Normal), (&[60, 5], Normal), (&[60], Normal)],
+        &[(&[61, 8], Normal), (&[53, 8], Normal), (&[53], Normal)],
+        &[(&[61, 8], Normal), (&[60, 8], Normal), (&[60], Normal)],
+        &[(&[61, 8], Normal), (&[4, 8], Normal), (&[4], Normal)],
+        &[(&[61, 8], Normal), (&[1, 8], Normal), (&[1], Normal)],
+        &[(&[5, 57], Normal), (&[60, 57], Normal), (&[60], Normal)],
+        &[(&[5, 60], Normal), (&[60, 60], Normal), (&[60], Normal)],
+    ];
     vec![
         row(
             "matmul",
@@ -133,18 +146,19 @@ fn matmul() -> Vec<Case> {
             ],
             |x| x[0].matmul(&x[1]),
         ),
-        // Enough results for tiles of whole workgroups; the last is also split along k.
+        // As large as the tile of a workgroup; the last is also split along k.
         fixed(
             "matmul in tiles",
             &[
-                &[(&[256, 61, 57], Unit), (&[256, 57, 53], Unit)],
-                &[(&[256, 60, 20], Unit), (&[256, 20, 60], Unit)],
-                &[(&[256, 53, 132], Unit), (&[256, 132, 53], Unit)],
+                &[(&[3, 61, 57], Unit), (&[3, 57, 53], Unit)],
+                &[(&[3, 60, 20], Unit), (&[3, 20, 60], Unit)],
+                &[(&[3, 61, 5], Unit), (&[3, 5, 60], Unit)],
+                &[(&[3, 53, 132], Unit), (&[3, 132, 53], Unit)],
             ],
             |x| x[0].offset(-0.5)?.matmul(&x[1]),
         ),
-        fixed("matmul_nt in tiles", &[&[(&[257, 60, 20], Unit), (&[257, 56, 20], Unit)]], |x| x[0].matmul_nt(&x[1])),
-        fixed("matmul_tn in tiles", &[&[(&[257, 18, 60], Unit), (&[257, 18, 64], Unit)]], |x| x[0].matmul_tn(&x[1])),
+        fixed("matmul_nt in tiles", &[&[(&[3, 60, 20], Unit), (&[3, 56, 20], Unit)]], |x| x[0].matmul_nt(&x[1])),
+        fixed("matmul_tn in tiles", &[&[(&[3, 18, 60], Unit), (&[3, 18, 64], Unit)]], |x| x[0].matmul_tn(&x[1])),
         row(
             "matmul_nt",
             &[&[(&[1, 2, 4], Normal), (&[1, 3, 4], Normal)], &[(&[3, 17, 8], Normal), (&[3, 13, 8], Normal)]],
@@ -165,6 +179,8 @@ fn matmul() -> Vec<Case> {
             ],
             |x| x[0].linear(&x[1], Some(&x[2])),
         ),
+        row("linear of all sides", SIDES, |x| x[0].linear(&x[1], None)),
+        row("linear of all sides with bias", SIDES, |x| x[0].linear(&x[1], Some(&x[2]))),
         row(
             "attention_scores",
             &[
