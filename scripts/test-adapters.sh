@@ -5,11 +5,17 @@
 #   default      the same with WebGPU's default limits and no optional feature
 #   swiftshader  Chromium's driver: 10 storage buffers, 256 invocations, subgroups of 4, no half precision
 #
-# Names of some of them as arguments run those alone. Logs are left in target/adapters/.
+# Names of some of them as arguments run those alone. Logs are left in target/adapters/; each begins with the adapters
+# that the program finds, which is one alone: no test can have run on another.
 set -eu
 cd "$(dirname "$0")/.."
 logs=target/adapters
 mkdir -p "$logs"
+
+fail() {
+    echo "$1" >&2
+    exit 1
+}
 
 # The file that tells the Vulkan loader of a driver.
 lavapipe() {
@@ -19,7 +25,7 @@ lavapipe() {
 # Debian's chromium package brings SwiftShader; unpacked here, nothing is installed.
 swiftshader() {
     name=vk_swiftshader_icd.json
-    found=$(find /usr/lib/chromium "$logs/chromium" -name $name 2>/dev/null | head -n 1)
+    found=$(find /usr/lib/chromium "$PWD/$logs/chromium" -name $name 2>/dev/null | head -n 1)
     if [ -z "$found" ]; then
         (cd "$logs" && apt-get download -qq chromium && dpkg-deb -x chromium_*.deb chromium && rm chromium_*.deb) >&2
         found=$(find "$PWD/$logs/chromium" -name $name | head -n 1)
@@ -27,25 +33,34 @@ swiftshader() {
     echo "$found"
 }
 
-# check NAME LIMITS DRIVER
+# check NAME LIMITS DRIVER ADAPTER
 check() {
-    [ -n "$3" ] || { echo "$1: its driver was not found" >&2; exit 1; }
+    [ -n "$3" ] || fail "$1: its driver was not found"
     log=$logs/$1.log
-    export TAGSEG_LIMITS="$2" VK_DRIVER_FILES="$3"
-    if ! { cargo test && cargo run -q -- verify tests/golden && cargo run -q -- verify; } >"$log" 2>&1; then
+    # The second name is that of older loaders.
+    export TAGSEG_LIMITS="$2" VK_DRIVER_FILES="$3" VK_ICD_FILENAMES="$3"
+    cargo run -q -- devices --json >"$log" || fail "$1: there is no adapter, see $log"
+    adapters=$(sed -n 's/^ *"name": "\(.*\)",$/\1/p' "$log")
+    case $(echo "$adapters" | wc -l):$adapters in
+    1:*"$4"*) ;;
+    *) fail "$1: the tests would run on $adapters" ;;
+    esac
+    start=$(date +%s)
+    if ! { cargo test --no-fail-fast && cargo run -q -- verify tests/golden && cargo run -q -- verify; } >>"$log" 2>&1; then
         grep -E '^(error|FAIL|test .*FAILED)|panicked at' "$log" || tail -n 20 "$log"
-        echo "$1: failed, see $log" >&2
-        exit 1
+        fail "$1: failed, see $log"
     fi
     passed=$(awk '/^test result: ok/ { count += $4 } END { print count + 0 }' "$log")
-    echo "$1: $passed tests pass; verify: $(grep -E '^[0-9]+ of [0-9]+ cases pass' "$log" | paste -sd ';')"
+    minutes=$((($(date +%s) - start + 30) / 60))
+    verified=$(grep -E '^[0-9]+ of [0-9]+ cases pass' "$log" | paste -sd ';')
+    echo "$1, $adapters: $passed tests pass in $minutes minutes; verify: $verified"
 }
 
 for name in ${*:-lavapipe default swiftshader}; do
     case $name in
-    lavapipe) check lavapipe adapter "$(lavapipe)" ;;
-    default) check default default "$(lavapipe)" ;;
-    swiftshader) check swiftshader adapter "$(swiftshader)" ;;
+    lavapipe) check lavapipe adapter "$(lavapipe)" llvmpipe ;;
+    default) check default default "$(lavapipe)" llvmpipe ;;
+    swiftshader) check swiftshader adapter "$(swiftshader)" SwiftShader ;;
     *) echo "no adapter $name; choose of: lavapipe default swiftshader" >&2; exit 2 ;;
     esac
 done
