@@ -62,9 +62,9 @@ pub enum Error {
 
     /// A run ended before its last step, and can go on.
     #[error(
-        "{cause}; step {step} is safe in {}, go on with `tagseg train --resume {}`",
+        "{cause}; step {step} is safe in {}, go on with `{}`",
         checkpoint.display(),
-        run.display()
+        resume_command(run)
     )]
     Stopped {
         /// What ended it.
@@ -123,6 +123,18 @@ impl Error {
         let path = path.as_ref().to_owned();
         move |source| Error::Io { path, source }
     }
+}
+
+/// The command that goes on with the run of a folder, as a shell reads it.
+pub fn resume_command(run: &Path) -> String {
+    let path = run.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:=@,".contains(c) || (cfg!(windows) && c == '\\');
+    let quoted = match path.chars().all(plain) {
+        true => path,
+        false if cfg!(windows) => format!("\"{path}\""),
+        false => format!("'{}'", path.replace('\'', r"'\''")),
+    };
+    format!("tagseg train --resume {quoted}")
 }
 
 /// What to do where the operating system refuses.

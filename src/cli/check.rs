@@ -17,6 +17,9 @@ use super::print;
 /// Reads every image, mask and tag, and names each file with which something is the matter. An error is what `tagseg
 /// train` would refuse with the same options, a warning what it would take: tags that the masks do not show, images in
 /// two splits, classes without images, masks without one. Exits 1 if there is an error.
+///
+/// Three options matter here, whose values a preset, a file or --set give as they do in training: `batch.global` (8 in
+/// most presets), `data.train_split` (`auto`) and `yc.source` (`masks` in rung `full`, which reads them to train).
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Data set

@@ -76,7 +76,8 @@ impl DevicesArgs {
         let mut line = Line { adapter, kernels, fit: None, verified: None, summary: String::new() };
         if self.fit {
             let largest = line.adapter.max_binding.min(line.adapter.max_buffer);
-            let fits = ["nano", "voc"].map(|preset| fit(preset, largest, line.adapter.class.into()));
+            let target = line.kernels.as_ref().map_or(line.adapter.class.into(), |kernels| kernels.target);
+            let fits = ["nano", "voc"].map(|preset| fit(preset, largest, target));
             line.fit = Some(fits.into_iter().filter_map(Result::transpose).collect::<tagseg::Result<_>>()?);
         }
         if self.verify {

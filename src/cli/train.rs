@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use tagseg::report::{Place, memory_table};
-use tagseg::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions, TrainSummary};
+use tagseg::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions, TrainSummary, resume_command};
 
 use super::common::{ConfigArgs, DeviceArg, check_free};
 use super::print;
@@ -82,7 +82,7 @@ impl TrainArgs {
             }
         };
         let Some(step) = summary.stopped else { return Ok(ExitCode::SUCCESS) };
-        eprintln!("stopped at step {step}; go on with `tagseg train --resume {}`", folder.display());
+        eprintln!("stopped at step {step}; go on with `{}`", resume_command(&folder));
         Ok(ExitCode::from(STOPPED))
     }
 

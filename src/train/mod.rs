@@ -32,5 +32,6 @@ pub use self::{
     run::{TrainOptions, TrainSummary, plan, run},
     stop::{STOPPED, Stop},
 };
+pub use crate::error::resume_command;
 pub use fit::{Fit, fit};
 pub use trainer::{StepBatch, StepValues, Trainer};

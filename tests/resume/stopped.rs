@@ -13,7 +13,7 @@ use crate::place::{STEPS, Training, assert_untouched, errors, resume, train, unt
 fn a_run_can_be_stopped_and_goes_on() {
     untouched();
     let place = tempfile::tempdir().unwrap();
-    let run = place.path().join("run");
+    let run = place.path().join("my run");
     let training = Training::start(train(&run));
     assert!(training.wait_for(&format!("step 6/{STEPS}")));
 
@@ -37,7 +37,7 @@ fn a_run_can_be_stopped_and_goes_on() {
         assert_eq!(code, Some(130), "{text}");
         let last = text.lines().last().unwrap();
         let step = Checkpoint::open(&run).unwrap().checkpoint.step;
-        let command = format!("stopped at step {step}; go on with `tagseg train --resume {}`", run.display());
+        let command = format!("stopped at step {step}; go on with `tagseg train --resume '{}'`", run.display());
         assert_eq!(last, command);
         steps.push(step);
         training = Training::start(resume(&run));
