@@ -122,6 +122,9 @@ fn a_loss_that_is_no_scalar() {
     let graph = Graph::new();
     let x = graph.state("x", [2, 3]);
     assert_misuse(graph.gradients(&x, std::slice::from_ref(&x)), &["`x` f32[2, 3] is no scalar", "reduce it"]);
+    let cotangent = graph.input("cotangent", [3, 2], DType::F32);
+    let pulled = graph.pull_back(&[(x.clone(), cotangent)], std::slice::from_ref(&x));
+    assert_misuse(pulled, &["`cotangent` f32[3, 2]", "shape of `x` f32[2, 3]"]);
 }
 
 #[test]
@@ -139,7 +142,8 @@ fn a_program_without_outputs() {
 fn operands_that_do_not_fit() {
     let graph = Graph::new();
     let (a, b) = (graph.input("a", [2, 3], DType::F32), graph.input("b", [2, 4], DType::F32));
-    assert_misuse(a.add(&b), &["f32[2, 3] f32[2, 4]"]);
+    assert_misuse(a.add(&b), &["add", "f32[2, 3] f32[2, 4]"]);
+    assert_misuse(a.extents::<3>(), &["`a` f32[2, 3] has no 3 axes"]);
     assert_misuse(a.matmul(&b), &["matmul", "f32[2, 3] f32[2, 4]"]);
 }
 

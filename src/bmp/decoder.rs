@@ -59,7 +59,7 @@ impl Decoder {
         let Grid { height, width } = features.grids[0];
         let mut maps = self.levels.iter().zip((0..4).rev()).map(|((projection, fuse), level)| {
             let x = fuse.forward(&projection.forward(&features.tokens[level])?)?;
-            let (batch, embed, grid) = (x.shape()[0], x.shape()[2], features.grids[level]);
+            let ([batch, _, embed], grid) = (x.extents()?, features.grids[level]);
             let map = x.reshape([batch, grid.height, grid.width, embed])?;
             map.resize_channels_last([height, width], false)
         });

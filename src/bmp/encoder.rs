@@ -24,8 +24,9 @@ impl PatchEmbed {
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Grid)> {
         let map = self.projection.forward(x)?;
-        let grid = Grid { height: map.shape()[1], width: map.shape()[2] };
-        let tokens = map.reshape([map.shape()[0], grid.tokens(), map.shape()[3]])?;
+        let [batch, height, width, channels] = map.extents()?;
+        let grid = Grid { height, width };
+        let tokens = map.reshape([batch, grid.tokens(), channels])?;
         Ok((self.norm.forward(&tokens)?, grid))
     }
 }
@@ -98,7 +99,8 @@ impl Encoder {
             }
             // The next stage takes the normalised tokens.
             let x = stage.norm.forward(&x)?;
-            map = x.reshape([x.shape()[0], grid.height, grid.width, x.shape()[2]])?;
+            let [batch, _, channels] = x.extents()?;
+            map = x.reshape([batch, grid.height, grid.width, channels])?;
             features.tokens.push(x);
             features.grids.push(grid);
         }

@@ -28,11 +28,11 @@ pub fn label_from_map(
     picture_box: &PictureBox,
     sigma_c: Option<f64>,
 ) -> Result<Tensor> {
-    let shape = scores.shape();
+    let [batch, height, width, _] = scores.extents()?;
     let graph = scores.graph();
     let mut label = best_class(scores, classes)?.to_real()?;
     if let Some(sigma_c) = sigma_c {
-        let best = scores.reduce(Reduction::Max, 3..4)?.reshape([shape[0], shape[1], shape[2]])?;
+        let best = scores.reduce(Reduction::Max, 3..4)?.reshape([batch, height, width])?;
         label = best.at_least(&graph.scalar(sigma_c))?.select(&label, &graph.scalar(255.0))?;
     }
     inside_box(&label, picture_box)?.detach()
@@ -110,7 +110,8 @@ pub fn segmentation_label(
         Confidence::Sigmoid => seg.sigmoid()?,
         Confidence::Softmax => seg.log_softmax(1)?.exp()?,
     };
-    let flat = [seg.shape()[0], seg.shape()[2], seg.shape()[3]];
+    let [batch, _, height, width] = seg.extents()?;
+    let flat = [batch, height, width];
     let graph = seg.graph();
     let class = seg.arg_max(1)?.reshape(flat)?.to_real()?;
     let certain = seg.reduce(Reduction::Max, 1..2)?.reshape(flat)?.at_least(&graph.scalar(sigma_s))?;
@@ -124,7 +125,7 @@ pub fn segmentation_label(
 /// # Errors
 /// If the shapes do not fit.
 pub fn only_tagged(label: &Tensor, tags: &Tensor) -> Result<Tensor> {
-    let batch = tags.shape()[0];
+    let [batch, _] = tags.extents()?;
     let graph = label.graph();
     // Background is always allowed; 255 is looked up beyond the table, which gives its last entry, and stays 255.
     let allowed = Tensor::concat(&[&graph.full(1.0, [batch, 1])?, tags], 1)?.to_integer()?;
@@ -139,8 +140,7 @@ pub fn only_tagged(label: &Tensor, tags: &Tensor) -> Result<Tensor> {
 /// If the shapes do not fit.
 pub fn seed_label(seeds: &Tensor, classes: &Tensor, background: f64) -> Result<Tensor> {
     // Ties go to the lowest slot, so background also wins where the best seed equals it.
-    let first = first_slot(seeds.graph(), classes.shape()[1]);
-    best_class(&seeds.add(&first.scale(background)?)?, classes)
+    best_class(&seeds.add(&first_slot(classes)?.scale(background)?)?, classes)
 }
 
 /// Seeds as a label with a band of doubt (spec 5.4): the best tagged class of `seeds` in slots \[B, H, W, P\] where it
@@ -168,7 +168,7 @@ pub fn banded_seed_label(
 /// # Errors
 /// If a side is below that of a cell.
 pub fn affinity_label(label: &Tensor, cell: usize, radius: usize) -> Result<Tensor> {
-    let (batch, height, width) = (label.shape()[0], label.shape()[1], label.shape()[2]);
+    let [batch, height, width] = label.extents()?;
     let (rows, columns) = (height / cell, width / cell);
     let graph = label.graph();
     let label = nearest(&nearest(label, 1, rows)?, 2, columns)?;

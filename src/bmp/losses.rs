@@ -2,7 +2,7 @@
 //! empty mask gives 0 with zero gradient and is counted.
 
 use crate::config::LossKind;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Tensor;
 
 /// The losses of a step.
@@ -53,15 +53,26 @@ pub fn s2c_loss(map: &Tensor, y_s: &Tensor, first: usize, kind: LossKind, replic
 fn pixel_loss(logits: &Tensor, label: &Tensor, first: usize, kind: LossKind) -> Result<Tensor> {
     let label = label.to_integer()?;
     match kind {
-        LossKind::Bce => logits.margin_map(&label, first)?.scale(1.0 / logits.shape()[1] as f64),
+        LossKind::Bce => {
+            let [_, channels, ..]: [usize; 4] = logits.extents()?;
+            logits.margin_map(&label, first)?.scale(1.0 / channels as f64)
+        }
         LossKind::Ce => logits.cross_entropy_map(&label, first),
+    }
+}
+
+/// The groups of `replica` images in a label of three axes, and the elements of each.
+fn groups(label: &Tensor, replica: usize) -> Result<[usize; 2]> {
+    let [batch, ..]: [usize; 3] = label.extents()?;
+    match batch.checked_div(replica) {
+        None | Some(0) => Err(Error::Graph(format!("{label:?} holds no group of {replica} images"))),
+        Some(groups) => Ok([groups, label.shape().len() / groups]),
     }
 }
 
 /// Mean of `map`, which is 0 at ignored pixels, over the labelled pixels of every group; averaged over the groups.
 fn masked_mean(map: &Tensor, label: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
-    let groups = label.shape()[0] / replica;
-    let rows = [groups, label.shape().len() / groups];
+    let rows = groups(label, replica)?;
     let graph = map.graph();
     let (zero, one) = (graph.scalar(0.0), graph.scalar(1.0));
     let count = graph.scalar(255.0).greater(label)?.reshape(rows)?.sum(1..2)?;
@@ -75,8 +86,7 @@ fn masked_mean(map: &Tensor, label: &Tensor, replica: usize) -> Result<(Tensor, 
 /// # Errors
 /// If the shapes differ.
 pub fn affinity_loss(affinity: &Tensor, label: &Tensor, replica: usize) -> Result<Tensor> {
-    let groups = label.shape()[0] / replica;
-    let rows = [groups, label.shape().len() / groups];
+    let rows = groups(label, replica)?;
     let graph = affinity.graph();
     let positive = label.equal(&graph.scalar(1.0))?;
     let negative = label.equal(&graph.scalar(0.0))?;

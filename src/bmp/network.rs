@@ -157,8 +157,8 @@ impl Network {
         let seg = self.decoder.predict(&fused, mode)?;
         let outputs = encoded.into_iter().zip(seg).map(|(encoded, seg_small)| {
             let Encoded { features, cls, cam_small, cam, affinity, .. } = encoded;
-            let size = [cam.shape()[2], cam.shape()[3]];
-            let seg = seg_small.resize(size, false)?;
+            let [.., height, width]: [usize; 4] = cam.extents()?;
+            let seg = seg_small.resize([height, width], false)?;
             Ok(Outputs { features, cls, cam_small, cam, affinity, seg_small, seg })
         });
         outputs.collect()
@@ -166,19 +166,20 @@ impl Network {
 
     /// Everything in front of the decoder's norm.
     fn encode(&self, image: &Tensor, mode: &Mode) -> Result<Encoded> {
-        let (batch, height, width) = (image.shape()[0], image.shape()[2], image.shape()[3]);
+        let [batch, _, height, width] = image.extents()?;
         let features = self.encoder.forward(image, mode)?;
         let affinity = affinity_of_scores(&features.scores, &self.affinity_weight, &self.affinity_bias)?;
 
         let (last, grid) = (&features.tokens[3], features.grids[3]);
+        let [_, tokens, channels] = last.extents()?;
         let pooled = match self.form.pooling {
             Pooling::Gmp => last.reduce(Reduction::Max, 1..2)?,
-            Pooling::Gap => last.sum(1..2)?.scale(1.0 / last.shape()[1] as f64)?,
+            Pooling::Gap => last.sum(1..2)?.scale(1.0 / tokens as f64)?,
         };
-        let pooled = pooled.reshape([batch, last.shape()[2]])?;
+        let pooled = pooled.reshape([batch, channels])?;
         let cls = pooled.linear(&self.classifier, None)?;
         let seeds = last.linear(&self.classifier, None)?;
-        let foreground = seeds.shape()[2];
+        let [.., foreground]: [usize; 3] = seeds.extents()?;
         let cam_small = seeds.permute(&[0, 2, 1])?.reshape([batch, foreground, grid.height, grid.width])?;
         let cam = cam_small.resize([height, width], false)?;
 
@@ -243,7 +244,8 @@ pub fn see_objects(features: &Features, prior: &Tensor) -> Result<Features> {
     let mut tokens = Vec::new();
     for (x, grid) in features.tokens.iter().zip(&features.grids) {
         let weight = prior.resize([grid.height, grid.width], false)?;
-        tokens.push(x.mul(&weight.reshape([x.shape()[0], grid.tokens(), 1])?)?);
+        let [batch, ..]: [usize; 3] = x.extents()?;
+        tokens.push(x.mul(&weight.reshape([batch, grid.tokens(), 1])?)?);
     }
     Ok(Features { tokens, grids: features.grids.clone(), scores: Vec::new() })
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::graph::{Graph, Tensor};
+use crate::graph::Tensor;
 use crate::ops::par;
 
 /// The valid classes of every image (spec 4.3), as the propagation wants them.
@@ -113,8 +113,9 @@ impl Scene {
     /// S^c of seed logits \[B, K, h, w\], interpolated (spec 11, row 5): Z' as one map per class, 0 where an image lacks
     /// the tag; \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
     pub fn propagated_map(&self, logits: &Tensor) -> Result<Tensor> {
+        let [_, foreground, ..]: [usize; 4] = logits.extents()?;
         let seeds = logits.gather_slots(&self.classes, 1)?.resize_channels_last(self.picture_box.size, false)?;
-        self.propagate(&seeds)?.scatter_slots(&self.classes, logits.shape()[1] + 1, 0)
+        self.propagate(&seeds)?.scatter_slots(&self.classes, foreground + 1, 0)
     }
 }
 
@@ -149,7 +150,7 @@ impl PictureBox {
     /// Never for a valid box.
     pub fn inside(&self) -> Result<Tensor> {
         let graph = self.sides[0].graph();
-        let batch = self.sides[0].shape()[0];
+        let [batch, _] = self.sides[0].extents()?;
         let axis = |extent: usize| (0..extent).map(|index| index as f64).collect::<Vec<_>>();
         let y = graph.constant(&axis(self.size[0]), [1, self.size[0], 1]);
         let x = graph.constant(&axis(self.size[1]), [1, 1, self.size[1]]);
@@ -172,10 +173,11 @@ impl PictureBox {
     }
 }
 
-/// 1 in slot 0, 0 elsewhere: \[P\].
-pub(super) fn first_slot(graph: &Graph, width: usize) -> Tensor {
+/// 1 in slot 0, 0 elsewhere: \[P\] for the P slots of `classes` \[B, P\].
+pub(super) fn first_slot(classes: &Tensor) -> Result<Tensor> {
+    let [_, width] = classes.extents()?;
     let first: Vec<_> = (0..width).map(|slot| f64::from(u8::from(slot == 0))).collect();
-    graph.constant(&first, [width])
+    Ok(classes.graph().constant(&first, [width]))
 }
 
 /// Class of the best slot of scores \[B, H, W, P\], integers \[B, H, W\]; ties go to the lowest class.
@@ -183,8 +185,8 @@ pub(super) fn first_slot(graph: &Graph, width: usize) -> Tensor {
 /// # Errors
 /// If the shapes do not fit.
 pub fn best_class(scores: &Tensor, classes: &Tensor) -> Result<Tensor> {
-    let shape = scores.shape();
-    let best = scores.arg_max(3)?.reshape([shape[0], shape[1], shape[2]])?;
+    let [batch, height, width, _] = scores.extents()?;
+    let best = scores.arg_max(3)?.reshape([batch, height, width])?;
     classes.lookup(&best)
 }
 
@@ -214,7 +216,7 @@ pub fn fixed_threshold_label(
     [low, high]: [f64; 2],
 ) -> Result<FixedThreshold> {
     let graph = seeds.graph();
-    let [batch, height, width, slots] = seeds.four_axes("fixed_threshold_label")?;
+    let [batch, height, width, slots] = seeds.extents()?;
     let half = [(height / 2).max(1), (width / 2).max(1)];
     let small = picture.resize(half, false)?.permute(&[0, 2, 3, 1])?;
     let scores = seeds.resize_channels_last(half, false)?;
@@ -242,17 +244,17 @@ pub fn refined_seeds(
     par: &Par,
     background: f64,
 ) -> Result<Tensor> {
-    let size = [picture.shape()[2], picture.shape()[3]];
-    let scores = seeds.resize_channels_last(size, false)?;
+    let [.., height, width]: [usize; 4] = picture.extents()?;
+    let scores = seeds.resize_channels_last([height, width], false)?;
     par.refine(&compete(&scores, classes, background)?, &picture.permute(&[0, 2, 3, 1])?, extent, classes)
 }
 
 /// Softmax over the valid classes of scores in slots \[B, h, w, P\], of which the background's is `background` everywhere.
 pub(super) fn compete(scores: &Tensor, classes: &Tensor, background: f64) -> Result<Tensor> {
-    let (graph, batch, slots) = (scores.graph(), scores.shape()[0], classes.shape()[1]);
+    let (graph, [batch, slots]) = (scores.graph(), classes.extents()?);
     // Unused slots drop out of the softmax: e^(−10⁴) is exactly 0 in f32.
     let unused = graph.scalar(0.0).greater(classes)?.scale(-1e4)?.reshape([batch, 1, 1, slots])?;
-    scores.add(&first_slot(graph, slots).scale(background)?)?.add(&unused)?.softmax(1.0)
+    scores.add(&first_slot(classes)?.scale(background)?)?.add(&unused)?.softmax(1.0)
 }
 
 /// The label from scores in slots against a high and a low background (spec 4.4, steps 5 to 7): foreground where it beats
@@ -286,9 +288,9 @@ pub fn propagate_with_background(
     picture_box: &PictureBox,
     par: &Par,
 ) -> Result<Tensor> {
-    let [batch, height, width, slots] = seeds.four_axes("propagate_with_background")?;
+    let [batch, height, width, _] = seeds.extents()?;
     // Seeds have no background: its slot is 0 in them.
-    let background = background.reshape([batch, height, width, 1])?.mul(&first_slot(seeds.graph(), slots))?;
+    let background = background.reshape([batch, height, width, 1])?.mul(&first_slot(classes)?)?;
     refine_in_box(&seeds.add(&background)?, picture, classes, picture_box, par)
 }
 
@@ -300,7 +302,7 @@ pub(super) fn refine_in_box(
     picture_box: &PictureBox,
     par: &Par,
 ) -> Result<Tensor> {
-    let (height, width) = (scores.shape()[1], scores.shape()[2]);
+    let [_, height, width, _] = scores.extents()?;
     let half = [height.div_ceil(2), width.div_ceil(2)];
     let (whole, reduced) = picture_box.rectangles()?;
     let small = picture.permute(&[0, 2, 3, 1])?.box_resize(&whole, &reduced, half, false)?;

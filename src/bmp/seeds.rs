@@ -152,7 +152,8 @@ impl MultiScale {
 /// If the smallest scale leaves too few pixels.
 pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mode) -> Result<MultiScale> {
     let whole = |extent: usize, scale: f64| (scale * extent as f64) as usize;
-    let rescale = |scale: f64| image.resize([whole(image.shape()[2], scale), whole(image.shape()[3], scale)], false);
+    let [.., height, width]: [usize; 4] = image.extents()?;
+    let rescale = |scale: f64| image.resize([whole(height, scale), whole(width, scale)], false);
     over_scales(network, image, scales, true, rescale, mode)
 }
 
@@ -174,11 +175,13 @@ fn over_scales(
     rescale: impl Fn(f64) -> Result<Tensor>,
     mode: &Mode,
 ) -> Result<MultiScale> {
-    let (batch, size) = (image.shape()[0], [image.shape()[2], image.shape()[3]]);
+    let [batch, _, height, width] = image.extents()?;
+    let size = [height, width];
     let mut passes = Vec::new();
     for scale in [1.0].into_iter().chain(scales.iter().copied().filter(|&scale| scale != 1.0)) {
         let scaled = rescale(scale)?;
-        let seen = [scaled.shape()[2], scaled.shape()[3]];
+        let [.., rows, columns]: [usize; 4] = scaled.extents()?;
+        let seen = [rows, columns];
         let views = |images: Range<usize>| {
             let images = scaled.slice(0, images)?;
             if flip { Tensor::concat(&[&images, &images.flip(3)?], 0) } else { Ok(images) }

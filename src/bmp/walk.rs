@@ -29,16 +29,15 @@ impl Walk {
     /// # Errors
     /// If the shapes do not fit.
     pub fn step(&self, scores: &Tensor, affinity: &Tensor) -> Result<Tensor> {
-        let shape = scores.shape();
-        let (batch, grid, slots) = (shape[0], [shape[1], shape[2]], shape[3]);
-        let near = affinity.detach()?.mul(&radius_mask(scores.graph(), grid, self.radius)?)?;
+        let [batch, height, width, slots] = scores.extents()?;
+        let near = affinity.detach()?.mul(&radius_mask(scores.graph(), [height, width], self.radius)?)?;
         let mut weights = near.clone();
         for _ in 1..self.power {
             weights = weights.mul(&near)?;
         }
         let weights = weights.div(&weights.sum(1..2)?.offset(self.eps)?)?;
-        let tokens = scores.reshape([batch, grid[0] * grid[1], slots])?;
-        weights.matmul_tn(&tokens)?.reshape([batch, grid[0], grid[1], slots])
+        let tokens = scores.reshape([batch, height * width, slots])?;
+        weights.matmul_tn(&tokens)?.reshape([batch, height, width, slots])
     }
 
     /// `seeds` in slots \[B, H, W, P\] on `grid` against a constant background, one step further: \[B, h, w, P\].
@@ -85,7 +84,7 @@ pub fn walked_label(
     par: &Par,
     thresholds: [f64; 2],
 ) -> Result<WalkedLabel> {
-    let [_, height, width, slots] = seeds.four_axes("walked_label")?;
+    let [_, height, width, slots] = seeds.extents()?;
     let [low, high] = thresholds.map(|background| {
         walk.from_seeds(seeds, classes, affinity, grid, background)?.resize_channels_last([height, width], false)
     });

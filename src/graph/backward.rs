@@ -25,13 +25,16 @@ impl Graph {
     /// Gradients of Σ output · cotangent over all pairs of `outputs`, with respect to each of `parameters`.
     ///
     /// # Errors
-    /// As [`Graph::gradients`].
+    /// As [`Graph::gradients`], and [`Error::Graph`] if a cotangent has not its output's shape.
     #[track_caller]
     pub fn pull_back(&self, outputs: &[(Tensor, Tensor)], parameters: &[Tensor]) -> Result<Vec<Tensor>> {
         self.check()?;
         let pairs = outputs.iter().flat_map(|(output, cotangent)| [output, cotangent]);
         if let Some(stranger) = pairs.chain(parameters).find(|tensor| !tensor.graph().is(self)) {
             return Err(Error::misuse(format!("gradients: {stranger:?} belongs to another graph")));
+        }
+        if let Some((output, cotangent)) = outputs.iter().find(|(output, other)| output.shape() != other.shape()) {
+            return Err(Error::misuse(format!("gradients: {cotangent:?} has not the shape of {output:?}")));
         }
         let nodes = self.nodes();
         let first = &self.0.first_of_gradient;

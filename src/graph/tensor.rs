@@ -39,6 +39,18 @@ impl Tensor {
         &self.ty.shape
     }
 
+    /// The extents of a tensor that must have `N` axes.
+    ///
+    /// # Errors
+    /// If it has another number of them.
+    #[track_caller]
+    pub fn extents<const N: usize>(&self) -> Result<[usize; N]> {
+        match <[usize; N]>::try_from(&self.shape()[..]) {
+            Ok(extents) => Ok(extents),
+            Err(_) => Err(Error::misuse(format!("{self:?} has no {N} axes"))),
+        }
+    }
+
     /// Element type.
     pub fn dtype(&self) -> DType {
         self.ty.dtype

@@ -64,13 +64,13 @@ impl Attention {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor, grid: Grid) -> Result<(Tensor, Scores)> {
-        let (batch, channels) = (x.shape()[0], x.shape()[2]);
+        let [batch, _, channels] = x.extents()?;
         let source = match &self.reduction {
             None => x.clone(),
             Some((conv, norm)) => {
                 let map = conv.forward(&x.reshape([batch, grid.height, grid.width, channels])?)?;
-                let tokens = map.shape()[1] * map.shape()[2];
-                norm.forward(&map.reshape([batch, tokens, channels])?)?
+                let [_, height, width, _] = map.extents()?;
+                norm.forward(&map.reshape([batch, height * width, channels])?)?
             }
         };
         let q = self.q.forward(x)?;
@@ -113,9 +113,9 @@ impl Scores {
     /// # Errors
     /// If the shapes do not fit.
     pub fn mixed(&self, weight: &Tensor) -> Result<Tensor> {
-        let shape = self.query.shape();
-        let per_head = self.query.reshape([shape[0], shape[1], self.heads, shape[2] / self.heads])?;
-        per_head.mul(&weight.reshape([self.heads, 1])?)?.reshape(shape.clone())?.matmul_nt(&self.key)
+        let [batch, tokens, channels] = self.query.extents()?;
+        let per_head = self.query.reshape([batch, tokens, self.heads, channels / self.heads])?;
+        per_head.mul(&weight.reshape([self.heads, 1])?)?.reshape([batch, tokens, channels])?.matmul_nt(&self.key)
     }
 
     fn bytes(&self) -> usize {
@@ -147,7 +147,7 @@ impl MixFfn {
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor, grid: Grid) -> Result<Tensor> {
         let hidden = self.fc1.forward(x)?;
-        let (batch, width) = (hidden.shape()[0], hidden.shape()[2]);
+        let [batch, _, width] = hidden.extents()?;
         let map = self.dwconv.forward(&hidden.reshape([batch, grid.height, grid.width, width])?)?;
         self.fc2.forward(&map.gelu()?.reshape([batch, grid.tokens(), width])?)
     }

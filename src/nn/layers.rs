@@ -201,9 +201,7 @@ fn statistics_of_all(parts: &[Tensor]) -> Result<Tensor> {
 /// Never for a valid tensor.
 #[track_caller]
 pub fn drop_path(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
-    let mut shape = vec![1; x.shape().rank()];
-    shape[0] = x.shape()[0];
-    drop_where(x, &shape, rate, mode)
+    drop_where(x, |axis| axis == 0, rate, mode)
 }
 
 /// Zeroes whole channels of single samples with probability `rate` and scales survivors: Dropout2d on \[B, N, C\].
@@ -212,15 +210,14 @@ pub fn drop_path(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
 /// Never for a valid tensor.
 #[track_caller]
 pub fn dropout_channels(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
-    let mut shape = vec![1; x.shape().rank()];
-    shape[0] = x.shape()[0];
-    shape[x.shape().rank() - 1] = x.shape()[x.shape().rank() - 1];
-    drop_where(x, &shape, rate, mode)
+    drop_where(x, |axis| axis == 0 || axis + 1 == x.shape().rank(), rate, mode)
 }
 
-/// x · floor(keep + u) / keep with u ~ U\[0, 1) of the given shape.
+/// x · floor(keep + u) / keep with u ~ U\[0, 1), drawn along some axes and the same along the others.
 #[track_caller]
-fn drop_where(x: &Tensor, shape: &[usize], rate: f64, mode: &Mode) -> Result<Tensor> {
+fn drop_where(x: &Tensor, drawn: impl Fn(usize) -> bool, rate: f64, mode: &Mode) -> Result<Tensor> {
+    let extents = x.shape().iter().enumerate();
+    let shape: Vec<_> = extents.map(|(axis, &extent)| if drawn(axis) { extent } else { 1 }).collect();
     match mode {
         Mode::Train { random: Some(key), part } if rate > 0.0 => {
             let keep = 1.0 - rate;

@@ -4,7 +4,6 @@ use crate::error::Result;
 use crate::graph::{
     Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shape, Slot, Tensor, TensorType,
 };
-use crate::ops::matmul::mismatch;
 use crate::reference::{self, Array};
 use crate::shader;
 
@@ -239,7 +238,7 @@ impl Tensor {
     /// If the tensor does not have four axes, is not real, or a side is empty.
     #[track_caller]
     pub fn resize(&self, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
-        let [b, c, h, w] = self.four_axes("resize")?;
+        let [b, c, h, w] = self.extents()?;
         let (rows, columns) = (Axis::by_size(h, size[0], align_corners), Axis::by_size(w, size[1], align_corners));
         self.resized(Resize { outer: b * c, rows, columns, inner: 1 }, [b, c, size[0], size[1]])
     }
@@ -250,7 +249,7 @@ impl Tensor {
     /// If the tensor does not have four axes, is not real, or a side is or becomes empty.
     #[track_caller]
     pub fn resize_by_factor(&self, factor: f64) -> Result<Tensor> {
-        let [b, c, h, w] = self.four_axes("resize")?;
+        let [b, c, h, w] = self.extents()?;
         let (rows, columns) = (Axis::by_factor(h, factor), Axis::by_factor(w, factor));
         self.resized(Resize { outer: b * c, rows, columns, inner: 1 }, [b, c, rows.output, columns.output])
     }
@@ -261,7 +260,7 @@ impl Tensor {
     /// If the tensor does not have four axes, is not real, or a side is empty.
     #[track_caller]
     pub fn resize_channels_last(&self, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
-        let [b, h, w, c] = self.four_axes("resize")?;
+        let [b, h, w, c] = self.extents()?;
         let (rows, columns) = (Axis::by_size(h, size[0], align_corners), Axis::by_size(w, size[1], align_corners));
         self.resized(Resize { outer: b, rows, columns, inner: c }, [b, size[0], size[1], c])
     }
@@ -272,11 +271,5 @@ impl Tensor {
             return Ok(self.clone());
         }
         Tensor::record(Forward(op, shape.into()), &[self])
-    }
-
-    /// The extents of a tensor of four axes, or an error in the name of `op`.
-    #[track_caller]
-    pub(crate) fn four_axes(&self, op: &'static str) -> Result<[usize; 4]> {
-        <[usize; 4]>::try_from(&self.shape()[..]).map_err(|_| mismatch(op, &[self], "takes four axes"))
     }
 }

@@ -123,6 +123,9 @@ impl GoldenCase {
                     return Err(broken(format!("`{name}` is {found:?}, the manifest says {expected:?}")));
                 }
             };
+            if expected.shape.contains(&0) {
+                return Err(broken(format!("`{name}` {:?} is empty", expected.shape)));
+            }
             if view.shape() != expected.shape {
                 let reason = format!("`{name}` is {:?}, the manifest says {:?}", view.shape(), expected.shape);
                 return Err(broken(reason));
@@ -174,6 +177,15 @@ impl GoldenCase {
     /// [`Error::Data`] if there is none.
     pub fn shape(&self, name: &str) -> Result<&[usize]> {
         Ok(&self.tensor(name)?.shape)
+    }
+
+    /// Extents of the tensor `name`, which must have `N` axes.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there is none, or it has another number of axes.
+    pub fn extents<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
+        let shape = self.shape(name)?;
+        <[usize; N]>::try_from(shape).map_err(|_| self.lacks(format!("tensor `{name}` of {N} axes: it is {shape:?}")))
     }
 
     /// Elements of the real tensor `name`.

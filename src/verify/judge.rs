@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::golden::GoldenCase;
 use super::manifest::{Role, Tolerance};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Labels may differ from the stored ones only where the stored distance to a decision boundary is at most this.
 const DECIDED: f64 = 1e-3;
@@ -116,7 +116,7 @@ impl Judgement {
 /// Compares every tensor of `case` that has to be computed with `results`.
 ///
 /// # Errors
-/// [`crate::Error::Data`] if the case lacks a tensor that its tolerances refer to.
+/// If the case lacks a tensor that its tolerances refer to, or has it in another shape.
 pub fn judge(case: &GoldenCase, results: &Results, precision: Precision) -> Result<Judgement> {
     let mut judgement = Judgement::default();
     for (name, spec) in &case.spec.tensors {
@@ -176,7 +176,11 @@ fn single(case: &GoldenCase, name: &str, t: &Tolerance, got: &Computed, want: &[
     if t.atol.f32_deviation == 0.0 {
         return Ok(elementwise(&got.values, want, &got.undetermined, |index| everywhere + t.rtol * want[index].abs()));
     }
-    let f32_run = case.tensor(&format!("{name}@f32"))?.to_f64();
+    let f32_run = case.tensor(&format!("{name}@f32"))?;
+    if f32_run.shape != got.shape {
+        return Err(Error::Graph(format!("`{name}@f32` is {:?}, `{name}` is {:?}", f32_run.shape, got.shape)));
+    }
+    let f32_run = f32_run.to_f64();
     Ok(elementwise(&got.values, want, &got.undetermined, |index| {
         let deviation = (f32_run[index] - want[index]).abs();
         t.atol.f32_deviation * deviation + everywhere + t.rtol * want[index].abs()

@@ -69,6 +69,39 @@ impl Function {
         }
     }
 
+    /// What the method of a tensor is called.
+    pub(super) fn name(self) -> &'static str {
+        use Function::*;
+        match self {
+            Copy => "to_real",
+            ToInteger => "to_integer",
+            Negate => "neg",
+            Scale(_) => "scale",
+            Offset(_) => "offset",
+            Exp => "exp",
+            Log => "log",
+            Sqrt => "sqrt",
+            Abs => "abs",
+            Truncate => "trunc",
+            Relu => "relu",
+            Sigmoid => "sigmoid",
+            LogSigmoid => "log_sigmoid",
+            Gelu => "gelu",
+            GeluSlope => "gelu_slope",
+            Finite => "finite",
+            Add => "add",
+            Subtract => "sub",
+            Multiply => "mul",
+            Divide => "div",
+            Maximum => "maximum",
+            Minimum => "minimum",
+            Equal => "equal",
+            Greater => "greater",
+            AtLeast => "at_least",
+            Select => "select",
+        }
+    }
+
     /// The constant, if the function has one.
     pub(super) fn scalar(self) -> Option<f64> {
         match self {

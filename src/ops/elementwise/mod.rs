@@ -99,7 +99,10 @@ impl Elementwise {
 
 impl Op for Elementwise {
     fn name(&self) -> &'static str {
-        "elementwise"
+        match &self.body[..] {
+            [only] => only.function.name(),
+            _ => "elementwise",
+        }
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {

@@ -36,8 +36,17 @@ impl<'a> Part<'a> {
     fn scope(&self, leaf: &str) -> Result<Scope> {
         let prefix = format!("grad.{}{WEIGHTS}", self.name);
         let path = self.parameters.iter().find_map(|(name, _)| name.strip_prefix(&prefix)?.strip_suffix(leaf));
-        let lacks = || Error::Graph(format!("part `{}` has no parameter that ends in `{leaf}`", self.name));
-        Ok(Scope::root(&self.trial.graph).at(path.ok_or_else(lacks)?))
+        Ok(Scope::root(&self.trial.graph).at(path.ok_or_else(|| self.lacks(leaf))?))
+    }
+
+    /// The first parameter whose name ends in `leaf`.
+    fn parameter(&self, leaf: &str) -> Result<&Tensor> {
+        let found = self.parameters.iter().find(|(name, _)| name.ends_with(leaf));
+        found.map(|(_, parameter)| parameter).ok_or_else(|| self.lacks(leaf))
+    }
+
+    fn lacks(&self, leaf: &str) -> Error {
+        Error::Graph(format!("part `{}` has no parameter that ends in `{leaf}`", self.name))
     }
 
     /// The constant `name` of this part.
@@ -89,8 +98,9 @@ pub fn attention_block(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         built_in(bench.case, &format!("{name}/eps"), 1e-5)?;
         let mut part = Part::new(bench, name)?;
         let x = part.input("x")?;
+        let [.., channels]: [usize; 3] = x.extents()?;
         let scope = part.scope(".q.weight")?;
-        let attention = Attention::new(&scope, x.shape()[2], part.size("heads")?, part.size("sr")?)?;
+        let attention = Attention::new(&scope, channels, part.size("heads")?, part.size("sr")?)?;
         let (y, scores) = attention.forward(&x, part.grid()?)?;
         part.finish(&[("y", &y), ("logits", &scores.raw()?)], &["x"], results)?;
     }
@@ -102,9 +112,9 @@ pub fn mix_ffn_block(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     for name in bench.case.parts(".x") {
         let mut part = Part::new(bench, name)?;
         let x = part.input("x")?;
-        let (channels, grid) = (x.shape()[2], part.grid()?);
-        let hidden = part.parameters.iter().find(|(name, _)| name.ends_with("fc1.weight"));
-        let ratio = hidden.map_or(1, |(_, weight)| weight.shape()[0] / channels);
+        let ([.., channels], grid): ([usize; 3], _) = (x.extents()?, part.grid()?);
+        let [hidden, _] = part.parameter("fc1.weight")?.extents()?;
+        let ratio = hidden / channels;
         if bench.case.constant::<Option<usize>>(&format!("{name}/heads"))?.is_none() {
             let y = MixFfn::new(&part.scope(".fc1.weight")?, channels, ratio).forward(&x, grid)?;
             part.finish(&[("y", &y)], &["x"], results)?;
@@ -125,12 +135,10 @@ pub fn patch_embedding(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     for name in bench.case.parts(".x") {
         let mut part = Part::new(bench, name)?;
         let x = part.input("x")?;
-        let projection = part.parameters.iter().find(|(name, _)| name.ends_with("proj.weight"));
-        let Some((outputs, kernel)) = projection.map(|(_, weight)| (weight.shape()[0], weight.shape()[2])) else {
-            return Err(Error::Graph(format!("part `{name}` has no proj.weight")));
-        };
+        let [_, channels, ..]: [usize; 4] = x.extents()?;
+        let [outputs, _, kernel, _] = part.parameter("proj.weight")?.extents()?;
         let scope = part.scope(".proj.weight")?;
-        let embed = PatchEmbed::new(&scope, x.shape()[1], outputs, kernel, part.size("stride")?);
+        let embed = PatchEmbed::new(&scope, channels, outputs, kernel, part.size("stride")?);
         let (y, grid) = embed.forward(&channels_last(&x)?)?;
         if (grid.height, grid.width) != (part.size("out_height")?, part.size("out_width")?) {
             return Err(Error::Graph(format!("part `{name}` gives {} rows, {} columns", grid.height, grid.width)));
@@ -154,7 +162,7 @@ pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let mut features = Features { tokens: Vec::new(), grids: Vec::new(), scores: Vec::new() };
         for input in inputs {
             let x = part.input(input)?;
-            let [batch, channels, height, width] = [x.shape()[0], x.shape()[1], x.shape()[2], x.shape()[3]];
+            let [batch, channels, height, width] = x.extents()?;
             features.tokens.push(channels_last(&x)?.reshape([batch, height * width, channels])?);
             features.grids.push(Grid { height, width });
         }
@@ -178,16 +186,17 @@ pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 
 /// Tokens \[B, N, C\] as a map \[B, C, H, W\].
 pub(super) fn map_of_tokens(tokens: &Tensor, grid: Grid) -> Result<Tensor> {
-    let [batch, channels] = [tokens.shape()[0], tokens.shape()[2]];
+    let [batch, _, channels] = tokens.extents()?;
     channels_first(&tokens.reshape([batch, grid.height, grid.width, channels])?)
 }
 
 /// The sizes that a decoder needs; the encoder's are of no concern to it.
 fn config(part: &Part<'_>, features: &Features) -> Result<NetworkConfig> {
-    let shape = |name: &str| part.trial.case.shape(&format!("{}{WEIGHTS}decoder.{name}", part.name));
+    let [embed, ..]: [usize; 4] = part.parameter("linear_fuse.conv.weight")?.extents()?;
+    let [classes] = part.parameter("linear_pred.bias")?.extents()?;
     let mut dims = [0; 4];
     for (dim, tokens) in dims.iter_mut().zip(&features.tokens) {
-        *dim = tokens.shape()[2];
+        [.., *dim] = tokens.extents::<3>()?;
     }
     Ok(NetworkConfig {
         dims,
@@ -196,8 +205,8 @@ fn config(part: &Part<'_>, features: &Features) -> Result<NetworkConfig> {
         mlp: [1; 4],
         sr: [1; 4],
         strides: [1; 4],
-        embed: shape("linear_fuse.conv.weight")?[0],
-        classes: shape("linear_pred.bias")?[0],
+        embed,
+        classes,
         drop_path: 0.0,
         drop_seg: 0.0,
     })
@@ -218,7 +227,7 @@ pub fn affinity_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 
 /// Scores whose raw matrix is `raw` \[B, heads, N, N\]: head by head its rows are the queries, unit vectors the keys.
 fn scores_of(raw: &Tensor) -> Result<Scores> {
-    let [batch, heads, tokens] = [raw.shape()[0], raw.shape()[1], raw.shape()[2]];
+    let [batch, heads, tokens, _] = raw.extents()?;
     let query = raw.permute(&[0, 2, 1, 3])?.reshape([batch, tokens, heads * tokens])?;
     let unit: Vec<_> =
         (0..tokens * heads * tokens).map(|at| f64::from(u8::from(at % tokens == at / (heads * tokens)))).collect();

@@ -8,11 +8,15 @@ use crate::verify::judge::Results;
 /// `evaluation_scores`: the confusion matrix of several images, the scores taken from it, and F1 of tags.
 pub fn evaluation_scores(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
-    let classes = case.constant("classes")?;
+    let classes = usize::from(case.constant::<u8>("classes")?);
     let mut confusion = Confusion::new(classes);
-    let numbers = case.names().filter_map(|name| name.strip_prefix("truth")).collect::<Vec<_>>();
-    for number in numbers {
-        confusion.add(&labels(bench, &format!("truth{number}"))?, &labels(bench, &format!("pred{number}"))?);
+    for number in case.names().filter_map(|name| name.strip_prefix("truth")) {
+        let (truth, predicted) = (format!("truth{number}"), format!("pred{number}"));
+        let (truth, labels) = (labels(bench, &truth)?, labels(bench, &predicted)?);
+        if labels.len() != truth.len() || labels.iter().any(|&label| usize::from(label) >= classes) {
+            return Err(Error::Graph(format!("{predicted} does not have one of {classes} classes for every pixel")));
+        }
+        confusion.add(&truth, &labels);
     }
     let counts = confusion.counts.iter().map(|&count| count as f64).collect();
     results.set("confusion", &[classes, classes], counts);
@@ -24,10 +28,9 @@ pub fn evaluation_scores(bench: &Bench<'_>, results: &mut Results) -> Result<()>
     results.set("iou", &[classes], confusion.iou().into_iter().map(stored).collect());
 
     let (truth, predicted) = (case.reals("f1.truth")?, case.reals("f1.pred")?);
-    let shape = case.shape("f1.truth")?;
-    let scores =
-        truth.chunks(shape[1]).zip(predicted.chunks(shape[1])).map(|(truth, logits)| multilabel_f1(truth, logits));
-    results.set("f1", &shape[..1], scores.collect());
+    let [images, classes] = case.extents("f1.truth")?;
+    let scores = truth.chunks(classes).zip(predicted.chunks(classes));
+    results.set("f1", &[images], scores.map(|(truth, logits)| multilabel_f1(truth, logits)).collect());
     Ok(())
 }
 

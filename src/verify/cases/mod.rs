@@ -5,6 +5,8 @@
 
 mod blocks;
 mod evaluation;
+#[cfg(test)]
+mod misfits;
 mod model;
 mod ops;
 mod propagation;

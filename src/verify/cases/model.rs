@@ -143,7 +143,7 @@ pub fn total_loss(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let mut trial = Trial::new(case, bench.session);
     let network = network(bench, &mut trial)?;
     let image = trial.input("x")?;
-    let batch = image.shape()[0];
+    let [batch, ..]: [usize; 4] = image.extents()?;
     let outputs = network.forward(&image, &TRAIN)?;
     let mut label = |name: &str| trial.input(name)?.to_real();
     let cls = bmp::classification_loss(&outputs.cls, &label("cls_label")?)?;
@@ -197,7 +197,7 @@ pub fn mit_b1(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let program = trial.run(results)?;
 
     let (mut norms, mut samples, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-    let sampled = case.shape("grad_sample_index")?[1];
+    let [_, sampled] = case.extents("grad_sample_index")?;
     let indices = case.integers("grad_sample_index")?.chunks(sampled);
     for ((gradient, indices), name) in gradients.iter().zip(indices).zip(&order) {
         let values = program.read(gradient)?;

@@ -127,7 +127,7 @@ pub fn batch_norm(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let x = channels_last(&input(&mut trial, "x")?)?;
         let (gamma, beta) = (input(&mut trial, "gamma")?, input(&mut trial, "beta")?);
         let (mean, variance) = (input(&mut trial, "running_mean")?, input(&mut trial, "running_var")?);
-        let channels = gamma.shape()[0];
+        let [channels] = gamma.extents()?;
         let rows = [mean.reshape([1, channels])?, variance.reshape([1, channels])?];
         let running = Tensor::concat(&[&rows[0], &rows[1]], 0)?;
         let statistics = if part == "train" {
@@ -168,7 +168,9 @@ pub fn losses(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let mut trial = Trial::new(bench.case, bench.session);
         let x = trial.input(&format!("{part}.x"))?;
         let target = trial.input(&format!("{part}.{}", if part == "margin" { "target" } else { "label" }))?;
-        let (label, batch) = (target.to_real()?, x.shape()[0]);
+        let label = target.to_real()?;
+        // All images are one group.
+        let batch = x.shape().first().copied().unwrap_or_default();
         let loss = match part {
             "margin" => bmp::classification_loss(&x, &target)?,
             "c2s" => bmp::c2s_loss(&x, &label, LossKind::Bce, batch)?.0,

@@ -1,7 +1,7 @@
 //! Pixel-adaptive refinement, thresholds, and the walk along affinities.
 
 use super::Bench;
-use super::slots::{channels_of_slots, slots_of_tags};
+use super::slots::{channels_of_slots, slots_of_tags, stored};
 use super::trial::{Trial, channels_first, channels_last};
 use crate::bmp::{self, PictureBox, Walk};
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ pub fn par_refinement(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     for part in case.parts(".image") {
         let mut trial = Trial::new(case, bench.session);
         let image = channels_last(&trial.input(&format!("{part}.image"))?)?;
-        let [batch, height, width] = [image.shape()[0], image.shape()[1], image.shape()[2]];
+        let [batch, height, width, _] = image.extents()?;
         let extent = trial.graph.constant(&[height as f64, width as f64], [1, 2]).expand([batch, 2])?.to_integer()?;
         let weights = image.par_weights(&extent, &par)?;
         if case.has(&format!("{part}.affinity")) {
@@ -34,7 +34,7 @@ pub fn par_refinement(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         }
         if case.has(&format!("{part}.masks")) {
             let masks = trial.input(&format!("{part}.masks"))?;
-            let count = masks.shape()[1];
+            let [_, count, ..]: [usize; 4] = masks.extents()?;
             let slots = count.next_multiple_of(4);
             // Every mask is a class of its own; slots that fill up a four stay unused.
             let classes = (0..batch).flat_map(|_| (0..slots).map(|slot| if slot < count { slot as i32 } else { -1 }));
@@ -60,10 +60,10 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
     let case = bench.case;
     let mut trial = Trial::new(case, bench.session);
     let (cam, tags) = (trial.input("cam")?, trial.input("cls_label")?);
-    let [batch, foreground, height, width] = [cam.shape()[0], cam.shape()[1], cam.shape()[2], cam.shape()[3]];
+    let [batch, foreground, height, width] = cam.extents()?;
     let picture_box = PictureBox::new(&trial.input("img_box")?, [height, width])?;
-    let stored = slots_of_tags(case, "cls_label")?;
-    let classes = trial.given("classes", stored.clone());
+    let slots = slots_of_tags(case, "cls_label")?;
+    let classes = trial.given("classes", stored(&slots));
 
     let seen = cam.mul(&tags.reshape([batch, foreground, 1, 1])?)?;
     trial.output("seen_cam", &seen);
@@ -83,16 +83,16 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
         trial.output(name, &radius_mask(&trial, name)?);
     }
 
-    let shape = case.shape("walk_grid")?;
-    let grid = [shape[2], shape[3]];
+    let [.., rows, columns]: [usize; 4] = case.extents("walk_grid")?;
+    let grid = [rows, columns];
     trial.output("walk_grid", &seen.resize(grid, false)?);
     let walk = Walk { radius, power: case.constant("walk_power")?, eps: case.constant("walk_eps")? };
     let affinity = trial.input("affinity")?;
     let walked = walk.from_seeds(&seeds, &classes, &affinity, grid, case.constant("walk_bkg")?)?;
     trial.observe(&walked);
     let program = trial.run(results)?;
-    let maps = channels_of_slots(&program.read(&walked)?, walked.shape(), &stored, foreground + 1);
-    results.set("walked", &[batch, foreground + 1, grid[0], grid[1]], maps);
+    let maps = channels_of_slots(&program.read(&walked)?, walked.extents()?, &slots, foreground + 1);
+    results.set("walked", &[batch, foreground + 1, rows, columns], maps);
     Ok(())
 }
 
@@ -101,8 +101,10 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
 /// which shows where that begins.
 fn radius_mask(trial: &Trial<'_>, name: &str) -> Result<Tensor> {
     let radius = name.trim_start_matches("radius_mask_").split('_').next().and_then(|radius| radius.parse().ok());
+    let [cells, _] = trial.case.extents(name)?;
     let radius: usize = radius.ok_or_else(|| Error::Graph(format!("`{name}` does not tell a radius")))?;
-    let cells = trial.case.shape(name)?[0];
+    // No mask of so many cells reaches further.
+    let radius = radius.min(cells);
     let corner = &trial.case.integers(name)?[..cells];
     let first_gap = corner.iter().position(|near| *near == 0).unwrap_or(cells);
     let second_row = corner[first_gap..].iter().position(|near| *near != 0).map(|gap| first_gap + gap);

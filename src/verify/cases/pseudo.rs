@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::model::{TRAIN, network, statistics};
-use super::slots::{leads, maps_of_image, slots_of_tags};
+use super::slots::{leads, maps_of_images, slots_of_tags, stored};
 use super::trial::Trial;
 use crate::bmp::{self, MultiScale, Par, PictureBox, Slots, Walk};
 use crate::config::{Config, Fuse};
@@ -10,14 +10,13 @@ use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::Mode;
 use crate::session::Program;
-use crate::verify::golden::Stored;
 use crate::verify::judge::Results;
 
 /// What both cases start from.
 struct Setting {
     image: Tensor,
     /// Slots of the valid classes, and the same as an input.
-    slots: Stored,
+    slots: Slots,
     classes: Tensor,
     picture_box: PictureBox,
     picture: Tensor,
@@ -27,9 +26,9 @@ impl Setting {
     fn new(trial: &mut Trial<'_>) -> Result<Self> {
         let slots = slots_of_tags(trial.case, "cls_label")?;
         let image = trial.input("x")?;
-        let size = [image.shape()[2], image.shape()[3]];
-        let picture_box = PictureBox::new(&trial.input("img_box")?, size)?;
-        let classes = trial.given("classes", slots.clone());
+        let [.., height, width]: [usize; 4] = image.extents()?;
+        let picture_box = PictureBox::new(&trial.input("img_box")?, [height, width])?;
+        let classes = trial.given("classes", stored(&slots));
         let picture = bmp::picture(&image)?;
         Ok(Setting { image, slots, classes, picture_box, picture })
     }
@@ -41,21 +40,26 @@ struct Scores {
     maps: Vec<Vec<f64>>,
     /// Lead of the best class and its score at each pixel of each image, one image after another.
     leads: Vec<(f64, f64)>,
+    /// H and W.
+    size: [usize; 2],
 }
 
 impl Scores {
-    fn read(program: &Program, scores: &Tensor, slots: &Stored) -> Result<Self> {
-        let (values, shape) = (program.read(scores)?, scores.shape());
-        let maps: Vec<_> = (0..shape[0]).map(|image| maps_of_image(&values, shape, slots, image)).collect();
-        let leads = maps.iter().flat_map(|maps| leads(maps, shape[1] * shape[2])).collect();
-        Ok(Scores { maps, leads })
+    /// Those in slots \[B, H, W, P\].
+    fn read(program: &Program, scores: &Tensor, slots: &Slots) -> Result<Self> {
+        let (values, shape) = (program.read(scores)?, scores.extents()?);
+        let [_, height, width, _] = shape;
+        let maps = maps_of_images(&values, shape, slots);
+        let leads = maps.iter().flat_map(|maps| leads(maps, height * width)).collect();
+        Ok(Scores { maps, leads, size: [height, width] })
     }
 
     /// Hands the maps over as `name` or, with several images, `name.0`, `name.1` and so on.
-    fn set(&self, name: &str, numbered: bool, shape: &[usize], results: &mut Results) {
+    fn set(&self, name: &str, numbered: bool, results: &mut Results) {
+        let [height, width] = self.size;
         for (image, maps) in self.maps.iter().enumerate() {
             let name = if numbered { format!("{name}.{image}") } else { name.to_owned() };
-            results.set(name, &[maps.len() / (shape[1] * shape[2]), shape[1], shape[2]], maps.clone());
+            results.set(name, &[maps.len() / (height * width), height, width], maps.clone());
         }
     }
 }
@@ -74,9 +78,9 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let radius = case.constant("radius")?;
     let par = Par::new(&Config::default());
 
-    let batch = image.shape()[0];
-    let (seeds, cams) = (passes.seeds(0..batch, &classes)?, maps_of_seeds(&passes, batch, plain.cam.shape()[1])?);
-    let segs = passes.scores(0..batch, 0..plain.seg.shape()[1])?;
+    let [batch, channels, height, width] = plain.seg.extents()?;
+    let (seeds, cams) = (passes.seeds(0..batch, &classes)?, maps_of_seeds(&passes, batch, channels - 1)?);
+    let segs = passes.scores(0..batch, 0..channels)?;
     let fixed = bmp::fixed_threshold_label(&seeds, &picture, &classes, &picture_box, &par, thresholds)?;
     let background = passes.scores(0..batch, 0..1)?;
     let bsp = bmp::propagate_with_background(&seeds, &background, &picture, &classes, &picture_box, &par)?;
@@ -105,27 +109,24 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let program = trial.run(results)?;
     statistics(bench, &trial, "", results)?;
 
-    let shape = bsp.shape();
+    let shape = [batch, height, width];
     let read = |scores: &Tensor| Scores::read(&program, scores, &slots);
     for (name, scores) in walked {
-        read(scores)?.set(name, true, shape, results);
+        read(scores)?.set(name, true, results);
     }
     for (margin, sides) in [("par_margin", two_sided), ("afa_margin", refined)] {
         let [low, high] = sides.map(|(name, scores)| Ok((name, read(scores)?)));
         let ((low_name, low), (high_name, high)) = (low?, high?);
-        low.set(low_name, true, shape, results);
-        high.set(high_name, true, shape, results);
+        low.set(low_name, true, results);
+        high.set(high_name, true, results);
         // Either decision may turn over.
         let both = low.leads.iter().zip(&high.leads);
-        results.set(margin, &shape[..3], both.map(|((low, _), (high, _))| low.min(*high)).collect());
+        results.set(margin, &shape, both.map(|((low, _), (high, _))| low.min(*high)).collect());
     }
     let scores = read(&bsp)?;
-    scores.set("bsp_maps", true, shape, results);
-    results.set("bsp_margin", &shape[..3], with_threshold(&scores.leads, sigma_c));
-    let seg = program.read(&plain.seg)?;
-    let pixels = shape[1] * shape[2];
-    let of_images = seg.chunks(plain.seg.shape()[1] * pixels).flat_map(|maps| leads(maps, pixels));
-    results.set("y_s_margin", &shape[..3], with_threshold(&of_images.collect::<Vec<_>>(), sigma_s));
+    scores.set("bsp_maps", true, results);
+    results.set("bsp_margin", &shape, with_threshold(&scores.leads, sigma_c));
+    results.set("y_s_margin", &shape, with_threshold(&leads_of(&program, &plain.seg)?, sigma_s));
     Ok(())
 }
 
@@ -135,6 +136,13 @@ fn maps_of_seeds(passes: &MultiScale, batch: usize, foreground: usize) -> Result
     let every: Vec<_> = (0..Slots::width_for(foreground)).map(|class| class as f64).collect();
     let every = graph.constant(&every, [1, every.len()]).expand([batch, every.len()])?.to_integer()?;
     passes.seeds(0..batch, &every)?.scatter_slots(&every, foreground, 1)
+}
+
+/// How far the best channel of maps \[B, C, H, W\] lies above the second best at every pixel, and the best itself.
+fn leads_of(program: &Program, maps: &Tensor) -> Result<Vec<(f64, f64)>> {
+    let [_, channels, height, width] = maps.extents()?;
+    let (values, pixels) = (program.read(maps)?, height * width);
+    Ok(values.chunks(channels * pixels).flat_map(|maps| leads(maps, pixels)).collect())
 }
 
 /// Distance to the nearest decision: another class, or the other side of the threshold.
@@ -150,18 +158,17 @@ pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let Setting { image, slots, classes, picture_box, picture } = Setting::new(&mut trial)?;
     let scales: Vec<f64> = case.constant("scales")?;
     let passes = bmp::test_scales(&network, &image, &scales, true, &Mode::Eval)?;
-    let [batch, height, width] = [image.shape()[0], image.shape()[2], image.shape()[3]];
-    let maps = &passes.passes[0].parts[0];
-    let (foreground, channels) = (maps.cam.shape()[1], 0..maps.seg.shape()[1]);
+    let [batch, _, height, width] = image.extents()?;
+    let [_, channels, ..]: [usize; 4] = passes.passes[0].parts[0].seg.extents()?;
     let seeds = passes.seeds(0..batch, &classes)?;
     let background = passes.scores(0..batch, 0..1)?;
     let par = Par::new(&Config::default());
     let bsp = bmp::propagate_with_background(&seeds, &background, &picture, &classes, &picture_box, &par)?;
-    let fused = passes.logits(0..batch, channels.clone(), Fuse::Max)?;
+    let fused = passes.logits(0..batch, 0..channels, Fuse::Max)?;
 
-    trial.output("cam", &maps_of_seeds(&passes, batch, foreground)?);
-    trial.output("seg_unit", &passes.scores(0..batch, channels.clone())?);
-    for (pass, average) in passes.passes.iter().zip(passes.averages(&(0..batch), &channels)?) {
+    trial.output("cam", &maps_of_seeds(&passes, batch, channels - 1)?);
+    trial.output("seg_unit", &passes.scores(0..batch, 0..channels)?);
+    for (pass, average) in passes.passes.iter().zip(passes.averages(&(0..batch), &(0..channels))?) {
         let name = format!("seg_scale{}", pass.scale).replace('.', "_");
         if case.has(&name) {
             trial.output(name, &average);
@@ -174,9 +181,8 @@ pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let program = trial.run(results)?;
 
     let scores = Scores::read(&program, &bsp, &slots)?;
-    scores.set("bsp_maps", false, bsp.shape(), results);
-    let (logits, pixels) = (program.read(&fused)?, height * width);
-    let of_images = logits.chunks(channels.end * pixels).flat_map(|maps| leads(maps, pixels));
-    results.set("msc_margin", &[batch, height, width], of_images.map(|(lead, _)| lead).collect());
+    scores.set("bsp_maps", false, results);
+    let leads = leads_of(&program, &fused)?;
+    results.set("msc_margin", &[batch, height, width], leads.into_iter().map(|(lead, _)| lead).collect());
     Ok(())
 }

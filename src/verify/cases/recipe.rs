@@ -87,19 +87,23 @@ pub fn denormalise(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     }
     for (kind, half) in [("lossy", 0.0), ("safe", 0.5)] {
         let (input, back) = (format!("{kind}_input"), format!("{kind}_back"));
-        let shape = case.shape(&input)?;
-        let plane: usize = shape[2..].iter().product();
-        let channel = |index: usize| index / plane % 3;
         // The pixels themselves: what the safe inputs give back.
-        let pixels = case.tensor("safe_back")?.to_f64();
+        let pixels = case.tensor("safe_back")?;
+        let [.., height, width]: [usize; 4] = case.extents("safe_back")?;
+        for other in [&input, &back] {
+            if case.shape(other)? != pixels.shape {
+                return Err(Error::Graph(format!("`{other}` and `safe_back` differ in shape")));
+            }
+        }
+        let channel = |index: usize| index / (height * width) % 3;
 
-        let normalised = pixels.iter().enumerate().map(|(index, pixel)| {
+        let normalised = pixels.to_f64().into_iter().enumerate().map(|(index, pixel)| {
             let (mean, std) = (mean[channel(index)], std[channel(index)]);
             // The lossy inputs are made in single precision.
-            let lossy = (*pixel as f32 - mean as f32) / std as f32;
+            let lossy = (pixel as f32 - mean as f32) / std as f32;
             f64::from(if kind == "lossy" { lossy } else { ((pixel + half - mean) / std) as f32 })
         });
-        results.set(&input, shape, normalised.collect());
+        results.set(&input, &pixels.shape, normalised.collect());
 
         let mut trial = Trial::new(case, bench.session);
         let seen = bmp::picture(&trial.input(&input)?)?;
@@ -120,7 +124,7 @@ pub fn denormalise(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
                 }
             }
         }
-        results.set(&back, shape, seen);
+        results.set(&back, &pixels.shape, seen);
     }
     Ok(())
 }

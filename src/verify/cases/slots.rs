@@ -4,44 +4,44 @@ use crate::bmp::Slots;
 use crate::error::Result;
 use crate::verify::golden::{GoldenCase, Stored, StoredValues};
 
-/// The slots of images with the stored multi-hot tags `name` \[B, K\]: i32 \[B, P\].
-pub fn slots_of_tags(case: &GoldenCase, name: &str) -> Result<Stored> {
-    let (shape, tags) = (case.shape(name)?, case.reals(name)?);
-    let (batch, foreground) = (shape[0], shape[1]);
+/// The slots of images with the stored multi-hot tags `name` \[B, K\].
+pub fn slots_of_tags(case: &GoldenCase, name: &str) -> Result<Slots> {
+    let ([_, foreground], tags) = (case.extents(name)?, case.reals(name)?);
     let count = |image: &[f32]| image.iter().filter(|tag| **tag > 0.5).count();
     let width = Slots::width_for(tags.chunks(foreground).map(count).max().unwrap_or(0));
-    let slots = Slots::new(tags, foreground, width);
-    Ok(Stored { shape: vec![batch, width], values: StoredValues::I32(slots.classes) })
+    Ok(Slots::new(tags, foreground, width))
 }
 
-/// The classes of image `index`.
-pub fn classes_of(slots: &Stored, index: usize) -> Vec<usize> {
-    let width = slots.shape[1];
-    match &slots.values {
-        StoredValues::I32(classes) => {
-            let own = &classes[index * width..][..width];
-            own.iter().filter_map(|class| usize::try_from(*class).ok()).collect()
-        }
-        StoredValues::F32(_) => Vec::new(),
-    }
+/// Slots as an input of a graph: i32 \[B, P\].
+pub fn stored(slots: &Slots) -> Stored {
+    let shape = vec![slots.classes.len() / slots.width, slots.width];
+    Stored { shape, values: StoredValues::I32(slots.classes.clone()) }
 }
 
-/// The scores of image `index` of \[B, H, W, P\], one map after another: \[its classes, H, W\].
-pub fn maps_of_image(scores: &[f64], shape: &[usize], slots: &Stored, index: usize) -> Vec<f64> {
-    let (pixels, width) = (shape[1] * shape[2], shape[3]);
-    let own = &scores[index * pixels * width..][..pixels * width];
-    let used = 0..classes_of(slots, index).len();
-    used.flat_map(|slot| own.iter().skip(slot).step_by(width).copied()).collect()
+/// The classes of every image.
+fn classes(slots: &Slots) -> impl Iterator<Item = Vec<usize>> {
+    let own = |image: &[i32]| image.iter().filter_map(|class| usize::try_from(*class).ok()).collect();
+    slots.classes.chunks(slots.width).map(own)
+}
+
+/// The scores of every image of \[B, H, W, P\], one map after another: \[its classes, H, W\].
+pub fn maps_of_images(scores: &[f64], [_, height, width, slots_each]: [usize; 4], slots: &Slots) -> Vec<Vec<f64>> {
+    let images = scores.chunks(height * width * slots_each).zip(classes(slots));
+    let maps = |(own, classes): (&[f64], Vec<usize>)| {
+        (0..classes.len()).flat_map(|slot| own.iter().skip(slot).step_by(slots_each).copied()).collect()
+    };
+    images.map(maps).collect()
 }
 
 /// Scores \[B, H, W, P\] as channels \[B, `channels`, H, W\]; channels of other classes are 0.
-pub fn channels_of_slots(scores: &[f64], shape: &[usize], slots: &Stored, channels: usize) -> Vec<f64> {
-    let (batch, pixels) = (shape[0], shape[1] * shape[2]);
+pub fn channels_of_slots(scores: &[f64], shape: [usize; 4], slots: &Slots, channels: usize) -> Vec<f64> {
+    let [batch, height, width, _] = shape;
+    let pixels = height * width;
     let mut out = vec![0.0; batch * channels * pixels];
-    for index in 0..batch {
-        let maps = maps_of_image(scores, shape, slots, index);
-        for (class, map) in classes_of(slots, index).into_iter().zip(maps.chunks(pixels)) {
-            out[(index * channels + class) * pixels..][..pixels].copy_from_slice(map);
+    let images = out.chunks_mut(channels * pixels).zip(maps_of_images(scores, shape, slots)).zip(classes(slots));
+    for ((out, maps), classes) in images {
+        for (class, map) in classes.into_iter().zip(maps.chunks(pixels)) {
+            out[class * pixels..][..pixels].copy_from_slice(map);
         }
     }
     out

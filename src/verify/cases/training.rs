@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Bench;
 use super::model::{norm, weight};
-use super::slots::slots_of_tags;
+use super::slots::{slots_of_tags, stored};
 use crate::bmp::iteration::{FLAGS, Sizes, moment_names};
 use crate::bmp::{Group, Iteration, Network, NetworkConfig, Phase, Schedule, group_of};
 use crate::config::{Config, Propagation};
@@ -58,6 +58,9 @@ fn config(case: &GoldenCase, path: &str) -> Result<Config> {
 
 /// Values of an input that does not change.
 fn feed(program: &mut Program, input: &Tensor, stored: &Stored) -> Result<()> {
+    if stored.shape[..] != input.shape()[..] {
+        return Err(Error::Graph(format!("{input:?} is stored as {:?}", stored.shape)));
+    }
     match &stored.values {
         StoredValues::F32(values) => program.write(input, values),
         StoredValues::I32(values) => program.write(input, values),
@@ -110,9 +113,9 @@ pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let steps: Vec<usize> = case.constant("published_steps")?;
     results.set("published_lr_factor", &[steps.len()], steps.iter().map(|&n| published.rate_factor(n)).collect());
     // The format writes -1 past the end, where the last rate stays.
-    let (end, shape) = (case.constant("recipe/max_iter")?, case.shape("small_lr_factor")?);
+    let (end, [count]) = (case.constant("recipe/max_iter")?, case.extents("small_lr_factor")?);
     let factor = |n: usize| if n < end { schedule.rate_factor(n) } else { -1.0 };
-    results.set("small_lr_factor", shape, (0..shape[0]).map(factor).collect());
+    results.set("small_lr_factor", &[count], (0..count).map(factor).collect());
     Ok(())
 }
 
@@ -129,8 +132,8 @@ impl Compiled {
         let case = bench.case;
         let network: NetworkConfig = case.constant("config")?;
         let slots = slots_of_tags(case, "cls_label")?;
-        let shape = case.shape("x")?;
-        let sizes = Sizes { batch: shape[0], crop: [shape[2], shape[3]], slots: slots.shape[1] };
+        let [batch, _, height, width] = case.extents("x")?;
+        let sizes = Sizes { batch, crop: [height, width], slots: slots.width };
         let iteration = Iteration::record(config, &network, phase, sizes, false)?;
         iteration.update(config)?;
         let outputs: Vec<_> = terms(&iteration).into_iter().chain(labels(&iteration).map(|(_, label)| label)).collect();
@@ -139,7 +142,7 @@ impl Compiled {
         feed(&mut program, &inputs.image, case.tensor("x")?)?;
         feed(&mut program, &inputs.tags, case.tensor("cls_label")?)?;
         feed(&mut program, &inputs.boxes, case.tensor("img_box")?)?;
-        feed(&mut program, &inputs.classes, &slots)?;
+        feed(&mut program, &inputs.classes, &stored(&slots))?;
         program.write(&inputs.random, &[0, 0, 0])?;
         Ok(Compiled { phase, iteration, program })
     }
@@ -162,12 +165,12 @@ pub fn trajectory(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
     // The losses are normalised over the whole batch.
     let mut config = config(case, "recipe")?;
-    config.loss_replica_size = case.shape("x")?[0];
+    [config.loss_replica_size, ..] = case.extents::<4>("x")?;
     let schedule = Schedule::new(&config);
     let mut session = bench.session.fresh();
     let mut compiled: Option<Compiled> = None;
     let starts = initialise(bench, &mut session, &schedule)?;
-    let (steps, columns) = (case.shape("loss_terms")?[0], case.shape("loss_terms")?[1]);
+    let [steps, columns] = case.extents("loss_terms")?;
     let mut table = Vec::new();
     for n in 0..steps {
         let phase = schedule.phase(n);
