@@ -333,3 +333,28 @@ fn missing_gradients_are_errors() {
         }
     }
 }
+
+/// Protects: operands of other ranks are an error with a line, or are taken, and never a panic.
+#[test]
+fn operands_of_other_ranks_are_refused() {
+    let mut refused = 0;
+    for case in selected() {
+        let size = case.sizes[0];
+        for wrong in 0..size.len() {
+            let shape = size[wrong].0;
+            for other in [vec![shape.iter().product()], [&[1], shape].concat()] {
+                let graph = Graph::new();
+                let operands = size.iter().enumerate().map(|(index, operand)| {
+                    let dtype = if is_real(operand) { DType::F32 } else { DType::I32 };
+                    let shape = if index == wrong { &other[..] } else { operand.0 };
+                    graph.input(&format!("x{index}"), shape, dtype)
+                });
+                let error = (case.build)(&operands.collect::<Vec<_>>()).err().map(|error| error.to_string());
+                assert!(error.iter().all(|error| error.lines().count() == 1), "{}: {error:?}", case.name);
+                refused += usize::from(error.is_some());
+            }
+        }
+    }
+    println!("{refused} calls are refused");
+    assert!(refused > 0);
+}

@@ -360,20 +360,30 @@ fn resize() -> Vec<Case> {
             other => other + 3,
         }
     }
+    /// Height and width of maps, channels first.
+    fn of_map(x: &Tensor) -> tagseg::Result<[usize; 2]> {
+        x.extents().map(|[_, _, height, width]| [height, width])
+    }
+    /// Height and width of features, channels last.
+    fn of_features(x: &Tensor) -> tagseg::Result<[usize; 2]> {
+        x.extents().map(|[_, height, width, _]| [height, width])
+    }
     vec![
-        row("resize", MAPS, |x| x[0].resize([target(x[0].shape()[2]), target(x[0].shape()[3])], false)),
-        row("resize align_corners", MAPS, |x| x[0].resize([target(x[0].shape()[2]), target(x[0].shape()[3])], true)),
-        row("resize rows", MAPS, |x| x[0].resize([target(x[0].shape()[2]), x[0].shape()[3]], false)),
-        row("resize columns", MAPS, |x| x[0].resize([x[0].shape()[2], 1], true)),
-        row("resize reduced", MAPS, |x| x[0].resize([1, (x[0].shape()[3] / 4).max(1)], false)),
+        row("resize", MAPS, |x| x[0].resize(of_map(&x[0])?.map(target), false)),
+        row("resize align_corners", MAPS, |x| x[0].resize(of_map(&x[0])?.map(target), true)),
+        row("resize rows", MAPS, |x| {
+            of_map(&x[0]).and_then(|[rows, columns]| x[0].resize([target(rows), columns], false))
+        }),
+        row("resize columns", MAPS, |x| of_map(&x[0]).and_then(|[rows, _]| x[0].resize([rows, 1], true))),
+        row("resize reduced", MAPS, |x| {
+            of_map(&x[0]).and_then(|[_, columns]| x[0].resize([1, (columns / 4).max(1)], false))
+        }),
         row("resize_by_factor 1.5", MAPS, |x| x[0].resize_by_factor(1.5)),
         row("resize_by_factor 0.75", &MAPS[..4], |x| x[0].resize_by_factor(0.75)),
         row("resize_by_factor 2.7183", MAPS, |x| x[0].resize_by_factor(std::f64::consts::E)),
-        row("resize_channels_last", FEATURES, |x| {
-            x[0].resize_channels_last([target(x[0].shape()[1]), target(x[0].shape()[2])], false)
-        }),
+        row("resize_channels_last", FEATURES, |x| x[0].resize_channels_last(of_features(&x[0])?.map(target), false)),
         row("resize_channels_last align_corners", FEATURES, |x| {
-            x[0].resize_channels_last([target(x[0].shape()[1]), target(x[0].shape()[2])], true)
+            x[0].resize_channels_last(of_features(&x[0])?.map(target), true)
         }),
     ]
 }
