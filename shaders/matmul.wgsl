@@ -2,10 +2,11 @@
 //
 //   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
 //
-// One invocation computes a tile of 4×4 results, or 8 rows (TALL) or 8 columns (WIDE), and walks k by fours; z counts
-// (split s, batch b). A larger tile loads less per product. On software devices that is all, since loads of workgroup
-// memory cost as much there as global ones. SHARED is for graphics cards: a workgroup computes 64×64 results, 8×8 an
-// invocation, and brings 64×16 of a and 16×64 of b into workgroup memory at a time, each invocation 4×4 of both.
+// One invocation computes a tile of 4, 8 (TALL) or 16 rows (TALLER) by 4, 8 (WIDE) or 16 columns (WIDER) and walks k by
+// fours; z counts (split s, batch b). A larger tile loads less per product. On software devices that is all, since loads
+// of workgroup memory cost as much there as global ones. SHARED is for graphics cards: a workgroup computes 64×64
+// results, 8×8 an invocation, and brings 64×16 of a and 16×64 of b into workgroup memory at a time, each invocation 4×4
+// of both.
 // Each operand is read by fours where one of its axes is contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K,
 // B_ALONG_N), else element by element with zeros outside.
 // Rows and columns beyond m and n are computed from clamped addresses and not stored.
@@ -30,8 +31,14 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<$OUT_ELEMENT>;
 #endif
 
-// Four columns k of four rows i of a: element [k][i].
-fn load_a(start: u32, i: vec4<u32>, k: u32, end: u32) -> mat4x4<f32> {
+// Four neighbours from `first`, none beyond the last of `count`.
+fn four(first: u32, count: u32) -> vec4<u32> {
+    return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
+}
+
+// Four columns from k of four rows from i0 of a: element [k][i].
+fn load_a(start: u32, i0: u32, k: u32, end: u32) -> mat4x4<f32> {
+    let i = four(i0, p.m);
 #if A_ALONG_K
     let r0 = a[(start + i.x * p.a_row + k) / 4u];
     let r1 = a[(start + i.y * p.a_row + k) / 4u];
@@ -54,8 +61,9 @@ fn load_a(start: u32, i: vec4<u32>, k: u32, end: u32) -> mat4x4<f32> {
 #endif
 }
 
-// Four rows k of four columns j of b: element [k][j].
-fn load_b(start: u32, j: vec4<u32>, k: u32, end: u32) -> mat4x4<f32> {
+// Four rows from k of four columns from j0 of b: element [k][j].
+fn load_b(start: u32, j0: u32, k: u32, end: u32) -> mat4x4<f32> {
+    let j = four(j0, p.n);
 #if B_ALONG_K
     let c0 = b[(start + j.x * p.b_column + k) / 4u];
     let c1 = b[(start + j.y * p.b_column + k) / 4u];
@@ -78,49 +86,85 @@ fn load_b(start: u32, j: vec4<u32>, k: u32, end: u32) -> mat4x4<f32> {
 #endif
 }
 
-#if TALL
-const ROWS = 8u;
-#else
-const ROWS = 4u;
-#endif
-#if WIDE
-const COLUMNS = 8u;
-#else
-const COLUMNS = 4u;
-#endif
+const ROWS = $ROWS;
+const COLUMNS = $COLUMNS;
 
-// Four neighbours from `first`, none beyond the last of `count`.
-fn four(first: u32, count: u32) -> vec4<u32> {
-    return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
+// The columns of a tile by fours: four rows of b (element [k][j]) or of results (element [i][j]).
+struct Fours {
+    c0: mat4x4<f32>,
+#if WIDE
+    c4: mat4x4<f32>,
+#endif
+#if WIDER
+    c8: mat4x4<f32>,
+    c12: mat4x4<f32>,
+#endif
 }
 
-// Adds the product of a 4×4 block of a (element [k][i]) and of b (element [k][j]) to sum (element [i][j]).
-fn multiply(sum: mat4x4<f32>, ak: mat4x4<f32>, bk: mat4x4<f32>) -> mat4x4<f32> {
-    return sum + bk * transpose(ak);
+fn load_row(start: u32, j0: u32, k: u32, end: u32) -> Fours {
+    var row: Fours;
+    row.c0 = load_b(start, j0, k, end);
+#if WIDE
+    row.c4 = load_b(start, j0 + 4u, k, end);
+#endif
+#if WIDER
+    row.c8 = load_b(start, j0 + 8u, k, end);
+    row.c12 = load_b(start, j0 + 12u, k, end);
+#endif
+    return row;
+}
+
+// sum + the product of four rows of a (element [k][i]) and four of b.
+fn multiply(sum: Fours, ak: mat4x4<f32>, bk: Fours) -> Fours {
+    let a_rows = transpose(ak);
+    var next: Fours;
+    next.c0 = sum.c0 + bk.c0 * a_rows;
+#if WIDE
+    next.c4 = sum.c4 + bk.c4 * a_rows;
+#endif
+#if WIDER
+    next.c8 = sum.c8 + bk.c8 * a_rows;
+    next.c12 = sum.c12 + bk.c12 * a_rows;
+#endif
+    return next;
 }
 
 fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
+    if j0 >= p.n { return; }
     for (var r = 0u; r < 4u; r++) {
-        if i0 + r >= p.m { break; }
-        let row = start + (i0 + r) * p.out_row;
+        // Without `break`, which makes drivers that unroll this compile twice as long.
+        if i0 + r < p.m {
+            let row = start + (i0 + r) * p.out_row;
 #if OUT_VECTOR
-        if j0 >= p.n { break; }
 #if BIAS
-        out[(row + j0) / 4u] = sum[r] + bias[j0 / 4u];
+            out[(row + j0) / 4u] = sum[r] + bias[j0 / 4u];
 #else
-        out[(row + j0) / 4u] = sum[r];
+            out[(row + j0) / 4u] = sum[r];
 #endif
 #else
-        for (var c = 0u; c < 4u; c++) {
-            if j0 + c >= p.n { break; }
+            for (var c = 0u; c < 4u; c++) {
+                if j0 + c < p.n {
 #if BIAS
-            out[row + (j0 + c) * p.out_column] = sum[r][c] + bias[j0 + c];
+                    out[row + (j0 + c) * p.out_column] = sum[r][c] + bias[j0 + c];
 #else
-            out[row + (j0 + c) * p.out_column] = sum[r][c];
+                    out[row + (j0 + c) * p.out_column] = sum[r][c];
+#endif
+                }
+            }
 #endif
         }
-#endif
     }
+}
+
+fn store_row(sum: Fours, start: u32, i0: u32, j0: u32) {
+    store(sum.c0, start, i0, j0);
+#if WIDE
+    store(sum.c4, start, i0, j0 + 4u);
+#endif
+#if WIDER
+    store(sum.c8, start, i0, j0 + 8u);
+    store(sum.c12, start, i0, j0 + 12u);
+#endif
 }
 
 #if SHARED
@@ -145,13 +189,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let i0 = (index / columns) * SIDE + lane / 8u * ROWS;
     let layer = group.z;
 #else
+const STRIP = 8u;
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let columns = (p.n + COLUMNS - 1u) / COLUMNS;
+    let rows = (p.m + ROWS - 1u) / ROWS;
     let index = invocation_index(id, groups);
-    if index >= columns * ((p.m + ROWS - 1u) / ROWS) { return; }
-    let j0 = (index % columns) * COLUMNS;
-    let i0 = (index / columns) * ROWS;
+    if index >= columns * rows { return; }
+    // Down strips of eight tiles: what a workgroup reads of b serves the next ones from a cache.
+    let strip = divide(index, STRIP * rows);
+    let place = divide(strip.y, min(STRIP, columns - STRIP * strip.x));
+    let j0 = (STRIP * strip.x + place.y) * COLUMNS;
+    let i0 = place.x * ROWS;
     let layer = id.z;
 #endif
 
@@ -164,29 +214,27 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let start = split * p.split_step + batch0 * p.out_batch0 + batch1 * p.out_batch1;
 
     let end = min((split + 1u) * p.chunk, p.k);
-    var sum = mat4x4<f32>();
+    var sum: Fours;
 #if TALL
-    var sum_below = mat4x4<f32>();
+    var sum4: Fours;
 #endif
-#if WIDE
-    var sum_right = mat4x4<f32>();
-#if TALL
-    var sum_corner = mat4x4<f32>();
-#endif
+#if TALLER
+    var sum8: Fours;
+    var sum12: Fours;
 #endif
 
 #if SHARED
     let part = lane % 16u;
-    let i = four((index / columns) * SIDE + 4u * part, p.m);
-    let j = four((index % columns) * SIDE + 4u * part, p.n);
+    let i_part = (index / columns) * SIDE + 4u * part;
+    let j_part = (index % columns) * SIDE + 4u * part;
     let k_part = lane / 16u * 4u;
     for (var k = split * p.chunk; k < end; k += STEP) {
         // Beyond the end of the sum everything is 0.
         var ak = mat4x4<f32>();
         var bk = mat4x4<f32>();
         if k + k_part < end {
-            ak = load_a(a_start, i, k + k_part, end);
-            bk = load_b(b_start, j, k + k_part, end);
+            ak = load_a(a_start, i_part, k + k_part, end);
+            bk = load_b(b_start, j_part, k + k_part, end);
         }
         for (var step = 0u; step < 4u; step++) {
             a_part[(k_part + step) * 16u + part] = ak[step];
@@ -198,47 +246,32 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             let below = a_part[step * 16u + lane / 8u * 2u + 1u];
             let left = b_part[step * 16u + lane % 8u * 2u];
             let right = b_part[step * 16u + lane % 8u * 2u + 1u];
-            sum = outer(sum, above, left);
-            sum_below = outer(sum_below, below, left);
-            sum_right = outer(sum_right, above, right);
-            sum_corner = outer(sum_corner, below, right);
+            sum.c0 = outer(sum.c0, above, left);
+            sum.c4 = outer(sum.c4, above, right);
+            sum4.c0 = outer(sum4.c0, below, left);
+            sum4.c4 = outer(sum4.c4, below, right);
         }
         workgroupBarrier();
     }
 #else
-    let i = four(i0, p.m);
-    let j = four(j0, p.n);
-#if TALL
-    let below = four(i0 + 4u, p.m);
-#endif
-#if WIDE
-    let right = four(j0 + 4u, p.n);
-#endif
     for (var k = split * p.chunk; k < end; k += 4u) {
-        let ak = load_a(a_start, i, k, end);
-        let bk = load_b(b_start, j, k, end);
-        sum = multiply(sum, ak, bk);
+        let bk = load_row(b_start, j0, k, end);
+        sum = multiply(sum, load_a(a_start, i0, k, end), bk);
 #if TALL
-        let ak_below = load_a(a_start, below, k, end);
-        sum_below = multiply(sum_below, ak_below, bk);
+        sum4 = multiply(sum4, load_a(a_start, i0 + 4u, k, end), bk);
 #endif
-#if WIDE
-        let bk_right = load_b(b_start, right, k, end);
-        sum_right = multiply(sum_right, ak, bk_right);
-#if TALL
-        sum_corner = multiply(sum_corner, ak_below, bk_right);
-#endif
+#if TALLER
+        sum8 = multiply(sum8, load_a(a_start, i0 + 8u, k, end), bk);
+        sum12 = multiply(sum12, load_a(a_start, i0 + 12u, k, end), bk);
 #endif
     }
 #endif
-    store(sum, start, i0, j0);
+    store_row(sum, start, i0, j0);
 #if TALL
-    store(sum_below, start, i0 + 4u, j0);
+    store_row(sum4, start, i0 + 4u, j0);
 #endif
-#if WIDE
-    store(sum_right, start, i0, j0 + 4u);
-#if TALL
-    store(sum_corner, start, i0 + 4u, j0 + 4u);
-#endif
+#if TALLER
+    store_row(sum8, start, i0 + 8u, j0);
+    store_row(sum12, start, i0 + 12u, j0);
 #endif
 }

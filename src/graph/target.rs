@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::WORKGROUP;
 use crate::error::{Error, Result};
 
 /// The class of a device.
@@ -27,6 +26,8 @@ pub enum Tile {
     T8x4,
     #[serde(rename = "8x8")]
     T8x8,
+    #[serde(rename = "16x16")]
+    T16x16,
     #[serde(rename = "64x64")]
     T64x64,
 }
@@ -39,23 +40,9 @@ impl Tile {
             Tile::T4x8 => [4, 8],
             Tile::T8x4 => [8, 4],
             Tile::T8x8 => [8, 8],
+            Tile::T16x16 => [16, 16],
             Tile::T64x64 => [64, 64],
         }
-    }
-
-    /// The tile of one invocation with such sides, 4 or 8 each.
-    pub fn of_invocation(sides: [usize; 2]) -> Self {
-        match sides {
-            [4, 4] => Tile::T4x4,
-            [4, _] => Tile::T4x8,
-            [_, 4] => Tile::T8x4,
-            _ => Tile::T8x8,
-        }
-    }
-
-    /// Invocations that compute it.
-    pub fn invocations(self) -> usize {
-        if self == Tile::T64x64 { WORKGROUP } else { 1 }
     }
 }
 
@@ -147,7 +134,7 @@ fn invocations<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
     count.map(|count| count as usize).ok_or_else(refusal)
 }
 
-const TILES: &[&str] = &["4x4", "4x8", "8x4", "8x8", "64x64"];
+const TILES: &[&str] = &["4x4", "4x8", "8x4", "8x8", "16x16", "64x64"];
 const WALKS: &[&str] = &["alone", "together"];
 const QUERIES: &[&str] = &["2 rows", "4 rows"];
 

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shape, Slot, Target, Tensor, TensorType, Tile,
+    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shape, Slot, Target, Tensor, TensorType,
+    WORKGROUP,
 };
 use crate::reference::{self, Array};
 use crate::shader;
@@ -28,6 +29,9 @@ impl View {
         [extent, other, self.batch[0], self.batch[1]].into_iter().all(|value| value.is_multiple_of(4))
     }
 }
+
+/// The tile of a workgroup, computed by way of its own memory; all others are those of one invocation.
+const SHARED: [usize; 2] = [64, 64];
 
 /// out\[b, i, j\] = bias\[j\] + Σ_k a\[b, i, k\] · b\[b, k, j\], b over both batch axes.
 ///
@@ -141,31 +145,33 @@ impl Op for MatMul {
 }
 
 impl MatMul {
-    /// The tile of the table; a smaller one where much of that would lie outside the result.
-    fn tile(&self, target: Target) -> Tile {
-        let mut tile = target.tile(self.batch[0] * self.batch[1] * self.m * self.n, self.k);
-        if tile == Tile::T64x64 {
+    /// Rows and columns of the table's tile; a smaller one where much of that would lie outside the result.
+    fn tile(&self, target: Target) -> [usize; 2] {
+        let mut tile = target.tile(self.batch[0] * self.batch[1] * self.m * self.n, self.k).sides();
+        if tile == SHARED {
             if 3 * self.m * self.n >= 2 * self.tiles(tile) * 64 * 64 {
                 return tile;
             }
-            tile = Tile::T8x8;
+            tile = [8, 8];
         }
-        let [rows, columns] = tile.sides();
-        let fitting = |side: usize, extent: usize| if extent > 4 { side } else { 4 };
-        Tile::of_invocation([fitting(rows, self.m), fitting(columns, self.n)])
+        let fitting = |side: usize, extent: usize| match side {
+            16 if extent.next_multiple_of(16) - extent <= extent / 8 => 16,
+            8 | 16 if extent > 4 => 8,
+            _ => 4,
+        };
+        [fitting(tile[0], self.m), fitting(tile[1], self.n)]
     }
 
-    fn tiles(&self, tile: Tile) -> usize {
-        let [rows, columns] = tile.sides();
+    fn tiles(&self, [rows, columns]: [usize; 2]) -> usize {
         self.m.div_ceil(rows) * self.n.div_ceil(columns)
     }
 
-    fn invocations(&self, tile: Tile) -> usize {
-        self.tiles(tile) * tile.invocations()
+    fn invocations(&self, tile: [usize; 2]) -> usize {
+        self.tiles(tile) * if tile == SHARED { WORKGROUP } else { 1 }
     }
 
     /// The kernel for one pass over `chunk` terms of every sum; chunks lie along z after the batches.
-    fn product(&self, tile: Tile, out: View, to: Slot, chunk: usize, bias: bool) -> Launch {
+    fn product(&self, tile: [usize; 2], out: View, to: Slot, chunk: usize, bias: bool) -> Launch {
         // Operands whose inner axis is contiguous and aligned are loaded by fours.
         let load = |view: &View, rows: usize, columns: usize, [along_row, along_column]: [&'static str; 2]| {
             if view.column == 1 && view.aligned(columns, view.row) {
@@ -204,10 +210,16 @@ impl MatMul {
             _ => launch.define("B_SCALAR", 1),
         };
         // An invocation of a workgroup's tile computes 8×8 of it.
-        for (side, name) in tile.sides().into_iter().zip(["TALL", "WIDE"]).filter(|(side, _)| *side >= 8) {
-            launch = launch.define(name, side.min(8));
+        let own = if tile == SHARED { [8, 8] } else { tile };
+        for (side, [name, long, longer]) in
+            own.into_iter().zip([["ROWS", "TALL", "TALLER"], ["COLUMNS", "WIDE", "WIDER"]])
+        {
+            launch = launch.define(name, format!("{side}u"));
+            for (name, _) in [(long, 8), (longer, 16)].into_iter().filter(|(_, least)| side >= *least) {
+                launch = launch.define(name, 1);
+            }
         }
-        if tile == Tile::T64x64 {
+        if tile == SHARED {
             launch = launch.define("SHARED", 1);
         }
         if vector_store {

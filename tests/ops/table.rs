@@ -157,7 +157,11 @@ fn matmul() -> Vec<Case> {
             ],
             |x| x[0].offset(-0.5)?.matmul(&x[1]),
         ),
-        fixed("matmul_nt in tiles", &[&[(&[3, 60, 20], Unit), (&[3, 56, 20], Unit)]], |x| x[0].matmul_nt(&x[1])),
+        fixed(
+            "matmul_nt in tiles",
+            &[&[(&[3, 60, 20], Unit), (&[3, 56, 20], Unit)], &[(&[3, 61, 20], Unit), (&[3, 63, 20], Unit)]],
+            |x| x[0].matmul_nt(&x[1]),
+        ),
         fixed("matmul_tn in tiles", &[&[(&[3, 18, 60], Unit), (&[3, 18, 64], Unit)]], |x| x[0].matmul_tn(&x[1])),
         row(
             "matmul_nt",
