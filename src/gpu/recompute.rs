@@ -85,7 +85,7 @@ impl<'a> Waiting<'a> {
         let (mut last, mut updated) = (vec![None; nodes.len()], vec![usize::MAX; nodes.len()]);
         let mut aliases = vec![Vec::new(); nodes.len()];
         for (index, node) in nodes.iter().enumerate() {
-            for input in node.inputs.iter().filter(|_| schedule.backward[index]) {
+            for input in node.inputs.iter().filter(|_| node.gradient) {
                 last[input.0] = Some(index);
             }
             for &slot in node.op().map_or(&[][..], |op| op.mutates()) {
@@ -128,7 +128,7 @@ impl<'a> Waiting<'a> {
     fn is_kept(&self, index: usize) -> bool {
         let node = &self.schedule.nodes[index];
         let computed = node.op().is_some_and(|op| op.mutates().is_empty() && !op.is_alias());
-        computed && !self.schedule.backward[index] && self.last[index].is_some()
+        computed && !node.gradient && self.last[index].is_some()
     }
 
     /// The value itself, and what must be computed for it since the gradient does not find it stored; `None` if that

@@ -14,8 +14,6 @@ pub(super) struct Schedule {
     pub(super) origin: Vec<NodeId>,
     /// Values that can be read afterwards.
     pub(super) outputs: Vec<NodeId>,
-    /// Whether a node belongs to the gradient.
-    pub(super) backward: Vec<bool>,
     /// Nodes of the graph.
     pub(super) recorded: usize,
 }
@@ -32,10 +30,8 @@ impl Schedule {
             let inputs = recorded[index].inputs.iter().map(|input| number[input]).collect();
             nodes.push(Node { inputs, ..recorded[index].clone() });
         }
-        let first = graph.first_of_gradient();
         Schedule {
             nodes,
-            backward: order.iter().map(|&index| index >= first).collect(),
             outputs: outputs.iter().map(|output| number[output]).collect(),
             recorded: recorded.len(),
             origin: order.into_iter().map(NodeId).collect(),
@@ -45,19 +41,15 @@ impl Schedule {
     /// The same computation, in which the gradient computes the values of `again` anew instead of finding them stored.
     /// Each runs again right before the gradient first needs it.
     pub(super) fn recomputing(&self, again: &[bool]) -> Self {
-        let mut longer = Schedule {
-            nodes: Vec::new(),
-            origin: Vec::new(),
-            outputs: Vec::new(),
-            backward: Vec::new(),
-            recorded: self.recorded,
-        };
+        let mut longer =
+            Schedule { nodes: Vec::new(), origin: Vec::new(), outputs: Vec::new(), recorded: self.recorded };
         let (mut number, mut copies) = (vec![NodeId(0); self.nodes.len()], HashMap::new());
         for index in 0..self.nodes.len() {
-            let inputs = self.nodes[index].inputs.iter().map(|input| match self.backward[index] && again[input.0] {
-                true => self.copy(*input, again, &mut longer, &number, &mut copies),
-                false => number[input.0],
-            });
+            let inputs =
+                self.nodes[index].inputs.iter().map(|input| match self.nodes[index].gradient && again[input.0] {
+                    true => self.copy(*input, again, &mut longer, &number, &mut copies),
+                    false => number[input.0],
+                });
             let inputs = inputs.collect();
             number[index] = longer.push(self, index, inputs);
         }
@@ -83,7 +75,7 @@ impl Schedule {
         });
         let inputs = inputs.collect();
         let copy = longer.push(self, node.0, inputs);
-        longer.backward[copy.0] = true;
+        longer.nodes[copy.0].gradient = true;
         copies.insert(node, copy);
         copy
     }
@@ -91,7 +83,6 @@ impl Schedule {
     fn push(&mut self, from: &Schedule, index: usize, inputs: Vec<NodeId>) -> NodeId {
         self.nodes.push(Node { inputs, ..from.nodes[index].clone() });
         self.origin.push(from.origin[index]);
-        self.backward.push(from.backward[index]);
         NodeId(self.nodes.len() - 1)
     }
 }

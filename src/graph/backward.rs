@@ -36,9 +36,15 @@ impl Graph {
         if let Some((output, cotangent)) = outputs.iter().find(|(output, other)| output.shape() != other.shape()) {
             return Err(Error::misuse(format!("gradients: {cotangent:?} has not the shape of {output:?}")));
         }
+        self.0.differentiates.set(true);
+        let gradients = self.record_gradients(outputs, parameters);
+        self.0.differentiates.set(false);
+        gradients
+    }
+
+    #[track_caller]
+    fn record_gradients(&self, outputs: &[(Tensor, Tensor)], parameters: &[Tensor]) -> Result<Vec<Tensor>> {
         let nodes = self.nodes();
-        let first = &self.0.first_of_gradient;
-        first.set(first.get().or(Some(nodes.len())));
         let mut reaches = vec![false; nodes.len()];
         for parameter in parameters {
             reaches[parameter.id().0] = true;

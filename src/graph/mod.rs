@@ -65,6 +65,8 @@ pub struct Node {
     pub at: &'static Location<'static>,
     /// The part of the computation that it belongs to, see [`Graph::begin`].
     pub part: &'static str,
+    /// Whether a gradient recorded it.
+    pub gradient: bool,
 }
 
 impl Node {
@@ -92,7 +94,8 @@ struct Recording {
     random_streams: Cell<u32>,
     part: Cell<&'static str>,
     hoisted: RefCell<Vec<NodeId>>,
-    first_of_gradient: Cell<Option<usize>>,
+    /// Whether a gradient is being recorded.
+    differentiates: Cell<bool>,
     memory_limit: Cell<Option<u64>>,
 }
 
@@ -194,7 +197,8 @@ impl Graph {
 
     fn push(&self, kind: Kind, inputs: Vec<NodeId>, ty: TensorType, at: &'static Location<'static>) -> Tensor {
         let mut nodes = self.0.nodes.borrow_mut();
-        nodes.push(Node { kind, inputs, ty: ty.clone(), at, part: self.0.part.get() });
+        let (part, gradient) = (self.0.part.get(), self.0.differentiates.get());
+        nodes.push(Node { kind, inputs, ty: ty.clone(), at, part, gradient });
         Tensor::new(self.clone(), NodeId(nodes.len() - 1), ty)
     }
 
@@ -207,11 +211,6 @@ impl Graph {
     /// What [`Graph::limit_memory`] set.
     pub fn memory_limit(&self) -> Option<u64> {
         self.0.memory_limit.get()
-    }
-
-    /// The first node that a gradient recorded; all nodes are before it where there is none.
-    pub(crate) fn first_of_gradient(&self) -> usize {
-        self.0.first_of_gradient.get().unwrap_or(usize::MAX)
     }
 
     /// Values that [`Tensor::hoist`] asked for.
