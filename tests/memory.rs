@@ -11,7 +11,10 @@ use tagseg::report::memory_table;
 
 /// A training step of the recipe at MiT-B1, 512², batch 8, with all losses on.
 fn voc_step() -> Graph {
-    let config = Config::preset("voc").unwrap();
+    step(Config::preset("voc").unwrap())
+}
+
+fn step(config: Config) -> Graph {
     let network = NetworkConfig::new(&config, 20);
     let sizes = Sizes { batch: config.batch_global, crop: [config.train_crop; 2], slots: Slots::width_for(5) };
     let phase = Phase { c2s: true, aff: true, s2c: true, propagated: true };
@@ -51,4 +54,15 @@ fn a_limit_is_kept_or_refused() {
     for part in ["the plan needs", "0.25 GiB", "train.memory"] {
         assert!(error.contains(part), "`{part}` is missing in: {error}");
     }
+}
+
+/// Protects: the gradients of a batch's parts compute values again, too, where parts alone do not keep to a limit.
+#[test]
+fn parts_keep_to_a_limit() {
+    let mut config = Config::preset("voc").unwrap();
+    config.batch_micro = 2;
+    let (graph, limit) = (step(config), 1450 << 20);
+    let free = Plan::new(&graph, &[], Target::graphics());
+    let plan = Plan::within(&graph, &[], Target::graphics(), limit).unwrap();
+    assert!(plan.bytes() <= limit && limit < free.bytes(), "{}", memory_table(&plan));
 }

@@ -17,7 +17,7 @@ pub enum Place {
     State(String),
     /// A buffer filled once.
     Constant(NodeId),
-    /// A value of the plan, in a buffer of the pool.
+    /// A value of the plan, in the pool.
     Value(usize),
 }
 
@@ -185,7 +185,8 @@ impl Plan {
             }
             largest_fixed = largest_fixed.max(node.ty.bytes());
         }
-        let pool = share(&mut values);
+        let apart = apart(&steps, values.len());
+        let pool = share(&mut values, &apart);
         // The first run of a node is the one that can be read.
         let mut recorded = vec![None; schedule.recorded];
         for (place, id) in places.into_iter().zip(origin).rev() {
@@ -194,6 +195,27 @@ impl Plan {
         let places = recorded;
         Plan { steps, values, pool, places, states, inputs, largest_fixed }
     }
+}
+
+/// For every value, those that a step reads or writes when it writes this one, and those that it writes when it reads this
+/// one.
+fn apart(steps: &[Step], values: usize) -> Vec<Vec<usize>> {
+    let mut apart = vec![Vec::new(); values];
+    for step in steps {
+        let read = step.inputs.iter().filter_map(|place| match place {
+            Place::Value(value) => Some(*value),
+            _ => None,
+        });
+        let written: Vec<_> = std::iter::once(step.output).chain(step.scratch.iter().copied()).collect();
+        let bound: Vec<_> = written.iter().copied().chain(read).collect();
+        for (index, &one) in written.iter().enumerate() {
+            for &other in &bound[index + 1..] {
+                apart[one].push(other);
+                apart[other].push(one);
+            }
+        }
+    }
+    apart
 }
 
 /// Bytes of everything that a launch binds.

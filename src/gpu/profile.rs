@@ -62,7 +62,7 @@ impl Program {
             }
             encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
             self.device.queue.submit([encoder.finish()]);
-            let bytes = super::program::read(&self.device, &resolved, count as usize * 2).await?;
+            let bytes = super::program::read(&self.device, resolved.slice(..), count as usize * 2).await?;
             let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
             let period = f64::from(self.device.queue.get_timestamp_period()) * 1e-9;
             seconds.extend(ticks.chunks(2).map(|ends| ends[1].saturating_sub(ends[0]) as f64 * period));

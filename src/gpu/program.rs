@@ -39,7 +39,7 @@ impl States {
     /// [`Error::Graph`] if there is none of that name; [`Error::Device`] if the device was lost.
     pub async fn get(&self, device: &Device, name: &str) -> Result<(TensorType, Vec<f32>)> {
         let (ty, buffer) = self.find(name)?;
-        let bytes = read(device, &buffer, ty.shape.len()).await?;
+        let bytes = read(device, buffer.slice(..), ty.shape.len()).await?;
         Ok((ty, bytemuck::pod_collect_to_vec(&bytes)))
     }
 
@@ -49,7 +49,7 @@ impl States {
     /// As [`States::get`].
     pub async fn get_all(&self, device: &Device, names: &[&str]) -> Result<Vec<(TensorType, Vec<f32>)>> {
         let found = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>>>()?;
-        let buffers: Vec<_> = found.iter().map(|(ty, buffer)| (buffer, (ty.shape.len() * 4) as u64)).collect();
+        let buffers: Vec<_> = found.iter().map(|(ty, buffer)| first(buffer.slice(..), ty.shape.len())).collect();
         let values = read_all(device, &buffers).await?.into_iter().map(|bytes| bytemuck::pod_collect_to_vec(&bytes));
         Ok(found.iter().map(|(ty, _)| ty.clone()).zip(values).collect())
     }
@@ -71,19 +71,24 @@ impl States {
 /// Bytes that are read back together.
 const STAGED: u64 = 64 << 20;
 
-/// Reads the first elements of a buffer back; waits for the device.
-pub(super) async fn read(device: &Device, buffer: &wgpu::Buffer, elements: usize) -> Result<Vec<u8>> {
-    let mut all = read_all(device, &[(buffer, (elements * 4) as u64)]).await?;
+/// The first elements of a part of a buffer.
+fn first(slice: wgpu::BufferSlice<'_>, elements: usize) -> wgpu::BufferSlice<'_> {
+    slice.slice(..(elements * 4) as u64)
+}
+
+/// Reads the first elements of a part of a buffer back; waits for the device.
+pub(super) async fn read(device: &Device, slice: wgpu::BufferSlice<'_>, elements: usize) -> Result<Vec<u8>> {
+    let mut all = read_all(device, &[first(slice, elements)]).await?;
     Ok(all.pop().unwrap_or_default())
 }
 
-/// Reads the first bytes of many buffers back, with one wait for the device in [`STAGED`] bytes.
-async fn read_all(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
-    let mut all = Vec::with_capacity(buffers.len());
-    while let Some(rest) = buffers.get(all.len()..).filter(|rest| !rest.is_empty()) {
-        let mut size = rest[0].1;
-        let fits = |&&(_, bytes): &&(&wgpu::Buffer, u64)| {
-            size += bytes;
+/// Reads parts of buffers back, with one wait for the device in [`STAGED`] bytes.
+async fn read_all(device: &Device, slices: &[wgpu::BufferSlice<'_>]) -> Result<Vec<Vec<u8>>> {
+    let mut all = Vec::with_capacity(slices.len());
+    while let Some(rest) = slices.get(all.len()..).filter(|rest| !rest.is_empty()) {
+        let mut size = rest[0].size();
+        let fits = |slice: &&wgpu::BufferSlice<'_>| {
+            size += slice.size();
             size <= STAGED
         };
         let part = &rest[..1 + rest[1..].iter().take_while(fits).count()];
@@ -93,10 +98,10 @@ async fn read_all(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<V
 }
 
 /// Reads through one staging buffer.
-async fn read_part(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
-    let size = buffers.iter().map(|(_, bytes)| bytes).sum();
+async fn read_part(device: &Device, slices: &[wgpu::BufferSlice<'_>]) -> Result<Vec<Vec<u8>>> {
+    let size = slices.iter().map(wgpu::BufferSlice::size).sum();
     if size == 0 {
-        return Ok(vec![Vec::new(); buffers.len()]);
+        return Ok(vec![Vec::new(); slices.len()]);
     }
     let staging = device.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("read back"),
@@ -106,20 +111,20 @@ async fn read_part(device: &Device, buffers: &[(&wgpu::Buffer, u64)]) -> Result<
     });
     let mut encoder = device.device.create_command_encoder(&Default::default());
     let mut place = 0;
-    for (buffer, bytes) in buffers {
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, place, *bytes);
-        place += bytes;
+    for slice in slices {
+        encoder.copy_buffer_to_buffer(slice.buffer(), slice.offset(), &staging, place, slice.size());
+        place += slice.size();
     }
     device.queue.submit([encoder.finish()]);
-    let slice = staging.slice(..);
+    let staged = staging.slice(..);
     let (done, told) = oneshot::channel();
-    slice.map_async(wgpu::MapMode::Read, |mapping| drop(done.send(mapping)));
+    staged.map_async(wgpu::MapMode::Read, |mapping| drop(done.send(mapping)));
     let failed = |error: String| Error::device(format!("reading back failed: {error}"), "start again");
     device.until(told).await?.map_err(|error| failed(error.to_string()))?;
-    let mapped = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
+    let mapped = staged.get_mapped_range().map_err(|error| failed(error.to_string()))?;
     let mut rest: &[u8] = &mapped;
-    let values = buffers.iter().map(|(_, bytes)| {
-        let (values, after) = rest.split_at(*bytes as usize);
+    let values = slices.iter().map(|slice| {
+        let (values, after) = rest.split_at(slice.size() as usize);
         rest = after;
         values.to_vec()
     });
@@ -248,7 +253,10 @@ impl Program {
                 let mut entries =
                     vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
                 for (binding, slot) in launch.bindings.iter().enumerate() {
-                    let resource = self.buffer_of(step, *slot).as_entire_binding();
+                    let slice = self.slice_of(step, *slot);
+                    let (offset, size) = (slice.offset(), std::num::NonZero::new(slice.size()));
+                    let resource = wgpu::BufferBinding { buffer: slice.buffer(), offset, size };
+                    let resource = wgpu::BindingResource::Buffer(resource);
                     entries.push(wgpu::BindGroupEntry { binding: binding as u32 + 1, resource });
                 }
                 let group = self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
@@ -263,7 +271,7 @@ impl Program {
         Ok(())
     }
 
-    fn buffer_of(&self, step: &Step, slot: Slot) -> &wgpu::Buffer {
+    fn slice_of(&self, step: &Step, slot: Slot) -> wgpu::BufferSlice<'_> {
         match slot {
             Slot::Input(index) => self.place(&step.inputs[index]),
             Slot::Output => self.value(step.output),
@@ -271,17 +279,18 @@ impl Program {
         }
     }
 
-    fn place(&self, place: &Place) -> &wgpu::Buffer {
+    fn place(&self, place: &Place) -> wgpu::BufferSlice<'_> {
         match place {
-            Place::Input(id) => &self.inputs[id],
-            Place::Constant(id) => &self.constants[id],
-            Place::State(name) => &self.states[name],
+            Place::Input(id) => self.inputs[id].slice(..),
+            Place::Constant(id) => self.constants[id].slice(..),
+            Place::State(name) => self.states[name].slice(..),
             Place::Value(index) => self.value(*index),
         }
     }
 
-    fn value(&self, index: usize) -> &wgpu::Buffer {
-        &self.pool[self.plan.values[index].buffer]
+    fn value(&self, index: usize) -> wgpu::BufferSlice<'_> {
+        let value = &self.plan.values[index];
+        self.pool[value.buffer].slice(value.range())
     }
 
     /// What was planned.
