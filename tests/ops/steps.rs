@@ -4,7 +4,7 @@ use tagseg::bmp::iteration::Sizes;
 use tagseg::bmp::{Iteration, NetworkConfig, Phase, Schedule};
 use tagseg::config::Config;
 use tagseg::gpu::{Plan, pace};
-use tagseg::graph::{Graph, Target};
+use tagseg::graph::{Graph, Launch, Target};
 
 /// The step of a preset at its own crop and batch (or others, where `settings` say so), once for every phase.
 pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
@@ -68,4 +68,28 @@ fn default_limits_carry_the_small_preset() {
             assert!(largest <= 128 << 20, "nano {settings:?}: a buffer of {largest} bytes");
         }
     }
+}
+
+/// Protects: what was measured. On software, products are computed by tiles of 8×8 without workgroup memory, fewer where
+/// there are fewer rows or columns; on cards, workgroups share the large ones.
+#[test]
+fn products_take_the_tiles_that_were_measured() {
+    let has = |launch: &Launch, name: &str| launch.defines.iter().any(|(known, _)| *known == name);
+    let products = |graph: &Graph, target| -> Vec<Launch> {
+        let launches = Plan::new(graph, &[], target).steps.into_iter().flat_map(|step| step.launches.list);
+        launches.filter(|launch| launch.shader.name == "matmul").collect()
+    };
+    let small = ["train.crop=128", "batch.global=2", "loss.replica_size=2"];
+    for graph in steps("nano", &["train.crop=64"]).iter().chain(&steps("voc", &small)) {
+        for launch in products(graph, Target::software()) {
+            let chosen = ["TALL", "WIDE", "SHARED"].map(|name| has(&launch, name));
+            assert_eq!(chosen, [launch.params[0] > 4, launch.params[1] > 4, false], "{launch:?}");
+        }
+    }
+    let recipe = steps("voc", &[]).pop().unwrap();
+    let (shared, alone): (Vec<_>, Vec<_>) =
+        products(&recipe, Target::graphics()).into_iter().partition(|launch| has(launch, "SHARED"));
+    let operations = |launches: &[Launch]| launches.iter().map(|launch| launch.operations).sum::<u64>();
+    println!("{} products by workgroups, {} by invocations", shared.len(), alone.len());
+    assert!(operations(&shared) > operations(&alone), "workgroups do most of the arithmetic");
 }
