@@ -90,6 +90,9 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
     };
     let session = Session::on(device);
     let [rounds, shapes] = if quick { QUICK } else { CAREFUL };
+    // What a variant asks for shows beside plain ones.
+    let mut named = Kernels::CHOICES.iter().filter(|(_, variants)| !variants.is_empty());
+    let plain = named.try_fold(today, |kernels, (name, variants)| kernels.choosing(name, variants[0]))?;
     // What may be any number depends on all others.
     let (numbers, words): (Vec<_>, Vec<_>) = Kernels::CHOICES.iter().partition(|(_, variants)| variants.is_empty());
     follow.begin("choices measured", Kernels::CHOICES.len());
@@ -101,10 +104,10 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
         };
         let mut targets = Vec::new();
         for variant in variants {
-            let wish = Target::from(tuned.kernels.choosing(name, &variant)?);
-            let allowed = Target { kernels: wish.kernels, ..verdict.target };
-            if (wish.tiled_products, wish.shared_rows) <= (allowed.tiled_products, allowed.shared_rows) {
-                targets.push((variant, allowed));
+            let asks = Target::from(plain.choosing(name, &variant)?);
+            let target = Target { kernels: tuned.kernels.choosing(name, &variant)?, ..verdict.target };
+            if asks.tiled_products <= target.tiled_products && asks.shared_rows <= target.shared_rows {
+                targets.push((variant, target));
             }
         }
         let mut affected: Vec<_> = cases.iter().filter(|case| case.depends(&targets)).collect();
@@ -150,8 +153,8 @@ fn powers_around(number: &str) -> Vec<String> {
     all
 }
 
-/// The variant that is clearly faster than the one `chosen`, in every one of three quarters of the rounds, with its
-/// factor. A variant that computes something else than the first one is told of and left out.
+/// The variant that is most clearly faster than the one `chosen`, with its factor. A variant that computes something else
+/// than the first one is told of and left out.
 fn best(
     session: &Session,
     name: &str,
@@ -184,7 +187,8 @@ fn best(
     Ok(gains.max_by(|one, other| one.1.total_cmp(&other.1)))
 }
 
-/// How many times as fast as `before` it is `now`, in the median of the rounds; nothing if that is no clear gain.
+/// How many times as fast as `before` it is `now`, in the median of the rounds; nothing if that is no clear gain, or if it
+/// is none in a quarter of them.
 fn gain(before: &[f64], now: &[f64]) -> Option<f64> {
     let mut ratios: Vec<_> = before.iter().zip(now).map(|(before, now)| before / now).collect();
     ratios.sort_by(f64::total_cmp);
