@@ -246,7 +246,11 @@ impl Session {
             Engine::Gpu { device, states } => {
                 Compiled::Gpu(Box::new(gpu::Program::compile(device, graph, &ids, states)?))
             }
-            Engine::Reference(states) => Compiled::Reference(Interpreter::new(graph, &ids, states)),
+            Engine::Reference(states) => {
+                // Where a device rounds does not depend on its class.
+                let half = gpu::Plan::new(graph, &ids, Target::software()).half;
+                Compiled::Reference(Interpreter::new(graph, &ids, &half, states))
+            }
         };
         let live = graph.live(&ids).into_iter().enumerate().filter(|(_, live)| *live);
         let unwritten = live.map(|(index, _)| graph.tensor(NodeId(index))).filter(Tensor::is_input).collect();

@@ -9,10 +9,11 @@
 
 use std::path::Path;
 
+use tagseg::config::Precision;
 use tagseg::{Result, Session, verify};
 
-fn check(device: &str, dir: Option<&Path>) -> Result<()> {
-    let report = verify::run(dir, &Session::open(device)?, |case| println!("{case}"))?;
+fn check(device: &str, dir: Option<&Path>, precision: Precision) -> Result<()> {
+    let report = verify::run(dir, &Session::open(device)?, precision, |case| println!("{case}"))?;
     assert!(report.passed && !report.cases.is_empty(), "{report}");
     Ok(())
 }
@@ -23,16 +24,23 @@ fn folder() -> &'static Path {
 
 #[test]
 fn the_device_computes_the_golden_cases() -> Result<()> {
-    check("auto", Some(folder()))
+    check("auto", Some(folder()), Precision::F32)
 }
 
 #[test]
 fn the_interpreter_computes_the_golden_cases() -> Result<()> {
-    check("reference", Some(folder()))
+    check("reference", Some(folder()), Precision::F32)
 }
 
 #[test]
 fn the_built_in_set_passes() -> Result<()> {
-    check("auto", None)?;
-    check("reference", None)
+    check("auto", None, Precision::F32)?;
+    check("reference", None, Precision::F32)
+}
+
+/// Protects: half precision does what it says, on a device and in its twin, within limits of its own.
+#[test]
+fn the_golden_cases_hold_with_features_in_half_precision() -> Result<()> {
+    check("auto", Some(folder()), Precision::Mixed)?;
+    check("reference", Some(folder()), Precision::Mixed)
 }

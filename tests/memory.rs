@@ -4,14 +4,16 @@
 
 use tagseg::bmp::iteration::Sizes;
 use tagseg::bmp::{Iteration, NetworkConfig, Phase, Slots};
-use tagseg::config::Config;
+use tagseg::config::{Config, Precision};
 use tagseg::gpu::Plan;
 use tagseg::graph::{Graph, Target};
 use tagseg::report::memory_table;
 
 /// A training step of the recipe at MiT-B1, 512², batch 8, with all losses on.
-fn voc_step() -> Graph {
-    step(Config::preset("voc").unwrap())
+fn voc_step(precision: Precision) -> Graph {
+    let mut config = Config::preset("voc").unwrap();
+    config.train_precision = precision;
+    step(config)
 }
 
 fn step(config: Config) -> Graph {
@@ -28,7 +30,7 @@ fn step(config: Config) -> Graph {
 #[test]
 fn the_voc_step_fits_eight_gibibytes_and_any_adapter() {
     for target in [Target::graphics(), Target::software()] {
-        let plan = Plan::new(&voc_step(), &[], target);
+        let plan = Plan::new(&voc_step(Precision::F32), &[], target);
         println!("{}", memory_table(&plan));
         assert!(plan.bytes() <= 8 << 30, "{}", memory_table(&plan));
         assert!(plan.largest() <= 128 << 20, "{}", memory_table(&plan));
@@ -39,7 +41,7 @@ fn the_voc_step_fits_eight_gibibytes_and_any_adapter() {
 /// cannot be kept is refused with both numbers.
 #[test]
 fn a_limit_is_kept_or_refused() {
-    let graph = voc_step();
+    let graph = voc_step(Precision::F32);
     let limit = 7 << 29;
     let plan = Plan::within(&graph, &[], Target::graphics(), limit).unwrap();
     println!("{}", memory_table(&plan));
@@ -65,4 +67,18 @@ fn parts_keep_to_a_limit() {
     let free = Plan::new(&graph, &[], Target::graphics());
     let plan = Plan::within(&graph, &[], Target::graphics(), limit).unwrap();
     assert!(plan.bytes() <= limit && limit < free.bytes(), "{}", memory_table(&plan));
+}
+
+/// Protects: what half precision is for. Features stored in it take half the room and half the bandwidth.
+#[test]
+fn half_precision_saves() {
+    let measure = |precision| {
+        let plan = Plan::new(&voc_step(precision), &[], Target::graphics());
+        let moved: u64 = plan.steps.iter().flat_map(|step| &step.traffic).sum();
+        println!("{precision}: {} MiB planned, {} MiB moved\n{}", plan.bytes() >> 20, moved >> 20, memory_table(&plan));
+        assert_eq!(plan.half.is_empty(), precision == Precision::F32);
+        (plan.bytes(), moved)
+    };
+    let (whole, mixed) = (measure(Precision::F32), measure(Precision::Mixed));
+    assert!(4 * mixed.0 < 3 * whole.0 && 4 * mixed.1 < 3 * whole.1, "{mixed:?} for {whole:?}");
 }

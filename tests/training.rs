@@ -6,11 +6,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tagseg::Session;
 use tagseg::bmp::NetworkConfig;
-use tagseg::config::{Config, S2cMap};
+use tagseg::config::{Config, Precision, S2cMap};
 use tagseg::data::random::{Purpose, stream};
 use tagseg::data::shapes::{Split, picture};
 use tagseg::data::{AugmentOptions, augment};
 use tagseg::train::{StepBatch, Trainer};
+
+const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Mixed];
 
 fn config(steps: usize) -> Config {
     let mut config = Config::preset("nano").unwrap();
@@ -29,8 +31,10 @@ struct Run {
 }
 
 impl Run {
-    fn new(steps: usize) -> Self {
-        Self::of(&config(steps), "auto")
+    fn new(steps: usize, precision: Precision) -> Self {
+        let mut config = config(steps);
+        config.train_precision = precision;
+        Self::of(&config, "auto")
     }
 
     fn of(config: &Config, device: &str) -> Self {
@@ -76,30 +80,37 @@ impl Run {
     }
 }
 
-/// Protects: two runs of 50 steps through all phases from one seed are bit-equal, and every loss is finite.
+/// Protects: two runs of 50 steps through all phases from one seed are bit-equal in either precision, and every loss is
+/// finite.
 #[test]
 fn two_runs_are_bit_equal() {
-    let train = || {
-        let mut run = Run::new(50);
+    let train = |precision| {
+        let mut run = Run::new(50, precision);
         (0..50).for_each(|n| run.step(n));
         (run.losses(), run.hash())
     };
-    let (first, second) = (train(), train());
-    assert!(first.0.iter().all(|loss| loss.is_finite()), "{:?}", first.0);
-    assert_eq!(first, second, "losses, and hash of all weights, moments and statistics");
+    let [whole, half] = PRECISIONS.map(|precision| {
+        let (first, second) = (train(precision), train(precision));
+        assert!(first.0.iter().all(|loss| loss.is_finite()), "{:?}", first.0);
+        assert_eq!(first, second, "{precision}: losses, and hash of all weights, moments and statistics");
+        first
+    });
+    assert_ne!(whole, half, "mixed is another computation");
 }
 
 /// Protects: memory is planned once. After step 3 of a phase not one byte is added over 100 steps.
 #[test]
 fn memory_does_not_grow() {
-    // The first phase of this run lasts longer than the test.
-    let mut run = Run::new(600);
-    (0..3).for_each(|n| run.step(n));
-    run.session.wait().unwrap();
-    let before = run.session.allocated().expect("Vulkan tells what is allocated");
-    (3..103).for_each(|n| run.step(n));
-    run.session.wait().unwrap();
-    assert_eq!(run.session.allocated(), Some(before));
+    for precision in PRECISIONS {
+        // The first phase of this run lasts longer than the test.
+        let mut run = Run::new(600, precision);
+        (0..3).for_each(|n| run.step(n));
+        run.session.wait().unwrap();
+        let before = run.session.allocated().expect("Vulkan tells what is allocated");
+        (3..103).for_each(|n| run.step(n));
+        run.session.wait().unwrap();
+        assert_eq!(run.session.allocated(), Some(before), "{precision}");
+    }
 }
 
 /// Four images in groups of `replica`, through all phases: the whole batch at once, and in parts of `micro`.
@@ -175,12 +186,14 @@ fn a_divided_batch_follows_the_undivided_one_on_the_device() {
     assert_eq!(runs[1].hash(), again[1].hash(), "bit for bit");
 }
 
-/// Protects: computing values again for the gradient saves memory and changes no bit, of a batch in parts as well.
+/// Protects: computing values again for the gradient saves memory and changes no bit, of a batch in parts and in half
+/// precision as well.
 #[test]
 fn a_limit_of_memory_changes_no_bit() {
     changes_no_bit(&[]);
     // Parts take more than the passes that make labels, which no limit shrinks.
     changes_no_bit(&["batch.global=8", "batch.micro=4", "ms.scales=[1.0]"]);
+    changes_no_bit(&["train.precision=mixed", "batch.global=8", "ms.scales=[1.0]"]);
 }
 
 /// Trains without a limit, and with one of 95 % of what that takes.

@@ -2,7 +2,7 @@
 
 use super::{Features, NetworkConfig};
 use crate::error::Result;
-use crate::graph::Tensor;
+use crate::graph::{Storage, Tensor};
 use crate::nn::{BatchNorm, Grid, Init, Linear, Mode, Scope, dropout_channels};
 
 /// Per-level linears, fusion, batch norm, prediction.
@@ -67,15 +67,16 @@ impl Decoder {
         maps.try_fold(first?, |sum, map| sum.add(&map?))
     }
 
-    /// What [`Decoder::fuse`] gave for the parts of a batch → their logits \[B, K + 1, H/4, W/4\]. The statistics of the
-    /// norm are those of the whole batch.
+    /// What [`Decoder::fuse`] gave for the parts of a batch → their logits \[B, K + 1, H/4, W/4\], which are stored whole
+    /// in any case. The statistics of the norm are those of the whole batch.
     ///
     /// # Errors
     /// If the shapes do not fit.
     pub fn predict(&self, fused: &[Tensor], mode: &Mode) -> Result<Vec<Tensor>> {
         let predict = |part: Tensor| {
             let kept = dropout_channels(&part.relu()?, self.drop_rate, mode)?;
-            self.predict.forward(&kept)?.permute(&[0, 3, 1, 2])
+            let logits = || self.predict.forward(&kept)?.permute(&[0, 3, 1, 2]);
+            kept.graph().stored(Storage::Whole, logits)
         };
         self.norm.forward(fused, mode)?.into_iter().map(predict).collect()
     }

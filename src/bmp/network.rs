@@ -4,7 +4,7 @@ use super::parts::over_parts;
 use super::{Decoder, Encoder, Features};
 use crate::config::{Config, KEY_REDUCTION, OfdMode, Pooling};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Graph, Storage, Tensor};
 use crate::nn::{Init, Mode, Parameter, Scope, Scores};
 use crate::ops::reduce::Reduction;
 
@@ -52,26 +52,28 @@ impl NetworkConfig {
     }
 }
 
-/// How a network of given sizes is wired.
+/// How a network of given sizes is wired and stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Form {
     /// Prior on the decoder's input.
     pub ofd: OfdMode,
     /// Pooling in front of the classifier.
     pub pooling: Pooling,
+    /// How its features may be stored. Seeds, logits, affinity and statistics are stored whole in any case.
+    pub features: Storage,
 }
 
 impl Form {
     /// The form of a configuration.
     pub fn new(config: &Config) -> Self {
-        Form { ofd: config.ofd_mode, pooling: config.model_pooling }
+        Form { ofd: config.ofd_mode, pooling: config.model_pooling, features: config.train_precision.features() }
     }
 }
 
 impl Default for Form {
-    /// As released.
+    /// As released, stored whole.
     fn default() -> Self {
-        Form { ofd: OfdMode::Released, pooling: Pooling::Gmp }
+        Form { ofd: OfdMode::Released, pooling: Pooling::Gmp, features: Storage::Whole }
     }
 }
 
@@ -154,7 +156,7 @@ impl Network {
     pub fn forward_parts(&self, images: &[Tensor], mode: &Mode) -> Result<Vec<Outputs>> {
         let encoded = images.iter().map(|image| self.encode(image, mode)).collect::<Result<Vec<_>>>()?;
         let fused: Vec<_> = encoded.iter().map(|encoded| encoded.fused.clone()).collect();
-        let seg = self.decoder.predict(&fused, mode)?;
+        let seg = self.of_features(|| self.decoder.predict(&fused, mode))?;
         let outputs = encoded.into_iter().zip(seg).map(|(encoded, seg_small)| {
             let Encoded { features, cls, cam_small, cam, affinity, .. } = encoded;
             let [.., height, width]: [usize; 4] = cam.extents()?;
@@ -167,7 +169,7 @@ impl Network {
     /// Everything in front of the decoder's norm.
     fn encode(&self, image: &Tensor, mode: &Mode) -> Result<Encoded> {
         let [batch, _, height, width] = image.extents()?;
-        let features = self.encoder.forward(image, mode)?;
+        let features = self.of_features(|| self.encoder.forward(image, mode))?;
         let affinity = affinity_of_scores(&features.scores, &self.affinity_weight, &self.affinity_bias)?;
 
         let (last, grid) = (&features.tokens[3], features.grids[3]);
@@ -192,11 +194,16 @@ impl Network {
             OfdMode::Paper => Some(cam_small.reduce(Reduction::Max, 1..2)?),
             OfdMode::Off => None,
         };
-        let fused = match seen {
-            Some(prior) => self.decoder.fuse(&see_objects(&features, &prior)?)?,
-            None => self.decoder.fuse(&features)?,
-        };
+        let fused = self.of_features(|| match seen {
+            Some(prior) => self.decoder.fuse(&see_objects(&features, &prior)?),
+            None => self.decoder.fuse(&features),
+        })?;
         Ok(Encoded { features, cls, cam_small, cam, affinity, fused })
+    }
+
+    /// Records features, which are stored as the form says.
+    fn of_features<T>(&self, record: impl FnOnce() -> T) -> T {
+        self.classifier.graph().stored(self.form.features, record)
     }
 
     /// Elements of the widest features of one image of a given size, those of stage 1 and of the decoder.

@@ -38,6 +38,10 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one(1000))]
     rounds: u64,
 
+    /// Storage of features: `f32` or `mixed` [default: the preset's]
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
+
     #[command(flatten)]
     device: DeviceArg,
 
@@ -52,7 +56,8 @@ fn at_least_one(most: u64) -> RangedU64ValueParser {
 
 impl BenchArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let flags = ConfigArgs { crop: self.crop, batch: self.batch, ..ConfigArgs::default() };
+        let flags =
+            ConfigArgs { crop: self.crop, batch: self.batch, precision: self.precision, ..ConfigArgs::default() };
         let config = flags.resolve_over(&Config::preset(&self.preset)?)?;
         let settings = bench::Settings { config, classes: self.classes as usize, rounds: self.rounds as usize };
         let measured = bench::run(&Session::open(self.device)?, &settings)?;

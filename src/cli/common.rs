@@ -48,12 +48,21 @@ pub struct ProtocolArgs {
     #[arg(long)]
     pub crf: bool,
 
+    /// Storage of features: `f32` or `mixed` [train.precision, as it was trained]
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
+
     /// Set an option of test, crf, par, cam or ms.scales, as in `--set test.long_side=0`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub assignments: Vec<String>,
+    assignments: Vec<String>,
 }
 
 impl ProtocolArgs {
+    /// Every option that was set; the last counts.
+    pub fn assignments(&self) -> Vec<String> {
+        self.assignments.iter().cloned().chain(precision(self.precision.as_deref())).collect()
+    }
+
     /// The procedure that was named.
     pub fn protocol(&self) -> Protocol {
         if self.protocol == "test" { Protocol::Test } else { Protocol::Train }
@@ -95,6 +104,10 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "AMOUNT")]
     pub memory: Option<String>,
 
+    /// Storage of features: `f32`, or `mixed` for half the memory [train.precision]
+    #[arg(long, value_name = "NAME")]
+    pub precision: Option<String>,
+
     /// Seed of everything random [seed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -130,9 +143,15 @@ impl ConfigArgs {
         if let Some(amount) = &self.memory {
             config.set(&format!("train.memory={amount}"))?;
         }
+        precision(self.precision.as_deref()).iter().try_for_each(|assignment| config.set(assignment))?;
         config.validate()?;
         Ok(config)
     }
+}
+
+/// What `--precision` sets.
+pub fn precision(name: Option<&str>) -> Option<String> {
+    name.map(|name| format!("train.precision={name}"))
 }
 
 /// Parses the name of a preset, or of one with a rung.

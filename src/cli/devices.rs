@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::HumanDuration;
 use serde::Serialize;
+use tagseg::config::Precision;
 use tagseg::gpu::{AdapterReport, Device, DeviceChoice, adapters, gibibytes};
 use tagseg::report::Table;
 use tagseg::self_test::{self, Standing, Verdict};
@@ -82,7 +83,7 @@ impl DevicesArgs {
         }
         if self.verify {
             let session = Session::open(choice)?;
-            let report = verify::run(None, &session, |_| ())?;
+            let report = verify::run(None, &session, Precision::F32, |_| ())?;
             line.verified = Some(report.passed);
             line.summary = if report.passed { report.summary() } else { report.to_string() };
         }

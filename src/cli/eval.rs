@@ -62,7 +62,7 @@ impl EvalArgs {
             skip_broken,
             protocol: protocol.protocol(),
             crf: protocol.crf,
-            assignments: protocol.assignments,
+            assignments: protocol.assignments(),
         };
         let (model, Scored { scores, confusion: counts }) = score_run(&options, &FileBar::new())?;
         let classes: Vec<_> = std::iter::once("background".to_owned()).chain(model.classes().to_vec()).collect();

@@ -57,7 +57,7 @@ impl PredictArgs {
             protocol: protocol.protocol(),
             crf: protocol.crf,
             seeds,
-            assignments: protocol.assignments,
+            assignments: protocol.assignments(),
         };
         let bar = ProgressBar::new(0);
         let mut unreadable = 0;

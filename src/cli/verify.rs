@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use tagseg::config::Config;
 use tagseg::{Session, verify};
 
-use super::common::DeviceArg;
+use super::common::{DeviceArg, precision};
 use super::print;
 
 /// Check that a device computes right
@@ -20,6 +21,10 @@ pub struct VerifyArgs {
     #[arg(value_name = "DIR")]
     cases: Option<PathBuf>,
 
+    /// Storage of features: `f32` or `mixed`, which has limits of its own
+    #[arg(long, value_name = "NAME", default_value = "f32")]
+    precision: String,
+
     #[command(flatten)]
     device: DeviceArg,
 
@@ -30,8 +35,10 @@ pub struct VerifyArgs {
 
 impl VerifyArgs {
     pub fn run(self) -> Result<ExitCode> {
+        let mut config = Config::default();
+        precision(Some(&self.precision)).iter().try_for_each(|assignment| config.set(assignment))?;
         let session = Session::open(self.device)?;
-        let report = verify::run(self.cases.as_deref(), &session, |case| {
+        let report = verify::run(self.cases.as_deref(), &session, config.train_precision, |case| {
             if !self.json {
                 // A reader that has gone misses the lines, not the exit code.
                 let _ = print(&format!("{case}\n"));

@@ -25,7 +25,7 @@ mod value;
 pub use memory::MemoryLimit;
 pub use modes::{
     AffLabel, Backbone, BspBackground, EncoderSizes, Fuse, KEY_REDUCTION, LossKind, MsMode, OfdMode, Pooling,
-    Propagation, S2cMap, SigmaSDomain, YcSource, YsSource,
+    Precision, Propagation, S2cMap, SigmaSDomain, YcSource, YsSource,
 };
 pub use options::{Config, OptionInfo};
 pub use rung::Rung;

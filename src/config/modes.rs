@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::value::Value;
+use crate::graph::Storage;
 
 macro_rules! modes {
     ($(
@@ -159,6 +160,14 @@ modes! {
         SingleScale = "single_scale",
     }
 
+    /// How exactly features of the network are stored on the device.
+    Precision {
+        /// In 32 bits.
+        F32 = "f32",
+        /// In 16 bits where kernels can; arithmetic, maps, labels, gradients and weights stay in 32.
+        Mixed = "mixed",
+    }
+
     /// How the scales of the final test are fused (spec 9.3).
     Fuse {
         /// Element-wise max, as released.
@@ -174,6 +183,16 @@ impl S2cMap {
         match self {
             S2cMap::CamLogits => 1,
             S2cMap::Propagated => 0,
+        }
+    }
+}
+
+impl Precision {
+    /// How features are stored.
+    pub fn features(self) -> Storage {
+        match self {
+            Precision::F32 => Storage::Whole,
+            Precision::Mixed => Storage::Half,
         }
     }
 }

@@ -162,6 +162,8 @@ options! {
     "train.crop" train_crop: usize = 512, AtLeast(32.0);
     /// Device memory that a step may take; where it would take more, cheap values are computed again for the gradient.
     "train.memory" train_memory: MemoryLimit = MemoryLimit(None);
+    /// Storage of the network's features: whole, or in half precision and half the memory. Everything else stays whole.
+    "train.precision" train_precision: Precision = Precision::F32;
     /// Steps between evaluations, each with a checkpoint and pictures; the last step always has one.
     "train.eval_every" train_eval_every: usize = 2000, Iterations(1);
     /// Steps between checkpoints besides those of evaluations; what a killed run loses at most.

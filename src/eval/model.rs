@@ -70,7 +70,7 @@ impl Model {
     /// If the option is not known, was settled by training, or the value is not allowed.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let name = assignment.split('=').next().unwrap_or_default().trim();
-        let groups = ["test.", "crf.", "par.", "cam.", "ms.scales"];
+        let groups = ["test.", "crf.", "par.", "cam.", "ms.scales", "train.precision"];
         if OptionInfo::find(name).is_ok() && !groups.iter().any(|group| name.starts_with(group)) {
             return Err(Error::config(name, "was settled by training", format!("set one of {}", groups.join(", "))));
         }

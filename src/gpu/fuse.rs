@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::graph::{Node, NodeId, Op};
+use crate::graph::{Node, NodeId, Op, Slot};
 use crate::ops::elementwise::Elementwise;
 
 /// An op as it will run: after fusion, with the inputs of the whole chain.
@@ -11,8 +11,20 @@ pub(super) struct Kernel {
     pub(super) inputs: Vec<NodeId>,
 }
 
-/// Gives every computed node its kernel; nodes swallowed by their only consumer have none.
-pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId]) -> Vec<Option<Kernel>> {
+impl Kernel {
+    /// The node whose value stands at a slot when the kernel computes node `own`; scratch is nobody's.
+    pub(super) fn value(&self, own: usize, slot: Slot) -> Option<usize> {
+        match slot {
+            Slot::Input(input) => Some(self.inputs[input].0),
+            Slot::Output => Some(own),
+            Slot::Scratch(_) => None,
+        }
+    }
+}
+
+/// Gives every computed node its kernel; nodes swallowed by their only consumer have none. Those stored in `half`
+/// precision never are, so that they are rounded in whatever schedule they stand.
+pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Option<Kernel>> {
     let mut consumers = vec![0; nodes.len()];
     let mut updated = vec![false; nodes.len()];
     for node in nodes {
@@ -43,7 +55,8 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId]) -> Vec<Option<Kernel>> {
                 .as_ref()
                 // A value with one reader, of the same extent, and not older than an update of what it reads.
                 .filter(|(_, own)| {
-                    consumers[leaf.0] == node.inputs.iter().filter(|input| **input == leaf).count().max(1)
+                    !half[leaf.0]
+                        && consumers[leaf.0] == node.inputs.iter().filter(|input| **input == leaf).count().max(1)
                         && nodes[leaf.0].ty.shape == node.ty.shape
                         && !own.iter().any(|input| updated[input.0])
                 })

@@ -57,6 +57,8 @@ pub struct Plan {
     pub states: u64,
     /// Bytes of all inputs and constants.
     pub inputs: u64,
+    /// Nodes whose values are stored in half precision.
+    pub half: Vec<NodeId>,
     /// Bytes of the largest input, constant or state.
     largest_fixed: u64,
 }
@@ -109,21 +111,14 @@ impl Plan {
 
     /// Plans the part of `graph` that `outputs` and the updates of states need.
     pub fn new(graph: &Graph, outputs: &[NodeId], target: Target) -> Plan {
-        Self::of(&Schedule::new(graph, outputs), target)
+        Self::of(&Schedule::new(graph, outputs, target), target)
     }
 
     /// Plans a schedule.
     pub(super) fn of(schedule: &Schedule, target: Target) -> Plan {
         let Schedule { nodes, origin, outputs, .. } = schedule;
-        let kernels = fuse(nodes, outputs);
-
-        // Aliases share the storage of what they rename.
-        let mut root: Vec<usize> = (0..nodes.len()).collect();
-        for (index, node) in nodes.iter().enumerate() {
-            if node.op().is_some_and(|op| op.is_alias()) {
-                root[index] = root[node.inputs[0].0];
-            }
-        }
+        let kernels = fuse(nodes, outputs, &schedule.half);
+        let root = schedule.roots();
         let runs = kernels.iter().enumerate().filter_map(|(index, kernel)| Some((index, kernel.as_ref()?)));
         let mut last_use = vec![0; nodes.len()];
         let mut last_step = 0;
@@ -148,13 +143,18 @@ impl Plan {
                     let Some(kernel) = &kernels[index] else { continue };
                     let types: Vec<_> = kernel.inputs.iter().map(|input| &nodes[input.0].ty).collect();
                     let context = LaunchContext { inputs: &types, output: &node.ty, target };
-                    let launches = kernel.op.launches(&context);
+                    let mut launches = kernel.op.launches(&context);
+                    for launch in &mut launches.list {
+                        let is_half = |slot| kernel.value(index, slot).is_some_and(|value| schedule.half[root[value]]);
+                        let numbered = (1..).zip(&launch.bindings).filter(|(_, slot)| is_half(**slot));
+                        launch.half = numbered.map(|(number, _)| number).collect();
+                    }
                     let now = steps.len();
                     let mut value = |bytes: u64, end: usize| {
                         values.push(Value::new(bytes, now..=end));
                         values.len() - 1
                     };
-                    let output = value(node.ty.bytes(), last_use[index]);
+                    let output = value(schedule.bytes(index), last_use[index]);
                     let scratch =
                         launches.scratch.iter().map(|&elements| value(TensorType::f32([elements]).bytes(), now));
                     let scratch = scratch.collect();
@@ -193,7 +193,8 @@ impl Plan {
             recorded[id.0] = place;
         }
         let places = recorded;
-        Plan { steps, values, pool, places, states, inputs, largest_fixed }
+        let half = origin.iter().zip(&schedule.half).filter(|(_, half)| **half).map(|(id, _)| *id).collect();
+        Plan { steps, values, pool, places, states, inputs, half, largest_fixed }
     }
 }
 
@@ -220,10 +221,13 @@ fn apart(steps: &[Step], values: usize) -> Vec<Vec<usize>> {
 
 /// Bytes of everything that a launch binds.
 fn traffic(launch: &Launch, context: &LaunchContext<'_>, launches: &Launches) -> u64 {
-    let bytes = |slot: &Slot| match *slot {
-        Slot::Input(index) => context.inputs[index].bytes(),
-        Slot::Output => context.output.bytes(),
-        Slot::Scratch(index) => launches.scratch[index] as u64 * 4,
+    let bytes = |(number, slot): (usize, &Slot)| {
+        let whole = match *slot {
+            Slot::Input(index) => context.inputs[index].bytes(),
+            Slot::Output => context.output.bytes(),
+            Slot::Scratch(index) => launches.scratch[index] as u64 * 4,
+        };
+        whole / if launch.half.contains(&number) { 2 } else { 1 }
     };
-    launch.bindings.iter().map(bytes).sum()
+    (1..).zip(&launch.bindings).map(bytes).sum()
 }

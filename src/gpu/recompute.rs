@@ -21,7 +21,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Device`] with the smallest plan that was found, if none keeps to the limit.
     pub fn within(graph: &Graph, outputs: &[NodeId], target: Target, limit: u64) -> Result<Plan> {
-        let schedule = Schedule::new(graph, outputs);
+        let schedule = Schedule::new(graph, outputs, target);
         let wait = Waiting::new(&schedule, target);
         let mut best = Plan::of(&schedule, target);
         let mut again = vec![false; schedule.nodes.len()];
@@ -59,7 +59,8 @@ fn cost(schedule: &Schedule, index: usize, target: Target) -> f64 {
     let types: Vec<_> = node.inputs.iter().map(|input| &schedule.nodes[input.0].ty).collect();
     let context = LaunchContext { inputs: &types, output: &node.ty, target };
     let operations: u64 = op.launches(&context).list.iter().map(|launch| launch.operations).sum();
-    let bytes: u64 = types.iter().map(|ty| ty.bytes()).sum::<u64>() + node.ty.bytes();
+    let read = node.inputs.iter().map(|input| schedule.bytes(input.0));
+    let bytes = read.sum::<u64>() + schedule.bytes(index);
     operations as f64 + OPERATIONS_A_BYTE * bytes as f64
 }
 
@@ -110,7 +111,7 @@ impl<'a> Waiting<'a> {
         let mut candidates: Vec<(f64, u64, Vec<usize>)> = Vec::new();
         for index in (0..again.len()).filter(|&index| self.is_kept(index) && !again[index] && !costly[index]) {
             let Some(group) = self.needed(index, again) else { continue };
-            let size = self.schedule.nodes[index].ty.bytes();
+            let size = self.schedule.bytes(index);
             let cost: f64 = group.iter().map(|&node| self.cost[node]).sum();
             candidates.push((cost / size as f64, size, group));
         }

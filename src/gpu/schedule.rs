@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::order::order;
-use crate::graph::{Graph, Node, NodeId};
+use super::precision::halves;
+use crate::graph::{Graph, Node, NodeId, Target};
 
 /// The nodes that run, numbered in their order.
 #[derive(Clone)]
@@ -14,13 +15,15 @@ pub(super) struct Schedule {
     pub(super) origin: Vec<NodeId>,
     /// Values that can be read afterwards.
     pub(super) outputs: Vec<NodeId>,
+    /// Whether a node's value is stored in half precision.
+    pub(super) half: Vec<bool>,
     /// Nodes of the graph.
     pub(super) recorded: usize,
 }
 
 impl Schedule {
-    /// What `outputs` and the updates of states need.
-    pub(super) fn new(graph: &Graph, outputs: &[NodeId]) -> Self {
+    /// What `outputs` and the updates of states need, for kernels of `target`.
+    pub(super) fn new(graph: &Graph, outputs: &[NodeId], target: Target) -> Self {
         let recorded = graph.nodes();
         let order = order(graph, &recorded, &graph.live(outputs));
         let mut number = HashMap::new();
@@ -30,19 +33,43 @@ impl Schedule {
             let inputs = recorded[index].inputs.iter().map(|input| number[input]).collect();
             nodes.push(Node { inputs, ..recorded[index].clone() });
         }
-        Schedule {
+        let mut schedule = Schedule {
+            half: vec![false; nodes.len()],
             nodes,
             outputs: outputs.iter().map(|output| number[output]).collect(),
             recorded: recorded.len(),
             origin: order.into_iter().map(NodeId).collect(),
+        };
+        schedule.half = halves(&schedule, target);
+        schedule
+    }
+
+    /// The node whose storage each has: aliases share that of what they rename.
+    pub(super) fn roots(&self) -> Vec<usize> {
+        let mut root: Vec<usize> = (0..self.nodes.len()).collect();
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.op().is_some_and(|op| op.is_alias()) {
+                root[index] = root[node.inputs[0].0];
+            }
         }
+        root
+    }
+
+    /// Bytes of a node's value.
+    pub(super) fn bytes(&self, index: usize) -> u64 {
+        self.nodes[index].ty.bytes() / if self.half[index] { 2 } else { 1 }
     }
 
     /// The same computation, in which the gradient computes the values of `again` anew instead of finding them stored.
     /// Each runs again right before the gradient first needs it.
     pub(super) fn recomputing(&self, again: &[bool]) -> Self {
-        let mut longer =
-            Schedule { nodes: Vec::new(), origin: Vec::new(), outputs: Vec::new(), recorded: self.recorded };
+        let mut longer = Schedule {
+            nodes: Vec::new(),
+            origin: Vec::new(),
+            outputs: Vec::new(),
+            half: Vec::new(),
+            recorded: self.recorded,
+        };
         let (mut number, mut copies) = (vec![NodeId(0); self.nodes.len()], HashMap::new());
         for index in 0..self.nodes.len() {
             let inputs =
@@ -83,6 +110,7 @@ impl Schedule {
     fn push(&mut self, from: &Schedule, index: usize, inputs: Vec<NodeId>) -> NodeId {
         self.nodes.push(Node { inputs, ..from.nodes[index].clone() });
         self.origin.push(from.origin[index]);
+        self.half.push(from.half[index]);
         NodeId(self.nodes.len() - 1)
     }
 }

@@ -5,7 +5,10 @@
 //! - `#include "common/<name>.wgsl"`: the snippet, once per kernel;
 //! - `#if NAME`, `#else`, `#endif`: lines that belong to variants which define `NAME`;
 //! - `$NAME`: the value that the variant gives to `NAME`.
+//!
+//! What is bound by fours can besides be stored in half precision (`half.rs`).
 
+use super::half;
 use crate::error::{Error, Result};
 use crate::graph::Launch;
 
@@ -28,12 +31,14 @@ const COMMON: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// [`Error::Graph`] if the shader includes an unknown snippet, leaves an `#if` open or a `$NAME` without a value:
-/// mistakes in the shader, found by the test that builds every variant.
+/// mistakes in the shader, found by the test that builds every variant; also if a binding cannot be stored in half
+/// precision.
 pub fn render(launch: &Launch) -> Result<String> {
     let mut text = String::new();
     let mut included = Vec::new();
     join(launch, &launch.shader.source, &mut text, &mut included)?;
-    Ok(text)
+    half::convert(text, &launch.half)
+        .ok_or_else(|| Error::Graph(format!("shader {}: cannot store {:?} in half", launch.shader.name, launch.half)))
 }
 
 fn join(launch: &Launch, source: &str, text: &mut String, included: &mut Vec<String>) -> Result<()> {

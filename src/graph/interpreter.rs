@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::{Graph, Kind, Node, NodeId};
 use crate::error::{Error, Result};
-use crate::reference::Array;
+use crate::reference::{Array, half};
 
 /// Values that live between runs, by name. Clones share them.
 pub type ArrayStates = Rc<RefCell<HashMap<String, Array>>>;
@@ -16,15 +16,19 @@ pub struct Interpreter {
     nodes: Vec<Node>,
     live: Vec<bool>,
     last_use: Vec<usize>,
+    /// Values that a device stores in half precision: they are rounded to it here, too.
+    half: Vec<bool>,
     inputs: HashMap<NodeId, Array>,
     values: HashMap<NodeId, Array>,
     states: ArrayStates,
 }
 
 impl Interpreter {
-    /// Prepares `graph` to give `outputs`.
-    pub fn new(graph: &Graph, outputs: &[NodeId], states: &ArrayStates) -> Self {
+    /// Prepares `graph` to give `outputs`; the values of `half` are rounded to half precision.
+    pub fn new(graph: &Graph, outputs: &[NodeId], half: &[NodeId], states: &ArrayStates) -> Self {
         let nodes = graph.nodes();
+        let mut rounded = vec![false; nodes.len()];
+        half.iter().for_each(|id| rounded[id.0] = true);
         let live = graph.live(outputs);
         let mut last_use = vec![0; nodes.len()];
         for (index, node) in nodes.iter().enumerate().filter(|(index, _)| live[*index]) {
@@ -37,7 +41,7 @@ impl Interpreter {
             last_use[output.0] = usize::MAX;
         }
         let (inputs, values) = (HashMap::new(), HashMap::new());
-        Interpreter { nodes, live, last_use, inputs, values, states: states.clone() }
+        Interpreter { nodes, live, last_use, half: rounded, inputs, values, states: states.clone() }
     }
 
     /// Sets an input.
@@ -78,7 +82,13 @@ impl Interpreter {
                 op.reference(&inputs)
             };
             if op.mutates().is_empty() {
-                self.values.extend(outputs.into_iter().next().map(|output| (NodeId(index), output)));
+                let output = outputs.into_iter().next().map(|mut output| {
+                    if self.half[index] {
+                        output.data.iter_mut().for_each(|value| *value = half::stored(*value));
+                    }
+                    (NodeId(index), output)
+                });
+                self.values.extend(output);
             } else {
                 for (&slot, new) in op.mutates().iter().zip(outputs) {
                     if let Kind::State(name) = &self.nodes[node.inputs[slot].0].kind {

@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 pub use op::{Backward, BackwardError, Launch, LaunchContext, Launches, Op, Shader, Slot, WORKGROUP};
 pub use target::{ByLength, BySize, ByWidth, Class, Kernels, Queries, Target, Tile, Walk};
 pub use tensor::Tensor;
-pub use types::{DType, Shape, TensorType};
+pub use types::{DType, Shape, Storage, TensorType};
 
 /// Index of a node; nodes stand in the order of recording, inputs before users.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -67,6 +67,8 @@ pub struct Node {
     pub part: &'static str,
     /// Whether a gradient recorded it.
     pub gradient: bool,
+    /// How it may be stored, see [`Graph::stored`].
+    pub storage: Storage,
 }
 
 impl Node {
@@ -93,6 +95,7 @@ struct Recording {
     mistake: RefCell<Option<Error>>,
     random_streams: Cell<u32>,
     part: Cell<&'static str>,
+    storage: Cell<Storage>,
     hoisted: RefCell<Vec<NodeId>>,
     /// Whether a gradient is being recorded.
     differentiates: Cell<bool>,
@@ -108,6 +111,25 @@ impl Graph {
     /// Begins a part of the computation: what is recorded from here on is told apart in the profile as `part`.
     pub fn begin(&self, part: &'static str) {
         self.0.part.set(part);
+    }
+
+    /// Lets the values that `record` records be stored as `storage`, whatever holds around it; all others are stored
+    /// whole. Inputs, states, constants, outputs, and what is made of states alone always are.
+    ///
+    /// ```
+    /// use tagseg::graph::{DType, Graph, Storage};
+    ///
+    /// let graph = Graph::new();
+    /// let x = graph.input("x", [2, 8], DType::F32);
+    /// let hidden = graph.stored(Storage::Half, || x.gelu())?;
+    /// let y = hidden.softmax(1.0)?;
+    /// # Ok::<(), tagseg::Error>(())
+    /// ```
+    pub fn stored<T>(&self, storage: Storage, record: impl FnOnce() -> T) -> T {
+        let around = self.0.storage.replace(storage);
+        let recorded = record();
+        self.0.storage.set(around);
+        recorded
     }
 
     /// A value that the host writes before each run.
@@ -197,8 +219,8 @@ impl Graph {
 
     fn push(&self, kind: Kind, inputs: Vec<NodeId>, ty: TensorType, at: &'static Location<'static>) -> Tensor {
         let mut nodes = self.0.nodes.borrow_mut();
-        let (part, gradient) = (self.0.part.get(), self.0.differentiates.get());
-        nodes.push(Node { kind, inputs, ty: ty.clone(), at, part, gradient });
+        let (part, gradient, storage) = (self.0.part.get(), self.0.differentiates.get(), self.0.storage.get());
+        nodes.push(Node { kind, inputs, ty: ty.clone(), at, part, gradient, storage });
         Tensor::new(self.clone(), NodeId(nodes.len() - 1), ty)
     }
 

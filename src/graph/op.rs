@@ -137,6 +137,8 @@ pub struct Launch {
     pub params: Vec<u32>,
     /// What stands at bindings 1, 2, ….
     pub bindings: Vec<Slot>,
+    /// The numbers of the bindings that are stored in half precision; an op leaves that to the plan.
+    pub half: Vec<usize>,
     /// Workgroup counts.
     pub workgroups: [u32; 3],
     /// Additions and multiplications of real numbers, for the profile; 0 where the kernel mostly moves or compares.
@@ -170,6 +172,7 @@ impl Launch {
             defines: Vec::new(),
             params: Vec::new(),
             bindings: Vec::new(),
+            half: Vec::new(),
             workgroups: [columns as u32, rows as u32, layers as u32],
             operations: 0,
         }

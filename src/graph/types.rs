@@ -112,6 +112,16 @@ impl DType {
     }
 }
 
+/// In how many bits a device stores a real element. Arithmetic is done in 32 bits in either case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Storage {
+    /// In 32 bits.
+    #[default]
+    Whole,
+    /// In 16 bits, where all kernels that touch the value can: 11 significant bits, up to 65504.
+    Half,
+}
+
 /// Shape and element type of a tensor.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TensorType {

@@ -2,7 +2,7 @@
 
 use super::{Init, Mode, Scope};
 use crate::error::Result;
-use crate::graph::Tensor;
+use crate::graph::{Storage, Tensor};
 use crate::ops::random::random_uniform;
 
 /// y = x·wᵀ + b on the last axis.
@@ -134,43 +134,42 @@ impl BatchNorm {
     }
 
     /// Normalises the parts \[…, channels\] of a batch. In training form the biased variance of the whole batch
-    /// normalises, and the running variance receives the unbiased one.
+    /// normalises, and the running variance receives the unbiased one. Statistics are stored whole in any case.
     ///
     /// # Errors
     /// If the last axis has another length.
     #[track_caller]
     pub fn forward(&self, parts: &[Tensor], mode: &Mode) -> Result<Vec<Tensor>> {
+        let statistics = self.weight.graph().stored(Storage::Whole, || self.statistics(parts, mode))?;
+        parts.iter().map(|x| x.batch_norm(&statistics, &self.weight, &self.bias, Self::EPS)).collect()
+    }
+
+    /// What normalises, \[2, channels\]; in training form the running statistics move.
+    #[track_caller]
+    fn statistics(&self, parts: &[Tensor], mode: &Mode) -> Result<Tensor> {
         let channels = self.weight.shape()[0];
-        let normalise = |statistics: &Tensor| {
-            parts.iter().map(|x| x.batch_norm(statistics, &self.weight, &self.bias, Self::EPS)).collect()
+        let Mode::Train { part, .. } = mode else {
+            let rows = [&self.running_mean, &self.running_var].map(|row| row.reshape([1, channels]));
+            let [mean, variance] = rows;
+            return Tensor::concat(&[&mean?, &variance?], 0);
         };
-        let statistics = match mode {
-            Mode::Eval => {
-                let rows = [&self.running_mean, &self.running_var].map(|row| row.reshape([1, channels]));
-                let [mean, variance] = rows;
-                Tensor::concat(&[&mean?, &variance?], 0)?
+        let statistics = statistics_of_all(parts)?;
+        if let Some(part) = part {
+            // A network has one batch norm, so it is not set yet.
+            let _ = part.own.set(statistics.clone());
+            if let Some(whole) = &part.whole {
+                return Ok(whole.clone());
             }
-            Mode::Train { part, .. } => {
-                let statistics = statistics_of_all(parts)?;
-                if let Some(part) = part {
-                    // A network has one batch norm, so it is not set yet.
-                    let _ = part.own.set(statistics.clone());
-                    if let Some(whole) = &part.whole {
-                        return normalise(whole);
-                    }
-                }
-                let count = parts.iter().map(|part| part.shape().len() / channels).sum::<usize>() as f64;
-                let unbiased = count / (count - 1.0).max(1.0);
-                for (running, row, gain) in [(&self.running_mean, 0, 1.0), (&self.running_var, 1, unbiased)] {
-                    let batch = statistics.slice(0, row..row + 1)?.reshape([channels])?;
-                    let moved = running.scale(1.0 - Self::MOMENTUM)?.add(&batch.scale(Self::MOMENTUM * gain)?)?;
-                    // A step that is about to be refused must not leave its infinities behind.
-                    running.assign(&moved.finite()?.select(&moved, running)?)?;
-                }
-                statistics
-            }
-        };
-        normalise(&statistics)
+        }
+        let count = parts.iter().map(|part| part.shape().len() / channels).sum::<usize>() as f64;
+        let unbiased = count / (count - 1.0).max(1.0);
+        for (running, row, gain) in [(&self.running_mean, 0, 1.0), (&self.running_var, 1, unbiased)] {
+            let batch = statistics.slice(0, row..row + 1)?.reshape([channels])?;
+            let moved = running.scale(1.0 - Self::MOMENTUM)?.add(&batch.scale(Self::MOMENTUM * gain)?)?;
+            // A step that is about to be refused must not leave its infinities behind.
+            running.assign(&moved.finite()?.select(&moved, running)?)?;
+        }
+        Ok(statistics)
     }
 }
 
@@ -221,14 +220,18 @@ fn drop_where(x: &Tensor, drawn: impl Fn(usize) -> bool, rate: f64, mode: &Mode)
     match mode {
         Mode::Train { random: Some(key), part } if rate > 0.0 => {
             let keep = 1.0 - rate;
-            let drawn = match part {
-                Some(part) => {
-                    let batch = [&[part.of], &shape[1..]].concat();
-                    random_uniform(key, batch)?.slice(0, part.images.clone())?
-                }
-                None => random_uniform(key, shape)?,
+            let mask = || {
+                let drawn = match part {
+                    Some(part) => {
+                        let batch = [&[part.of], &shape[1..]].concat();
+                        random_uniform(key, batch)?.slice(0, part.images.clone())?
+                    }
+                    None => random_uniform(key, shape)?,
+                };
+                drawn.offset(keep)?.trunc()?.scale(1.0 / keep)
             };
-            let mask = drawn.offset(keep)?.trunc()?.scale(1.0 / keep)?;
+            // The same draws whatever is rounded.
+            let mask = x.graph().stored(Storage::Whole, mask)?;
             x.mul(&mask)
         }
         _ => Ok(x.clone()),

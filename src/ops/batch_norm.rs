@@ -6,7 +6,9 @@ use super::elementwise::{Elementwise, Function, Instruction, Operand};
 use super::matmul::mismatch;
 use super::norm_sums::{Lanes, norm_sums, split_rows};
 use crate::error::Result;
-use crate::graph::{Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::graph::{
+    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Storage, Tensor, TensorType,
+};
 use crate::reference::{self, Array};
 use crate::shader;
 
@@ -159,8 +161,9 @@ impl Tensor {
                 "needs x [.., C], statistics [2, C], gamma [C] and beta [C]",
             ));
         }
-        let mean = statistics.slice(0, 0..1)?.reshape([width])?;
-        let variance = statistics.slice(0, 1..2)?.reshape([width])?;
-        Tensor::record(BatchNorm::new(eps), &[self, &mean, &variance, gamma, beta])
+        let row = |row: usize| statistics.slice(0, row..row + 1)?.reshape([width]);
+        // Whatever is rounded, statistics are not.
+        let [mean, variance] = self.graph().stored(Storage::Whole, || [row(0), row(1)]);
+        Tensor::record(BatchNorm::new(eps), &[self, &mean?, &variance?, gamma, beta])
     }
 }

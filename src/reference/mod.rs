@@ -13,6 +13,7 @@ pub mod box_resize;
 pub mod depthwise_conv2d;
 pub mod flag_nonfinite;
 pub mod gather_slots;
+pub mod half;
 pub mod layer_norm;
 pub mod lookup;
 pub mod matmul;

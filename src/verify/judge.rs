@@ -9,14 +9,31 @@ use crate::error::{Error, Result};
 /// Labels may differ from the stored ones only where the stored distance to a decision boundary is at most this.
 const DECIDED: f64 = 1e-3;
 
+/// What a network's results may be off where its features are stored in half precision, on top of the manifest's
+/// tolerance: a share of the tensor's largest magnitude. The worst of the cases is off by 0.006, which is the f64
+/// interpreter's deviation, too, since it rounds where a device does.
+const HALF_VALUES: f64 = 0.01;
+
+/// The same of gradients, of which some elements are small differences of large sums: 0.09 at worst, 0.03 in the
+/// complete loss.
+const HALF_GRADIENTS: f64 = 0.12;
+
+/// There, labels may differ where the distance to a decision boundary is at most this,
+const HALF_DECIDED: f64 = 0.01;
+
+/// and in this share of the elements.
+const HALF_LABELS: f64 = 0.01;
+
 /// Half a unit in the last place of an f32, relative to its value: what storing a value as f32 may change.
 const F32_ROUNDING: f64 = 1.0 / (1u64 << 24) as f64;
 
 /// Which rounding a result went through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
+pub enum Rounding {
     /// A device: the manifest's tolerances hold.
     Single,
+    /// Features stored in half precision, on either: limits of their own.
+    Half,
     /// The f64 interpreter: only the stored value's own rounding and f64 noise are forgiven, and labels must be equal.
     Double,
 }
@@ -117,7 +134,7 @@ impl Judgement {
 ///
 /// # Errors
 /// If the case lacks a tensor that its tolerances refer to, or has it in another shape.
-pub fn judge(case: &GoldenCase, results: &Results, precision: Precision) -> Result<Judgement> {
+pub fn judge(case: &GoldenCase, results: &Results, rounding: Rounding) -> Result<Judgement> {
     let mut judgement = Judgement::default();
     for (name, spec) in &case.spec.tensors {
         if matches!(spec.role, Role::Input | Role::Info) {
@@ -135,13 +152,21 @@ pub fn judge(case: &GoldenCase, results: &Results, precision: Precision) -> Resu
         let deviation = match &spec.role {
             Role::Input | Role::Info => continue,
             Role::Exact => elementwise(&got.values, &want, &got.undetermined, |_| 0.0),
-            Role::Output(tolerance) | Role::Grad(tolerance) => match precision {
-                Precision::Single => single(case, name, tolerance, got, &want)?,
-                Precision::Double => double(tolerance, got, &want),
+            Role::Output(tolerance) | Role::Grad(tolerance) => match rounding {
+                Rounding::Single => single(case, name, tolerance, 0.0, got, &want)?,
+                Rounding::Half => {
+                    let share = if matches!(spec.role, Role::Grad(_)) { HALF_GRADIENTS } else { HALF_VALUES };
+                    single(case, name, tolerance, share, got, &want)?
+                }
+                Rounding::Double => double(tolerance, got, &want),
             },
             Role::Label { max_mismatch_fraction } => {
-                let limit = if precision == Precision::Single { *max_mismatch_fraction } else { 0.0 };
-                let decided = decided_mismatches(case, name, got, &want)?;
+                let (limit, close) = match rounding {
+                    Rounding::Single => (*max_mismatch_fraction, DECIDED),
+                    Rounding::Half => (max_mismatch_fraction.max(HALF_LABELS), HALF_DECIDED),
+                    Rounding::Double => (0.0, DECIDED),
+                };
+                let decided = decided_mismatches(case, name, close, got, &want)?;
                 if decided > 0 {
                     judgement.faults.push(format!("{name}: {decided} elements differ that are no close decision"));
                 }
@@ -170,9 +195,16 @@ fn elementwise(got: &[f64], want: &[f64], left_out: &[usize], limit: impl Fn(usi
     worst.map_or((0.0, 0.0), |worst| (worst.error, worst.limit))
 }
 
-/// The manifest's tolerance: |got − want| ≤ atol + rtol·|want|.
-fn single(case: &GoldenCase, name: &str, t: &Tolerance, got: &Computed, want: &[f64]) -> Result<(f64, f64)> {
-    let everywhere = t.atol.constant + t.atol.max_abs * t.max_abs;
+/// The manifest's tolerance: |got − want| ≤ atol + rtol·|want|; besides a `share` of the largest magnitude.
+fn single(
+    case: &GoldenCase,
+    name: &str,
+    t: &Tolerance,
+    share: f64,
+    got: &Computed,
+    want: &[f64],
+) -> Result<(f64, f64)> {
+    let everywhere = t.atol.constant + (t.atol.max_abs + share) * t.max_abs;
     if t.atol.f32_deviation == 0.0 {
         return Ok(elementwise(&got.values, want, &got.undetermined, |index| everywhere + t.rtol * want[index].abs()));
     }
@@ -205,10 +237,10 @@ fn double(tolerance: &Tolerance, got: &Computed, want: &[f64]) -> (f64, f64) {
     elementwise(&errors, &vec![0.0; errors.len()], &got.undetermined, |_| noise)
 }
 
-/// Number of elements of a label map that differ although a margin map is stored and exceeds [`DECIDED`] there.
+/// Number of elements of a label map that differ although a margin map is stored and exceeds what is `close` there.
 ///
 /// The margin of `par_label` is `par_margin`, of `msc_pred` `msc_margin`, of `y_s` `y_s_margin`.
-fn decided_mismatches(case: &GoldenCase, name: &str, got: &Computed, want: &[f64]) -> Result<usize> {
+fn decided_mismatches(case: &GoldenCase, name: &str, close: f64, got: &Computed, want: &[f64]) -> Result<usize> {
     let stem = name.strip_suffix("_label").or(name.strip_suffix("_pred")).unwrap_or(name);
     let margin = format!("{stem}_margin");
     if !case.has(&margin) || case.shape(&margin)? != got.shape {
@@ -216,7 +248,7 @@ fn decided_mismatches(case: &GoldenCase, name: &str, got: &Computed, want: &[f64
     }
     let margins = case.tensor(&margin)?.to_f64();
     let differ = got.values.iter().zip(want).zip(margins);
-    Ok(differ.filter(|((got, want), margin)| got != want && *margin > DECIDED).count())
+    Ok(differ.filter(|((got, want), margin)| got != want && *margin > close).count())
 }
 
 #[cfg(test)]
@@ -266,45 +298,45 @@ mod tests {
         results
     }
 
-    fn faults(name: &str, values: [f64; 2], precision: Precision) -> Vec<String> {
+    fn faults(name: &str, values: [f64; 2], rounding: Rounding) -> Vec<String> {
         let mut results = right();
         results.set(name, &[2], values.to_vec());
-        judge(&set().cases()[0], &results, precision).unwrap().faults
+        judge(&set().cases()[0], &results, rounding).unwrap().faults
     }
 
     #[test]
     fn right_results_pass_and_each_role_has_its_limit() {
-        assert!(faults("y", [1.0, 2.0], Precision::Double).is_empty());
-        assert!(faults("y", [1.37, 2.6], Precision::Single).is_empty());
-        assert_eq!(faults("y", [1.0, 2.7], Precision::Single), ["y: error 7.00e-1 exceeds its limit 6.25e-1"]);
-        assert_eq!(faults("y", [1.0 + 1e-7, 2.0], Precision::Double).len(), 1);
-        assert_eq!(faults("y", [f64::NAN, 2.0], Precision::Single).len(), 1);
-        assert!(faults("n", [2.5, 2.5], Precision::Single).is_empty());
-        assert_eq!(faults("n", [1.0, 2.6], Precision::Single).len(), 1, "the second element's f32 run was exact");
-        assert_eq!(faults("word", [3.0, 5.0], Precision::Single).len(), 1);
+        assert!(faults("y", [1.0, 2.0], Rounding::Double).is_empty());
+        assert!(faults("y", [1.37, 2.6], Rounding::Single).is_empty());
+        assert_eq!(faults("y", [1.0, 2.7], Rounding::Single), ["y: error 7.00e-1 exceeds its limit 6.25e-1"]);
+        assert_eq!(faults("y", [1.0 + 1e-7, 2.0], Rounding::Double).len(), 1);
+        assert_eq!(faults("y", [f64::NAN, 2.0], Rounding::Single).len(), 1);
+        assert!(faults("n", [2.5, 2.5], Rounding::Single).is_empty());
+        assert_eq!(faults("n", [1.0, 2.6], Rounding::Single).len(), 1, "the second element's f32 run was exact");
+        assert_eq!(faults("word", [3.0, 5.0], Rounding::Single).len(), 1);
     }
 
     #[test]
     fn labels_may_differ_where_the_decision_is_close() {
-        assert!(faults("p_label", [7.0, 1.0], Precision::Single).is_empty());
-        assert_eq!(faults("p_label", [7.0, 1.0], Precision::Double).len(), 1);
-        let clear = faults("p_label", [1.0, 255.0], Precision::Single);
+        assert!(faults("p_label", [7.0, 1.0], Rounding::Single).is_empty());
+        assert_eq!(faults("p_label", [7.0, 1.0], Rounding::Double).len(), 1);
+        let clear = faults("p_label", [1.0, 255.0], Rounding::Single);
         assert_eq!(clear, ["p_label: 1 elements differ that are no close decision"]);
     }
 
     #[test]
     fn nothing_is_skipped_in_silence() {
         let set = set();
-        let judgement = judge(&set.cases()[0], &Results::default(), Precision::Single).unwrap();
+        let judgement = judge(&set.cases()[0], &Results::default(), Rounding::Single).unwrap();
         assert_eq!(judgement.faults.len(), 4);
         assert!(judgement.faults.contains(&"y: was not computed".to_owned()));
         let mut results = right();
         results.set("y", &[1, 2], vec![1.0, 2.0]);
-        let judgement = judge(&set.cases()[0], &results, Precision::Single).unwrap();
+        let judgement = judge(&set.cases()[0], &results, Rounding::Single).unwrap();
         assert_eq!(judgement.faults, ["y: has shape [1, 2] instead of [2]"]);
         let mut results = right();
         results.set_but("y", &[2], vec![1.0, 99.0], vec![1]);
-        assert!(judge(&set.cases()[0], &results, Precision::Single).unwrap().faults.is_empty());
+        assert!(judge(&set.cases()[0], &results, Rounding::Single).unwrap().faults.is_empty());
     }
 
     #[test]
@@ -312,7 +344,7 @@ mod tests {
         let mut results = right();
         results.set("y", &[2], vec![1.1, 2.0]);
         results.set("n", &[2], vec![1.0, 2.1]);
-        let worst = judge(&set().cases()[0], &results, Precision::Single).unwrap().worst.unwrap();
+        let worst = judge(&set().cases()[0], &results, Rounding::Single).unwrap().worst.unwrap();
         assert_eq!(worst.tensor, "y");
         assert!((worst.error - 0.1).abs() < 1e-12 && worst.limit == 0.375);
     }

@@ -6,8 +6,10 @@
 //! by the manifest's tolerances ([`judge`]).
 //!
 //! ```
+//! use tagseg::config::Precision;
+//!
 //! let session = tagseg::Session::open("reference")?;
-//! let report = tagseg::verify::run(None, &session, |case| println!("{case}"))?;
+//! let report = tagseg::verify::run(None, &session, Precision::F32, |case| println!("{case}"))?;
 //! assert!(report.passed, "{report}");
 //! # Ok::<(), tagseg::Error>(())
 //! ```
@@ -26,32 +28,38 @@ use std::time::Instant;
 pub use report::{CaseReport, Report};
 
 use crate::Session;
+use crate::config::Precision;
 use crate::error::{Error, Result};
 use cases::Bench;
 use golden::GoldenSet;
-use judge::{Judgement, Precision, Results};
+use judge::{Judgement, Results, Rounding};
 
 /// Runs every case of the folder `dir`, or of the set that is built in, on the session's device; `done` sees each case
-/// as it ends.
+/// as it ends. Features of networks are stored in `precision`; `mixed` has limits of its own ([`judge::Rounding`]).
 ///
 /// A case without a runner fails, as does one that cannot be recorded or lacks a result.
 ///
 /// # Errors
 /// [`Error::Data`] naming the folder or file that is missing or broken.
-pub fn run(dir: Option<&Path>, session: &Session, done: impl FnMut(&CaseReport)) -> Result<Report> {
+pub fn run(
+    dir: Option<&Path>,
+    session: &Session,
+    precision: Precision,
+    done: impl FnMut(&CaseReport),
+) -> Result<Report> {
     let set = match dir {
         Some(dir) => GoldenSet::open(dir)?,
         None => GoldenSet::built_in()?,
     };
-    Ok(run_set(&set, session, done))
+    Ok(run_set(&set, session, precision, done))
 }
 
 /// Runs every case of a set that was read before.
-pub fn run_set(set: &GoldenSet, session: &Session, mut done: impl FnMut(&CaseReport)) -> Report {
+pub fn run_set(set: &GoldenSet, session: &Session, precision: Precision, mut done: impl FnMut(&CaseReport)) -> Report {
     let mut cases = Vec::new();
     for case in set.cases() {
         let start = Instant::now();
-        let judgement = run_case(&Bench { set, case, session });
+        let judgement = run_case(&Bench { set, case, session, precision });
         let report = CaseReport::new(case.name(), &case.spec.group, judgement, start.elapsed().as_secs_f64());
         done(&report);
         cases.push(report);
@@ -65,6 +73,10 @@ fn run_case(bench: &Bench<'_>) -> Result<Judgement> {
     let runner = cases::runner(name).ok_or_else(|| Error::Graph(format!("no runner knows a case `{name}`")))?;
     let mut results = Results::default();
     runner(bench, &mut results)?;
-    let precision = if bench.session.is_reference() { Precision::Double } else { Precision::Single };
-    judge::judge(bench.case, &results, precision)
+    let rounding = match bench.precision {
+        Precision::Mixed if cases::in_half(bench.case) => Rounding::Half,
+        _ if bench.session.is_reference() => Rounding::Double,
+        _ => Rounding::Single,
+    };
+    judge::judge(bench.case, &results, rounding)
 }

@@ -21,7 +21,8 @@ fn a_step_is_told_by_part_and_by_kernel() {
 /// Protects: the parts hold the time of all kernels, and both are there for programs to read.
 #[test]
 fn json_holds_every_kernel() {
-    let measured: serde_json::Value = serde_json::from_str(&succeed(&[&SMALLEST[..], &["--json"]].concat())).unwrap();
+    let measured: serde_json::Value =
+        serde_json::from_str(&succeed(&[&SMALLEST[..], &["--precision", "mixed", "--json"]].concat())).unwrap();
     let sum = |list: &str, field: &str| -> f64 {
         measured[list].as_array().unwrap().iter().map(|entry| entry[field].as_f64().unwrap()).sum()
     };
@@ -41,4 +42,5 @@ fn what_cannot_be_measured_is_refused() {
     refused(&["--crop", "65"], &["train.crop", "16"]);
     refused(&["--rounds", "0"], &["'0'", "--rounds"]);
     refused(&["--preset", "huge"], &["'huge'", "nano"]);
+    refused(&["--precision", "f16"], &["train.precision", "f32 or mixed"]);
 }

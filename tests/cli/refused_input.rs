@@ -30,6 +30,7 @@ fn a_value_that_is_not_allowed() {
         ("optim.lr=fast", "a number"),
         ("propagation=crf", "bsp, par or afa"),
         ("s2c.map=cams", "cam_logits or propagated"),
+        ("train.precision=bf16", "f32 or mixed"),
     ];
     for (assignment, part) in refusals {
         place.assert_refuses(&mut place.train(&["--set", assignment]), &[part]);

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use tagseg::config::Config;
+use tagseg::config::{Config, Precision};
 use tagseg::data::Rgb8;
 use tagseg::data::palette::read_index_png;
 use tagseg::weights::Checkpoint;
@@ -239,4 +239,22 @@ fn a_run_on_the_propagated_map() {
         let scored = place.eval(&place.path(&run), &["--json"]).output().unwrap();
         assert!(scored.status.success(), "{}", errors(&scored));
     }
+}
+
+/// Protects: half precision trains, stays with the run, and can be left for an evaluation.
+#[test]
+fn a_run_in_half_precision() {
+    let place = Place::new();
+    let output = place.train(&["--precision", "mixed", "--set", "schedule.n_c2s=0"]).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let config = Config::from_toml(&fs::read_to_string(place.path("run/config.toml")).unwrap()).unwrap();
+    assert_eq!(config.train_precision, Precision::Mixed);
+    let scores = |more: &[&str]| {
+        let output = place.eval(&place.path("run"), &[&["--json"], more].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        output.stdout
+    };
+    assert_eq!(scores(&[]), scores(&["--precision", "mixed"]));
+    assert_eq!(scores(&["--precision", "f32"]), scores(&["--set", "train.precision=f32"]));
+    place.assert_refuses(&mut place.eval(&place.path("run"), &["--precision", "half"]), &["train.precision", "mixed"]);
 }

@@ -6,7 +6,8 @@
 //! - the device's gradients against the CPU's: at most 1e-4 of the largest;
 //! - two runs on the device: equal bits;
 //! - the last three with the kernels of software devices, with those of graphics cards, and with all others that a
-//!   table of kernel choices can name.
+//!   table of kernel choices can name;
+//! - all of these also with every value stored in half precision that can be: then 2e-8 and 3e-3 of the largest.
 //!
 //! The first size of a row is small, for the differences; the others are odd and large enough to reach every branch.
 
@@ -17,7 +18,7 @@ mod steps;
 mod table;
 mod updates;
 
-use tagseg::graph::{DType, Graph, Target, Tensor};
+use tagseg::graph::{DType, Graph, Storage, Target, Tensor};
 use tagseg::{Error, Result, Session};
 
 /// What an operand holds.
@@ -94,6 +95,14 @@ enum Setting {
     MidGraph,
     Broadcast,
     Repeated,
+    /// Every value that can be is stored in half precision: operands, result, and what the gradient makes.
+    InHalf,
+}
+
+impl Setting {
+    fn storage(self) -> Storage {
+        if self == Setting::InHalf { Storage::Half } else { Storage::Whole }
+    }
 }
 
 /// The recorded objective Σ y·cotangent of a case with everything needed to run it.
@@ -103,6 +112,11 @@ struct Objective {
     shift: Tensor,
     output: Tensor,
     objective: Tensor,
+}
+
+/// A value of its own, which fusion leaves alone.
+fn copied(x: &Tensor) -> Result<Tensor> {
+    if x.shape().rank() == 0 { x.reshape([1])?.slice(0, 0..1)?.reshape([]) } else { x.slice(0, 0..x.shape()[0]) }
 }
 
 fn record(case: &Case, size: &[Operand], setting: Setting) -> Result<Objective> {
@@ -122,12 +136,16 @@ fn record(case: &Case, size: &[Operand], setting: Setting) -> Result<Objective> 
         .map(|(tensor, operand)| match setting {
             Setting::MidGraph if is_differentiated(operand) => tensor.scale(0.9),
             Setting::Broadcast if is_differentiated(operand) => tensor.add(&shift),
+            Setting::InHalf if is_real(operand) => graph.stored(Storage::Half, || copied(tensor)),
             _ => Ok(tensor.clone()),
         })
         .collect::<Result<Vec<_>>>()?;
-    let mut output = (case.build)(&placed)?;
+    let mut output = graph.stored(setting.storage(), || (case.build)(&placed))?;
     if output.dtype() == DType::I32 {
         output = output.to_real()?;
+    }
+    if setting == Setting::InHalf {
+        output = copied(&output)?;
     }
     let cotangent: Vec<_> = (0..output.shape().len()).map(|index| noise(99, index)).collect();
     let cotangent = graph.constant(&cotangent, output.shape().clone());
@@ -215,8 +233,8 @@ fn check_differences(case: &Case, setting: Setting) {
 }
 
 /// Devices with different kernels against the interpreter, and against themselves; equal kernels run once.
-fn check_device(case: &Case, size: &[Operand], devices: &[Session]) {
-    let recorded = record(case, size, Setting::Alone).unwrap();
+fn check_device(case: &Case, size: &[Operand], setting: Setting, devices: &[Session]) {
+    let recorded = record(case, size, setting).unwrap();
     let wrt: Vec<_> = recorded
         .operands
         .iter()
@@ -226,7 +244,8 @@ fn check_device(case: &Case, size: &[Operand], devices: &[Session]) {
         .collect();
     let mut outputs = vec![recorded.output.clone()];
     if case.differentiable {
-        outputs.extend(recorded.graph.gradients(&recorded.objective, &wrt).unwrap());
+        let gradients = || recorded.graph.gradients(&recorded.objective, &wrt).unwrap();
+        outputs.extend(recorded.graph.stored(setting.storage(), gradients));
     }
     let run = |session: &Session| {
         let mut program = session.compile(&recorded.graph, &outputs.iter().collect::<Vec<_>>()).unwrap();
@@ -247,27 +266,29 @@ fn check_device(case: &Case, size: &[Operand], devices: &[Session]) {
         }
         launched.push(launches);
         let (got, again) = run(device);
-        assert!(got == again, "{} {size:?}: two runs differ", case.name);
-        compare_runs(case, size, &got, &want);
+        assert!(got == again, "{} {size:?} {setting:?}: two runs differ", case.name);
+        compare_runs(case, size, setting, &got, &want);
     }
 }
 
-/// Forward values, then gradients, as a device and the interpreter give them.
-fn compare_runs(case: &Case, size: &[Operand], got: &[Vec<f64>], want: &[Vec<f64>]) {
+/// Forward values, then gradients, as a device and the interpreter give them. Where both round to halves, a value that
+/// f32 and f64 put on either side of the border between two is off by a whole step, 2⁻¹⁰ of it: few are, but each tells.
+fn compare_runs(case: &Case, size: &[Operand], setting: Setting, got: &[Vec<f64>], want: &[Vec<f64>]) {
+    let (forward, gradient) = if setting == Setting::InHalf { (2e-8, 3e-3) } else { (1e-10, 1e-4) };
     let square = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
     let difference: Vec<_> = got[0].iter().zip(&want[0]).map(|(got, want)| got - want).collect();
     let error = square(&difference) / square(&want[0]).max(f64::MIN_POSITIVE);
     assert!(
-        square(&difference) == 0.0 || error <= 1e-10,
-        "{} {size:?}: normalised squared error {error:e} of the forward values",
+        square(&difference) == 0.0 || error <= forward,
+        "{} {size:?} {setting:?}: normalised squared error {error:e} of the forward values",
         case.name
     );
     for (slot, (got, want)) in got[1..].iter().zip(&want[1..]).enumerate() {
         let largest = want.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
         let worst = got.iter().zip(want).fold(0.0, |worst: f64, (got, want)| worst.max((got - want).abs()));
         assert!(
-            worst <= 1e-4 * largest.max(1e-30),
-            "{} {size:?}: gradient {slot} is off by {worst:e} where the largest is {largest:e}",
+            worst <= gradient * largest.max(1e-30),
+            "{} {size:?} {setting:?}: gradient {slot} is off by {worst:e} where the largest is {largest:e}",
             case.name
         );
     }
@@ -306,9 +327,11 @@ fn device_agrees_with_reference() {
     let mut failures = Vec::new();
     for case in selected() {
         for size in case.sizes {
-            let check = std::panic::AssertUnwindSafe(|| check_device(&case, size, &devices));
-            if std::panic::catch_unwind(check).is_err() {
-                failures.push(format!("{} {size:?}", case.name));
+            for setting in [Setting::Alone, Setting::InHalf] {
+                let check = std::panic::AssertUnwindSafe(|| check_device(&case, size, setting, &devices));
+                if std::panic::catch_unwind(check).is_err() {
+                    failures.push(format!("{} {size:?} {setting:?}", case.name));
+                }
             }
         }
     }

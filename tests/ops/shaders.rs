@@ -14,8 +14,12 @@ use tagseg::graph::{DType, Graph, Launch, NodeId};
 use super::steps::steps;
 use super::{Setting, is_differentiated, record, table, targets};
 
+/// WGSL everywhere knows how to read halves. naga asks for a capability, since software drivers that use no half-precision
+/// instructions of their processor do not.
+const CORE: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+
 fn validate(module: &naga::Module) -> Result<ModuleInfo, String> {
-    Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module).map_err(|error| {
+    Validator::new(ValidationFlags::all(), CORE).validate(module).map_err(|error| {
         let mut text = error.to_string();
         let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
         while let Some(error) = cause {
@@ -78,13 +82,15 @@ fn variant(launch: &Launch) -> (&'static str, Vec<(&'static str, String)>) {
 fn of_the_table() -> Vec<Launch> {
     let mut all = Vec::new();
     for case in table::cases() {
-        for size in case.sizes {
-            let recorded = record(&case, size, Setting::Alone).unwrap();
+        let settings = [Setting::Alone, Setting::InHalf];
+        for (size, setting) in case.sizes.iter().flat_map(|size| settings.map(|setting| (size, setting))) {
+            let recorded = record(&case, size, setting).unwrap();
             let mut outputs = vec![recorded.output.id()];
             if case.differentiable {
                 let real = recorded.operands.iter().zip(*size).filter(|(_, operand)| is_differentiated(operand));
                 let real: Vec<_> = real.map(|(x, _)| x.clone()).collect();
-                let gradients = recorded.graph.gradients(&recorded.objective, &real).unwrap();
+                let gradients = || recorded.graph.gradients(&recorded.objective, &real).unwrap();
+                let gradients = recorded.graph.stored(setting.storage(), gradients);
                 outputs.extend(gradients.iter().map(|gradient| gradient.id()));
             }
             all.extend(launches(&recorded.graph, &outputs));
@@ -110,12 +116,17 @@ fn of_products() -> Vec<Launch> {
     all
 }
 
-/// The launches of whole training steps, in every phase: of every preset as it is, and of small ones; a kernel once.
+/// The launches of whole training steps, in every phase: of every preset as it is, of small ones, and in half
+/// precision; a kernel once.
 static STEPS: LazyLock<Vec<Launch>> = LazyLock::new(|| {
-    const SMALL: &[(&str, &[&str])] =
-        &[("nano", &["train.crop=64"]), ("voc", &["train.crop=128", "batch.global=2", "loss.replica_size=2"])];
+    const OTHERS: &[(&str, &[&str])] = &[
+        ("nano", &["train.crop=64"]),
+        ("voc", &["train.crop=128", "batch.global=2", "loss.replica_size=2"]),
+        ("nano", &["train.precision=mixed"]),
+        ("voc", &["train.precision=mixed"]),
+    ];
     let presets = Config::preset_names().map(|preset| (preset, &[][..]));
-    let graphs = presets.chain(SMALL.iter().copied()).flat_map(|(preset, settings)| steps(preset, settings));
+    let graphs = presets.chain(OTHERS.iter().copied()).flat_map(|(preset, settings)| steps(preset, settings));
     let launches = graphs.flat_map(|graph| launches(&graph, &[]));
     let kernels: BTreeMap<_, _> = launches.map(|launch| (render(&launch).unwrap(), launch)).collect();
     kernels.into_values().collect()

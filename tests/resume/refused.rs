@@ -21,11 +21,12 @@ fn assert_refused(command: &mut Command, parts: &[&str]) {
 fn another_configuration() {
     let place = tempfile::tempdir().unwrap();
     let run = nearly_done(place.path());
-    let flags: [(&[&str], &[&str]); 5] = [
+    let flags: [(&[&str], &[&str]); 6] = [
         (&["--steps", "60"], &["`train.iters`", "is 40 in this run", "the command line says 60"]),
         (&["--seed", "2"], &["`seed`", "is 1 in this run"]),
         (&["--preset", "voc", "--batch", "2", "--crop", "64"], &["`model.backbone`"]),
         (&["--set", "sigma_c=0.7"], &["`sigma_c`"]),
+        (&["--precision", "mixed"], &["`train.precision`", "is \"f32\" in this run"]),
         (&["--skip-broken"], &["`--skip-broken`", "was not given"]),
     ];
     for (flags, parts) in flags {

@@ -20,6 +20,7 @@ mod trial;
 
 use super::golden::{GoldenCase, GoldenSet};
 use super::judge::Results;
+use crate::config::Precision;
 use crate::error::Result;
 use crate::session::Session;
 
@@ -31,10 +32,17 @@ pub struct Bench<'a> {
     pub case: &'a GoldenCase,
     /// Where to run.
     pub session: &'a Session,
+    /// How features of networks are stored.
+    pub precision: Precision,
 }
 
 /// Computes the results of a case.
 pub type Runner = fn(&Bench<'_>, &mut Results) -> Result<()>;
+
+/// Whether a case stores features in half precision if asked to: those that run a whole network.
+pub fn in_half(case: &GoldenCase) -> bool {
+    ["model", "pseudo"].contains(&&*case.spec.group) || case.name() == "trajectory"
+}
 
 /// The runner of the case `name`.
 pub fn runner(name: &str) -> Option<Runner> {

@@ -18,7 +18,8 @@ pub(super) const TRAIN: Mode = Mode::Train { random: None, part: None };
 /// Records the case's network and gives its parameters and statistics their stored values.
 pub(super) fn network(bench: &Bench<'_>, trial: &mut Trial<'_>) -> Result<Network> {
     let config: NetworkConfig = bench.case.constant("config")?;
-    let network = Network::new(&trial.graph, &config, Form::default())?;
+    let form = Form { features: bench.precision.features(), ..Form::default() };
+    let network = Network::new(&trial.graph, &config, form)?;
     for parameter in network.parameters() {
         let values = weight(bench, &parameter)?;
         trial.session.set_state(&parameter.name, &parameter.shape, &values)?;

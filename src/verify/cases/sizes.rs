@@ -6,10 +6,11 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Bench, runner};
+use crate::config::Precision;
 use crate::data::augment::{MEAN, STD};
 use crate::session::Session;
 use crate::verify::golden::{GoldenCase, GoldenSet, Stored, StoredValues};
-use crate::verify::judge::{Precision, Results, judge};
+use crate::verify::judge::{Results, Rounding, judge};
 use crate::verify::manifest::{ElementType, Role};
 use crate::verify::recipe;
 
@@ -37,7 +38,11 @@ fn check(name: &str, inputs: Vec<(&str, Stored)>, shapes: &[(&str, &[usize])], c
 
     let mut results = Results::default();
     let reference = Session::open("reference").unwrap();
-    runner(name).unwrap()(&Bench { set: &set, case: &case, session: &reference }, &mut results).unwrap();
+    runner(name).unwrap()(
+        &Bench { set: &set, case: &case, session: &reference, precision: Precision::F32 },
+        &mut results,
+    )
+    .unwrap();
     for tensor in results.names() {
         let (shape, values) = results.get(&tensor).unwrap();
         let stored = match case.spec.tensors.get(&tensor).map(|spec| spec.dtype) {
@@ -50,8 +55,9 @@ fn check(name: &str, inputs: Vec<(&str, Stored)>, shapes: &[(&str, &[usize])], c
 
     let mut results = Results::default();
     let device = Session::open("auto").unwrap();
-    runner(name).unwrap()(&Bench { set: &set, case: &case, session: &device }, &mut results).unwrap();
-    let judgement = judge(&case, &results, Precision::Single).unwrap();
+    runner(name).unwrap()(&Bench { set: &set, case: &case, session: &device, precision: Precision::F32 }, &mut results)
+        .unwrap();
+    let judgement = judge(&case, &results, Rounding::Single).unwrap();
     assert!(judgement.faults.is_empty(), "{name}: {:?}", judgement.faults);
     assert!(judgement.compared > 5, "{name} compares {} tensors", judgement.compared);
 }

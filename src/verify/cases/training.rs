@@ -166,6 +166,7 @@ pub fn trajectory(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     // The losses are normalised over the whole batch.
     let mut config = config(case, "recipe")?;
     [config.loss_replica_size, ..] = case.extents::<4>("x")?;
+    config.train_precision = bench.precision;
     let schedule = Schedule::new(&config);
     let mut session = bench.session.fresh();
     let mut compiled: Option<Compiled> = None;

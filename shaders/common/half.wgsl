@@ -1,0 +1,23 @@
+// Four reals in eight bytes, as halves. src/gpu/half.rs puts these functions around loads and stores.
+// Twin: src/reference/half.rs.
+
+// Rounded here and not by pack2x16float: that may take either neighbour, and drivers that cut off would shrink every
+// value; beyond the largest half it gives what it likes. Such numbers become the largest half, but what is not finite
+// stays so, to be seen.
+fn to_halves(x: vec4<f32>) -> vec2<u32> {
+    let bits = bitcast<vec4<u32>>(x);
+    let size = bits & vec4<u32>(0x7fffffffu);
+    // The nearest multiple of 2^13 units, of two the even one, with the exponent moved from 127 to 15.
+    let even = (size >> vec4<u32>(13u)) & vec4<u32>(1u);
+    let normal = (size - 0x37fff001u + even) >> vec4<u32>(13u);
+    // Below 2^-14, multiples of 2^-24: the last bit of numbers from 0.5 to 1.
+    let small = bitcast<vec4<u32>>(bitcast<vec4<f32>>(min(size, vec4<u32>(0x38800000u))) + 0.5) - 0x3f000000u;
+    let finite = select(min(normal, vec4<u32>(0x7bffu)), small, size < vec4<u32>(0x38800000u));
+    let endless = select(vec4<u32>(0x7e00u), vec4<u32>(0x7c00u), size == vec4<u32>(0x7f800000u));
+    let half = select(finite, endless, size >= vec4<u32>(0x7f800000u)) | ((bits >> vec4<u32>(16u)) & vec4<u32>(0x8000u));
+    return half.xz | (half.yw << vec2<u32>(16u));
+}
+
+fn from_halves(x: vec2<u32>) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(x.x), unpack2x16float(x.y));
+}
