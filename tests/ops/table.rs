@@ -130,6 +130,7 @@ fn matmul() -> Vec<Case> {
         &[(&[61, 8], Normal), (&[60, 8], Normal), (&[60], Normal)],
         &[(&[61, 8], Normal), (&[4, 8], Normal), (&[4], Normal)],
         &[(&[61, 8], Normal), (&[1, 8], Normal), (&[1], Normal)],
+        &[(&[61, 60], Normal), (&[4, 60], Normal), (&[4], Normal)],
         &[(&[5, 57], Normal), (&[60, 57], Normal), (&[60], Normal)],
         &[(&[5, 60], Normal), (&[60, 60], Normal), (&[60], Normal)],
     ];
@@ -162,7 +163,15 @@ fn matmul() -> Vec<Case> {
             &[&[(&[3, 60, 20], Unit), (&[3, 56, 20], Unit)], &[(&[3, 61, 20], Unit), (&[3, 63, 20], Unit)]],
             |x| x[0].matmul_nt(&x[1]),
         ),
-        fixed("matmul_tn in tiles", &[&[(&[3, 18, 60], Unit), (&[3, 18, 64], Unit)]], |x| x[0].matmul_tn(&x[1])),
+        fixed(
+            "matmul_tn in tiles",
+            &[
+                &[(&[3, 18, 60], Unit), (&[3, 18, 64], Unit)],
+                &[(&[3, 18, 60], Unit), (&[3, 18, 4], Unit)],
+                &[(&[3, 18, 4], Unit), (&[3, 18, 60], Unit)],
+            ],
+            |x| x[0].matmul_tn(&x[1]),
+        ),
         row(
             "matmul_nt",
             &[&[(&[1, 2, 4], Normal), (&[1, 3, 4], Normal)], &[(&[3, 17, 8], Normal), (&[3, 13, 8], Normal)]],
