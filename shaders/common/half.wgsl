@@ -18,6 +18,14 @@ fn to_halves(x: vec4<f32>) -> vec2<u32> {
     return half.xz | (half.yw << vec2<u32>(16u));
 }
 
+// By integers too: unpack2x16float asks for more than some software drivers have.
 fn from_halves(x: vec2<u32>) -> vec4<f32> {
-    return vec4<f32>(unpack2x16float(x.x), unpack2x16float(x.y));
+    let half = vec4<u32>(x.x, x.x >> 16u, x.y, x.y >> 16u);
+    let size = half & vec4<u32>(0x7fffu);
+    let small = bitcast<vec4<u32>>(vec4<f32>(size) * 0x1p-24f);
+    let normal = (size << vec4<u32>(13u)) + 0x38000000u;
+    let endless = normal + 0x38000000u;
+    let finite = select(normal, small, size < vec4<u32>(0x400u));
+    let bits = select(finite, endless, size >= vec4<u32>(0x7c00u));
+    return bitcast<vec4<f32>>(bits | ((half & vec4<u32>(0x8000u)) << vec4<u32>(16u)));
 }

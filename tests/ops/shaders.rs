@@ -14,12 +14,8 @@ use tagseg::graph::{DType, Graph, Launch, NodeId};
 use super::steps::steps;
 use super::{Setting, is_differentiated, record, table, targets};
 
-/// WGSL everywhere knows how to read halves. naga asks for a capability, since software drivers that use no half-precision
-/// instructions of their processor do not.
-const CORE: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-
 fn validate(module: &naga::Module) -> Result<ModuleInfo, String> {
-    Validator::new(ValidationFlags::all(), CORE).validate(module).map_err(|error| {
+    Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module).map_err(|error| {
         let mut text = error.to_string();
         let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
         while let Some(error) = cause {
