@@ -30,7 +30,7 @@ impl Program {
     pub(crate) async fn profile(&mut self) -> Result<Vec<KernelTime>> {
         if !self.device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             let reason = format!("{} has no timestamps", self.device.name());
-            return Err(Error::device(reason, "profile on another adapter"));
+            return Err(Error::device(reason, "profile on another adapter, or with `--limits adapter`"));
         }
         let mut seconds = Vec::with_capacity(self.dispatches.len());
         // A query set holds a limited number of timestamps: long programs are measured in parts.

@@ -2,7 +2,9 @@
 
 use crate::place::{assert_refused, succeed, tagseg};
 
-const SMALLEST: [&str; 9] = ["bench", "--crop", "64", "--batch", "2", "--classes", "2", "--rounds", "1"];
+/// All of the adapter: kernels are timed by timestamps, which WebGPU does not grant everywhere.
+const SMALLEST: [&str; 11] =
+    ["bench", "--limits", "adapter", "--crop", "64", "--batch", "2", "--classes", "2", "--rounds", "1"];
 
 /// Protects: every part of the step and the heaviest kernels show, in columns that line up.
 #[test]
@@ -39,6 +41,7 @@ fn what_cannot_be_measured_is_refused() {
         assert_refused(&tagseg(&[&["bench"], more].concat()).output().unwrap(), parts);
     };
     refused(&["--device", "reference"], &["reference", "tagseg devices"]);
+    refused(&["--limits", "default", "--crop", "64", "--batch", "2"], &["has no timestamps", "--limits adapter"]);
     refused(&["--crop", "65"], &["train.crop", "16"]);
     refused(&["--rounds", "0"], &["'0'", "--rounds"]);
     refused(&["--preset", "huge"], &["'huge'", "nano"]);
