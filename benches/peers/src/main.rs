@@ -1,17 +1,22 @@
 //! tagseg against other engines: the same work on the same adapter, in turns.
 //!
-//!     cd benches/peers && cargo run --release -- [FILTER] [--device D] [--turns N] [--record FILE]
+//!     cd benches/peers && cargo run --release -- [FILTER] [--device D] [--turns AT_LEAST] [--record FILE]
+//!
+//! burn takes most of the build: `--no-default-features --features meganeura` leaves it out.
 //!
 //! `ratio` is the peer's time over ours: above 1 we are faster. A time is the median over all turns, by the clock, from
 //! handing a run over until one number of its result is read. Before the turns each engine runs until what comes once is
 //! paid: compilation, tuning. Everything that is computed is compared, so that nobody is timed for something else.
 
+#[cfg(feature = "burn")]
+mod burn_side;
+#[cfg(feature = "meganeura")]
 mod meganeura_side;
 mod tagseg_side;
 mod work;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tagseg::report::Table;
@@ -20,6 +25,8 @@ use work::{Engine, Work};
 
 /// Runs before the first turn.
 const WARM_UP: usize = 3;
+/// Turns go on for so long, so that short work has many.
+const LEAST: Duration = Duration::from_secs(3);
 /// The largest relative difference of results, as the root of the mean square. All engines sum in f32.
 const TOLERANCE: f64 = 1e-3;
 
@@ -27,11 +34,17 @@ const TOLERANCE: f64 = 1e-3;
 struct Peer {
     name: &'static str,
     package: &'static str,
-    engine: fn(Work) -> Box<dyn Engine>,
+    /// None for work that is not written for it.
+    engine: fn(Work) -> Option<Box<dyn Engine>>,
 }
 
-/// Who does everything.
-const PEERS: &[Peer] = &[Peer { name: "meganeura", package: "meganeura", engine: meganeura_side::engine }];
+/// Those that are built in.
+const PEERS: &[Peer] = &[
+    #[cfg(feature = "burn")]
+    Peer { name: "burn", package: "burn-tensor", engine: burn_side::engine },
+    #[cfg(feature = "meganeura")]
+    Peer { name: "meganeura", package: "meganeura", engine: meganeura_side::engine },
+];
 
 /// Work by its name.
 const ROWS: [(&str, Work); 8] = [
@@ -82,9 +95,10 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
     let (mut adapter, mut rows) = (String::new(), Vec::new());
     let named = ROWS.into_iter().filter(|(name, _)| name.contains(&arguments.filter));
     for ((name, work), peer) in named.flat_map(|row| PEERS.iter().map(move |peer| (row, peer))) {
+        let Some(theirs) = (peer.engine)(work) else { continue };
         eprintln!("{name}, {}", peer.name);
         let ours = tagseg_side::engine(work, &arguments.device).map_err(|error| error.to_string())?;
-        let mut engines = [ours, (peer.engine)(work)];
+        let mut engines = [ours, theirs];
         adapter = engines[0].adapter().to_owned();
         if engines[1].adapter() != adapter {
             return Err(format!(
@@ -116,7 +130,8 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
 /// Median seconds of a run of each engine.
 fn times(engines: &mut [Box<dyn Engine>; 2], turns: usize) -> [f64; 2] {
     let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..turns {
+    let begun = Instant::now();
+    while times[0].len() < turns || begun.elapsed() < LEAST {
         for (engine, times) in engines.iter_mut().zip(&mut times) {
             let start = Instant::now();
             engine.run();
@@ -125,7 +140,7 @@ fn times(engines: &mut [Box<dyn Engine>; 2], turns: usize) -> [f64; 2] {
     }
     times.map(|mut times| {
         times.sort_by(f64::total_cmp);
-        times[turns / 2]
+        times[times.len() / 2]
     })
 }
 

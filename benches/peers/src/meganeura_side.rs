@@ -10,7 +10,7 @@ struct Peer {
 }
 
 /// Compiles the work, with meganeura's own tuning.
-pub fn engine(work: Work) -> Box<dyn Engine> {
+pub fn engine(work: Work) -> Option<Box<dyn Engine>> {
     let mut graph = Graph::new();
     let operands = work.operands();
     let given = work.given();
@@ -61,7 +61,7 @@ pub fn engine(work: Work) -> Box<dyn Engine> {
     if let Work::Mlp(_) = work {
         session.set_adam(1e-3, 0.9, 0.999, 1e-8);
     }
-    Box::new(Peer { session, work })
+    Some(Box::new(Peer { session, work }))
 }
 
 impl Engine for Peer {
