@@ -1,4 +1,4 @@
-//! The examples run, and do what they say: each asserts its own result.
+//! The examples run, and do what they say: each asserts its own result. So do the kernels of the workshop.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,6 +9,8 @@ mod digits;
 #[allow(dead_code, reason = "its main reads the arguments of the process; the test calls what main calls")]
 #[path = "../examples/segment_image.rs"]
 mod segment_image;
+#[path = "../benches/workshop/steps.rs"]
+mod workshop;
 #[path = "../examples/xor.rs"]
 mod xor;
 
@@ -55,4 +57,13 @@ fn one_image_is_segmented() {
     assert_eq!((mask.height, mask.width), (35, 70));
     assert!(mask.data.iter().all(|&value| value <= 2));
     assert!(segment_image::run(&paths[..2]).unwrap_err().to_string().contains("RUN IMAGE MASK.png"));
+}
+
+/// Protects: every kernel of the workshop, whose values are compared with the interpreter's, on tiles that fill neither
+/// the last strip nor the last workgroup.
+#[test]
+fn the_workshop_computes_right() {
+    let session = Session::open("auto").unwrap();
+    let steps = workshop::PROBLEMS.iter().map(|problem| problem.compile(&session, 144).unwrap().len());
+    assert_eq!(steps.sum::<usize>(), 12);
 }

@@ -1,0 +1,157 @@
+//! The workshop: how two kernels came to be what they are, one idea a step.
+//!
+//! cargo bench --bench workshop -- [FILTER] [--size N] [--device D] [--json]
+//!
+//! Every step is a WGSL file of its own, in `matmul/` or `softmax/`, whose first line is the idea and its row in the
+//! table; the last step is the kernel that ships, as the library makes it for the device. All of them compute the same
+//! from the same operands, are compared with the f64 interpreter, and are timed in turns. Ideas that lost are in
+//! `docs/rejected.md`.
+//!
+//! What the steps were worth on software Vulkan (llvmpipe, LLVM 15, Mesa 22.3.6; two cores shared with other work,
+//! 2026-11-22): milliseconds, and times as fast as the step before. A graphics card will order them differently.
+//!
+//! | matmul               | N = 512 |      | N = 1024 |      |
+//! |----------------------|--------:|-----:|---------:|-----:|
+//! | 1. naive             |     838 |      |     8836 |      |
+//! | 2. in workgroups     |    2306 | 0.36 |    16149 | 0.47 |
+//! | 3. fours             |     336 | 6.73 |     8336 | 1.88 |
+//! | 4. 4×4 results       |     147 | 2.42 |     2676 | 3.16 |
+//! | 5. 8×8 results       |    59.5 | 2.48 |      551 | 5.40 |
+//! | 6. 16×16 results     |    44.6 | 1.51 |      346 | 1.52 |
+//! | 7. strips            |    41.4 | 1.06 |      352 | 0.99 |
+//! | 8. as it ships       |    42.0 | 0.99 |      357 | 1.00 |
+//!
+//! | softmax              | 2048 × 128 |       | 4096 × 256 |      |
+//! |----------------------|-----------:|------:|-----------:|-----:|
+//! | 1. by trees          |       24.2 |       |       75.7 |      |
+//! | 2. alone             |       1.13 | 21.28 |       15.4 | 5.39 |
+//! | 3. fours             |       0.70 |  1.61 |       8.20 | 1.87 |
+//! | 4. as it ships       |       0.72 |  1.03 |       8.00 | 1.04 |
+
+mod steps;
+
+use tagseg::bench::Peak;
+use tagseg::data::Follow;
+use tagseg::report::{FileBar, Table};
+use tagseg::{Error, Program, Result, Session};
+
+use steps::PROBLEMS;
+
+/// How often every step is timed.
+const ROUNDS: usize = 7;
+
+/// A step and what was measured.
+#[derive(serde::Serialize)]
+struct Row {
+    step: &'static str,
+    /// Of every round.
+    seconds: Vec<f64>,
+    /// Additions and multiplications, where they are most of the work.
+    operations: u64,
+    /// Bytes moved at least.
+    bytes: u64,
+}
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("error: {error}");
+        std::process::exit(2);
+    }
+}
+
+fn run() -> Result<()> {
+    let (mut filter, mut size, mut device, mut json) = (String::new(), "512".to_owned(), "auto".to_owned(), false);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            // Cargo says so to every bench.
+            "--bench" => {}
+            "--json" => json = true,
+            "--size" => size = arguments.next().unwrap_or(size),
+            "--device" => device = arguments.next().unwrap_or(device),
+            _ => filter = argument,
+        }
+    }
+    let no_size = || Error::config("--size", format!("`{size}` is no multiple of 16"), "choose one, for example 512");
+    let n = size.parse().ok().filter(|n: &usize| *n > 0 && n.is_multiple_of(16)).ok_or_else(no_size)?;
+    let chosen: Vec<_> = PROBLEMS.iter().filter(|problem| problem.name.contains(&filter)).collect();
+    if chosen.is_empty() {
+        let names = PROBLEMS.iter().map(|problem| problem.name).collect::<Vec<_>>().join(" or ");
+        return Err(Error::config("FILTER", format!("there is no problem `{filter}`"), format!("choose {names}")));
+    }
+    let session = Session::open(device.as_str())?;
+    if session.is_reference() {
+        let remedy = "choose an adapter that `tagseg devices` lists";
+        return Err(Error::device("the reference interpreter has no kernels to measure", remedy));
+    }
+    let peak = Peak::measure(&session)?;
+    let mut problems = Vec::new();
+    for problem in chosen {
+        let [rows, columns] = (problem.shape)(n);
+        problems.push((format!("{} of {rows} × {columns}", problem.name), measure(problem.compile(&session, n)?)?));
+    }
+    if json {
+        let problems = problems.iter().map(|(problem, rows)| serde_json::json!({ "problem": problem, "steps": rows }));
+        let problems: Vec<_> = problems.collect();
+        println!("{}", serde_json::json!({ "device": session.name(), "peak": peak, "problems": problems }));
+        return Ok(());
+    }
+    println!("{}: product {} GFLOP/s, copy {} GB/s", session.name(), giga(peak.operations), giga(peak.bytes));
+    for (problem, rows) in &problems {
+        print!("\n{}", table(problem, rows, &peak));
+    }
+    Ok(())
+}
+
+/// Times the steps of a problem in turns.
+fn measure(mut steps: Vec<(&'static str, Program)>) -> Result<Vec<Row>> {
+    let row = |&(step, _): &(&'static str, _)| Row { step, seconds: Vec::new(), operations: 0, bytes: 0 };
+    let mut rows: Vec<_> = steps.iter().map(row).collect();
+    let bar = FileBar::new();
+    bar.begin("runs", ROUNDS * steps.len());
+    for round in 0..ROUNDS {
+        // Whoever comes first in a round does not so in the next.
+        for place in round..round + steps.len() {
+            let index = place % steps.len();
+            let dispatches = steps[index].1.profile()?;
+            rows[index].seconds.push(dispatches.iter().map(|dispatch| dispatch.seconds).sum());
+            rows[index].operations = dispatches.iter().map(|dispatch| dispatch.operations).sum();
+            rows[index].bytes = dispatches.iter().map(|dispatch| dispatch.traffic).sum();
+            bar.file();
+        }
+    }
+    Ok(rows)
+}
+
+/// Medians over the rounds: of the time, and of how many times as fast a step is as the one before.
+fn table(problem: &str, rows: &[Row], peak: &Peak) -> Table {
+    let counted = rows.iter().any(|row| row.operations > 0);
+    let unit = if counted { "GFLOP/s" } else { "GB/s" };
+    let mut table = Table::new([problem, "ms", unit, "times the step before", "of the probe"]);
+    for (index, row) in rows.iter().enumerate() {
+        let before = index.checked_sub(1).map(|before| rows[before].seconds.iter());
+        let gain = before.map(|before| median(before.zip(&row.seconds).map(|(before, now)| before / now)));
+        let seconds = median(row.seconds.iter().copied());
+        let (work, most) = if counted { (row.operations, peak.operations) } else { (row.bytes, peak.bytes) };
+        let rate = work as f64 / seconds;
+        table.row([
+            row.step.to_owned(),
+            format!("{:.2}", 1e3 * seconds),
+            giga(rate),
+            gain.map_or("–".to_owned(), |gain| format!("{gain:.2}")),
+            format!("{:.1} %", 100.0 * rate / most),
+        ]);
+    }
+    table
+}
+
+fn giga(value: f64) -> String {
+    format!("{:.2}", 1e-9 * value)
+}
+
+/// The middle one of at least one value.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

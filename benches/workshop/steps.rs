@@ -1,0 +1,151 @@
+//! The kernels of the workshop as ops, which the engine runs like its own.
+
+use std::rc::Rc;
+
+use tagseg::graph::{
+    DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Shape, Slot, Tensor, TensorType, WORKGROUP,
+};
+use tagseg::reference::Array;
+use tagseg::{Error, Program, Result, Session};
+
+/// What is computed at a size n, and how it came to be computed so.
+pub struct Problem {
+    pub name: &'static str,
+    operands: &'static [&'static str],
+    /// Extents of every operand and of the result.
+    pub shape: fn(usize) -> [usize; 2],
+    /// Records the op that ships.
+    record: fn(&[Tensor]) -> Result<Tensor>,
+    steps: &'static [Step],
+    /// What the kernel that ships adds to the last step.
+    shipped: &'static str,
+}
+
+/// A kernel on the way there.
+#[derive(Debug)]
+struct Step {
+    file: &'static str,
+    source: &'static str,
+    /// The workgroups that it takes for a result of this shape.
+    workgroups: fn(&Shape) -> usize,
+}
+
+macro_rules! step {
+    ($file:literal, $workgroups:expr) => {
+        Step { file: $file, source: include_str!($file), workgroups: $workgroups }
+    };
+}
+
+/// Every problem there is.
+pub const PROBLEMS: &[Problem] = &[
+    Problem {
+        name: "matmul",
+        operands: &["a", "b"],
+        shape: |n| [n, n],
+        record: |operands| operands[0].matmul(&operands[1]),
+        steps: &[
+            step!("matmul/1_naive.wgsl", |out| out.len().div_ceil(WORKGROUP)),
+            step!("matmul/2_workgroup_tile.wgsl", |out| out.len() / 256),
+            step!("matmul/3_fours.wgsl", |out| (out.len() / 4).div_ceil(WORKGROUP)),
+            step!("matmul/4_tile_4x4.wgsl", |out| (out.len() / 16).div_ceil(WORKGROUP)),
+            step!("matmul/5_tile_8x8.wgsl", |out| (out.len() / 64).div_ceil(WORKGROUP)),
+            step!("matmul/6_tile_16x16.wgsl", |out| (out.len() / 256).div_ceil(WORKGROUP)),
+            step!("matmul/7_strips.wgsl", |out| (out.len() / 256).div_ceil(WORKGROUP)),
+        ],
+        shipped: "8. as it ships: any extents and layouts, batches, a bias",
+    },
+    Problem {
+        name: "softmax",
+        operands: &["x"],
+        shape: |n| [4 * n, n / 4],
+        record: |operands| operands[0].softmax(1.0),
+        steps: &[
+            step!("softmax/1_tree.wgsl", |out| out[0]),
+            step!("softmax/2_alone.wgsl", |out| out[0].div_ceil(WORKGROUP)),
+            step!("softmax/3_fours.wgsl", |out| out[0].div_ceil(WORKGROUP)),
+        ],
+        shipped: "4. as it ships: maximum and sum in one walk",
+    },
+];
+
+/// The op that ships, computed by a kernel of the workshop.
+#[derive(Debug)]
+struct Variant {
+    shipped: Rc<dyn Op>,
+    step: &'static Step,
+}
+
+impl Op for Variant {
+    fn name(&self) -> &'static str {
+        self.step.file
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        self.shipped.output(inputs)
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let shader = Shader { name: self.step.file, source: self.step.source.into() };
+        let shape = &context.output.shape;
+        let operations = self.shipped.launches(context).list.iter().map(|launch| launch.operations as usize).sum();
+        let slots: Vec<_> = (0..context.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
+        let launch = Launch::new(shader, WORKGROUP * (self.step.workgroups)(shape), 1);
+        launch.uints(shape).operations(operations).bind(&slots).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        self.shipped.reference(inputs)
+    }
+}
+
+/// Squared error over the sum of squares, at most: what the tests of single ops allow.
+const LIMIT: f64 = 1e-10;
+
+impl Problem {
+    /// Every step by its idea, ready to run at a size that is a multiple of 16, after a run that gave the values of the
+    /// interpreter.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if a step gives other values.
+    pub fn compile(&self, session: &Session, n: usize) -> Result<Vec<(&'static str, Program)>> {
+        let graph = Graph::new();
+        let [rows, columns] = (self.shape)(n);
+        let input = |name: &&str| graph.input(name, [rows, columns], DType::F32);
+        let operands: Vec<_> = self.operands.iter().map(input).collect();
+        let last = (self.record)(&operands)?;
+        let op = graph.nodes().pop().and_then(|node| node.op().cloned());
+        let op = op.ok_or_else(|| Error::Graph(format!("{} records no op", self.name)))?;
+        let mut steps = Vec::new();
+        for step in self.steps {
+            let idea = step.source.lines().next().map_or(step.file, |line| line.trim_start_matches("// "));
+            let variant = Variant { shipped: op.clone(), step };
+            steps.push((idea, Tensor::record(variant, &operands.iter().collect::<Vec<_>>())?));
+        }
+        steps.push((self.shipped, last));
+
+        let ran = |session: &Session, output: &Tensor| -> Result<_> {
+            let mut program = session.compile(&graph, &[output])?;
+            for (seed, operand) in operands.iter().enumerate() {
+                let noise: Vec<_> =
+                    (0..rows * columns).map(|i| ((i + seed) * 7919 % 1009) as f32 / 504.0 - 1.0).collect();
+                program.write(operand, &noise)?;
+            }
+            program.run()?;
+            let values = program.read(output)?;
+            Ok((program, values))
+        };
+        let (_, want) = ran(&Session::open("reference")?, &steps[0].1)?;
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+        let check = |(idea, output): (&'static str, Tensor)| {
+            let (program, got) = ran(session, &output)?;
+            let difference = squares(&mut got.iter().zip(&want).map(|(got, want)| got - want));
+            let error = difference / squares(&mut want.iter().copied());
+            if error <= LIMIT {
+                return Ok((idea, program));
+            }
+            let reason = format!("{} \"{idea}\": squared error {error:.0e}", self.name);
+            Err(Error::device(reason, "mend the kernel, or update the driver"))
+        };
+        steps.into_iter().map(check).collect()
+    }
+}
