@@ -50,6 +50,18 @@ impl NetworkConfig {
             drop_seg: 0.1,
         }
     }
+
+    fn check(&self) -> Result<()> {
+        let stages = [self.dims, self.heads, self.depths, self.mlp, self.sr, self.strides];
+        let positive = stages.as_flattened().iter().all(|&size| size > 0) && self.embed > 0 && self.classes > 1;
+        let shared = self.dims.iter().zip(self.heads).all(|(channels, heads)| channels.is_multiple_of(heads));
+        let rates = [self.drop_path, self.drop_seg].iter().all(|rate| (0.0..1.0).contains(rate));
+        if positive && shared && rates {
+            return Ok(());
+        }
+        let needs = "sizes above 0, heads that share the channels of their stage, two classes, rates below 1";
+        Err(Error::Graph(format!("{self:?} is no network: it needs {needs}")))
+    }
 }
 
 /// How a network of given sizes is wired and stored.
@@ -111,8 +123,10 @@ impl Network {
     /// Records the parameters in the order of the official checkpoints.
     ///
     /// # Errors
-    /// Never for positive sizes.
+    /// [`Error::Graph`] if a size is 0, a stage's heads do not share its channels, there is no class but background, or a
+    /// rate is not in \[0, 1).
     pub fn new(graph: &Graph, config: &NetworkConfig, form: Form) -> Result<Self> {
+        config.check()?;
         let scope = Scope::root(graph);
         let encoder = Encoder::new(&scope.at("encoder"), config)?;
         let decoder = Decoder::new(&scope.at("decoder"), config)?;

@@ -97,12 +97,13 @@ impl Schedule {
     /// Past the end of the run the last factor holds.
     pub fn rate_factor(&self, n: usize) -> f64 {
         let config = &self.config;
-        let n = n.min(config.train_iters - 1);
+        let iters = config.train_iters.max(1);
+        let n = n.min(iters - 1);
         let share = |of: usize| n as f64 / of as f64;
         if n < config.optim_warmup_iters {
             1.0 - (1.0 - share(config.optim_warmup_iters)) * (1.0 - config.optim_warmup_ratio)
         } else {
-            (1.0 - share(config.train_iters)).powf(config.optim_power)
+            (1.0 - share(iters)).powf(config.optim_power)
         }
     }
 

@@ -1,7 +1,7 @@
 //! The transformer block of MiT (spec 1.3).
 
 use super::{Conv2d, DepthwiseConv2d, Init, LayerNorm, Linear, Mode, Scope, drop_path};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::ops::attention::Heads;
 
@@ -39,8 +39,11 @@ impl Attention {
     /// Parameters `q`, `kv`, `proj`, and for `sr` > 1 also `sr` and `norm`.
     ///
     /// # Errors
-    /// Never for positive sizes.
+    /// [`Error::Graph`] if the heads do not share the channels.
     pub fn new(scope: &Scope, channels: usize, heads: usize, sr: usize) -> Result<Self> {
+        if channels == 0 || !channels.is_multiple_of(heads) {
+            return Err(Error::Graph(format!("attention: {heads} heads cannot share {channels} channels")));
+        }
         let q = Linear::new(&scope.at("q"), channels, channels, LINEAR, ZERO);
         // Output channels [0, C) of `kv` are keys, [C, 2C) values.
         let kv = scope.at("kv");
@@ -166,7 +169,7 @@ impl Block {
     /// Parameters `norm1`, `attn`, `norm2`, `mlp`.
     ///
     /// # Errors
-    /// Never for positive sizes.
+    /// [`Error::Graph`] if the heads do not share the channels.
     pub fn new(scope: &Scope, channels: usize, heads: usize, sr: usize, ratio: usize, drop_rate: f64) -> Result<Self> {
         Ok(Block {
             norm1: LayerNorm::new(&scope.at("norm1"), channels, 1e-6),

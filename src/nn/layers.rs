@@ -140,6 +140,9 @@ impl BatchNorm {
     /// If the last axis has another length.
     #[track_caller]
     pub fn forward(&self, parts: &[Tensor], mode: &Mode) -> Result<Vec<Tensor>> {
+        if parts.is_empty() {
+            return Ok(Vec::new());
+        }
         let statistics = self.weight.graph().stored(Storage::Whole, || self.statistics(parts, mode))?;
         parts.iter().map(|x| x.batch_norm(&statistics, &self.weight, &self.bias, Self::EPS)).collect()
     }

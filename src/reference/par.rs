@@ -32,7 +32,7 @@ fn softmax(values: &[f64]) -> Vec<f64> {
 /// Unbiased standard deviation.
 fn deviation(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
-    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt()
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0)).sqrt()
 }
 
 /// w2 · softmax_k(f) with f_k = −(q_k / (s + 1e-8) / w1)², q_k the distance of neighbour k and s their deviation.
