@@ -4,7 +4,7 @@
 
 use tagseg::bmp::iteration::Sizes;
 use tagseg::bmp::{Iteration, NetworkConfig, Phase, Slots};
-use tagseg::config::{Config, Precision};
+use tagseg::config::{Config, Precision, S2cMap};
 use tagseg::gpu::Plan;
 use tagseg::graph::{Graph, Target};
 use tagseg::report::memory_table;
@@ -29,11 +29,15 @@ fn step(config: Config) -> Graph {
 /// grants, too.
 #[test]
 fn the_voc_step_fits_eight_gibibytes_and_any_adapter() {
-    for target in [Target::graphics(), Target::software()] {
-        let plan = Plan::new(&voc_step(Precision::F32), &[], target);
-        println!("{}", memory_table(&plan));
-        assert!(plan.bytes() <= 8 << 30, "{}", memory_table(&plan));
-        assert!(plan.largest() <= 128 << 20, "{}", memory_table(&plan));
+    let mut propagated = Config::preset("voc").unwrap();
+    propagated.s2c_map = S2cMap::Propagated;
+    for graph in [voc_step(Precision::F32), step(propagated)] {
+        for target in [Target::graphics(), Target::software()] {
+            let plan = Plan::new(&graph, &[], target);
+            println!("{}", memory_table(&plan));
+            assert!(plan.bytes() <= 8 << 30, "{}", memory_table(&plan));
+            assert!(plan.largest() <= 128 << 20, "{}", memory_table(&plan));
+        }
     }
 }
 

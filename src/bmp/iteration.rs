@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use super::division::Division;
 use super::labels::pseudo_labels;
+use super::losses::{masked_mean, pixel_loss};
 use super::parts::{over_parts, parts, together};
 use super::propagation::Scene;
 use super::{
     Confidence, Form, Group, Losses, MultiScale, Network, NetworkConfig, Outputs, Par, Phase, PictureBox, Schedule,
     affinity_label, affinity_loss, c2s_loss, classification_loss, group_of, multi_scale, normalise_map, only_tagged,
-    picture, s2c_loss, segmentation_label,
+    picture, segmentation_label,
 };
 use crate::config::{AffLabel, BspBackground, Config, Fuse, MsMode, S2cMap, YcSource, YsSource};
 use crate::error::Result;
@@ -288,12 +289,19 @@ pub(super) fn losses_of(
 ) -> Result<(Losses, Tensor)> {
     let replica = config.loss_replica_size.min(tags.shape()[0]);
     let (c2s, c2s_empty) = c2s_loss(&outputs.seg_small, &labels.y_c, config.c2s_kind, replica)?;
-    let map = match config.s2c_map {
-        S2cMap::CamLogits => outputs.cam_small.clone(),
-        S2cMap::Propagated => scene.propagated_map(&outputs.cam_small)?,
+    let pixels = |map: &Tensor, y_s: &Tensor| pixel_loss(map, y_s, config.s2c_map.first_class(), config.s2c_kind);
+    let pixels = match config.s2c_map {
+        S2cMap::CamLogits => pixels(&outputs.cam_small, &labels.y_s)?,
+        S2cMap::Propagated => {
+            let [batch, height, width]: [usize; 3] = labels.y_s.extents()?;
+            let [_, foreground, ..]: [usize; 4] = outputs.cam_small.extents()?;
+            over_parts(batch, 4 * (foreground + 1) * height * width, |images| {
+                let map = scene.of(images.clone())?.propagated_map(&outputs.cam_small.slice(0, images.clone())?)?;
+                pixels(&map, &labels.y_s.slice(0, images)?)
+            })?
+        }
     };
-    let first = config.s2c_map.first_class();
-    let (s2c, s2c_empty) = s2c_loss(&map, &labels.y_s, first, config.s2c_kind, replica)?;
+    let (s2c, s2c_empty) = masked_mean(&pixels, &labels.y_s, replica)?;
     let agreeing = match config.aff_label {
         AffLabel::YPar => &labels.y_par,
         AffLabel::YC => &labels.y_c,

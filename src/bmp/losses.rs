@@ -50,7 +50,7 @@ pub fn s2c_loss(map: &Tensor, y_s: &Tensor, first: usize, kind: LossKind, replic
 
 /// Loss of every pixel \[B, H, W\]: one-against-all margin averaged over the channels, or softmax cross-entropy; class
 /// `first` is channel 0.
-fn pixel_loss(logits: &Tensor, label: &Tensor, first: usize, kind: LossKind) -> Result<Tensor> {
+pub(super) fn pixel_loss(logits: &Tensor, label: &Tensor, first: usize, kind: LossKind) -> Result<Tensor> {
     let label = label.to_integer()?;
     match kind {
         LossKind::Bce => {
@@ -70,8 +70,9 @@ fn groups(label: &Tensor, replica: usize) -> Result<[usize; 2]> {
     }
 }
 
-/// Mean of `map`, which is 0 at ignored pixels, over the labelled pixels of every group; averaged over the groups.
-fn masked_mean(map: &Tensor, label: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
+/// Mean of `map`, which is 0 at ignored pixels, over the labelled pixels of every group, averaged over the groups; and the
+/// number of groups without such a pixel.
+pub(super) fn masked_mean(map: &Tensor, label: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
     let rows = groups(label, replica)?;
     let graph = map.graph();
     let (zero, one) = (graph.scalar(0.0), graph.scalar(1.0));
