@@ -6,21 +6,10 @@
 // fours whose classes [batch, slots] are all −1 are not computed and give 0.
 // One invocation makes one pixel of two fours (PAIR) or one, so that the weights are read once for both; z counts the
 // further ones. Every sum runs over k in order: deterministic. Every output is computed from the previous mask only.
-#include "common/index.wgsl"
-#include "common/ring.wgsl"
+#include "common/par.wgsl"
 
-struct Params {
-    batch: u32, height: u32, width: u32, rings: u32,
-    dilations: array<vec4<u32>, 2>,
-    fours: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> mask: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> extent: array<i32>;
-@group(0) @binding(4) var<storage, read> classes: array<vec4<i32>>;
-@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
 
 // Σ over a ring of weight · mask, for the four that starts `four` elements into every pixel.
 fn gather(ring: Ring, a: vec4<f32>, b: vec4<f32>, four: u32) -> vec4<f32> {
@@ -42,16 +31,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let index = invocation_index(id, groups);
     if index >= p.batch * p.height * p.width { return; }
     let pixel = pixel_at(index);
-    let known = pixel.image * p.fours;
     let start = index * 2u * p.rings;
 #if PAIR
     let four = 2u * id.z;
-    let second = four + 1u < p.fours && any(classes[known + min(four + 1u, p.fours - 1u)] >= vec4<i32>(0));
+    let second = four + 1u < p.fours && in_use(pixel.image, min(four + 1u, p.fours - 1u));
     var sum1 = vec4<f32>(0.0);
 #else
     let four = id.z;
 #endif
-    let first = any(classes[known + four] >= vec4<i32>(0));
+    let first = in_use(pixel.image, four);
     var sum0 = vec4<f32>(0.0);
 #if PAIR
     let rings = select(0u, p.rings, pixel.inside && (first || second));

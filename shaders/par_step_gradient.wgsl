@@ -5,21 +5,10 @@
 // Neighbours are clamped to the extent: a cell at the border is that of a whole run of pixels, which are all gathered.
 // Pixels outside the extent and fours of slots without a class give 0, as they do there.
 // One invocation makes one pixel of one four. Every sum runs over rings, k and p in order: deterministic.
-#include "common/index.wgsl"
-#include "common/ring.wgsl"
+#include "common/par.wgsl"
 
-struct Params {
-    batch: u32, height: u32, width: u32, rings: u32,
-    dilations: array<vec4<u32>, 2>,
-    fours: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read> extent: array<i32>;
-@group(0) @binding(4) var<storage, read> classes: array<vec4<i32>>;
-@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
 
 // The places along an axis, from x up to but without y, from which a step of `by`, clamped to the axis, ends at `at`.
 fn origins(at: i32, by: i32, size: i32) -> vec2<i32> {
@@ -32,9 +21,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if index >= p.batch * p.height * p.width { return; }
     let pixel = pixel_at(index);
     let four = id.z;
-    let known = any(classes[pixel.image * p.fours + four] >= vec4<i32>(0));
     var sum = vec4<f32>(0.0);
-    for (var k = 0u; k < select(0u, 8u * p.rings, pixel.inside && known); k++) {
+    for (var k = 0u; k < select(0u, 8u * p.rings, pixel.inside && in_use(pixel.image, four)); k++) {
         let ring = k / 8u;
         // Of the 3 × 3 cells of a ring the fifth is the pixel itself.
         let place = i32(k % 8u + select(0u, 1u, k % 8u >= 4u));

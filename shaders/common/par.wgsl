@@ -1,0 +1,20 @@
+// What an iteration of refinement shares with its gradient: masks [batch, height, width, slots], of which slots go by
+// fours, and the classes [batch, slots] that these hold. Binding 1 is what is gathered, binding 2 the weights.
+#include "common/index.wgsl"
+#include "common/ring.wgsl"
+
+struct Params {
+    batch: u32, height: u32, width: u32, rings: u32,
+    dilations: array<vec4<u32>, 2>,
+    fours: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(3) var<storage, read> extent: array<i32>;
+@group(0) @binding(4) var<storage, read> classes: array<vec4<i32>>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+
+// Whether any slot of a four holds a class.
+fn in_use(image: u32, four: u32) -> bool {
+    return any(classes[image * p.fours + four] >= vec4<i32>(0));
+}
