@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::gpu::{Device, DeviceChoice, Plan, wgsl};
 use crate::graph::{Graph, Kernels, Target, Tensor};
+use crate::reference::random::noise;
+use crate::reference::square_error;
 use crate::session::Session;
 
 /// A family of fast kernel variants, with the work that tells whether they are right.
@@ -59,9 +61,8 @@ fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
 
 /// Values between −1 and 1 without a pattern, other ones in every constant of a graph.
 fn constant(graph: &Graph, shape: &[usize]) -> Tensor {
-    let (count, seed) = (shape.iter().product(), graph.len());
-    let values: Vec<_> = (0..count).map(|i: usize| ((i + seed) % 1021 * 7919 % 1021) as f64 / 512.0 - 1.0).collect();
-    graph.constant(&values, shape)
+    let values = noise(graph.len() as u64, shape.iter().product());
+    graph.constant(&values.into_iter().map(f64::from).collect::<Vec<_>>(), shape)
 }
 
 /// What is known of the fast variants on a device.
@@ -180,10 +181,7 @@ async fn error(family: &Family, choice: &DeviceChoice) -> Result<f64> {
     twin.run()?;
     let mut error = 0.0;
     for output in outputs {
-        let (got, want) = (device.read_async(output).await?, twin.read_async(output).await?);
-        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
-        let difference = square(&mut got.iter().zip(&want).map(|(got, want)| got - want));
-        error += difference / square(&mut want.into_iter());
+        error += square_error(&device.read_async(output).await?, &twin.read_async(output).await?);
     }
     Ok(error)
 }

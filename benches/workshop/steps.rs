@@ -5,7 +5,8 @@ use std::rc::Rc;
 use tagseg::graph::{
     DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Shape, Slot, Tensor, TensorType, WORKGROUP,
 };
-use tagseg::reference::Array;
+use tagseg::reference::random::noise;
+use tagseg::reference::{Array, square_error};
 use tagseg::{Error, Program, Result, Session};
 
 /// What is computed at a size n, and how it came to be computed so.
@@ -125,21 +126,17 @@ impl Problem {
 
         let ran = |session: &Session, output: &Tensor| -> Result<_> {
             let mut program = session.compile(&graph, &[output])?;
-            for (seed, operand) in operands.iter().enumerate() {
-                let noise: Vec<_> =
-                    (0..rows * columns).map(|i| ((i + seed) * 7919 % 1009) as f32 / 504.0 - 1.0).collect();
-                program.write(operand, &noise)?;
+            for (seed, operand) in (0..).zip(&operands) {
+                program.write(operand, &noise(seed, rows * columns))?;
             }
             program.run()?;
             let values = program.read(output)?;
             Ok((program, values))
         };
         let (_, want) = ran(&Session::open("reference")?, &steps[0].1)?;
-        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
         let check = |(idea, output): (&'static str, Tensor)| {
             let (program, got) = ran(session, &output)?;
-            let difference = squares(&mut got.iter().zip(&want).map(|(got, want)| got - want));
-            let error = difference / squares(&mut want.iter().copied());
+            let error = square_error(&got, &want);
             if error <= LIMIT {
                 return Ok((idea, program));
             }

@@ -20,7 +20,8 @@ impl fmt::Display for Measured {
         line("preparation", duration(self.prepare), "to record, plan and build the step")?;
         line("first step", duration(self.first_step), "with what the driver still compiles")?;
         line("memory", format!("{:.1} MiB", mebibytes(self.planned_bytes)), "all buffers")?;
-        let operations: u64 = self.parts.iter().map(|part| part.operations).sum();
+        let (operations, dispatches) =
+            self.parts.iter().fold((0, 0), |sums, part| (sums.0 + part.operations, sums.1 + part.dispatches));
         let rate = operations as f64 / self.step;
         let of_peak = format!("of the whole step, {:.0} % of the peak", 100.0 * rate / peak.operations);
         line("arithmetic", format!("{:.1} GFLOP/s", giga(rate)), &of_peak)?;
@@ -39,8 +40,6 @@ impl fmt::Display for Measured {
                 part.dispatches.to_string(),
             ]);
         }
-        let (operations, dispatches) =
-            self.parts.iter().fold((0, 0), |sums, part| (sums.0 + part.operations, sums.1 + part.dispatches));
         table.row([
             "all kernels".to_owned(),
             milli(total),

@@ -50,6 +50,9 @@ impl KernelTable {
     }
 
     /// A section as it stands in a file, with a comment behind choices that have one.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if `kernels` lacks a choice: a mistake in [`Kernels::CHOICES`], found by a test.
     pub fn write(section: &str, kernels: &Kernels, comment: impl Fn(&str) -> Option<String>) -> Result<String> {
         let bare = section.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_');
         let name = if bare { section.to_owned() } else { toml::Value::String(section.to_owned()).to_string() };

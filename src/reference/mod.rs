@@ -10,6 +10,7 @@ pub mod assign;
 pub mod attention;
 pub mod batch_norm;
 pub mod box_resize;
+mod compare;
 pub mod depthwise_conv2d;
 pub mod flag_nonfinite;
 pub mod gather_slots;
@@ -29,3 +30,4 @@ pub mod softmax;
 pub mod unfold;
 
 pub use array::Array;
+pub use compare::square_error;

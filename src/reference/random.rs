@@ -28,6 +28,19 @@ pub fn uniform(seed: u64, step: u32, stream: u32, index: usize) -> f64 {
     f64::from(words[index % 4] >> 8) / f64::from(1 << 24)
 }
 
+/// Uniform numbers in \[−1, 1), those of step 0 and stream 0 of a seed: operands without a pattern.
+///
+/// ```
+/// use tagseg::reference::random::{noise, uniform};
+/// let values = noise(7, 6);
+/// assert_eq!((values.len(), f64::from(values[5])), (6, 2.0 * uniform(7, 0, 0, 5) - 1.0));
+/// ```
+pub fn noise(seed: u64, count: usize) -> Vec<f32> {
+    let blocks =
+        (0..count.div_ceil(4) as u32).flat_map(|block| philox([block, 0, 0, 0], [seed as u32, (seed >> 32) as u32]));
+    blocks.map(|word| (word >> 8) as f32 / (1 << 23) as f32 - 1.0).take(count).collect()
+}
+
 /// A tensor of uniform numbers; key = (low word of the seed, high word, step).
 pub fn random(key: &Array, stream: u32, shape: &[usize]) -> Array {
     let word = |index: usize| key.data[index] as i32 as u32;

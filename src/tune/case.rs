@@ -9,6 +9,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::gpu::pace;
 use crate::graph::{DType, Graph, LaunchContext, Launches, Op, Target, Tensor, TensorType};
+use crate::reference::random::noise;
+use crate::reference::square_error;
 use crate::session::{Program, Session};
 
 /// Foreground classes and slots for tags of the steps, those of PASCAL VOC.
@@ -86,8 +88,8 @@ impl Case {
         let (mut timed, mut plain) = (Vec::new(), None);
         for (_, target) in targets {
             let mut program = session.fresh().aimed_at(*target).compile(&graph, &[&output])?;
-            for (seed, input) in inputs.iter().enumerate() {
-                program.write(input, &noise(input.shape().len(), seed as u32))?;
+            for (seed, input) in (0..).zip(&inputs) {
+                program.write(input, &noise(seed, input.shape().len()))?;
             }
             program.run()?;
             let values = program.read(&output)?;
@@ -113,29 +115,9 @@ impl fmt::Display for Case {
     }
 }
 
-/// Values between −1 and 1 without a pattern.
-fn noise(count: usize, seed: u32) -> Vec<f32> {
-    let mix = |index: u32| (index ^ seed << 24).wrapping_mul(0x9e37_79b9).rotate_left(13).wrapping_mul(0x85eb_ca6b);
-    (0..count as u32).map(|index| mix(index) as f32 / (1_u32 << 31) as f32 - 1.0).collect()
-}
-
-/// Σ (got − want)² / Σ want²; infinite where either is no number.
-fn square_error(got: &[f64], want: &[f64]) -> f64 {
-    let error: f64 = got.iter().zip(want).map(|(got, want)| (got - want).powi(2)).sum();
-    let error = error / want.iter().map(|want| want * want).sum::<f64>().max(f64::MIN_POSITIVE);
-    if error.is_finite() { error } else { f64::INFINITY }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_error_is_relative_and_never_hidden() {
-        assert_eq!(square_error(&[3.0, 4.0], &[3.0, 4.0]), 0.0);
-        assert_eq!(square_error(&[3.0, 4.5], &[3.0, 4.0]), 0.01);
-        assert_eq!(square_error(&[f64::NAN, 4.0], &[3.0, 4.0]), f64::INFINITY);
-    }
 
     /// Protects: every step has ops for most choices, and the same op on the same shapes is one case.
     #[test]

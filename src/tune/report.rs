@@ -1,7 +1,6 @@
 //! A proposal as a table for people, and as a file for `--kernels`.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Tuned;
 use crate::error::Result;
@@ -28,7 +27,7 @@ impl Tuned {
     /// The section of a kernel table that is proposed for the adapter, with what was measured, as a file.
     ///
     /// # Errors
-    /// Never.
+    /// As [`KernelTable::write`].
     pub fn to_toml(&self) -> Result<String> {
         let comment = |name: &str| {
             let choice = self.choices.iter().find(|choice| choice.name == name)?;
@@ -36,44 +35,11 @@ impl Tuned {
             Some(format!("{gain:.2} times as fast as {}", choice.today))
         };
         Ok(format!(
-            "# Proposed by `tagseg tune` {} on {}, for use with `--kernels`.\n# {}\n# Measured at the shapes of {}.\n\n{}",
+            "# Proposed by `tagseg tune` {}, for use with `--kernels`.\n# {}\n# Measured at the shapes of {}.\n\n{}",
             env!("CARGO_PKG_VERSION"),
-            date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)),
             self.driver,
             self.steps.join(" and "),
             KernelTable::write(&self.adapter, &self.kernels, comment)?
         ))
-    }
-}
-
-/// The date so many days after the first of January 1970 (UTC).
-fn date(mut days: u64) -> String {
-    let leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
-    let mut year = 1970;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    format!("{year}-{month:02}-{:02}", days + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_dates() {
-        let days = [0, 58, 59, 364, 365, 11_016, 11_017, 20_779];
-        let dates = ["1970-01-01", "1970-02-28", "1970-03-01", "1970-12-31", "1971-01-01", "2000-02-29", "2000-03-01"];
-        assert_eq!(days.map(date)[..7], dates);
-        assert_eq!(date(20_779), "2026-11-22");
     }
 }

@@ -19,6 +19,7 @@ mod table;
 mod updates;
 
 use tagseg::graph::{DType, Graph, Storage, Target, Tensor};
+use tagseg::reference::square_error;
 use tagseg::{Error, Result, Session};
 
 /// What an operand holds.
@@ -275,11 +276,9 @@ fn check_device(case: &Case, size: &[Operand], setting: Setting, devices: &[Sess
 /// f32 and f64 put on either side of the border between two is off by a whole step, 2⁻¹⁰ of it: few are, but each tells.
 fn compare_runs(case: &Case, size: &[Operand], setting: Setting, got: &[Vec<f64>], want: &[Vec<f64>]) {
     let (forward, gradient) = if setting == Setting::InHalf { (2e-8, 3e-3) } else { (1e-10, 1e-4) };
-    let square = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
-    let difference: Vec<_> = got[0].iter().zip(&want[0]).map(|(got, want)| got - want).collect();
-    let error = square(&difference) / square(&want[0]).max(f64::MIN_POSITIVE);
+    let error = square_error(&got[0], &want[0]);
     assert!(
-        square(&difference) == 0.0 || error <= forward,
+        error <= forward,
         "{} {size:?} {setting:?}: normalised squared error {error:e} of the forward values",
         case.name
     );
