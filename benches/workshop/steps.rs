@@ -1,4 +1,4 @@
-//! The kernels of the workshop as ops, which the engine runs like its own.
+//! The kernels of the workshop as ops, which the engine runs like its own (`examples/add_an_op.rs` tells how).
 
 use std::rc::Rc;
 

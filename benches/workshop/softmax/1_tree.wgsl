@@ -2,7 +2,7 @@
 //
 // y[r, c] = exp(x[r, c] - m) / Σ_c exp(x[r, c] - m), m = max_c x[r, c], as cards like it: neighbours read neighbours, and
 // half of them meet the other half in workgroup memory until one number is left. A software device stops and resumes 64
-// invocations at each of the 16 barriers.
+// invocations at each of the 15 barriers.
 #include "common/index.wgsl"
 
 struct Params { rows: u32, width: u32 }
