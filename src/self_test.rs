@@ -21,14 +21,27 @@ pub struct Family {
     pub name: &'static str,
     /// The part of a target that says whether it may be chosen.
     pub switch: fn(&mut Target) -> &mut bool,
-    /// Records values whose kernels are of this family, at sizes that fit no tile.
+    /// The choices that ask for it.
+    pub kernels: Kernels,
+    /// Records values whose kernels are of this family, at sizes that fit no tile of a workgroup.
     pub record: fn(&Graph) -> Result<Vec<Tensor>>,
 }
 
 /// Every family there is.
 pub const FAMILIES: &[Family] = &[
-    Family { name: "tiled products", switch: |target| &mut target.tiled_products, record: products },
-    Family { name: "shared rows", switch: |target| &mut target.shared_rows, record: rows },
+    Family {
+        name: "tiled products",
+        switch: |target| &mut target.tiled_products,
+        kernels: Kernels::SHARED,
+        record: products,
+    },
+    Family { name: "shared rows", switch: |target| &mut target.shared_rows, kernels: Kernels::SHARED, record: rows },
+    Family {
+        name: "cooperative matrices",
+        switch: |target| &mut target.cooperative_products,
+        kernels: Kernels::COOPERATIVE,
+        record: cooperative_products,
+    },
 ];
 
 /// Squared error of all values over their sum of squares, at most: what the tests of single ops allow.
@@ -42,6 +55,18 @@ fn products(graph: &Graph) -> Result<Vec<Tensor>> {
         matrices(60, 20).matmul_nt(&matrices(52, 20))?,
         matrices(20, 52).matmul_tn(&matrices(20, 60))?,
     ])
+}
+
+/// Products of operands in every layout, and all of them into results by rows and by columns, in whole matrices of 8×8.
+fn cooperative_products(graph: &Graph) -> Result<Vec<Tensor>> {
+    let [x, weight, bias] = [&[3, 56, 88][..], &[64, 88], &[64]].map(|shape| constant(graph, shape));
+    let y = x.linear(&weight, Some(&bias))?;
+    let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
+    let mut outputs = graph.gradients(&objective, &[x, weight])?;
+    outputs.push(y);
+    // A sum so long that it is split.
+    outputs.push(constant(graph, &[1, 56, 2056]).matmul(&constant(graph, &[1, 2056, 56]))?);
+    Ok(outputs)
 }
 
 /// Softmax, layer norm and their gradients, on rows read one by one and by fours.
@@ -87,6 +112,9 @@ pub enum Standing {
     /// It is for another class of device.
     #[serde(rename = "not needed here")]
     NotNeeded,
+    /// The device, within the limits asked for, lacks what it needs.
+    #[serde(rename = "not on this device")]
+    Missing,
     /// It failed its self-test.
     #[serde(rename = "refused")]
     Refused,
@@ -116,7 +144,18 @@ pub async fn verdict(
     let mut target = device.target();
     let mut verdict = Verdict { families: BTreeMap::new(), since: None, target };
     let (needed, others): (Vec<_>, Vec<_>) = families.iter().partition(|family| *(family.switch)(&mut target));
-    verdict.families.extend(others.iter().map(|family| (family.name, Standing::NotNeeded)));
+    let mut asked = Target::from(target.kernels);
+    for family in others {
+        let missing = *(family.switch)(&mut asked);
+        if missing {
+            eprintln!(
+                "{}: lacks what {} need, plain kernels take their place; `tagseg devices --kernels FILE` tells why",
+                device.driver(),
+                family.name
+            );
+        }
+        verdict.families.insert(family.name, if missing { Standing::Missing } else { Standing::NotNeeded });
+    }
     if needed.is_empty() {
         return Ok(verdict);
     }
@@ -175,7 +214,7 @@ async fn error(family: &Family, choice: &DeviceChoice) -> Result<f64> {
     let outputs = (family.record)(&graph)?;
     let outputs: Vec<_> = outputs.iter().collect();
     let compile = |session: Session| session.compile(&graph, &outputs);
-    let mut device = compile(Session::on(Device::open(choice).await?.aimed_at(Kernels::SHARED.into())))?;
+    let mut device = compile(Session::on(Device::open(choice).await?.aimed_at(family.kernels.into())))?;
     let mut twin = compile(Session::reference())?;
     device.run()?;
     twin.run()?;
@@ -193,7 +232,7 @@ fn kernels(families: &[&Family]) -> Result<u32> {
         let graph = Graph::new();
         let outputs: Vec<_> = (family.record)(&graph)?.iter().map(Tensor::id).collect();
         for launch in
-            Plan::new(&graph, &outputs, Kernels::SHARED.into()).steps.iter().flat_map(|step| &step.launches.list)
+            Plan::new(&graph, &outputs, family.kernels.into()).steps.iter().flat_map(|step| &step.launches.list)
         {
             texts.update(wgsl::render(launch)?.as_bytes());
         }

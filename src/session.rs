@@ -83,8 +83,9 @@ impl Session {
         }
     }
 
-    /// The same session with exactly these kernels, whatever a self-test said of them; nothing else for the
-    /// interpreter. Tests run the kernels of graphics cards on a software device so.
+    /// The same session with exactly these kernels, whatever a self-test said of them, unless the device was opened
+    /// without what they need; nothing else for the interpreter. Tests run the kernels of graphics cards on a software
+    /// device so.
     pub fn aimed_at(self, target: Target) -> Self {
         let engine = match self.engine {
             Engine::Gpu { device, states } => Engine::Gpu { device: Box::new(device.aimed_at(target)), states },

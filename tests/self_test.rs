@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use tagseg::gpu::{Device, DeviceChoice, Plan};
+use tagseg::gpu::{Device, DeviceChoice, KernelTable, Plan, adapters};
 use tagseg::graph::{
     Class, Graph, Kernels, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
 };
@@ -24,8 +24,9 @@ fn judge(families: &[Family], folder: Option<&Path>) -> Verdict {
     pollster::block_on(verdict(families, &choice, &device, folder)).unwrap()
 }
 
+/// Of the families that kernels were chosen of.
 fn standings(verdict: &Verdict) -> Vec<Standing> {
-    verdict.families.values().copied().collect()
+    verdict.families.values().copied().filter(|standing| *standing != Standing::NotNeeded).collect()
 }
 
 /// The one file of a folder.
@@ -83,13 +84,16 @@ fn software_needs_no_fast_kernels() {
     let choice = DeviceChoice { class: Some(Class::Cpu), ..DeviceChoice::default() };
     let device = pollster::block_on(Device::open(&choice)).unwrap();
     let verdict = pollster::block_on(verdict(FAMILIES, &choice, &device, None)).unwrap();
-    assert_eq!((standings(&verdict), verdict.target), (vec![Standing::NotNeeded; 2], Target::software()));
+    assert_eq!((standings(&verdict), verdict.target), (vec![], Target::software()));
+    assert_eq!(verdict.families.len(), FAMILIES.len());
 }
 
-/// Kernels of a family in a plan.
-fn shared(plan: &Plan) -> usize {
-    let launches = plan.steps.iter().flat_map(|step| &step.launches.list);
-    launches.filter(|launch| launch.defines.iter().any(|(name, _)| *name == "SHARED")).count()
+/// Kernels of any family in a plan.
+fn fast(plan: &Plan) -> usize {
+    let is_fast = |launch: &&Launch| {
+        launch.shader.name == "matmul_coop" || launch.defines.iter().any(|(name, _)| *name == "SHARED")
+    };
+    plan.steps.iter().flat_map(|step| &step.launches.list).filter(is_fast).count()
 }
 
 /// Protects: a session, opened like any other, stores the verdict in the user's cache folder and obeys it the next time.
@@ -100,7 +104,7 @@ fn a_session_obeys_the_verdict() {
         let graph = Graph::new();
         let rows = graph.constant(&[0.5; 8], [2, 4]).softmax(1.0).unwrap();
         let plan = Session::open(like_a_card()).unwrap().plan(&graph, &[&rows]).unwrap().unwrap();
-        println!("{} in {}", ["plain", "shared"][shared(&plan)], folder().unwrap().display());
+        println!("{} in {}", ["plain", "shared"][fast(&plan)], folder().unwrap().display());
         return;
     }
     let place = tempfile::tempdir().unwrap();
@@ -122,6 +126,32 @@ fn a_session_obeys_the_verdict() {
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("\"shared rows\": true", "\"shared rows\": false")).unwrap();
     assert!(open().0.ends_with("plain"), "the stored verdict was not obeyed");
+}
+
+/// Protects: a table that asks for cooperative matrices takes them where the device has them and the self-test passes, and
+/// plain products elsewhere, and says which; what is computed is right.
+#[test]
+fn cooperative_matrices_are_taken_where_they_are() {
+    let kernels = Some(KernelTable::of("", Kernels::COOPERATIVE));
+    let choice = DeviceChoice { kernels, ..DeviceChoice::default() };
+    let device = pollster::block_on(Device::open(&choice)).unwrap();
+    let verdict = pollster::block_on(verdict(FAMILIES, &choice, &device, None)).unwrap();
+    let adapters = pollster::block_on(adapters());
+    let whole = env::var("TAGSEG_LIMITS").as_deref() != Ok("default");
+    let there = whole && adapters.iter().find(|adapter| adapter.automatic).unwrap().cooperative;
+    println!("{}: cooperative matrices {}", device.driver(), if there { "tested" } else { "missing, only told of" });
+    let standing = if there { Standing::Chosen } else { Standing::Missing };
+    assert_eq!(verdict.families["cooperative matrices"], standing);
+    assert_eq!(verdict.target.cooperative_products, there);
+
+    let graph = Graph::new();
+    let [x, y] = [2.0, 3.0].map(|value| graph.constant(&[value; 64 * 64], [1, 64, 64]));
+    let product = x.matmul(&y).unwrap();
+    let session = Session::open(choice).unwrap();
+    assert_eq!(fast(&session.plan(&graph, &[&product]).unwrap().unwrap()), usize::from(there));
+    let mut program = session.compile(&graph, &[&product]).unwrap();
+    program.run().unwrap();
+    assert_eq!(program.read(&product).unwrap(), [384.0; 64 * 64]);
 }
 
 /// y = 2·x with a fast kernel of another factor, which is a text of WGSL.
@@ -180,7 +210,7 @@ fn a_broken_kernel_is_refused() {
     const NO_NUMBER: &str = "bitcast<f32>(0x7fc00000u + min(count, 0u))";
     const NO_KERNEL: &str = "nothing";
     fn family(record: fn(&Graph) -> Result<Vec<Tensor>>) -> Family {
-        Family { name: "broken rows", switch: |target| &mut target.shared_rows, record }
+        Family { name: "broken rows", switch: |target| &mut target.shared_rows, kernels: Kernels::SHARED, record }
     }
     for (broken, kept) in [
         (family(|graph| doubled(graph, WRONG)), true),
@@ -211,10 +241,10 @@ fn every_family_is_what_its_test_runs() {
     for family in FAMILIES {
         let graph = Graph::new();
         let outputs: Vec<_> = (family.record)(&graph).unwrap().iter().map(Tensor::id).collect();
-        let all = Target::from(Kernels::SHARED);
+        let all = Target::from(family.kernels);
         let mut without = all;
         *(family.switch)(&mut without) = false;
-        let [fast, plain] = [all, without].map(|target| shared(&Plan::new(&graph, &outputs, target)));
+        let [fast, plain] = [all, without].map(|target| fast(&Plan::new(&graph, &outputs, target)));
         assert!(fast >= 3 && plain == 0, "{}: {fast} fast kernels, {plain} without it", family.name);
     }
 }

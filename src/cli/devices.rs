@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::HumanDuration;
 use serde::Serialize;
 use tagseg::config::Precision;
-use tagseg::gpu::{AdapterReport, Device, DeviceChoice, adapters, gibibytes};
+use tagseg::gpu::{AdapterReport, Device, DeviceChoice, KernelTable, adapters, gibibytes};
 use tagseg::report::Table;
 use tagseg::self_test::{self, Standing, Verdict};
 use tagseg::train::{Fit, fit};
@@ -28,6 +28,10 @@ pub struct DevicesArgs {
     /// Check with the built-in golden cases that each adapter computes right; exits 1 if one does not
     #[arg(long)]
     verify: bool,
+
+    /// Choose kernels by this table, as other commands do with it, where it has a section for an adapter
+    #[arg(long, value_name = "FILE")]
+    kernels: Option<KernelTable>,
 
     /// Print one JSON array instead of a table
     #[arg(long)]
@@ -71,8 +75,10 @@ impl DevicesArgs {
     }
 
     /// Asks one adapter what is wanted of it.
-    fn line(&self, adapter: AdapterReport) -> Result<Line> {
-        let choice = DeviceChoice::from(adapter.index.to_string().as_str());
+    fn line(&self, mut adapter: AdapterReport) -> Result<Line> {
+        let choice = DeviceChoice { kernels: self.kernels.clone(), ..adapter.index.to_string().as_str().into() };
+        let (section, _) = KernelTable::choose(self.kernels.as_ref(), &adapter.name, adapter.class);
+        adapter.section = section.to_owned();
         let kernels = pollster::block_on(kernels(&choice))?;
         let mut line = Line { adapter, kernels, fit: None, verified: None, summary: String::new() };
         if self.fit {
@@ -113,6 +119,12 @@ impl Line {
         let told = kernels.families.iter().map(|(family, standing)| match (standing, kernels.since) {
             (Standing::Chosen, _) => format!("{family} chosen"),
             (Standing::NotNeeded, _) => format!("{family} not needed here"),
+            (Standing::Missing, _) if self.adapter.cooperative => format!("{family} not within these limits"),
+            (Standing::Missing, _) if self.adapter.matrices.is_empty() => format!("{family} not on this device"),
+            (Standing::Missing, _) => {
+                let others = self.adapter.matrices.join(" and ");
+                format!("{family} not on this device (it has {others}, they need 8x8x8 f32 to f32)")
+            }
             (Standing::Refused, None) => format!("{family} refused by their self-test"),
             (Standing::Refused, Some(since)) => {
                 let ago = HumanDuration(since.elapsed().unwrap_or_default());
@@ -130,8 +142,20 @@ async fn kernels(choice: &DeviceChoice) -> Result<Option<Verdict>> {
 }
 
 fn table(lines: &[Line]) -> String {
-    let heads =
-        ["", "#", "adapter", "type", "interface", "f16", "subgroups", "timestamps", "binding", "kernels", "driver"];
+    let heads = [
+        "",
+        "#",
+        "adapter",
+        "type",
+        "interface",
+        "f16",
+        "subgroups",
+        "matrices",
+        "timestamps",
+        "binding",
+        "kernels",
+        "driver",
+    ];
     let mut table = Table::new(heads);
     for Line { adapter, .. } in lines {
         let yes = |has: bool| if has { "yes" } else { "-" }.to_owned();
@@ -143,6 +167,7 @@ fn table(lines: &[Line]) -> String {
             adapter.backend.clone(),
             yes(adapter.f16),
             yes(adapter.subgroups),
+            yes(adapter.cooperative),
             yes(adapter.timestamps),
             format!("{} MiB", adapter.max_binding >> 20),
             adapter.section.clone(),

@@ -14,7 +14,7 @@ use super::fault::Faults;
 use super::table::KernelTable;
 use super::wgsl;
 use crate::error::{Error, Result};
-use crate::graph::{Class, Launch, Target};
+use crate::graph::{Class, Launch, Target, WORKGROUP};
 
 /// What a person needs to know of an adapter.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -33,6 +33,11 @@ pub struct AdapterReport {
     pub f16: bool,
     /// Whether subgroup operations are there.
     pub subgroups: bool,
+    /// Cooperative matrices that are there, as `8x8x8 f32 to f32`: rows, columns and terms of a product, what it takes
+    /// and what it gives.
+    pub matrices: Vec<String>,
+    /// Whether those of f32 are among them that kernels may be chosen for.
+    pub cooperative: bool,
     /// Whether timestamps are there.
     pub timestamps: bool,
     /// The class of device that kernels are chosen for.
@@ -54,6 +59,26 @@ const NO_ADAPTER: &str = "install the driver of your card, or a software one (De
 
 /// Features that are used where they are there. Nothing computed depends on one; timestamps serve the profile.
 const OPTIONAL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY;
+
+/// What kernels with cooperative matrices need: asked for where a kernel table names them.
+const COOPERATIVE: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SUBGROUP);
+
+/// Whether an adapter multiplies cooperative matrices of 8×8 f32. wgpu offers the feature for matrices of any kind, of
+/// which most drivers have others; and a workgroup must be whole subgroups.
+fn is_cooperative(adapter: &wgpu::Adapter) -> bool {
+    let whole = wgpu::CooperativeScalarType::F32;
+    let fits = |kind: &wgpu::CooperativeMatrixProperties| {
+        [kind.m_size, kind.n_size, kind.k_size] == [8; 3] && [kind.ab_type, kind.cr_type] == [whole; 2]
+    };
+    adapter.features().contains(COOPERATIVE)
+        && adapter.get_info().subgroup_max_size <= WORKGROUP as u32
+        && adapter.cooperative_matrix_properties().iter().any(fits)
+}
+
+fn described(kind: &wgpu::CooperativeMatrixProperties) -> String {
+    let text = format!("{}x{}x{} {:?} to {:?}", kind.m_size, kind.n_size, kind.k_size, kind.ab_type, kind.cr_type);
+    text.to_lowercase()
+}
 
 async fn enumerate() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
@@ -79,6 +104,8 @@ pub async fn adapters() -> Vec<AdapterReport> {
                 kind: kind(info.device_type),
                 f16: features.contains(wgpu::Features::SHADER_F16),
                 subgroups: features.contains(wgpu::Features::SUBGROUP),
+                matrices: adapter.cooperative_matrix_properties().iter().map(described).collect(),
+                cooperative: is_cooperative(adapter),
                 timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
                 class,
                 section: section.to_owned(),
@@ -131,6 +158,7 @@ pub struct Device {
     class: Class,
     section: String,
     target: Target,
+    cooperative: bool,
     nice: bool,
     limits: wgpu::Limits,
     faults: Faults,
@@ -161,30 +189,39 @@ impl Device {
             Error::device(format!("no adapter `{wish}`"), "choose an index or a name that `tagseg devices` prints")
         })?;
         let info = adapter.get_info();
-        let (limits, features) = match choice.limits()? {
+        // Who chooses a class does not mean this adapter.
+        let (name, class) = choice.class.map_or((info.name.as_str(), class(info.device_type)), |class| ("", class));
+        let (section, kernels) = KernelTable::choose(choice.kernels.as_ref(), name, class);
+        let section = section.to_owned();
+        let target = Target::from(kernels);
+        let (limits, mut features) = match choice.limits()? {
             Limits::Adapter => (adapter.limits(), adapter.features() & OPTIONAL),
             Limits::Default => (wgpu::Limits::default(), wgpu::Features::empty()),
         };
+        let cooperative = target.cooperative_products && choice.limits()? == Limits::Adapter && is_cooperative(adapter);
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if cooperative {
+            features |= COOPERATIVE;
+            // SAFETY: asks to accept that wgpu may have mistakes here. The one kernel that uses the feature is valid by
+            // naga, reads and writes within its operands, and runs only where a person's table names it.
+            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("tagseg"),
             required_limits: limits.clone(),
             required_features: features,
+            experimental_features,
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
-        // Who chooses a class does not mean this adapter.
-        let (adapter, class) = choice.class.map_or((info.name.as_str(), class(info.device_type)), |class| ("", class));
-        let (section, kernels) = KernelTable::choose(choice.kernels.as_ref(), adapter, class);
-        let section = section.to_owned();
         let faults = Faults::of(&device);
         // Browsers may keep the name to themselves.
         let name = if info.name.is_empty() { "the graphics adapter".to_owned() } else { info.name };
         let driver = format!("{name} ({:?}, {} {})", info.backend, info.driver, info.driver_info);
         let nice = choice.nice;
-        let target = kernels.into();
-        Ok(Device {
+        let device = Device {
             device,
             queue,
             name,
@@ -192,11 +229,13 @@ impl Device {
             class,
             section,
             target,
+            cooperative,
             nice,
             limits,
             faults,
             pipelines: Rc::default(),
-        })
+        };
+        Ok(device.aimed_at(target))
     }
 
     /// The adapter's name.
@@ -225,8 +264,9 @@ impl Device {
     }
 
     /// The same device with kernels chosen for something else: without what its self-test refuses, or, to test them on
-    /// a software device, those of graphics cards.
-    pub fn aimed_at(self, target: Target) -> Self {
+    /// a software device, those of graphics cards. What it was opened without is not chosen.
+    pub fn aimed_at(self, mut target: Target) -> Self {
+        target.cooperative_products &= self.cooperative;
         Device { target, ..self }
     }
 

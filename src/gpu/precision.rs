@@ -33,7 +33,7 @@ pub(super) fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
             continue;
         }
         let types: Vec<_> = kernel.inputs.iter().map(|input| &nodes[input.0].ty).collect();
-        for target in [Target::software(), Target::graphics(), target] {
+        for target in [Target::software(), Target::graphics(), target.of_halves()] {
             let context = LaunchContext { inputs: &types, output: &nodes[index].ty, target };
             for launch in kernel.op.launches(&context).list {
                 let variant = (launch.shader.clone(), launch.defines.clone());

@@ -14,7 +14,7 @@ pub enum Class {
 }
 
 /// The part of a product that is computed together: rows × columns by one invocation, 64 × 64 by a workgroup that brings
-/// both operands into its memory.
+/// both operands into its memory, 32 × 32 by a workgroup whose subgroups multiply cooperative matrices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "their names are what they are called in a table")]
 pub enum Tile {
@@ -30,6 +30,8 @@ pub enum Tile {
     T16x16,
     #[serde(rename = "64x64")]
     T64x64,
+    #[serde(rename = "coop")]
+    Cooperative,
 }
 
 impl Tile {
@@ -42,6 +44,7 @@ impl Tile {
             Tile::T8x8 => [8, 8],
             Tile::T16x16 => [16, 16],
             Tile::T64x64 => [64, 64],
+            Tile::Cooperative => [32, 32],
         }
     }
 }
@@ -121,7 +124,8 @@ pub struct Kernels {
     pub runs: Walk,
     /// Attention that stores no scores.
     pub attention: ByWidth<Queries>,
-    /// Matrix products, by the number of results and the length of every sum. `T64x64` needs workgroup memory.
+    /// Matrix products, by the number of results and the length of every sum. `T64x64` needs workgroup memory,
+    /// `Cooperative` a feature that few devices have.
     pub product: BySize<ByLength<Tile>>,
 }
 
@@ -134,7 +138,7 @@ fn invocations<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
     count.map(|count| count as usize).ok_or_else(refusal)
 }
 
-const TILES: &[&str] = &["4x4", "4x8", "8x4", "8x8", "16x16", "64x64"];
+const TILES: &[&str] = &["4x4", "4x8", "8x4", "8x8", "16x16", "64x64", "coop"];
 const WALKS: &[&str] = &["alone", "together"];
 const QUERIES: &[&str] = &["2 rows", "4 rows"];
 
@@ -157,7 +161,7 @@ impl Kernels {
         ("product.huge.long", TILES),
     ];
 
-    /// Every variant with workgroup memory, wherever there is one: what self-tests run.
+    /// Every variant with workgroup memory, wherever there is one: what their self-tests run.
     pub const SHARED: Kernels = {
         let tiles = ByLength { short: Tile::T64x64, long: Tile::T64x64 };
         Kernels {
@@ -167,6 +171,13 @@ impl Kernels {
             attention: ByWidth { narrow: Queries::Two, wide: Queries::Two },
             product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles },
         }
+    };
+
+    /// Cooperative matrices in every product: what their self-test runs. A device opened with a table of these can run
+    /// all that any table chooses.
+    pub const COOPERATIVE: Kernels = {
+        let tiles = ByLength { short: Tile::Cooperative, long: Tile::Cooperative };
+        Kernels { product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles }, ..Self::SHARED }
     };
 
     /// What was chosen, as it stands in a table.
@@ -207,6 +218,8 @@ pub struct Target {
     pub kernels: Kernels,
     /// Whether large products may bring tiles into workgroup memory, where the table says so.
     pub tiled_products: bool,
+    /// Whether products may multiply cooperative matrices, where the table says so.
+    pub cooperative_products: bool,
     /// Whether neighbouring invocations may share a row by way of workgroup memory, where the table says so.
     pub shared_rows: bool,
 }
@@ -216,9 +229,11 @@ impl From<Kernels> for Target {
     fn from(kernels: Kernels) -> Self {
         let BySize { small, medium, large, huge } = kernels.product;
         let tiles = [small, medium, large, huge].map(|by| [by.short, by.long]);
+        let asks = |tile| tiles.as_flattened().contains(&tile);
         Target {
             kernels,
-            tiled_products: tiles.as_flattened().contains(&Tile::T64x64),
+            tiled_products: asks(Tile::T64x64),
+            cooperative_products: asks(Tile::Cooperative),
             shared_rows: [kernels.rows.short, kernels.rows.long].contains(&Walk::Together),
         }
     }
@@ -238,6 +253,11 @@ impl Target {
         (0..TILES.len()).map(|index| variants(index).map(Target::from)).collect()
     }
 
+    /// The same for kernels that touch values in half precision, which cooperative matrices cannot load.
+    pub(crate) fn of_halves(self) -> Target {
+        Target { cooperative_products: false, ..self }
+    }
+
     /// Invocations below which a dispatch leaves the device idle, so that splitting a long sum pays.
     pub fn busy(self) -> usize {
         self.kernels.busy
@@ -254,6 +274,7 @@ impl Target {
         };
         match by_length.of(terms, 1024) {
             Tile::T64x64 if !self.tiled_products => Tile::T8x8,
+            Tile::Cooperative if !self.cooperative_products => Tile::T8x8,
             tile => tile,
         }
     }

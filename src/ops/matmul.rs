@@ -30,8 +30,10 @@ impl View {
     }
 }
 
-/// The tile of a workgroup, computed by way of its own memory; all others are those of one invocation.
+/// The tile of a workgroup, computed by way of its own memory.
 const SHARED: [usize; 2] = [64, 64];
+/// The tile of a workgroup that multiplies cooperative matrices. All others are those of one invocation.
+const COOPERATIVE: [usize; 2] = [32, 32];
 
 /// out\[b, i, j\] = bias\[j\] + Σ_k a\[b, i, k\] · b\[b, k, j\], b over both batch axes.
 ///
@@ -122,7 +124,7 @@ impl Op for MatMul {
         if most < 2 {
             return self.product(tile, self.out, Slot::Output, self.k, biased).into();
         }
-        let chunk = self.k.div_ceil(most).next_multiple_of(4);
+        let chunk = self.k.div_ceil(most).next_multiple_of(if tile == COOPERATIVE { 8 } else { 4 });
         let splits = self.k.div_ceil(chunk);
         // The partial products lie one after another as [split, batch, m, n]; the second launch adds them in order.
         let partial = View { batch: [self.batch[1] * self.m * self.n, self.m * self.n], row: self.n, column: 1 };
@@ -148,8 +150,9 @@ impl MatMul {
     /// Rows and columns of the table's tile; a smaller one where much of that would lie outside the result.
     fn tile(&self, target: Target) -> [usize; 2] {
         let mut tile = target.tile(self.batch[0] * self.batch[1] * self.m * self.n, self.k).sides();
-        if tile == SHARED {
-            if 3 * self.m * self.n >= 2 * self.tiles(tile) * 64 * 64 {
+        if tile == SHARED || tile == COOPERATIVE {
+            let fits = tile == SHARED || self.is_of_eights();
+            if fits && 3 * self.m * self.n >= 2 * self.tiles(tile) * tile[0] * tile[1] {
                 return tile;
             }
             tile = [8, 8];
@@ -162,12 +165,23 @@ impl MatMul {
         [fitting(tile[0], self.m), fitting(tile[1], self.n)]
     }
 
+    /// Whether it is made of whole matrices of 8×8, which lie so that they can be loaded and stored at once.
+    fn is_of_eights(&self) -> bool {
+        let lies = |view: &View, rows, columns| {
+            view.column == 1 && view.aligned(columns, view.row) || view.row == 1 && view.aligned(rows, view.column)
+        };
+        [self.m, self.n, self.k].iter().all(|extent| extent.is_multiple_of(8))
+            && lies(&self.a, self.m, self.k)
+            && lies(&self.b, self.k, self.n)
+            && lies(&self.out, self.m, self.n)
+    }
+
     fn tiles(&self, [rows, columns]: [usize; 2]) -> usize {
         self.m.div_ceil(rows) * self.n.div_ceil(columns)
     }
 
     fn invocations(&self, tile: [usize; 2]) -> usize {
-        self.tiles(tile) * if tile == SHARED { WORKGROUP } else { 1 }
+        self.tiles(tile) * if tile == SHARED || tile == COOPERATIVE { WORKGROUP } else { 1 }
     }
 
     /// The kernel for one pass over `chunk` terms of every sum; chunks lie along z after the batches.
@@ -185,11 +199,13 @@ impl MatMul {
         let a_load = load(&self.a, self.m, self.k, ["ALONG_K", "ALONG_M"]);
         let b_load = load(&self.b, self.k, self.n, ["ALONG_N", "ALONG_K"]);
         let vector_store = out.column == 1 && out.aligned(self.n, out.row);
-        let element = |vector: bool| if vector { "vec4<f32>" } else { "f32" };
+        let cooperative = tile == COOPERATIVE;
+        let shader = if cooperative { shader!("matmul_coop") } else { shader!("matmul") };
+        let element = |vector: bool| if vector && !cooperative { "vec4<f32>" } else { "f32" };
 
         let batches = self.batch[0] * self.batch[1];
         let splits = self.k.div_ceil(chunk);
-        let mut launch = Launch::new(shader!("matmul"), self.invocations(tile), batches * splits)
+        let mut launch = Launch::new(shader, self.invocations(tile), batches * splits)
             .define("A_ELEMENT", element(a_load != "SCALAR"))
             .define("B_ELEMENT", element(b_load != "SCALAR"))
             .define("OUT_ELEMENT", element(vector_store))
@@ -209,8 +225,8 @@ impl MatMul {
             "ALONG_K" => launch.define("B_ALONG_K", 1),
             _ => launch.define("B_SCALAR", 1),
         };
-        // An invocation of a workgroup's tile computes 8×8 of it.
-        let own = if tile == SHARED { [8, 8] } else { tile };
+        // An invocation of a workgroup's tile computes 8×8 of it, and a cooperative matrix is 8×8.
+        let own = if tile == SHARED || cooperative { [8, 8] } else { tile };
         for (side, [name, long, longer]) in
             own.into_iter().zip([["ROWS", "TALL", "TALLER"], ["COLUMNS", "WIDE", "WIDER"]])
         {

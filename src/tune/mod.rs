@@ -7,7 +7,7 @@ mod report;
 use crate::config::Config;
 use crate::data::Follow;
 use crate::error::{Error, Result};
-use crate::gpu::{Device, DeviceChoice};
+use crate::gpu::{Device, DeviceChoice, KernelTable};
 use crate::graph::{Class, Kernels, Target};
 use crate::self_test::{self, FAMILIES, Standing};
 use crate::session::Session;
@@ -65,11 +65,13 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
         let remedy = "choose an adapter that `tagseg devices` lists";
         return Err(Error::device("the reference interpreter has no kernels to choose from", remedy));
     }
-    let device = pollster::block_on(Device::open(choice))?;
-    let today = device.target().kernels;
-    let all = Target { tiled_products: true, shared_rows: true, ..today.into() };
-    let tested = device.clone().aimed_at(all);
-    let verdict = pollster::block_on(self_test::verdict(FAMILIES, choice, &tested, self_test::folder().as_deref()))?;
+    let today = pollster::block_on(Device::open(choice))?.target().kernels;
+    // With all that any choice may ask for.
+    let choice = &DeviceChoice { kernels: Some(KernelTable::of("", Kernels::COOPERATIVE)), ..choice.clone() };
+    let mut all = Target::from(today);
+    FAMILIES.iter().for_each(|family| *(family.switch)(&mut all) = true);
+    let device = pollster::block_on(Device::open(choice))?.aimed_at(all);
+    let verdict = pollster::block_on(self_test::verdict(FAMILIES, choice, &device, self_test::folder().as_deref()))?;
     let refused = verdict.families.iter().filter(|(_, standing)| **standing == Standing::Refused);
     let notices = refused.map(|(family, _)| format!("{family}: refused by their self-test, never proposed")).collect();
 
@@ -104,9 +106,9 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
         };
         let mut targets = Vec::new();
         for variant in variants {
-            let asks = Target::from(plain.choosing(name, &variant)?);
-            let target = Target { kernels: tuned.kernels.choosing(name, &variant)?, ..verdict.target };
-            if asks.tiled_products <= target.tiled_products && asks.shared_rows <= target.shared_rows {
+            let mut asks = Target::from(plain.choosing(name, &variant)?);
+            let mut target = Target { kernels: tuned.kernels.choosing(name, &variant)?, ..verdict.target };
+            if FAMILIES.iter().all(|family| *(family.switch)(&mut asks) <= *(family.switch)(&mut target)) {
                 targets.push((variant, target));
             }
         }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use tagseg::gpu::KernelTable;
-use tagseg::graph::Kernels;
+use tagseg::graph::{Class, Kernels};
 
 use crate::place::{assert_refused, succeed, tagseg};
 
@@ -38,6 +38,36 @@ fn a_proposal_can_be_used() {
     assert_eq!(used, path.parse().unwrap());
     let device = measured["device"].as_str().unwrap();
     assert_eq!(measured["table"][device]["busy"], 77, "{measured:#}");
+}
+
+/// Protects: a table may name cooperative matrices anywhere: what is computed is right, and where a device lacks them every
+/// command says that plain kernels take their place, and `devices` why.
+#[test]
+fn a_table_may_ask_for_what_is_not_there() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("mine.toml");
+    let path = file.to_str().unwrap();
+    let sections = [Class::Cpu, Class::Gpu].map(|class| {
+        let (name, _) = KernelTable::choose(None, "", class);
+        KernelTable::write(name, &Kernels::COOPERATIVE, |_| None).unwrap()
+    });
+    fs::write(&file, sections.concat()).unwrap();
+    let adapters: serde_json::Value =
+        serde_json::from_str(&succeed(&["devices", "--json", "--kernels", path])).unwrap();
+    let first = &adapters[0];
+    let there = first["families"]["cooperative matrices"] == "chosen";
+    assert!(there || first["families"]["cooperative matrices"] == "not on this device", "{first:#}");
+    assert!(!there || first["cooperative"] == true, "{first:#}");
+    let printed = succeed(&["devices", "--kernels", path]);
+    let told = format!("0: cooperative matrices {}", if there { "chosen" } else { "not " });
+    assert!(printed.contains(&told), "`{told}` is missing in:\n{printed}");
+
+    let output = tagseg(&["verify", "--device", "0", "--kernels", path]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let notice = "lacks what cooperative matrices need, plain kernels take their place";
+    assert_eq!(String::from_utf8_lossy(&output.stderr).contains(notice), !there, "{output:?}");
+    fs::remove_file(&file).unwrap();
+    assert_refused(&tagseg(&["devices", "--kernels", path]).output().unwrap(), &["mine.toml", "check the path"]);
 }
 
 /// Protects: a table that cannot be used is told with its line and what may stand there; what cannot be measured is

@@ -168,7 +168,7 @@ fn adapters_are_told_with_what_fits_and_whether_they_are_right() {
     let rows: Vec<_> = printed.lines().take_while(|line| !line.starts_with("0: ")).collect();
     assert!(rows.len() > 2 && rows[0].contains("driver") && rows.iter().any(|row| row.contains("auto")), "{printed}");
     for part in [
-        "0: shared rows not needed here, tiled products not needed here",
+        "0: cooperative matrices not needed here, shared rows not needed here, tiled products not needed here",
         "0: trains nano at 96² with up to ",
         "0: 7 of 7 cases pass",
     ] {

@@ -18,7 +18,8 @@ mod steps;
 mod table;
 mod updates;
 
-use tagseg::graph::{DType, Graph, Storage, Target, Tensor};
+use tagseg::gpu::{DeviceChoice, KernelTable};
+use tagseg::graph::{DType, Graph, Kernels, Storage, Target, Tensor};
 use tagseg::reference::square_error;
 use tagseg::{Error, Result, Session};
 
@@ -311,18 +312,25 @@ fn gradients_agree_with_differences() {
     }
 }
 
-/// Every choice of kernels: what the shipped table says of both classes of devices, and whatever else a table may say.
+/// Every choice of kernels: what the shipped table says of both classes of devices, whatever else a table may say, and
+/// what takes the place of cooperative matrices.
 fn targets() -> Vec<Target> {
-    let shipped = [Target::software(), Target::graphics()];
-    shipped.into_iter().chain(Target::graphics().every().unwrap()).collect()
+    let mut targets = vec![Target::software(), Target::graphics()];
+    targets.extend(Target::graphics().every().unwrap());
+    targets.push(Target { cooperative_products: false, ..Kernels::COOPERATIVE.into() });
+    targets
 }
 
 /// Protects: every shader against its twin, on odd sizes, forward and gradient, and its repeatability; in the variants
-/// for software and, on whatever adapter there is, in those for hardware.
+/// for software and, on whatever adapter there is, in those for hardware. Where there are no cooperative matrices, the log
+/// says so, and what takes their place is tested alone.
 #[test]
 fn device_agrees_with_reference() {
-    let device = Session::open("auto").unwrap_or_else(|error: Error| panic!("{error}"));
-    let devices: Vec<_> = targets().into_iter().map(|target| device.fresh().aimed_at(target)).collect();
+    let kernels = Some(KernelTable::of("", Kernels::COOPERATIVE));
+    let open = |choice: DeviceChoice| Session::open(choice).unwrap_or_else(|error: Error| panic!("{error}"));
+    let (device, cooperative) = (open("auto".into()), open(DeviceChoice { kernels, ..DeviceChoice::default() }));
+    let on = |target: &Target| if target.cooperative_products { cooperative.fresh() } else { device.fresh() };
+    let devices: Vec<_> = targets().into_iter().map(|target| on(&target).aimed_at(target)).collect();
     let mut failures = Vec::new();
     for case in selected() {
         for size in case.sizes {

@@ -1,6 +1,7 @@
 //! Every kernel in every variant that a graph can ask for, without a device: naga's validator with no optional feature,
 //! its SPIR-V, Metal and HLSL writers, and WGSL there and back. This is our check of Metal and DirectX on a machine
-//! that has neither.
+//! that has neither. One kernel needs a feature: products by cooperative matrices, which DirectX and browsers lack and
+//! plain products stand in for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -14,8 +15,12 @@ use tagseg::graph::{DType, Graph, Launch, NodeId};
 use super::steps::steps;
 use super::{Setting, is_differentiated, record, table, targets};
 
-fn validate(module: &naga::Module) -> Result<ModuleInfo, String> {
-    Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module).map_err(|error| {
+/// The kernel that is not for every platform, and what it needs.
+const COOPERATIVE: (&str, Capabilities) =
+    ("matmul_coop", Capabilities::COOPERATIVE_MATRIX.union(Capabilities::SUBGROUP));
+
+fn validate(module: &naga::Module, capabilities: Capabilities) -> Result<ModuleInfo, String> {
+    Validator::new(ValidationFlags::all(), capabilities).validate(module).map_err(|error| {
         let mut text = error.to_string();
         let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
         while let Some(error) = cause {
@@ -26,13 +31,16 @@ fn validate(module: &naga::Module) -> Result<ModuleInfo, String> {
     })
 }
 
-/// The names of the platforms that refuse the kernel, with their reasons.
-fn refusals(text: &str) -> Vec<String> {
+/// The names of the platforms that refuse a kernel, with their reasons; without HLSL where that is known to lack what the
+/// kernel needs.
+fn refusals(name: &str, text: &str) -> Vec<String> {
+    let cooperative = name == COOPERATIVE.0;
+    let capabilities = if cooperative { COOPERATIVE.1 } else { Capabilities::empty() };
     let module = match naga::front::wgsl::parse_str(text) {
         Ok(module) => module,
         Err(error) => return vec![error.emit_to_string(text)],
     };
-    let info = match validate(&module) {
+    let info = match validate(&module, capabilities) {
         Ok(info) => info,
         Err(error) => return vec![format!("validator: {error}")],
     };
@@ -41,31 +49,41 @@ fn refusals(text: &str) -> Vec<String> {
         refusals.extend(error.map(|error| format!("{platform}: {error}")));
     };
     note("spirv", spv::write_vec(&module, &info, &spv::Options::default(), None).err().map(|e| e.to_string()));
-    let metal = msl::write_string(&module, &info, &msl::Options::default(), &msl::PipelineOptions::default());
+    // The version of Metal's language that wgpu asks of devices for the feature.
+    let lang_version = if cooperative { (2, 3) } else { msl::Options::default().lang_version };
+    let options = msl::Options { lang_version, ..msl::Options::default() };
+    let metal = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default());
     note("metal", metal.err().map(|e| e.to_string()));
-    let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
-    let mut direct = String::new();
-    let written = hlsl::Writer::new(&mut direct, &options, &pipeline).write(&module, &info, None);
-    note("hlsl", written.err().map(|e| e.to_string()));
+    if hlsl::supported_capabilities().contains(capabilities) {
+        let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
+        let mut direct = String::new();
+        let written = hlsl::Writer::new(&mut direct, &options, &pipeline).write(&module, &info, None);
+        note("hlsl", written.err().map(|e| e.to_string()));
+    } else {
+        assert!(cooperative, "{name} is not for DirectX");
+    }
     match wgsl::write_string(&module, &info, wgsl::WriterFlags::empty()) {
         Ok(again) => {
             let error = naga::front::wgsl::parse_str(&again).map_err(|error| error.emit_to_string(&again));
-            note("wgsl", error.and_then(|module| validate(&module)).err());
+            note("wgsl", error.and_then(|module| validate(&module, capabilities)).err());
         }
         Err(error) => note("wgsl", Some(error.to_string())),
     }
     refusals
 }
 
-/// Every launch of a graph with every choice of kernels, within the limits of plain WebGPU.
+/// Every launch of a graph with every choice of kernels, within the limits of plain WebGPU. Where a device has no
+/// cooperative matrices none is launched.
 fn launches(graph: &Graph, outputs: &[NodeId]) -> Vec<Launch> {
-    let plans = targets().into_iter().map(|target| Plan::new(graph, outputs, target));
-    let launches: Vec<_> = plans.flat_map(|plan| plan.steps).flat_map(|step| step.launches.list).collect();
-    for launch in &launches {
+    let of = |target| Plan::new(graph, outputs, target).steps.into_iter().flat_map(|step| step.launches.list);
+    let launches = targets().into_iter().flat_map(|target| of(target).map(move |launch| (target, launch)));
+    let launches: Vec<_> = launches.collect();
+    for (target, launch) in &launches {
+        assert!(target.cooperative_products || launch.shader.name != COOPERATIVE.0, "{launch:?}");
         assert!(launch.bindings.len() <= 8, "{}: WebGPU grants eight storage buffers", launch.shader.name);
         assert!(launch.workgroups.iter().all(|&count| (1..=65_535).contains(&count)), "{launch:?}");
     }
-    launches
+    launches.into_iter().map(|(_, launch)| launch).collect()
 }
 
 /// The kernel and variant of a launch: what is compiled. Pieces of a long one differ in where they begin alone.
@@ -128,7 +146,8 @@ static STEPS: LazyLock<Vec<Launch>> = LazyLock::new(|| {
     kernels.into_values().collect()
 });
 
-/// Protects: Metal, DirectX and the browser, and the limits of plain WebGPU, for every kernel in every variant.
+/// Protects: Metal, DirectX and the browser, and the limits of plain WebGPU, for every kernel in every variant, but for
+/// DirectX and the browser where cooperative matrices are chosen.
 #[test]
 fn every_kernel_passes_every_writer() {
     let (table, products) = (of_the_table(), of_products());
@@ -150,7 +169,7 @@ fn every_kernel_passes_every_writer() {
 
     let mut failures = Vec::new();
     for (text, name) in &kernels {
-        failures.extend(refusals(text).into_iter().map(|reason| format!("{name}: {reason}")));
+        failures.extend(refusals(name, text).into_iter().map(|reason| format!("{name}: {reason}")));
     }
     println!("{} variants of {} kernels through validator, SPIR-V, Metal, HLSL and WGSL", kernels.len(), names.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));

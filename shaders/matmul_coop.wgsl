@@ -1,0 +1,121 @@
+// Matrix product of strided operands by cooperative matrices, 8×8 values that lie spread over a subgroup.
+//
+//   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
+//
+// A workgroup computes 32×32 results. Its subgroups, however many the device makes of it, take squares of 16×16 in turns,
+// four matrices each; z counts (split s, batch b). m, n, k and the chunk are multiples of eight, and every operand is
+// loaded as it lies, by rows (A_ALONG_K, B_ALONG_N) or columns; so is the result stored (OUT_VECTOR: by rows).
+// Matrices beyond the last row or column are computed again from the last ones, and stored again with the same values.
+// Every sum runs over k in steps of eight, in order: the result does not depend on scheduling.
+enable wgpu_cooperative_matrix;
+#include "common/index.wgsl"
+
+struct Params {
+    m: u32, n: u32, k: u32, chunk: u32, batch1: u32, batches: u32,
+    a_batch0: u32, a_batch1: u32, a_row: u32, a_column: u32,
+    b_batch0: u32, b_batch1: u32, b_row: u32, b_column: u32,
+    out_batch0: u32, out_batch1: u32, out_row: u32, out_column: u32,
+    split_step: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+#if BIAS
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+#else
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+#endif
+
+alias Left = coop_mat8x8<f32, A>;
+alias Right = coop_mat8x8<f32, B>;
+alias Sum = coop_mat8x8<f32, C>;
+
+const SIDE = 32u;
+// What sums of eight rows begin with.
+var<workgroup> first: array<f32, 256>;
+
+fn load_a(start: u32, i: u32, k: u32) -> Left {
+#if A_ALONG_K
+    return coopLoadT<Left>(&a[start + i * p.a_row + k], p.a_row);
+#else
+    return coopLoad<Left>(&a[start + i + k * p.a_column], p.a_column);
+#endif
+}
+
+fn load_b(start: u32, k: u32, j: u32) -> Right {
+#if B_ALONG_N
+    return coopLoadT<Right>(&b[start + k * p.b_row + j], p.b_row);
+#else
+    return coopLoad<Right>(&b[start + k + j * p.b_column], p.b_column);
+#endif
+}
+
+fn store(sum: Sum, start: u32, i: u32, j: u32) {
+    // Named, since naga 30 forgets what is computed within a call of coopStore.
+    let at = start + i * p.out_row + j * p.out_column;
+#if OUT_VECTOR
+    let step = p.out_row;
+    coopStoreT(sum, &out[at], step);
+#else
+    let step = p.out_column;
+    coopStore(sum, &out[at], step);
+#endif
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32,
+        @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32) {
+    let columns = (p.n + SIDE - 1u) / SIDE;
+    let place = divide(workgroup_index(group, groups), columns);
+    let i_block = place.x * SIDE;
+    let j_block = place.y * SIDE;
+    // Squares of this block; none below the last row, where the grid is folded.
+    let across = min((p.n - j_block + 15u) / 16u, 2u);
+    let down = min((max(p.m, i_block) - i_block + 15u) / 16u, 2u);
+
+    let batch = group.z % p.batches;
+    let split = group.z / p.batches;
+    let batch0 = batch / p.batch1;
+    let batch1 = batch % p.batch1;
+    let a_start = batch0 * p.a_batch0 + batch1 * p.a_batch1;
+    let b_start = batch0 * p.b_batch0 + batch1 * p.b_batch1;
+    let start = split * p.split_step + batch0 * p.out_batch0 + batch1 * p.out_batch1;
+
+    for (var i = lane; i < 8u * SIDE; i += WORKGROUP) {
+#if BIAS
+        first[i] = bias[min(j_block + i % SIDE, p.n - 1u)];
+#else
+        first[i] = 0.0;
+#endif
+    }
+    workgroupBarrier();
+
+    let end = min((split + 1u) * p.chunk, p.k);
+    for (var square = subgroup; square < across * down; square += subgroups) {
+        let i0 = i_block + square / across * 16u;
+        let j0 = j_block + square % across * 16u;
+        let i1 = min(i0 + 8u, p.m - 8u);
+        let j1 = min(j0 + 8u, p.n - 8u);
+        var sum00 = coopLoadT<Sum>(&first[j0 - j_block], SIDE);
+        var sum01 = coopLoadT<Sum>(&first[j1 - j_block], SIDE);
+        var sum10 = sum00;
+        var sum11 = sum01;
+        for (var k = split * p.chunk; k < end; k += 8u) {
+            let above = load_a(a_start, i0, k);
+            let below = load_a(a_start, i1, k);
+            let left = load_b(b_start, k, j0);
+            let right = load_b(b_start, k, j1);
+            sum00 = coopMultiplyAdd(above, left, sum00);
+            sum01 = coopMultiplyAdd(above, right, sum01);
+            sum10 = coopMultiplyAdd(below, left, sum10);
+            sum11 = coopMultiplyAdd(below, right, sum11);
+        }
+        store(sum00, start, i0, j0);
+        store(sum01, start, i0, j1);
+        store(sum10, start, i1, j0);
+        store(sum11, start, i1, j1);
+    }
+}
