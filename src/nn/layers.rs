@@ -157,12 +157,16 @@ impl BatchNorm {
             return Tensor::concat(&[&mean?, &variance?], 0);
         };
         let statistics = statistics_of_all(parts)?;
-        if let Some(part) = part {
-            // A network has one batch norm, so it is not set yet.
-            let _ = part.own.set(statistics.clone());
-            if let Some(whole) = &part.whole {
-                return Ok(whole.clone());
+        match part {
+            Some(part) => {
+                // A network has one batch norm, so it is not set yet.
+                let _ = part.own.set(statistics.clone());
+                if let Some(whole) = &part.whole {
+                    return Ok(whole.clone());
+                }
             }
+            // The features of a pass for labels must not wait until the passes before it have moved the running statistics.
+            None => statistics.hoist(),
         }
         let count = parts.iter().map(|part| part.shape().len() / channels).sum::<usize>() as f64;
         let unbiased = count / (count - 1.0).max(1.0);
