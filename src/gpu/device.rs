@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::rc::Rc;
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -80,9 +82,22 @@ fn described(kind: &wgpu::CooperativeMatrixProperties) -> String {
     text.to_lowercase()
 }
 
+/// One for all threads: Vulkan's loader 1.4.309 crashes where several make and drop their own.
+#[cfg(not(target_arch = "wasm32"))]
+fn instance() -> &'static wgpu::Instance {
+    static INSTANCE: LazyLock<wgpu::Instance> =
+        LazyLock::new(|| wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle()));
+    &INSTANCE
+}
+
+/// A browser's cannot be shared between threads, and is made in no time.
+#[cfg(target_arch = "wasm32")]
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
+}
+
 async fn enumerate() -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    instance.enumerate_adapters(wgpu::Backends::PRIMARY).await
+    instance().enumerate_adapters(wgpu::Backends::PRIMARY).await
 }
 
 /// Every adapter of this machine, in the order of `--device` indices; in a browser, the one that it offers.
