@@ -8,17 +8,26 @@
 // results, 8×8 an invocation, and brings 64×16 of a and 16×64 of b into workgroup memory at a time, each invocation 4×4
 // of both.
 // Each operand is read by fours where one of its axes is contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K,
-// B_ALONG_N), else element by element with zeros outside.
+// B_ALONG_N), else element by element with zeros outside. Or it is an image, read as the matrix of its patches
+// (A_PATCHES, along k; B_PATCHES, along n) or written so (OUT_PATCHES).
 // Rows and columns beyond m and n are computed from clamped addresses and not stored.
 // Every sum runs over k in order: the result does not depend on scheduling.
 #include "common/index.wgsl"
 
+#if PATCHES
+#include "common/patches.wgsl"
+#endif
+
+struct View {
+    batch0: u32, batch1: u32, row: u32, column: u32,
+}
+
 struct Params {
-    m: u32, n: u32, k: u32, chunk: u32, batch1: u32, batches: u32,
-    a_batch0: u32, a_batch1: u32, a_row: u32, a_column: u32,
-    b_batch0: u32, b_batch1: u32, b_row: u32, b_column: u32,
-    out_batch0: u32, out_batch1: u32, out_row: u32, out_column: u32,
-    split_step: u32,
+    m: u32, n: u32, k: u32, chunk: u32,
+    a: $A_LAYOUT,
+    b: $B_LAYOUT,
+    out: $OUT_LAYOUT,
+    batch1: u32, batches: u32, split_step: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -36,53 +45,104 @@ fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
 }
 
-// Four columns from k of four rows from i0 of a: element [k][i].
-fn load_a(start: u32, i0: u32, k: u32, end: u32) -> mat4x4<f32> {
-    let i = four(i0, p.m);
+#if A_PATCHES
+alias Rows = Patches;
+
+fn rows_from(i0: u32) -> Rows {
+    return patches_from(p.a, i0, p.m);
+}
+#else
+alias Rows = vec4<u32>;
+
+fn rows_from(i0: u32) -> Rows {
+    return four(i0, p.m);
+}
+#endif
+
+// Four columns from k of four rows of a: element [k][i].
+fn load_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
+#if A_PATCHES
+    let tap = divide(k, p.a.run);
+    let e = elements(p.a, i, tap.x, tap.y);
+    let r0 = select(vec4<f32>(0.0), a[e.at.x / 4u], e.inside.x);
+    let r1 = select(vec4<f32>(0.0), a[e.at.y / 4u], e.inside.y);
+    let r2 = select(vec4<f32>(0.0), a[e.at.z / 4u], e.inside.z);
+    let r3 = select(vec4<f32>(0.0), a[e.at.w / 4u], e.inside.w);
+    return transpose(mat4x4<f32>(r0, r1, r2, r3));
+#else
 #if A_ALONG_K
-    let r0 = a[(start + i.x * p.a_row + k) / 4u];
-    let r1 = a[(start + i.y * p.a_row + k) / 4u];
-    let r2 = a[(start + i.z * p.a_row + k) / 4u];
-    let r3 = a[(start + i.w * p.a_row + k) / 4u];
+    let r0 = a[(start + i.x * p.a.row + k) / 4u];
+    let r1 = a[(start + i.y * p.a.row + k) / 4u];
+    let r2 = a[(start + i.z * p.a.row + k) / 4u];
+    let r3 = a[(start + i.w * p.a.row + k) / 4u];
     return transpose(mat4x4<f32>(r0, r1, r2, r3));
 #else
     var tile: mat4x4<f32>;
     for (var step = 0u; step < 4u; step++) {
         let inside = k + step < end;
-        let at = start + min(k + step, end - 1u) * p.a_column;
+        let at = start + min(k + step, end - 1u) * p.a.column;
 #if A_ALONG_M
         let column = a[(at + min(i.x, p.m - 4u)) / 4u];
 #else
-        let column = vec4<f32>(a[at + i.x * p.a_row], a[at + i.y * p.a_row], a[at + i.z * p.a_row], a[at + i.w * p.a_row]);
+        let column = vec4<f32>(a[at + i.x * p.a.row], a[at + i.y * p.a.row], a[at + i.z * p.a.row], a[at + i.w * p.a.row]);
 #endif
         tile[step] = select(vec4<f32>(0.0), column, inside);
     }
     return tile;
 #endif
+#endif
 }
 
-// Four rows from k of four columns from j0 of b: element [k][j].
-fn load_b(start: u32, j0: u32, k: u32, end: u32) -> mat4x4<f32> {
-    let j = four(j0, p.n);
+#if B_PATCHES
+alias Columns = Taps;
+
+// Where the fours from j0, j0 + 4, j0 + 8 and j0 + 12 begin in a patch.
+fn columns_from(j0: u32) -> Columns {
+    let j = vec4<u32>(j0, j0 + 4u, j0 + 8u, j0 + 12u);
+    let down = j / p.b.run;
+    return Taps(down, j - down * p.b.run);
+}
+#else
+alias Columns = u32;
+
+fn columns_from(j0: u32) -> Columns {
+    return j0;
+}
+#endif
+
+// Four rows from k of the columns of that four: element [k][j].
+fn load_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> mat4x4<f32> {
+#if B_PATCHES
+    let e = elements(p.b, patches_from(p.b, k, p.k), columns.down[number], columns.along[number]);
+    let inside = e.inside & (vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(end));
+    return mat4x4<f32>(
+        select(vec4<f32>(0.0), b[e.at.x / 4u], inside.x),
+        select(vec4<f32>(0.0), b[e.at.y / 4u], inside.y),
+        select(vec4<f32>(0.0), b[e.at.z / 4u], inside.z),
+        select(vec4<f32>(0.0), b[e.at.w / 4u], inside.w),
+    );
+#else
+    let j = four(columns + 4u * number, p.n);
 #if B_ALONG_K
-    let c0 = b[(start + j.x * p.b_column + k) / 4u];
-    let c1 = b[(start + j.y * p.b_column + k) / 4u];
-    let c2 = b[(start + j.z * p.b_column + k) / 4u];
-    let c3 = b[(start + j.w * p.b_column + k) / 4u];
+    let c0 = b[(start + j.x * p.b.column + k) / 4u];
+    let c1 = b[(start + j.y * p.b.column + k) / 4u];
+    let c2 = b[(start + j.z * p.b.column + k) / 4u];
+    let c3 = b[(start + j.w * p.b.column + k) / 4u];
     return transpose(mat4x4<f32>(c0, c1, c2, c3));
 #else
     var tile: mat4x4<f32>;
     for (var step = 0u; step < 4u; step++) {
         let inside = k + step < end;
-        let at = start + min(k + step, end - 1u) * p.b_row;
+        let at = start + min(k + step, end - 1u) * p.b.row;
 #if B_ALONG_N
         let row = b[(at + min(j.x, p.n - 4u)) / 4u];
 #else
-        let row = vec4<f32>(b[at + j.x * p.b_column], b[at + j.y * p.b_column], b[at + j.z * p.b_column], b[at + j.w * p.b_column]);
+        let row = vec4<f32>(b[at + j.x * p.b.column], b[at + j.y * p.b.column], b[at + j.z * p.b.column], b[at + j.w * p.b.column]);
 #endif
         tile[step] = select(vec4<f32>(0.0), row, inside);
     }
     return tile;
+#endif
 #endif
 }
 
@@ -101,15 +161,15 @@ struct Fours {
 #endif
 }
 
-fn load_row(start: u32, j0: u32, k: u32, end: u32) -> Fours {
+fn load_row(start: u32, columns: Columns, k: u32, end: u32) -> Fours {
     var row: Fours;
-    row.c0 = load_b(start, j0, k, end);
+    row.c0 = load_b(start, columns, 0u, k, end);
 #if WIDE
-    row.c4 = load_b(start, j0 + 4u, k, end);
+    row.c4 = load_b(start, columns, 1u, k, end);
 #endif
 #if WIDER
-    row.c8 = load_b(start, j0 + 8u, k, end);
-    row.c12 = load_b(start, j0 + 12u, k, end);
+    row.c8 = load_b(start, columns, 2u, k, end);
+    row.c12 = load_b(start, columns, 3u, k, end);
 #endif
     return row;
 }
@@ -131,10 +191,17 @@ fn multiply(sum: Fours, ak: mat4x4<f32>, bk: Fours) -> Fours {
 
 fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
     if j0 >= p.n { return; }
+#if OUT_PATCHES
+    let tap = divide(j0, p.out.run);
+    let e = elements(p.out, patches_from(p.out, i0, p.m), tap.x, tap.y);
+#endif
     for (var r = 0u; r < 4u; r++) {
         // Without `break`, which makes drivers that unroll this compile twice as long.
         if i0 + r < p.m {
-            let row = start + (i0 + r) * p.out_row;
+#if OUT_PATCHES
+            if e.inside[r] { out[e.at[r] / 4u] = sum[r]; }
+#else
+            let row = start + (i0 + r) * p.out.row;
 #if OUT_VECTOR
 #if BIAS
             out[(row + j0) / 4u] = sum[r] + bias[j0 / 4u];
@@ -145,12 +212,13 @@ fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
             for (var c = 0u; c < 4u; c++) {
                 if j0 + c < p.n {
 #if BIAS
-                    out[row + (j0 + c) * p.out_column] = sum[r][c] + bias[j0 + c];
+                    out[row + (j0 + c) * p.out.column] = sum[r][c] + bias[j0 + c];
 #else
-                    out[row + (j0 + c) * p.out_column] = sum[r][c];
+                    out[row + (j0 + c) * p.out.column] = sum[r][c];
 #endif
                 }
             }
+#endif
 #endif
         }
     }
@@ -209,9 +277,21 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let split = layer / p.batches;
     let batch0 = batch / p.batch1;
     let batch1 = batch % p.batch1;
-    let a_start = batch0 * p.a_batch0 + batch1 * p.a_batch1;
-    let b_start = batch0 * p.b_batch0 + batch1 * p.b_batch1;
-    let start = split * p.split_step + batch0 * p.out_batch0 + batch1 * p.out_batch1;
+#if A_PATCHES
+    let a_start = 0u;
+#else
+    let a_start = batch0 * p.a.batch0 + batch1 * p.a.batch1;
+#endif
+#if B_PATCHES
+    let b_start = 0u;
+#else
+    let b_start = batch0 * p.b.batch0 + batch1 * p.b.batch1;
+#endif
+#if OUT_PATCHES
+    let start = 0u;
+#else
+    let start = split * p.split_step + batch0 * p.out.batch0 + batch1 * p.out.batch1;
+#endif
 
     let end = min((split + 1u) * p.chunk, p.k);
     var sum: Fours;
@@ -228,13 +308,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let i_part = (index / columns) * SIDE + 4u * part;
     let j_part = (index % columns) * SIDE + 4u * part;
     let k_part = lane / 16u * 4u;
+    let rows_part = rows_from(i_part);
+    let columns_part = columns_from(j_part);
     for (var k = split * p.chunk; k < end; k += STEP) {
         // Beyond the end of the sum everything is 0.
         var ak = mat4x4<f32>();
         var bk = mat4x4<f32>();
         if k + k_part < end {
-            ak = load_a(a_start, i_part, k + k_part, end);
-            bk = load_b(b_start, j_part, k + k_part, end);
+            ak = load_a(a_start, rows_part, k + k_part, end);
+            bk = load_b(b_start, columns_part, 0u, k + k_part, end);
         }
         for (var step = 0u; step < 4u; step++) {
             a_part[(k_part + step) * 16u + part] = ak[step];
@@ -254,15 +336,24 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         workgroupBarrier();
     }
 #else
-    for (var k = split * p.chunk; k < end; k += 4u) {
-        let bk = load_row(b_start, j0, k, end);
-        sum = multiply(sum, load_a(a_start, i0, k, end), bk);
+    let columns0 = columns_from(j0);
+    let rows0 = rows_from(i0);
 #if TALL
-        sum4 = multiply(sum4, load_a(a_start, i0 + 4u, k, end), bk);
+    let rows4 = rows_from(i0 + 4u);
 #endif
 #if TALLER
-        sum8 = multiply(sum8, load_a(a_start, i0 + 8u, k, end), bk);
-        sum12 = multiply(sum12, load_a(a_start, i0 + 12u, k, end), bk);
+    let rows8 = rows_from(i0 + 8u);
+    let rows12 = rows_from(i0 + 12u);
+#endif
+    for (var k = split * p.chunk; k < end; k += 4u) {
+        let bk = load_row(b_start, columns0, k, end);
+        sum = multiply(sum, load_a(a_start, rows0, k, end), bk);
+#if TALL
+        sum4 = multiply(sum4, load_a(a_start, rows4, k, end), bk);
+#endif
+#if TALLER
+        sum8 = multiply(sum8, load_a(a_start, rows8, k, end), bk);
+        sum12 = multiply(sum12, load_a(a_start, rows12, k, end), bk);
 #endif
     }
 #endif

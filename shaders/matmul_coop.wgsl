@@ -10,12 +10,16 @@
 enable wgpu_cooperative_matrix;
 #include "common/index.wgsl"
 
+struct View {
+    batch0: u32, batch1: u32, row: u32, column: u32,
+}
+
 struct Params {
-    m: u32, n: u32, k: u32, chunk: u32, batch1: u32, batches: u32,
-    a_batch0: u32, a_batch1: u32, a_row: u32, a_column: u32,
-    b_batch0: u32, b_batch1: u32, b_row: u32, b_column: u32,
-    out_batch0: u32, out_batch1: u32, out_row: u32, out_column: u32,
-    split_step: u32,
+    m: u32, n: u32, k: u32, chunk: u32,
+    a: View,
+    b: View,
+    out: View,
+    batch1: u32, batches: u32, split_step: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -38,28 +42,28 @@ var<workgroup> first: array<f32, 256>;
 
 fn load_a(start: u32, i: u32, k: u32) -> Left {
 #if A_ALONG_K
-    return coopLoadT<Left>(&a[start + i * p.a_row + k], p.a_row);
+    return coopLoadT<Left>(&a[start + i * p.a.row + k], p.a.row);
 #else
-    return coopLoad<Left>(&a[start + i + k * p.a_column], p.a_column);
+    return coopLoad<Left>(&a[start + i + k * p.a.column], p.a.column);
 #endif
 }
 
 fn load_b(start: u32, k: u32, j: u32) -> Right {
 #if B_ALONG_N
-    return coopLoadT<Right>(&b[start + k * p.b_row + j], p.b_row);
+    return coopLoadT<Right>(&b[start + k * p.b.row + j], p.b.row);
 #else
-    return coopLoad<Right>(&b[start + k + j * p.b_column], p.b_column);
+    return coopLoad<Right>(&b[start + k + j * p.b.column], p.b.column);
 #endif
 }
 
 fn store(sum: Sum, start: u32, i: u32, j: u32) {
     // Named, since naga 30 forgets what is computed within a call of coopStore.
-    let at = start + i * p.out_row + j * p.out_column;
+    let at = start + i * p.out.row + j * p.out.column;
 #if OUT_VECTOR
-    let step = p.out_row;
+    let step = p.out.row;
     coopStoreT(sum, &out[at], step);
 #else
-    let step = p.out_column;
+    let step = p.out.column;
     coopStore(sum, &out[at], step);
 #endif
 }
@@ -80,9 +84,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let split = group.z / p.batches;
     let batch0 = batch / p.batch1;
     let batch1 = batch % p.batch1;
-    let a_start = batch0 * p.a_batch0 + batch1 * p.a_batch1;
-    let b_start = batch0 * p.b_batch0 + batch1 * p.b_batch1;
-    let start = split * p.split_step + batch0 * p.out_batch0 + batch1 * p.out_batch1;
+    let a_start = batch0 * p.a.batch0 + batch1 * p.a.batch1;
+    let b_start = batch0 * p.b.batch0 + batch1 * p.b.batch1;
+    let start = split * p.split_step + batch0 * p.out.batch0 + batch1 * p.out.batch1;
 
     for (var i = lane; i < 8u * SIDE; i += WORKGROUP) {
 #if BIAS

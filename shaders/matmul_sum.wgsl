@@ -2,12 +2,22 @@
 //
 //   out[b, i, j] = bias[j] + sum over s of partial[s, b, i, j]
 //
+// With OUT_PATCHES, out is an image and the sums are its patches.
 // One invocation makes one element; the fixed order makes the sum repeatable.
 #include "common/index.wgsl"
 
+#if OUT_PATCHES
+#include "common/patches.wgsl"
+#endif
+
+struct View {
+    batch0: u32, batch1: u32, row: u32, column: u32,
+}
+
 struct Params {
-    m: u32, n: u32, batch1: u32, batches: u32, splits: u32,
-    out_batch0: u32, out_batch1: u32, out_row: u32, out_column: u32,
+    m: u32, n: u32, batch1: u32, batches: u32,
+    out: $OUT_LAYOUT,
+    splits: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -33,5 +43,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var sum = 0.0;
 #endif
     for (var s = 0u; s < p.splits; s++) { sum += partial[s * total + index]; }
-    out[(batch / p.batch1) * p.out_batch0 + (batch % p.batch1) * p.out_batch1 + i * p.out_row + j * p.out_column] = sum;
+#if OUT_PATCHES
+    let tap = divide(j, p.out.run);
+    let e = elements(p.out, patches_from(p.out, i, p.m), tap.x, tap.y);
+    if e.inside.x { out[e.at.x] = sum; }
+#else
+    let start = (batch / p.batch1) * p.out.batch0 + (batch % p.batch1) * p.out.batch1;
+    out[start + i * p.out.row + j * p.out.column] = sum;
+#endif
 }

@@ -47,14 +47,21 @@ pub const FAMILIES: &[Family] = &[
 /// Squared error of all values over their sum of squares, at most: what the tests of single ops allow.
 const LIMIT: f64 = 1e-10;
 
-/// Products of operands in every layout, enough of them for a graphics card to be busy.
+/// Products of operands in every layout, enough of them for a graphics card to be busy, and a convolution with its
+/// gradients.
 fn products(graph: &Graph) -> Result<Vec<Tensor>> {
     let matrices = |rows, columns| constant(graph, &[256, rows, columns]);
-    Ok(vec![
+    let (x, weight) = (constant(graph, &[4, 13, 11, 48]), constant(graph, &[60, 48, 3, 3]));
+    let y = x.conv2d(&weight, None, 1, 1)?;
+    let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
+    let mut outputs = graph.gradients(&objective, &[x, weight])?;
+    outputs.extend([
+        y,
         matrices(61, 19).matmul(&matrices(19, 59))?,
         matrices(60, 20).matmul_nt(&matrices(52, 20))?,
         matrices(20, 52).matmul_tn(&matrices(20, 60))?,
-    ])
+    ]);
+    Ok(outputs)
 }
 
 /// Products of operands in every layout, and all of them into results by rows and by columns, in whole matrices of 8×8.

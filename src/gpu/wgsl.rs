@@ -21,6 +21,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/interpolate.wgsl", include_str!("../../shaders/common/interpolate.wgsl")),
     ("common/math.wgsl", include_str!("../../shaders/common/math.wgsl")),
     ("common/par.wgsl", include_str!("../../shaders/common/par.wgsl")),
+    ("common/patches.wgsl", include_str!("../../shaders/common/patches.wgsl")),
     ("common/philox.wgsl", include_str!("../../shaders/common/philox.wgsl")),
     ("common/pixels.wgsl", include_str!("../../shaders/common/pixels.wgsl")),
     ("common/rectangle.wgsl", include_str!("../../shaders/common/rectangle.wgsl")),

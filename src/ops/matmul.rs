@@ -1,39 +1,9 @@
 //! Matrix products: dense, batched, transposed, per attention head. One kernel reads every operand through strides.
 
+use super::product::{Layout, Product, View};
 use crate::error::{Error, Result};
-use crate::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shape, Slot, Target, Tensor, TensorType,
-    WORKGROUP,
-};
+use crate::graph::{Backward, BackwardError, DType, LaunchContext, Launches, Op, Shape, Tensor, TensorType};
 use crate::reference::{self, Array};
-use crate::shader;
-
-/// How a matrix lies in a tensor: element strides.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct View {
-    /// Steps along the two batch axes.
-    pub batch: [usize; 2],
-    /// Step to the next row.
-    pub row: usize,
-    /// Step to the next column.
-    pub column: usize,
-}
-
-impl View {
-    fn transposed(self) -> Self {
-        View { row: self.column, column: self.row, ..self }
-    }
-
-    /// Whether four neighbours along the axis of step 1 may be loaded at once, given that axis' extent.
-    fn aligned(&self, extent: usize, other: usize) -> bool {
-        [extent, other, self.batch[0], self.batch[1]].into_iter().all(|value| value.is_multiple_of(4))
-    }
-}
-
-/// The tile of a workgroup, computed by way of its own memory.
-const SHARED: [usize; 2] = [64, 64];
-/// The tile of a workgroup that multiplies cooperative matrices. All others are those of one invocation.
-const COOPERATIVE: [usize; 2] = [32, 32];
 
 /// out\[b, i, j\] = bias\[j\] + Σ_k a\[b, i, k\] · b\[b, k, j\], b over both batch axes.
 ///
@@ -116,138 +86,13 @@ impl Op for MatMul {
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        let batches = self.batch[0] * self.batch[1];
-        let tile = self.tile(context.target);
-        // A dispatch has 65 535 workgroups along z at most.
-        let most = (context.target.busy() / (self.invocations(tile) * batches)).min(self.k / 64).min(65_535 / batches);
-        let biased = context.inputs.len() == 3;
-        if most < 2 {
-            return self.product(tile, self.out, Slot::Output, self.k, biased).into();
-        }
-        let chunk = self.k.div_ceil(most).next_multiple_of(if tile == COOPERATIVE { 8 } else { 4 });
-        let splits = self.k.div_ceil(chunk);
-        // The partial products lie one after another as [split, batch, m, n]; the second launch adds them in order.
-        let partial = View { batch: [self.batch[1] * self.m * self.n, self.m * self.n], row: self.n, column: 1 };
-        let first = self.product(tile, partial, Slot::Scratch(0), chunk, false);
-        let mut slots = vec![Slot::Scratch(0)];
-        let mut second = Launch::new(shader!("matmul_sum"), batches * self.m * self.n, 1)
-            .uints(&[self.m, self.n, self.batch[1], batches, splits])
-            .uints(&[self.out.batch[0], self.out.batch[1], self.out.row, self.out.column]);
-        if biased {
-            second = second.define("BIAS", 1);
-            slots.push(Slot::Input(2));
-        }
-        slots.push(Slot::Output);
-        Launches { list: vec![first, second.bind(&slots)], scratch: vec![splits * batches * self.m * self.n] }
+        let MatMul { m, n, k, batch, .. } = *self;
+        let [a, b, out] = [self.a, self.b, self.out].map(Layout::Strided);
+        Product { m, n, k, batch, a, b, out, biased: context.inputs.len() == 3 }.launches(context.target)
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
         vec![reference::matmul::matmul(self, inputs[0], inputs[1], inputs.get(2).copied())]
-    }
-}
-
-impl MatMul {
-    /// Rows and columns of the table's tile; a smaller one where much of that would lie outside the result.
-    fn tile(&self, target: Target) -> [usize; 2] {
-        let mut tile = target.tile(self.batch[0] * self.batch[1] * self.m * self.n, self.k).sides();
-        if tile == SHARED || tile == COOPERATIVE {
-            let fits = tile == SHARED || self.is_of_eights();
-            if fits && 3 * self.m * self.n >= 2 * self.tiles(tile) * tile[0] * tile[1] {
-                return tile;
-            }
-            tile = [8, 8];
-        }
-        let fitting = |side: usize, extent: usize| match side {
-            16 if extent.next_multiple_of(16) - extent <= extent / 8 => 16,
-            8 | 16 if extent > 4 => 8,
-            _ => 4,
-        };
-        [fitting(tile[0], self.m), fitting(tile[1], self.n)]
-    }
-
-    /// Whether it is made of whole matrices of 8×8, which lie so that they can be loaded and stored at once.
-    fn is_of_eights(&self) -> bool {
-        let lies = |view: &View, rows, columns| {
-            view.column == 1 && view.aligned(columns, view.row) || view.row == 1 && view.aligned(rows, view.column)
-        };
-        [self.m, self.n, self.k].iter().all(|extent| extent.is_multiple_of(8))
-            && lies(&self.a, self.m, self.k)
-            && lies(&self.b, self.k, self.n)
-            && lies(&self.out, self.m, self.n)
-    }
-
-    fn tiles(&self, [rows, columns]: [usize; 2]) -> usize {
-        self.m.div_ceil(rows) * self.n.div_ceil(columns)
-    }
-
-    fn invocations(&self, tile: [usize; 2]) -> usize {
-        self.tiles(tile) * if tile == SHARED || tile == COOPERATIVE { WORKGROUP } else { 1 }
-    }
-
-    /// The kernel for one pass over `chunk` terms of every sum; chunks lie along z after the batches.
-    fn product(&self, tile: [usize; 2], out: View, to: Slot, chunk: usize, bias: bool) -> Launch {
-        // Operands whose inner axis is contiguous and aligned are loaded by fours.
-        let load = |view: &View, rows: usize, columns: usize, [along_row, along_column]: [&'static str; 2]| {
-            if view.column == 1 && view.aligned(columns, view.row) {
-                along_row
-            } else if view.row == 1 && view.aligned(rows, view.column) {
-                along_column
-            } else {
-                "SCALAR"
-            }
-        };
-        let a_load = load(&self.a, self.m, self.k, ["ALONG_K", "ALONG_M"]);
-        let b_load = load(&self.b, self.k, self.n, ["ALONG_N", "ALONG_K"]);
-        let vector_store = out.column == 1 && out.aligned(self.n, out.row);
-        let cooperative = tile == COOPERATIVE;
-        let shader = if cooperative { shader!("matmul_coop") } else { shader!("matmul") };
-        let element = |vector: bool| if vector && !cooperative { "vec4<f32>" } else { "f32" };
-
-        let batches = self.batch[0] * self.batch[1];
-        let splits = self.k.div_ceil(chunk);
-        let mut launch = Launch::new(shader, self.invocations(tile), batches * splits)
-            .define("A_ELEMENT", element(a_load != "SCALAR"))
-            .define("B_ELEMENT", element(b_load != "SCALAR"))
-            .define("OUT_ELEMENT", element(vector_store))
-            .uints(&[self.m, self.n, self.k, chunk, self.batch[1], batches])
-            .uints(&[self.a.batch[0], self.a.batch[1], self.a.row, self.a.column])
-            .uints(&[self.b.batch[0], self.b.batch[1], self.b.row, self.b.column])
-            .uints(&[out.batch[0], out.batch[1], out.row, out.column])
-            .uints(&[batches * self.m * self.n])
-            .operations(2 * batches * self.m * self.n * self.k);
-        launch = match a_load {
-            "ALONG_K" => launch.define("A_ALONG_K", 1),
-            "ALONG_M" => launch.define("A_ALONG_M", 1),
-            _ => launch.define("A_SCALAR", 1),
-        };
-        launch = match b_load {
-            "ALONG_N" => launch.define("B_ALONG_N", 1),
-            "ALONG_K" => launch.define("B_ALONG_K", 1),
-            _ => launch.define("B_SCALAR", 1),
-        };
-        // An invocation of a workgroup's tile computes 8×8 of it, and a cooperative matrix is 8×8.
-        let own = if tile == SHARED || cooperative { [8, 8] } else { tile };
-        for (side, [name, long, longer]) in
-            own.into_iter().zip([["ROWS", "TALL", "TALLER"], ["COLUMNS", "WIDE", "WIDER"]])
-        {
-            launch = launch.define(name, format!("{side}u"));
-            for (name, _) in [(long, 8), (longer, 16)].into_iter().filter(|(_, least)| side >= *least) {
-                launch = launch.define(name, 1);
-            }
-        }
-        if tile == SHARED {
-            launch = launch.define("SHARED", 1);
-        }
-        if vector_store {
-            launch = launch.define("OUT_VECTOR", 1);
-        }
-        let mut slots = vec![Slot::Input(0), Slot::Input(1)];
-        if bias {
-            launch = launch.define("BIAS", 1);
-            slots.push(Slot::Input(2));
-        }
-        slots.push(to);
-        launch.bind(&slots)
     }
 }
 

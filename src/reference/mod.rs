@@ -11,6 +11,7 @@ pub mod attention;
 pub mod batch_norm;
 pub mod box_resize;
 mod compare;
+pub mod conv2d;
 pub mod depthwise_conv2d;
 pub mod flag_nonfinite;
 pub mod gather_slots;
@@ -27,7 +28,6 @@ pub mod reduce;
 pub mod resize;
 pub mod scatter_slots;
 pub mod softmax;
-pub mod unfold;
 
 pub use array::Array;
 pub use compare::square_error;

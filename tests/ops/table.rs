@@ -158,6 +158,8 @@ fn matmul() -> Vec<Case> {
                 &[(&[3, 60, 20], Unit), (&[3, 20, 60], Unit)],
                 &[(&[3, 61, 5], Unit), (&[3, 5, 60], Unit)],
                 &[(&[3, 53, 132], Unit), (&[3, 132, 53], Unit)],
+                &[(&[3, 4, 5], Unit), (&[3, 5, 60], Unit)],
+                &[(&[3, 13, 5], Unit), (&[3, 5, 60], Unit)],
             ],
             |x| x[0].offset(-0.5)?.matmul(&x[1]),
         ),
@@ -293,9 +295,6 @@ fn attention() -> Vec<Case> {
 
 fn convolution() -> Vec<Case> {
     vec![
-        row("unfold", &[&[(&[1, 3, 4, 2], Normal)], &[(&[2, 9, 11, 3], Normal)], &[(&[2, 12, 8, 8], Normal)]], |x| {
-            x[0].unfold([3, 2], 2, 1)
-        }),
         // Patch embedding of the first stage, on odd extents.
         row(
             "conv2d 7, 4, 3",
@@ -318,6 +317,9 @@ fn convolution() -> Vec<Case> {
             &[
                 &[(&[1, 2, 3, 2], Normal), (&[2, 2, 3, 3], Normal)],
                 &[(&[2, 7, 5, 12], Normal), (&[7, 12, 3, 3], Normal)],
+                // As large as the tile of a workgroup; the sums are split.
+                &[(&[1, 8, 8, 48], Normal), (&[60, 48, 3, 3], Normal)],
+                &[(&[1, 9, 7, 48], Normal), (&[60, 48, 3, 3], Normal)],
             ],
             |x| x[0].conv2d(&x[1], None, 1, 1),
         ),
@@ -327,6 +329,9 @@ fn convolution() -> Vec<Case> {
             &[
                 &[(&[1, 4, 5, 1], Normal), (&[2, 1, 4, 4], Normal), (&[2], Normal)],
                 &[(&[2, 9, 13, 8], Normal), (&[8, 8, 4, 4], Normal), (&[8], Normal)],
+                // As large as the tile of a workgroup; the sums are not split.
+                &[(&[1, 32, 32, 4], Normal), (&[60, 4, 4, 4], Normal), (&[60], Normal)],
+                &[(&[1, 36, 28, 4], Normal), (&[60, 4, 4, 4], Normal), (&[60], Normal)],
             ],
             |x| x[0].conv2d(&x[1], Some(&x[2]), 4, 0),
         ),

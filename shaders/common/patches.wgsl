@@ -1,0 +1,62 @@
+// An image [B, H, W, C] as the matrix of its patches, none of which is stored:
+//
+//   patches[(b, oy, ox), (ky, kx, c)] = image[b, oy·stride + ky - padding, ox·stride + kx - padding, c], 0 outside
+//
+// For one ky, the columns (kx, c) follow each other in the image, too: `along` counts both there. C is a multiple of
+// four, so that four columns from a multiple of four are neighbours, all inside or all outside.
+
+struct Window {
+    height: u32, row: u32, out_height: u32, out_width: u32,
+    run: u32, stride: u32, padding: u32, channels: u32,
+}
+
+// Where four patches begin: the element, its row and its place along that, all wrapped below zero.
+struct Patches {
+    begin: vec4<u32>,
+    top: vec4<u32>,
+    left: vec4<u32>,
+}
+
+// Columns of four patches: their row in a patch and their place along that.
+struct Taps {
+    down: vec4<u32>,
+    along: vec4<u32>,
+}
+
+// Elements of the image, and whether they are in it; element 0 where they are not.
+struct Elements {
+    at: vec4<u32>,
+    inside: vec4<bool>,
+}
+
+// How often the extent goes into numbers that exceed it by less than 3. FOURS: rows of patches are fours of them, so that
+// four neighbours are in one row.
+fn wraps(n: vec4<u32>, extent: u32) -> vec4<u32> {
+#if FOURS
+    return vec4<u32>(0u);
+#else
+    let none = vec4<u32>(0u);
+    let one = vec4<u32>(1u);
+    return select(none, one, n >= vec4<u32>(extent)) + select(none, one, n >= vec4<u32>(2u * extent))
+        + select(none, one, n >= vec4<u32>(3u * extent));
+#endif
+}
+
+// Four patches from `first`, none beyond the last of `count`.
+fn patches_from(w: Window, first: u32, count: u32) -> Patches {
+    let begin = min(first, count - 1u);
+    let row = divide(begin, w.out_width);
+    let image = divide(row.x, w.out_height);
+    let x = row.y + min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(count - 1u - begin));
+    let rows_on = wraps(x, w.out_width);
+    let y = image.y + rows_on;
+    let images_on = wraps(y, w.out_height);
+    let top = (y - images_on * w.out_height) * w.stride - w.padding;
+    let left = ((x - rows_on * w.out_width) * w.stride - w.padding) * w.channels;
+    return Patches(((image.x + images_on) * w.height + top) * w.row + left, top, left);
+}
+
+fn elements(w: Window, patches: Patches, down: u32, along: u32) -> Elements {
+    let inside = (patches.top + down < vec4<u32>(w.height)) & (patches.left + along < vec4<u32>(w.row));
+    return Elements(select(vec4<u32>(0u), patches.begin + (down * w.row + along), inside), inside);
+}
