@@ -107,9 +107,12 @@ impl Error {
         Error::Config { key: key.into(), reason: reason.into(), remedy: remedy.into() }
     }
 
-    /// A [`Error::Device`] from its two parts.
-    pub fn device(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Error::Device { reason: reason.into(), remedy: remedy.into() }
+    /// A [`Error::Device`] from its two parts. The words of a driver or a shader compiler may be among the cause: their
+    /// lines are joined, less those that draw the source.
+    pub fn device(reason: impl AsRef<str>, remedy: impl Into<String>) -> Self {
+        let lines = reason.as_ref().lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains('│'));
+        let reason = lines.collect::<Vec<_>>().join(" ").replace("┌─", "at");
+        Error::Device { reason, remedy: remedy.into() }
     }
 
     /// An [`Error::Graph`] with the line of the mistake: the caller's, through functions that are `track_caller`.

@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use tagseg::graph::{DType, Graph, Tensor};
+use std::borrow::Cow;
+
+use tagseg::graph::{DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType};
 use tagseg::nn::{Init, Linear, Scope};
-use tagseg::{Program, Result, Session};
+use tagseg::reference::Array;
+use tagseg::{Error, Program, Result, Session};
 
 fn sessions() -> [Session; 2] {
     ["auto", "reference"].map(|device| Session::open(device).unwrap())
@@ -156,5 +159,51 @@ fn a_state_without_a_value() {
         let run = || -> Result<()> { session.compile(&graph, &[&w])?.run() };
         let text = run().unwrap_err().to_string();
         assert!(text.contains("state `w` has no value"), "{text}");
+    }
+}
+
+/// y = x by a kernel with this text.
+#[derive(Debug)]
+struct Copy(&'static str);
+
+impl Op for Copy {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let shader = Shader { name: "copy", source: Cow::Borrowed(self.0) };
+        Launch::new(shader, context.output.shape.len(), 1).bind(&[Slot::Input(0), Slot::Output]).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![inputs[0].clone()]
+    }
+}
+
+/// Protects: a kernel that does not parse or is not valid is refused in one line, with its name, what is wrong with it
+/// and where, and a remedy; not with a page of the compiler's.
+#[test]
+fn kernels_that_are_refused() {
+    let session = Session::open("auto").unwrap();
+    let refusals = [
+        ("@compute @workgroup_size(1) fn main( { }", "expected identifier, found \"{\""),
+        ("@compute @workgroup_size(1) fn main() { let x: f32 = 1u; }", "expected to be `f32`, but got `u32`"),
+    ];
+    for (text, why) in refusals {
+        let graph = Graph::new();
+        let x = graph.input("x", [4], DType::F32);
+        let y = Tensor::record(Copy(text), &[&x]).unwrap();
+        let error = session.compile(&graph, &[&y]).err().expect("a mistake is an error");
+        assert!(matches!(error, Error::Device { .. }), "{error:?}");
+        let text = error.to_string();
+        for part in ["refuses kernel copy: ", why, "at wgsl:1:", "; update the driver"] {
+            assert!(text.contains(part), "`{part}` is missing in: {text}");
+        }
+        assert!(text.lines().count() == 1 && !text.contains('│'), "{text}");
     }
 }
