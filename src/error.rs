@@ -38,6 +38,15 @@ pub enum Error {
         remedy: String,
     },
 
+    /// A plan that takes more memory than the device has, or than is allowed.
+    #[error("{reason}; {remedy}")]
+    Memory {
+        /// What the plan needs, and what there is.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+
     /// A file or folder that cannot be used.
     #[error("{}: {reason}; {remedy}", path.display())]
     Data {

@@ -269,7 +269,7 @@ impl Session {
     /// Plans what [`Session::compile`] would prepare, and makes nothing; `None` on the interpreter, which plans nothing.
     ///
     /// # Errors
-    /// [`Error::Device`] with the planned bytes if it does not fit the device; besides as [`Session::compile`].
+    /// [`Error::Memory`] with the planned bytes if it does not fit the device; besides as [`Session::compile`].
     #[track_caller]
     pub fn plan(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Option<gpu::Plan>> {
         let ids = ids(graph, outputs)?;

@@ -78,7 +78,7 @@ fn a_limit_is_kept_or_refused() {
 
     let error = Plan::within(&graph, &[], Target::graphics(), 1 << 28).unwrap_err().to_string();
     println!("{error}");
-    for part in ["the plan needs", "0.25 GiB", "train.memory"] {
+    for part in ["the plan needs", "256.0 MiB", "train.memory"] {
         assert!(error.contains(part), "`{part}` is missing in: {error}");
     }
 }

@@ -106,7 +106,7 @@ impl Kernel {
 /// Measures the training step of `settings` on made-up images in `session`.
 ///
 /// # Errors
-/// [`Error::Device`] if the step does not fit the device, which may also have no timestamps, or be no device at all.
+/// [`Error::Memory`] if the step does not fit the device; [`Error::Device`] if that has no timestamps, or is none at all.
 pub fn run(session: &Session, settings: &Settings) -> Result<Measured> {
     if session.is_reference() {
         let remedy = "choose an adapter that `tagseg devices` lists";

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::program::SMALLER;
 use crate::error::{Error, Result};
 
 /// The first fault of each kind; every one makes what comes after it worthless.
@@ -17,7 +18,7 @@ struct Seen {
 /// What to do about an error.
 fn remedy(error: &wgpu::Error) -> &'static str {
     match error {
-        wgpu::Error::OutOfMemory { .. } => "choose a smaller crop, batch or model",
+        wgpu::Error::OutOfMemory { .. } => SMALLER,
         _ => "update the driver or the browser",
     }
 }

@@ -169,15 +169,15 @@ impl Program {
     /// Plans `graph` for `outputs` and prepares everything that running it needs.
     ///
     /// # Errors
-    /// [`Error::Graph`] if a state has no value; [`Error::Device`] if the plan does not fit the device, with its bytes,
-    /// or a kernel is refused.
+    /// [`Error::Graph`] if a state has no value; [`Error::Memory`] if the plan does not fit the device, with its bytes;
+    /// [`Error::Device`] if a kernel is refused.
     pub fn compile(device: &Device, graph: &Graph, outputs: &[NodeId], states: &States) -> Result<Self> {
         let plan = plan(device, graph, outputs)?;
         let planned = plan.bytes();
         let allocated = device.catch(wgpu::ErrorFilter::OutOfMemory, || Self::allocate(device, graph, plan, states));
         let mut program = allocated.map_err(|_| {
             let reason = format!("the plan needs {:.1} MiB, more than {} has free", mebibytes(planned), device.name());
-            Error::device(reason, SMALLER)
+            Error::Memory { reason, remedy: SMALLER.into() }
         })??;
         program.prepare()?;
         Ok(program)
@@ -355,12 +355,12 @@ impl Program {
 }
 
 /// What to do where a plan does not fit.
-const SMALLER: &str = "choose a smaller crop, batch or model";
+pub(super) const SMALLER: &str = "choose a smaller crop, batch or model";
 
 /// Plans `graph` for `outputs` on a device; nothing is made there.
 ///
 /// # Errors
-/// [`Error::Device`] if a buffer exceeds the device's limits, with the planned bytes.
+/// [`Error::Memory`] if a buffer exceeds the device's limits, or the plan those of the graph, with the planned bytes.
 pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> {
     let plan = match graph.memory_limit() {
         Some(limit) => Plan::within(graph, outputs, device.target(), limit)?,
@@ -376,7 +376,7 @@ pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> 
             device.name(),
             mebibytes(largest_binding)
         );
-        return Err(Error::device(reason, SMALLER));
+        return Err(Error::Memory { reason, remedy: SMALLER.into() });
     }
     Ok(plan)
 }

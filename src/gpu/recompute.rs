@@ -1,8 +1,9 @@
 //! Trading time for memory: values that the gradient computes again, chosen by what that costs, until a plan keeps to a
 //! limit.
 
-use super::bytes::gibibytes;
+use super::bytes::mebibytes;
 use super::plan::Plan;
+use super::program::SMALLER;
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Kind, LaunchContext, NodeId, Target};
@@ -19,7 +20,7 @@ impl Plan {
     /// by the same kernel has the same bits.
     ///
     /// # Errors
-    /// [`Error::Device`] with the smallest plan that was found, if none keeps to the limit.
+    /// [`Error::Memory`] with the smallest plan that was found, if none keeps to the limit.
     pub fn within(graph: &Graph, outputs: &[NodeId], target: Target, limit: u64) -> Result<Plan> {
         let schedule = Schedule::new(graph, outputs, target);
         let wait = Waiting::new(&schedule, target);
@@ -44,11 +45,9 @@ impl Plan {
                 chosen.iter().for_each(|group| costly[group[0]] = true);
             }
         }
-        let (needed, allowed) = (gibibytes(best.bytes()), gibibytes(limit));
-        Err(Error::device(
-            format!("the plan needs {needed:.2} GiB where {allowed:.2} GiB are allowed"),
-            "raise train.memory, or choose a smaller crop, batch or model",
-        ))
+        let (needed, allowed) = (mebibytes(best.bytes()), mebibytes(limit));
+        let reason = format!("the plan needs {needed:.1} MiB where {allowed:.1} MiB are allowed");
+        Err(Error::Memory { reason, remedy: format!("raise train.memory, or {SMALLER}") })
     }
 }
 

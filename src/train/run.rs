@@ -284,7 +284,8 @@ impl Run {
 
     /// An error with the way to go on, where the device, the disk or the data failed and not the training itself.
     fn safe(&self, cause: Error) -> Error {
-        let outside = matches!(cause, Error::Device { .. } | Error::Io { .. } | Error::Data { .. });
+        let outside =
+            matches!(cause, Error::Device { .. } | Error::Memory { .. } | Error::Io { .. } | Error::Data { .. });
         match &self.saved {
             Some((step, checkpoint)) if outside => Error::Stopped {
                 cause: Box::new(cause),

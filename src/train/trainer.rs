@@ -2,7 +2,7 @@
 
 use crate::bmp::iteration::{FLAGS, Inputs, Sizes, VALUES, moment_names};
 use crate::bmp::{Group, Iteration, NetworkConfig, Phase, Schedule, Slots};
-use crate::config::{Config, YcSource};
+use crate::config::{Config, Precision, YcSource};
 use crate::error::{Error, Result};
 use crate::gpu::{KernelTime, Plan};
 use crate::graph::{DType, Node, NodeId, Tensor};
@@ -170,20 +170,39 @@ impl Trainer {
     /// # Errors
     /// If a plan does not fit the device, with its bytes.
     pub fn check(&mut self) -> Result<Option<Plan>> {
-        let whole = self.plan_all();
-        if !matches!(whole, Err(Error::Device { .. })) || self.config.batch_micro != 0 {
-            return whole;
-        }
-        let (batch, group) = (self.sizes.batch, self.config.loss_replica_size.min(self.sizes.batch));
-        for images in (1..batch).rev().filter(|images| batch % images == 0 && images % group == 0) {
-            self.config.batch_micro = images;
-            let plan = self.plan_all();
-            if plan.is_ok() {
-                return plan;
+        let mut plan = self.plan_all();
+        if self.config.batch_micro == 0 {
+            let (batch, group) = (self.sizes.batch, self.smallest_part());
+            for images in (1..batch).rev().filter(|images| batch % images == 0 && images % group == 0) {
+                if !matches!(plan, Err(Error::Memory { .. })) {
+                    break;
+                }
+                self.config.batch_micro = images;
+                plan = self.plan_all();
             }
         }
-        self.config.batch_micro = 0;
-        whole
+        plan.map_err(|error| self.with_options(error))
+    }
+
+    /// Images that are normalised together: no part of a batch is smaller.
+    fn smallest_part(&self) -> usize {
+        self.config.loss_replica_size.min(self.sizes.batch)
+    }
+
+    /// Where memory is short, the options that save some and are not taken yet are remedies, too.
+    fn with_options(&self, error: Error) -> Error {
+        let Error::Memory { mut reason, mut remedy } = error else { return error };
+        let (part, smallest) = (self.micro_batch(), self.smallest_part());
+        if part < self.sizes.batch {
+            reason = format!("{reason}, in parts of {part} images");
+        }
+        let smaller = (part > smallest).then(|| format!("batch.micro={smallest}"));
+        let mixed = (self.config.train_precision == Precision::F32).then(|| "train.precision=mixed".to_owned());
+        let options: Vec<_> = smaller.into_iter().chain(mixed).collect();
+        if !options.is_empty() {
+            remedy = format!("set {}, or {remedy}", options.join(" or "));
+        }
+        Error::Memory { reason, remedy }
     }
 
     /// Images whose gradients are computed together.
@@ -219,7 +238,7 @@ impl Trainer {
         // The old program's buffers are freed before the new one's are made.
         self.current = None;
         let (iteration, row) = self.record_step(phase)?;
-        let program = self.session.compile(&iteration.graph, &[])?;
+        let program = self.session.compile(&iteration.graph, &[]).map_err(|error| self.with_options(error))?;
         self.current = Some(Compiled { phase, iteration, row, program });
         Ok(())
     }

@@ -73,6 +73,22 @@ fn a_model_that_does_not_fit_the_device() {
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
+/// Protects: where memory is short, the options that save some are named, and those not that are taken already.
+#[test]
+fn a_limit_of_memory_that_cannot_be_kept() {
+    let place = Place::new();
+    let limit = ["--memory", "1MB", "--batch", "4", "--plan"];
+    let train = |more: &[&str]| place.train(&[&limit, more].concat());
+    // The whole batch, in two parts of two images by itself.
+    let parts =
+        ["the plan needs", "where 1.0 MiB are allowed, in parts of 2 images; set train.precision=mixed, or raise"];
+    place.assert_refuses(&mut train(&[]), &parts);
+    let whole = ["1.0 MiB are allowed; set batch.micro=2 or train.precision=mixed, or raise train.memory, or choose"];
+    place.assert_refuses(&mut train(&["--micro-batch", "4"]), &whole);
+    let nothing_left = ["in parts of 2 images; raise train.memory, or choose a smaller crop"];
+    place.assert_refuses(&mut train(&["--micro-batch", "2", "--precision", "mixed"]), &nothing_left);
+}
+
 /// Protects: what WebGPU grants is a limit, whatever the adapter has, and limits of other names are refused, also those
 /// of the environment.
 #[test]
