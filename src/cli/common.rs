@@ -182,8 +182,12 @@ pub fn check_free(out: &Path, overwrite: bool) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a result file that exists already, unless `overwrite`, and a folder of its name.
+/// Refuses a result file that exists already, unless `overwrite`, a folder of its name, and a place that is not there.
 pub fn check_file_free(out: &Path, overwrite: bool) -> Result<()> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(Error::data(folder, "is no folder", format!("make it before {} is written there", out.display())));
+    }
     if out.is_dir() {
         return Err(Error::data(out, "is a folder", "give the name of a file"));
     }

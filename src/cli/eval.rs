@@ -9,7 +9,7 @@ use tagseg::Error;
 use tagseg::eval::{ScoreOptions, Scored, score_run};
 use tagseg::report::{FileBar, score_table};
 
-use super::common::{DeviceArg, ProtocolArgs};
+use super::common::{DeviceArg, ProtocolArgs, check_file_free};
 use super::print;
 
 /// Score both branches of a trained network
@@ -54,6 +54,9 @@ pub struct EvalArgs {
 impl EvalArgs {
     pub fn run(self) -> Result<ExitCode> {
         let EvalArgs { network, data, split, device, protocol, json, confusion, skip_broken } = self;
+        // Scoring may take hours: a result must not be lost for want of a place.
+        let mut files = json.iter().chain(&confusion).filter(|path| path.as_os_str() != "-");
+        files.try_for_each(|path| check_file_free(path, true))?;
         let options = ScoreOptions {
             network,
             data,

@@ -203,6 +203,19 @@ fn a_prediction_that_would_be_written_over_something() {
     place.assert_refuses(&mut predict(&["/no/photo.jpg"]), &["/no/photo.jpg", "No such file"]);
 }
 
+/// Protects: hours of scoring are not lost for want of a place for their result.
+#[test]
+fn scores_that_cannot_be_written() {
+    let place = Place::new();
+    let (folder, nowhere) = (place.data(), place.arg("nowhere/scores.json"));
+    for flag in ["--json", "--confusion"] {
+        // It is seen before the network, which is not there.
+        let eval = |file: &str| place.eval(&place.path("none"), &[flag, file]);
+        place.assert_refuses(&mut eval(&folder), &["data: is a folder", "name of a file"]);
+        place.assert_refuses(&mut eval(&nowhere), &["nowhere: is no folder; make it before"]);
+    }
+}
+
 #[test]
 fn golden_cases_that_are_not_there() {
     let place = Place::new();
