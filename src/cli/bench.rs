@@ -24,11 +24,11 @@ pub struct BenchArgs {
 
     /// Side of the crop in pixels, a multiple of 16 [default: the preset's]
     #[arg(long, value_name = "N")]
-    crop: Option<usize>,
+    crop: Option<String>,
 
     /// Images in a step [default: the preset's]
     #[arg(long, value_name = "N")]
-    batch: Option<usize>,
+    batch: Option<String>,
 
     /// Classes besides background
     #[arg(long, value_name = "N", default_value = "20", value_parser = at_least_one(254))]

@@ -86,19 +86,19 @@ pub struct ConfigArgs {
 
     /// Training steps [train.iters]
     #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
+    pub steps: Option<String>,
 
     /// Images in a step [batch.global]
     #[arg(long, value_name = "N")]
-    pub batch: Option<usize>,
+    pub batch: Option<String>,
 
     /// Images whose gradients are computed together, for a device that does not hold all of them [batch.micro]
     #[arg(long, value_name = "N")]
-    pub micro_batch: Option<usize>,
+    pub micro_batch: Option<String>,
 
     /// Side of the training crop in pixels, a multiple of 16 [train.crop]
     #[arg(long, value_name = "N")]
-    pub crop: Option<usize>,
+    pub crop: Option<String>,
 
     /// Device memory that a step may take, as in `8GB` [train.memory]
     #[arg(long, value_name = "AMOUNT")]
@@ -110,7 +110,7 @@ pub struct ConfigArgs {
 
     /// Seed of everything random [seed]
     #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+    pub seed: Option<String>,
 }
 
 impl ConfigArgs {
@@ -129,21 +129,19 @@ impl ConfigArgs {
             config.set(assignment)?;
         }
         let short = [
-            ("train.iters", self.steps.map(|steps| steps as u64)),
-            ("batch.global", self.batch.map(|batch| batch as u64)),
-            ("batch.micro", self.micro_batch.map(|micro| micro as u64)),
-            ("train.crop", self.crop.map(|crop| crop as u64)),
-            ("seed", self.seed),
+            ("train.iters", &self.steps),
+            ("batch.global", &self.batch),
+            ("batch.micro", &self.micro_batch),
+            ("train.crop", &self.crop),
+            ("train.memory", &self.memory),
+            ("train.precision", &self.precision),
+            ("seed", &self.seed),
         ];
         for (key, value) in short {
             if let Some(value) = value {
                 config.set(&format!("{key}={value}"))?;
             }
         }
-        if let Some(amount) = &self.memory {
-            config.set(&format!("train.memory={amount}"))?;
-        }
-        precision(self.precision.as_deref()).iter().try_for_each(|assignment| config.set(assignment))?;
         config.validate()?;
         Ok(config)
     }
@@ -227,6 +225,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
+        let text = resolve(&["--batch", "few"]).unwrap_err().to_string();
+        assert_eq!(text, r#"option `batch.global`: "few" is not allowed; give a whole number of at least 1"#);
         assert!(resolve(&["--steps", "10"]).unwrap_err().to_string().contains("optim.warmup_iters"));
         assert!(resolve(&["--config", "/nowhere/c.toml"]).unwrap_err().to_string().contains("/nowhere/c.toml"));
     }

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::error::ErrorKind as Refusal;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// What comes after the list of commands in `tagseg --help`.
 const AFTER_HELP: &str = "\
@@ -33,8 +33,8 @@ Start here:
   tagseg eval run --data DIR                        score it
   tagseg predict run --out seen photo.jpg           segment a photo
 
-Exit codes: 0 done, 1 a check of `verify` or `check` failed or `predict` left an image out, 2 something about the
-input is wrong, 130 training was stopped by Ctrl-C and can go on.";
+Exit codes: 0 done, 1 what `verify`, `devices --verify`, `check` or `replay` looked into is wrong or `predict` left an \
+image out, 2 something about the input is wrong, 130 training was stopped by Ctrl-C and can go on.";
 
 /// Learn to segment images from image tags alone, on any GPU.
 #[derive(Debug, Parser)]
@@ -69,16 +69,18 @@ pub fn parse() -> Result<Cli> {
         Refusal::DisplayHelp | Refusal::DisplayVersion | Refusal::DisplayHelpOnMissingArgumentOrSubcommand => {
             error.exit()
         }
-        _ => anyhow::anyhow!(cause_and_tip(&error.to_string())),
+        _ => anyhow::anyhow!(cause_and_tip(&error.to_string(), std::env::args().nth(1).as_deref())),
     })
 }
 
-/// What is wrong and what would be right, out of clap's message of many lines.
-fn cause_and_tip(message: &str) -> String {
+/// What is wrong and what would be right, out of clap's message of many lines, and which help tells more.
+fn cause_and_tip(message: &str, first: Option<&str>) -> String {
     let lines = message.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
     let text = lines.collect::<Vec<_>>().join("; ").replace(":;", ":");
-    format!("{}; `tagseg --help` lists what there is", text.trim_start_matches("error: "))
+    let command = first.filter(|name| Cli::command().find_subcommand(name).is_some());
+    let command = command.map_or("tagseg".into(), |name| format!("tagseg {name}"));
+    format!("{}; `{command} --help` lists what there is", text.trim_start_matches("error: "))
 }
 
 impl Cli {
@@ -127,7 +129,6 @@ fn print(text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -138,7 +139,7 @@ mod tests {
     fn a_wrong_command_line_is_refused_in_one_line() {
         let refusal = |args: &[&str]| match Cli::try_parse_from([&["tagseg"], args].concat()) {
             Ok(_) => String::new(),
-            Err(error) => cause_and_tip(&error.to_string()),
+            Err(error) => cause_and_tip(&error.to_string(), args.first().copied()),
         };
         let preset = refusal(&["config", "nanoo"]);
         assert!(
@@ -147,6 +148,9 @@ mod tests {
         );
         let flag = refusal(&["eval", "run", "--dada", "d"]);
         assert!(flag.starts_with("unexpected argument") && flag.contains("'--data'"), "{flag}");
+        assert!(flag.ends_with("`tagseg eval --help` lists what there is"), "{flag}");
+        let command = refusal(&["trian"]);
+        assert!(command.ends_with("`tagseg --help` lists what there is"), "{command}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `tagseg shapes`.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,15 +21,15 @@ pub struct ShapesArgs {
     out: PathBuf,
 
     /// Images to train on
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = at_least(1))]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = within(1..=100_000))]
     train: usize,
 
     /// Images to score on
-    #[arg(long, value_name = "N", default_value_t = 120, value_parser = at_least(1))]
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = within(1..=100_000))]
     val: usize,
 
     /// Side of the square images in pixels
-    #[arg(long, value_name = "S", default_value_t = 64, value_parser = at_least(32))]
+    #[arg(long, value_name = "S", default_value_t = 64, value_parser = within(32..=4096))]
     size: usize,
 
     /// Seed of everything random
@@ -49,10 +50,10 @@ impl ShapesArgs {
     }
 }
 
-/// Parses a number that must not be below `minimum`.
-fn at_least(minimum: usize) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
+/// Parses a number in a range.
+fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
     move |text| match text.parse() {
-        Ok(number) if number >= minimum => Ok(number),
-        _ => Err(format!("give a whole number of at least {minimum}")),
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("give a whole number from {} to {}", range.start(), range.end())),
     }
 }

@@ -50,12 +50,13 @@ fn a_configuration_that_cannot_be_read() {
 /// Protects: a wrong command line is one line too, with what would be right.
 #[test]
 fn a_wrong_command_line() {
-    let refusals: [(&[&str], &[&str]); 5] = [
+    let refusals: [(&[&str], &[&str]); 6] = [
         (&["trian"], &["trian", "'train'"]),
         (&["train", "--data", "d"], &["--out <RUN>"]),
         (&["train", "--data", "d", "--out", "r", "--step", "5"], &["--step", "--steps"]),
         (&["train", "--data", "d", "--out", "r", "--preset", "nanoo"], &["nanoo", "voc, voc-paper", "nano"]),
         (&["shapes", "--out", "d", "--train", "none"], &["none", "whole number"]),
+        (&["shapes", "--out", "d", "--size", "1000000"], &["1000000", "from 32 to 4096"]),
     ];
     for (args, parts) in refusals {
         assert_refused(&tagseg(args).output().unwrap(), parts);
