@@ -13,31 +13,10 @@
 // Rows and columns beyond m and n are computed from clamped addresses and not stored.
 // Every sum runs over k in order: the result does not depend on scheduling.
 #include "common/index.wgsl"
+#include "common/product.wgsl"
 
 #if PATCHES
 #include "common/patches.wgsl"
-#endif
-
-struct View {
-    batch0: u32, batch1: u32, row: u32, column: u32,
-}
-
-struct Params {
-    m: u32, n: u32, k: u32, chunk: u32,
-    a: $A_LAYOUT,
-    b: $B_LAYOUT,
-    out: $OUT_LAYOUT,
-    batch1: u32, batches: u32, split_step: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> a: array<$A_ELEMENT>;
-@group(0) @binding(2) var<storage, read> b: array<$B_ELEMENT>;
-#if BIAS
-@group(0) @binding(3) var<storage, read> bias: array<$OUT_ELEMENT>;
-@group(0) @binding(4) var<storage, read_write> out: array<$OUT_ELEMENT>;
-#else
-@group(0) @binding(3) var<storage, read_write> out: array<$OUT_ELEMENT>;
 #endif
 
 // Four neighbours from `first`, none beyond the last of `count`.
@@ -174,6 +153,34 @@ fn load_row(start: u32, columns: Columns, k: u32, end: u32) -> Fours {
     return row;
 }
 
+// What four rows of four sums begin with.
+fn begin(j0: u32) -> mat4x4<f32> {
+#if BIAS
+#if OUT_VECTOR
+    let row = bias[min(j0, p.n - 4u) / 4u];
+#else
+    let j = four(j0, p.n);
+    let row = vec4<f32>(bias[j.x], bias[j.y], bias[j.z], bias[j.w]);
+#endif
+    return mat4x4<f32>(row, row, row, row);
+#else
+    return mat4x4<f32>();
+#endif
+}
+
+fn begin_row(j0: u32) -> Fours {
+    var row: Fours;
+    row.c0 = begin(j0);
+#if WIDE
+    row.c4 = begin(j0 + 4u);
+#endif
+#if WIDER
+    row.c8 = begin(j0 + 8u);
+    row.c12 = begin(j0 + 12u);
+#endif
+    return row;
+}
+
 // sum + the product of four rows of a (element [k][i]) and four of b.
 fn multiply(sum: Fours, ak: mat4x4<f32>, bk: Fours) -> Fours {
     let a_rows = transpose(ak);
@@ -203,20 +210,10 @@ fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
 #else
             let row = start + (i0 + r) * p.out.row;
 #if OUT_VECTOR
-#if BIAS
-            out[(row + j0) / 4u] = sum[r] + bias[j0 / 4u];
-#else
             out[(row + j0) / 4u] = sum[r];
-#endif
 #else
             for (var c = 0u; c < 4u; c++) {
-                if j0 + c < p.n {
-#if BIAS
-                    out[row + (j0 + c) * p.out.column] = sum[r][c] + bias[j0 + c];
-#else
-                    out[row + (j0 + c) * p.out.column] = sum[r][c];
-#endif
-                }
+                if j0 + c < p.n { out[row + (j0 + c) * p.out.column] = sum[r][c]; }
             }
 #endif
 #endif
@@ -294,13 +291,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
 
     let end = min((split + 1u) * p.chunk, p.k);
-    var sum: Fours;
+    let first = begin_row(j0);
+    var sum = first;
 #if TALL
-    var sum4: Fours;
+    var sum4 = first;
 #endif
 #if TALLER
-    var sum8: Fours;
-    var sum12: Fours;
+    var sum8 = first;
+    var sum12 = first;
 #endif
 
 #if SHARED

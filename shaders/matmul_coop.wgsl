@@ -9,28 +9,7 @@
 // Every sum runs over k in steps of eight, in order: the result does not depend on scheduling.
 enable wgpu_cooperative_matrix;
 #include "common/index.wgsl"
-
-struct View {
-    batch0: u32, batch1: u32, row: u32, column: u32,
-}
-
-struct Params {
-    m: u32, n: u32, k: u32, chunk: u32,
-    a: View,
-    b: View,
-    out: View,
-    batch1: u32, batches: u32, split_step: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-#if BIAS
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
-#else
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-#endif
+#include "common/product.wgsl"
 
 alias Left = coop_mat8x8<f32, A>;
 alias Right = coop_mat8x8<f32, B>;

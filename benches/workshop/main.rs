@@ -4,8 +4,8 @@
 //!
 //! Every step is a WGSL file of its own, in `matmul/` or `softmax/`, whose first line is the idea and its row in the
 //! table; the last step is the kernel that ships, as the library makes it for the device. All of them compute the same
-//! from the same operands, are compared with the f64 interpreter, and are timed in turns. Ideas that lost are in
-//! `docs/rejected.md`.
+//! from the same operands, are compared with the f64 interpreter, and are timed in turns. Each file is whole, so that the
+//! difference between two neighbours is the idea. Ideas that lost are in `docs/rejected.md`.
 //!
 //! What the steps were worth on software Vulkan (llvmpipe, LLVM 15, Mesa 22.3.6; two cores shared with other work,
 //! 2026-11-22): milliseconds, and times as fast as the step before. A graphics card will order them differently.

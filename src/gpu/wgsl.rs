@@ -24,6 +24,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/patches.wgsl", include_str!("../../shaders/common/patches.wgsl")),
     ("common/philox.wgsl", include_str!("../../shaders/common/philox.wgsl")),
     ("common/pixels.wgsl", include_str!("../../shaders/common/pixels.wgsl")),
+    ("common/product.wgsl", include_str!("../../shaders/common/product.wgsl")),
     ("common/rectangle.wgsl", include_str!("../../shaders/common/rectangle.wgsl")),
     ("common/ring.wgsl", include_str!("../../shaders/common/ring.wgsl")),
     ("common/rows.wgsl", include_str!("../../shaders/common/rows.wgsl")),

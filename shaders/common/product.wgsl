@@ -1,0 +1,23 @@
+// The operands of a product of matrices: its extents, how every matrix lies, and where.
+
+struct View {
+    batch0: u32, batch1: u32, row: u32, column: u32,
+}
+
+struct Params {
+    m: u32, n: u32, k: u32, chunk: u32,
+    a: $A_LAYOUT,
+    b: $B_LAYOUT,
+    out: $OUT_LAYOUT,
+    batch1: u32, batches: u32, split_step: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> a: array<$A_ELEMENT>;
+@group(0) @binding(2) var<storage, read> b: array<$B_ELEMENT>;
+#if BIAS
+@group(0) @binding(3) var<storage, read> bias: array<$OUT_ELEMENT>;
+@group(0) @binding(4) var<storage, read_write> out: array<$OUT_ELEMENT>;
+#else
+@group(0) @binding(3) var<storage, read_write> out: array<$OUT_ELEMENT>;
+#endif
