@@ -111,6 +111,8 @@ impl Setting {
 struct Objective {
     graph: Graph,
     operands: Vec<Tensor>,
+    /// Those of the operands that gradients are taken of.
+    differentiated: Vec<Tensor>,
     shift: Tensor,
     output: Tensor,
     objective: Tensor,
@@ -160,7 +162,9 @@ fn record(case: &Case, size: &[Operand], setting: Setting) -> Result<Objective> 
         }
         _ => {}
     }
-    Ok(Objective { graph, operands, shift, output, objective })
+    let real = operands.iter().zip(size).filter(|(_, operand)| is_differentiated(operand));
+    let differentiated = real.map(|(tensor, _)| tensor.clone()).collect();
+    Ok(Objective { graph, operands, differentiated, shift, output, objective })
 }
 
 fn feed(program: &mut tagseg::Program, recorded: &Objective, inputs: &[Vec<f64>], shift: f64) {
@@ -182,18 +186,10 @@ fn check_differences(case: &Case, setting: Setting) {
     let size = case.sizes[0];
     let recorded = record(case, size, setting).unwrap();
     let session = Session::open("reference").unwrap();
-    let mut wrt: Vec<_> = recorded
-        .operands
-        .iter()
-        .zip(size)
-        .filter(|(_, operand)| is_differentiated(operand))
-        .map(|(x, _)| x.clone())
-        .collect();
     let shift = 0.125;
-    if setting == Setting::Broadcast {
-        wrt = vec![recorded.shift.clone()];
-    }
-    let gradients = recorded.graph.gradients(&recorded.objective, &wrt).unwrap();
+    let wrt =
+        if setting == Setting::Broadcast { std::slice::from_ref(&recorded.shift) } else { &recorded.differentiated };
+    let gradients = recorded.graph.gradients(&recorded.objective, wrt).unwrap();
     let mut program = session.compile(&recorded.graph, &gradients.iter().collect::<Vec<_>>()).unwrap();
     let inputs = inputs_of(size);
     feed(&mut program, &recorded, &inputs, shift);
@@ -237,16 +233,9 @@ fn check_differences(case: &Case, setting: Setting) {
 /// Devices with different kernels against the interpreter, and against themselves; equal kernels run once.
 fn check_device(case: &Case, size: &[Operand], setting: Setting, devices: &[Session]) {
     let recorded = record(case, size, setting).unwrap();
-    let wrt: Vec<_> = recorded
-        .operands
-        .iter()
-        .zip(size)
-        .filter(|(_, operand)| is_differentiated(operand))
-        .map(|(x, _)| x.clone())
-        .collect();
     let mut outputs = vec![recorded.output.clone()];
     if case.differentiable {
-        let gradients = || recorded.graph.gradients(&recorded.objective, &wrt).unwrap();
+        let gradients = || recorded.graph.gradients(&recorded.objective, &recorded.differentiated).unwrap();
         outputs.extend(recorded.graph.stored(setting.storage(), gradients));
     }
     let run = |session: &Session| {
@@ -350,15 +339,9 @@ fn device_agrees_with_reference() {
 fn missing_gradients_are_errors() {
     for case in selected().iter().filter(|case| !case.differentiable) {
         let recorded = record(case, case.sizes[0], Setting::Alone).unwrap();
-        let real: Vec<_> = recorded
-            .operands
-            .iter()
-            .zip(case.sizes[0])
-            .filter(|(_, o)| is_differentiated(o))
-            .map(|(x, _)| x.clone())
-            .collect();
-        if !real.is_empty() {
-            let error = recorded.graph.gradients(&recorded.objective, &real).unwrap_err().to_string();
+        if !recorded.differentiated.is_empty() {
+            let error =
+                recorded.graph.gradients(&recorded.objective, &recorded.differentiated).unwrap_err().to_string();
             assert!(error.contains("has no gradient"), "{}: {error}", case.name);
         }
     }

@@ -13,7 +13,7 @@ use tagseg::gpu::{Plan, wgsl::render};
 use tagseg::graph::{DType, Graph, Launch, NodeId};
 
 use super::steps::steps;
-use super::{Setting, is_differentiated, record, table, targets};
+use super::{Setting, record, table, targets};
 
 /// The kernel that is not for every platform, and what it needs.
 const COOPERATIVE: (&str, Capabilities) =
@@ -101,9 +101,7 @@ fn of_the_table() -> Vec<Launch> {
             let recorded = record(&case, size, setting).unwrap();
             let mut outputs = vec![recorded.output.id()];
             if case.differentiable {
-                let real = recorded.operands.iter().zip(*size).filter(|(_, operand)| is_differentiated(operand));
-                let real: Vec<_> = real.map(|(x, _)| x.clone()).collect();
-                let gradients = || recorded.graph.gradients(&recorded.objective, &real).unwrap();
+                let gradients = || recorded.graph.gradients(&recorded.objective, &recorded.differentiated).unwrap();
                 let gradients = recorded.graph.stored(setting.storage(), gradients);
                 outputs.extend(gradients.iter().map(|gradient| gradient.id()));
             }
