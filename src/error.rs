@@ -151,12 +151,13 @@ pub fn resume_command(run: &Path) -> String {
 
 /// What to do where the operating system refuses.
 fn remedy(error: &std::io::Error) -> &'static str {
-    use std::io::ErrorKind::{AlreadyExists, NotADirectory, NotFound, PermissionDenied, StorageFull};
+    use std::io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, StorageFull};
     match error.kind() {
         NotFound => "check the path",
         PermissionDenied => "check who may read and write there",
         StorageFull => "free some space",
         AlreadyExists | NotADirectory => "choose another path, a file is in the way",
+        IsADirectory => "give the name of a file, this is a folder",
         _ => "check the path and the disk",
     }
 }
