@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::resume::{Resume, ResumeOptions};
+use super::resume::{Resume, ResumeOptions, is_finished};
 use super::run::{TrainOptions, TrainSummary, run};
 use super::setting::TrainingData;
 use super::stop::Stop;
@@ -150,8 +150,7 @@ fn state(folder: &Path, config: &Config, data: Option<&DataFacts>) -> Result<Sta
     if !data.is_none_or(same) {
         return Err(Error::data(folder, "is a run on other data", remedy));
     }
-    let complete = found.checkpoint.step == config.train_iters && training.run.evaluated;
-    Ok(if complete { State::Finished } else { State::Begun })
+    Ok(if is_finished(&found.checkpoint, training) { State::Finished } else { State::Begun })
 }
 
 /// Trains a run to its end, from the start or from where it is.

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceChoice;
 use crate::report::{Place, RecordWriter};
-use crate::weights::{DataFacts, Found, Training, write_atomically};
+use crate::weights::{Checkpoint, DataFacts, Found, RunFacts, Training, write_atomically};
 
 /// What may be said about a run that goes on; what it was started with stands in its checkpoint.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +65,18 @@ impl Resume {
         let Resume { folder, found, training } = self;
         let (checkpoint, facts) = (&found.checkpoint, &training.run);
         check_config(&checkpoint.config, options, &folder)?;
+        if is_finished(checkpoint, &training) {
+            bring_back(&folder, &found, facts)?;
+            found.notices().for_each(|notice| eprintln!("{notice}"));
+            eprintln!("{}", farewell(&folder, &found));
+            return Ok(TrainSummary {
+                device: facts.adapter.clone(),
+                classes: checkpoint.classes.clone(),
+                scores: None,
+                seconds_per_step: facts.record.seconds / checkpoint.step as f64,
+                stopped: None,
+            });
+        }
         if options.skip_broken && !facts.data.skip_broken {
             return Err(Error::config("--skip-broken", "was not given when this run began", "leave it away"));
         }
@@ -84,14 +96,7 @@ impl Resume {
         let loader = setting.loader(facts.sampler)?;
         setting.prepare(checkpoint.step)?;
 
-        // Everything fits: from here on the folder is brought back to the moment of the checkpoint.
-        let shelf = folder.shelf();
-        for (path, _) in &found.damaged {
-            shelf.set_aside(path)?;
-        }
-        shelf.restore(checkpoint.step, facts.best.map(|best| best.step))?;
-        write_atomically(&folder.config(), checkpoint.config.to_toml().as_bytes())?;
-        let record = RecordWriter::continue_at(folder.metrics(), facts.record.bytes)?;
+        let record = bring_back(&folder, &found, facts)?;
         found.notices().for_each(|notice| eprintln!("{notice}"));
         eprintln!("goes on at step {} of {}: {}", checkpoint.step, checkpoint.config.train_iters, found.path.display());
         if facts.adapter != setting.session.name() {
@@ -107,6 +112,32 @@ impl Resume {
         run.saved = Some((checkpoint.step, found.path.clone()));
         run.train(checkpoint.step, facts.evaluated)
     }
+}
+
+/// Whether the run of a checkpoint is over: its last step is done and, where there is something to score on, scored.
+pub(super) fn is_finished(checkpoint: &Checkpoint, training: &Training) -> bool {
+    checkpoint.step == checkpoint.config.train_iters && training.run.evaluated
+}
+
+/// What there is to say of a run that is over. Its schedule ended with it, so that more steps are another run.
+fn farewell(folder: &RunFolder, found: &Found) -> String {
+    let (run, step, network) = (folder.path().display(), found.checkpoint.step, found.path.display());
+    format!(
+        "{run}: finished at step {step}, the network is {network}, scores and losses are in {}; \
+         to train longer start another run with `tagseg train --weights {network}`",
+        folder.metrics().display()
+    )
+}
+
+/// Everything fits: brings the folder back to the moment of the checkpoint, and opens its record.
+fn bring_back(folder: &RunFolder, found: &Found, facts: &RunFacts) -> Result<RecordWriter> {
+    let (shelf, checkpoint) = (folder.shelf(), &found.checkpoint);
+    for (path, _) in &found.damaged {
+        shelf.set_aside(path)?;
+    }
+    shelf.restore(checkpoint.step, facts.best.map(|best| best.step))?;
+    write_atomically(&folder.config(), checkpoint.config.to_toml().as_bytes())?;
+    RecordWriter::continue_at(folder.metrics(), facts.record.bytes)
 }
 
 /// Refuses another configuration, asked for or written over the run's own: a schedule cannot change under way.

@@ -1,11 +1,12 @@
 //! Ctrl-C, SIGTERM, and a second process on the same run.
 
+use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use tagseg::weights::Checkpoint;
+use tagseg::weights::{Checkpoint, Shelf};
 
-use crate::place::{STEPS, Training, assert_untouched, errors, resume, train, untouched};
+use crate::place::{STEPS, Training, assert_untouched, copy, data, errors, resume, tagseg, train, untouched};
 
 /// Protects: the first Ctrl-C saves and says how to go on, SIGTERM too; nobody else may train in the folder meanwhile;
 /// what comes out is as if nothing had happened.
@@ -48,6 +49,31 @@ fn a_run_can_be_stopped_and_goes_on() {
     let (code, text) = training.end();
     assert_eq!(code, Some(0), "{text}");
     assert_untouched(&run);
+}
+
+/// Protects: who goes on with a run that is over is told so, and what to do for more steps; nothing of the run changes,
+/// and no data is needed. What a process that was killed at the very end left undone is done.
+#[test]
+fn a_finished_run_says_so() {
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path().join("run");
+    copy(untouched(), &run);
+    fs::remove_file(run.join("checkpoints/best")).unwrap();
+    let output = resume(&run).args(["--data", "nowhere"]).output().unwrap();
+    let text = errors(&output);
+    assert!(output.status.success() && text.lines().count() == 1, "{text}");
+    let network = Shelf::of(&run).path(STEPS).display().to_string();
+    for part in ["run: finished at step 40", &format!("`tagseg train --weights {network}`"), "metrics.jsonl"] {
+        assert!(text.contains(part), "`{part}` is missing in: {text}");
+    }
+    assert_untouched(&run);
+
+    let longer = place.path().join("longer");
+    let [data, longer] = [data(), &longer].map(|path| path.to_str().unwrap());
+    let sizes = ["--preset", "nano", "--batch", "2", "--crop", "64", "--steps", "4"];
+    let start = ["train", "--weights", &network, "--data", data, "--out", longer];
+    let output = tagseg(&[&start[..], &sizes].concat()).output().unwrap();
+    assert!(output.status.success(), "what it says works: {}", errors(&output));
 }
 
 /// Protects: the second Ctrl-C ends the process at once, and even then the run can go on.
