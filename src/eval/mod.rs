@@ -8,6 +8,8 @@ mod gallery;
 pub mod metrics;
 mod model;
 #[cfg(feature = "native")]
+mod network;
+#[cfg(feature = "native")]
 mod predict;
 mod request;
 #[cfg(feature = "native")]

@@ -4,7 +4,7 @@ use super::canvas::{cut, padded};
 use super::request::{Protocol, Request, Tags};
 use super::sight::{Recorder, Sight, test_ratio};
 use crate::bmp::{Form, Network, NetworkConfig, Slots};
-use crate::config::{Config, OptionInfo};
+use crate::config::Config;
 #[cfg(feature = "native")]
 use crate::data::Mask;
 use crate::data::{Rgb8, normalise};
@@ -46,12 +46,8 @@ impl Model {
     /// If there is no checkpoint, it is damaged, or the device cannot be opened.
     #[cfg(feature = "native")]
     pub fn load(run: &std::path::Path, device: impl Into<crate::gpu::DeviceChoice>) -> Result<Self> {
-        let found = Checkpoint::open(run)?;
-        let session = Session::open(device)?;
-        found.notices().for_each(|notice| eprintln!("{notice}"));
-        Model::of(&session, &found.checkpoint).map_err(|error| {
-            Error::data(&found.path, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
-        })
+        let checkpoint = super::network::opened(run, &[])?;
+        Model::of(&Session::open(device)?, &checkpoint)
     }
 
     /// Names of the foreground classes.
@@ -62,20 +58,6 @@ impl Model {
     /// The configuration it was trained with.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// Sets an option of evaluations by `key=value`.
-    ///
-    /// # Errors
-    /// If the option is not known, was settled by training, or the value is not allowed.
-    pub fn set(&mut self, assignment: &str) -> Result<()> {
-        let name = assignment.split('=').next().unwrap_or_default().trim();
-        let groups = ["test.", "crf.", "par.", "cam.", "ms.scales", "train.precision"];
-        if OptionInfo::find(name).is_ok() && !groups.iter().any(|group| name.starts_with(group)) {
-            return Err(Error::config(name, "was settled by training", format!("set one of {}", groups.join(", "))));
-        }
-        self.config.set(assignment)?;
-        self.config.validate()
     }
 
     /// Smallest side of an image in training's validation: at the smallest scale the encoder still needs its own
@@ -150,7 +132,7 @@ impl Model {
 }
 
 /// Parameters of a network, in order.
-fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec<Parameter>> {
+pub(super) fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec<Parameter>> {
     Ok(Network::new(&Graph::new(), network, Form::new(config))?.parameters())
 }
 

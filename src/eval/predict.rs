@@ -7,12 +7,14 @@ use rayon::prelude::*;
 
 use super::crf::DenseCrf;
 use super::model::{Model, View};
+use super::network::opened;
 use super::request::{Protocol, Request, Tags};
 use crate::data::palette::write_index_png;
 use crate::data::{Mask, Rgb8};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceChoice;
 use crate::report::{Map, heat_overlay, label_overlay, photo_of};
+use crate::session::Session;
 
 /// What a prediction needs.
 #[derive(Clone, Debug)]
@@ -57,9 +59,9 @@ const ENDINGS: [&str; 5] = [".png", "_overlay.png", "_seed.png", "_seed_overlay.
 /// An image that cannot be read is none, see [`Predicted::Unreadable`].
 pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usize)) -> Result<()> {
     let images = listed(&options.inputs)?;
+    let checkpoint = opened(&options.network, &options.assignments)?;
     check_targets(&images, options)?;
-    let mut model = Model::load(&options.network, options.device.clone())?;
-    options.assignments.iter().try_for_each(|assignment| model.set(assignment))?;
+    let model = Model::of(&Session::open(options.device.clone())?, &checkpoint)?;
     std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
     let crf = options.crf.then(|| DenseCrf::new(model.config()));
     let tags = if options.seeds { Tags::Predicted } else { Tags::Unknown };
@@ -132,8 +134,11 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(images)
 }
 
-/// Refuses to write over images, over files that exist, and two results into one file.
+/// Refuses to write over images, over files that exist, two results into one file, and into what is no folder.
 fn check_targets(images: &[PathBuf], options: &PredictOptions) -> Result<()> {
+    if options.out.is_file() {
+        return Err(Error::data(&options.out, "is a file", "give the name of a folder"));
+    }
     let sources: Vec<_> = images.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let sources: std::collections::HashSet<_> = sources.into_iter().collect();
     let mut targets: HashMap<PathBuf, &PathBuf> = HashMap::new();

@@ -8,12 +8,14 @@ use super::crf::DenseCrf;
 use super::gallery::{Gallery, Item};
 use super::metrics::{Confusion, multilabel_f1};
 use super::model::{Model, Seen, View};
+use super::network::opened;
 use super::request::{Protocol, Request, Tags};
 use crate::data::tags::numbered_classes;
 use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8, normalise};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceChoice;
 use crate::report::{LabelScores, Scores};
+use crate::session::Session;
 
 /// Pixels looked at together; small images go in batches.
 const PIXELS: usize = 16 * 128 * 128;
@@ -254,13 +256,13 @@ pub struct ScoreOptions {
 /// # Errors
 /// If the network or the data set cannot be used, or they do not fit each other.
 pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, Scored)> {
-    let mut model = Model::load(&options.network, options.device.clone())?;
-    options.assignments.iter().try_for_each(|assignment| model.set(assignment))?;
-    let expected = DatasetOptions { classes: Some(model.classes().to_vec()) };
+    let checkpoint = opened(&options.network, &options.assignments)?;
+    let expected = DatasetOptions { classes: Some(checkpoint.classes.clone()) };
     let mut dataset = Dataset::open(&options.data, &options.split, &expected)?;
+    check_classes(&checkpoint.classes, &dataset)?;
+    let model = Model::of(&Session::open(options.device.clone())?, &checkpoint)?;
     dataset.check_images(options.skip_broken)?;
     dataset.check_masks()?;
-    check_classes(&model, &dataset)?;
     let mut scoring = Scoring::new(&model, &dataset, options.protocol, options.crf)?;
     scoring.check()?;
     for notice in &dataset.notices {
@@ -278,8 +280,8 @@ pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, 
 }
 
 /// Refuses data whose classes bear other names than the network's; where either has no names, the number decides.
-fn check_classes(model: &Model, dataset: &Dataset) -> Result<()> {
-    let (own, theirs) = (model.classes(), dataset.classes());
+fn check_classes(own: &[String], dataset: &Dataset) -> Result<()> {
+    let theirs = dataset.classes();
     let numbered = numbered_classes(own.len());
     if own == theirs || own == numbered || theirs == numbered {
         return Ok(());

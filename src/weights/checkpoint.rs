@@ -63,16 +63,16 @@ impl Checkpoint {
         Ok(Checkpoint { step, config: config.clone(), classes: classes.to_vec(), tensors, training: None })
     }
 
-    /// Gives every one of `parameters` its value in `session`.
+    /// Whether it holds the tensors of a network with `parameters`, and no others.
     ///
     /// # Errors
     /// [`Error::Graph`] naming the first tensor that is missing, of another shape, or unexpected.
-    pub fn put(&self, session: &mut Session, parameters: &[Parameter]) -> Result<()> {
+    pub fn check(&self, parameters: &[Parameter]) -> Result<()> {
         if let Some(extra) = self.tensors.keys().find(|name| !parameters.iter().any(|known| known.name == **name)) {
             return Err(Error::Graph(format!("the checkpoint holds `{extra}`, which this network does not have")));
         }
         for parameter in parameters {
-            let (shape, values) = self.tensors.get(&parameter.name).ok_or_else(|| {
+            let (shape, _) = self.tensors.get(&parameter.name).ok_or_else(|| {
                 Error::Graph(format!("the checkpoint lacks `{}`; it is of another network", parameter.name))
             })?;
             if shape[..] != parameter.shape[..] {
@@ -81,9 +81,17 @@ impl Checkpoint {
                     parameter.name, parameter.shape
                 )));
             }
-            session.set_state(&parameter.name, shape, values)?;
         }
         Ok(())
+    }
+
+    /// Gives every one of `parameters` its value in `session`.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::check`].
+    pub fn put(&self, session: &mut Session, parameters: &[Parameter]) -> Result<()> {
+        self.check(parameters)?;
+        self.tensors.iter().try_for_each(|(name, (shape, values))| session.set_state(name, shape, values))
     }
 
     /// Writes the file, see [`sealed::write`].

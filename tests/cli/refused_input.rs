@@ -1,6 +1,7 @@
 //! Options, devices, networks and targets that cannot be used: named in one line, before anything is written.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tagseg::weights::Checkpoint;
@@ -202,6 +203,38 @@ fn a_prediction_that_would_be_written_over_something() {
     let parts = ["seen/val_0000.png", "one of the images", "another --out"];
     place.assert_refuses(&mut predict(&[&mask, "--overwrite"]), &parts);
     place.assert_refuses(&mut predict(&["/no/photo.jpg"]), &["/no/photo.jpg", "No such file"]);
+}
+
+/// Protects: what is wrong with the inputs and the network is told before what stands where results would be written, and
+/// all of that before a device is opened.
+#[test]
+fn a_prediction_is_checked_from_its_inputs_on() {
+    let place = Place::new();
+    let (image, out) = (place.arg("data/JPEGImages/val_0000.jpg"), place.arg("seen"));
+    fs::create_dir(place.path("seen")).unwrap();
+    fs::create_dir(place.path("none")).unwrap();
+    fs::write(place.path("seen/val_0000.png"), "mine").unwrap();
+    let mut other = Checkpoint::load(&checkpoint()).unwrap();
+    other.tensors.remove("classifier.weight").unwrap();
+    other.save(&place.path("other.safetensors")).unwrap();
+
+    let mut network = trained().to_str().unwrap().to_owned();
+    let predict = |network: &str, input: &str, more: &[&str]| {
+        tagseg(&[&["predict", network, "--device", "voodoo", "--out", &out, input], more].concat())
+    };
+    let refuses = |command: &mut Command, parts: &[&str]| place.assert_refuses(command, parts);
+    refuses(&mut predict("nowhere", "/no/photo.jpg", &[]), &["/no/photo.jpg", "check the path"]);
+    refuses(&mut predict("nowhere", &place.arg("none"), &[]), &["none: holds no image"]);
+    refuses(&mut predict("nowhere", &image, &[]), &["nowhere: does not exist"]);
+    refuses(&mut predict(&place.arg("other.safetensors"), &image, &[]), &["other", "lacks `classifier.weight`"]);
+    refuses(&mut predict(&network, &image, &["--set", "sigma_c=1"]), &["`sigma_c`", "settled by training"]);
+    refuses(&mut predict(&network, &image, &["--set", "crf.iters=-1"]), &["`crf.iters`"]);
+    refuses(&mut predict(&network, &image, &[]), &["val_0000.png: exists already"]);
+    refuses(&mut predict(&network, &image, &["--overwrite"]), &["no adapter `voodoo`"]);
+    network.push_str("/config.toml");
+    refuses(&mut predict(&network, &image, &[]), &["config.toml", "is damaged"]);
+    let file = tagseg(&["predict", trained().to_str().unwrap(), "--out", &place.arg("other.safetensors"), &image]);
+    refuses(&mut { file }, &["other.safetensors: is a file; give the name of a folder"]);
 }
 
 /// Protects: hours of scoring are not lost for want of a place for their result.
