@@ -65,13 +65,14 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
         let remedy = "choose an adapter that `tagseg devices` lists";
         return Err(Error::device("the reference interpreter has no kernels to choose from", remedy));
     }
-    let today = pollster::block_on(Device::open(choice))?.target().kernels;
     // With all that any choice may ask for.
-    let choice = &DeviceChoice { kernels: Some(KernelTable::of("", Kernels::COOPERATIVE)), ..choice.clone() };
+    let able = &DeviceChoice { kernels: Some(KernelTable::of("", Kernels::COOPERATIVE)), ..choice.clone() };
+    let device = pollster::block_on(Device::open(able))?;
+    let (_, today) = KernelTable::choose(choice.kernels.as_ref(), device.name(), device.class());
     let mut all = Target::from(today);
     FAMILIES.iter().for_each(|family| *(family.switch)(&mut all) = true);
-    let device = pollster::block_on(Device::open(choice))?.aimed_at(all);
-    let verdict = pollster::block_on(self_test::verdict(FAMILIES, choice, &device, self_test::folder().as_deref()))?;
+    let device = device.aimed_at(all);
+    let verdict = pollster::block_on(self_test::verdict(FAMILIES, able, &device, self_test::folder().as_deref()))?;
     let refused = verdict.families.iter().filter(|(_, standing)| **standing == Standing::Refused);
     let notices = refused.map(|(family, _)| format!("{family}: refused by their self-test, never proposed")).collect();
 

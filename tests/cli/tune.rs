@@ -7,14 +7,24 @@ use tagseg::graph::{Class, Kernels};
 
 use crate::place::{assert_refused, succeed, tagseg};
 
-/// Protects: every choice shows in columns that line up, and what is written is a table that other commands go by.
+/// A table that makes the same choices for every device.
+fn everywhere(kernels: &Kernels) -> String {
+    let section = |class| KernelTable::write(KernelTable::choose(None, "", class).0, kernels, |_| None).unwrap();
+    [Class::Cpu, Class::Gpu].map(section).concat()
+}
+
+/// Protects: every choice shows in columns that line up, today's is that of the table that was given, and what is written
+/// is a table that other commands go by.
 #[test]
 fn a_proposal_can_be_used() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kernels.toml");
     let path = file.to_str().unwrap();
+    let today = place.path().join("today.toml");
+    let (_, kernels) = KernelTable::choose(None, "", Class::Cpu);
+    fs::write(&today, everywhere(&kernels.choosing("busy", "999").unwrap())).unwrap();
     // Kernels are timed by timestamps, which WebGPU does not grant everywhere.
-    let quick = ["tune", "--limits", "adapter", "--quick", "--out", path];
+    let quick = ["tune", "--limits", "adapter", "--quick", "--kernels", today.to_str().unwrap(), "--out", path];
     let printed = succeed(&quick);
     let rows: Vec<_> = printed.split("\n\n").nth(1).unwrap().lines().collect();
     let names: Vec<_> = rows[2..].iter().map(|row| row.split_whitespace().next().unwrap()).collect();
@@ -23,6 +33,8 @@ fn a_proposal_can_be_used() {
     let measured = rows[2..].iter().filter(|row| !row.ends_with(" 0"));
     assert!(measured.count() >= 6, "{printed}");
     assert!(printed.contains(&format!("--kernels {path}")), "{printed}");
+    let busy = rows.iter().find(|row| row.starts_with("busy")).unwrap();
+    assert_eq!(busy.split_whitespace().nth(1), Some("999"), "{printed}");
 
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.starts_with("# Proposed by `tagseg tune`"), "{text}");
@@ -47,11 +59,7 @@ fn a_table_may_ask_for_what_is_not_there() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("mine.toml");
     let path = file.to_str().unwrap();
-    let sections = [Class::Cpu, Class::Gpu].map(|class| {
-        let (name, _) = KernelTable::choose(None, "", class);
-        KernelTable::write(name, &Kernels::COOPERATIVE, |_| None).unwrap()
-    });
-    fs::write(&file, sections.concat()).unwrap();
+    fs::write(&file, everywhere(&Kernels::COOPERATIVE)).unwrap();
     let adapters: serde_json::Value =
         serde_json::from_str(&succeed(&["devices", "--json", "--kernels", path])).unwrap();
     let first = &adapters[0];
