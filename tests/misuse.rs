@@ -5,8 +5,10 @@
 
 use std::borrow::Cow;
 
+use tagseg::bmp::{Form, Network, NetworkConfig};
+use tagseg::config::Config;
 use tagseg::graph::{DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType};
-use tagseg::nn::{Init, Linear, Scope};
+use tagseg::nn::{Attention, Init, Linear, Scope};
 use tagseg::reference::Array;
 use tagseg::{Error, Program, Result, Session};
 
@@ -148,6 +150,25 @@ fn operands_that_do_not_fit() {
     assert_misuse(a.add(&b), &["add", "f32[2, 3] f32[2, 4]"]);
     assert_misuse(a.extents::<3>(), &["`a` f32[2, 3] has no 3 axes"]);
     assert_misuse(a.matmul(&b), &["matmul", "f32[2, 3] f32[2, 4]"]);
+}
+
+/// Protects: sizes that make no network are refused where its layers are recorded, also those of one layer alone.
+#[test]
+fn a_network_of_impossible_sizes() {
+    let sound = || NetworkConfig::new(&Config::preset("nano").unwrap(), 2);
+    let refusal = |config: NetworkConfig| {
+        Network::new(&Graph::new(), &config, Form::default()).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(Network::new(&Graph::new(), &sound(), Form::default()).is_ok());
+    assert!(refusal(NetworkConfig { heads: [1, 3, 1, 1], ..sound() }).contains("3 heads cannot share"));
+    assert!(refusal(NetworkConfig { heads: [1, 0, 1, 1], ..sound() }).contains("sizes above 0"));
+    assert!(refusal(NetworkConfig { classes: 1, ..sound() }).contains("two classes"));
+    assert!(refusal(NetworkConfig { drop_path: 1.0, ..sound() }).contains("rates below 1"));
+    for (channels, heads) in [(8, 0), (0, 1), (8, 3)] {
+        let attention = Attention::new(&Scope::root(&Graph::new()), channels, heads, 1);
+        let text = attention.map(|_| ()).unwrap_err().to_string();
+        assert!(text.contains(&format!("{heads} heads cannot share {channels} channels")), "{text}");
+    }
 }
 
 /// Protects: a state that nobody gave a value is named, and the interpreter never makes one up.
