@@ -1,7 +1,9 @@
 //! Names of parameters in the layouts that people hold weights in, brought to ours and back (spec 10).
 //!
 //! Our names are those of the official release without the `module.` in front. The Hugging Face scheme counts stages
-//! from 0, has other words for most layers, and splits `kv` into a key half and a value half.
+//! from 0, has other words for most layers, and splits `kv` into a key half and a value half. Its models have
+//! other names again in memory today (`transformers` 5.23), which `torch.save(model.state_dict())` writes, while
+//! `save_pretrained` writes those of the scheme.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -94,6 +96,33 @@ const MODULES: [(&str, &str, Part); 19] = [
     ("decoder.linear_fuse.bn", "decode_head.batch_norm", Whole),
     ("decoder.linear_pred", "decode_head.classifier", Whole),
     ("attn_proj", "attn_proj", Whole),
+];
+
+/// As [`MODULES`], by the names that Hugging Face's models have in memory, where these are others.
+const MODULES_IN_MEMORY: [(&str, &str, Part); 15] = [
+    ("encoder.patch_embed{i}.proj", "segformer.stages.{i}.patch_embeddings.proj", Whole),
+    ("encoder.patch_embed{i}.norm", "segformer.stages.{i}.patch_embeddings.layer_norm", Whole),
+    ("encoder.block{i}.{j}.norm1", "segformer.stages.{i}.blocks.{j}.layernorm_before", Whole),
+    ("encoder.block{i}.{j}.attn.q", "segformer.stages.{i}.blocks.{j}.attention.q_proj", Whole),
+    ("encoder.block{i}.{j}.attn.kv", "segformer.stages.{i}.blocks.{j}.attention.k_proj", FirstHalf),
+    ("encoder.block{i}.{j}.attn.kv", "segformer.stages.{i}.blocks.{j}.attention.v_proj", SecondHalf),
+    ("encoder.block{i}.{j}.attn.proj", "segformer.stages.{i}.blocks.{j}.attention.o_proj", Whole),
+    (
+        "encoder.block{i}.{j}.attn.sr",
+        "segformer.stages.{i}.blocks.{j}.attention.sequence_reduction.sequence_reduction",
+        Whole,
+    ),
+    (
+        "encoder.block{i}.{j}.attn.norm",
+        "segformer.stages.{i}.blocks.{j}.attention.sequence_reduction.layer_norm",
+        Whole,
+    ),
+    ("encoder.block{i}.{j}.norm2", "segformer.stages.{i}.blocks.{j}.layernorm_after", Whole),
+    ("encoder.block{i}.{j}.mlp.fc1", "segformer.stages.{i}.blocks.{j}.mlp.fc1", Whole),
+    ("encoder.block{i}.{j}.mlp.dwconv.dwconv", "segformer.stages.{i}.blocks.{j}.mlp.dwconv.dwconv", Whole),
+    ("encoder.block{i}.{j}.mlp.fc2", "segformer.stages.{i}.blocks.{j}.mlp.fc2", Whole),
+    ("encoder.norm{i}", "segformer.stages.{i}.layer_norm", Whole),
+    ("decoder.linear_c{i}.proj", "decode_head.linear_projections.{i}.proj", Whole),
 ];
 
 /// Our image classifier. It is no row above, since Hugging Face calls its own, which we drop, by the same name.
@@ -233,7 +262,7 @@ fn our_name(name: &str) -> Option<(String, Part, Scheme)> {
     }
     for prefix in ["", "segformer.", "segformer.encoder."] {
         let module = format!("{prefix}{module}");
-        for (ours, theirs, part) in MODULES {
+        for &(ours, theirs, part) in MODULES.iter().chain(&MODULES_IN_MEMORY) {
             if let Some(place) = matches(theirs, &module, 0) {
                 return Some((format!("{}.{leaf}", fill(ours, place, 1)), part, Scheme::HuggingFace));
             }

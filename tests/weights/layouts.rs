@@ -54,6 +54,16 @@ fn layouts_go_to_ours_and_back_byte_equal() {
     }
 }
 
+/// Protects: the names that Hugging Face's models have in memory, which `torch.save(model.state_dict())` writes, are those
+/// of a file that `save_pretrained` writes of the same model.
+#[test]
+fn names_in_memory_are_known() {
+    let mapped = mapped("hf_in_memory.pth");
+    assert_eq!((mapped.scheme, mapped.unknown().count()), (Scheme::HuggingFace, 0));
+    let back = bits(&from_tagseg(mapped.tensors, Layout::HuggingFace).unwrap());
+    assert_eq!(back, bits(&read("hf_segmentation.safetensors").tensors));
+}
+
 /// Protects: the whole network survives a detour through Hugging Face's names, `kv` split and joined.
 #[test]
 fn a_detour_changes_nothing() {
