@@ -42,6 +42,12 @@ pub const FAMILIES: &[Family] = &[
         kernels: Kernels::COOPERATIVE,
         record: cooperative_products,
     },
+    Family {
+        name: "products by subgroups",
+        switch: |target| &mut target.subgroup_products,
+        kernels: Kernels::SUBGROUPS,
+        record: subgroup_products,
+    },
 ];
 
 /// Squared error of all values over their sum of squares, at most: what the tests of single ops allow.
@@ -73,6 +79,16 @@ fn cooperative_products(graph: &Graph) -> Result<Vec<Tensor>> {
     outputs.push(y);
     // A sum so long that it is split.
     outputs.push(constant(graph, &[1, 56, 2056]).matmul(&constant(graph, &[1, 2056, 56]))?);
+    Ok(outputs)
+}
+
+/// A product of operands in every layout that fills wide tiles, and its gradients, which fill narrow ones.
+fn subgroup_products(graph: &Graph) -> Result<Vec<Tensor>> {
+    let [x, weight, bias] = [&[150, 44][..], &[124, 44], &[124]].map(|shape| constant(graph, shape));
+    let y = x.linear(&weight, Some(&bias))?;
+    let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
+    let mut outputs = graph.gradients(&objective, &[x, weight])?;
+    outputs.push(y);
     Ok(outputs)
 }
 
@@ -154,7 +170,8 @@ pub async fn verdict(
     let mut asked = Target::from(target.kernels);
     for family in others {
         let missing = *(family.switch)(&mut asked);
-        if missing {
+        // Who wrote no table has asked for nothing.
+        if missing && choice.kernels.is_some() {
             eprintln!(
                 "{}: lacks what {} need, plain kernels take their place; `tagseg devices --kernels FILE` tells why",
                 device.driver(),

@@ -94,6 +94,14 @@ impl Session {
         Session { engine }
     }
 
+    /// What kernels are chosen for; nothing on the interpreter.
+    pub fn target(&self) -> Option<Target> {
+        match &self.engine {
+            Engine::Gpu { device, .. } => Some(device.target()),
+            Engine::Reference(_) => None,
+        }
+    }
+
     /// The kernel choices that a device goes by, under the name of the section that they came from; none for the
     /// interpreter.
     pub fn kernels(&self) -> Option<gpu::KernelTable> {

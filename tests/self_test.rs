@@ -78,20 +78,38 @@ fn no_place_to_store_is_no_error() {
     }
 }
 
-/// Protects: a software device needs none of this, and a session of one tests nothing.
+/// Protects: a software device needs products by subgroups alone, which are taken where it has subgroups and they are
+/// right; what is computed is right either way, and nobody is told of what he did not ask for.
 #[test]
-fn software_needs_no_fast_kernels() {
+fn software_needs_subgroups() {
     let choice = DeviceChoice { class: Some(Class::Cpu), ..DeviceChoice::default() };
     let device = pollster::block_on(Device::open(&choice)).unwrap();
     let verdict = pollster::block_on(verdict(FAMILIES, &choice, &device, None)).unwrap();
-    assert_eq!((standings(&verdict), verdict.target), (vec![], Target::software()));
-    assert_eq!(verdict.families.len(), FAMILIES.len());
+    let there = device.target().subgroup_products;
+    println!("{}: subgroups of {}", device.driver(), if there { device.target().subgroup } else { 0 });
+    assert_eq!(verdict.families["products by subgroups"], if there { Standing::Chosen } else { Standing::Missing });
+    let others = verdict.families.iter().filter(|(name, _)| **name != "products by subgroups");
+    assert_eq!(others.map(|(_, standing)| *standing).collect::<Vec<_>>(), [Standing::NotNeeded; 3]);
+    assert_eq!(verdict.target, device.target());
+
+    let graph = Graph::new();
+    let [x, y] = [2.0, 3.0].map(|value| graph.constant(&[value; 128 * 128], [1, 128, 128]));
+    let product = x.matmul(&y).unwrap();
+    let session = Session::open(choice).unwrap();
+    let plan = session.plan(&graph, &[&product]).unwrap().unwrap();
+    let shaders: Vec<_> =
+        plan.steps.iter().flat_map(|step| &step.launches.list).map(|launch| launch.shader.name).collect();
+    assert_eq!(shaders.contains(&"matmul_subgroup"), there, "{shaders:?}");
+    let mut program = session.compile(&graph, &[&product]).unwrap();
+    program.run().unwrap();
+    assert_eq!(program.read(&product).unwrap(), [768.0; 128 * 128]);
 }
 
 /// Kernels of any family in a plan.
 fn fast(plan: &Plan) -> usize {
     let is_fast = |launch: &&Launch| {
-        launch.shader.name == "matmul_coop" || launch.defines.iter().any(|(name, _)| *name == "SHARED")
+        ["matmul_coop", "matmul_shared", "matmul_subgroup"].contains(&launch.shader.name)
+            || launch.defines.iter().any(|(name, _)| *name == "SHARED")
     };
     plan.steps.iter().flat_map(|step| &step.launches.list).filter(is_fast).count()
 }

@@ -72,8 +72,8 @@ fn run() -> Result<()> {
             _ => filter = argument,
         }
     }
-    let no_size = || Error::config("--size", format!("`{size}` is no multiple of 16"), "choose one, for example 512");
-    let n = size.parse().ok().filter(|n: &usize| *n > 0 && n.is_multiple_of(16)).ok_or_else(no_size)?;
+    let no_size = || Error::config("--size", format!("`{size}` is no multiple of 64"), "choose one, for example 512");
+    let n = size.parse().ok().filter(|n: &usize| *n > 0 && n.is_multiple_of(64)).ok_or_else(no_size)?;
     let chosen: Vec<_> = PROBLEMS.iter().filter(|problem| problem.name.contains(&filter)).collect();
     if chosen.is_empty() {
         let names = PROBLEMS.iter().map(|problem| problem.name).collect::<Vec<_>>().join(" or ");

@@ -29,11 +29,16 @@ struct Step {
     source: &'static str,
     /// The workgroups that it takes for a result of this shape.
     workgroups: fn(&Shape) -> usize,
+    /// The invocations that a subgroup must have for it, if it knows of them.
+    subgroup: Option<usize>,
 }
 
 macro_rules! step {
     ($file:literal, $workgroups:expr) => {
-        Step { file: $file, source: include_str!($file), workgroups: $workgroups }
+        step!($file, $workgroups, None)
+    };
+    ($file:literal, $workgroups:expr, $subgroup:expr) => {
+        Step { file: $file, source: include_str!($file), workgroups: $workgroups, subgroup: $subgroup }
     };
 }
 
@@ -52,8 +57,9 @@ pub const PROBLEMS: &[Problem] = &[
             step!("matmul/5_tile_8x8.wgsl", |out| (out.len() / 64).div_ceil(WORKGROUP)),
             step!("matmul/6_tile_16x16.wgsl", |out| (out.len() / 256).div_ceil(WORKGROUP)),
             step!("matmul/7_strips.wgsl", |out| (out.len() / 256).div_ceil(WORKGROUP)),
+            step!("matmul/8_subgroup.wgsl", |out| (out.len() / 256).div_ceil(WORKGROUP), Some(8)),
         ],
-        shipped: "8. as it ships: any extents and layouts, batches, a bias",
+        shipped: "9. as it ships: any extents and layouts, batches, a bias",
     },
     Problem {
         name: "softmax",
@@ -103,8 +109,8 @@ impl Op for Variant {
 const LIMIT: f64 = 1e-10;
 
 impl Problem {
-    /// Every step by its idea, ready to run at a size that is a multiple of 16, after a run that gave the values of the
-    /// interpreter.
+    /// Every step that the device has subgroups for, by its idea, ready to run at a size that is a multiple of 64, after a
+    /// run that gave the values of the interpreter.
     ///
     /// # Errors
     /// [`Error::Device`] if a step gives other values.
@@ -117,7 +123,8 @@ impl Problem {
         let op = graph.nodes().pop().and_then(|node| node.op().cloned());
         let op = op.ok_or_else(|| Error::Graph(format!("{} records no op", self.name)))?;
         let mut steps = Vec::new();
-        for step in self.steps {
+        let subgroup = session.target().filter(|target| target.subgroup_products).map(|target| target.subgroup);
+        for step in self.steps.iter().filter(|step| step.subgroup.is_none() || step.subgroup == subgroup) {
             let idea = step.source.lines().next().map_or(step.file, |line| line.trim_start_matches("// "));
             let variant = Variant { shipped: op.clone(), step };
             steps.push((idea, Tensor::record(variant, &operands.iter().collect::<Vec<_>>())?));

@@ -114,17 +114,26 @@ impl Line {
         text
     }
 
+    /// Why a family is missing.
+    fn missing(&self, family: &str) -> String {
+        let adapter = &self.adapter;
+        let (there, needs) = match family {
+            "cooperative matrices" if adapter.matrices.is_empty() => (false, String::new()),
+            "cooperative matrices" => {
+                let others = adapter.matrices.join(" and ");
+                (adapter.cooperative, format!(" (it has {others}, they need 8x8x8 f32 to f32)"))
+            }
+            _ => (adapter.subgroup.is_some(), " (they need subgroups of 4 or of 8)".to_owned()),
+        };
+        if there { "within these limits".to_owned() } else { format!("on this device{needs}") }
+    }
+
     /// What became of every family of fast kernels.
     fn standings(&self, kernels: &Verdict) -> String {
         let told = kernels.families.iter().map(|(family, standing)| match (standing, kernels.since) {
             (Standing::Chosen, _) => format!("{family} chosen"),
             (Standing::NotNeeded, _) => format!("{family} not needed here"),
-            (Standing::Missing, _) if self.adapter.cooperative => format!("{family} not within these limits"),
-            (Standing::Missing, _) if self.adapter.matrices.is_empty() => format!("{family} not on this device"),
-            (Standing::Missing, _) => {
-                let others = self.adapter.matrices.join(" and ");
-                format!("{family} not on this device (it has {others}, they need 8x8x8 f32 to f32)")
-            }
+            (Standing::Missing, _) => format!("{family} not {}", self.missing(family)),
             (Standing::Refused, None) => format!("{family} refused by their self-test"),
             (Standing::Refused, Some(since)) => {
                 let ago = HumanDuration(since.elapsed().unwrap_or_default());

@@ -35,6 +35,8 @@ pub struct AdapterReport {
     pub f16: bool,
     /// Whether subgroup operations are there.
     pub subgroups: bool,
+    /// Invocations of every subgroup, where they are 4 or 8 so that kernels may be chosen for them.
+    pub subgroup: Option<usize>,
     /// Cooperative matrices that are there, as `8x8x8 f32 to f32`: rows, columns and terms of a product, what it takes
     /// and what it gives.
     pub matrices: Vec<String>,
@@ -75,6 +77,14 @@ fn is_cooperative(adapter: &wgpu::Adapter) -> bool {
     adapter.features().contains(COOPERATIVE)
         && adapter.get_info().subgroup_max_size <= WORKGROUP as u32
         && adapter.cooperative_matrix_properties().iter().any(fits)
+}
+
+/// The invocations of every subgroup of an adapter, where all have four or eight: a vector of the processor that a
+/// software device computes with.
+fn subgroup(adapter: &wgpu::Adapter) -> Option<usize> {
+    let info = adapter.get_info();
+    let sizes = [info.subgroup_min_size, info.subgroup_max_size];
+    [4, 8].into_iter().find(|&size| adapter.features().contains(wgpu::Features::SUBGROUP) && sizes == [size as u32; 2])
 }
 
 fn described(kind: &wgpu::CooperativeMatrixProperties) -> String {
@@ -119,6 +129,7 @@ pub async fn adapters() -> Vec<AdapterReport> {
                 kind: kind(info.device_type),
                 f16: features.contains(wgpu::Features::SHADER_F16),
                 subgroups: features.contains(wgpu::Features::SUBGROUP),
+                subgroup: subgroup(adapter),
                 matrices: adapter.cooperative_matrix_properties().iter().map(described).collect(),
                 cooperative: is_cooperative(adapter),
                 timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
@@ -174,6 +185,7 @@ pub struct Device {
     section: String,
     target: Target,
     cooperative: bool,
+    subgroup: Option<usize>,
     nice: bool,
     limits: wgpu::Limits,
     faults: Faults,
@@ -209,11 +221,16 @@ impl Device {
         let (section, kernels) = KernelTable::choose(choice.kernels.as_ref(), name, class);
         let section = section.to_owned();
         let target = Target::from(kernels);
-        let (limits, mut features) = match choice.limits()? {
-            Limits::Adapter => (adapter.limits(), adapter.features() & OPTIONAL),
-            Limits::Default => (wgpu::Limits::default(), wgpu::Features::empty()),
+        let whole = choice.limits()? == Limits::Adapter;
+        let (limits, mut features) = match whole {
+            true => (adapter.limits(), adapter.features() & OPTIONAL),
+            false => (wgpu::Limits::default(), wgpu::Features::empty()),
         };
-        let cooperative = target.cooperative_products && choice.limits()? == Limits::Adapter && is_cooperative(adapter);
+        let subgroup = if whole && target.subgroup_products { subgroup(adapter) } else { None };
+        if subgroup.is_some() {
+            features |= wgpu::Features::SUBGROUP;
+        }
+        let cooperative = whole && target.cooperative_products && is_cooperative(adapter);
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if cooperative {
             features |= COOPERATIVE;
@@ -245,6 +262,7 @@ impl Device {
             section,
             target,
             cooperative,
+            subgroup,
             nice,
             limits,
             faults,
@@ -282,6 +300,8 @@ impl Device {
     /// a software device, those of graphics cards. What it was opened without is not chosen.
     pub fn aimed_at(self, mut target: Target) -> Self {
         target.cooperative_products &= self.cooperative;
+        target.subgroup_products &= self.subgroup.is_some();
+        target.subgroup = self.subgroup.unwrap_or(target.subgroup);
         Device { target, ..self }
     }
 

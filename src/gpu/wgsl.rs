@@ -17,6 +17,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/attention.wgsl", include_str!("../../shaders/common/attention.wgsl")),
     ("common/columns.wgsl", include_str!("../../shaders/common/columns.wgsl")),
     ("common/elementwise.wgsl", include_str!("../../shaders/common/elementwise.wgsl")),
+    ("common/fours.wgsl", include_str!("../../shaders/common/fours.wgsl")),
     ("common/index.wgsl", include_str!("../../shaders/common/index.wgsl")),
     ("common/interpolate.wgsl", include_str!("../../shaders/common/interpolate.wgsl")),
     ("common/math.wgsl", include_str!("../../shaders/common/math.wgsl")),

@@ -14,7 +14,8 @@ pub enum Class {
 }
 
 /// The part of a product that is computed together: rows × columns by one invocation, 64 × 64 by a workgroup that brings
-/// both operands into its memory, 32 × 32 by a workgroup whose subgroups multiply cooperative matrices.
+/// both operands into its memory, 32 × 32 by a workgroup whose subgroups multiply cooperative matrices, up to 4·S × 8·S
+/// by a subgroup of S invocations that hand each other what they load.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "their names are what they are called in a table")]
 pub enum Tile {
@@ -32,19 +33,19 @@ pub enum Tile {
     T64x64,
     #[serde(rename = "coop")]
     Cooperative,
+    #[serde(rename = "subgroup")]
+    Subgroup,
 }
 
 impl Tile {
-    /// Rows and columns.
-    pub fn sides(self) -> [usize; 2] {
+    /// Rows and columns that one invocation computes, also where a product does not fill what several would.
+    pub fn alone(self) -> [usize; 2] {
         match self {
             Tile::T4x4 => [4, 4],
             Tile::T4x8 => [4, 8],
             Tile::T8x4 => [8, 4],
-            Tile::T8x8 => [8, 8],
+            Tile::T8x8 | Tile::T64x64 | Tile::Cooperative | Tile::Subgroup => [8, 8],
             Tile::T16x16 => [16, 16],
-            Tile::T64x64 => [64, 64],
-            Tile::Cooperative => [32, 32],
         }
     }
 }
@@ -125,7 +126,7 @@ pub struct Kernels {
     /// Attention that stores no scores.
     pub attention: ByWidth<Queries>,
     /// Matrix products, by the number of results and the length of every sum. `T64x64` needs workgroup memory,
-    /// `Cooperative` a feature that few devices have.
+    /// `Cooperative` a feature that few devices have, `Subgroup` subgroups of four or eight.
     pub product: BySize<ByLength<Tile>>,
 }
 
@@ -138,7 +139,7 @@ fn invocations<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
     count.map(|count| count as usize).ok_or_else(refusal)
 }
 
-const TILES: &[&str] = &["4x4", "4x8", "8x4", "8x8", "16x16", "64x64", "coop"];
+const TILES: &[&str] = &["4x4", "4x8", "8x4", "8x8", "16x16", "64x64", "coop", "subgroup"];
 const WALKS: &[&str] = &["alone", "together"];
 const QUERIES: &[&str] = &["2 rows", "4 rows"];
 
@@ -178,6 +179,12 @@ impl Kernels {
     pub const COOPERATIVE: Kernels = {
         let tiles = ByLength { short: Tile::Cooperative, long: Tile::Cooperative };
         Kernels { product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles }, ..Self::SHARED }
+    };
+
+    /// Subgroups in every product, with wide tiles wherever they fit: what their self-test runs.
+    pub const SUBGROUPS: Kernels = {
+        let tiles = ByLength { short: Tile::Subgroup, long: Tile::Subgroup };
+        Kernels { busy: 1, product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles }, ..Self::SHARED }
     };
 
     /// What was chosen, as it stands in a table.
@@ -220,6 +227,10 @@ pub struct Target {
     pub tiled_products: bool,
     /// Whether products may multiply cooperative matrices, where the table says so.
     pub cooperative_products: bool,
+    /// Whether the invocations of a subgroup may share the work of a product, where the table says so.
+    pub subgroup_products: bool,
+    /// Invocations of every subgroup: 4 or 8.
+    pub subgroup: usize,
     /// Whether neighbouring invocations may share a row by way of workgroup memory, where the table says so.
     pub shared_rows: bool,
 }
@@ -234,6 +245,8 @@ impl From<Kernels> for Target {
             kernels,
             tiled_products: asks(Tile::T64x64),
             cooperative_products: asks(Tile::Cooperative),
+            subgroup_products: asks(Tile::Subgroup),
+            subgroup: 8,
             shared_rows: [kernels.rows.short, kernels.rows.long].contains(&Walk::Together),
         }
     }
@@ -275,6 +288,7 @@ impl Target {
         match by_length.of(terms, 1024) {
             Tile::T64x64 if !self.tiled_products => Tile::T8x8,
             Tile::Cooperative if !self.cooperative_products => Tile::T8x8,
+            Tile::Subgroup if !self.subgroup_products => Tile::T16x16,
             tile => tile,
         }
     }

@@ -2,7 +2,7 @@
 //! parts. One kernel reads and writes matrices that lie in a tensor by strides, or as the patches of an image.
 
 use super::conv2d::Patches;
-use crate::graph::{Launch, Launches, Slot, Target, WORKGROUP};
+use crate::graph::{Launch, Launches, Slot, Target, Tile, WORKGROUP};
 use crate::shader;
 
 /// How a matrix lies in a tensor: element strides.
@@ -71,10 +71,59 @@ enum Fours {
     None,
 }
 
-/// The tile of a workgroup, computed by way of its own memory.
-const SHARED: [usize; 2] = [64, 64];
-/// The tile of a workgroup that multiplies cooperative matrices. All others are those of one invocation.
-const COOPERATIVE: [usize; 2] = [32, 32];
+/// Who computes a tile of the result together.
+#[derive(Clone, Copy, PartialEq)]
+enum Team {
+    /// One invocation.
+    One,
+    /// The invocations of a subgroup, as many as are given: they hand each other what they load.
+    Subgroup(usize),
+    /// A workgroup, by way of its own memory.
+    Workgroup,
+    /// A workgroup that multiplies cooperative matrices.
+    Cooperative,
+}
+
+impl Team {
+    fn invocations(self) -> usize {
+        match self {
+            Team::One => 1,
+            Team::Subgroup(lanes) => lanes,
+            Team::Workgroup | Team::Cooperative => WORKGROUP,
+        }
+    }
+}
+
+/// A part of the result that is computed together.
+#[derive(Clone, Copy, PartialEq)]
+struct Part {
+    /// Rows and columns.
+    sides: [usize; 2],
+    team: Team,
+}
+
+impl Part {
+    /// What its shader leaves open.
+    fn defines(self) -> Vec<(&'static str, usize)> {
+        let [rows, columns] = self.sides;
+        let flags = |flags: &[(&'static str, bool)]| {
+            flags.iter().filter(|(_, set)| *set).map(|(name, _)| (*name, 1)).collect::<Vec<_>>()
+        };
+        match self.team {
+            Team::One => {
+                let sizes = [("ROWS", rows), ("COLUMNS", columns)];
+                let sides =
+                    [("TALL", rows >= 8), ("TALLER", rows >= 16), ("WIDE", columns >= 8), ("WIDER", columns >= 16)];
+                [&sizes[..], &flags(&sides)].concat()
+            }
+            Team::Subgroup(lanes) => {
+                let sizes = [("LANES", lanes), ("COLUMNS", columns)];
+                [&sizes[..], &flags(&[("EIGHT", lanes == 8), ("WIDE", columns == 8 * lanes)])].concat()
+            }
+            Team::Workgroup | Team::Cooperative => Vec::new(),
+        }
+    }
+}
 
 /// out\[b, i, j\] = bias\[j\] + Σ_k a\[b, i, k\] · b\[b, k, j\], b over both batch axes: inputs a, b and, if `biased`,
 /// the bias.
@@ -101,17 +150,18 @@ impl Product {
     /// The dispatches that compute it.
     pub(super) fn launches(&self, target: Target) -> Launches {
         let batches = self.batch[0] * self.batch[1];
-        let tile = self.tile(target);
+        let part = self.part(target);
         // A dispatch has 65 535 workgroups along z at most.
-        let most = (target.busy() / (self.invocations(tile) * batches)).min(self.k / 64).min(65_535 / batches);
+        let most = (target.busy() / (self.invocations(part) * batches)).min(self.k / 64).min(65_535 / batches);
         if most < 2 {
-            return self.pass(tile, self.out, Slot::Output, self.k, self.biased).into();
+            return self.pass(part, self.out, Slot::Output, self.k, self.biased).into();
         }
-        let chunk = self.k.div_ceil(most).next_multiple_of(if tile == COOPERATIVE { 8 } else { 4 });
+        let step = if part.team == Team::Cooperative { 8 } else { 4 };
+        let chunk = self.k.div_ceil(most).next_multiple_of(step);
         let splits = self.k.div_ceil(chunk);
         // The partial products lie one after another as [split, batch, m, n]; the second launch adds them in order.
         let partial = View { batch: [self.batch[1] * self.m * self.n, self.m * self.n], row: self.n, column: 1 };
-        let first = self.pass(tile, Layout::Strided(partial), Slot::Scratch(0), chunk, false);
+        let first = self.pass(part, Layout::Strided(partial), Slot::Scratch(0), chunk, false);
         let (layout, words) = self.out.described();
         let mut slots = vec![Slot::Scratch(0)];
         let mut second = Launch::new(shader!("matmul_sum"), batches * self.m * self.n, 1)
@@ -130,22 +180,43 @@ impl Product {
         Launches { list: vec![first, second.bind(&slots)], scratch: vec![splits * batches * self.m * self.n] }
     }
 
-    /// Rows and columns of the table's tile; a smaller one where much of that would lie outside the result.
-    fn tile(&self, target: Target) -> [usize; 2] {
-        let mut tile = target.tile(self.batch[0] * self.batch[1] * self.m * self.n, self.k).sides();
-        if tile == SHARED || tile == COOPERATIVE {
-            let fits = tile == SHARED || self.is_of_eights();
-            if fits && 3 * self.m * self.n >= 2 * self.tiles(tile) * tile[0] * tile[1] {
-                return tile;
+    /// The part that the table says; a smaller one where much of that would lie outside the result.
+    fn part(&self, target: Target) -> Part {
+        let batches = self.batch[0] * self.batch[1];
+        let tile = target.tile(batches * self.m * self.n, self.k);
+        let results = self.m * self.n;
+        let padded = |[rows, columns]: [usize; 2]| self.m.next_multiple_of(rows) * self.n.next_multiple_of(columns);
+        let team = match tile {
+            Tile::Subgroup => Team::Subgroup(target.subgroup),
+            Tile::T64x64 => Team::Workgroup,
+            Tile::Cooperative => Team::Cooperative,
+            _ => Team::One,
+        };
+        let larger = match team {
+            Team::Subgroup(lanes) => {
+                let [wide, narrow] = [[4 * lanes, 8 * lanes], [4 * lanes, 4 * lanes]];
+                // Narrow tiles are more of them, and what lies outside the result is less.
+                let busy = batches * self.invocations(Part { sides: wide, team }) >= target.busy();
+                let wide = Some(wide).filter(|&sides| busy && 4 * padded(sides) <= 5 * results);
+                wide.or(Some(narrow).filter(|&sides| padded(sides) <= 2 * results))
             }
-            tile = [8, 8];
+            Team::Workgroup => Some([64, 64]).filter(|&sides| 2 * padded(sides) <= 3 * results),
+            Team::Cooperative => {
+                let whole = |sides: &[usize; 2]| self.is_of_eights() && 2 * padded(*sides) <= 3 * results;
+                Some([32, 32]).filter(whole)
+            }
+            Team::One => None,
+        };
+        if let Some(sides) = larger {
+            return Part { sides, team };
         }
         let fitting = |side: usize, extent: usize| match side {
             16 if extent.next_multiple_of(16) - extent <= extent / 8 => 16,
             8 | 16 if extent > 4 => 8,
             _ => 4,
         };
-        [fitting(tile[0], self.m), fitting(tile[1], self.n)]
+        let [rows, columns] = tile.alone();
+        Part { sides: [fitting(rows, self.m), fitting(columns, self.n)], team: Team::One }
     }
 
     /// Whether it is made of whole matrices of 8×8, which lie so that they can be loaded and stored at once.
@@ -157,25 +228,26 @@ impl Product {
             && lies(&self.out, self.m, self.n)
     }
 
-    fn tiles(&self, [rows, columns]: [usize; 2]) -> usize {
-        self.m.div_ceil(rows) * self.n.div_ceil(columns)
-    }
-
-    fn invocations(&self, tile: [usize; 2]) -> usize {
-        self.tiles(tile) * if tile == SHARED || tile == COOPERATIVE { WORKGROUP } else { 1 }
+    /// The invocations that a layer of the grid takes.
+    fn invocations(&self, Part { sides: [rows, columns], team }: Part) -> usize {
+        self.m.div_ceil(rows) * self.n.div_ceil(columns) * team.invocations()
     }
 
     /// The kernel for one pass over `chunk` terms of every sum; chunks lie along z after the batches.
-    fn pass(&self, tile: [usize; 2], out: Layout, to: Slot, chunk: usize, bias: bool) -> Launch {
+    fn pass(&self, part: Part, out: Layout, to: Slot, chunk: usize, bias: bool) -> Launch {
         let out_fours = match out.fours(self.m, self.n) {
             Fours::Rows => Fours::None,
             fours => fours,
         };
         let batches = self.batch[0] * self.batch[1];
         let splits = self.k.div_ceil(chunk);
-        let cooperative = tile == COOPERATIVE;
-        let shader = if cooperative { shader!("matmul_coop") } else { shader!("matmul") };
-        let mut launch = Launch::new(shader, self.invocations(tile), batches * splits)
+        let shader = match part.team {
+            Team::One => shader!("matmul"),
+            Team::Subgroup(_) => shader!("matmul_subgroup"),
+            Team::Workgroup => shader!("matmul_shared"),
+            Team::Cooperative => shader!("matmul_coop"),
+        };
+        let mut launch = Launch::new(shader, self.invocations(part), batches * splits)
             .operations(2 * batches * self.m * self.n * self.k)
             .uints(&[self.m, self.n, self.k, chunk]);
         for (layout, fours, [element, kind], [columns, rows, patches, none]) in [
@@ -200,22 +272,12 @@ impl Product {
                 Fours::Patches => patches,
                 Fours::None => none,
             };
-            let value = if cooperative || fours == Fours::None { "f32" } else { "vec4<f32>" };
+            let value = if part.team == Team::Cooperative || fours == Fours::None { "f32" } else { "vec4<f32>" };
             launch = launch.define(element, value).define(kind, name).define(loads, 1).uints(&words);
         }
         launch = launch.uints(&[self.batch[1], batches, batches * self.m * self.n]);
-        // An invocation of a workgroup's tile computes 8×8 of it, and a cooperative matrix is 8×8.
-        let own = if tile == SHARED || cooperative { [8, 8] } else { tile };
-        for (side, [name, long, longer]) in
-            own.into_iter().zip([["ROWS", "TALL", "TALLER"], ["COLUMNS", "WIDE", "WIDER"]])
-        {
-            launch = launch.define(name, format!("{side}u"));
-            for (name, _) in [(long, 8), (longer, 16)].into_iter().filter(|(_, least)| side >= *least) {
-                launch = launch.define(name, 1);
-            }
-        }
-        if tile == SHARED {
-            launch = launch.define("SHARED", 1);
+        for (name, value) in part.defines() {
+            launch = launch.define(name, format!("{value}u"));
         }
         let patches = [self.a, self.b, out].into_iter().filter_map(|layout| match layout {
             Layout::Patches(patches) => Some(patches),

@@ -301,12 +301,13 @@ fn gradients_agree_with_differences() {
     }
 }
 
-/// Every choice of kernels: what the shipped table says of both classes of devices, whatever else a table may say, and
-/// what takes the place of cooperative matrices.
+/// Every choice of kernels: what the shipped table says of both classes of devices, whatever else a table may say, what
+/// takes the place of cooperative matrices, and subgroups with wide tiles.
 fn targets() -> Vec<Target> {
     let mut targets = vec![Target::software(), Target::graphics()];
     targets.extend(Target::graphics().every().unwrap());
     targets.push(Target { cooperative_products: false, ..Kernels::COOPERATIVE.into() });
+    targets.push(Kernels::SUBGROUPS.into());
     targets
 }
 

@@ -1,7 +1,7 @@
 //! Every kernel in every variant that a graph can ask for, without a device: naga's validator with no optional feature,
 //! its SPIR-V, Metal and HLSL writers, and WGSL there and back. This is our check of Metal and DirectX on a machine
-//! that has neither. One kernel needs a feature: products by cooperative matrices, which DirectX and browsers lack and
-//! plain products stand in for.
+//! that has neither. Two kernels need a feature, and plain products stand in for them where it is missing: products by
+//! cooperative matrices, which DirectX and browsers lack, and by subgroups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -10,14 +10,24 @@ use naga::back::{hlsl, msl, spv, wgsl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use tagseg::config::Config;
 use tagseg::gpu::{Plan, wgsl::render};
-use tagseg::graph::{DType, Graph, Launch, NodeId};
+use tagseg::graph::{DType, Graph, Launch, NodeId, Target};
 
 use super::steps::steps;
 use super::{Setting, record, table, targets};
 
-/// The kernel that is not for every platform, and what it needs.
-const COOPERATIVE: (&str, Capabilities) =
-    ("matmul_coop", Capabilities::COOPERATIVE_MATRIX.union(Capabilities::SUBGROUP));
+/// The kernel that is not for every platform.
+const COOPERATIVE: &str = "matmul_coop";
+/// The kernel for subgroups of four or eight.
+const SUBGROUP: &str = "matmul_subgroup";
+
+/// The features that a kernel needs.
+fn needs(name: &str) -> Capabilities {
+    match name {
+        COOPERATIVE => Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP,
+        SUBGROUP => Capabilities::SUBGROUP,
+        _ => Capabilities::empty(),
+    }
+}
 
 fn validate(module: &naga::Module, capabilities: Capabilities) -> Result<ModuleInfo, String> {
     Validator::new(ValidationFlags::all(), capabilities).validate(module).map_err(|error| {
@@ -34,8 +44,7 @@ fn validate(module: &naga::Module, capabilities: Capabilities) -> Result<ModuleI
 /// The names of the platforms that refuse a kernel, with their reasons; without HLSL where that is known to lack what the
 /// kernel needs.
 fn refusals(name: &str, text: &str) -> Vec<String> {
-    let cooperative = name == COOPERATIVE.0;
-    let capabilities = if cooperative { COOPERATIVE.1 } else { Capabilities::empty() };
+    let (cooperative, capabilities) = (name == COOPERATIVE, needs(name));
     let module = match naga::front::wgsl::parse_str(text) {
         Ok(module) => module,
         Err(error) => return vec![error.emit_to_string(text)],
@@ -72,14 +81,19 @@ fn refusals(name: &str, text: &str) -> Vec<String> {
     refusals
 }
 
-/// Every launch of a graph with every choice of kernels, within the limits of plain WebGPU. Where a device has no
-/// cooperative matrices none is launched.
+/// Every launch of a graph with every choice of kernels, within the limits of plain WebGPU. Where a device lacks what a
+/// kernel needs it is not launched.
 fn launches(graph: &Graph, outputs: &[NodeId]) -> Vec<Launch> {
     let of = |target| Plan::new(graph, outputs, target).steps.into_iter().flat_map(|step| step.launches.list);
-    let launches = targets().into_iter().flat_map(|target| of(target).map(move |launch| (target, launch)));
+    let all = targets().into_iter().flat_map(|target| match target.subgroup_products {
+        true => vec![target, Target { subgroup: 4, ..target }, Target { subgroup_products: false, ..target }],
+        false => vec![target],
+    });
+    let launches = all.flat_map(|target| of(target).map(move |launch| (target, launch)));
     let launches: Vec<_> = launches.collect();
     for (target, launch) in &launches {
-        assert!(target.cooperative_products || launch.shader.name != COOPERATIVE.0, "{launch:?}");
+        assert!(target.cooperative_products || launch.shader.name != COOPERATIVE, "{launch:?}");
+        assert!(target.subgroup_products || launch.shader.name != SUBGROUP, "{launch:?}");
         assert!(launch.bindings.len() <= 8, "{}: WebGPU grants eight storage buffers", launch.shader.name);
         assert!(launch.workgroups.iter().all(|&count| (1..=65_535).contains(&count)), "{launch:?}");
     }

@@ -1,0 +1,183 @@
+// The operands of a product of matrices by fours: how a kernel loads blocks of 4×4 of them and stores such a block.
+//
+// Each operand is read by fours where one of its axes is contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K,
+// B_ALONG_N), else element by element with zeros outside. Or it is an image, read as the matrix of its patches
+// (A_PATCHES, along k; B_PATCHES, along n) or written so (OUT_PATCHES).
+// Rows and columns beyond m and n are computed from clamped addresses and not stored.
+//
+// The kernel says with BESIDE how far the fours of columns lie apart that one invocation takes.
+#include "common/product.wgsl"
+
+#if PATCHES
+#include "common/patches.wgsl"
+#endif
+
+// Where the matrices of a layer of the grid begin, (split s, batch b), and the terms of its sums.
+struct Layer { a: u32, b: u32, out: u32, first: u32, end: u32 }
+
+fn layer(z: u32) -> Layer {
+    let batch = z % p.batches;
+    let split = z / p.batches;
+    let batch0 = batch / p.batch1;
+    let batch1 = batch % p.batch1;
+    var layer = Layer(0u, 0u, 0u, split * p.chunk, min((split + 1u) * p.chunk, p.k));
+#if A_PATCHES
+#else
+    layer.a = batch0 * p.a.batch0 + batch1 * p.a.batch1;
+#endif
+#if B_PATCHES
+#else
+    layer.b = batch0 * p.b.batch0 + batch1 * p.b.batch1;
+#endif
+#if OUT_PATCHES
+#else
+    layer.out = split * p.split_step + batch0 * p.out.batch0 + batch1 * p.out.batch1;
+#endif
+    return layer;
+}
+
+// Four neighbours from `first`, none beyond the last of `count`.
+fn four(first: u32, count: u32) -> vec4<u32> {
+    return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
+}
+
+#if A_PATCHES
+alias Rows = Patches;
+
+fn rows_from(i0: u32) -> Rows {
+    return patches_from(p.a, i0, p.m);
+}
+#else
+alias Rows = vec4<u32>;
+
+fn rows_from(i0: u32) -> Rows {
+    return four(i0, p.m);
+}
+#endif
+
+// Four columns from k of four rows of a: element [k][i].
+fn load_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
+#if A_PATCHES
+    let tap = divide(k, p.a.run);
+    let e = elements(p.a, i, tap.x, tap.y);
+    let r0 = select(vec4<f32>(0.0), a[e.at.x / 4u], e.inside.x);
+    let r1 = select(vec4<f32>(0.0), a[e.at.y / 4u], e.inside.y);
+    let r2 = select(vec4<f32>(0.0), a[e.at.z / 4u], e.inside.z);
+    let r3 = select(vec4<f32>(0.0), a[e.at.w / 4u], e.inside.w);
+    return transpose(mat4x4<f32>(r0, r1, r2, r3));
+#else
+#if A_ALONG_K
+    let r0 = a[(start + i.x * p.a.row + k) / 4u];
+    let r1 = a[(start + i.y * p.a.row + k) / 4u];
+    let r2 = a[(start + i.z * p.a.row + k) / 4u];
+    let r3 = a[(start + i.w * p.a.row + k) / 4u];
+    return transpose(mat4x4<f32>(r0, r1, r2, r3));
+#else
+    var tile: mat4x4<f32>;
+    for (var step = 0u; step < 4u; step++) {
+        let inside = k + step < end;
+        let at = start + min(k + step, end - 1u) * p.a.column;
+#if A_ALONG_M
+        let column = a[(at + min(i.x, p.m - 4u)) / 4u];
+#else
+        let column = vec4<f32>(a[at + i.x * p.a.row], a[at + i.y * p.a.row], a[at + i.z * p.a.row], a[at + i.w * p.a.row]);
+#endif
+        tile[step] = select(vec4<f32>(0.0), column, inside);
+    }
+    return tile;
+#endif
+#endif
+}
+
+#if B_PATCHES
+alias Columns = Taps;
+
+// Where the fours from j0 on begin in a patch.
+fn columns_from(j0: u32) -> Columns {
+    let j = j0 + BESIDE * vec4<u32>(0u, 1u, 2u, 3u);
+    let down = j / p.b.run;
+    return Taps(down, j - down * p.b.run);
+}
+#else
+alias Columns = u32;
+
+fn columns_from(j0: u32) -> Columns {
+    return j0;
+}
+#endif
+
+// Four rows from k of the columns of that four: element [k][j].
+fn load_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> mat4x4<f32> {
+#if B_PATCHES
+    let e = elements(p.b, patches_from(p.b, k, p.k), columns.down[number], columns.along[number]);
+    let inside = e.inside & (vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(end));
+    return mat4x4<f32>(
+        select(vec4<f32>(0.0), b[e.at.x / 4u], inside.x),
+        select(vec4<f32>(0.0), b[e.at.y / 4u], inside.y),
+        select(vec4<f32>(0.0), b[e.at.z / 4u], inside.z),
+        select(vec4<f32>(0.0), b[e.at.w / 4u], inside.w),
+    );
+#else
+    let j = four(columns + BESIDE * number, p.n);
+#if B_ALONG_K
+    let c0 = b[(start + j.x * p.b.column + k) / 4u];
+    let c1 = b[(start + j.y * p.b.column + k) / 4u];
+    let c2 = b[(start + j.z * p.b.column + k) / 4u];
+    let c3 = b[(start + j.w * p.b.column + k) / 4u];
+    return transpose(mat4x4<f32>(c0, c1, c2, c3));
+#else
+    var tile: mat4x4<f32>;
+    for (var step = 0u; step < 4u; step++) {
+        let inside = k + step < end;
+        let at = start + min(k + step, end - 1u) * p.b.row;
+#if B_ALONG_N
+        let row = b[(at + min(j.x, p.n - 4u)) / 4u];
+#else
+        let row = vec4<f32>(b[at + j.x * p.b.column], b[at + j.y * p.b.column], b[at + j.z * p.b.column], b[at + j.w * p.b.column]);
+#endif
+        tile[step] = select(vec4<f32>(0.0), row, inside);
+    }
+    return tile;
+#endif
+#endif
+}
+
+// What four rows of four sums begin with.
+fn begin(j0: u32) -> mat4x4<f32> {
+#if BIAS
+#if OUT_VECTOR
+    let row = bias[min(j0, p.n - 4u) / 4u];
+#else
+    let j = four(j0, p.n);
+    let row = vec4<f32>(bias[j.x], bias[j.y], bias[j.z], bias[j.w]);
+#endif
+    return mat4x4<f32>(row, row, row, row);
+#else
+    return mat4x4<f32>();
+#endif
+}
+
+fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
+    if j0 >= p.n { return; }
+#if OUT_PATCHES
+    let tap = divide(j0, p.out.run);
+    let e = elements(p.out, patches_from(p.out, i0, p.m), tap.x, tap.y);
+#endif
+    for (var r = 0u; r < 4u; r++) {
+        // Without `break`, which makes drivers that unroll this compile twice as long.
+        if i0 + r < p.m {
+#if OUT_PATCHES
+            if e.inside[r] { out[e.at[r] / 4u] = sum[r]; }
+#else
+            let row = start + (i0 + r) * p.out.row;
+#if OUT_VECTOR
+            out[(row + j0) / 4u] = sum[r];
+#else
+            for (var c = 0u; c < 4u; c++) {
+                if j0 + c < p.n { out[row + (j0 + c) * p.out.column] = sum[r][c]; }
+            }
+#endif
+#endif
+        }
+    }
+}

@@ -1,0 +1,79 @@
+// Matrix product of strided operands by way of workgroup memory, for graphics cards: loads of it cost as much as global
+// ones on software devices.
+//
+//   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
+//
+// A workgroup computes 64×64 results, 8×8 an invocation. It brings 64×16 of a and 16×64 of b into its memory at a time,
+// each invocation 4×4 of both; z counts (split s, batch b).
+// Every sum runs over k in order: the result does not depend on scheduling.
+#include "common/index.wgsl"
+#include "common/fours.wgsl"
+
+const BESIDE = 4u;
+const SIDE = 64u;
+const STEP = 16u;
+// Four rows of a, or columns of b, at one k: [k][row / 4].
+var<workgroup> a_part: array<vec4<f32>, 256>;
+var<workgroup> b_part: array<vec4<f32>, 256>;
+
+// Adds the outer product of a column of four and a row of four to sum (element [i][j]).
+fn outer(sum: mat4x4<f32>, column: vec4<f32>, row: vec4<f32>) -> mat4x4<f32> {
+    return sum + mat4x4<f32>(column.x * row, column.y * row, column.z * row, column.w * row);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let columns = (p.n + SIDE - 1u) / SIDE;
+    let index = workgroup_index(group, groups);
+    if index >= columns * ((p.m + SIDE - 1u) / SIDE) { return; }
+    let block = divide(index, columns);
+    let i_block = block.x * SIDE;
+    let j_block = block.y * SIDE;
+    let layer = layer(group.z);
+
+    let down = lane / 8u;
+    let across = lane % 8u;
+    let i0 = i_block + 8u * down;
+    let j0 = j_block + 8u * across;
+    let left_first = begin(j0);
+    let right_first = begin(j0 + 4u);
+    var above_left = left_first;
+    var above_right = right_first;
+    var below_left = left_first;
+    var below_right = right_first;
+
+    let part = lane % 16u;
+    let rows = rows_from(i_block + 4u * part);
+    let columns_part = columns_from(j_block + 4u * part);
+    let k_part = lane / 16u * 4u;
+    for (var k = layer.first; k < layer.end; k += STEP) {
+        // Beyond the end of the sum everything is 0.
+        var ak = mat4x4<f32>();
+        var bk = mat4x4<f32>();
+        if k + k_part < layer.end {
+            ak = load_a(layer.a, rows, k + k_part, layer.end);
+            bk = load_b(layer.b, columns_part, 0u, k + k_part, layer.end);
+        }
+        for (var step = 0u; step < 4u; step++) {
+            a_part[(k_part + step) * 16u + part] = ak[step];
+            b_part[(k_part + step) * 16u + part] = bk[step];
+        }
+        workgroupBarrier();
+        for (var step = 0u; step < STEP; step++) {
+            let above = a_part[step * 16u + 2u * down];
+            let below = a_part[step * 16u + 2u * down + 1u];
+            let left = b_part[step * 16u + 2u * across];
+            let right = b_part[step * 16u + 2u * across + 1u];
+            above_left = outer(above_left, above, left);
+            above_right = outer(above_right, above, right);
+            below_left = outer(below_left, below, left);
+            below_right = outer(below_right, below, right);
+        }
+        workgroupBarrier();
+    }
+    store(above_left, layer.out, i0, j0);
+    store(above_right, layer.out, i0, j0 + 4u);
+    store(below_left, layer.out, i0 + 4u, j0);
+    store(below_right, layer.out, i0 + 4u, j0 + 4u);
+}
