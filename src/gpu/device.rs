@@ -226,7 +226,7 @@ impl Device {
             true => (adapter.limits(), adapter.features() & OPTIONAL),
             false => (wgpu::Limits::default(), wgpu::Features::empty()),
         };
-        let subgroup = if whole && target.subgroup_products { subgroup(adapter) } else { None };
+        let subgroup = if whole { subgroup(adapter) } else { None };
         if subgroup.is_some() {
             features |= wgpu::Features::SUBGROUP;
         }
