@@ -7,7 +7,8 @@
 
 use tagseg::bench::{Peak, median_time};
 use tagseg::graph::{DType, Graph, Tensor};
-use tagseg::ops::adamw::{AdamW, adamw};
+use tagseg::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::ops::pack::Packed;
 use tagseg::ops::par::Par;
 use tagseg::report::Table;
 use tagseg::{Result, Session};
@@ -195,10 +196,12 @@ fn record(row: &Row) -> Result<Recorded> {
         }
         "adamw" => {
             let [p, m, v] = ["p", "m", "v"].map(|name| graph.state(name, &row.size[..]));
-            let (g, hyper) = (real("g", &row.size), real("hyper", &[4]));
+            let (g, hyper) = (real("g", &row.size), real("hyper", &[1, 4]));
             given.push((g.clone(), vec![1e-3; at(0)]));
             given.push((hyper.clone(), AdamW::default().hyper(1e-3, 1e-2, 1).map(|value| value as f32).to_vec()));
-            (adamw(AdamW::default(), &p, &g, &m, &v, &hyper, None)?, vec![], 0)
+            let trained = Trained { param: p.clone(), m, v, group: 0 };
+            adamw(AdamW::default(), &[trained], &Packed::new(&[g])?, &hyper, None)?;
+            (p, vec![], 0)
         }
         other => {
             let reason = format!("no op `{other}`");

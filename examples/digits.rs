@@ -6,7 +6,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tagseg::graph::{DType, Graph, Tensor};
 use tagseg::nn::{Conv2d, Init, Linear, Scope};
-use tagseg::ops::adamw::{AdamW, adamw};
+use tagseg::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::ops::pack::Packed;
 use tagseg::{Result, Session};
 
 const BATCH: usize = 64;
@@ -65,18 +66,20 @@ pub fn main() -> Result<()> {
     let mut session = Session::open("auto")?;
     scope.initialise(&mut session, 1)?;
     let mut reader = session.compile(&graph, &[&answer])?;
-    let hyper = graph.input("hyper", [4], DType::F32);
-    let parameters: Vec<Tensor> = scope.parameters().iter().map(|p| graph.state(&p.name, p.shape.clone())).collect();
-    let rule = AdamW::default();
-    for (parameter, gradient) in parameters.iter().zip(graph.gradients(&loss, &parameters)?) {
-        let [m, v] = ["m", "v"].map(|moment| {
-            graph.state(&format!("{moment}.{}", parameter.name().unwrap_or_default()), parameter.shape().clone())
-        });
-        for state in [&m, &v] {
-            session.set_state(&state.name().unwrap_or_default(), state.shape(), &vec![0.0; state.shape().len()])?;
+    let hyper = graph.input("hyper", [1, 4], DType::F32);
+    let mut trained = Vec::new();
+    for parameter in scope.parameters() {
+        let state = |name: &str| graph.state(name, parameter.shape.clone());
+        let moments = ["m", "v"].map(|moment| format!("{moment}.{}", parameter.name));
+        for name in &moments {
+            session.set_state(name, &parameter.shape, &vec![0.0; parameter.shape.len()])?;
         }
-        adamw(rule, parameter, &gradient, &m, &v, &hyper, None)?;
+        let [m, v] = moments.map(|name| state(&name));
+        trained.push(Trained { param: state(&parameter.name), m, v, group: 0 });
     }
+    let params: Vec<Tensor> = trained.iter().map(|own| own.param.clone()).collect();
+    let rule = AdamW::default();
+    adamw(rule, &trained, &Packed::new(&graph.gradients(&loss, &params)?)?, &hyper, None)?;
     let mut step = session.compile(&graph, &[&loss])?;
 
     let mut random = ChaCha8Rng::seed_from_u64(1);

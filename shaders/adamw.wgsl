@@ -1,4 +1,5 @@
-// One step of AdamW on a parameter and its moments, all updated in place.
+// One step of AdamW on parameters that lie one behind the other, and so do their gradients and moments. Parameters and
+// moments are updated in place.
 //
 //   p ← p · (1 - lr · decay)
 //   m ← beta1 · m + (1 - beta1) · g
@@ -7,30 +8,32 @@
 //
 // Where GATE is built in and 0, nothing changes.
 //
-// hyper = (lr, decay, 1 - beta1^t, sqrt(1 - beta2^t)). One invocation updates four elements (buffers are padded to
-// whole vec4s). Every element is computed alone: nothing depends on scheduling.
+// hyper = (lr, decay, 1 - beta1^t, sqrt(1 - beta2^t)) of every group. One invocation updates four elements, a workgroup
+// a block of one parameter; block k goes by the hyper of groups[k]. Padding is updated like everything else and read by
+// nobody. Every element is computed alone: nothing depends on scheduling.
 #include "common/index.wgsl"
 
 struct Params { n: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, eps: f32 }
 
 @group(0) @binding(0) var<uniform> c: Params;
-@group(0) @binding(1) var<storage, read_write> p: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> hyper: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> hyper: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> groups: array<f32>;
+@group(0) @binding(4) var<storage, read_write> p: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
 #if GATE
-@group(0) @binding(6) var<storage, read> gate: array<f32>;
+@group(0) @binding(7) var<storage, read> gate: array<f32>;
 #endif
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = invocation_index(id, groups);
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = invocation_index(id, workgroups);
     if i >= c.n { return; }
 #if GATE
     if gate[0] == 0.0 { return; }
 #endif
-    let h = hyper[0];
+    let h = hyper[u32(groups[i / WORKGROUP])];
     let gi = g[i];
     let mi = c.beta1 * m[i] + c.rest1 * gi;
     let vi = c.beta2 * v[i] + c.rest2 * gi * gi;

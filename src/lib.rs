@@ -59,13 +59,14 @@
 //! ```
 //! use tagseg::graph::{DType, Graph};
 //! use tagseg::nn::{Init, Linear, Scope};
-//! use tagseg::ops::adamw::{AdamW, adamw};
+//! use tagseg::ops::adamw::{AdamW, Trained, adamw};
+//! use tagseg::ops::pack::Packed;
 //! use tagseg::Session;
 //!
 //! let graph = Graph::new();
 //! let scope = Scope::root(&graph);
 //! let x = graph.input("x", [8, 16], DType::F32);
-//! let hyper = graph.input("hyper", [4], DType::F32);
+//! let hyper = graph.input("hyper", [1, 4], DType::F32);
 //! let first = Linear::new(&scope.at("first"), 16, 32, Init::Normal(0.2), Init::Constant(0.0));
 //! let last = Linear::new(&scope.at("last"), 32, 1, Init::Normal(0.2), Init::Constant(0.0));
 //! let score = last.forward(&first.forward(&x)?.gelu()?)?;
@@ -73,17 +74,19 @@
 //!
 //! let mut session = Session::open("reference")?;
 //! scope.initialise(&mut session, 1)?;
-//! let trained: Vec<_> = scope.parameters().iter().map(|p| graph.state(&p.name, p.shape.clone())).collect();
-//! let rule = AdamW::default();
-//! for (parameter, gradient) in trained.iter().zip(graph.gradients(&loss, &trained)?) {
-//!     let name = parameter.name().unwrap_or_default();
-//!     let moment = |kind: &str| graph.state(&format!("{name}.{kind}"), parameter.shape().clone());
-//!     let (m, v) = (moment("m"), moment("v"));
-//!     for state in [&m, &v] {
-//!         session.set_state(&state.name().unwrap_or_default(), state.shape(), &vec![0.0; state.shape().len()])?;
+//! let mut trained = Vec::new();
+//! for parameter in scope.parameters() {
+//!     let state = |name: &str| graph.state(name, parameter.shape.clone());
+//!     let moments = ["m", "v"].map(|kind| format!("{}.{kind}", parameter.name));
+//!     for name in &moments {
+//!         session.set_state(name, &parameter.shape, &vec![0.0; parameter.shape.len()])?;
 //!     }
-//!     adamw(rule, parameter, &gradient, &m, &v, &hyper, None)?;
+//!     let [m, v] = moments.map(|name| state(&name));
+//!     trained.push(Trained { param: state(&parameter.name), m, v, group: 0 });
 //! }
+//! let params: Vec<_> = trained.iter().map(|own| own.param.clone()).collect();
+//! let rule = AdamW::default();
+//! adamw(rule, &trained, &Packed::new(&graph.gradients(&loss, &params)?)?, &hyper, None)?;
 //! let mut step = session.compile(&graph, &[&loss])?;
 //! step.write(&x, &(0..128).map(|i| f64::from(i % 7) / 7.0).collect::<Vec<_>>())?;
 //! let mut losses = Vec::new();

@@ -49,9 +49,7 @@ fn feed(program: &mut Program, inputs: &Inputs) {
     program.write(&inputs.classes, &Slots::new(&tags, FOREGROUND, 4).classes).unwrap();
     program.write(&inputs.boxes, &[0, 64, 0, 64, 3, 50, 0, 41]).unwrap();
     program.write(&inputs.random, &[1, 0, 0]).unwrap();
-    for hyper in &inputs.hyper {
-        program.write(hyper, &[1e-3, 0.01, 0.1, 0.03]).unwrap();
-    }
+    program.write(&inputs.hyper, &[1e-3, 0.01, 0.1, 0.03].repeat(4)).unwrap();
 }
 
 /// Runs `outputs` of an iteration with freshly initialised weights, on the interpreter.

@@ -18,7 +18,8 @@ use crate::config::{AffLabel, BspBackground, Config, Fuse, MsMode, S2cMap, YcSou
 use crate::error::Result;
 use crate::graph::{DType, Graph, Tensor};
 use crate::nn::{Mode, Parameter, Part};
-use crate::ops::adamw::adamw;
+use crate::ops::adamw::{Trained, adamw};
+use crate::ops::pack::Packed;
 use crate::ops::reduce::Reduction;
 
 /// What the host writes before each iteration.
@@ -35,8 +36,8 @@ pub struct Inputs {
     pub masks: Tensor,
     /// Key of the random numbers: i32 \[3\] = seed (low, high), step.
     pub random: Tensor,
-    /// [`Schedule::hyper`] of every group, \[4\] each, in the order of [`Group::ALL`].
-    pub hyper: [Tensor; 4],
+    /// [`Schedule::hypers`], \[4, 4\]: a row for each of [`Group::ALL`].
+    pub hyper: Tensor,
 }
 
 /// The pseudo labels of an iteration, real-valued integers \[B, S, S\] with 255 = ignore.
@@ -123,7 +124,7 @@ impl Iteration {
             boxes: graph.input("boxes", [batch, 4], DType::I32),
             masks: graph.input("masks", [batch, crop[0], crop[1]], DType::I32),
             random: graph.input("random", [3], DType::I32),
-            hyper: Group::ALL.map(|group| graph.input(&format!("hyper.{group:?}"), [4], DType::F32)),
+            hyper: graph.input("hyper", [Group::ALL.len(), 4], DType::F32),
         };
         let random = drop.then(|| inputs.random.clone());
         let streams = graph.random_streams();
@@ -226,25 +227,26 @@ impl Iteration {
         let parameters = self.trained(&schedule);
         let options = schedule.optimiser();
         self.graph.begin("backward");
-        let gradients = self.gradients(&parameters)?;
+        let mut guarded = self.gradients(&parameters)?;
+        guarded.push(self.total.clone());
         self.graph.begin("optimiser");
-        let gate = self.gate(&gradients)?;
-        for (parameter, gradient) in parameters.iter().zip(gradients) {
+        let guarded = Packed::new(&guarded)?;
+        let gate = self.gate(&guarded)?;
+        let trained = |parameter: &Parameter| {
             let state = |name: &str| self.graph.state(name, parameter.shape.clone());
-            let [first, second] = moment_names(&parameter.name);
-            let hyper = &self.inputs.hyper[group_of(&parameter.name) as usize];
-            adamw(options, &state(&parameter.name), &gradient, &state(&first), &state(&second), hyper, Some(&gate))?;
-        }
+            let [m, v] = moment_names(&parameter.name).map(|name| state(&name));
+            Trained { param: state(&parameter.name), m, v, group: group_of(&parameter.name) as usize }
+        };
+        let trained: Vec<_> = parameters.iter().map(trained).collect();
+        adamw(options, &trained, &guarded, &self.inputs.hyper, Some(&gate))?;
         Ok(gate)
     }
 
-    /// 1 while total and gradients are finite, 0 from the first step on in which one is not: \[1\]. Flag 0 of the state
-    /// [`FLAGS`] is the total's, the others are the gradients' in order.
-    fn gate(&self, gradients: &[Tensor]) -> Result<Tensor> {
-        let flags = self.graph.state(FLAGS, [gradients.len() + 1]);
-        for (slot, value) in std::iter::once(&self.total).chain(gradients).enumerate() {
-            flags.flag_nonfinite(value, slot)?;
-        }
+    /// 1 while the gradients and the total are finite, 0 from the first step on in which one is not: \[1\]. The state
+    /// [`FLAGS`] has a flag for each, in order.
+    fn gate(&self, guarded: &Packed) -> Result<Tensor> {
+        let flags = self.graph.state(FLAGS, [guarded.len()]);
+        flags.flag_nonfinite(guarded)?;
         flags.reduce(Reduction::Max, 0..1)?.neg()?.offset(1.0)
     }
 

@@ -130,6 +130,11 @@ impl Schedule {
         self.optimiser().hyper(self.rate(group, n), decay, n as u64 + 1)
     }
 
+    /// [`Schedule::hyper`] of every group, in the order of [`Group::ALL`]: \[4, 4\].
+    pub fn hypers(&self, n: usize) -> Vec<f64> {
+        Group::ALL.iter().flat_map(|&group| self.hyper(group, n)).collect()
+    }
+
     /// The constants of AdamW.
     pub fn optimiser(&self) -> AdamW {
         let config = &self.config;

@@ -12,12 +12,13 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// The node whose value stands at a slot when the kernel computes node `own`; scratch is nobody's.
+    /// The node whose value stands at a slot when the kernel computes node `own`; scratch is nobody's, states are several
+    /// nodes'.
     pub(super) fn value(&self, own: usize, slot: Slot) -> Option<usize> {
         match slot {
             Slot::Input(input) => Some(self.inputs[input].0),
             Slot::Output => Some(own),
-            Slot::Scratch(_) => None,
+            Slot::Scratch(_) | Slot::States { .. } => None,
         }
     }
 }

@@ -14,8 +14,10 @@ mod pool;
 mod precision;
 mod profile;
 mod program;
+mod read_back;
 mod recompute;
 mod schedule;
+mod states;
 mod table;
 pub mod wgsl;
 
@@ -25,5 +27,6 @@ pub use device::{AdapterReport, Device, adapters};
 pub use plan::{Place, Plan, Step};
 pub use pool::Value;
 pub use profile::KernelTime;
-pub use program::{Program, States, plan};
+pub use program::{Program, plan};
+pub use states::States;
 pub use table::KernelTable;

@@ -4,9 +4,9 @@ use std::panic::Location;
 
 use super::fuse::fuse;
 use super::pace;
-use super::pool::{Value, share};
+use super::pool::{Value, Whole, share};
 use super::schedule::Schedule;
-use crate::graph::{Graph, Kind, Launch, LaunchContext, Launches, NodeId, Slot, Target, TensorType};
+use crate::graph::{Graph, Kind, Launch, LaunchContext, Launches, Node, NodeId, Packing, Slot, Target, TensorType};
 
 /// Where a value is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct Plan {
     pub places: Vec<Option<Place>>,
     /// Bytes of all states.
     pub states: u64,
+    /// Names of states that lie one behind the other in one buffer, as their [`Packing`] says.
+    pub packed: Vec<Vec<String>>,
     /// Bytes of all inputs and constants.
     pub inputs: u64,
     /// Nodes whose values are stored in half precision.
@@ -134,6 +136,7 @@ impl Plan {
         let mut values = Vec::new();
         let mut places: Vec<Option<Place>> = vec![None; nodes.len()];
         let mut steps = Vec::new();
+        let (mut packings, mut packed) = (Vec::new(), Vec::new());
         let (mut states, mut inputs, mut largest_fixed) = (0, 0, 0);
         for (index, node) in nodes.iter().enumerate() {
             let id = origin[index];
@@ -163,6 +166,20 @@ impl Plan {
                     places[index] = Some(Place::Value(output));
                     let inputs: Vec<_> = kernel.inputs.iter().filter_map(|input| places[input.0].clone()).collect();
                     debug_assert_eq!(inputs.len(), kernel.inputs.len(), "inputs are stored before their use");
+                    if let Some(packing) = kernel.op.packing(&types) {
+                        let inputs = kernel.inputs.iter().zip(&packing.starts);
+                        let whole = |id: &NodeId| !schedule.half[root[id.0]] && !schedule.half[index];
+                        let starts = inputs.map(|(input, &start)| whole(input).then_some(start as u64 * 4));
+                        packings.push((now, starts.collect()));
+                    }
+                    for (first, count) in launches.list.iter().flat_map(Launch::states) {
+                        let (names, bytes, apart) = together(nodes, &kernel.inputs[first..first + count]);
+                        if !packed.contains(&names) {
+                            packed.push(names);
+                            states += bytes - apart;
+                            largest_fixed = largest_fixed.max(bytes);
+                        }
+                    }
                     let traffic = launches.list.iter().map(|launch| traffic(launch, &context, &launches)).collect();
                     let (launches, traffic) = pace::cut(launches, traffic);
                     steps.push(Step {
@@ -187,8 +204,9 @@ impl Plan {
             }
             largest_fixed = largest_fixed.max(node.ty.bytes());
         }
+        let wholes = write_in_place(&mut steps, &mut values, packings);
         let apart = apart(&steps, values.len());
-        let pool = share(&mut values, &apart);
+        let pool = share(&mut values, &apart, &wholes);
         // The first run of a node is the one that can be read.
         let mut recorded = vec![None; schedule.recorded];
         for (place, id) in places.into_iter().zip(origin).rev() {
@@ -196,8 +214,49 @@ impl Plan {
         }
         let places = recorded;
         let half = origin.iter().zip(&schedule.half).filter(|(_, half)| **half).map(|(id, _)| *id).collect();
-        Plan { steps, values, pool, places, states, inputs, half, largest_fixed }
+        Plan { steps, values, pool, places, states, packed, inputs, half, largest_fixed }
     }
+}
+
+/// The names of states that lie in one buffer, the bytes of that, and those that they would take one by one.
+fn together(nodes: &[Node], states: &[NodeId]) -> (Vec<String>, u64, u64) {
+    let nodes = states.iter().map(|id| &nodes[id.0]);
+    let names = nodes.clone().filter_map(|node| match &node.kind {
+        Kind::State(name) => Some(name.clone()),
+        _ => None,
+    });
+    let packing = Packing::of(nodes.clone().map(|node| node.ty.shape.len()));
+    (names.collect(), packing.len as u64 * 4, nodes.map(|node| node.ty.bytes()).sum())
+}
+
+/// Lets the inputs of steps with a packing be written where they are needed, given these steps and where in the output each
+/// input begins, if both are stored alike: their copies are left out. Some must still be copied: those that are no values of the
+/// plan or stand there twice, and those whose kernel reads another, since no dispatch writes and reads one buffer.
+fn write_in_place(steps: &mut [Step], values: &mut [Value], packings: Vec<(usize, Vec<Option<u64>>)>) -> Vec<Whole> {
+    let apart = apart(steps, values.len());
+    let mut wholes: Vec<Whole> = Vec::new();
+    for (index, starts) in packings {
+        let step = &mut steps[index];
+        let mut whole = Whole { value: step.output, parts: Vec::new() };
+        let mut placed = vec![false; starts.len()];
+        for (input, start) in starts.into_iter().enumerate() {
+            let (&Place::Value(part), Some(start)) = (&step.inputs[input], start) else { continue };
+            let once = step.inputs.iter().filter(|place| **place == Place::Value(part)).count() == 1;
+            let taken = wholes.iter().flat_map(|whole| &whole.parts).any(|(other, _)| *other == part);
+            if once && !taken && !whole.parts.iter().any(|(other, _)| apart[part].contains(other)) {
+                whole.parts.push((part, start));
+                placed[input] = true;
+                let end = (*values[part].life.end()).max(*values[whole.value].life.end());
+                values[whole.value].life = index..=end;
+                values[part].life = *values[part].life.start()..=index - 1;
+            }
+        }
+        let copies = |launch: &Launch| launch.bindings.iter().any(|slot| matches!(slot, Slot::Input(i) if placed[*i]));
+        let launches = std::mem::take(&mut step.launches.list).into_iter().zip(std::mem::take(&mut step.traffic));
+        (step.launches.list, step.traffic) = launches.filter(|(launch, _)| !copies(launch)).unzip();
+        wholes.push(whole);
+    }
+    wholes
 }
 
 /// For every value, those that a step reads or writes when it writes this one, and those that it writes when it reads this
@@ -205,8 +264,12 @@ impl Plan {
 fn apart(steps: &[Step], values: usize) -> Vec<Vec<usize>> {
     let mut apart = vec![Vec::new(); values];
     for step in steps {
-        let read = step.inputs.iter().filter_map(|place| match place {
-            Place::Value(value) => Some(*value),
+        let bound = step.launches.list.iter().flat_map(|launch| &launch.bindings);
+        let read = bound.filter_map(|slot| match slot {
+            Slot::Input(input) => match step.inputs[*input] {
+                Place::Value(value) => Some(value),
+                _ => None,
+            },
             _ => None,
         });
         let written: Vec<_> = std::iter::once(step.output).chain(step.scratch.iter().copied()).collect();
@@ -228,6 +291,7 @@ fn traffic(launch: &Launch, context: &LaunchContext<'_>, launches: &Launches) ->
             Slot::Input(index) => context.inputs[index].bytes(),
             Slot::Output => context.output.bytes(),
             Slot::Scratch(index) => launches.scratch[index] as u64 * 4,
+            Slot::States { first, count } => context.inputs[first..first + count].iter().map(|ty| ty.bytes()).sum(),
         };
         whole / if launch.half.contains(&number) { 2 } else { 1 }
     };

@@ -1,5 +1,6 @@
 //! The buffers of a plan: values that are never alive together share their bytes.
 
+use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
 
 /// A value that needs memory while the steps of `life` run.
@@ -7,7 +8,7 @@ use std::ops::{Range, RangeInclusive};
 pub struct Value {
     /// Bytes, a multiple of 256: what every device can begin a binding at.
     pub bytes: u64,
-    /// From the step that writes it to the last that reads it.
+    /// From the step that writes it to the last that reads it, or to where it is a part of another value.
     pub life: RangeInclusive<usize>,
     /// Its buffer of the pool.
     pub buffer: usize,
@@ -32,46 +33,75 @@ impl Value {
     }
 }
 
+/// A value with those that are made in it, each before the whole begins its life.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    /// The value.
+    pub(super) value: usize,
+    /// Its parts, and where each begins in it.
+    pub(super) parts: Vec<(usize, u64)>,
+}
+
 /// Gives every value its place and returns the bytes of all buffers.
 ///
 /// All lives are known, so the largest values choose first, the earlier of equals before the later: each takes the
 /// smallest buffer that has room during its whole life, or opens one of its own size. A buffer is hence never larger
 /// than its first value, and small values fill the gaps that large ones leave. `apart` holds for every value those that may
-/// not be in the same buffer: wgpu refuses a dispatch that writes one range of a buffer and reads another.
-pub(super) fn share(values: &mut [Value], apart: &[Vec<usize>]) -> Vec<u64> {
-    let mut by_size: Vec<_> = (0..values.len()).collect();
-    by_size.sort_by_key(|&index| (std::cmp::Reverse(values[index].bytes), *values[index].life.start()));
+/// not be in the same buffer: wgpu refuses a dispatch that writes one range of a buffer and reads another. The parts of
+/// `wholes` choose together.
+pub(super) fn share(values: &mut [Value], apart: &[Vec<usize>], wholes: &[Whole]) -> Vec<u64> {
+    let parts: HashSet<_> = wholes.iter().flat_map(|whole| &whole.parts).map(|(part, _)| *part).collect();
+    let mut together: Vec<_> =
+        (0..values.len()).filter(|index| !parts.contains(index)).map(|index| vec![(index, 0)]).collect();
+    for whole in wholes {
+        let own = together.iter_mut().find(|group| group[0].0 == whole.value);
+        own.into_iter().for_each(|group| group.extend(&whole.parts));
+    }
+    together.sort_by_key(|group| {
+        let born = group.iter().map(|(index, _)| *values[*index].life.start()).min();
+        (std::cmp::Reverse(values[group[0].0].bytes), born)
+    });
     let mut sizes: Vec<u64> = Vec::new();
     let mut tenants: Vec<Vec<usize>> = Vec::new();
-    for index in by_size {
-        let refused: Vec<_> = apart[index].iter().map(|&other| values[other].buffer).collect();
+    for group in together {
+        let bytes = values[group[0].0].bytes;
+        let others = group.iter().flat_map(|(index, _)| &apart[*index]);
+        let refused: HashSet<_> = others.map(|&other| values[other].buffer).collect();
         let room = |buffer: usize| {
-            let met = tenants[buffer].iter().map(|&tenant| &values[tenant]).filter(|other| other.meets(&values[index]));
-            Some((buffer, gap(met.map(Value::range).collect(), sizes[buffer], values[index].bytes)?))
+            let taken = group.iter().flat_map(|&(index, within)| {
+                let own = &values[index];
+                let met = tenants[buffer].iter().map(|&tenant| &values[tenant]).filter(|other| other.meets(own));
+                let end = within + own.bytes;
+                met.map(move |other| (other.offset as i64 - end as i64, other.range().end as i64 - within as i64))
+            });
+            Some((buffer, gap(taken.collect(), sizes[buffer], bytes)?))
         };
         // Buffers stand from the largest to the smallest.
         let found = (0..sizes.len()).rev().filter(|buffer| !refused.contains(buffer)).find_map(room);
         let (buffer, offset) = found.unwrap_or_else(|| {
-            sizes.push(values[index].bytes);
+            sizes.push(bytes);
             tenants.push(Vec::new());
             (sizes.len() - 1, 0)
         });
-        tenants[buffer].push(index);
-        (values[index].buffer, values[index].offset) = (buffer, offset);
+        for (index, within) in group {
+            tenants[buffer].push(index);
+            (values[index].buffer, values[index].offset) = (buffer, offset + within);
+        }
     }
     sizes
 }
 
-/// The first place for `bytes` beside what is `taken` of a buffer of `size` bytes.
-fn gap(mut taken: Vec<Range<u64>>, size: u64, bytes: u64) -> Option<u64> {
-    taken.sort_by_key(|range| range.start);
+/// The first place for `bytes` in a buffer of `size` bytes that lies strictly between no two of `taken`.
+fn gap(mut taken: Vec<(i64, i64)>, size: u64, bytes: u64) -> Option<u64> {
+    taken.sort_unstable();
     let mut start = 0;
-    for range in taken {
-        if start + bytes <= range.start {
+    for (low, high) in taken {
+        if start <= low {
             break;
         }
-        start = start.max(range.end);
+        start = start.max(high);
     }
+    let start = start as u64;
     (start + bytes <= size).then_some(start)
 }
 
@@ -79,8 +109,8 @@ fn gap(mut taken: Vec<Range<u64>>, size: u64, bytes: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Protects: no two values have a byte in common at the same step, none reaches past its buffer, and none is in the
-    /// buffer of one that it must be apart from.
+    /// Protects: no two values have a byte in common at the same step, none reaches past its buffer, none is in the
+    /// buffer of one that it must be apart from, and parts lie in their wholes.
     #[test]
     fn values_alive_together_never_share() {
         let mut values: Vec<_> = (0..300_usize)
@@ -97,8 +127,30 @@ mod tests {
                 apart[other].push(index);
             }
         }
-        let sizes = share(&mut values, &apart);
+        let wholes: Vec<_> = (0..20)
+            .map(|index| {
+                let (mut end, mut bytes) = (0, 0);
+                let parts = (3 * index..3 * index + 3).map(|part| {
+                    let start = bytes;
+                    (end, bytes) = (end.max(*values[part].life.end()), bytes + values[part].bytes);
+                    (part, start)
+                });
+                let parts = parts.collect();
+                values.push(Value::new(bytes, end + 1..=end + 1 + index));
+                apart.push(Vec::new());
+                Whole { value: values.len() - 1, parts }
+            })
+            .collect();
+        let sizes = share(&mut values, &apart, &wholes);
         assert!(sizes.len() < 100, "{} buffers for 300 values", sizes.len());
+        for Whole { value, parts } in &wholes {
+            let whole = &values[*value];
+            let lies = |&(part, start): &(usize, u64)| {
+                let part = &values[part];
+                (part.buffer, part.offset) == (whole.buffer, whole.offset + start)
+            };
+            assert!(parts.iter().all(lies));
+        }
         for (index, one) in values.iter().enumerate() {
             assert!(one.range().end <= sizes[one.buffer]);
             assert!(apart[index].iter().all(|&other| values[other].buffer != one.buffer));
@@ -113,7 +165,7 @@ mod tests {
     #[test]
     fn dead_buffers_are_reused() {
         let values = [Value::new(512, 0..=1), Value::new(2048, 2..=3), Value::new(256, 4..=9), Value::new(512, 4..=9)];
-        assert_eq!(share(&mut values.clone(), &vec![vec![]; 4]), [2048]);
-        assert_eq!(share(&mut values.clone(), &[vec![], vec![], vec![3], vec![2]]), [2048, 256]);
+        assert_eq!(share(&mut values.clone(), &vec![vec![]; 4], &[]), [2048]);
+        assert_eq!(share(&mut values.clone(), &[vec![], vec![], vec![3], vec![2]], &[]), [2048, 256]);
     }
 }

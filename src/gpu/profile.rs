@@ -32,6 +32,7 @@ impl Program {
             let reason = format!("{} has no timestamps", self.device.name());
             return Err(Error::device(reason, "profile on another adapter, or with `--limits adapter`"));
         }
+        self.bind_anew()?;
         let mut seconds = Vec::with_capacity(self.dispatches.len());
         // A query set holds a limited number of timestamps: long programs are measured in parts.
         for dispatches in self.dispatches.chunks(wgpu::QUERY_SET_MAX_QUERIES as usize / 2) {
@@ -62,7 +63,7 @@ impl Program {
             }
             encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
             self.device.queue.submit([encoder.finish()]);
-            let bytes = super::program::read(&self.device, resolved.slice(..), count as usize * 2).await?;
+            let bytes = super::read_back::read(&self.device, resolved.slice(..), count as usize * 2).await?;
             let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
             let period = f64::from(self.device.queue.get_timestamp_period()) * 1e-9;
             seconds.extend(ticks.chunks(2).map(|ends| ends[1].saturating_sub(ends[0]) as f64 * period));

@@ -1,138 +1,15 @@
 //! A compiled graph on a device: buffers, pipelines and bind groups made once, replayed in few submissions.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::rc::Rc;
-
-use futures_channel::oneshot;
 
 use super::bytes::mebibytes;
 use super::plan::{Place, Plan, Step};
-use super::{Device, pace};
+use super::read_back::read;
+use super::states::Bytes;
+use super::{Device, States, pace};
 use crate::error::{Error, Result};
-use crate::graph::{DType, Graph, Kind, NodeId, Slot, TensorType};
-
-/// Tensors that live between runs, by name. Clones share them.
-#[derive(Clone, Default)]
-pub struct States {
-    buffers: Rc<RefCell<HashMap<String, (TensorType, wgpu::Buffer)>>>,
-}
-
-impl States {
-    /// Sets a state, in place if it exists: then it has this type.
-    pub(crate) fn set(&self, device: &Device, name: &str, ty: &TensorType, values: &[f32]) {
-        let mut buffers = self.buffers.borrow_mut();
-        let entry = buffers.entry(name.to_owned());
-        let (_, buffer) = entry.or_insert_with(|| (ty.clone(), device.buffer(name, ty.bytes())));
-        device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
-    }
-
-    /// The type of a state, if there is one of that name.
-    pub(crate) fn ty(&self, name: &str) -> Option<TensorType> {
-        self.buffers.borrow().get(name).map(|(ty, _)| ty.clone())
-    }
-
-    /// Reads a state back.
-    ///
-    /// # Errors
-    /// [`Error::Graph`] if there is none of that name; [`Error::Device`] if the device was lost.
-    pub async fn get(&self, device: &Device, name: &str) -> Result<(TensorType, Vec<f32>)> {
-        let (ty, buffer) = self.find(name)?;
-        let bytes = read(device, buffer.slice(..), ty.shape.len()).await?;
-        Ok((ty, bytemuck::pod_collect_to_vec(&bytes)))
-    }
-
-    /// Reads many states back at once.
-    ///
-    /// # Errors
-    /// As [`States::get`].
-    pub async fn get_all(&self, device: &Device, names: &[&str]) -> Result<Vec<(TensorType, Vec<f32>)>> {
-        let found = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>>>()?;
-        let buffers: Vec<_> = found.iter().map(|(ty, buffer)| first(buffer.slice(..), ty.shape.len())).collect();
-        let values = read_all(device, &buffers).await?.into_iter().map(|bytes| bytemuck::pod_collect_to_vec(&bytes));
-        Ok(found.iter().map(|(ty, _)| ty.clone()).zip(values).collect())
-    }
-
-    /// All names, sorted.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.buffers.borrow().keys().cloned().collect();
-        names.sort();
-        names
-    }
-
-    fn find(&self, name: &str) -> Result<(TensorType, wgpu::Buffer)> {
-        self.buffers.borrow().get(name).cloned().ok_or_else(|| {
-            Error::Graph(format!("state `{name}` has no value; set it before the program is compiled or run"))
-        })
-    }
-}
-
-/// Bytes that are read back together.
-const STAGED: u64 = 64 << 20;
-
-/// The first elements of a part of a buffer.
-fn first(slice: wgpu::BufferSlice<'_>, elements: usize) -> wgpu::BufferSlice<'_> {
-    slice.slice(..(elements * 4) as u64)
-}
-
-/// Reads the first elements of a part of a buffer back; waits for the device.
-pub(super) async fn read(device: &Device, slice: wgpu::BufferSlice<'_>, elements: usize) -> Result<Vec<u8>> {
-    let mut all = read_all(device, &[first(slice, elements)]).await?;
-    Ok(all.pop().unwrap_or_default())
-}
-
-/// Reads parts of buffers back, with one wait for the device in [`STAGED`] bytes.
-async fn read_all(device: &Device, slices: &[wgpu::BufferSlice<'_>]) -> Result<Vec<Vec<u8>>> {
-    let mut all = Vec::with_capacity(slices.len());
-    while let Some(rest) = slices.get(all.len()..).filter(|rest| !rest.is_empty()) {
-        let mut size = rest[0].size();
-        let fits = |slice: &&wgpu::BufferSlice<'_>| {
-            size += slice.size();
-            size <= STAGED
-        };
-        let part = &rest[..1 + rest[1..].iter().take_while(fits).count()];
-        all.extend(read_part(device, part).await?);
-    }
-    Ok(all)
-}
-
-/// Reads through one staging buffer.
-async fn read_part(device: &Device, slices: &[wgpu::BufferSlice<'_>]) -> Result<Vec<Vec<u8>>> {
-    let size = slices.iter().map(wgpu::BufferSlice::size).sum();
-    if size == 0 {
-        return Ok(vec![Vec::new(); slices.len()]);
-    }
-    let staging = device.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("read back"),
-        size,
-        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    let mut encoder = device.device.create_command_encoder(&Default::default());
-    let mut place = 0;
-    for slice in slices {
-        encoder.copy_buffer_to_buffer(slice.buffer(), slice.offset(), &staging, place, slice.size());
-        place += slice.size();
-    }
-    device.queue.submit([encoder.finish()]);
-    let staged = staging.slice(..);
-    let (done, told) = oneshot::channel();
-    staged.map_async(wgpu::MapMode::Read, |mapping| drop(done.send(mapping)));
-    let failed = |error: String| Error::device(format!("reading back failed: {error}"), "start again");
-    device.until(told).await?.map_err(|error| failed(error.to_string()))?;
-    let mapped = staged.get_mapped_range().map_err(|error| failed(error.to_string()))?;
-    let mut rest: &[u8] = &mapped;
-    let values = slices.iter().map(|slice| {
-        let (values, after) = rest.split_at(slice.size() as usize);
-        rest = after;
-        values.to_vec()
-    });
-    let values = values.collect();
-    drop(mapped);
-    staging.destroy();
-    Ok(values)
-}
+use crate::graph::{DType, Graph, Kind, NodeId, Slot};
 
 pub(super) struct Dispatch {
     pipeline: wgpu::ComputePipeline,
@@ -157,7 +34,9 @@ pub struct Program {
     pub(super) dispatches: Vec<Dispatch>,
     inputs: HashMap<NodeId, wgpu::Buffer>,
     pool: Vec<wgpu::Buffer>,
-    states: HashMap<String, wgpu::Buffer>,
+    states: States,
+    /// How often states had moved when they were bound.
+    moves: u64,
     constants: HashMap<NodeId, wgpu::Buffer>,
     /// The dispatches of every submission of a run.
     submissions: Vec<Range<usize>>,
@@ -183,16 +62,23 @@ impl Program {
         Ok(program)
     }
 
-    /// Makes the buffers and fills the constants.
+    /// Puts states where they are bound together, makes the other buffers and fills the constants.
     fn allocate(device: &Device, graph: &Graph, plan: Plan, states: &States) -> Result<Self> {
         let nodes = graph.nodes();
+        for (node, _) in nodes.iter().zip(&plan.places).filter(|(_, place)| place.is_some()) {
+            if let Kind::State(name) = &node.kind {
+                states.check(name, &node.ty)?;
+            }
+        }
+        plan.packed.iter().try_for_each(|names| states.pack(device, names))?;
         let mut program = Program {
             device: device.clone(),
             graph: graph.clone(),
             dispatches: Vec::with_capacity(plan.dispatches()),
             inputs: HashMap::new(),
             pool: plan.pool.iter().map(|&bytes| device.buffer("pool", bytes)).collect(),
-            states: HashMap::new(),
+            states: states.clone(),
+            moves: 0,
             constants: HashMap::new(),
             submissions: pace::submissions(&plan.work(), device.nice()),
             in_flight: Vec::new(),
@@ -210,14 +96,7 @@ impl Program {
                     device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&values));
                     program.constants.insert(id, buffer);
                 }
-                Kind::State(name) => {
-                    let (ty, buffer) = states.find(name)?;
-                    if ty != node.ty {
-                        return Err(Error::Graph(format!("state `{name}` is {ty:?}, the program wants {:?}", node.ty)));
-                    }
-                    program.states.insert(name.clone(), buffer);
-                }
-                Kind::Op(_) => {}
+                Kind::State(_) | Kind::Op(_) => {}
             }
         }
         Ok(program)
@@ -225,6 +104,7 @@ impl Program {
 
     /// Makes pipelines, the uniform blocks (one buffer for all) and bind groups.
     fn prepare(&mut self) -> Result<()> {
+        self.moves = self.states.moves();
         let alignment = self.device.limits().min_uniform_buffer_offset_alignment as usize;
         let mut blocks: Vec<u8> = Vec::new();
         let mut offsets = Vec::new();
@@ -252,13 +132,15 @@ impl Program {
                 let block = wgpu::BufferBinding { buffer: &uniforms, offset, size: std::num::NonZero::new(size) };
                 let mut entries =
                     vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
+                let mut bound = Vec::with_capacity(launch.bindings.len());
                 for (binding, slot) in launch.bindings.iter().enumerate() {
-                    let slice = self.slice_of(step, *slot);
-                    let (offset, size) = (slice.offset(), std::num::NonZero::new(slice.size()));
-                    let resource = wgpu::BufferBinding { buffer: slice.buffer(), offset, size };
-                    let resource = wgpu::BindingResource::Buffer(resource);
-                    entries.push(wgpu::BindGroupEntry { binding: binding as u32 + 1, resource });
+                    bound.push((binding as u32 + 1, self.bound(step, *slot)?));
                 }
+                entries.extend(
+                    bound
+                        .iter()
+                        .map(|(binding, bound)| wgpu::BindGroupEntry { binding: *binding, resource: bound.resource() }),
+                );
                 let group = self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
                     label: Some(launch.shader.name),
                     layout: &pipeline.get_bind_group_layout(0),
@@ -271,26 +153,42 @@ impl Program {
         Ok(())
     }
 
-    fn slice_of(&self, step: &Step, slot: Slot) -> wgpu::BufferSlice<'_> {
+    fn bound(&self, step: &Step, slot: Slot) -> Result<Bytes> {
         match slot {
             Slot::Input(index) => self.place(&step.inputs[index]),
-            Slot::Output => self.value(step.output),
-            Slot::Scratch(index) => self.value(step.scratch[index]),
+            Slot::Output => Ok(self.value(step.output)),
+            Slot::Scratch(index) => Ok(self.value(step.scratch[index])),
+            Slot::States { first, count } => {
+                let names = step.inputs[first..first + count].iter().map(|place| match place {
+                    Place::State(name) => Ok(name.as_str()),
+                    _ => Err(Error::Graph(format!("op `{}` updates what is no state", step.name))),
+                });
+                self.states.find_all(&names.collect::<Result<Vec<_>>>()?)
+            }
         }
     }
 
-    fn place(&self, place: &Place) -> wgpu::BufferSlice<'_> {
+    fn place(&self, place: &Place) -> Result<Bytes> {
         match place {
-            Place::Input(id) => self.inputs[id].slice(..),
-            Place::Constant(id) => self.constants[id].slice(..),
-            Place::State(name) => self.states[name].slice(..),
-            Place::Value(index) => self.value(*index),
+            Place::Input(id) => Ok(Bytes::of(&self.inputs[id])),
+            Place::Constant(id) => Ok(Bytes::of(&self.constants[id])),
+            Place::State(name) => self.states.find(name),
+            Place::Value(index) => Ok(self.value(*index)),
         }
     }
 
-    fn value(&self, index: usize) -> wgpu::BufferSlice<'_> {
+    fn value(&self, index: usize) -> Bytes {
         let value = &self.plan.values[index];
-        self.pool[value.buffer].slice(value.range())
+        Bytes { buffer: self.pool[value.buffer].clone(), range: value.range() }
+    }
+
+    /// Binds states where they are, if another program put some together since.
+    pub(super) fn bind_anew(&mut self) -> Result<()> {
+        if self.moves == self.states.moves() {
+            return Ok(());
+        }
+        self.plan.packed.iter().try_for_each(|names| self.states.pack(&self.device, names))?;
+        self.prepare()
     }
 
     /// What was planned.
@@ -316,6 +214,7 @@ impl Program {
     /// # Errors
     /// [`Error::Device`] if the device was lost.
     pub(crate) fn run(&mut self) -> Result<()> {
+        self.bind_anew()?;
         if self.in_flight.len() == 2 {
             let submission_index = Some(self.in_flight.remove(0));
             self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
@@ -346,7 +245,7 @@ impl Program {
         let place = self.plan.places.get(id.0).and_then(Option::as_ref);
         let place = place.ok_or_else(|| Error::Graph(format!("%{} is not kept", id.0)))?;
         let ty = self.graph.tensor(id).ty().clone();
-        let bytes = read(&self.device, self.place(place), ty.shape.len()).await?;
+        let bytes = read(&self.device, self.place(place)?.slice(), ty.shape.len()).await?;
         Ok(match ty.dtype {
             DType::F32 => bytemuck::pod_collect_to_vec::<_, f32>(&bytes).into_iter().map(f64::from).collect(),
             DType::I32 => bytemuck::pod_collect_to_vec::<_, i32>(&bytes).into_iter().map(f64::from).collect(),

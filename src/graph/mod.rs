@@ -20,6 +20,7 @@
 mod backward;
 pub mod interpreter;
 mod op;
+mod packing;
 mod target;
 mod tensor;
 mod types;
@@ -31,6 +32,7 @@ use std::rc::Rc;
 use crate::error::{Error, Result};
 
 pub use op::{Backward, BackwardError, Launch, LaunchContext, Launches, Op, Shader, Slot, WORKGROUP};
+pub use packing::{BLOCK, Packing};
 pub use target::{ByLength, BySize, ByWidth, Class, Kernels, Queries, Target, Tile, Walk};
 pub use tensor::Tensor;
 pub use types::{DType, Shape, Storage, TensorType};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use super::{Target, Tensor, TensorType};
+use super::{Packing, Target, Tensor, TensorType};
 use crate::error::Result;
 use crate::reference::Array;
 
@@ -40,6 +40,12 @@ pub trait Op: Debug + 'static {
     /// Inputs (all of them states) that are updated in place. Such an op runs even if nothing reads its output.
     fn mutates(&self) -> &[usize] {
         &[]
+    }
+
+    /// Where each input begins in the output, if that is nothing but the inputs one behind the other. A device lets
+    /// whoever computes an input write it there, where it can, and leaves out the launch that would copy it.
+    fn packing(&self, _inputs: &[&TensorType]) -> Option<Packing> {
+        None
     }
 
     /// The function computed, if this op acts on every element alone and may be fused with its neighbours.
@@ -154,6 +160,14 @@ pub enum Slot {
     Output,
     /// The scratch buffer of that index.
     Scratch(usize),
+    /// The `count` inputs from index `first` on, states all of them and updated: a device keeps them in one buffer, as
+    /// their [`Packing`] says.
+    States {
+        /// The first of the inputs.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
 }
 
 /// Invocations of a one-dimensional workgroup, the same in every kernel (`WORKGROUP` in the shaders).
@@ -200,6 +214,14 @@ impl Launch {
     pub fn operations(mut self, count: usize) -> Self {
         self.operations = count as u64;
         self
+    }
+
+    /// The first and the number of inputs of every [`Slot::States`].
+    pub(crate) fn states(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.bindings.iter().filter_map(|slot| match *slot {
+            Slot::States { first, count } => Some((first, count)),
+            _ => None,
+        })
     }
 
     /// This launch as `count` launches one after another, each over a part of its workgroups; fewer where there are not

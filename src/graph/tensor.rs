@@ -74,6 +74,16 @@ impl Tensor {
         matches!(self.graph.0.nodes.borrow()[self.id.0].kind, Kind::State(_))
     }
 
+    /// Whether its storage is a state's: it is one, maybe under another shape.
+    pub(crate) fn lies_in_state(&self) -> bool {
+        let nodes = self.graph.0.nodes.borrow();
+        let mut node = &nodes[self.id.0];
+        while node.op().is_some_and(|op| op.is_alias()) {
+            node = &nodes[node.inputs[0].0];
+        }
+        matches!(node.kind, Kind::State(_))
+    }
+
     /// Asks a device to compute this value before everything that it does not need, whenever that was recorded: what
     /// its computation holds is then dead when the rest begins. No value changes, since updates of states keep their
     /// order. Nothing happens if nobody reads it.

@@ -25,6 +25,18 @@ pub(crate) fn check_states(op: &'static str, inputs: &[&Tensor], mutated: &[usiz
     Ok(())
 }
 
+/// The value for an update of a state. A state is copied: the two may lie in one buffer, which no dispatch both reads and
+/// writes.
+#[track_caller]
+fn apart(value: &Tensor) -> Result<Tensor> {
+    let len = value.shape().len();
+    if value.lies_in_state() {
+        value.reshape([len])?.pad(0, 0, len)?.reshape(value.shape().clone())
+    } else {
+        Ok(value.clone())
+    }
+}
+
 /// state ← value
 #[derive(Debug)]
 struct Assign;
@@ -100,7 +112,7 @@ impl Tensor {
     #[track_caller]
     pub fn assign(&self, value: &Tensor) -> Result<Tensor> {
         check_states("assign", &[self, value], Assign.mutates())?;
-        Tensor::record(Assign, &[self, value])
+        Tensor::record(Assign, &[self, &apart(value)?])
     }
 
     /// Records that row `row` (i32 \[1\]) of this state \[rows, n\] takes `values` \[n\] in every run; a row outside
@@ -111,6 +123,6 @@ impl Tensor {
     #[track_caller]
     pub fn write_row(&self, values: &Tensor, row: &Tensor) -> Result<Tensor> {
         check_states("write_row", &[self, values, row], WriteRow.mutates())?;
-        Tensor::record(WriteRow, &[self, values, row])
+        Tensor::record(WriteRow, &[self, &apart(values)?, row])
     }
 }

@@ -1,16 +1,17 @@
 //! Finding infinities and NaN by their bits, on the device, without asking the host.
 
 use super::assign::{check_states, nothing};
+use super::matmul::mismatch;
+use super::pack::Packed;
 use crate::error::Result;
-use crate::graph::{DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::graph::{BLOCK, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
 use crate::reference::{self, Array};
 use crate::shader;
 
-/// flags\[slot\] ← 1 if an element of x is infinite or NaN; other flags, and a set one, stay.
+/// flags\[k\] ← 1 if an element of tensor k is infinite or NaN; other flags, and a set one, stay. Inputs: flags, tensors
+/// one behind the other, and (k, how many elements count) of every block.
 #[derive(Debug)]
-struct FlagNonfinite {
-    slot: usize,
-}
+struct FlagNonfinite;
 
 impl Op for FlagNonfinite {
     fn name(&self) -> &'static str {
@@ -18,26 +19,20 @@ impl Op for FlagNonfinite {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [flags, x] = inputs else { return Err("takes flags and a value".into()) };
-        if flags.shape.rank() != 1 || self.slot >= flags.shape[0] {
-            return Err(format!("there is no flag {}", self.slot));
-        }
-        if x.dtype != DType::F32 {
-            return Err("takes real values".into());
-        }
+        let [_, _, _] = inputs else { return Err("takes flags, values and blocks".into()) };
         Ok(nothing())
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        let n = context.inputs[1].shape.len();
-        Launch::new(shader!("flag_nonfinite"), n.div_ceil(4), 1)
-            .uints(&[n, self.slot])
-            .bind(&[Slot::Input(0), Slot::Input(1)])
+        let quads = context.inputs[1].shape.len().div_ceil(4);
+        Launch::new(shader!("flag_nonfinite"), quads, 1)
+            .uints(&[quads])
+            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2)])
             .into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
-        vec![reference::flag_nonfinite::flag_nonfinite(inputs[0], inputs[1], self.slot)]
+        vec![reference::flag_nonfinite::flag_nonfinite(inputs[0], inputs[1], inputs[2], BLOCK)]
     }
 
     fn mutates(&self) -> &[usize] {
@@ -46,15 +41,28 @@ impl Op for FlagNonfinite {
 }
 
 impl Tensor {
-    /// Records that flag `slot` of this state \[n\] becomes 1 if `value` holds an infinity or NaN. Flags are never
-    /// cleared by it. The result is not to be read.
+    /// Records that flag k of this state \[n\] becomes 1 if tensor k of `values` holds an infinity or NaN. Flags are
+    /// never cleared by it.
     ///
     /// # Errors
-    /// If this is no state \[n\] with that slot, or the value is not real.
+    /// If this is no state with as many flags as there are tensors.
     #[track_caller]
-    pub fn flag_nonfinite(&self, value: &Tensor, slot: usize) -> Result<Tensor> {
-        let op = FlagNonfinite { slot };
-        check_states("flag_nonfinite", &[self, value], op.mutates())?;
-        Tensor::record(op, &[self, value])
+    pub fn flag_nonfinite(&self, values: &Packed) -> Result<()> {
+        if self.shape()[..] != [values.tensors.len()] {
+            let reason = format!("there are {} tensors", values.tensors.len());
+            return Err(mismatch("flag_nonfinite", &[self], &reason));
+        }
+        for (range, part) in &values.parts {
+            let packing = values.packing(range.clone());
+            let blocks = packing.of_blocks(|tensor, first| {
+                let flag = range.start + tensor;
+                let count = (values.tensors[flag].shape().len() - first).min(BLOCK);
+                [flag as f64, count as f64]
+            });
+            let blocks = self.graph().constant(blocks.as_flattened(), [blocks.len(), 2]);
+            check_states("flag_nonfinite", &[self, part, &blocks], FlagNonfinite.mutates())?;
+            Tensor::record(FlagNonfinite, &[self, part, &blocks])?;
+        }
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ pub mod lookup;
 pub mod matmul;
 pub mod movement;
 mod norm_sums;
+pub mod pack;
 pub mod par;
 pub mod pixel_loss;
 pub mod product;

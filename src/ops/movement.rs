@@ -20,6 +20,18 @@ pub struct Gather {
     pub valid: Vec<Range<usize>>,
 }
 
+impl Gather {
+    /// Reads a tensor as it is.
+    pub(super) fn whole(shape: &Shape) -> Self {
+        Gather {
+            shape: shape.clone(),
+            offset: 0,
+            strides: shape.strides().into_iter().map(|stride| stride as i64).collect(),
+            valid: shape.iter().map(|&extent| 0..extent).collect(),
+        }
+    }
+}
+
 /// One rearrangement of one tensor.
 #[derive(Clone, Debug)]
 enum Move {
@@ -131,7 +143,7 @@ fn axes(gather: &Gather, out_strides: &[usize]) -> Vec<Axis> {
 }
 
 /// The launch that copies `gather` of input `slot` to the output at `out_offset` with `out_strides`.
-fn copy(slot: usize, gather: &Gather, dtype: &str, out_offset: usize, out_strides: &[usize]) -> Launch {
+pub(super) fn copy(slot: usize, gather: &Gather, dtype: &str, out_offset: usize, out_strides: &[usize]) -> Launch {
     let mut axes = axes(gather, out_strides);
     let count: i64 = axes.iter().map(|axis| axis.extent).product();
     let (mut offset, mut out_offset) = (gather.offset, out_offset as i64);
@@ -260,12 +272,7 @@ impl Op for Concat {
         let mut start = 0;
         let mut launches = Launches::default();
         for (slot, input) in context.inputs.iter().enumerate() {
-            let whole = Gather {
-                shape: input.shape.clone(),
-                offset: 0,
-                strides: input.shape.strides().into_iter().map(|stride| stride as i64).collect(),
-                valid: input.shape.iter().map(|&extent| 0..extent).collect(),
-            };
+            let whole = Gather::whole(&input.shape);
             let offset = start * strides[self.axis];
             launches.list.push(copy(slot, &whole, context.output.dtype.wgsl(), offset, &strides));
             start += input.shape[self.axis];

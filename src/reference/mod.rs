@@ -21,6 +21,7 @@ pub mod lookup;
 pub mod matmul;
 pub mod movement;
 pub mod norm_sums;
+pub mod pack;
 pub mod par;
 pub mod pixel_loss;
 pub mod random;

@@ -1,7 +1,7 @@
 //! The training step on a device: compiled once per phase, replayed without waiting for it.
 
 use crate::bmp::iteration::{FLAGS, Inputs, Sizes, VALUES, moment_names};
-use crate::bmp::{Group, Iteration, NetworkConfig, Phase, Schedule, Slots};
+use crate::bmp::{Iteration, NetworkConfig, Phase, Schedule, Slots};
 use crate::config::{Config, Precision, YcSource};
 use crate::error::{Error, Result};
 use crate::gpu::{KernelTime, Plan};
@@ -268,10 +268,7 @@ impl Trainer {
             program.write(&inputs.masks, batch.masks)?;
         }
         program.write(&inputs.random, &[seed as i32, (seed >> 32) as i32, n as i32])?;
-        for (input, group) in inputs.hyper.iter().zip(Group::ALL) {
-            program.write(input, &self.schedule.hyper(group, n))?;
-        }
-        Ok(())
+        program.write(&inputs.hyper, &self.schedule.hypers(n))
     }
 
     /// The first value of step `n` on a batch that is not finite: a parameter, or the op that made it from finite ones.

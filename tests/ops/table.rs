@@ -1,7 +1,8 @@
 //! The rows: one per op and variant.
 
-use tagseg::graph::Tensor;
+use tagseg::graph::{Packing, Tensor};
 use tagseg::ops::attention::Heads;
+use tagseg::ops::pack::Packed;
 use tagseg::ops::par::Par;
 use tagseg::ops::random::random_uniform;
 use tagseg::ops::reduce::Reduction;
@@ -99,6 +100,16 @@ fn movement() -> Vec<Case> {
         row("concat", THREE, |x| Tensor::concat(&[&x[0], &x[0].scale(2.0)?, &x[0].slice(1, 0..2)?], 1)),
         fixed("slice of integers", &[&[(&[4, 4], Index(9))], &[(&[3, 5], Index(9))]], |x| x[0].slice(1, 2..4)),
         fixed("concat of integers", &[&[(&[2, 8], Index(9))]], |x| Tensor::concat(&[&x[0], &x[0]], 1)),
+        // What a kernel makes, once and twice, and what none makes; what lies between them is not compared.
+        fixed("pack", &[&[(&[2, 3], Normal), (&[5], Normal)], &[(&[3, 67], Normal), (&[41, 13], Normal)]], |x| {
+            let own = x[0].exp()?;
+            let tensors = [x[1].exp()?, x[0].clone(), own.clone(), x[1].clone(), own];
+            let starts = Packing::of(tensors.iter().map(|tensor| tensor.shape().len())).starts;
+            let packed = Packed::new(&tensors)?.values()[0].clone();
+            let of =
+                tensors.iter().zip(starts).map(|(tensor, start)| packed.slice(0, start..start + tensor.shape().len()));
+            Tensor::concat(&of.collect::<tagseg::Result<Vec<_>>>()?.iter().collect::<Vec<_>>(), 0)
+        }),
         row("reshape", THREE, |x| x[0].reshape([x[0].shape().len()])?.mul(&x[0].reshape([x[0].shape().len()])?)),
     ]
 }

@@ -1,7 +1,8 @@
 //! Ops that update states, and random numbers: what the table cannot express.
 
-use tagseg::graph::{DType, Graph};
-use tagseg::ops::adamw::{AdamW, adamw};
+use tagseg::graph::{DType, Graph, Tensor};
+use tagseg::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::ops::pack::Packed;
 use tagseg::ops::random::random_uniform;
 use tagseg::reference::random::{philox, uniform};
 use tagseg::{Result, Session};
@@ -31,28 +32,50 @@ fn check(tolerance: f64, script: impl Fn(Session) -> Result<Vec<Vec<f64>>>) {
     }
 }
 
-/// Protects: every term of the optimiser's step, over steps, on a size that is no multiple of four.
+/// Parameters `p0`, `p1`, … of these sizes and their moments, with values in `session`; every other one is of group 1.
+fn trained(session: &mut Session, graph: &Graph, sizes: &[usize]) -> Vec<Trained> {
+    let mut trained = Vec::new();
+    for (index, &count) in sizes.iter().enumerate() {
+        let names = ["p", "m", "v"].map(|kind| format!("{kind}{index}"));
+        session.set_state(&names[0], &[count], &sample(index as u64 + 1, count)).unwrap();
+        names[1..].iter().for_each(|name| session.set_state(name, &[count], &vec![0.0; count]).unwrap());
+        let [param, m, v] = names.map(|name| graph.state(&name, [count]));
+        trained.push(Trained { param, m, v, group: index % 2 });
+    }
+    trained
+}
+
+/// The values of all states whose name begins with a letter.
+fn states(session: &Session, kind: char) -> Result<Vec<Vec<f64>>> {
+    let names = session.state_names().into_iter().filter(|name| name.starts_with(kind));
+    names.map(|name| Ok(session.state(&name)?.1)).collect()
+}
+
+/// Protects: every term of the optimiser's step, over steps, for one parameter and for many, of sizes that are no
+/// multiple of four, less than a workgroup's and more; each goes by its own group.
 #[test]
 fn adamw_agrees_with_reference() {
-    for count in [37, 1024] {
+    for sizes in [&[37][..], &[1024], &[37, 1, 256, 1025, 3, 512, 777]] {
         check(1e-6, |mut session| {
-            session.set_state("p", &[count], &sample(1, count))?;
-            session.set_state("m", &[count], &vec![0.0; count])?;
-            session.set_state("v", &[count], &vec![0.0; count])?;
             let graph = Graph::new();
-            let [p, m, v] = ["p", "m", "v"].map(|name| graph.state(name, [count]));
-            let (g, hyper) = (graph.input("g", [count], DType::F32), graph.input("hyper", [4], DType::F32));
-            adamw(AdamW::default(), &p, &g, &m, &v, &hyper, None)?;
+            let trained = trained(&mut session, &graph, sizes);
+            let given = |(index, &count): (usize, &usize)| graph.input(&format!("g{index}"), [count], DType::F32);
+            let gradients: Vec<_> = sizes.iter().enumerate().map(given).collect();
+            let hyper = graph.input("hyper", [2, 4], DType::F32);
+            adamw(AdamW::default(), &trained, &Packed::new(&gradients)?, &hyper, None)?;
             let mut program = session.compile(&graph, &[])?;
             for t in 1..=4 {
-                let mut gradient = sample(t + 1, count);
-                gradient[0] = 0.0;
-                gradient[1] *= 1e-6;
-                program.write(&g, &gradient)?;
-                program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, t))?;
+                for gradient in &gradients {
+                    let mut values = sample(t + 1, gradient.shape().len());
+                    values[0] = 0.0;
+                    values.iter_mut().skip(1).take(1).for_each(|value| *value *= 1e-6);
+                    program.write(gradient, &values)?;
+                }
+                let rule = AdamW::default();
+                program.write(&hyper, &[rule.hyper(0.01, 0.1, t), rule.hyper(0.003, 0.0, t)].concat())?;
                 program.run()?;
             }
-            ["p", "m", "v"].iter().map(|name| Ok(session.state(name)?.1)).collect()
+            Ok([states(&session, 'p')?, states(&session, 'm')?, states(&session, 'v')?].concat())
         });
     }
 }
@@ -61,18 +84,147 @@ fn adamw_agrees_with_reference() {
 #[test]
 fn adamw_decays_without_gradient() {
     let mut session = open();
-    for (name, value) in [("p", 2.0), ("m", 0.0), ("v", 0.0)] {
-        session.set_state(name, &[5], &[value; 5]).unwrap();
-    }
     let graph = Graph::new();
-    let [p, m, v] = ["p", "m", "v"].map(|name| graph.state(name, [5]));
-    let hyper = graph.input("hyper", [4], DType::F32);
-    adamw(AdamW::default(), &p, &graph.full(0.0, [5]).unwrap(), &m, &v, &hyper, None).unwrap();
+    let trained = trained(&mut session, &graph, &[5, 7]);
+    session.set_state("p0", &[5], &[2.0; 5]).unwrap();
+    let zeros = [5, 7].map(|count| graph.full(0.0, [count]).unwrap());
+    let hyper = graph.input("hyper", [2, 4], DType::F32);
+    adamw(AdamW::default(), &trained, &Packed::new(&zeros).unwrap(), &hyper, None).unwrap();
     let mut program = session.compile(&graph, &[]).unwrap();
-    program.write(&hyper, &AdamW::default().hyper(0.5, 0.25, 1)).unwrap();
+    program.write(&hyper, &AdamW::default().hyper(0.5, 0.25, 1).repeat(2)).unwrap();
     program.run().unwrap();
-    assert_eq!(session.state("p").unwrap().1, [1.75; 5]);
-    assert_eq!(session.state("v").unwrap().1, [0.0; 5]);
+    assert_eq!(session.state("p0").unwrap().1, [1.75; 5]);
+    assert_eq!(session.state("v0").unwrap().1, [0.0; 5]);
+}
+
+/// Protects: an update of many parameters is one dispatch, their gradients are made where it reads them, and only
+/// those are copied that cannot: what stands there twice, what no kernel makes, and what a kernel reads that makes
+/// another. The values are those of the reference in any case.
+#[test]
+fn gradients_are_made_where_they_are_read() {
+    check(1e-6, |mut session| {
+        let graph = Graph::new();
+        let sizes = [64, 300, 300, 64, 64, 64];
+        let trained = trained(&mut session, &graph, &sizes);
+        let (a, b) = (graph.input("a", [64], DType::F32), graph.input("b", [300], DType::F32));
+        let made = [a.exp()?, b.sigmoid()?, b.relu()?];
+        // A product, which no chain swallows, reads the first.
+        let product = made[0].reshape([1, 64])?.matmul(&graph.full(0.5, [64, 64])?)?.reshape([64])?;
+        let [first, second, third] = made;
+        let gradients = [first, second.clone(), third, product, a.clone(), a.clone()];
+        let packed = Packed::new(&gradients)?;
+        let flags = graph.state("flags", [6]);
+        session.set_state("flags", &[6], &[0.0; 6])?;
+        flags.flag_nonfinite(&packed)?;
+        let hyper = graph.input("hyper", [2, 4], DType::F32);
+        adamw(AdamW::default(), &trained, &packed, &hyper, None)?;
+        let mut program = session.compile(&graph, &[&second])?;
+        if let Some(plan) = program.plan() {
+            let count = |name: &str| {
+                plan.steps.iter().filter(|step| step.name == name).map(|step| step.launches.list.len()).sum::<usize>()
+            };
+            assert_eq!([count("pack"), count("flag_nonfinite"), count("adamw")], [3, 1, 1]);
+        }
+        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
+        for step in 0..3 {
+            program.write(&a, &sample(20 + step, 64))?;
+            program.write(&b, &sample(30 + step, 300))?;
+            program.run()?;
+        }
+        assert_eq!(states(&session, 'f')?, [[0.0; 6]]);
+        Ok([states(&session, 'p')?, states(&session, 'v')?, vec![program.read(&second)?]].concat())
+    });
+}
+
+/// Protects: states that go into one buffer keep their values, and every program finds them there, whichever was
+/// prepared first and whatever others put them together with.
+#[test]
+fn states_are_found_where_they_went() {
+    check(1e-6, |mut session| {
+        let forward = Graph::new();
+        let params = [0, 1, 2].map(|index| forward.state(&format!("p{index}"), [5]));
+        let sums = Tensor::concat(&params.each_ref(), 0)?.scale(2.0)?;
+        let graphs = [Graph::new(), Graph::new()];
+        let trained = trained(&mut session, &graphs[0], &[5, 5, 5]);
+        let mut reader = session.compile(&forward, &[&sums])?;
+        let mut results = Vec::new();
+        reader.run()?;
+        results.push(reader.read(&sums)?);
+        let mut programs = Vec::new();
+        for (graph, order) in graphs.iter().zip([[0, 1, 2], [2, 0, 1]]) {
+            let own = order.map(|index: usize| {
+                let state = |tensor: &Tensor| graph.state(&tensor.name().unwrap(), [5]);
+                let Trained { param, m, v, group } = &trained[index];
+                Trained { param: state(param), m: state(m), v: state(v), group: *group }
+            });
+            let hyper = graph.input("hyper", [2, 4], DType::F32);
+            let gradients = own.each_ref().map(|own| own.param.scale(3.0).unwrap());
+            adamw(AdamW::default(), &own, &Packed::new(&gradients)?, &hyper, None)?;
+            let mut program = session.compile(graph, &[])?;
+            program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
+            programs.push(program);
+        }
+        for round in 0..3 {
+            for program in &mut programs {
+                program.run()?;
+                reader.run()?;
+                results.extend([states(&session, 'p')?, states(&session, 'm')?, vec![reader.read(&sums)?]].concat());
+            }
+            session.set_state("p1", &[5], &sample(40 + round, 5))?;
+        }
+        Ok(results)
+    });
+}
+
+/// Protects: a state may take the value of another although both lie in one buffer.
+#[test]
+fn packed_states_are_assigned_to_one_another() {
+    check(1e-6, |mut session| {
+        let graph = Graph::new();
+        let own = trained(&mut session, &graph, &[6, 6]);
+        let hyper = graph.input("hyper", [2, 4], DType::F32);
+        let gradients = Packed::new(&[own[0].param.scale(2.0)?, own[1].param.exp()?])?;
+        adamw(AdamW::default(), &own, &gradients, &hyper, None)?;
+        own[0].param.assign(&own[1].param)?;
+        let mut program = session.compile(&graph, &[])?;
+        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
+        program.run()?;
+        program.run()?;
+        let params = states(&session, 'p')?;
+        assert_eq!(params[0], params[1]);
+        Ok(params)
+    });
+}
+
+/// Protects: what does not fit together is an error of the recording, or of preparing it, never a wrong update.
+#[test]
+fn wrong_updates_are_errors() {
+    let mut session = open();
+    let graph = Graph::new();
+    let own = trained(&mut session, &graph, &[6, 6, 6]);
+    let hyper = graph.input("hyper", [2, 4], DType::F32);
+    let gradients = Packed::new(&own.iter().map(|own| own.param.exp().unwrap()).collect::<Vec<_>>()).unwrap();
+    let rule = AdamW::default();
+    let error =
+        |trained: &[Trained], hyper: &Tensor| adamw(rule, trained, &gradients, hyper, None).unwrap_err().to_string();
+    let other = |change: fn(&mut Trained)| {
+        let mut own = own.clone();
+        change(&mut own[1]);
+        own
+    };
+    assert!(error(&other(|own| own.group = 2), &hyper).contains("no group 2"));
+    assert!(error(&other(|own| own.m = own.param.exp().unwrap()), &hyper).contains("is no state"));
+    assert!(error(&other(|own| own.v = own.m.clone()), &hyper).contains("used twice"));
+    assert!(error(&other(|own| own.v = own.m.reshape([2, 3]).unwrap()), &hyper).contains("one shape"));
+    assert!(error(&own, &graph.input("flat", [4], DType::F32)).contains("four values a group"));
+    assert!(error(&[&own[..], &own[..1]].concat(), &hyper).contains("no gradient"));
+    assert!(Packed::new(&[graph.input("i", [3], DType::I32)]).is_err());
+    assert!(graph.state("flags", [2]).flag_nonfinite(&gradients).is_err());
+
+    adamw(rule, &own[..2], &gradients, &hyper, None).unwrap();
+    adamw(rule, &own[1..], &gradients, &hyper, None).unwrap();
+    let error = session.compile(&graph, &[]).err().unwrap().to_string();
+    assert!(error.contains("some with others"), "{error}");
 }
 
 /// Protects: states are overwritten by values computed from themselves, and read as they are at that point.
@@ -189,59 +341,65 @@ fn random_numbers_are_uniform_and_independent() {
     }
 }
 
-/// Protects: infinities and NaN are found by their bits, wherever they stand, and nothing else sets a flag.
+/// Protects: infinities and NaN are found by their bits, wherever they stand, in one tensor or among several, and set the
+/// flag of their tensor alone.
 #[test]
 fn nonfinite_values_set_their_flag() {
     for (poison, at) in [(f32::NAN, 0), (f32::INFINITY, 36), (f32::NEG_INFINITY, 17), (f32::MAX, 5), (-0.0, 3)] {
-        check(0.0, |mut session| {
-            session.set_state("flags", &[3], &[0.0; 3])?;
-            let graph = Graph::new();
-            let x = graph.input("x", [37], DType::F32);
-            let flags = graph.state("flags", [3]);
-            flags.flag_nonfinite(&x, 1)?;
-            let finite = x.finite()?.sum_all()?;
-            let mut program = session.compile(&graph, &[&finite])?;
-            let mut values = sample(3, 37);
-            program.write(&x, &values)?;
-            program.run()?;
-            assert_eq!(session.state("flags")?.1, [0.0; 3]);
-            values[at] = poison;
-            program.write(&x, &values)?;
-            program.run()?;
-            let flagged = session.state("flags")?.1;
-            let expected = if poison.is_finite() { 0.0 } else { 1.0 };
-            assert_eq!(flagged, [0.0, expected, 0.0], "{poison} at {at}");
-            assert_eq!(program.read(&finite)?, [37.0 - expected]);
-            Ok(vec![flagged])
-        });
+        for many in [false, true] {
+            check(0.0, |mut session| {
+                let graph = Graph::new();
+                let x = graph.input("x", [37], DType::F32);
+                let others = [1, 300, 7].map(|count| graph.full(1.0, [count]).unwrap());
+                let values = if many { [&others[..], &[x.neg()?], &others[..2]].concat() } else { vec![x.clone()] };
+                let (count, own) = (values.len(), if many { 3 } else { 0 });
+                session.set_state("flags", &[count], &vec![0.0; count])?;
+                let flags = graph.state("flags", [count]);
+                flags.flag_nonfinite(&Packed::new(&values)?)?;
+                let finite = x.finite()?.sum_all()?;
+                let mut program = session.compile(&graph, &[&finite])?;
+                let mut values = sample(3, 37);
+                program.write(&x, &values)?;
+                program.run()?;
+                assert_eq!(session.state("flags")?.1, vec![0.0; count]);
+                values[at] = poison;
+                program.write(&x, &values)?;
+                program.run()?;
+                let flagged = session.state("flags")?.1;
+                let mut expected = vec![0.0; count];
+                expected[own] = if poison.is_finite() { 0.0 } else { 1.0 };
+                assert_eq!(flagged, expected, "{poison} at {at}");
+                assert_eq!(program.read(&finite)?, [37.0 - expected[own]]);
+                Ok(vec![flagged])
+            });
+        }
     }
 }
 
-/// Protects: a closed gate leaves parameter and moments alone, whatever the gradient holds.
+/// Protects: a closed gate leaves parameters and moments alone, whatever the gradients hold.
 #[test]
 fn a_closed_gate_keeps_the_optimiser_still() {
     check(0.0, |mut session| {
-        for name in ["p", "m", "v"] {
-            session.set_state(name, &[6], &sample(2, 6))?;
-        }
         let graph = Graph::new();
-        let [p, m, v] = ["p", "m", "v"].map(|name| graph.state(name, [6]));
-        let (g, hyper) = (graph.input("g", [6], DType::F32), graph.input("hyper", [4], DType::F32));
-        let gate = graph.input("gate", [1], DType::F32);
-        adamw(AdamW::default(), &p, &g, &m, &v, &hyper, Some(&gate))?;
+        let trained = trained(&mut session, &graph, &[6, 300]);
+        let gradients = [6, 300].map(|count| graph.input(&format!("g{count}"), [count], DType::F32));
+        let (hyper, gate) = (graph.input("hyper", [2, 4], DType::F32), graph.input("gate", [1], DType::F32));
+        adamw(AdamW::default(), &trained, &Packed::new(&gradients)?, &hyper, Some(&gate))?;
         let mut program = session.compile(&graph, &[])?;
-        program.write(&g, &[f32::NAN; 6])?;
-        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1))?;
+        let all = |session: &Session| -> Result<Vec<_>> {
+            Ok([states(session, 'p')?, states(session, 'm')?, states(session, 'v')?].concat())
+        };
+        let before = all(&session)?;
+        program.write(&gradients[0], &[f32::NAN; 6])?;
+        program.write(&gradients[1], &[1.0_f32; 300])?;
+        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
         program.write(&gate, &[0.0_f32])?;
         program.run()?;
-        let kept: Vec<_> = sample(2, 6).into_iter().map(f64::from).collect();
-        for name in ["p", "m", "v"] {
-            assert_eq!(session.state(name)?.1, kept, "{name}");
-        }
-        program.write(&g, &sample(4, 6))?;
+        assert_eq!(all(&session)?, before);
+        program.write(&gradients[0], &sample(4, 6))?;
         program.write(&gate, &[1.0_f32])?;
         program.run()?;
-        assert_ne!(session.state("p")?.1, kept);
+        assert!(all(&session)?.iter().zip(&before).all(|(after, before)| after != before));
         Ok(Vec::new())
     });
 }

@@ -1,7 +1,8 @@
 //! The work in tagseg.
 
 use tagseg::graph::{DType, Graph, Tensor};
-use tagseg::ops::adamw::{AdamW, adamw};
+use tagseg::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::ops::pack::Packed;
 use tagseg::{Program, Result, Session};
 
 use crate::work::{Engine, Values, Work};
@@ -121,17 +122,21 @@ pub fn engine(work: Work, device: &str) -> Result<Box<dyn Engine>> {
             (loss, gradients)
         }
     };
-    let hyper = trains.then(|| graph.input("hyper", [4], DType::F32));
+    let hyper = trains.then(|| graph.input("hyper", [1, 4], DType::F32));
     if let Some(hyper) = &hyper {
         let tensors: Vec<Tensor> = operands.iter().map(|(tensor, _)| tensor.clone()).collect();
-        for (parameter, gradient) in tensors.iter().zip(graph.gradients(&number, &tensors)?) {
+        let mut trained = Vec::new();
+        for param in tensors.iter().cloned() {
             let mut moment = |kind: &str| {
-                let name = format!("{}.{kind}", parameter.name().unwrap_or_default());
-                session.set_state(&name, parameter.shape(), &vec![0.0; parameter.shape().len()])?;
-                tagseg::Result::Ok(graph.state(&name, parameter.shape().clone()))
+                let name = format!("{}.{kind}", param.name().unwrap_or_default());
+                session.set_state(&name, param.shape(), &vec![0.0; param.shape().len()])?;
+                tagseg::Result::Ok(graph.state(&name, param.shape().clone()))
             };
-            adamw(AdamW::default(), parameter, &gradient, &moment("m")?, &moment("v")?, hyper, None)?;
+            let (m, v) = (moment("m")?, moment("v")?);
+            trained.push(Trained { param, m, v, group: 0 });
         }
+        let gradients = Packed::new(&graph.gradients(&number, &tensors)?)?;
+        adamw(AdamW::default(), &trained, &gradients, hyper, None)?;
     }
     let computed = results.iter().map(|(tensor, _)| tensor).filter(|tensor| !tensor.is_state());
     let mut program = session.compile(&graph, &[&number].into_iter().chain(computed).collect::<Vec<_>>())?;

@@ -10,7 +10,8 @@ use crate::bmp::{Group, Iteration, Network, NetworkConfig, Phase, Schedule, grou
 use crate::config::{Config, Propagation};
 use crate::error::{Error, Result};
 use crate::graph::{DType, Graph, Tensor};
-use crate::ops::adamw::adamw;
+use crate::ops::adamw::{Trained, adamw};
+use crate::ops::pack::Packed;
 use crate::session::{Program, Session};
 use crate::verify::golden::{GoldenCase, Stored, StoredValues};
 use crate::verify::judge::Results;
@@ -74,8 +75,8 @@ pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let schedule = Schedule::new(&config(case, "recipe")?);
     let mut session = bench.session.fresh();
     let graph = Graph::new();
-    let hyper = Group::ALL.map(|group| graph.input(&format!("hyper.{group:?}"), [4], DType::F32));
-    let mut gradients = Vec::new();
+    let hyper = graph.input("hyper", [Group::ALL.len(), 4], DType::F32);
+    let (mut trained, mut gradients) = (Vec::new(), Vec::new());
     let names: Vec<_> = case.names().filter_map(|name| name.strip_prefix("start.")).collect();
     for name in &names {
         let start = format!("start.{name}");
@@ -88,20 +89,18 @@ pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         for moment in &moments {
             session.set_state(moment, shape, &vec![0.0; shape.iter().product()])?;
         }
-        let gradient = graph.input(&format!("grad.{name}"), shape, DType::F32);
-        let state = |name: &str| graph.state(name, shape);
-        let (first, second) = (state(&moments[0]), state(&moments[1]));
-        adamw(schedule.optimiser(), &state(name), &gradient, &first, &second, &hyper[group_of(name) as usize], None)?;
-        gradients.push((*name, gradient));
+        let [m, v] = moments.map(|name| graph.state(&name, shape));
+        trained.push(Trained { param: graph.state(name, shape), m, v, group: group_of(name) as usize });
+        gradients.push(graph.input(&format!("grad.{name}"), shape, DType::F32));
     }
+    adamw(schedule.optimiser(), &trained, &Packed::new(&gradients)?, &hyper, None)?;
     let mut program = session.compile(&graph, &[])?;
     for n in (0..).take_while(|n| names.iter().all(|name| case.has(&format!("step{n}.grad.{name}")))) {
-        for (name, gradient) in &gradients {
-            feed(&mut program, gradient, case.tensor(&format!("step{n}.grad.{name}"))?)?;
+        for gradient in &gradients {
+            let name = gradient.name().unwrap_or_default();
+            feed(&mut program, gradient, case.tensor(&format!("step{n}.{name}"))?)?;
         }
-        for (input, group) in hyper.iter().zip(Group::ALL) {
-            program.write(input, &schedule.hyper(group, n))?;
-        }
+        program.write(&hyper, &schedule.hypers(n))?;
         program.run()?;
         for name in &names {
             let (shape, values) = session.state(name)?;
@@ -179,9 +178,7 @@ pub fn trajectory(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
             Some(current) => current,
             None => Compiled::new(bench, &session, &config, phase)?,
         };
-        for (input, group) in current.iteration.inputs.hyper.iter().zip(Group::ALL) {
-            current.program.write(input, &schedule.hyper(group, n))?;
-        }
+        current.program.write(&current.iteration.inputs.hyper, &schedule.hypers(n))?;
         current.program.run()?;
         for term in terms(&current.iteration) {
             table.extend(current.program.read(term)?);
