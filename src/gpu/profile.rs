@@ -1,6 +1,6 @@
 //! Time per kernel of a program, from timestamps around every dispatch.
 
-use super::Program;
+use super::{Device, Program};
 use crate::error::{Error, Result};
 
 /// Time of one dispatch.
@@ -22,16 +22,27 @@ pub struct KernelTime {
     pub traffic: u64,
 }
 
+impl Device {
+    /// Refuses a device whose kernels cannot be timed.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the adapter has no timestamps, or they are not within the limits asked for.
+    pub(crate) fn check_timestamps(&self) -> Result<()> {
+        if self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(());
+        }
+        let reason = format!("{} has no timestamps", self.name());
+        Err(Error::device(reason, "profile on another adapter, or with `--limits adapter`"))
+    }
+}
+
 impl Program {
     /// Runs once with a timestamp at both ends of every dispatch. Updates of states happen as in a plain run.
     ///
     /// # Errors
     /// [`Error::Device`] if the adapter has no timestamps, or was lost.
     pub(crate) async fn profile(&mut self) -> Result<Vec<KernelTime>> {
-        if !self.device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            let reason = format!("{} has no timestamps", self.device.name());
-            return Err(Error::device(reason, "profile on another adapter, or with `--limits adapter`"));
-        }
+        self.device.check_timestamps()?;
         self.bind_anew()?;
         let mut seconds = Vec::with_capacity(self.dispatches.len());
         // A query set holds a limited number of timestamps: long programs are measured in parts.

@@ -68,6 +68,7 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
     // With all that any choice may ask for.
     let able = &DeviceChoice { kernels: Some(KernelTable::of("", Kernels::COOPERATIVE)), ..choice.clone() };
     let device = pollster::block_on(Device::open(able))?;
+    device.check_timestamps()?;
     let (_, today) = KernelTable::choose(choice.kernels.as_ref(), device.name(), device.class());
     let mut all = Target::from(today);
     FAMILIES.iter().for_each(|family| *(family.switch)(&mut all) = true);
