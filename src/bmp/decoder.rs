@@ -3,7 +3,7 @@
 use super::{Features, NetworkConfig};
 use crate::error::Result;
 use crate::graph::{Storage, Tensor};
-use crate::nn::{BatchNorm, Grid, Init, Linear, Mode, Scope, dropout_channels};
+use crate::nn::{BatchNorm, Grid, Init, Linear, Mode, Scope, dropout_channels, each_part};
 
 /// Per-level linears, fusion, batch norm, prediction.
 pub struct Decoder {
@@ -73,11 +73,11 @@ impl Decoder {
     /// # Errors
     /// If the shapes do not fit.
     pub fn predict(&self, fused: &[Tensor], mode: &Mode) -> Result<Vec<Tensor>> {
-        let predict = |part: Tensor| {
+        let predict = |part: &Tensor, mode: &Mode| {
             let kept = dropout_channels(&part.relu()?, self.drop_rate, mode)?;
             let logits = || self.predict.forward(&kept)?.permute(&[0, 3, 1, 2]);
             kept.graph().stored(Storage::Whole, logits)
         };
-        self.norm.forward(fused, mode)?.into_iter().map(predict).collect()
+        each_part(&self.norm.forward(fused, mode)?, mode, predict)
     }
 }

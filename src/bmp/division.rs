@@ -1,7 +1,7 @@
 //! The gradients of a step part by part of its batch, so that only one part's activations are held for them.
 //!
 //! What couples the images of a batch is the decoder's batch norm (spec 2.2), and the means over replica groups (spec
-//! 6), which parts do not cut. So the losses L are those of the undivided pass, whose activations die at once, and with
+//! 6), which parts do not cut. So the losses L are those of a pass of all images, whose activations die at once, and with
 //! its statistics S = (mean, variance) kept fixed every part m is passed through the network again:
 //!
 //! dL/dθ = Σ_m ∂(L_m/M)/∂θ + ∂L/∂S · ∂S/∂s_m · ∂s_m/∂θ,

@@ -131,8 +131,15 @@ impl Iteration {
         let whole = Rc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceCell::new() });
         graph.begin("forward");
         let model = Network::new(&graph, network, Form::new(config))?;
-        let outputs =
-            model.forward(&inputs.image, &Mode::Train { random: random.clone(), part: Some(whole.clone()) })?;
+        let mode = Mode::Train { random: random.clone(), part: Some(whole.clone()) };
+        let divided = (1..batch).contains(&config.batch_micro);
+        let outputs = if divided {
+            let parts = parts(batch, 4 * model.widest(crop)).into_iter();
+            let images = parts.map(|images| inputs.image.slice(0, images)).collect::<Result<Vec<_>>>()?;
+            Outputs::together(&model.forward_parts(&images, &mode)?)?
+        } else {
+            model.forward(&inputs.image, &mode)?
+        };
         let label_mode = match config.ms_mode {
             MsMode::Train => Mode::Train { random: random.clone(), part: None },
             MsMode::Eval => Mode::Eval,
@@ -187,9 +194,8 @@ impl Iteration {
         graph.begin("losses");
         let (losses, total) = losses_of(config, phase, &outputs, &labels, &inputs.tags, &scene)?;
         let parameters = model.parameters();
-        let images = config.batch_micro;
-        let division = (1..batch).contains(&images).then(|| {
-            let config = config.clone();
+        let division = divided.then(|| {
+            let (config, images) = (config.clone(), config.batch_micro);
             Division { network: model, config, phase, random, streams, whole, images }
         });
         Ok(Iteration { graph, inputs, outputs, scales, scene, labels, losses, total, parameters, division })

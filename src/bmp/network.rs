@@ -1,11 +1,11 @@
 //! The whole network: encoder, classification and affinity heads, object-aware decoding (spec 2).
 
-use super::parts::over_parts;
+use super::parts::{over_parts, together};
 use super::{Decoder, Encoder, Features};
 use crate::config::{Config, KEY_REDUCTION, OfdMode, Pooling};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Storage, Tensor};
-use crate::nn::{Init, Mode, Parameter, Scope, Scores};
+use crate::nn::{Init, Mode, Parameter, Scope, Scores, each_part};
 use crate::ops::reduce::Reduction;
 
 /// Sizes of a network.
@@ -118,6 +118,32 @@ pub struct Outputs {
     pub seg: Tensor,
 }
 
+impl Outputs {
+    /// What the parts of a batch gave, as what the batch gives.
+    pub(super) fn together(parts: &[Outputs]) -> Result<Outputs> {
+        let whole = |of: &dyn Fn(&Outputs) -> &Tensor| together(&parts.iter().map(of).cloned().collect::<Vec<_>>());
+        let features = &parts[0].features;
+        let tokens = (0..features.tokens.len()).map(|stage| whole(&|part| &part.features.tokens[stage]));
+        let scores = features.scores.iter().enumerate().map(|(block, scores)| {
+            let query = whole(&|part| &part.features.scores[block].query)?;
+            Ok(Scores { query, key: whole(&|part| &part.features.scores[block].key)?, heads: scores.heads })
+        });
+        Ok(Outputs {
+            features: Features {
+                tokens: tokens.collect::<Result<_>>()?,
+                grids: features.grids.clone(),
+                scores: scores.collect::<Result<_>>()?,
+            },
+            cls: whole(&|part| &part.cls)?,
+            cam_small: whole(&|part| &part.cam_small)?,
+            cam: whole(&|part| &part.cam)?,
+            affinity: whole(&|part| &part.affinity)?,
+            seg_small: whole(&|part| &part.seg_small)?,
+            seg: whole(&|part| &part.seg)?,
+        })
+    }
+}
+
 impl Network {
     /// Records the parameters in the order of the official checkpoints.
     ///
@@ -167,7 +193,7 @@ impl Network {
     /// # Errors
     /// If the images are too small.
     pub fn forward_parts(&self, images: &[Tensor], mode: &Mode) -> Result<Vec<Outputs>> {
-        let encoded = images.iter().map(|image| self.encode(image, mode)).collect::<Result<Vec<_>>>()?;
+        let encoded = each_part(images, mode, |image, mode| self.encode(image, mode))?;
         let fused: Vec<_> = encoded.iter().map(|encoded| encoded.fused.clone()).collect();
         let seg = self.of_features(|| self.decoder.predict(&fused, mode))?;
         let outputs = encoded.into_iter().zip(seg).map(|(encoded, seg_small)| {
@@ -268,4 +294,61 @@ pub fn see_objects(features: &Features, prior: &Tensor) -> Result<Features> {
         tokens.push(x.mul(&weight.reshape([batch, grid.tokens(), 1])?)?);
     }
     Ok(Features { tokens, grids: features.grids.clone(), scores: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::OnceCell;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::graph::DType;
+    use crate::nn::Part;
+    use crate::reference::square_error;
+    use crate::session::Session;
+
+    /// Protects: a batch that is passed in parts gives what it gives at once, dropout and batch norm included, and so do
+    /// the statistics of the norm and their gradients.
+    #[test]
+    fn parts_are_the_batch() {
+        let (graph, batch) = (Graph::new(), 4);
+        let config =
+            NetworkConfig { drop_seg: 0.5, drop_path: 0.5, ..NetworkConfig::new(&Config::preset("nano").unwrap(), 5) };
+        let network = Network::new(&graph, &config, Form::default()).unwrap();
+        let image = graph.input("image", [batch, 3, 32, 48], DType::F32);
+        let random = graph.input("random", [3], DType::I32);
+        let pass = |counts: &[usize]| {
+            let whole = Rc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceCell::new() });
+            let mode = Mode::Train { random: Some(random.clone()), part: Some(whole.clone()) };
+            let mut first = 0;
+            let part = |count: &usize| {
+                first += count;
+                image.slice(0, first - count..first).unwrap()
+            };
+            let images: Vec<_> = counts.iter().map(part).collect();
+            graph.reuse_random_streams(0);
+            let outputs = Outputs::together(&network.forward_parts(&images, &mode).unwrap()).unwrap();
+            let statistics = whole.own.get().unwrap().clone();
+            let loss = outputs.seg_small.mul(&outputs.seg_small).unwrap().mean_all().unwrap();
+            let slope = graph.gradients(&loss, std::slice::from_ref(&statistics)).unwrap().swap_remove(0);
+            let Outputs { features, cls, cam_small, affinity, seg_small, .. } = outputs;
+            [features.tokens[3].clone(), cls, cam_small, affinity, seg_small, statistics, slope]
+        };
+        let (whole, parts) = (pass(&[4]), pass(&[1, 2, 1]));
+        let mut session = Session::open("reference").unwrap();
+        for parameter in network.parameters() {
+            session.set_state(&parameter.name, &parameter.shape, &parameter.initial(7)).unwrap();
+        }
+        let mut program = session.compile(&graph, &whole.iter().chain(&parts).collect::<Vec<_>>()).unwrap();
+        let noise: Vec<_> =
+            (0..batch * 3 * 32 * 48).map(|index| f64::from(index as u32 * 7919 % 1009) / 300.0 - 1.5).collect();
+        program.write(&image, &noise).unwrap();
+        program.write(&random, &[1, 0, 0]).unwrap();
+        program.run().unwrap();
+        for (whole, parts) in whole.iter().zip(&parts) {
+            let error = square_error(&program.read(parts).unwrap(), &program.read(whole).unwrap());
+            assert!(error < 1e-24, "{whole:?}: {error:e}");
+        }
+        assert!(program.read(&whole[6]).unwrap().iter().any(|&slope| slope != 0.0));
+    }
 }

@@ -14,6 +14,7 @@ use std::cell::OnceCell;
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::error::Result;
 use crate::graph::Tensor;
 
 /// Images of a batch that are passed through the network by themselves, and what couples them with the others.
@@ -43,4 +44,26 @@ pub enum Mode {
     },
     /// Running statistics, nothing dropped.
     Eval,
+}
+
+/// Records `layer` on the parts of a batch, one after another. Where `mode` knows the batch, they draw its random numbers,
+/// each its own rows; otherwise each draws others.
+pub(crate) fn each_part<T>(
+    parts: &[Tensor],
+    mode: &Mode,
+    layer: impl Fn(&Tensor, &Mode) -> Result<T>,
+) -> Result<Vec<T>> {
+    let (Mode::Train { random, part: Some(all) }, [first, ..]) = (mode, parts) else {
+        return parts.iter().map(|x| layer(x, mode)).collect();
+    };
+    let (graph, mut end) = (first.graph(), all.images.start);
+    let streams = graph.random_streams();
+    let each = parts.iter().map(|x| {
+        graph.reuse_random_streams(streams);
+        let images = end..end + x.shape()[0];
+        end = images.end;
+        let part = Part { images, of: all.of, whole: all.whole.clone(), own: OnceCell::new() };
+        layer(x, &Mode::Train { random: random.clone(), part: Some(Rc::new(part)) })
+    });
+    each.collect()
 }

@@ -225,6 +225,17 @@ fn a_plan_is_printed_and_nothing_is_trained() {
     assert_eq!(text, "the interpreter plans no memory; name a device\n");
 }
 
+/// Protects: a step in parts binds no more than every adapter does, of its undivided pass as well, at the sizes of the
+/// published recipe and a batch twice as large.
+#[test]
+fn a_step_in_parts_fits_what_every_adapter_binds() {
+    let place = Place::new();
+    let sizes = ["--preset", "voc", "--batch", "16", "--micro-batch", "2", "--limits", "default"];
+    let text = succeed(&[&["train", "--plan", "--data", &place.data()], &sizes[..]].concat());
+    let largest = text.lines().find(|line| line.starts_with("largest buffer")).unwrap();
+    assert!(largest.ends_with(" 128.0"), "{text}");
+}
+
 /// Protects: supervision behind the propagation trains, whole and in parts, and its run can be scored.
 #[test]
 fn a_run_on_the_propagated_map() {
