@@ -150,6 +150,8 @@ fn operands_that_do_not_fit() {
     assert_misuse(a.add(&b), &["add", "f32[2, 3] f32[2, 4]"]);
     assert_misuse(a.extents::<3>(), &["`a` f32[2, 3] has no 3 axes"]);
     assert_misuse(a.matmul(&b), &["matmul", "f32[2, 3] f32[2, 4]"]);
+    let huge = graph.full(1.0, [1 << 30, 1 << 30]);
+    assert_misuse(huge, &["f32[1073741824, 1073741824] has more elements than any device holds"]);
 }
 
 /// Protects: sizes that make no network are refused where its layers are recorded, also those of one layer alone.

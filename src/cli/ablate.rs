@@ -9,7 +9,7 @@ use tagseg::Error;
 use tagseg::config::Rung;
 use tagseg::train::{AblateOptions, STOPPED, Stop, ablate};
 
-use super::common::{ConfigArgs, DeviceArg};
+use super::common::{ConfigArgs, DeviceArg, within};
 use super::print;
 
 /// Train the method part by part, and compare
@@ -36,7 +36,7 @@ pub struct AblateArgs {
     rungs: Vec<Rung>,
 
     /// Seeds to train each rung with [default: three, from --seed on]
-    #[arg(long, value_name = "N,M", value_delimiter = ',')]
+    #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = within(0..=u64::MAX))]
     seeds: Vec<u64>,
 
     #[command(flatten)]

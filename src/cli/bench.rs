@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use clap::builder::RangedU64ValueParser;
 use tagseg::config::Config;
 use tagseg::{Session, bench};
 
-use super::common::{ConfigArgs, DeviceArg, preset_name};
+use super::common::{ConfigArgs, DeviceArg, preset_name, within};
 use super::print;
 
 /// Measure a training step: where its time goes on this device
@@ -31,12 +30,12 @@ pub struct BenchArgs {
     batch: Option<String>,
 
     /// Classes besides background
-    #[arg(long, value_name = "N", default_value = "20", value_parser = at_least_one(254))]
-    classes: u64,
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = within(1_usize..=254))]
+    classes: usize,
 
     /// Steps and profiles that are measured; the median counts
-    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one(1000))]
-    rounds: u64,
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = within(1_usize..=1000))]
+    rounds: usize,
 
     /// Storage of features: `f32` or `mixed` [default: the preset's]
     #[arg(long, value_name = "NAME")]
@@ -50,16 +49,12 @@ pub struct BenchArgs {
     json: bool,
 }
 
-fn at_least_one(most: u64) -> RangedU64ValueParser {
-    RangedU64ValueParser::new().range(1..=most)
-}
-
 impl BenchArgs {
     pub fn run(self) -> Result<ExitCode> {
         let flags =
             ConfigArgs { crop: self.crop, batch: self.batch, precision: self.precision, ..ConfigArgs::default() };
         let config = flags.resolve_over(&Config::preset(&self.preset)?)?;
-        let settings = bench::Settings { config, classes: self.classes as usize, rounds: self.rounds as usize };
+        let settings = bench::Settings { config, classes: self.classes, rounds: self.rounds };
         let measured = bench::run(&Session::open(self.device)?, &settings)?;
         print(&if self.json {
             format!("{}\n", serde_json::to_string_pretty(&measured)?)

@@ -1,6 +1,9 @@
 //! Flags that several commands share.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 use tagseg::config::{Config, Rung};
@@ -168,6 +171,17 @@ fn preset_help() -> String {
     )
 }
 
+/// Parses a whole number in a range.
+pub fn within<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("give a whole number from {} to {}", range.start(), range.end())),
+    }
+}
+
 /// Refuses a result folder that holds something already, unless `overwrite`. Nothing is deleted here.
 pub fn check_free(out: &Path, overwrite: bool) -> Result<()> {
     if out.is_file() {
@@ -226,7 +240,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let text = resolve(&["--batch", "few"]).unwrap_err().to_string();
-        assert_eq!(text, r#"option `batch.global`: "few" is not allowed; give a whole number of at least 1"#);
+        assert_eq!(text, r#"option `batch.global`: "few" is not allowed; give a whole number from 1 to 4096"#);
         assert!(resolve(&["--steps", "10"]).unwrap_err().to_string().contains("optim.warmup_iters"));
         assert!(resolve(&["--config", "/nowhere/c.toml"]).unwrap_err().to_string().contains("/nowhere/c.toml"));
     }

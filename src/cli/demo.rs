@@ -22,8 +22,8 @@ pub struct DemoArgs {
     out: PathBuf,
 
     /// Training steps
-    #[arg(long, value_name = "N", default_value_t = 400)]
-    steps: usize,
+    #[arg(long, value_name = "N", default_value = "400")]
+    steps: String,
 
     #[command(flatten)]
     device: DeviceArg,

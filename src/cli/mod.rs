@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::error::ErrorKind as Refusal;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// What comes after the list of commands in `tagseg --help`.
 const AFTER_HELP: &str = "\
@@ -65,7 +65,8 @@ enum Command {
 
 /// Reads the command line. Where help or the version was asked for, prints it and ends the process.
 pub fn parse() -> Result<Cli> {
-    Cli::try_parse().map_err(|error| match error.kind() {
+    let parsed = command().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
+    parsed.map_err(|error| match error.kind() {
         Refusal::DisplayHelp | Refusal::DisplayVersion | Refusal::DisplayHelpOnMissingArgumentOrSubcommand => {
             error.exit()
         }
@@ -73,10 +74,24 @@ pub fn parse() -> Result<Cli> {
     })
 }
 
+/// The command line, on which -1 is a number and no flag, so that who is given it can say what may stand there.
+fn command() -> clap::Command {
+    fn with_numbers(command: clap::Command) -> clap::Command {
+        let args = command.mut_args(|arg| match arg.get_action().takes_values() {
+            true => arg.allow_negative_numbers(true),
+            false => arg,
+        });
+        args.mut_subcommands(with_numbers)
+    }
+    with_numbers(Cli::command())
+}
+
 /// What is wrong and what would be right, out of clap's message of many lines, and which help tells more.
 fn cause_and_tip(message: &str, first: Option<&str>) -> String {
     let lines = message.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    // To give what looks like an unknown flag as a value is hardly ever what was meant.
+    let noise = ["For more information", "tip: to pass"];
+    let lines = lines.filter(|line| !line.is_empty() && !noise.iter().any(|start| line.starts_with(start)));
     let text = lines.collect::<Vec<_>>().join("; ").replace(":;", ":");
     let command = first.filter(|name| Cli::command().find_subcommand(name).is_some());
     let command = command.map_or("tagseg".into(), |name| format!("tagseg {name}"));
@@ -132,12 +147,12 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn a_wrong_command_line_is_refused_in_one_line() {
-        let refusal = |args: &[&str]| match Cli::try_parse_from([&["tagseg"], args].concat()) {
+        let refusal = |args: &[&str]| match command().try_get_matches_from([&["tagseg"], args].concat()) {
             Ok(_) => String::new(),
             Err(error) => cause_and_tip(&error.to_string(), args.first().copied()),
         };
@@ -149,6 +164,8 @@ mod tests {
         let flag = refusal(&["eval", "run", "--dada", "d"]);
         assert!(flag.starts_with("unexpected argument") && flag.contains("'--data'"), "{flag}");
         assert!(flag.ends_with("`tagseg eval --help` lists what there is"), "{flag}");
+        let plain = refusal(&["config", "--set", "x=1"]);
+        assert_eq!(plain, "unexpected argument '--set' found; `tagseg config --help` lists what there is");
         let command = refusal(&["trian"]);
         assert!(command.ends_with("`tagseg --help` lists what there is"), "{command}");
     }

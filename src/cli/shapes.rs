@@ -1,6 +1,5 @@
 //! `tagseg shapes`.
 
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use tagseg::data::shapes::{ShapesOptions, generate};
 
-use super::common::check_free;
+use super::common::{check_free, within};
 
 /// Make the demo's data set: textured shapes on clutter, in PASCAL VOC layout
 ///
@@ -21,19 +20,19 @@ pub struct ShapesArgs {
     out: PathBuf,
 
     /// Images to train on
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = within(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = within(1_usize..=100_000))]
     train: usize,
 
     /// Images to score on
-    #[arg(long, value_name = "N", default_value_t = 120, value_parser = within(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = within(1_usize..=100_000))]
     val: usize,
 
     /// Side of the square images in pixels
-    #[arg(long, value_name = "S", default_value_t = 64, value_parser = within(32..=4096))]
+    #[arg(long, value_name = "S", default_value_t = 64, value_parser = within(32_usize..=4096))]
     size: usize,
 
     /// Seed of everything random
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(0..=u64::MAX))]
     seed: u64,
 
     /// Replace what DIR holds
@@ -47,13 +46,5 @@ impl ShapesArgs {
         let ShapesArgs { out, train, val, size, seed, overwrite } = self;
         generate(&out, &ShapesOptions { train, val, size, seed, overwrite })?;
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Parses a number in a range.
-fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
-    move |text| match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("give a whole number from {} to {}", range.start(), range.end())),
     }
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Steps between two lines of the record, at most.
+const LOGGED: usize = 100_000;
+
 impl Config {
     /// Side of a token of the last stage in pixels.
     pub fn token_side(&self) -> usize {
@@ -33,6 +36,10 @@ impl Config {
             let near = if lower == 0 { token.to_string() } else { format!("{lower} or {}", lower + token) };
             let reason = format!("{} is not a multiple of {token}, the product of model.strides", self.train_crop);
             return Err(Error::config("train.crop", reason, format!("give {near}")));
+        }
+        if self.train_log_every > LOGGED {
+            let reason = format!("the values of {} steps would have to wait on the device", self.train_log_every);
+            return Err(Error::config("train.log_every", reason, format!("give {LOGGED} at most")));
         }
         let smallest_scale = self.ms_scales.iter().copied().fold(1.0, f64::min);
         let smallest_side = (smallest_scale * self.train_crop as f64) as usize;

@@ -59,9 +59,9 @@ options! {
     /// Encoder; `nano` trains from scratch, the others are meant for ImageNet weights.
     "model.backbone" model_backbone: Backbone = Backbone::MitB1;
     /// Strides of the four patch embeddings; their product is the side of a token of the last stage in pixels.
-    "model.strides" model_strides: [usize; 4] = [4, 2, 2, 1], AtLeast(1.0);
+    "model.strides" model_strides: [usize; 4] = [4, 2, 2, 1], Within(1.0, 32.0);
     /// Channels of the decoder.
-    "model.embed_dim" model_embed_dim: usize = 256, AtLeast(1.0);
+    "model.embed_dim" model_embed_dim: usize = 256, Within(1.0, 16_384.0);
     /// Pooling in front of the classifier.
     "model.pooling" model_pooling: Pooling = Pooling::Gmp;
 
@@ -69,7 +69,7 @@ options! {
     "ofd.mode" ofd_mode: OfdMode = OfdMode::Released;
 
     /// Scales of the label-making passes; 1 always runs first.
-    "ms.scales" ms_scales: Vec<f64> = vec![1.0, 0.5, 1.5], Above(0.0);
+    "ms.scales" ms_scales: Vec<f64> = vec![1.0, 0.5, 1.5], Within(0.01, 16.0);
     /// Mode of the network in these passes; `train` also updates the running statistics.
     "ms.mode" ms_mode: MsMode = MsMode::Train;
 
@@ -81,9 +81,9 @@ options! {
     "bsp.bg" bsp_bg: BspBackground = BspBackground::MultiScale;
 
     /// Iterations of pixel-adaptive refinement (PAR).
-    "par.iters" par_iters: usize = 10, AtLeast(1.0);
+    "par.iters" par_iters: usize = 10, Within(1.0, 1000.0);
     /// Dilations of PAR's rings of eight neighbours.
-    "par.dilations" par_dilations: Vec<usize> = vec![1, 2, 4, 8, 12, 24], AtLeast(1.0);
+    "par.dilations" par_dilations: Vec<usize> = vec![1, 2, 4, 8, 12, 24], Within(1.0, 1024.0);
     /// Width of PAR's colour and position kernels.
     "par.w1" par_w1: f64 = 0.3, Above(0.0);
     /// Weight of PAR's position kernel against the colour kernel.
@@ -153,13 +153,13 @@ options! {
     "optim.power" optim_power: f64 = 1.0, AtLeast(0.0);
 
     /// Images in a step.
-    "batch.global" batch_global: usize = 8, AtLeast(1.0);
+    "batch.global" batch_global: usize = 8, Within(1.0, 4096.0);
     /// Images whose gradients are computed together, to fit a device; 0 takes the whole batch, or what fits of it.
     "batch.micro" batch_micro: usize = 0;
     /// Steps of the run.
-    "train.iters" train_iters: usize = 20_000, AtLeast(1.0);
+    "train.iters" train_iters: usize = 20_000, Within(1.0, 1e7);
     /// Side of the square training crop in pixels, a multiple of a token's (16 with the released strides).
-    "train.crop" train_crop: usize = 512, AtLeast(32.0);
+    "train.crop" train_crop: usize = 512, Within(32.0, 8192.0);
     /// Device memory that a step may take; where it would take more, cheap values are computed again for the gradient.
     "train.memory" train_memory: MemoryLimit = MemoryLimit(None);
     /// Storage of the network's features: whole, or in half precision and half the memory. Everything else stays whole.
@@ -178,21 +178,21 @@ options! {
     /// List of images to train on; `auto` takes train_aug where there is one, else train.
     "data.train_split" data_train_split: String = "auto".into();
     /// Range of the random resize of training images.
-    "data.scale" data_scale: [f64; 2] = [0.5, 2.0], Above(0.0);
+    "data.scale" data_scale: [f64; 2] = [0.5, 2.0], Within(0.01, 16.0);
     /// Mirror training images at random.
     "data.flip" data_flip: bool = true;
 
     /// Long side that test images are resized to; 0 keeps each image's own size.
-    "test.long_side" test_long_side: usize = 512;
+    "test.long_side" test_long_side: usize = 512, Within(0.0, 16_384.0);
     /// Scales of the final test, relative to that size.
-    "test.scales" test_scales: Vec<f64> = vec![1.0, 0.5, 0.75], Above(0.0);
+    "test.scales" test_scales: Vec<f64> = vec![1.0, 0.5, 0.75], Within(0.01, 16.0);
     /// Average every test pass with its mirror image.
     "test.flip" test_flip: bool = true;
     /// Fusion of the test scales.
     "test.fuse" test_fuse: Fuse = Fuse::Max;
 
     /// Iterations of the dense CRF.
-    "crf.iterations" crf_iterations: usize = 10;
+    "crf.iterations" crf_iterations: usize = 10, Within(0.0, 1000.0);
     /// Weight and width in pixels of the CRF's kernel of positions.
     "crf.gauss" crf_gauss: [f64; 2] = [3.0, 3.0], AtLeast(0.1);
     /// Weight, width in pixels and width in grey levels of the CRF's kernel of positions and colours.

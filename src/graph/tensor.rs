@@ -6,6 +6,9 @@ use std::rc::Rc;
 use super::{DType, Graph, Kind, NodeId, Op, Shape, TensorType};
 use crate::error::{Error, Result};
 
+/// Elements that a value may have, 2^48: sums of the bytes of such values do not overflow.
+const LARGEST: f64 = 281_474_976_710_656.0;
+
 /// A value of a [`Graph`]: recorded, not computed. Its methods live beside the ops, in `src/ops/`.
 #[derive(Clone)]
 pub struct Tensor {
@@ -120,6 +123,9 @@ impl Tensor {
         }
         let types: Vec<_> = inputs.iter().map(|input| &input.ty).collect();
         let ty = op.output(&types).map_err(refuse)?;
+        if ty.shape.iter().map(|&extent| extent as f64).product::<f64>() > LARGEST {
+            return Err(refuse(format!("its result {ty:?} has more elements than any device holds")));
+        }
         let inputs = inputs.iter().map(|input| input.id).collect();
         Ok(first.graph.push(Kind::Op(op), inputs, ty, at))
     }

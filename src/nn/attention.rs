@@ -122,7 +122,8 @@ impl Scores {
     }
 
     fn bytes(&self) -> usize {
-        4 * self.heads * self.query.shape()[..2].iter().product::<usize>() * self.key.shape()[1]
+        let [query, key] = [self.query.shape(), self.key.shape()];
+        [self.heads, query[0], query[1], key[1]].into_iter().fold(4, usize::saturating_mul)
     }
 }
 

@@ -41,6 +41,9 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Resu
         return Err(Error::data(out, "is no name for safetensors", "let it end in .safetensors"));
     }
     let source = &file_of(source)?;
+    if out.canonicalize().is_ok_and(|out| source.canonicalize().is_ok_and(|source| source == out)) {
+        return Err(Error::data(out, "is the file to convert", "choose another name"));
+    }
     let file = TensorFile::read(source)?;
     let mut mapped = to_tagseg(file.tensors).map_err(|fault| fault.at(source))?;
     mapped.dropped.extend(file.dropped);

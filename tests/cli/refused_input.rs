@@ -21,11 +21,18 @@ fn an_unknown_option() {
 fn a_value_that_is_not_allowed() {
     let place = Place::new();
     let refusals = [
-        ("batch.global=0", "of at least 1"),
+        ("batch.global=0", "from 1 to 4096"),
         ("batch.global=3", "loss.replica_size"),
         ("batch.micro=1", "a multiple of 2 (loss.replica_size) that divides 2 (batch.global)"),
         ("train.crop=60", "48 or 64"),
         ("train.crop=32", "larger crop"),
+        ("train.crop=1600000000", "from 32 to 8192"),
+        ("train.iters=9000000000000000", "from 1 to 10000000"),
+        ("train.log_every=9000000000000000000", "give 100000 at most"),
+        ("ms.scales=[1e9]", "from 0.01 to 16"),
+        ("test.long_side=100000000", "from 0 to 16384"),
+        ("crf.iterations=1000000000000", "from 0 to 1000"),
+        ("data.scale=[1e9, 1e9]", "from 0.01 to 16"),
         ("model.backbone=mit_b9", "mit_b1"),
         ("cam.low=0.9", "cam.low"),
         ("optim.lr=fast", "a number"),
@@ -51,12 +58,23 @@ fn a_configuration_that_cannot_be_read() {
 /// Protects: a wrong command line is one line too, with what would be right.
 #[test]
 fn a_wrong_command_line() {
-    let refusals: [(&[&str], &[&str]); 6] = [
+    let refusals: [(&[&str], &[&str]); 17] = [
         (&["trian"], &["trian", "'train'"]),
         (&["train", "--data", "d"], &["--out <RUN>"]),
         (&["train", "--data", "d", "--out", "r", "--step", "5"], &["--step", "--steps"]),
         (&["train", "--data", "d", "--out", "r", "--preset", "nanoo"], &["nanoo", "voc, voc-paper", "nano"]),
         (&["shapes", "--out", "d", "--train", "none"], &["none", "whole number"]),
+        (&["shapes", "--out", "d", "--train", "0"], &["'--train <N>'", "from 1 to 100000"]),
+        (&["shapes", "--out", "d", "--train", "100001"], &["'--train <N>'", "from 1 to 100000"]),
+        (&["shapes", "--out", "d", "--val", "-1"], &["'-1'", "'--val <N>'", "from 1 to 100000"]),
+        (&["shapes", "--out", "d", "--val", "99999999999999999999"], &["'--val <N>'", "from 1 to 100000"]),
+        (&["shapes", "--out", "d", "--seed", "-1"], &["'-1'", "'--seed <N>'", "from 0 to"]),
+        (&["bench", "--rounds", "0"], &["'--rounds <N>'", "from 1 to 1000"]),
+        (&["bench", "--classes", "255"], &["'--classes <N>'", "from 1 to 254"]),
+        (&["demo", "--steps", "-5"], &["`train.iters`: -5", "from 1 to 10000000"]),
+        (&["demo", "--steps", "99999999999999999999"], &["`train.iters`", "from 1 to 10000000"]),
+        (&["ablate", "--data", "d", "--out", "r", "--seeds", "1,-2"], &["'-2'", "'--seeds <N,M>'", "from 0 to"]),
+        (&["devices", "--set", "x=1"], &["'--set' found; `tagseg devices --help` lists what there is"]),
         (&["shapes", "--out", "d", "--size", "1000000"], &["1000000", "from 32 to 4096"]),
     ];
     for (args, parts) in refusals {
@@ -146,6 +164,34 @@ fn a_run_that_exists() {
     place.assert_refuses(&mut place.train_into("run/notes.txt", &["--overwrite"]), &["notes.txt", "is a file"]);
     assert!(place.train(&["--overwrite"]).output().unwrap().status.success());
     assert_eq!(fs::read_to_string(place.path("run/notes.txt")).unwrap(), "mine", "only a run's own files go");
+}
+
+/// Protects: a folder where a file is expected, and a file where a folder is, are told by their name and what to give.
+#[test]
+fn a_folder_for_a_file_and_a_file_for_a_folder() {
+    let place = Place::new();
+    let (folder, file) = (place.data(), place.arg("data/labels.json"));
+    for flag in ["--config", "--weights", "--kernels"] {
+        place.assert_refuses(&mut place.train(&[flag, &folder]), &["data: Is a directory", "give "]);
+    }
+    let data = |command: &str, more: &[&str]| tagseg(&[&[command, "--data", &file], more].concat());
+    let out = place.arg("out");
+    let run = trained().to_str().unwrap();
+    let mut refused = [
+        (data("train", &["--preset", "nano", "--out", &out]), "labels.json: no such folder; expected a data set"),
+        (data("ablate", &["--preset", "nano", "--out", &out]), "labels.json: no such folder; expected a data set"),
+        (data("eval", &[run]), "labels.json: no such folder; expected a data set"),
+        (tagseg(&["train", "--resume", &file]), "labels.json: is no folder; give a folder that"),
+        (tagseg(&["verify", &file]), "labels.json: is not a folder; give a folder with"),
+        (tagseg(&["replay", &file]), "give the folder `failure`"),
+        (tagseg(&["shapes", "--out", &file]), "labels.json: is a file; give the name of a folder"),
+        (tagseg(&["demo", "--out", &file]), "labels.json: is a file; give the name of a folder"),
+        (tagseg(&["weights", "inspect", &folder]), "data: holds no checkpoint; give the folder of a run"),
+        (tagseg(&["weights", "convert", run, &folder]), "data: is a folder; give the name of a file"),
+    ];
+    for (command, part) in &mut refused {
+        place.assert_refuses(command, &[part]);
+    }
 }
 
 #[test]

@@ -89,6 +89,12 @@ fn a_run_is_exported() {
     let own = folder.path().join("own.safetensors");
     said(&["weights", "convert", text(folder.path()), text(&own), "--layout", "tagseg"]);
     assert_eq!(Checkpoint::load(&own).unwrap(), checkpoint);
+
+    // A run would lose its checkpoint.
+    let newest = Shelf::of(folder.path()).path(300);
+    let over_itself = refused(&["weights", "convert", text(folder.path()), text(&newest), "--overwrite"]);
+    assert!(over_itself.contains("is the file to convert; choose another name"), "{over_itself}");
+    assert_eq!(Checkpoint::load(&newest).unwrap(), checkpoint);
 }
 
 /// Protects: weights of another network end a run before it writes anything, and name the backbone.
