@@ -120,7 +120,7 @@ struct Objective {
 
 /// A value of its own, which fusion leaves alone.
 fn copied(x: &Tensor) -> Result<Tensor> {
-    if x.shape().rank() == 0 { x.reshape([1])?.slice(0, 0..1)?.reshape([]) } else { x.slice(0, 0..x.shape()[0]) }
+    if x.shape().rank() == 0 { x.reshape([1])?.pad(0, 0, 1)?.reshape([]) } else { x.pad(0, 0, x.shape()[0]) }
 }
 
 fn record(case: &Case, size: &[Operand], setting: Setting) -> Result<Objective> {
