@@ -66,14 +66,17 @@ fn multiply(sum: Fours, ak: mat4x4<f32>, bk: Fours) -> Fours {
 }
 
 fn store_row(sum: Fours, start: u32, i0: u32, j0: u32) {
-    store(sum.c0, start, i0, j0);
+    var row = sum;
+    for (var j = j0; j < min(j0 + COLUMNS, p.n); j += 4u) {
+        store(row.c0, start, i0, j);
 #if WIDE
-    store(sum.c4, start, i0, j0 + 4u);
+        row.c0 = row.c4;
 #endif
 #if WIDER
-    store(sum.c8, start, i0, j0 + 8u);
-    store(sum.c12, start, i0, j0 + 12u);
+        row.c4 = row.c8;
+        row.c8 = row.c12;
 #endif
+    }
 }
 
 const STRIP = 8u;
@@ -120,12 +123,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         sum12 = multiply(sum12, load_a(layer.a, rows12, k, layer.end), bk);
 #endif
     }
-    store_row(sum, layer.out, i0, j0);
+    for (var i = i0; i < min(i0 + ROWS, p.m); i += 4u) {
+        store_row(sum, layer.out, i, j0);
 #if TALL
-    store_row(sum4, layer.out, i0 + 4u, j0);
+        sum = sum4;
 #endif
 #if TALLER
-    store_row(sum8, layer.out, i0 + 8u, j0);
-    store_row(sum12, layer.out, i0 + 12u, j0);
+        sum4 = sum8;
+        sum8 = sum12;
 #endif
+    }
 }

@@ -71,10 +71,13 @@ fn multiply(sum: Fours, ak: mat4x4<f32>, bk: Fours) -> Fours {
 }
 
 fn store_row(sum: Fours, start: u32, i0: u32, j0: u32) {
-    store(sum.left, start, i0, j0);
+    var row = sum;
+    for (var j = j0; j < min(j0 + COLUMNS, p.n); j += BESIDE) {
+        store(row.left, start, i0, j);
 #if WIDE
-    store(sum.right, start, i0, j0 + BESIDE);
+        row.left = row.right;
 #endif
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -125,7 +128,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         sum28 = multiply(sum28, of_lane7(own), bk);
 #endif
     }
-    // One store in a loop, since a software device compiles long at each.
     for (var r = i0; r < min(i0 + ROWS, p.m); r += 4u) {
         store_row(sum0, layer.out, r, j0);
         sum0 = sum4;

@@ -157,27 +157,29 @@ fn begin(j0: u32) -> mat4x4<f32> {
 #endif
 }
 
+// One store in loops that no driver unrolls, since software devices compile long at each.
 fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
     if j0 >= p.n { return; }
 #if OUT_PATCHES
     let tap = divide(j0, p.out.run);
     let e = elements(p.out, patches_from(p.out, i0, p.m), tap.x, tap.y);
 #endif
-    for (var r = 0u; r < 4u; r++) {
-        // Without `break`, which makes drivers that unroll this compile twice as long.
-        if i0 + r < p.m {
+    var rows = sum;
+    for (var i = i0; i < min(i0 + 4u, p.m); i++) {
 #if OUT_PATCHES
-            if e.inside[r] { out[e.at[r] / 4u] = sum[r]; }
+        if e.inside[i - i0] { out[e.at[i - i0] / 4u] = rows[0]; }
 #else
-            let row = start + (i0 + r) * p.out.row;
+        let row = start + i * p.out.row;
 #if OUT_VECTOR
-            out[(row + j0) / 4u] = sum[r];
+        out[(row + j0) / 4u] = rows[0];
 #else
-            for (var c = 0u; c < 4u; c++) {
-                if j0 + c < p.n { out[row + (j0 + c) * p.out.column] = sum[r][c]; }
-            }
-#endif
-#endif
+        var four = rows[0];
+        for (var j = j0; j < min(j0 + 4u, p.n); j++) {
+            out[row + j * p.out.column] = four.x;
+            four = four.yzwx;
         }
+#endif
+#endif
+        rows = mat4x4<f32>(rows[1], rows[2], rows[3], rows[0]);
     }
 }
