@@ -3,6 +3,7 @@
 use super::{Init, Mode, Scope};
 use crate::error::Result;
 use crate::graph::{Storage, Tensor};
+use crate::ops::conv2d::Taps;
 use crate::ops::random::random_uniform;
 
 /// y = x·wᵀ + b on the last axis.
@@ -36,7 +37,7 @@ impl Linear {
 
 /// Square convolution with bias.
 pub struct Conv2d {
-    weight: Tensor,
+    taps: Taps,
     bias: Tensor,
     stride: usize,
     padding: usize,
@@ -48,7 +49,12 @@ impl Conv2d {
     pub fn new(scope: &Scope, inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize) -> Self {
         let init = Init::Normal((2.0 / (kernel * kernel * outputs) as f64).sqrt());
         let weight = scope.parameter("weight", [outputs, inputs, kernel, kernel], init);
-        Conv2d { weight, bias: scope.parameter("bias", [outputs], Init::Constant(0.0)), stride, padding }
+        Conv2d {
+            taps: Taps::new(&weight),
+            bias: scope.parameter("bias", [outputs], Init::Constant(0.0)),
+            stride,
+            padding,
+        }
     }
 
     /// \[B, H, W, inputs\] → \[B, H', W', outputs\].
@@ -57,7 +63,7 @@ impl Conv2d {
     /// If the shapes do not fit.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.conv2d(&self.weight, Some(&self.bias), self.stride, self.padding)
+        x.conv2d_with(&self.taps, Some(&self.bias), self.stride, self.padding)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Convolution as products with the patches of an image, which are never stored.
 
+use std::cell::OnceCell;
+
 use super::matmul::mismatch;
 use super::product::{Layout, Product, View};
 use crate::error::Result;
@@ -202,17 +204,63 @@ impl Op for Conv2d {
     }
 }
 
+/// The weight \[O, C, k, k\] of convolutions, which bring it once into the order that their kernel reads: (ky, kx, c), where
+/// neighbouring channels are read together. Channels that are not fours are filled up with zeros.
+#[derive(Clone, Debug)]
+pub struct Taps {
+    weight: Tensor,
+    rows: OnceCell<Tensor>,
+}
+
+impl Taps {
+    /// Those of a weight \[O, C, k, k\].
+    pub fn new(weight: &Tensor) -> Self {
+        Taps { weight: weight.clone(), rows: OnceCell::new() }
+    }
+
+    /// \[O, k·k·C\], both axes filled up to fours of channels.
+    #[track_caller]
+    fn rows(&self, [outputs, channels, kernel, _]: [usize; 4]) -> Result<Tensor> {
+        if let Some(rows) = self.rows.get() {
+            return Ok(rows.clone());
+        }
+        let rows = self.weight.reshape([outputs, channels, kernel * kernel])?.permute(&[0, 2, 1])?;
+        let inner = channels.next_multiple_of(4);
+        let rows = filled(&filled(&rows, 2, inner)?, 0, outputs.next_multiple_of(4))?;
+        let rows = rows.reshape([rows.shape()[0], kernel * kernel * inner])?;
+        Ok(self.rows.get_or_init(|| rows).clone())
+    }
+}
+
+/// A tensor with zeros behind it along an axis. Only pictures, weights and maps of odd sizes are filled up: no features,
+/// so they are stored whole.
+#[track_caller]
+fn filled(tensor: &Tensor, axis: usize, extent: usize) -> Result<Tensor> {
+    match tensor.shape()[axis] == extent {
+        true => Ok(tensor.clone()),
+        false => tensor.graph().stored(Storage::Whole, || tensor.pad(axis, 0, extent)),
+    }
+}
+
 impl Tensor {
     /// Convolution: \[B, H, W, C\] with weight \[O, C, k, k\] and bias \[O\] → \[B, OH, OW, O\].
     ///
-    /// OH = ⌊(H + 2·padding − k) / stride⌋ + 1: rows and columns at the end that fill no patch are dropped. The weight is
-    /// brought into the order (ky, kx, c), in which neighbouring channels are read together, and channels that are not
-    /// fours are filled up with zeros: both cost little beside the product.
+    /// OH = ⌊(H + 2·padding − k) / stride⌋ + 1: rows and columns at the end that fill no patch are dropped.
     ///
     /// # Errors
     /// If the shapes do not fit, or the padding is not less than the kernel.
     #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+        self.conv2d_with(&Taps::new(weight), bias, stride, padding)
+    }
+
+    /// [`Tensor::conv2d`] with a weight that other convolutions of the graph have, too.
+    ///
+    /// # Errors
+    /// As [`Tensor::conv2d`].
+    #[track_caller]
+    pub fn conv2d_with(&self, taps: &Taps, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+        let weight = &taps.weight;
         let (&[batch, height, width, channels], &[outputs, inner, kernel, across]) =
             (&self.shape()[..], &weight.shape()[..])
         else {
@@ -227,14 +275,8 @@ impl Tensor {
         let (inner, outer) = (channels.next_multiple_of(4), outputs.next_multiple_of(4));
         let patches = Patches::of([batch, height, width, inner], kernel, stride, padding)
             .map_err(|reason| mismatch("conv2d", &[self, weight], &reason))?;
-        // Only pictures, weights and maps of odd sizes are filled up: no features, so they are stored whole.
-        let filled = |tensor: &Tensor, axis: usize, extent: usize| match tensor.shape()[axis] == extent {
-            true => Ok(tensor.clone()),
-            false => tensor.graph().stored(Storage::Whole, || tensor.pad(axis, 0, extent)),
-        };
         let x = filled(self, 3, inner)?;
-        let rows = weight.reshape([outputs, channels, kernel * kernel])?.permute(&[0, 2, 1])?;
-        let rows = filled(&filled(&rows, 2, inner)?, 0, outer)?.reshape([outer, patches.columns()])?;
+        let rows = taps.rows([outputs, channels, kernel, across])?;
         let op = Conv2d { patches, outputs: outer, part: Part::Forward };
         let y = match bias {
             Some(bias) => Tensor::record(op, &[&x, &rows, &filled(bias, 0, outer)?])?,
