@@ -7,19 +7,21 @@
 //! from the same operands, are compared with the f64 interpreter, and are timed in turns. Each file is whole, so that the
 //! difference between two neighbours is the idea. Ideas that lost are in `docs/rejected.md`.
 //!
-//! What the steps were worth on software Vulkan (llvmpipe, LLVM 15, Mesa 22.3.6; two cores shared with other work,
-//! 2026-11-22): milliseconds, and times as fast as the step before. A graphics card will order them differently.
+//! What the steps were worth on software Vulkan (llvmpipe, LLVM 15, Mesa 22.3.6, two cores; matmul on a quiet machine on
+//! 2026-11-23, softmax with other work the day before): milliseconds, and times as fast as the step before. A graphics card
+//! will order them differently.
 //!
 //! | matmul               | N = 512 |      | N = 1024 |      |
 //! |----------------------|--------:|-----:|---------:|-----:|
-//! | 1. naive             |     838 |      |     8836 |      |
-//! | 2. in workgroups     |    2306 | 0.36 |    16149 | 0.47 |
-//! | 3. fours             |     336 | 6.73 |     8336 | 1.88 |
-//! | 4. 4×4 results       |     147 | 2.42 |     2676 | 3.16 |
-//! | 5. 8×8 results       |    59.5 | 2.48 |      551 | 5.40 |
-//! | 6. 16×16 results     |    44.6 | 1.51 |      346 | 1.52 |
-//! | 7. strips            |    41.4 | 1.06 |      352 | 0.99 |
-//! | 8. as it ships       |    42.0 | 0.99 |      357 | 1.00 |
+//! | 1. naive             |     338 |      |     2042 |      |
+//! | 2. in workgroups     |     647 | 0.52 |     4951 | 0.43 |
+//! | 3. fours             |     119 | 5.44 |     1346 | 3.63 |
+//! | 4. 4×4 results       |    48.4 | 2.47 |      678 | 2.30 |
+//! | 5. 8×8 results       |    29.2 | 1.67 |      205 | 3.40 |
+//! | 6. 16×16 results     |    17.9 | 1.59 |      130 | 1.55 |
+//! | 7. strips            |    19.1 | 0.98 |      124 | 1.03 |
+//! | 8. by subgroups      |    11.0 | 1.69 |     74.3 | 1.70 |
+//! | 9. as it ships       |    11.7 | 0.92 |     72.9 | 0.97 |
 //!
 //! | softmax              | 2048 × 128 |       | 4096 × 256 |      |
 //! |----------------------|-----------:|------:|-----------:|-----:|
