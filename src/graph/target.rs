@@ -48,6 +48,16 @@ impl Tile {
             Tile::T16x16 => [16, 16],
         }
     }
+
+    /// Results that one invocation computes, of several the share of each.
+    fn share(self) -> usize {
+        match self {
+            Tile::T4x4 | Tile::Cooperative => 16,
+            Tile::T4x8 | Tile::T8x4 => 32,
+            Tile::T8x8 | Tile::T64x64 => 64,
+            Tile::T16x16 | Tile::Subgroup => 256,
+        }
+    }
 }
 
 /// Who walks along a row or another run of neighbouring elements.
@@ -278,6 +288,23 @@ impl Target {
 
     /// The tile of products with so many results, in all batches, each a sum of so many terms.
     pub fn tile(self, results: usize, terms: usize) -> Tile {
+        match self.named(results, terms) {
+            Tile::T64x64 if !self.tiled_products => Tile::T8x8,
+            Tile::Cooperative if !self.cooperative_products => Tile::T8x8,
+            Tile::Subgroup if !self.subgroup_products => Tile::T16x16,
+            tile => tile,
+        }
+    }
+
+    /// Parts of the sums of such products that keep the device busy, 1 at least. By the table alone: a device that lacks
+    /// what a tile needs adds the same terms in the same order.
+    pub fn splits(self, results: usize, terms: usize) -> usize {
+        let invocations = results.div_ceil(self.named(results, terms).share());
+        (self.busy() / invocations).min(terms / 64).max(1)
+    }
+
+    /// What the table says of such products.
+    fn named(self, results: usize, terms: usize) -> Tile {
         let BySize { small, medium, large, huge } = self.kernels.product;
         let by_length = match results {
             0..0x2000 => small,
@@ -285,12 +312,7 @@ impl Target {
             0x1_0000..0x10_0000 => large,
             _ => huge,
         };
-        match by_length.of(terms, 1024) {
-            Tile::T64x64 if !self.tiled_products => Tile::T8x8,
-            Tile::Cooperative if !self.cooperative_products => Tile::T8x8,
-            Tile::Subgroup if !self.subgroup_products => Tile::T16x16,
-            tile => tile,
-        }
+        by_length.of(terms, 1024)
     }
 
     /// Invocations that share a row of so many elements by way of workgroup memory.

@@ -152,7 +152,7 @@ impl Product {
         let batches = self.batch[0] * self.batch[1];
         let part = self.part(target);
         // A dispatch has 65 535 workgroups along z at most.
-        let most = (target.busy() / (self.invocations(part) * batches)).min(self.k / 64).min(65_535 / batches);
+        let most = target.splits(batches * self.m * self.n, self.k).min(65_535 / batches);
         if most < 2 {
             return self.pass(part, self.out, Slot::Output, self.k, self.biased).into();
         }
