@@ -299,8 +299,17 @@ impl Target {
     /// Parts of the sums of such products that keep the device busy, 1 at least. By the table alone: a device that lacks
     /// what a tile needs adds the same terms in the same order.
     pub fn splits(self, results: usize, terms: usize) -> usize {
-        let invocations = results.div_ceil(self.named(results, terms).share());
-        (self.busy() / invocations).min(terms / 64).max(1)
+        self.turns(results, terms).min(terms / 64).max(1)
+    }
+
+    /// Whether such products keep the device busy without a split.
+    pub fn fills(self, results: usize, terms: usize) -> bool {
+        self.turns(results, terms) < 2
+    }
+
+    /// How often the invocations of such products go into those of a busy device.
+    fn turns(self, results: usize, terms: usize) -> usize {
+        self.busy() / results.div_ceil(self.named(results, terms).share())
     }
 
     /// What the table says of such products.

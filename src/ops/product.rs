@@ -196,8 +196,8 @@ impl Product {
             Team::Subgroup(lanes) => {
                 let [wide, narrow] = [[4 * lanes, 8 * lanes], [4 * lanes, 4 * lanes]];
                 // Narrow tiles are more of them, and what lies outside the result is less.
-                let busy = batches * self.invocations(Part { sides: wide, team }) >= target.busy();
-                let wide = Some(wide).filter(|&sides| busy && 4 * padded(sides) <= 5 * results);
+                let fills = target.fills(batches * results, self.k);
+                let wide = Some(wide).filter(|&sides| fills && 4 * padded(sides) <= 5 * results);
                 wide.or(Some(narrow).filter(|&sides| padded(sides) <= 2 * results))
             }
             Team::Workgroup => Some([64, 64]).filter(|&sides| 2 * padded(sides) <= 3 * results),
