@@ -189,10 +189,10 @@ mod tests {
     fn a_wrong_table_is_told_by_its_line() {
         let shipped = shipped();
         for (from, to, parts) in [
-            ("busy = 512", "bussy = 512", ["unknown field `bussy`", "`busy`", "`rows`"]),
-            ("busy = 512", "busy = 0", ["0 is no number of invocations", "1", "1048576"]),
-            ("busy = 512", "busy = \"many\"", ["\"many\" is no number", "1", "1048576"]),
-            ("busy = 512\n", "", ["missing field `busy`", "", ""]),
+            ("busy = 256", "bussy = 512", ["unknown field `bussy`", "`busy`", "`rows`"]),
+            ("busy = 256", "busy = 0", ["0 is no number of invocations", "1", "1048576"]),
+            ("busy = 256", "busy = \"many\"", ["\"many\" is no number", "1", "1048576"]),
+            ("busy = 256\n", "", ["missing field `busy`", "", ""]),
             ("product.small.short = \"4x4\"", "product.small.short = \"5x5\"", ["`5x5`", "`4x4`", "`64x64`"]),
             ("runs = \"alone\"", "runs = ", ["", "", ""]),
         ] {

@@ -41,10 +41,10 @@ impl Tile {
     /// Rows and columns that one invocation computes, also where a product does not fill what several would.
     pub fn alone(self) -> [usize; 2] {
         match self {
-            Tile::T4x4 => [4, 4],
+            Tile::T4x4 | Tile::Subgroup => [4, 4],
             Tile::T4x8 => [4, 8],
             Tile::T8x4 => [8, 4],
-            Tile::T8x8 | Tile::T64x64 | Tile::Cooperative | Tile::Subgroup => [8, 8],
+            Tile::T8x8 | Tile::T64x64 | Tile::Cooperative => [8, 8],
             Tile::T16x16 => [16, 16],
         }
     }
@@ -291,7 +291,8 @@ impl Target {
         match self.named(results, terms) {
             Tile::T64x64 if !self.tiled_products => Tile::T8x8,
             Tile::Cooperative if !self.cooperative_products => Tile::T8x8,
-            Tile::Subgroup if !self.subgroup_products => Tile::T16x16,
+            Tile::Subgroup if !self.subgroup_products && self.fills(results, terms) => Tile::T16x16,
+            Tile::Subgroup if !self.subgroup_products => Tile::T8x8,
             tile => tile,
         }
     }
@@ -304,7 +305,7 @@ impl Target {
 
     /// Whether such products keep the device busy without a split.
     pub fn fills(self, results: usize, terms: usize) -> bool {
-        self.turns(results, terms) < 2
+        self.turns(results, terms) == 0
     }
 
     /// How often the invocations of such products go into those of a busy device.

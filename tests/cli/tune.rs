@@ -91,9 +91,9 @@ fn a_wrong_table_is_refused() {
         fs::write(&file, text).unwrap();
         assert_refused(&tagseg(&["bench", "--kernels", path]).output().unwrap(), parts);
     };
-    refused(&whole.replace("\"8x8\"", "\"9x9\""), &["mine.toml", "line ", "`9x9`", "`8x8`", "tagseg tune"]);
+    refused(&whole.replace("\"subgroup\"", "\"9x9\""), &["mine.toml", "line ", "`9x9`", "`8x8`", "tagseg tune"]);
     refused(&whole.replace("rows.short", "rows.tiny"), &["mine.toml", "line 3", "`tiny`", "`short`"]);
-    refused(&whole.replace("busy = 512", "busy = -1"), &["mine.toml", "line 2", "-1", "1048576"]);
+    refused(&whole.replace("busy = 256", "busy = -1"), &["mine.toml", "line 2", "-1", "1048576"]);
     refused("# nothing\n", &["mine.toml", "no section"]);
     fs::remove_file(&file).unwrap();
     assert_refused(&tagseg(&["bench", "--kernels", path]).output().unwrap(), &["mine.toml", "check the path"]);

@@ -71,7 +71,7 @@ fn default_limits_carry_the_small_preset() {
 }
 
 /// Protects: what was measured. On software, subgroups compute most of the products, and single invocations the others by
-/// tiles of 8×8, fewer where there are fewer rows or columns; on cards, workgroups compute the large ones.
+/// tiles of 4×4, which compile fast; on cards, workgroups compute the large ones.
 #[test]
 fn products_take_the_tiles_that_were_measured() {
     let products = |graph: &Graph, target| -> Vec<Launch> {
@@ -90,8 +90,8 @@ fn products_take_the_tiles_that_were_measured() {
     let small = ["train.crop=128", "batch.global=2", "loss.replica_size=2"];
     for graph in steps("nano", &["train.crop=64"]).iter().chain(&steps("voc", &small)) {
         for launch in by_teams(products(graph, Target::software()), "matmul_subgroup") {
-            let chosen = ["TALL", "WIDE"].map(|name| launch.defines.iter().any(|(known, _)| *known == name));
-            assert_eq!(chosen, [launch.params[0] > 4, launch.params[1] > 4], "{launch:?}");
+            let larger = launch.defines.iter().find(|(name, _)| ["TALL", "WIDE"].contains(name));
+            assert_eq!(larger, None, "{:?}", launch.defines);
         }
     }
     let recipe = steps("voc", &[]).pop().unwrap();
