@@ -41,18 +41,6 @@ fn the_checkpoint_before_a_damaged_one_is_taken() {
     assert!(newest.with_extension("damaged").is_file(), "a person may want to look at it");
 }
 
-/// Protects: a run that is complete stays as it is, and says so by doing nothing.
-#[test]
-fn a_complete_run_is_left_alone() {
-    let place = tempfile::tempdir().unwrap();
-    let run = place.path().join("run");
-    copy(untouched(), &run);
-    let output = resume(&run).output().unwrap();
-    assert!(output.status.success(), "{}", errors(&output));
-    assert!(errors(&output).contains("goes on at step 40 of 40"));
-    assert_untouched(&run);
-}
-
 /// Protects: `best` can be given like a checkpoint.
 #[test]
 fn pointers_are_followed() {

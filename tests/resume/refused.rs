@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::place::{assert_untouched, copy, data, errors, generate, nearly_done, resume, untouched};
+use tagseg::weights::Shelf;
+
+use crate::place::{assert_untouched, copy, data, errors, generate, nearly_done, resume, tagseg, untouched};
 
 fn assert_refused(command: &mut Command, parts: &[&str]) {
     let output = command.output().unwrap();
@@ -69,8 +71,31 @@ fn another_data_set() {
     let output = with(&moved).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     assert_untouched(&run);
-    fs::remove_dir_all(&moved).unwrap();
-    assert_refused(&mut resume(&run), &["moved", "the data set is gone", "--data"]);
+}
+
+/// Protects: a run remembers where it last found its images, and says so when they are gone.
+#[test]
+fn data_that_are_gone() {
+    let place = tempfile::tempdir().unwrap();
+    let [first, second, run] = ["first", "second", "run"].map(|name| place.path().join(name));
+    copy(data(), &first);
+    let sizes = ["--preset", "nano", "--batch", "2", "--crop", "64", "--steps", "3"];
+    let saves = ["--set", "train.save_every=1", "--set", "train.keep=0"];
+    let places = ["--data", first.to_str().unwrap(), "--out", run.to_str().unwrap()];
+    let output = tagseg(&["train"]).args(sizes).args(saves).args(places).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let forget = |step| fs::remove_file(Shelf::of(&run).path(step)).unwrap();
+
+    forget(2);
+    forget(3);
+    fs::rename(&first, &second).unwrap();
+    assert_refused(&mut resume(&run), &["first", "the data set is gone", "--data"]);
+    let output = resume(&run).args(["--data", second.to_str().unwrap()]).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+
+    forget(3);
+    fs::remove_dir_all(&second).unwrap();
+    assert_refused(&mut resume(&run), &["second", "the data set is gone", "--data"]);
 }
 
 /// Protects: what is no run is named, and left as it is.
