@@ -7,8 +7,8 @@ use crate::nn::{BatchNorm, Grid, Init, Linear, Mode, Scope, dropout_channels, ea
 
 /// Per-level linears, fusion, batch norm, prediction.
 pub struct Decoder {
-    /// From level 4 to level 1, each with its block of the fuse weight.
-    levels: Vec<(Linear, Linear)>,
+    /// From level 4 to level 1: the projection and then its block of the fuse weight.
+    levels: Vec<Linear>,
     norm: BatchNorm,
     predict: Linear,
     drop_rate: f64,
@@ -30,7 +30,8 @@ impl Decoder {
             })
             .collect();
         // The 1×1 fuse convolution commutes with bilinear resizing, so each of its four blocks is applied at its own
-        // level's resolution and the concatenation of all levels is never built (spec 14.5).
+        // level's resolution and the concatenation of all levels is never built (spec 14.5). Nothing lies between a
+        // projection and its block then: their weights are multiplied once, for all passes.
         let init = Init::Normal((2.0 / embed as f64).sqrt());
         let fuse = scope.at("linear_fuse").at("conv").parameter("weight", [embed, 4 * embed, 1, 1], init);
         let fuse = fuse.reshape([embed, 4 * embed])?;
@@ -39,7 +40,7 @@ impl Decoder {
             .enumerate()
             .map(|(slot, projection)| {
                 let block = fuse.slice(1, slot * embed..(slot + 1) * embed)?;
-                Ok((projection, Linear::from_parts(block, None)))
+                projection.then(&Linear::from_parts(block, None))
             })
             .collect::<Result<_>>()?;
         let norm = BatchNorm::new(&scope.at("linear_fuse").at("bn"), embed);
@@ -57,8 +58,8 @@ impl Decoder {
     /// If the shapes do not fit.
     pub fn fuse(&self, features: &Features) -> Result<Tensor> {
         let Grid { height, width } = features.grids[0];
-        let mut maps = self.levels.iter().zip((0..4).rev()).map(|((projection, fuse), level)| {
-            let x = fuse.forward(&projection.forward(&features.tokens[level])?)?;
+        let mut maps = self.levels.iter().zip((0..4).rev()).map(|(linear, level)| {
+            let x = linear.forward(&features.tokens[level])?;
             let ([batch, _, embed], grid) = (x.extents()?, features.grids[level]);
             let map = x.reshape([batch, grid.height, grid.width, embed])?;
             map.resize_channels_last([height, width], false)

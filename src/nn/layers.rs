@@ -25,6 +25,23 @@ impl Linear {
         Linear { weight, bias }
     }
 
+    /// This layer and then `next` as one: next.w·w, and next.w·b + next.b.
+    ///
+    /// # Errors
+    /// If `next` does not take what this gives.
+    #[track_caller]
+    pub fn then(&self, next: &Linear) -> Result<Self> {
+        let outputs = next.weight.shape()[0];
+        let bias = match &self.bias {
+            Some(bias) => {
+                let row = bias.reshape([1, bias.shape()[0]])?;
+                Some(next.forward(&row)?.reshape([outputs])?)
+            }
+            None => next.bias.clone(),
+        };
+        Ok(Linear { weight: next.weight.matmul(&self.weight)?, bias })
+    }
+
     /// \[…, inputs\] → \[…, outputs\].
     ///
     /// # Errors

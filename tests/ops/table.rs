@@ -144,6 +144,7 @@ fn matmul() -> Vec<Case> {
         &[(&[61, 60], Normal), (&[4, 60], Normal), (&[4], Normal)],
         &[(&[5, 57], Normal), (&[60, 57], Normal), (&[60], Normal)],
         &[(&[5, 60], Normal), (&[60, 60], Normal), (&[60], Normal)],
+        &[(&[1, 60], Normal), (&[60, 60], Normal), (&[60], Normal)],
     ];
     vec![
         row(
