@@ -8,6 +8,7 @@
 // VECTOR, SCALAR: one invocation makes one output, or four neighbours along `inner`.
 // NEAR, FAR (inner = 1): one invocation makes four neighbours along x; NEAR, for enlargement by 1.5 and more, where
 // these lie within four columns, loads each column once.
+// ONTO: what is computed is added to `base`, which has the shape of `out`.
 // Every output is computed by one invocation in one order: deterministic.
 #include "common/index.wgsl"
 #include "common/interpolate.wgsl"
@@ -27,13 +28,26 @@ alias Stored = vec4<f32>;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<Loaded>;
+#if ONTO
+@group(0) @binding(2) var<storage, read> base: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> out: array<Stored>;
+#else
 @group(0) @binding(2) var<storage, read_write> out: array<Stored>;
+#endif
 
 // Column `column` between the rows that start at `above` and `below`.
 fn between(above: u32, below: u32, column: i32, t: f32) -> Loaded {
     let at = u32(min(column, p.columns.input - 1)) * p.inner;
     let a = x[above + at];
     return a + t * (x[below + at] - a);
+}
+
+fn store(index: u32, value: Stored) {
+#if ONTO
+    out[index] = base[index] + value;
+#else
+    out[index] = value;
+#endif
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -81,7 +95,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let right = select(select(vec4<f32>(c1), vec4<f32>(c2), second), vec4<f32>(c3), third);
     let whole = select(vec4<i32>(0), vec4<i32>(1), second) + select(vec4<i32>(0), vec4<i32>(1), third);
     let s = vec4<f32>(offset - whole * p.columns.unit) * p.columns.inverse;
-    out[index] = left + s * (right - left);
+    store(index, left + s * (right - left));
 #else
 #if FAR
     var four: vec4<f32>;
@@ -91,12 +105,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let left = between(above, below, column, t);
         four[lane] = left + fraction(p.columns, at, column) * (between(above, below, column + 1, t) - left);
     }
-    out[index] = four;
+    store(index, four);
 #else
     let at = position(p.columns, first);
     let column = cell(p.columns, at);
     let left = between(above, below, column, t);
-    out[index] = left + fraction(p.columns, at, column) * (between(above, below, column + 1, t) - left);
+    store(index, left + fraction(p.columns, at, column) * (between(above, below, column + 1, t) - left));
 #endif
 #endif
 }

@@ -88,7 +88,7 @@ fn a_limit_is_kept_or_refused() {
 fn parts_keep_to_a_limit() {
     let mut config = Config::preset("voc").unwrap();
     config.batch_micro = 2;
-    let (graph, limit) = (step(config), 1412 << 20);
+    let (graph, limit) = (step(config), 1200 << 20);
     let free = Plan::new(&graph, &[], Target::graphics());
     let plan = Plan::within(&graph, &[], Target::graphics(), limit).unwrap();
     assert!(plan.bytes() <= limit && limit < free.bytes(), "{}", memory_table(&plan));

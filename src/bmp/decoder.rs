@@ -3,11 +3,11 @@
 use super::{Features, NetworkConfig};
 use crate::error::Result;
 use crate::graph::{Storage, Tensor};
-use crate::nn::{BatchNorm, Grid, Init, Linear, Mode, Scope, dropout_channels, each_part};
+use crate::nn::{BatchNorm, Init, Linear, Mode, Scope, dropout_channels, each_part};
 
 /// Per-level linears, fusion, batch norm, prediction.
 pub struct Decoder {
-    /// From level 4 to level 1: the projection and then its block of the fuse weight.
+    /// From level 1 to level 4: the projection and then its block of the fuse weight.
     levels: Vec<Linear>,
     norm: BatchNorm,
     predict: Linear,
@@ -38,6 +38,7 @@ impl Decoder {
         let levels = projections
             .into_iter()
             .enumerate()
+            .rev()
             .map(|(slot, projection)| {
                 let block = fuse.slice(1, slot * embed..(slot + 1) * embed)?;
                 projection.then(&Linear::from_parts(block, None))
@@ -57,15 +58,13 @@ impl Decoder {
     /// # Errors
     /// If the shapes do not fit.
     pub fn fuse(&self, features: &Features) -> Result<Tensor> {
-        let Grid { height, width } = features.grids[0];
-        let mut maps = self.levels.iter().zip((0..4).rev()).map(|(linear, level)| {
+        let mut maps = self.levels.iter().enumerate().map(|(level, linear)| {
             let x = linear.forward(&features.tokens[level])?;
             let ([batch, _, embed], grid) = (x.extents()?, features.grids[level]);
-            let map = x.reshape([batch, grid.height, grid.width, embed])?;
-            map.resize_channels_last([height, width], false)
+            x.reshape([batch, grid.height, grid.width, embed])
         });
         let Some(first) = maps.next() else { unreachable!("there are four levels") };
-        maps.try_fold(first?, |sum, map| sum.add(&map?))
+        maps.try_fold(first?, |sum, map| map?.resize_channels_last_onto(&sum, false))
     }
 
     /// What [`Decoder::fuse`] gave for the parts of a batch → their logits \[B, K + 1, H/4, W/4\], which are stored whole

@@ -119,6 +119,11 @@ pub struct Resize {
 }
 
 impl Resize {
+    /// Whether the result is the input.
+    fn is_identity(&self) -> bool {
+        self.rows.is_identity() && self.columns.is_identity()
+    }
+
     fn check(&self, x: &TensorType, rows: usize, columns: usize) -> Result<(), String> {
         if x.dtype != DType::F32 || x.shape.len() != self.outer * rows * columns * self.inner {
             return Err(format!("takes real maps of {rows} by {columns}"));
@@ -134,7 +139,7 @@ impl Resize {
     }
 }
 
-/// The forward op with its result's shape.
+/// The forward op with its result's shape; a second input is what the result is added to.
 #[derive(Clone, Debug)]
 struct Forward(Resize, Shape);
 
@@ -145,12 +150,23 @@ impl Op for Forward {
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         self.0.check(inputs[0], self.0.rows.input, self.0.columns.input)?;
-        Ok(TensorType::f32(self.1.clone()))
+        let output = TensorType::f32(self.1.clone());
+        if inputs.get(1).is_some_and(|base| **base != output) {
+            return Err("adds to real maps of the batch, the size and the channels of its result".into());
+        }
+        Ok(output)
     }
 
     fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
         let transpose = Transpose(self.0.clone(), context.inputs[0].shape().clone());
-        Ok(vec![Some(Tensor::record(transpose, &[context.grad])?)])
+        let mut gradients = vec![None; context.inputs.len()];
+        if context.needed[0] {
+            gradients[0] = Some(Tensor::record(transpose, &[context.grad])?);
+        }
+        if let Some(base) = gradients.get_mut(1) {
+            *base = Some(context.grad.clone());
+        }
+        Ok(gradients)
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
@@ -163,15 +179,18 @@ impl Op for Forward {
         } else {
             ("SCALAR", *inner, outputs)
         };
-        let mut launch =
-            Launch::new(shader!("resize"), invocations, 1).define(variant, 1).bind(&[Slot::Input(0), Slot::Output]);
+        let launch = Launch::new(shader!("resize"), invocations, 1).define(variant, 1);
+        let mut launch = match context.inputs.len() {
+            1 => launch.bind(&[Slot::Input(0), Slot::Output]),
+            _ => launch.define("ONTO", 1).bind(&[Slot::Input(0), Slot::Input(1), Slot::Output]),
+        };
         launch.params.extend(rows.params());
         launch.params.extend(columns.params());
         launch.uints(&[*outer, inner]).into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
-        vec![reference::resize::resize(&self.0, &self.1, inputs[0])]
+        vec![reference::resize::resize(&self.0, &self.1, inputs[0], inputs.get(1).copied())]
     }
 }
 
@@ -260,14 +279,35 @@ impl Tensor {
     /// If the tensor does not have four axes, is not real, or a side is empty.
     #[track_caller]
     pub fn resize_channels_last(&self, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
+        let (op, shape) = self.channels_last(size, align_corners)?;
+        self.resized(op, shape)
+    }
+
+    /// `base` \[B, H', W', C\] and to it the bilinear resize of features \[B, H, W, C\] to its size, which is never
+    /// stored.
+    ///
+    /// # Errors
+    /// If the tensors do not have four axes, are not real, differ in batch or channels, or a side is empty.
+    #[track_caller]
+    pub fn resize_channels_last_onto(&self, base: &Tensor, align_corners: bool) -> Result<Tensor> {
+        let [_, height, width, _] = base.extents()?;
+        let (op, shape) = self.channels_last([height, width], align_corners)?;
+        if op.is_identity() {
+            return base.add(self);
+        }
+        Tensor::record(Forward(op, shape.into()), &[self, base])
+    }
+
+    #[track_caller]
+    fn channels_last(&self, size: [usize; 2], align_corners: bool) -> Result<(Resize, [usize; 4])> {
         let [b, h, w, c] = self.extents()?;
         let (rows, columns) = (Axis::by_size(h, size[0], align_corners), Axis::by_size(w, size[1], align_corners));
-        self.resized(Resize { outer: b, rows, columns, inner: c }, [b, size[0], size[1], c])
+        Ok((Resize { outer: b, rows, columns, inner: c }, [b, size[0], size[1], c]))
     }
 
     #[track_caller]
     fn resized(&self, op: Resize, shape: [usize; 4]) -> Result<Tensor> {
-        if op.rows.is_identity() && op.columns.is_identity() {
+        if op.is_identity() {
             return Ok(self.clone());
         }
         Tensor::record(Forward(op, shape.into()), &[self])

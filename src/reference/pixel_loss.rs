@@ -6,7 +6,7 @@ use crate::ops::resize::Resize;
 
 /// Logits \[B, C, h, w\] interpolated to the pixels, \[B, C, H, W\].
 pub fn at_pixels(resize: &Resize, x: &Array) -> Array {
-    super::resize::resize(resize, &[x.shape[0], x.shape[1], resize.rows.output, resize.columns.output], x)
+    super::resize::resize(resize, &[x.shape[0], x.shape[1], resize.rows.output, resize.columns.output], x, None)
 }
 
 /// log Σ exp x over the channels of \[B, C, H, W\].

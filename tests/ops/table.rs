@@ -382,6 +382,14 @@ fn resize() -> Vec<Case> {
         &[(&[1, 13, 48, 8], Normal)],
         &[(&[1, 31, 9, 4], Normal)],
     ];
+    /// Features, and larger ones to add them to.
+    const ONTO: Sizes = &[
+        &[(&[1, 2, 3, 2], Normal), (&[1, 5, 4, 2], Normal)],
+        &[(&[2, 5, 16, 3], Normal), (&[2, 13, 31, 3], Normal)],
+        &[(&[1, 13, 48, 8], Normal), (&[1, 26, 60, 8], Normal)],
+        &[(&[2, 3, 5, 1], Normal), (&[2, 7, 12, 1], Normal)],
+        &[(&[1, 3, 9, 4], Normal), (&[1, 3, 9, 4], Normal)],
+    ];
     /// Sizes between which cells and weights are hard to hit: 5 → 13, 16 → 64, 64 → 31, 48 → 144, and their like.
     fn target(extent: usize) -> usize {
         match extent {
@@ -421,6 +429,7 @@ fn resize() -> Vec<Case> {
         row("resize_channels_last align_corners", FEATURES, |x| {
             x[0].resize_channels_last(of_features(&x[0])?.map(target), true)
         }),
+        row("resize_channels_last_onto", ONTO, |x| x[0].resize_channels_last_onto(&x[1], false)),
     ]
 }
 
