@@ -167,9 +167,9 @@ fn adapters_are_told_with_what_fits_and_whether_they_are_right() {
     let printed = succeed(&["devices", "--fit", "--verify"]);
     let rows: Vec<_> = printed.lines().take_while(|line| !line.starts_with("0: ")).collect();
     assert!(rows.len() > 2 && rows[0].contains("driver") && rows.iter().any(|row| row.contains("auto")), "{printed}");
-    // WebGPU's default limits come without subgroups.
+    // With WebGPU's default limits no optional feature is used.
     let whole = std::env::var("TAGSEG_LIMITS").as_deref() != Ok("default");
-    let subgroups = if whole { "chosen" } else { "not on this device" };
+    let subgroups = if whole { "chosen" } else { "not within these limits" };
     for part in [
         "0: cooperative matrices not needed here, products by subgroups ",
         &format!("products by subgroups {subgroups}, shared rows not needed here, tiled products not needed here"),
