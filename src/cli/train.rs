@@ -40,8 +40,8 @@ pub struct TrainArgs {
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "overwrite", "weights"])]
     resume: Option<PathBuf>,
 
-    /// Start from these weights: .safetensors or .pth, of an encoder alone or of a whole network
-    #[arg(long, value_name = "FILE")]
+    /// Start from these weights: .safetensors or .pth, of an encoder alone or of a whole network, or those of a run
+    #[arg(long, value_name = "RUN|FILE")]
     weights: Option<PathBuf>,
 
     /// Take what fits of the weights, and leave the rest as it would start without them

@@ -124,7 +124,7 @@ fn farewell(folder: &RunFolder, found: &Found) -> String {
     let (run, step, network) = (folder.path().display(), found.checkpoint.step, found.path.display());
     format!(
         "{run}: finished at step {step}, the network is {network}, scores and losses are in {}; \
-         to train longer start another run with `tagseg train --weights {network}`",
+         to train longer start another run with `tagseg train --weights {run}`",
         folder.metrics().display()
     )
 }

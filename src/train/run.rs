@@ -26,7 +26,7 @@ pub struct TrainOptions {
     pub data: PathBuf,
     /// Folder of the run.
     pub out: PathBuf,
-    /// Weights to start from, of an encoder alone or of a whole network.
+    /// Weights to start from, of an encoder alone or of a whole network: a file, or a run.
     pub weights: Option<PathBuf>,
     /// Whether to take what fits of them and leave the rest.
     pub partial: bool,

@@ -8,6 +8,7 @@ use super::anatomy::Anatomy;
 use super::element::Values;
 use super::keymap::{ENCODER, Scheme, to_tagseg};
 use super::report::{KeyReport, Misshaped};
+use super::shelf::file_of;
 use super::tensor_file::{Dropped, NamedTensor, TensorFile};
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
@@ -28,12 +29,13 @@ pub struct Import {
 }
 
 impl Import {
-    /// Reads a file in any layout for the network with `parameters`. A file with nothing but an encoder is complete
+    /// Reads a file in any layout, or the newest checkpoint of a run, for the network with `parameters`. A file with nothing but an encoder is complete
     /// with the encoder's tensors. Otherwise every tensor must have its match, unless `partial`.
     ///
     /// # Errors
     /// If the file cannot be read, does not fit, or holds values that are not finite.
     pub fn read(path: &Path, parameters: &[Parameter], partial: bool) -> Result<Self> {
+        let path = &file_of(path)?;
         let file = TensorFile::read(path)?;
         let import = Self::match_up(path, file, parameters)?;
         import.report.check(path, partial, &import.remedy(parameters))?;

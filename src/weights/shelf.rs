@@ -181,6 +181,10 @@ pub(super) fn file_of(network: &Path) -> Result<PathBuf> {
     if network.is_file() {
         return Ok(follow(network).unwrap_or_else(|| network.to_owned()));
     }
+    if !network.exists() {
+        let remedy = "give a .safetensors, .pth or .pt file, or the folder of a run (`tagseg train --out RUN`)";
+        return Err(Error::data(network, "does not exist", remedy));
+    }
     let found = Shelf::of(network).newest()?;
     found.notices().for_each(|notice| eprintln!("{notice}"));
     Ok(found.path)

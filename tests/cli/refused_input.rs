@@ -171,7 +171,11 @@ fn a_run_that_exists() {
 fn a_folder_for_a_file_and_a_file_for_a_folder() {
     let place = Place::new();
     let (folder, file) = (place.data(), place.arg("data/labels.json"));
-    for flag in ["--config", "--weights", "--kernels"] {
+    place.assert_refuses(
+        &mut place.train(&["--weights", &folder]),
+        &["data: holds no checkpoint; give the folder of a run"],
+    );
+    for flag in ["--config", "--kernels"] {
         place.assert_refuses(&mut place.train(&[flag, &folder]), &["data: Is a directory", "give "]);
     }
     let data = |command: &str, more: &[&str]| tagseg(&[&[command, "--data", &file], more].concat());

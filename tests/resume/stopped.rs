@@ -63,15 +63,16 @@ fn a_finished_run_says_so() {
     let text = errors(&output);
     assert!(output.status.success() && text.lines().count() == 1, "{text}");
     let network = Shelf::of(&run).path(STEPS).display().to_string();
-    for part in ["run: finished at step 40", &format!("`tagseg train --weights {network}`"), "metrics.jsonl"] {
+    let again = format!("`tagseg train --weights {}`", run.display());
+    for part in ["run: finished at step 40", &network, &again, "metrics.jsonl"] {
         assert!(text.contains(part), "`{part}` is missing in: {text}");
     }
     assert_untouched(&run);
 
     let longer = place.path().join("longer");
-    let [data, longer] = [data(), &longer].map(|path| path.to_str().unwrap());
+    let [data, longer, run] = [data(), &longer, &run].map(|path| path.to_str().unwrap());
     let sizes = ["--preset", "nano", "--batch", "2", "--crop", "64", "--steps", "4"];
-    let start = ["train", "--weights", &network, "--data", data, "--out", longer];
+    let start = ["train", "--weights", run, "--data", data, "--out", longer];
     let output = tagseg(&[&start[..], &sizes].concat()).output().unwrap();
     assert!(output.status.success(), "what it says works: {}", errors(&output));
 }

@@ -42,7 +42,7 @@ fn inspect_tells_what_a_file_is() {
     assert_eq!((&json["layout"], &json["format"]), (&"Hugging Face".into(), &"safetensors".into()));
     assert_eq!(json["tensors"][0]["dtype"], "f32");
     assert!(refused(&["weights", "inspect", text(&fixture("malicious.pth"))]).contains("`posix.system`"));
-    assert!(refused(&["weights", "inspect", "/nowhere.pth"]).contains("/nowhere.pth"));
+    assert!(refused(&["weights", "inspect", "/nowhere.pth"]).contains(": does not exist; give a .safetensors, .pth"));
 }
 
 /// Protects: a converted file is byte-equal per tensor when it is converted back, and OUT is never overwritten unasked.
