@@ -42,6 +42,17 @@ fn doubled(session: &mut Session) -> Doubled {
     Doubled { x, half, y, program }
 }
 
+/// Protects: what is added to maps never takes another shape than theirs, whether it is resized or not.
+#[test]
+fn maps_that_do_not_fit_the_sum() {
+    let graph = Graph::new();
+    let base = graph.input("base", [2, 4, 3, 8], DType::F32);
+    for shape in [[1, 4, 3, 8], [2, 4, 3, 1], [1, 2, 2, 8], [2, 2, 2, 1]] {
+        let maps = graph.input("maps", shape, DType::F32);
+        assert_misuse(maps.resize_channels_last_onto(&base, false), &["resize", "adds to", "f32[2, 4, 3, 8]"]);
+    }
+}
+
 #[test]
 fn values_of_the_wrong_length() {
     for mut session in sessions() {

@@ -229,9 +229,10 @@ fn together(nodes: &[Node], states: &[NodeId]) -> (Vec<String>, u64, u64) {
     (names.collect(), packing.len as u64 * 4, nodes.map(|node| node.ty.bytes()).sum())
 }
 
-/// Lets the inputs of steps with a packing be written where they are needed, given these steps and where in the output each
-/// input begins, if both are stored alike: their copies are left out. Some must still be copied: those that are no values of the
-/// plan or stand there twice, and those whose kernel reads another, since no dispatch writes and reads one buffer.
+/// Lets the inputs of steps with a packing be written where they are needed, given these steps and where in the output
+/// each input begins, if both are stored alike: their copies are left out. Some must still be copied: those that are no
+/// values of the plan, stand there twice or are packed themselves, and those whose kernel reads another, since no dispatch
+/// writes and reads one buffer.
 fn write_in_place(steps: &mut [Step], values: &mut [Value], packings: Vec<(usize, Vec<Option<u64>>)>) -> Vec<Whole> {
     let apart = apart(steps, values.len());
     let mut wholes: Vec<Whole> = Vec::new();
@@ -243,7 +244,8 @@ fn write_in_place(steps: &mut [Step], values: &mut [Value], packings: Vec<(usize
             let (&Place::Value(part), Some(start)) = (&step.inputs[input], start) else { continue };
             let once = step.inputs.iter().filter(|place| **place == Place::Value(part)).count() == 1;
             let taken = wholes.iter().flat_map(|whole| &whole.parts).any(|(other, _)| *other == part);
-            if once && !taken && !whole.parts.iter().any(|(other, _)| apart[part].contains(other)) {
+            let packed = wholes.iter().any(|whole| whole.value == part);
+            if once && !taken && !packed && !whole.parts.iter().any(|(other, _)| apart[part].contains(other)) {
                 whole.parts.push((part, start));
                 placed[input] = true;
                 let end = (*values[part].life.end()).max(*values[whole.value].life.end());

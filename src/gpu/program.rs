@@ -290,11 +290,11 @@ mod tests {
     #[test]
     fn pieces_and_rests_change_nothing() {
         let graph = Graph::new();
-        let x = graph.input("x", [3, 67, 29], DType::F32);
+        let x = graph.input("x", [3, 131, 29], DType::F32);
         let product = x.matmul_nt(&x).unwrap();
         let outputs = [x.gelu().unwrap().softmax(1.0).unwrap(), product.sum(1..2).unwrap(), product];
         let ids = outputs.each_ref().map(Tensor::id);
-        let values: Vec<f32> = (0..3 * 67 * 29).map(|index| (index % 101) as f32 / 50.0 - 1.0).collect();
+        let values: Vec<f32> = (0..3 * 131 * 29).map(|index| (index % 101) as f32 / 50.0 - 1.0).collect();
         let run = |nice: bool, count: u64| {
             let choice = super::super::DeviceChoice { nice, ..Default::default() };
             let device = pollster::block_on(Device::open(&choice)).unwrap();

@@ -225,12 +225,13 @@ impl Launch {
     }
 
     /// This launch as `count` launches one after another, each over a part of its workgroups; fewer where there are not
-    /// so many, and one of a kernel that does not ask `invocation_index` where it is.
+    /// so many, and one of a kernel that asks neither `invocation_index` nor `workgroup_index` where it is.
     pub(crate) fn pieces(self, count: u64) -> Vec<Launch> {
         let [columns, rows, layers] = self.workgroups;
         let groups = u64::from(columns) * u64::from(rows);
         let count = count.min(groups) as u32;
-        if count < 2 || !self.shader.source.contains("invocation_index") {
+        let asks = ["invocation_index(", "workgroup_index("].iter().any(|call| self.shader.source.contains(call));
+        if count < 2 || !asks {
             return vec![self];
         }
         let own = rows.div_ceil(count);

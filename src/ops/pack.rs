@@ -79,7 +79,8 @@ impl Packed {
         let mut parts = Vec::with_capacity(ranges.len());
         for range in ranges {
             let values = match &tensors[range.clone()] {
-                [only] => only.reshape([only.shape().len()])?,
+                // AdamW writes states: it cannot read them as gradients where they lie.
+                [only] if !only.lies_in_state() => only.reshape([only.shape().len()])?,
                 several => Tensor::record(Pack, &several.iter().collect::<Vec<_>>())?,
             };
             parts.push((range, values));

@@ -39,6 +39,7 @@ fn no_dispatch_is_long() {
         (["batch.global=8", "train.crop=512"], Target::graphics()),
         (["batch.global=8", "train.crop=512"], Target::software()),
         (["batch.global=16", "train.crop=1024"], Target::graphics()),
+        (["batch.global=8", "train.crop=1024"], Target::software()),
     ] {
         let graphs = steps("voc", &settings);
         // The last phase has all losses.

@@ -110,6 +110,12 @@ fn movement() -> Vec<Case> {
                 tensors.iter().zip(starts).map(|(tensor, start)| packed.slice(0, start..start + tensor.shape().len()));
             Tensor::concat(&of.collect::<tagseg::Result<Vec<_>>>()?.iter().collect::<Vec<_>>(), 0)
         }),
+        fixed("pack of packs", &[&[(&[2, 3], Normal), (&[5], Normal)]], |x| {
+            let inner = Packed::new(&[x[0].exp()?, x[1].exp()?])?.values()[0].clone();
+            let start = Packing::of([inner.shape().len(), 5].into_iter()).starts[1];
+            let outer = Packed::new(&[inner, x[1].relu()?])?.values()[0].clone();
+            Tensor::concat(&[&outer.slice(0, 0..6)?, &outer.slice(0, start..start + 5)?], 0)
+        }),
         row("reshape", THREE, |x| x[0].reshape([x[0].shape().len()])?.mul(&x[0].reshape([x[0].shape().len()])?)),
     ]
 }

@@ -196,6 +196,22 @@ fn packed_states_are_assigned_to_one_another() {
     });
 }
 
+/// Protects: a state can be updated by what it holds.
+#[test]
+fn a_state_can_be_its_own_gradient() {
+    check(1e-6, |mut session| {
+        let graph = Graph::new();
+        let own = trained(&mut session, &graph, &[6]);
+        let hyper = graph.input("hyper", [2, 4], DType::F32);
+        adamw(AdamW::default(), &own, &Packed::new(&[own[0].param.clone()])?, &hyper, None)?;
+        let mut program = session.compile(&graph, &[])?;
+        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
+        program.run()?;
+        program.run()?;
+        states(&session, 'p')
+    });
+}
+
 /// Protects: what does not fit together is an error of the recording, or of preparing it, never a wrong update.
 #[test]
 fn wrong_updates_are_errors() {
