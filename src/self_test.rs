@@ -57,17 +57,23 @@ const LIMIT: f64 = 1e-10;
 /// gradients.
 fn products(graph: &Graph) -> Result<Vec<Tensor>> {
     let matrices = |rows, columns| constant(graph, &[256, rows, columns]);
-    let (x, weight) = (constant(graph, &[4, 13, 11, 48]), constant(graph, &[60, 48, 3, 3]));
-    let y = x.conv2d(&weight, None, 1, 1)?;
-    let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
-    let mut outputs = graph.gradients(&objective, &[x, weight])?;
+    let mut outputs = convolution(graph, [4, 13, 11, 48], 60)?;
     outputs.extend([
-        y,
         matrices(61, 19).matmul(&matrices(19, 59))?,
         matrices(60, 20).matmul_nt(&matrices(52, 20))?,
         matrices(20, 52).matmul_tn(&matrices(20, 60))?,
     ]);
     Ok(outputs)
+}
+
+/// A 3×3 convolution of x \[B, H, W, C\], whose products load patches, and its gradients.
+fn convolution(graph: &Graph, x: [usize; 4], outputs: usize) -> Result<Vec<Tensor>> {
+    let (x, weight) = (constant(graph, &x), constant(graph, &[outputs, x[3], 3, 3]));
+    let y = x.conv2d(&weight, None, 1, 1)?;
+    let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
+    let mut values = graph.gradients(&objective, &[x, weight])?;
+    values.push(y);
+    Ok(values)
 }
 
 /// Products of operands in every layout, and all of them into results by rows and by columns, in whole matrices of 8×8.
@@ -82,13 +88,15 @@ fn cooperative_products(graph: &Graph) -> Result<Vec<Tensor>> {
     Ok(outputs)
 }
 
-/// A product of operands in every layout that fills wide tiles, and its gradients, which fill narrow ones.
+/// A product that fills wide tiles, and its gradients, which fill narrow ones, of operands that are loaded by fours; one of
+/// odd sides; a convolution with its gradients.
 fn subgroup_products(graph: &Graph) -> Result<Vec<Tensor>> {
     let [x, weight, bias] = [&[150, 44][..], &[124, 44], &[124]].map(|shape| constant(graph, shape));
     let y = x.linear(&weight, Some(&bias))?;
     let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
     let mut outputs = graph.gradients(&objective, &[x, weight])?;
-    outputs.push(y);
+    outputs.extend([y, constant(graph, &[1, 37, 19]).matmul(&constant(graph, &[1, 19, 41]))?]);
+    outputs.extend(convolution(graph, [1, 7, 6, 8], 12)?);
     Ok(outputs)
 }
 

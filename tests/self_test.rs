@@ -11,6 +11,7 @@ use tagseg::graph::{
     Class, Graph, Kernels, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
 };
 use tagseg::reference::Array;
+use tagseg::reference::random::noise;
 use tagseg::self_test::{FAMILIES, Family, Standing, Verdict, folder, verdict};
 use tagseg::{Result, Session};
 
@@ -108,6 +109,39 @@ fn software_needs_subgroups() {
     let mut program = session.compile(&graph, &[&product]).unwrap();
     program.run().unwrap();
     assert_eq!(program.read(&product).unwrap(), [768.0; 128 * 128]);
+}
+
+/// Protects: a run can be repeated without subgroups, within other limits or on another device, to the last bit.
+#[test]
+fn subgroups_change_no_bit() {
+    let bits = |target: Target| -> Vec<Vec<f64>> {
+        let graph = Graph::new();
+        let constant = |shape: &[usize]| {
+            let values = noise(graph.len() as u64, shape.iter().product());
+            graph.constant(&values.into_iter().map(f64::from).collect::<Vec<_>>(), shape)
+        };
+        // Wide tiles, narrow ones, a sum that is split, patches.
+        let [x, weight, bias] = [&[150, 44][..], &[124, 44], &[124]].map(constant);
+        let [image, taps] = [[2, 13, 11, 8], [12, 8, 3, 3]].map(|shape| constant(&shape));
+        let mut outputs = vec![
+            x.linear(&weight, Some(&bias)).unwrap(),
+            constant(&[1, 56, 2056]).matmul(&constant(&[1, 2056, 56])).unwrap(),
+            image.conv2d(&taps, None, 1, 1).unwrap(),
+        ];
+        let sums: Vec<_> = outputs.iter().map(|y| y.mul(y).unwrap().sum_all().unwrap()).collect();
+        let objective = sums[0].add(&sums[1]).unwrap().add(&sums[2]).unwrap();
+        outputs.extend(graph.gradients(&objective, &[x, weight, image, taps]).unwrap());
+        let mut program = Session::open("auto")
+            .unwrap()
+            .aimed_at(target)
+            .compile(&graph, &outputs.iter().collect::<Vec<_>>())
+            .unwrap();
+        program.run().unwrap();
+        outputs.iter().map(|output| program.read(output).unwrap()).collect()
+    };
+    for target in [Target::software(), Kernels::SUBGROUPS.into()] {
+        assert!(bits(target) == bits(Target { subgroup_products: false, ..target }), "{target:?}");
+    }
 }
 
 /// Kernels of any family in a plan.
