@@ -26,16 +26,16 @@ pub(super) struct Division {
     pub(super) config: Config,
     pub(super) phase: Phase,
     pub(super) random: Option<Tensor>,
-    /// Random streams that were taken before the undivided pass.
+    /// Random streams that were taken before the pass of all images.
     pub(super) streams: u32,
-    /// The undivided pass as a part.
+    /// The pass of all images as a part.
     pub(super) whole: Rc<Part>,
     /// Images in a part.
     pub(super) images: usize,
 }
 
 impl Division {
-    /// Gradients of `total`, the undivided pass's, with respect to `parameters`.
+    /// Gradients of `total`, that of all images, with respect to `parameters`.
     pub(super) fn gradients(
         &self,
         image: &Tensor,
@@ -46,7 +46,7 @@ impl Division {
         parameters: &[Tensor],
     ) -> Result<Vec<Tensor>> {
         let graph = total.graph();
-        let Some(statistics) = self.whole.own.get() else { unreachable!("the undivided pass was recorded") };
+        let Some(statistics) = self.whole.own.get() else { unreachable!("the pass of all images was recorded") };
         let slope = graph.gradients(total, std::slice::from_ref(statistics))?.swap_remove(0);
         let statistics = statistics.detach()?;
         let batch = self.whole.of;
