@@ -5,12 +5,12 @@
 //! Times are those of the device, from timestamps, the median of several runs. `forward` computes the op, `both` also
 //! the gradients of all its real operands. `benches/pytorch/compare.py` holds the same rows against PyTorch.
 
-use tagseg::bench::{Peak, median_time};
-use tagseg::graph::{DType, Graph, Tensor};
-use tagseg::ops::adamw::{AdamW, Trained, adamw};
-use tagseg::ops::pack::Packed;
-use tagseg::ops::par::Par;
-use tagseg::report::Table;
+use tagseg::engine::graph::{DType, Graph, Tensor};
+use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::engine::ops::pack::Packed;
+use tagseg::engine::ops::par::Par;
+use tagseg::run::bench::{Peak, median_time};
+use tagseg::run::report::Table;
 use tagseg::{Result, Session};
 
 /// One row of the table; what the sizes mean is the op's affair, see [`record`].

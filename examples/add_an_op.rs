@@ -11,10 +11,10 @@
 
 use std::borrow::Cow;
 
-use tagseg::graph::{
+use tagseg::engine::graph::{
     Backward, BackwardError, DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType,
 };
-use tagseg::reference::Array;
+use tagseg::engine::reference::Array;
 use tagseg::{Result, Session};
 
 /// 1. The kernel. Binding 0 holds the launch's parameters, the others what `Launch::bind` names, in order. `#if` keeps

@@ -4,10 +4,10 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tagseg::graph::{DType, Graph, Tensor};
-use tagseg::nn::{Conv2d, Init, Linear, Scope};
-use tagseg::ops::adamw::{AdamW, Trained, adamw};
-use tagseg::ops::pack::Packed;
+use tagseg::engine::graph::{DType, Graph, Tensor};
+use tagseg::engine::nn::{Conv2d, Init, Linear, Scope};
+use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::engine::ops::pack::Packed;
 use tagseg::{Result, Session};
 
 const BATCH: usize = 64;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tagseg::data::Rgb8;
 use tagseg::data::palette::write_index_png;
-use tagseg::eval::Model;
+use tagseg::run::eval::Model;
 use tagseg::{Error, Result};
 
 fn main() -> Result<()> {

@@ -2,8 +2,8 @@
 //!
 //! cargo run --example xor
 
-use tagseg::graph::Graph;
-use tagseg::nn::{Init, Linear, Scope};
+use tagseg::engine::graph::Graph;
+use tagseg::engine::nn::{Init, Linear, Scope};
 use tagseg::{Result, Session};
 
 /// Trains 500 steps and prints the four answers.

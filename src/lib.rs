@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use tagseg::Session;
-//! use tagseg::graph::{DType, Graph};
+//! use tagseg::engine::graph::{DType, Graph};
 //!
 //! let graph = Graph::new();
 //! let x = graph.input("x", [4, 2], DType::F32);
@@ -57,10 +57,10 @@
 //! learning rate and its bias corrections, is an input, never a new graph:
 //!
 //! ```
-//! use tagseg::graph::{DType, Graph};
-//! use tagseg::nn::{Init, Linear, Scope};
-//! use tagseg::ops::adamw::{AdamW, Trained, adamw};
-//! use tagseg::ops::pack::Packed;
+//! use tagseg::engine::graph::{DType, Graph};
+//! use tagseg::engine::nn::{Init, Linear, Scope};
+//! use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
+//! use tagseg::engine::ops::pack::Packed;
 //! use tagseg::Session;
 //!
 //! let graph = Graph::new();
@@ -104,7 +104,8 @@
 //!
 //! ```no_run
 //! use std::path::Path;
-//! use tagseg::{data::Rgb8, eval::Model};
+//! use tagseg::data::Rgb8;
+//! use tagseg::run::eval::Model;
 //!
 //! let model = Model::load(Path::new("run"), "auto")?;
 //! let mask = model.segment(&Rgb8::read(Path::new("photo.jpg"))?)?;
@@ -132,27 +133,14 @@
 //!
 //! `examples/add_an_op.rs` shows how an op is added, `docs/design.md` why all of this is as it is.
 
-#[cfg(feature = "native")]
-pub mod bench;
-pub mod bmp;
 pub mod config;
 pub mod data;
+pub mod engine;
 mod error;
-pub mod eval;
-pub mod gpu;
-pub mod graph;
-pub mod nn;
-pub mod ops;
-pub mod reference;
-pub mod report;
-pub mod self_test;
-mod session;
-pub mod train;
-#[cfg(feature = "native")]
-pub mod tune;
-#[cfg(feature = "native")]
-pub mod verify;
-pub mod weights;
+pub mod formats;
+pub mod method;
+pub mod parts;
+pub mod run;
 
+pub use engine::session::{Program, Session, Values};
 pub use error::{Error, Result};
-pub use session::{Program, Session, Values};

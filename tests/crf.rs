@@ -5,9 +5,10 @@
 use std::path::Path;
 
 use tagseg::data::Rgb8;
-use tagseg::eval::crf::{DenseCrf, Marginals};
-use tagseg::eval::metrics::Confusion;
-use tagseg::weights::{TensorFile, Values};
+use tagseg::formats::element::Values;
+use tagseg::formats::tensor_file::TensorFile;
+use tagseg::parts::crf::{DenseCrf, Marginals};
+use tagseg::run::eval::metrics::Confusion;
 
 /// The field of the final test (spec 9.3).
 fn published() -> DenseCrf {

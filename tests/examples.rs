@@ -15,12 +15,12 @@ mod workshop;
 mod xor;
 
 use tagseg::Session;
-use tagseg::bmp::NetworkConfig;
 use tagseg::config::Config;
 use tagseg::data::Rgb8;
 use tagseg::data::palette::read_index_png;
-use tagseg::train::Trainer;
-use tagseg::weights::Checkpoint;
+use tagseg::parts::network::NetworkConfig;
+use tagseg::run::train::Trainer;
+use tagseg::run::weights::Checkpoint;
 
 #[test]
 fn an_op_can_be_added_from_outside() {

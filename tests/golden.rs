@@ -10,7 +10,8 @@
 use std::path::Path;
 
 use tagseg::config::Precision;
-use tagseg::{Result, Session, verify};
+use tagseg::run::verify;
+use tagseg::{Result, Session};
 
 fn check(device: &str, dir: Option<&Path>, precision: Precision) -> Result<()> {
     let report = verify::run(dir, &Session::open(device)?, precision, |case| println!("{case}"))?;

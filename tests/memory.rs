@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use tagseg::bmp::iteration::Sizes;
-use tagseg::bmp::{Iteration, NetworkConfig, Phase, Schedule, Slots};
 use tagseg::config::{Config, Precision, S2cMap};
-use tagseg::gpu::Plan;
-use tagseg::graph::{Graph, Target};
-use tagseg::report::memory_table;
+use tagseg::engine::gpu::Plan;
+use tagseg::engine::graph::{Graph, Target};
+use tagseg::method::bmp::iteration::Sizes;
+use tagseg::method::bmp::{Iteration, Phase, Schedule};
+use tagseg::parts::network::NetworkConfig;
+use tagseg::parts::propagation::Slots;
+use tagseg::run::report::memory_table;
 
 /// A training step of the recipe at MiT-B1, 512², batch 8, with all losses on.
 fn voc_step(precision: Precision) -> Graph {

@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use tagseg::bmp::iteration::{FLAGS, Inputs, Sizes};
-use tagseg::bmp::{Group, Iteration, NetworkConfig, Phase, Schedule, Slots, group_of};
 use tagseg::config::Config;
-use tagseg::graph::Tensor;
-use tagseg::reference::square_error;
+use tagseg::engine::graph::Tensor;
+use tagseg::engine::reference::square_error;
+use tagseg::method::bmp::iteration::{FLAGS, Inputs, Sizes};
+use tagseg::method::bmp::{Group, Iteration, Phase, Schedule, group_of};
+use tagseg::parts::network::NetworkConfig;
+use tagseg::parts::propagation::Slots;
 use tagseg::{Program, Session};
 
 const FOREGROUND: usize = 3;
@@ -222,7 +224,7 @@ fn frozen_groups_never_change() {
     let mut session = Session::open("reference").unwrap();
     for parameter in &iteration.parameters {
         session.set_state(&parameter.name, &parameter.shape, &parameter.initial(7)).unwrap();
-        for name in tagseg::bmp::iteration::moment_names(&parameter.name) {
+        for name in tagseg::method::bmp::iteration::moment_names(&parameter.name) {
             session.set_state(&name, &parameter.shape, &vec![0.0; parameter.shape.len()]).unwrap();
         }
     }
@@ -341,10 +343,10 @@ fn a_filtered_y_s_holds_only_tagged_classes() {
 /// Protects: the affinity loss of one half everywhere tends to one half (spec 16).
 #[test]
 fn affinity_loss_of_undecided_pairs_is_one_half() {
-    let graph = tagseg::graph::Graph::new();
+    let graph = tagseg::engine::graph::Graph::new();
     let affinity = graph.full(0.5, [2, 64, 64]).unwrap();
     let labels: Vec<_> = (0..2 * 64 * 64).map(|index| f64::from(u8::from(index % 3 == 0))).collect();
-    let loss = tagseg::bmp::affinity_loss(&affinity, &graph.constant(&labels, [2, 64, 64]), 2).unwrap();
+    let loss = tagseg::parts::losses::affinity_loss(&affinity, &graph.constant(&labels, [2, 64, 64]), 2).unwrap();
     let mut program = Session::open("reference").unwrap().compile(&graph, &[&loss]).unwrap();
     program.run().unwrap();
     let loss = program.read(&loss).unwrap()[0];

@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use tagseg::bmp::{Form, Network, NetworkConfig};
 use tagseg::config::Config;
-use tagseg::graph::{DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType};
-use tagseg::nn::{Attention, Init, Linear, Scope};
-use tagseg::reference::Array;
+use tagseg::engine::graph::{DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType};
+use tagseg::engine::nn::{Attention, Init, Linear, Scope};
+use tagseg::engine::reference::Array;
+use tagseg::parts::network::{Form, Network, NetworkConfig};
 use tagseg::{Error, Program, Result, Session};
 
 fn sessions() -> [Session; 2] {

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use tagseg::graph::{DType, Graph};
-use tagseg::ops::par::Par;
+use tagseg::engine::graph::{DType, Graph};
+use tagseg::engine::ops::par::Par;
 use tagseg::{Result, Session};
 
 const SIDE: usize = 8;

@@ -6,7 +6,7 @@ use std::f32::consts::PI;
 
 use image::RgbImage;
 use tagseg::data::Rgb8;
-use tagseg::report::{
+use tagseg::run::report::{
     EmptyMasks, EvalRecord, EvalScores, LabelScores, Losses, Map, Record, RecordWriter, Report, Sample, Scores,
     StepRecord, contact_sheet, photo_of, png_bytes, read_records, score_table,
 };

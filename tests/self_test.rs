@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use tagseg::gpu::{Device, DeviceChoice, KernelTable, Plan, adapters};
-use tagseg::graph::{
+use tagseg::engine::gpu::{Device, DeviceChoice, KernelTable, Plan, adapters};
+use tagseg::engine::graph::{
     Class, Graph, Kernels, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
 };
-use tagseg::reference::Array;
-use tagseg::reference::random::noise;
-use tagseg::self_test::{FAMILIES, Family, Standing, Verdict, folder, verdict};
+use tagseg::engine::reference::Array;
+use tagseg::engine::reference::random::noise;
+use tagseg::engine::self_test::{FAMILIES, Family, Standing, Verdict, folder, verdict};
 use tagseg::{Result, Session};
 
 fn like_a_card() -> DeviceChoice {

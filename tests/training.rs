@@ -5,12 +5,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tagseg::Session;
-use tagseg::bmp::NetworkConfig;
 use tagseg::config::{Config, Precision, S2cMap};
 use tagseg::data::random::{Purpose, stream};
 use tagseg::data::shapes::{Split, picture};
 use tagseg::data::{AugmentOptions, augment};
-use tagseg::train::{StepBatch, Trainer};
+use tagseg::parts::network::NetworkConfig;
+use tagseg::run::train::{StepBatch, Trainer};
 
 const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Mixed];
 

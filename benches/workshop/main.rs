@@ -32,9 +32,9 @@
 
 mod steps;
 
-use tagseg::bench::Peak;
 use tagseg::data::Follow;
-use tagseg::report::{FileBar, Table};
+use tagseg::run::bench::Peak;
+use tagseg::run::report::{FileBar, Table};
 use tagseg::{Error, Program, Result, Session};
 
 use steps::PROBLEMS;

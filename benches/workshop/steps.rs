@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use tagseg::graph::{
+use tagseg::engine::graph::{
     DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Shape, Slot, Tensor, TensorType, WORKGROUP,
 };
-use tagseg::reference::random::noise;
-use tagseg::reference::{Array, square_error};
+use tagseg::engine::reference::random::noise;
+use tagseg::engine::reference::{Array, square_error};
 use tagseg::{Error, Program, Result, Session};
 
 /// What is computed at a size n, and how it came to be computed so.

@@ -4,7 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tagseg::weights::{TensorFile, to_tagseg};
+use tagseg::formats::tensor_file::TensorFile;
+use tagseg::run::weights::to_tagseg;
 
 fuzz_target!(|data: &[u8]| {
     let header = data.iter().rposition(|byte| *byte == b'}').map_or(0, |end| end + 1);

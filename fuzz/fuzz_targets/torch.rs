@@ -3,7 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tagseg::weights::{Archive, TensorFile, to_tagseg};
+use tagseg::formats::archive::Archive;
+use tagseg::formats::tensor_file::TensorFile;
+use tagseg::run::weights::to_tagseg;
 
 fuzz_target!(|data: &[u8]| {
     tagseg_fuzz::bounded(data, 128, || {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use tagseg::Error;
 use tagseg::config::Rung;
-use tagseg::train::{AblateOptions, STOPPED, Stop, ablate};
+use tagseg::run::train::{AblateOptions, STOPPED, Stop, ablate};
 
 use super::common::{ConfigArgs, DeviceArg, within};
 use super::print;

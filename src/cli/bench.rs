@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use tagseg::Session;
 use tagseg::config::Config;
-use tagseg::{Session, bench};
+use tagseg::run::bench;
 
 use super::common::{ConfigArgs, DeviceArg, preset_name, within};
 use super::print;

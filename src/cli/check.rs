@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use tagseg::data::SplitOptions;
 use tagseg::data::check::{Checkup, Finding, check};
-use tagseg::report::{FileBar, Table};
+use tagseg::run::report::{FileBar, Table};
 
 use super::common::ConfigArgs;
 use super::print;

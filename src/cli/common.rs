@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use clap::Args;
 use tagseg::config::{Config, Rung};
-use tagseg::eval::Protocol;
-use tagseg::gpu::{DeviceChoice, KernelTable, Limits};
+use tagseg::engine::gpu::{DeviceChoice, KernelTable, Limits};
+use tagseg::run::eval::Protocol;
 use tagseg::{Error, Result};
 
 /// Where to compute. What is not said is decided by the command.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use tagseg::config::Config;
-use tagseg::train::{DemoOptions, demo};
+use tagseg::run::train::{DemoOptions, demo};
 
 use super::common::{DeviceArg, check_free};
 use super::print;

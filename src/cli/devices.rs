@@ -6,12 +6,14 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::HumanDuration;
 use serde::Serialize;
+use tagseg::Session;
 use tagseg::config::Precision;
-use tagseg::gpu::{AdapterReport, Device, DeviceChoice, KernelTable, adapters, gibibytes};
-use tagseg::report::Table;
-use tagseg::self_test::{self, Standing, Verdict};
-use tagseg::train::{Fit, fit};
-use tagseg::{Session, verify};
+use tagseg::engine::gpu::{AdapterReport, Device, DeviceChoice, KernelTable, adapters, gibibytes};
+use tagseg::engine::self_test;
+use tagseg::engine::self_test::{Standing, Verdict};
+use tagseg::run::report::Table;
+use tagseg::run::train::{Fit, fit};
+use tagseg::run::verify;
 
 use super::print;
 

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use tagseg::Error;
-use tagseg::eval::{ScoreOptions, Scored, score_run};
-use tagseg::report::{FileBar, score_table};
+use tagseg::run::eval::{ScoreOptions, Scored, score_run};
+use tagseg::run::report::{FileBar, score_table};
 
 use super::common::{DeviceArg, ProtocolArgs, check_file_free};
 use super::print;

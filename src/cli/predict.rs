@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
-use tagseg::eval::{PredictOptions, Predicted, predict};
+use tagseg::run::eval::{PredictOptions, Predicted, predict};
 
 use super::common::{DeviceArg, ProtocolArgs};
 

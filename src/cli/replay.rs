@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::train::replay;
+use tagseg::run::train::replay;
 
 use super::common::DeviceArg;
 use super::print;

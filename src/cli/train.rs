@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::report::{Place, memory_table};
-use tagseg::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions, TrainSummary, resume_command};
+use tagseg::run::report::{Place, memory_table};
+use tagseg::run::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions, TrainSummary, resume_command};
 
 use super::common::{ConfigArgs, DeviceArg, check_free};
 use super::print;
@@ -77,7 +77,7 @@ impl TrainArgs {
                 if plan {
                     return print_plan(&options);
                 }
-                let summary = tagseg::train::run(&options)?;
+                let summary = tagseg::run::train::run(&options)?;
                 (options.out, summary)
             }
         };
@@ -111,7 +111,7 @@ impl TrainArgs {
 }
 
 fn print_plan(options: &TrainOptions) -> Result<ExitCode> {
-    match tagseg::train::plan(options)? {
+    match tagseg::run::train::plan(options)? {
         Some(plan) => print(&memory_table(&plan))?,
         None => print("the interpreter plans no memory; name a device\n")?,
     }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::report::FileBar;
-use tagseg::tune;
-use tagseg::weights::write_atomically;
+use tagseg::formats::durable::write_atomically;
+use tagseg::run::report::FileBar;
+use tagseg::run::tune;
 
 use super::common::{DeviceArg, check_file_free};
 use super::print;

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use tagseg::Session;
 use tagseg::config::Config;
-use tagseg::{Session, verify};
+use tagseg::run::verify;
 
 use super::common::{DeviceArg, precision};
 use super::print;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use tagseg::report::Table;
-use tagseg::weights::{Inspection, Layout, convert, inspect};
+use tagseg::run::report::Table;
+use tagseg::run::weights::{Inspection, Layout, convert, inspect};
 
 use super::common::check_file_free;
 use super::print;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::value::Value;
-use crate::graph::Storage;
+use crate::engine::graph::Storage;
 
 macro_rules! modes {
     ($(

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::data::coco::{self, Drawings};
+use crate::data::coco;
+use crate::data::coco::Drawings;
 use crate::data::palette::read_index_png;
 use crate::data::picture::{Mask, Rgb8};
 use crate::data::splits::Follow;

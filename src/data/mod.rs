@@ -28,7 +28,6 @@ pub mod coco;
 pub mod dataset;
 #[cfg(feature = "native")]
 pub mod loader;
-pub mod npy;
 pub mod palette;
 pub mod picture;
 pub mod random;

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tagseg::weights::Checkpoint;
+use tagseg::run::weights::Checkpoint;
 
 use crate::place::{Place, assert_refused, checkpoint, tagseg, trained};
 

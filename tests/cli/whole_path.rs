@@ -6,7 +6,7 @@ use serde_json::Value;
 use tagseg::config::{Config, Precision};
 use tagseg::data::Rgb8;
 use tagseg::data::palette::read_index_png;
-use tagseg::weights::Checkpoint;
+use tagseg::run::weights::Checkpoint;
 
 use crate::place::{Place, checkpoint, errors, succeed, tagseg, trained};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tagseg::data::npy::Npy;
+use tagseg::formats::npy::Npy;
 
 fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data/npy").join(name)).unwrap()

@@ -18,9 +18,9 @@ mod steps;
 mod table;
 mod updates;
 
-use tagseg::gpu::{DeviceChoice, KernelTable};
-use tagseg::graph::{DType, Graph, Kernels, Storage, Target, Tensor};
-use tagseg::reference::square_error;
+use tagseg::engine::gpu::{DeviceChoice, KernelTable};
+use tagseg::engine::graph::{DType, Graph, Kernels, Storage, Target, Tensor};
+use tagseg::engine::reference::square_error;
 use tagseg::{Error, Result, Session};
 
 /// What an operand holds.

@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 use naga::back::{hlsl, msl, spv, wgsl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use tagseg::config::Config;
-use tagseg::gpu::{Plan, wgsl::render};
-use tagseg::graph::{DType, Graph, Launch, NodeId, Target};
+use tagseg::engine::gpu::Plan;
+use tagseg::engine::gpu::wgsl::render;
+use tagseg::engine::graph::{DType, Graph, Launch, NodeId, Target};
 
 use super::steps::steps;
 use super::{Setting, record, table, targets};

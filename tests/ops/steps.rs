@@ -1,10 +1,11 @@
 //! Whole training steps as they are planned: what they ask of a device, without one.
 
-use tagseg::bmp::iteration::Sizes;
-use tagseg::bmp::{Iteration, NetworkConfig, Phase, Schedule};
 use tagseg::config::Config;
-use tagseg::gpu::{Plan, pace};
-use tagseg::graph::{Graph, Launch, Target};
+use tagseg::engine::gpu::{Plan, pace};
+use tagseg::engine::graph::{Graph, Launch, Target};
+use tagseg::method::bmp::iteration::Sizes;
+use tagseg::method::bmp::{Iteration, Phase, Schedule};
+use tagseg::parts::network::NetworkConfig;
 
 /// The step of a preset at its own crop and batch (or others, where `settings` say so), once for every phase.
 pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
@@ -23,7 +24,7 @@ pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
         let iteration = Iteration::record(&config, &network, phase, sizes, true).unwrap();
         let finite = iteration.update(&config).unwrap();
         let values = iteration.record_values(phase, &finite).unwrap();
-        let row = iteration.graph.input("row", [1], tagseg::graph::DType::I32);
+        let row = iteration.graph.input("row", [1], tagseg::engine::graph::DType::I32);
         iteration.graph.state("history", [4, values.shape().len()]).write_row(&values, &row).unwrap();
         iteration.graph
     };

@@ -1,11 +1,11 @@
 //! The rows: one per op and variant.
 
-use tagseg::graph::{Packing, Tensor};
-use tagseg::ops::attention::Heads;
-use tagseg::ops::pack::Packed;
-use tagseg::ops::par::Par;
-use tagseg::ops::random::random_uniform;
-use tagseg::ops::reduce::Reduction;
+use tagseg::engine::graph::{Packing, Tensor};
+use tagseg::engine::ops::attention::Heads;
+use tagseg::engine::ops::pack::Packed;
+use tagseg::engine::ops::par::Par;
+use tagseg::engine::ops::random::random_uniform;
+use tagseg::engine::ops::reduce::Reduction;
 
 use super::Fill::{Fixed, Index, Label, Normal, Positive, Unit};
 use super::{Case, Operand};

@@ -1,10 +1,10 @@
 //! Ops that update states, and random numbers: what the table cannot express.
 
-use tagseg::graph::{DType, Graph, Tensor};
-use tagseg::ops::adamw::{AdamW, Trained, adamw};
-use tagseg::ops::pack::Packed;
-use tagseg::ops::random::random_uniform;
-use tagseg::reference::random::{philox, uniform};
+use tagseg::engine::graph::{DType, Graph, Tensor};
+use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::engine::ops::pack::Packed;
+use tagseg::engine::ops::random::random_uniform;
+use tagseg::engine::reference::random::{philox, uniform};
 use tagseg::{Result, Session};
 
 use super::noise;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 
-use tagseg::weights::Shelf;
+use tagseg::run::weights::Shelf;
 
 use crate::place::{STEPS, assert_untouched, copy, data, errors, resume, tagseg, untouched};
 

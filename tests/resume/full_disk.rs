@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use tagseg::weights::Checkpoint;
+use tagseg::run::weights::Checkpoint;
 
 use crate::place::{assert_untouched, errors, nearly_done, partial, resume};
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tagseg::weights::{Checkpoint, Shelf};
+use tagseg::run::weights::{Checkpoint, Shelf};
 
 use crate::place::{Training, assert_untouched, partial, resume, train};
 

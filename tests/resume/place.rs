@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use tagseg::weights::{Checkpoint, Shelf, Tensors};
+use tagseg::formats::sealed::Tensors;
+use tagseg::run::weights::{Checkpoint, Shelf};
 
 /// Steps of every run here.
 pub const STEPS: usize = 40;

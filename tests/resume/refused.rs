@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use tagseg::weights::Shelf;
+use tagseg::run::weights::Shelf;
 
 use crate::place::{assert_untouched, copy, data, errors, generate, nearly_done, resume, tagseg, untouched};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use tagseg::weights::{Checkpoint, Shelf};
+use tagseg::run::weights::{Checkpoint, Shelf};
 
 use crate::place::{STEPS, Training, assert_untouched, copy, data, errors, resume, tagseg, train, untouched};
 

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use tagseg::config::Config;
-use tagseg::weights::{Checkpoint, NamedTensor, Shelf, TensorFile, Values};
+use tagseg::formats::element::Values;
+use tagseg::formats::tensor_file::{NamedTensor, TensorFile};
+use tagseg::run::weights::{Checkpoint, Shelf};
 
 use super::{bits, fixture, read};
 

@@ -1,6 +1,7 @@
 //! Every container, element type and kind of view gives the numbers that PyTorch sees.
 
-use tagseg::weights::{Element, Format, TensorFile, Values};
+use tagseg::formats::element::{Element, Values};
+use tagseg::formats::tensor_file::{Format, TensorFile};
 
 use super::{bits, fixture, read};
 

@@ -5,7 +5,11 @@ use std::cell::Cell;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tagseg::weights::{Archive, Fault, TensorFile, pickle, to_tagseg};
+use tagseg::formats::archive::Archive;
+use tagseg::formats::fault::Fault;
+use tagseg::formats::pickle;
+use tagseg::formats::tensor_file::TensorFile;
+use tagseg::run::weights::to_tagseg;
 
 use super::fixture;
 

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use safetensors::{Dtype, tensor::TensorView};
 use tagseg::Session;
-use tagseg::bmp::{Form, Network, NetworkConfig};
 use tagseg::config::Config;
-use tagseg::graph::Graph;
-use tagseg::nn::Parameter;
-use tagseg::weights::{Anatomy, Import, Layout, Mapped, Scheme, from_tagseg, to_tagseg};
+use tagseg::engine::graph::Graph;
+use tagseg::engine::nn::Parameter;
+use tagseg::parts::network::{Form, Network, NetworkConfig};
+use tagseg::run::weights::{Anatomy, Import, Layout, Mapped, Scheme, from_tagseg, to_tagseg};
 
 use super::{Bits, bits, fixture, parameters, read};
 

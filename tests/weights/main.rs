@@ -12,11 +12,12 @@ mod layouts;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tagseg::bmp::{Form, Network, NetworkConfig};
 use tagseg::config::Config;
-use tagseg::graph::Graph;
-use tagseg::nn::Parameter;
-use tagseg::weights::{NamedTensor, TensorFile, Values};
+use tagseg::engine::graph::Graph;
+use tagseg::engine::nn::Parameter;
+use tagseg::formats::element::Values;
+use tagseg::formats::tensor_file::{NamedTensor, TensorFile};
+use tagseg::parts::network::{Form, Network, NetworkConfig};
 
 /// Shape and bits of tensors by name; equal means byte-equal.
 type Bits = BTreeMap<String, (Vec<usize>, Vec<u64>)>;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tagseg::report::Table;
+use tagseg::run::report::Table;
 
 use work::{Engine, Work};
 

@@ -1,8 +1,8 @@
 //! The work in tagseg.
 
-use tagseg::graph::{DType, Graph, Tensor};
-use tagseg::ops::adamw::{AdamW, Trained, adamw};
-use tagseg::ops::pack::Packed;
+use tagseg::engine::graph::{DType, Graph, Tensor};
+use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::engine::ops::pack::Packed;
 use tagseg::{Program, Result, Session};
 
 use crate::work::{Engine, Values, Work};

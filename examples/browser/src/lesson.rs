@@ -1,13 +1,14 @@
 //! A network that learns from generated pictures while somebody watches.
 
-use tagseg::bmp::{NetworkConfig, Schedule};
 use tagseg::config::Config;
 use tagseg::data::shapes::{CLASSES, Split, picture};
 use tagseg::data::tags::classes_shown;
 use tagseg::data::{Mask, Rgb8, normalise};
-use tagseg::eval::{Model, View};
-use tagseg::report::{Losses, Map, RgbImage, Sample, loss_chart, photo_of};
-use tagseg::train::{StepBatch, StepValues, Trainer};
+use tagseg::method::bmp::Schedule;
+use tagseg::parts::network::NetworkConfig;
+use tagseg::run::eval::{Model, View};
+use tagseg::run::report::{Losses, Map, RgbImage, Sample, loss_chart, photo_of};
+use tagseg::run::train::{StepBatch, StepValues, Trainer};
 use tagseg::{Result, Session};
 
 /// Side of the pictures.

@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 use std::process::ExitCode;
 use std::thread;
 
-use tagseg::weights::Checkpoint;
+use tagseg::run::weights::Checkpoint;
 
 const USAGE: &str = "\
 tagseg-browser serve DIR [PORT]     show the page in DIR on this machine, on port 8080 or another

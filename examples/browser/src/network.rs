@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use tagseg::data::Rgb8;
-use tagseg::eval::{Model, View};
-use tagseg::report::{Map, RgbImage, Sample, photo_of};
-use tagseg::weights::Checkpoint;
+use tagseg::run::eval::{Model, View};
+use tagseg::run::report::{Map, RgbImage, Sample, photo_of};
+use tagseg::run::weights::Checkpoint;
 use tagseg::{Result, Session};
 
 /// A trained network, prepared for pictures of the size it saw last.

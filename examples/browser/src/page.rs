@@ -4,7 +4,7 @@ use tagseg::Session;
 use tagseg::data::Rgb8;
 use tagseg::data::palette::colour;
 use tagseg::data::shapes::{Split, picture};
-use tagseg::report::{RgbImage, Sample};
+use tagseg::run::report::{RgbImage, Sample};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{Clamped, JsError};
 

@@ -1,0 +1,82 @@
+//! Fusion: chains of element-wise functions become one kernel each.
+
+use std::rc::Rc;
+
+use crate::engine::graph::{Node, NodeId, Op, Slot};
+use crate::engine::ops::elementwise::Elementwise;
+
+/// An op as it will run: after fusion, with the inputs of the whole chain.
+pub(super) struct Kernel {
+    pub(super) op: Rc<dyn Op>,
+    pub(super) inputs: Vec<NodeId>,
+}
+
+impl Kernel {
+    /// The node whose value stands at a slot when the kernel computes node `own`; scratch is nobody's, states are several
+    /// nodes'.
+    pub(super) fn value(&self, own: usize, slot: Slot) -> Option<usize> {
+        match slot {
+            Slot::Input(input) => Some(self.inputs[input].0),
+            Slot::Output => Some(own),
+            Slot::Scratch(_) | Slot::States { .. } => None,
+        }
+    }
+}
+
+/// Gives every computed node its kernel; nodes swallowed by their only consumer have none. Those stored in `half`
+/// precision never are, so that they are rounded in whatever schedule they stand.
+pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Option<Kernel>> {
+    let mut consumers = vec![0; nodes.len()];
+    let mut updated = vec![false; nodes.len()];
+    for node in nodes {
+        for input in &node.inputs {
+            consumers[input.0] += 1;
+        }
+        for &slot in node.op().map_or(&[][..], |op| op.mutates()) {
+            updated[node.inputs[slot].0] = true;
+        }
+    }
+    for output in outputs {
+        consumers[output.0] += 1;
+    }
+
+    let mut kernels: Vec<Option<Kernel>> = (0..nodes.len()).map(|_| None).collect();
+    let mut chains: Vec<Option<(Elementwise, Vec<NodeId>)>> = vec![None; nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        let Some(op) = node.op().filter(|op| !op.is_alias()) else { continue };
+        let Some(function) = op.elementwise() else {
+            kernels[index] = Some(Kernel { op: op.clone(), inputs: node.inputs.clone() });
+            continue;
+        };
+        let (mut chain, mut leaves) = (function.clone(), node.inputs.clone());
+        let mut slot = 0;
+        while slot < leaves.len() {
+            let leaf = leaves[slot];
+            let merged = chains[leaf.0]
+                .as_ref()
+                // A value with one reader, of the same extent, and not older than an update of what it reads.
+                .filter(|(_, own)| {
+                    !half[leaf.0]
+                        && consumers[leaf.0] == node.inputs.iter().filter(|input| **input == leaf).count().max(1)
+                        && nodes[leaf.0].ty.shape == node.ty.shape
+                        && !own.iter().any(|input| updated[input.0])
+                })
+                .and_then(|(producer, own)| chain.inline(&leaves, slot, producer, own));
+            match merged {
+                Some((longer, inputs)) => {
+                    (chain, leaves) = (longer, inputs);
+                    kernels[leaf.0] = None;
+                    slot = 0;
+                }
+                None => slot += 1,
+            }
+        }
+        kernels[index] = Some(Kernel { op: fused(op, &chain, function), inputs: leaves.clone() });
+        chains[index] = Some((chain, leaves));
+    }
+    kernels
+}
+
+fn fused(op: &Rc<dyn Op>, chain: &Elementwise, single: &Elementwise) -> Rc<dyn Op> {
+    if chain == single { op.clone() } else { Rc::new(chain.clone()) }
+}

@@ -1,0 +1,57 @@
+//! Which values are stored in half precision.
+
+use std::collections::HashMap;
+
+use super::fuse::fuse;
+use super::half;
+use super::schedule::Schedule;
+use super::wgsl::render;
+use crate::engine::graph::{DType, Kind, Launch, LaunchContext, Storage, Target};
+
+/// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input, nobody
+/// reads it afterwards, and every kernel that touches it binds it by fours, on either class of device and on `target`. So
+/// a graph rounds at the same points everywhere, unless a kernel table of someone's own splits other sums.
+pub(super) fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
+    let nodes = &schedule.nodes;
+    let mut half = vec![false; nodes.len()];
+    if nodes.iter().all(|node| node.storage == Storage::Whole) {
+        return half;
+    }
+    let kernels = fuse(nodes, &schedule.outputs, &half);
+    let root = schedule.roots();
+    let mut varies = vec![false; nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        varies[index] = matches!(node.kind, Kind::Input(_)) || node.inputs.iter().any(|input| varies[input.0]);
+        let allowed = node.storage == Storage::Half && node.ty.dtype == DType::F32;
+        half[index] = allowed && varies[index] && kernels[index].is_some();
+    }
+    schedule.outputs.iter().for_each(|output| half[root[output.0]] = false);
+    let mut known = HashMap::new();
+    for (index, kernel) in kernels.iter().enumerate() {
+        let Some(kernel) = kernel else { continue };
+        if !half[index] && !kernel.inputs.iter().any(|input| half[root[input.0]]) {
+            continue;
+        }
+        let types: Vec<_> = kernel.inputs.iter().map(|input| &nodes[input.0].ty).collect();
+        for target in [Target::software(), Target::graphics(), target.of_halves()] {
+            let context = LaunchContext { inputs: &types, output: &nodes[index].ty, target };
+            for launch in kernel.op.launches(&context).list {
+                let variant = (launch.shader.clone(), launch.defines.clone());
+                let fits: &mut Vec<bool> = known.entry(variant).or_insert_with(|| fitting(&launch));
+                for (&slot, fits) in launch.bindings.iter().zip(fits) {
+                    if let Some(value) = kernel.value(index, slot) {
+                        half[root[value]] &= *fits;
+                    }
+                }
+            }
+        }
+    }
+    half
+}
+
+/// Which bindings of a kernel can be stored in half precision.
+fn fitting(launch: &Launch) -> Vec<bool> {
+    // A kernel that cannot be written is refused where it is compiled.
+    let text = render(launch).unwrap_or_default();
+    (1..=launch.bindings.len()).map(|number| half::fits(&text, number)).collect()
+}

@@ -1,0 +1,319 @@
+//! A compiled graph on a device: buffers, pipelines and bind groups made once, replayed in few submissions.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::bytes::mebibytes;
+use super::plan::{Place, Plan, Step};
+use super::read_back::read;
+use super::states::Bytes;
+use super::{Device, States, pace};
+use crate::engine::graph::{DType, Graph, Kind, NodeId, Slot};
+use crate::error::{Error, Result};
+
+pub(super) struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+impl Dispatch {
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        let [x, y, z] = self.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+/// A graph compiled for a device.
+pub struct Program {
+    pub(super) device: Device,
+    pub(super) graph: Graph,
+    pub(super) plan: Plan,
+    pub(super) dispatches: Vec<Dispatch>,
+    inputs: HashMap<NodeId, wgpu::Buffer>,
+    pool: Vec<wgpu::Buffer>,
+    states: States,
+    /// How often states had moved when they were bound.
+    moves: u64,
+    constants: HashMap<NodeId, wgpu::Buffer>,
+    /// The dispatches of every submission of a run.
+    submissions: Vec<Range<usize>>,
+    /// The last submissions of runs that may not be done.
+    in_flight: Vec<wgpu::SubmissionIndex>,
+}
+
+impl Program {
+    /// Plans `graph` for `outputs` and prepares everything that running it needs.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if a state has no value; [`Error::Memory`] if the plan does not fit the device, with its bytes;
+    /// [`Error::Device`] if a kernel is refused.
+    pub fn compile(device: &Device, graph: &Graph, outputs: &[NodeId], states: &States) -> Result<Self> {
+        let plan = plan(device, graph, outputs)?;
+        let planned = plan.bytes();
+        let allocated = device.catch(wgpu::ErrorFilter::OutOfMemory, || Self::allocate(device, graph, plan, states));
+        let mut program = allocated.map_err(|_| {
+            let reason = format!("the plan needs {:.1} MiB, more than {} has free", mebibytes(planned), device.name());
+            Error::Memory { reason, remedy: SMALLER.into() }
+        })??;
+        program.prepare()?;
+        Ok(program)
+    }
+
+    /// Puts states where they are bound together, makes the other buffers and fills the constants.
+    fn allocate(device: &Device, graph: &Graph, plan: Plan, states: &States) -> Result<Self> {
+        let nodes = graph.nodes();
+        for (node, _) in nodes.iter().zip(&plan.places).filter(|(_, place)| place.is_some()) {
+            if let Kind::State(name) = &node.kind {
+                states.check(name, &node.ty)?;
+            }
+        }
+        plan.packed.iter().try_for_each(|names| states.pack(device, names))?;
+        let mut program = Program {
+            device: device.clone(),
+            graph: graph.clone(),
+            dispatches: Vec::with_capacity(plan.dispatches()),
+            inputs: HashMap::new(),
+            pool: plan.pool.iter().map(|&bytes| device.buffer("pool", bytes)).collect(),
+            states: states.clone(),
+            moves: 0,
+            constants: HashMap::new(),
+            submissions: pace::submissions(&plan.work(), device.nice()),
+            in_flight: Vec::new(),
+            plan,
+        };
+        for (index, node) in nodes.iter().enumerate().filter(|(index, _)| program.plan.places[*index].is_some()) {
+            let id = NodeId(index);
+            match &node.kind {
+                Kind::Input(name) => {
+                    program.inputs.insert(id, device.buffer(name, node.ty.bytes()));
+                }
+                Kind::Constant(values) => {
+                    let buffer = device.buffer("constant", node.ty.bytes());
+                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                    device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&values));
+                    program.constants.insert(id, buffer);
+                }
+                Kind::State(_) | Kind::Op(_) => {}
+            }
+        }
+        Ok(program)
+    }
+
+    /// Makes pipelines, the uniform blocks (one buffer for all) and bind groups.
+    fn prepare(&mut self) -> Result<()> {
+        self.moves = self.states.moves();
+        let alignment = self.device.limits().min_uniform_buffer_offset_alignment as usize;
+        let mut blocks: Vec<u8> = Vec::new();
+        let mut offsets = Vec::new();
+        for launch in self.plan.steps.iter().flat_map(|step| &step.launches.list) {
+            blocks.resize(blocks.len().next_multiple_of(alignment), 0);
+            offsets.push(blocks.len());
+            blocks.extend_from_slice(bytemuck::cast_slice(&launch.params));
+            blocks.resize(blocks.len().next_multiple_of(16), 0);
+        }
+        let uniforms = self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("parameters"),
+            size: blocks.len().max(16) as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.device.queue.write_buffer(&uniforms, 0, &blocks);
+
+        let mut offsets = offsets.into_iter();
+        let mut dispatches = Vec::new();
+        for step in &self.plan.steps {
+            for launch in &step.launches.list {
+                let pipeline = self.device.pipeline(launch)?;
+                let offset = offsets.next().unwrap_or(0) as u64;
+                let size = ((launch.params.len() * 4).next_multiple_of(16)) as u64;
+                let block = wgpu::BufferBinding { buffer: &uniforms, offset, size: std::num::NonZero::new(size) };
+                let mut entries =
+                    vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
+                let mut bound = Vec::with_capacity(launch.bindings.len());
+                for (binding, slot) in launch.bindings.iter().enumerate() {
+                    bound.push((binding as u32 + 1, self.bound(step, *slot)?));
+                }
+                entries.extend(
+                    bound
+                        .iter()
+                        .map(|(binding, bound)| wgpu::BindGroupEntry { binding: *binding, resource: bound.resource() }),
+                );
+                let group = self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(launch.shader.name),
+                    layout: &pipeline.get_bind_group_layout(0),
+                    entries: &entries,
+                });
+                dispatches.push(Dispatch { pipeline, group, workgroups: launch.workgroups });
+            }
+        }
+        self.dispatches = dispatches;
+        Ok(())
+    }
+
+    fn bound(&self, step: &Step, slot: Slot) -> Result<Bytes> {
+        match slot {
+            Slot::Input(index) => self.place(&step.inputs[index]),
+            Slot::Output => Ok(self.value(step.output)),
+            Slot::Scratch(index) => Ok(self.value(step.scratch[index])),
+            Slot::States { first, count } => {
+                let names = step.inputs[first..first + count].iter().map(|place| match place {
+                    Place::State(name) => Ok(name.as_str()),
+                    _ => Err(Error::Graph(format!("op `{}` updates what is no state", step.name))),
+                });
+                self.states.find_all(&names.collect::<Result<Vec<_>>>()?)
+            }
+        }
+    }
+
+    fn place(&self, place: &Place) -> Result<Bytes> {
+        match place {
+            Place::Input(id) => Ok(Bytes::of(&self.inputs[id])),
+            Place::Constant(id) => Ok(Bytes::of(&self.constants[id])),
+            Place::State(name) => self.states.find(name),
+            Place::Value(index) => Ok(self.value(*index)),
+        }
+    }
+
+    fn value(&self, index: usize) -> Bytes {
+        let value = &self.plan.values[index];
+        Bytes { buffer: self.pool[value.buffer].clone(), range: value.range() }
+    }
+
+    /// Binds states where they are, if another program put some together since.
+    pub(super) fn bind_anew(&mut self) -> Result<()> {
+        if self.moves == self.states.moves() {
+            return Ok(());
+        }
+        self.plan.packed.iter().try_for_each(|names| self.states.pack(&self.device, names))?;
+        self.prepare()
+    }
+
+    /// What was planned.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The recording it was compiled from.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Writes an input; `bytes` are its elements. Inputs that the plan does not need are ignored.
+    pub(crate) fn write(&self, id: NodeId, bytes: &[u8]) {
+        if let Some(buffer) = self.inputs.get(&id) {
+            self.device.queue.write_buffer(buffer, 0, bytes);
+        }
+    }
+
+    /// Submits all dispatches once, in portions that do not hold the device for long. At most two runs are in flight:
+    /// a third waits for the first.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device was lost.
+    pub(crate) fn run(&mut self) -> Result<()> {
+        self.bind_anew()?;
+        if self.in_flight.len() == 2 {
+            let submission_index = Some(self.in_flight.remove(0));
+            self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
+        }
+        for (portion, left) in self.submissions.iter().zip((0..self.submissions.len()).rev()) {
+            let mut encoder = self.device.device.create_command_encoder(&Default::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                for dispatch in &self.dispatches[portion.clone()] {
+                    dispatch.record(&mut pass);
+                }
+            }
+            let submission = self.device.queue.submit([encoder.finish()]);
+            if self.device.nice() {
+                self.device.rest(submission)?;
+            } else if left == 0 {
+                self.in_flight.push(submission);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a value back: an output, an input or a state.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if the value is not stored; [`Error::Device`] if the device was lost.
+    pub(crate) async fn read(&self, id: NodeId) -> Result<Vec<f64>> {
+        let place = self.plan.places.get(id.0).and_then(Option::as_ref);
+        let place = place.ok_or_else(|| Error::Graph(format!("%{} is not kept", id.0)))?;
+        let ty = self.graph.tensor(id).ty().clone();
+        let bytes = read(&self.device, self.place(place)?.slice(), ty.shape.len()).await?;
+        Ok(match ty.dtype {
+            DType::F32 => bytemuck::pod_collect_to_vec::<_, f32>(&bytes).into_iter().map(f64::from).collect(),
+            DType::I32 => bytemuck::pod_collect_to_vec::<_, i32>(&bytes).into_iter().map(f64::from).collect(),
+        })
+    }
+}
+
+/// What to do where a plan does not fit.
+pub(super) const SMALLER: &str = "choose a smaller crop, batch or model";
+
+/// Plans `graph` for `outputs` on a device; nothing is made there.
+///
+/// # Errors
+/// [`Error::Memory`] if a buffer exceeds the device's limits, or the plan those of the graph, with the planned bytes.
+pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> {
+    let plan = match graph.memory_limit() {
+        Some(limit) => Plan::within(graph, outputs, device.target(), limit)?,
+        None => Plan::new(graph, outputs, device.target()),
+    };
+    let limits = device.limits();
+    let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    if plan.largest() > largest_binding {
+        let reason = format!(
+            "the plan needs a buffer of {:.1} MiB ({:.1} MiB in all), {} binds at most {:.1} MiB",
+            mebibytes(plan.largest()),
+            mebibytes(plan.bytes()),
+            device.name(),
+            mebibytes(largest_binding)
+        );
+        return Err(Error::Memory { reason, remedy: SMALLER.into() });
+    }
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::graph::Tensor;
+
+    /// Protects: a launch that is cut into pieces computes the same bits, on a grid that is folded or not, for kernels
+    /// with layers and without, and so does a device that rests.
+    #[test]
+    fn pieces_and_rests_change_nothing() {
+        let graph = Graph::new();
+        let x = graph.input("x", [3, 131, 29], DType::F32);
+        let product = x.matmul_nt(&x).unwrap();
+        let outputs = [x.gelu().unwrap().softmax(1.0).unwrap(), product.sum(1..2).unwrap(), product];
+        let ids = outputs.each_ref().map(Tensor::id);
+        let values: Vec<f32> = (0..3 * 131 * 29).map(|index| (index % 101) as f32 / 50.0 - 1.0).collect();
+        let run = |nice: bool, count: u64| {
+            let choice = super::super::DeviceChoice { nice, ..Default::default() };
+            let device = pollster::block_on(Device::open(&choice)).unwrap();
+            let mut plan = plan(&device, &graph, &ids).unwrap();
+            for step in &mut plan.steps {
+                let list = std::mem::take(&mut step.launches.list);
+                step.launches.list = list.into_iter().flat_map(|launch| launch.pieces(count)).collect();
+                step.traffic = vec![0; step.launches.list.len()];
+            }
+            let dispatches = plan.dispatches();
+            let mut program = Program::allocate(&device, &graph, plan, &States::default()).unwrap();
+            program.prepare().unwrap();
+            program.write(x.id(), bytemuck::cast_slice(&values));
+            program.run().unwrap();
+            (dispatches, ids.map(|id| pollster::block_on(program.read(id)).unwrap()))
+        };
+        let (whole, want) = run(false, 1);
+        let (pieces, got) = run(false, 3);
+        assert!(pieces > whole && got == want, "{pieces} dispatches for {whole}");
+        assert!(run(true, 7).1 == want);
+    }
+}

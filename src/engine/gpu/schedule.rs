@@ -1,0 +1,116 @@
+//! What a plan is made of: the nodes that run, in their order, some of them more than once.
+
+use std::collections::HashMap;
+
+use super::order::order;
+use super::precision::halves;
+use crate::engine::graph::{Graph, Node, NodeId, Target};
+
+/// The nodes that run, numbered in their order.
+#[derive(Clone)]
+pub(super) struct Schedule {
+    /// The nodes; operands are numbers of this list.
+    pub(super) nodes: Vec<Node>,
+    /// The node of the graph that each stands for. A node that runs twice stands here twice.
+    pub(super) origin: Vec<NodeId>,
+    /// Values that can be read afterwards.
+    pub(super) outputs: Vec<NodeId>,
+    /// Whether a node's value is stored in half precision.
+    pub(super) half: Vec<bool>,
+    /// Nodes of the graph.
+    pub(super) recorded: usize,
+}
+
+impl Schedule {
+    /// What `outputs` and the updates of states need, for kernels of `target`.
+    pub(super) fn new(graph: &Graph, outputs: &[NodeId], target: Target) -> Self {
+        let recorded = graph.nodes();
+        let order = order(graph, &recorded, &graph.live(outputs));
+        let mut number = HashMap::new();
+        let mut nodes = Vec::with_capacity(order.len());
+        for &index in &order {
+            number.insert(NodeId(index), NodeId(nodes.len()));
+            let inputs = recorded[index].inputs.iter().map(|input| number[input]).collect();
+            nodes.push(Node { inputs, ..recorded[index].clone() });
+        }
+        let mut schedule = Schedule {
+            half: vec![false; nodes.len()],
+            nodes,
+            outputs: outputs.iter().map(|output| number[output]).collect(),
+            recorded: recorded.len(),
+            origin: order.into_iter().map(NodeId).collect(),
+        };
+        schedule.half = halves(&schedule, target);
+        schedule
+    }
+
+    /// The node whose storage each has: aliases share that of what they rename.
+    pub(super) fn roots(&self) -> Vec<usize> {
+        let mut root: Vec<usize> = (0..self.nodes.len()).collect();
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.op().is_some_and(|op| op.is_alias()) {
+                root[index] = root[node.inputs[0].0];
+            }
+        }
+        root
+    }
+
+    /// Bytes of a node's value.
+    pub(super) fn bytes(&self, index: usize) -> u64 {
+        self.nodes[index].ty.bytes() / if self.half[index] { 2 } else { 1 }
+    }
+
+    /// The same computation, in which the gradient computes the values of `again` anew instead of finding them stored.
+    /// Each runs again right before the gradient first needs it.
+    pub(super) fn recomputing(&self, again: &[bool]) -> Self {
+        let mut longer = Schedule {
+            nodes: Vec::new(),
+            origin: Vec::new(),
+            outputs: Vec::new(),
+            half: Vec::new(),
+            recorded: self.recorded,
+        };
+        let (mut number, mut copies) = (vec![NodeId(0); self.nodes.len()], HashMap::new());
+        for index in 0..self.nodes.len() {
+            let inputs =
+                self.nodes[index].inputs.iter().map(|input| match self.nodes[index].gradient && again[input.0] {
+                    true => self.copy(*input, again, &mut longer, &number, &mut copies),
+                    false => number[input.0],
+                });
+            let inputs = inputs.collect();
+            number[index] = longer.push(self, index, inputs);
+        }
+        longer.outputs = self.outputs.iter().map(|output| number[output.0]).collect();
+        longer
+    }
+
+    /// The second run of a node: the one that is there, or a new one behind second runs of what it needs.
+    fn copy(
+        &self,
+        node: NodeId,
+        again: &[bool],
+        longer: &mut Schedule,
+        number: &[NodeId],
+        copies: &mut HashMap<NodeId, NodeId>,
+    ) -> NodeId {
+        if let Some(copy) = copies.get(&node) {
+            return *copy;
+        }
+        let inputs = self.nodes[node.0].inputs.iter().map(|input| match again[input.0] {
+            true => self.copy(*input, again, longer, number, copies),
+            false => number[input.0],
+        });
+        let inputs = inputs.collect();
+        let copy = longer.push(self, node.0, inputs);
+        longer.nodes[copy.0].gradient = true;
+        copies.insert(node, copy);
+        copy
+    }
+
+    fn push(&mut self, from: &Schedule, index: usize, inputs: Vec<NodeId>) -> NodeId {
+        self.nodes.push(Node { inputs, ..from.nodes[index].clone() });
+        self.origin.push(from.origin[index]);
+        self.half.push(from.half[index]);
+        NodeId(self.nodes.len() - 1)
+    }
+}

@@ -1,0 +1,182 @@
+//! Tensors that live between runs.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::Device;
+use super::read_back::{first, read, read_all};
+use crate::engine::graph::{Packing, TensorType};
+use crate::error::{Error, Result};
+
+/// Tensors that live between runs, by name. Clones share them.
+#[derive(Clone, Default)]
+pub struct States(Rc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    states: RefCell<HashMap<String, State>>,
+    /// How often states went to another buffer.
+    moves: Cell<u64>,
+}
+
+#[derive(Clone)]
+struct State {
+    ty: TensorType,
+    bytes: Bytes,
+}
+
+/// A part of a buffer.
+#[derive(Clone, PartialEq)]
+pub(super) struct Bytes {
+    pub(super) buffer: wgpu::Buffer,
+    pub(super) range: Range<u64>,
+}
+
+impl Bytes {
+    /// All of a buffer.
+    pub(super) fn of(buffer: &wgpu::Buffer) -> Self {
+        Bytes { buffer: buffer.clone(), range: 0..buffer.size() }
+    }
+
+    pub(super) fn slice(&self) -> wgpu::BufferSlice<'_> {
+        self.buffer.slice(self.range.clone())
+    }
+
+    pub(super) fn resource(&self) -> wgpu::BindingResource<'_> {
+        let size = std::num::NonZero::new(self.range.end - self.range.start);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset: self.range.start, size })
+    }
+}
+
+impl States {
+    /// Sets a state, in place if it exists: then it has this type.
+    pub(crate) fn set(&self, device: &Device, name: &str, ty: &TensorType, values: &[f32]) {
+        let mut states = self.0.states.borrow_mut();
+        let made = || State { ty: ty.clone(), bytes: Bytes::of(&device.buffer(name, ty.bytes())) };
+        let Bytes { buffer, range } = &states.entry(name.to_owned()).or_insert_with(made).bytes;
+        device.queue.write_buffer(buffer, range.start, bytemuck::cast_slice(values));
+    }
+
+    /// The type of a state, if there is one of that name.
+    pub(crate) fn ty(&self, name: &str) -> Option<TensorType> {
+        self.0.states.borrow().get(name).map(|state| state.ty.clone())
+    }
+
+    /// Reads a state back.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is none of that name; [`Error::Device`] if the device was lost.
+    pub async fn get(&self, device: &Device, name: &str) -> Result<(TensorType, Vec<f32>)> {
+        let State { ty, bytes } = self.state(name)?;
+        let values = read(device, bytes.slice(), ty.shape.len()).await?;
+        Ok((ty, bytemuck::pod_collect_to_vec(&values)))
+    }
+
+    /// Reads many states back at once.
+    ///
+    /// # Errors
+    /// As [`States::get`].
+    pub async fn get_all(&self, device: &Device, names: &[&str]) -> Result<Vec<(TensorType, Vec<f32>)>> {
+        let found = names.iter().map(|name| self.state(name)).collect::<Result<Vec<_>>>()?;
+        let slices: Vec<_> = found.iter().map(|state| first(state.bytes.slice(), state.ty.shape.len())).collect();
+        let values = read_all(device, &slices).await?.into_iter().map(|bytes| bytemuck::pod_collect_to_vec(&bytes));
+        Ok(found.iter().map(|state| state.ty.clone()).zip(values).collect())
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.0.states.borrow().keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// Whether there is a state of that name and type.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if not.
+    pub(super) fn check(&self, name: &str, ty: &TensorType) -> Result<()> {
+        let own = self.state(name)?.ty;
+        if own == *ty {
+            Ok(())
+        } else {
+            Err(Error::Graph(format!("state `{name}` is {own:?}, the program wants {ty:?}")))
+        }
+    }
+
+    /// Where a state lies.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is none of that name.
+    pub(super) fn find(&self, name: &str) -> Result<Bytes> {
+        Ok(self.state(name)?.bytes)
+    }
+
+    /// Where states lie together.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if they do not, since the same program wants some of them together with others.
+    pub(super) fn find_all(&self, names: &[&str]) -> Result<Bytes> {
+        let states = names.iter().map(|name| self.state(name)).collect::<Result<Vec<_>>>()?;
+        let apart =
+            || Error::misuse(format!("the states {} are updated together, and some with others", names.join(", ")));
+        together(&states).ok_or_else(apart)
+    }
+
+    /// Puts states one behind the other into one buffer, if they are not there.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is none of a name.
+    pub(super) fn pack(&self, device: &Device, names: &[String]) -> Result<()> {
+        let states = names.iter().map(|name| self.state(name)).collect::<Result<Vec<_>>>()?;
+        if together(&states).is_some() {
+            return Ok(());
+        }
+        let packing = packing(&states);
+        let buffer = device.buffer("states", packing.len as u64 * 4);
+        let mut encoder = device.device.create_command_encoder(&Default::default());
+        for ((name, State { ty, bytes }), start) in names.iter().zip(states).zip(packing.starts) {
+            let range = range(start, &ty);
+            encoder.copy_buffer_to_buffer(&bytes.buffer, bytes.range.start, &buffer, range.start, ty.bytes());
+            let moved = State { ty, bytes: Bytes { buffer: buffer.clone(), range } };
+            self.0.states.borrow_mut().insert(name.clone(), moved);
+        }
+        device.queue.submit([encoder.finish()]);
+        self.0.moves.update(|moves| moves + 1);
+        Ok(())
+    }
+
+    /// How often states went to another buffer.
+    pub(super) fn moves(&self) -> u64 {
+        self.0.moves.get()
+    }
+
+    fn state(&self, name: &str) -> Result<State> {
+        self.0.states.borrow().get(name).cloned().ok_or_else(|| {
+            Error::Graph(format!("state `{name}` has no value; set it before the program is compiled or run"))
+        })
+    }
+}
+
+fn packing(states: &[State]) -> Packing {
+    Packing::of(states.iter().map(|state| state.ty.shape.len()))
+}
+
+/// The bytes of a state whose first element is that of a buffer.
+fn range(start: usize, ty: &TensorType) -> Range<u64> {
+    let start = start as u64 * 4;
+    start..start + ty.bytes()
+}
+
+/// The bytes of all these states, if they lie one behind the other.
+fn together(states: &[State]) -> Option<Bytes> {
+    let Bytes { buffer, range: Range { start: base, .. } } = &states.first()?.bytes;
+    let packing = packing(states);
+    let lies = |(state, &start): (&State, &usize)| {
+        let Range { start, end } = range(start, &state.ty);
+        state.bytes == Bytes { buffer: buffer.clone(), range: base + start..base + end }
+    };
+    let whole = *base..base + packing.len as u64 * 4;
+    states.iter().zip(&packing.starts).all(lies).then_some(Bytes { buffer: buffer.clone(), range: whole })
+}

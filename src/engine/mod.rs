@@ -1,0 +1,12 @@
+//! Tensors, gradients and kernels: an engine that knows nothing of pictures.
+//!
+//! A [`Graph`](graph::Graph) records, [`Session`](session::Session) compiles it for a device or for the f64 interpreter,
+//! a [`Program`](session::Program) replays it.
+
+pub mod gpu;
+pub mod graph;
+pub mod nn;
+pub mod ops;
+pub mod reference;
+pub mod self_test;
+pub mod session;

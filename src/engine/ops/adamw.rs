@@ -1,0 +1,167 @@
+//! The optimiser's step: AdamW with decoupled decay (spec 7.3).
+
+use super::assign::{check_states, nothing};
+use super::matmul::mismatch;
+use super::pack::Packed;
+use crate::engine::graph::{BLOCK, DType, Launch, LaunchContext, Launches, Op, Packing, Slot, Tensor, TensorType};
+use crate::engine::reference;
+use crate::engine::reference::Array;
+use crate::error::Result;
+use crate::shader;
+
+/// Constants of the optimiser.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+}
+
+impl Default for AdamW {
+    /// β = (0.9, 0.999), eps = 1e-8.
+    fn default() -> Self {
+        AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+    }
+}
+
+impl AdamW {
+    /// What [`adamw`] takes as a row of `hyper` at step `t` (1 for the first): lr, decay, 1 − β1ᵗ, √(1 − β2ᵗ).
+    pub fn hyper(&self, lr: f64, weight_decay: f64, t: u64) -> [f64; 4] {
+        let rest = |beta: f64| 1.0 - beta.powf(t as f64);
+        [lr, weight_decay, rest(self.beta1), rest(self.beta2).sqrt()]
+    }
+}
+
+/// A parameter that [`adamw`] updates, with its moments: three states of one shape.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The parameter.
+    pub param: Tensor,
+    /// First moment, zeros before the first step.
+    pub m: Tensor,
+    /// Second moment, zeros before the first step.
+    pub v: Tensor,
+    /// The row of `hyper` that it goes by.
+    pub group: usize,
+}
+
+/// A step of several parameters. Inputs: grads, hyper, groups, a gate if there is one, and the states that it updates:
+/// all params, all m, all v.
+#[derive(Debug)]
+struct Update {
+    constants: AdamW,
+    /// Where the states stand among the inputs.
+    states: Vec<usize>,
+}
+
+impl Update {
+    /// The first of the states, and how many parameters there are.
+    fn params(&self) -> (usize, usize) {
+        (self.states[0], self.states.len() / 3)
+    }
+
+    fn gated(&self) -> bool {
+        self.states[0] == 4
+    }
+}
+
+impl Op for Update {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [_, hyper, _, rest @ ..] = inputs else { return Err("takes grads, hyper and groups".into()) };
+        if hyper.shape.rank() != 2 || hyper.shape[1] != 4 || hyper.dtype != DType::F32 {
+            return Err("hyper needs four values a group".into());
+        }
+        if self.gated() && (rest[0].shape.len() != 1 || rest[0].dtype != DType::F32) {
+            return Err("the gate is one real value".into());
+        }
+        Ok(nothing())
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let (first, count) = self.params();
+        let packing = Packing::of(context.inputs[first..first + count].iter().map(|param| param.shape.len()));
+        let states = [0, 1, 2].map(|kind| Slot::States { first: first + kind * count, count });
+        let slots = [0, 1, 2].map(Slot::Input).into_iter().chain(states);
+        let gate = self.gated().then_some(Slot::Input(3));
+        let AdamW { beta1, beta2, eps } = self.constants;
+        let launch = Launch::new(shader!("adamw"), packing.len / 4, 1)
+            .uints(&[packing.len / 4])
+            .floats(&[beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps])
+            .operations(14 * packing.len)
+            .bind(&slots.chain(gate).collect::<Vec<_>>());
+        if self.gated() { launch.define("GATE", 1).into() } else { launch.into() }
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        let (first, count) = self.params();
+        let states = &inputs[first..];
+        if self.gated() && inputs[3].data[0] == 0.0 {
+            return states.iter().map(|state| (*state).clone()).collect();
+        }
+        let [grads, hyper, groups] = [0, 1, 2].map(|input| &inputs[input].data);
+        let starts = Packing::of(states[..count].iter().map(|param| param.data.len())).starts;
+        let mut updated = [const { Vec::new() }; 3];
+        for (index, start) in starts.into_iter().enumerate() {
+            let [p, m, v] = [0, 1, 2].map(|kind| states[kind * count + index]);
+            let hyper = &hyper[4 * groups[start / BLOCK] as usize..];
+            let new = reference::adamw::adamw(&self.constants, p, &grads[start..], m, v, hyper);
+            updated.iter_mut().zip(new).for_each(|(all, new)| all.push(new));
+        }
+        updated.concat()
+    }
+
+    fn mutates(&self) -> &[usize] {
+        &self.states
+    }
+}
+
+/// Records one step of the parameters in `trained`, whose gradients are the first of `grads`, in the same order.
+/// `hyper` \[groups, 4\] has a row as from [`AdamW::hyper`] for every group. Where `gate` \[1\] is given and 0, nothing
+/// changes.
+///
+/// # Errors
+/// If the shapes differ, there is no such group or gradient, or a param, m or v is no state or stands there twice.
+#[track_caller]
+pub fn adamw(
+    constants: AdamW,
+    trained: &[Trained],
+    grads: &Packed,
+    hyper: &Tensor,
+    gate: Option<&Tensor>,
+) -> Result<()> {
+    for (index, Trained { param, m, v, group }) in trained.iter().enumerate() {
+        let Some(grad) = grads.tensors.get(index) else {
+            return Err(mismatch("adamw", &[param, m, v], "param has no gradient"));
+        };
+        if [grad, m, v].iter().any(|other| other.ty() != param.ty()) {
+            return Err(mismatch("adamw", &[param, grad, m, v], "param, grad, m and v need one shape"));
+        }
+        if hyper.shape().first().is_none_or(|groups| group >= groups) {
+            return Err(mismatch("adamw", &[hyper], &format!("hyper has no group {group}")));
+        }
+    }
+    for (range, values) in &grads.parts {
+        let range = range.start..range.end.min(trained.len());
+        let Some(own) = trained.get(range.clone()).filter(|own| !own.is_empty()) else { continue };
+        let packing = grads.packing(range);
+        let groups = packing.of_blocks(|tensor, _| own[tensor].group as f64);
+        let groups = hyper.graph().constant(&groups, [groups.len()]);
+        let mut inputs = vec![values, hyper, &groups];
+        inputs.extend(gate);
+        let first = inputs.len();
+        inputs.extend(own.iter().map(|trained| &trained.param));
+        inputs.extend(own.iter().map(|trained| &trained.m));
+        inputs.extend(own.iter().map(|trained| &trained.v));
+        let states: Vec<_> = (first..inputs.len()).collect();
+        check_states("adamw", &inputs, &states)?;
+        Tensor::record(Update { constants, states }, &inputs)?;
+    }
+    Ok(())
+}

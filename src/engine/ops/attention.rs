@@ -1,0 +1,201 @@
+//! Attention that never stores its matrix of scores.
+
+use super::reduce::sum_of_chunks;
+use crate::engine::graph::{
+    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
+};
+use crate::engine::reference;
+use crate::engine::reference::Array;
+use crate::error::Result;
+use crate::shader;
+
+/// How channels are shared among heads, and the factor of the scores.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Heads {
+    /// Heads; head j owns channels \[j·C/heads, (j+1)·C/heads).
+    pub count: usize,
+    /// Factor of q·k.
+    pub scale: f64,
+}
+
+impl Heads {
+    /// The launch of a kernel whose rows are the tokens of `rows`, and whose columns, those of `columns`, are split into
+    /// chunks.
+    fn launch(&self, shader: Shader, rows: &TensorType, columns: &TensorType, chunk: usize, target: Target) -> Launch {
+        let layers = rows.shape[0] * self.count;
+        let chunks = columns.shape[1].div_ceil(chunk);
+        Launch::new(shader, rows.shape[1].div_ceil(self.rows(rows, target)), layers * chunks)
+            .define("ROWS", self.rows(rows, target))
+            .define("CHUNKS", rows.shape[2] / self.count / 4)
+            .uints(&[rows.shape[1], columns.shape[1], self.count, rows.shape[2] / 4])
+            .floats(&[self.scale])
+            .uints(&[layers, chunk])
+    }
+
+    /// The launch that walks queries over all keys.
+    fn forward(&self, context: &LaunchContext<'_>) -> Launch {
+        let (q, k) = (context.inputs[0], context.inputs[1]);
+        self.launch(shader!("attention"), q, k, k.shape[1], context.target)
+    }
+
+    /// Rows that one invocation computes.
+    fn rows(&self, tokens: &TensorType, target: Target) -> usize {
+        target.attention_rows(tokens.shape[2] / self.count)
+    }
+
+    fn check(&self, inputs: &[&TensorType]) -> Result<(), String> {
+        let [q, k] = [inputs[0], inputs[1]];
+        let tokens = |x: &TensorType| x.dtype == DType::F32 && x.shape.rank() == 3 && !x.shape.is_empty();
+        let fits = inputs.iter().all(|x| tokens(x)) && q.shape[0] == k.shape[0] && q.shape[2] == k.shape[2];
+        if !fits || inputs.get(2).is_some_and(|v| v.shape != k.shape) {
+            return Err("needs real q [B, N, C], k and v [B, M, C]".into());
+        }
+        if self.count == 0 || !q.shape[2].is_multiple_of(4 * self.count) {
+            return Err(format!("{} heads need channels by fours each", self.count));
+        }
+        Ok(())
+    }
+}
+
+/// Multiplications of one product over all pairs of a query and a key, q and k being the first inputs.
+fn pairs(context: &LaunchContext<'_>) -> usize {
+    context.inputs[0].shape.len() * context.inputs[1].shape[1]
+}
+
+/// softmax(scale · q·kᵀ)·v per head; inputs q, k, v.
+#[derive(Debug)]
+struct Attention(Heads);
+
+impl Op for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        self.0.check(inputs)?;
+        Ok(inputs[0].clone())
+    }
+
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        let [q, k, v] = context.inputs else { return Err(BackwardError::Undefined) };
+        let grad = context.grad;
+        let logs = Tensor::record(Statistics(self.0), &[q, k])?;
+        let [batch, tokens, width] = [q.shape()[0], q.shape()[1], q.shape()[2]];
+        let per_head = grad.mul(context.output)?.reshape([batch, tokens, self.0.count, width / self.0.count])?;
+        let products = per_head.sum(3..4)?.reshape([batch, tokens, self.0.count])?;
+        let record = |of: Gradient| {
+            let inputs = [q, k, v, grad, &logs, &products];
+            let used = if of == Gradient::Value { 5 } else { 6 };
+            Tensor::record(AttentionGradient(self.0, of), &inputs[..used])
+        };
+        let parts = [Gradient::Query, Gradient::Key, Gradient::Value].into_iter().zip(context.needed);
+        Ok(parts.map(|(of, needed)| needed.then(|| record(of)).transpose()).collect::<Result<_>>()?)
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        self.0
+            .forward(context)
+            .operations(4 * pairs(context))
+            .define("OUTPUT", 1)
+            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
+            .into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::attention::attention(&self.0, inputs[0], inputs[1], inputs[2])]
+    }
+}
+
+/// log Σ_m exp(scale · q\[n\]·k\[m\]) per head, \[B, N, heads\]; inputs q, k. Only gradients need it.
+#[derive(Debug)]
+struct Statistics(Heads);
+
+impl Op for Statistics {
+    fn name(&self) -> &'static str {
+        "attention_statistics"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        self.0.check(inputs)?;
+        Ok(TensorType::f32([inputs[0].shape[0], inputs[0].shape[1], self.0.count]))
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let launch = self.0.forward(context).operations(2 * pairs(context));
+        launch.bind(&[Slot::Input(0), Slot::Input(1), Slot::Output]).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::attention::statistics(&self.0, inputs[0], inputs[1])]
+    }
+}
+
+/// Which operand a gradient is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gradient {
+    /// Queries.
+    Query,
+    /// Keys.
+    Key,
+    /// Values.
+    Value,
+}
+
+/// Gradient of [`Attention`]; inputs q, k, v, the output's gradient, [`Statistics`] and, but for values, the products of
+/// output and gradient per query and head.
+#[derive(Debug)]
+struct AttentionGradient(Heads, Gradient);
+
+impl Op for AttentionGradient {
+    fn name(&self) -> &'static str {
+        "attention_gradient"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        self.0.check(&inputs[..3])?;
+        Ok(inputs[if self.1 == Gradient::Query { 0 } else { 1 }].clone())
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let [q, k, v, grad, logs, products] = [0, 1, 2, 3, 4, 5].map(Slot::Input);
+        let (rows, columns, defines, slots) = match self.1 {
+            Gradient::Query => (0, 1, &["SLOPE"][..], vec![q, k, v, logs, grad, products]),
+            Gradient::Key => (1, 0, &["SLOPE", "KEYS"][..], vec![k, q, grad, logs, v, products]),
+            Gradient::Value => (1, 0, &["KEYS"][..], vec![k, q, grad, logs]),
+        };
+        let (rows, columns) = (context.inputs[rows], context.inputs[columns]);
+        // There may be few keys and many queries.
+        let invocations = rows.shape[1].div_ceil(self.0.rows(rows, context.target)) * rows.shape[0] * self.0.count;
+        let most = (context.target.busy() / invocations).clamp(1, columns.shape[1].div_ceil(64));
+        let chunk = columns.shape[1].div_ceil(most).next_multiple_of(8);
+        let chunks = columns.shape[1].div_ceil(chunk);
+        let to = if chunks == 1 { Slot::Output } else { Slot::Scratch(0) };
+        let launch = self.0.launch(shader!("attention_gradient"), rows, columns, chunk, context.target);
+        let launch = defines.iter().fold(launch, |launch, name| launch.define(name, 1));
+        let products = if self.1 == Gradient::Value { 2 } else { 3 };
+        let first = launch.operations(2 * products * pairs(context)).bind(&[slots, vec![to]].concat());
+        if chunks == 1 {
+            return first.into();
+        }
+        let elements = context.output.shape.len();
+        let second = sum_of_chunks(chunks, elements).bind(&[Slot::Scratch(0), Slot::Output]);
+        Launches { list: vec![first, second], scratch: vec![chunks * elements] }
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::attention::gradient(&self.0, self.1, inputs)]
+    }
+}
+
+impl Tensor {
+    /// Attention with merged heads, softmax(scale · q·kᵀ)·v: q \[B, N, C\], k and v \[B, M, C\] → \[B, N, C\].
+    ///
+    /// The matrix of scores is not stored; gradients compute it again. The channels of a head come by fours.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn attention(&self, key: &Tensor, value: &Tensor, heads: Heads) -> Result<Tensor> {
+        Tensor::record(Attention(heads), &[self, key, value])
+    }
+}

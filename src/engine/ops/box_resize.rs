@@ -1,0 +1,108 @@
+//! Bilinear resize from rectangle to rectangle, both of them data (spec 4.5: the crop to the image and back).
+
+use crate::engine::graph::{
+    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType,
+};
+use crate::engine::reference;
+use crate::engine::reference::Array;
+use crate::error::Result;
+use crate::shader;
+
+/// x \[B, H, W, C\] and two rectangles \[B, 4\] to \[B, size, C\].
+#[derive(Clone, Debug)]
+struct BoxResize {
+    size: [usize; 2],
+    align_corners: bool,
+}
+
+impl BoxResize {
+    /// A launch over the elements of `to`, where `result` is the result of the resize and `x` what it resizes.
+    fn launch(&self, shader: Shader, to: &TensorType, result: &TensorType, x: &TensorType) -> Launch {
+        let (out, x) = (&result.shape, &x.shape);
+        let vector = x[3].is_multiple_of(4);
+        let width = if vector { 4 } else { 1 };
+        Launch::new(shader, to.shape.len() / width, 1)
+            .define("VALUE", if vector { "vec4<f32>" } else { "f32" })
+            .uints(&[out[0], out[1], out[2], out[3] / width, x[1], x[2], usize::from(self.align_corners)])
+            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
+    }
+}
+
+impl Op for BoxResize {
+    fn name(&self) -> &'static str {
+        "box_resize"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let x = inputs[0];
+        let is_box = |ty: &TensorType| ty.dtype == DType::I32 && ty.shape[..] == [x.shape[0], 4];
+        if x.dtype != DType::F32 || x.shape.rank() != 4 || !is_box(inputs[1]) || !is_box(inputs[2]) {
+            return Err("needs real features [B, H, W, C] and integer boxes [B, 4]".into());
+        }
+        let longest = x.shape[1].max(x.shape[2]).max(self.size[0]).max(self.size[1]);
+        if x.shape.is_empty() || self.size.contains(&0) || longest > 1 << 14 {
+            return Err("a side is empty or too long".into());
+        }
+        Ok(TensorType::f32([x.shape[0], self.size[0], self.size[1], x.shape[3]]))
+    }
+
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        let [x, from, to] = context.inputs else { unreachable!("an op of three inputs") };
+        let transpose = Gradient { forward: self.clone(), x: x.ty().clone() };
+        Ok(vec![Some(Tensor::record(transpose, &[context.grad, from, to])?), None, None])
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        self.launch(shader!("box_resize"), context.output, context.output, context.inputs[0]).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::box_resize::box_resize(self.size, self.align_corners, inputs[0], inputs[1], inputs[2])]
+    }
+}
+
+/// The transpose of [`BoxResize`]: inputs are the result's gradient and the two rectangles.
+#[derive(Debug)]
+struct Gradient {
+    forward: BoxResize,
+    /// What was resized.
+    x: TensorType,
+}
+
+impl Op for Gradient {
+    fn name(&self) -> &'static str {
+        "box_resize_gradient"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        if self.forward.output(&[&self.x, inputs[1], inputs[2]])? != *inputs[0] {
+            return Err("needs one real gradient per result".into());
+        }
+        Ok(self.x.clone())
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let shader = shader!("box_resize_gradient");
+        self.forward.launch(shader, context.output, context.inputs[0], context.output).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        let align_corners = self.forward.align_corners;
+        vec![reference::box_resize::gradient(&self.x.shape, align_corners, inputs[0], inputs[1], inputs[2])]
+    }
+}
+
+impl Tensor {
+    /// Bilinear resize of rectangle `from` of features \[B, H, W, C\] onto rectangle `to` of a result \[B, size, C\].
+    ///
+    /// Both are integers \[B, 4\]: y, x, height and width per image, sides at least 1, `from` inside the features.
+    /// Only `from` is read: neighbours beyond it are replaced by its border. The result is 0 outside `to`; a part of
+    /// `to` beyond the result is left out. Rectangles have no gradient.
+    ///
+    /// # Errors
+    /// If the shapes or types do not fit.
+    #[track_caller]
+    pub fn box_resize(&self, from: &Tensor, to: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
+        Tensor::record(BoxResize { size, align_corners }, &[self, from, to])
+    }
+}

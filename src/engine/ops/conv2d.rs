@@ -1,0 +1,288 @@
+//! Convolution as products with the patches of an image, which are never stored.
+
+use std::cell::OnceCell;
+
+use super::matmul::mismatch;
+use super::product::{Layout, Product, View};
+use crate::engine::graph::{Backward, BackwardError, DType, LaunchContext, Launches, Op, Storage, Tensor, TensorType};
+use crate::engine::reference;
+use crate::engine::reference::Array;
+use crate::error::Result;
+
+/// The patches of an image: patch (oy, ox) begins at row oy·stride − padding, likewise across, zeros outside.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Patches {
+    /// Extents \[B, H, W, C\] of the image.
+    pub image: [usize; 4],
+    /// Patches down and across.
+    pub grid: [usize; 2],
+    /// Height and width of a patch.
+    pub kernel: usize,
+    /// Step from patch to patch.
+    pub stride: usize,
+    /// Zeros around the image.
+    pub padding: usize,
+}
+
+impl Patches {
+    /// All whole patches: ⌊(extent + 2·padding − kernel) / stride⌋ + 1 down and across.
+    fn of(image: [usize; 4], kernel: usize, stride: usize, padding: usize) -> Result<Self, String> {
+        let fits = image[1..3].iter().all(|extent| extent + 2 * padding >= kernel);
+        if !fits || stride == 0 || padding >= kernel || image.contains(&0) {
+            return Err(format!(
+                "an image {image:?} has no patches of {kernel}, stride {stride}, padding {padding} (less than a patch)"
+            ));
+        }
+        let grid = [image[1], image[2]].map(|extent| (extent + 2 * padding - kernel) / stride + 1);
+        Ok(Patches { image, grid, kernel, stride, padding })
+    }
+
+    /// Patches of all images.
+    fn rows(&self) -> usize {
+        self.image[0] * self.grid[0] * self.grid[1]
+    }
+
+    /// Elements of a patch, in the order (ky, kx, c).
+    pub(crate) fn columns(&self) -> usize {
+        self.kernel * self.kernel * self.image[3]
+    }
+
+    /// Patches that overlap on a pixel along an axis, at most.
+    pub(crate) fn reach(&self) -> usize {
+        self.kernel.div_ceil(self.stride)
+    }
+
+    /// `Window` of `shaders/common/patches.wgsl`.
+    pub(super) fn words(&self) -> [usize; 8] {
+        let [_, height, width, channels] = self.image;
+        let [rows, columns] = self.grid;
+        [height, width * channels, rows, columns, self.kernel * channels, self.stride, self.padding, channels]
+    }
+
+    /// The gradient with respect to the image as a product: the patches of the gradient \[B, OH, OW, outputs\] that it
+    /// reads, and the patches of the image that it writes, which cover every pixel once.
+    ///
+    /// With i + padding = stride·q + r, pixel i is in patch q − t at tap stride·t + r, for t < reach. So the stride²
+    /// pixels of a block q are sums over the reach² patches from q − reach + 1 to q.
+    fn transposed(&self, outputs: usize) -> (Patches, Patches) {
+        let [batch, height, width, _] = self.image;
+        let padding = self.padding % self.stride;
+        let grid = [height, width].map(|extent| (extent + padding).div_ceil(self.stride));
+        let read = Patches {
+            image: [batch, self.grid[0], self.grid[1], outputs],
+            grid,
+            kernel: self.reach(),
+            stride: 1,
+            padding: self.reach() - 1 - self.padding / self.stride,
+        };
+        (read, Patches { grid, kernel: self.stride, padding, ..*self })
+    }
+
+    /// Rows \[O, ky, kx, c\] as the second operand of that product: \[reach − 1 − ty, reach − 1 − tx, O, ry, rx, c\],
+    /// zeros where the kernel has no tap (ky, kx) = stride·(ty, tx) + (ry, rx).
+    fn spread(&self, rows: &Tensor) -> Result<Tensor> {
+        let (outputs, channels) = (rows.shape()[0], self.image[3]);
+        let (stride, reach) = (self.stride, self.reach());
+        let mut taps = rows.reshape([outputs, self.kernel, self.kernel, channels])?;
+        for axis in [1, 2] {
+            if stride * reach > self.kernel {
+                taps = taps.pad(axis, 0, stride * reach)?;
+            }
+        }
+        if reach > 1 {
+            if stride > 1 {
+                taps = taps.reshape([outputs * reach, stride, reach, stride * channels])?.permute(&[0, 2, 1, 3])?;
+            }
+            taps = taps.reshape([outputs, reach * reach, stride * stride * channels])?.flip(1)?.permute(&[1, 0, 2])?;
+        }
+        taps.reshape([reach * reach * outputs, stride * stride * channels])
+    }
+}
+
+/// A convolution or one of its gradients. Channels are fours.
+#[derive(Clone, Copy, Debug)]
+struct Conv2d {
+    patches: Patches,
+    outputs: usize,
+    part: Part,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Part {
+    /// x \[B, H, W, C\], rows \[O, k·k·C\] and maybe bias \[O\] → \[B, OH, OW, O\].
+    Forward,
+    /// grad \[B, OH, OW, O\] and spread rows → \[B, H, W, C\].
+    InputGradient,
+    /// grad \[B, OH, OW, O\] and x → \[O, k·k·C\].
+    WeightGradient,
+}
+
+impl Conv2d {
+    /// Extents of the inputs and the output.
+    fn shapes(&self) -> [Vec<usize>; 3] {
+        let Conv2d { patches, outputs, part } = *self;
+        let [batch, .., channels] = patches.image;
+        let (image, map) = (patches.image.to_vec(), vec![batch, patches.grid[0], patches.grid[1], outputs]);
+        let rows = vec![outputs, patches.columns()];
+        let area = |side: usize| side * side;
+        match part {
+            Part::Forward => [image, rows, map],
+            Part::InputGradient => [map, vec![area(patches.reach()) * outputs, area(patches.stride) * channels], image],
+            Part::WeightGradient => [map, image, rows],
+        }
+    }
+
+    fn product(&self, biased: bool) -> Product {
+        let Conv2d { patches, outputs, part } = *self;
+        let matrix = |row: usize, column: usize| Layout::Strided(View { batch: [0, 0], row, column });
+        let (rows, columns) = (patches.rows(), patches.columns());
+        let (m, n, k, a, b, out) = match part {
+            Part::Forward => (rows, outputs, columns, Layout::Patches(patches), matrix(1, columns), matrix(outputs, 1)),
+            Part::InputGradient => {
+                let (read, written) = patches.transposed(outputs);
+                let (n, k) = (written.columns(), read.columns());
+                (written.rows(), n, k, Layout::Patches(read), matrix(n, 1), Layout::Patches(written))
+            }
+            Part::WeightGradient => {
+                (outputs, columns, rows, matrix(1, outputs), Layout::Patches(patches), matrix(columns, 1))
+            }
+        };
+        Product { m, n, k, batch: [1, 1], a, b, out, biased }
+    }
+}
+
+impl Op for Conv2d {
+    fn name(&self) -> &'static str {
+        match self.part {
+            Part::Forward => "conv2d",
+            Part::InputGradient => "conv2d_input",
+            Part::WeightGradient => "conv2d_weight",
+        }
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [first, second, output] = self.shapes();
+        let bias = vec![self.outputs];
+        for (input, shape) in inputs.iter().zip([first, second, bias]) {
+            if input.shape[..] != shape || input.dtype != DType::F32 {
+                return Err(format!("needs real operands, one of them {shape:?}"));
+            }
+        }
+        Ok(TensorType::f32(output))
+    }
+
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        if self.part != Part::Forward {
+            return Err(BackwardError::Undefined);
+        }
+        let (x, rows, grad) = (&context.inputs[0], &context.inputs[1], context.grad);
+        let mut gradients = vec![None, None];
+        if context.needed[0] {
+            let spread = self.patches.spread(rows)?;
+            gradients[0] = Some(Tensor::record(Conv2d { part: Part::InputGradient, ..*self }, &[grad, &spread])?);
+        }
+        if context.needed[1] {
+            gradients[1] = Some(Tensor::record(Conv2d { part: Part::WeightGradient, ..*self }, &[grad, x])?);
+        }
+        if context.inputs.len() == 3 {
+            let rows = grad.reshape([self.patches.rows(), self.outputs])?;
+            gradients.push(Some(rows.sum(0..1)?.reshape([self.outputs])?));
+        }
+        Ok(gradients)
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        self.product(context.inputs.len() == 3).launches(context.target)
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        use reference::conv2d::{conv2d, input_gradient, weight_gradient};
+        vec![match self.part {
+            Part::Forward => conv2d(&self.patches, inputs[0], inputs[1], inputs.get(2).copied()),
+            Part::InputGradient => input_gradient(&self.patches, inputs[0], inputs[1]),
+            Part::WeightGradient => weight_gradient(&self.patches, inputs[0], inputs[1]),
+        }]
+    }
+}
+
+/// The weight \[O, C, k, k\] of convolutions, which bring it once into the order that their kernel reads: (ky, kx, c), where
+/// neighbouring channels are read together. Channels that are not fours are filled up with zeros.
+#[derive(Clone, Debug)]
+pub struct Taps {
+    weight: Tensor,
+    rows: OnceCell<Tensor>,
+}
+
+impl Taps {
+    /// Those of a weight \[O, C, k, k\].
+    pub fn new(weight: &Tensor) -> Self {
+        Taps { weight: weight.clone(), rows: OnceCell::new() }
+    }
+
+    /// \[O, k·k·C\], both axes filled up to fours of channels.
+    #[track_caller]
+    fn rows(&self, [outputs, channels, kernel, _]: [usize; 4]) -> Result<Tensor> {
+        if let Some(rows) = self.rows.get() {
+            return Ok(rows.clone());
+        }
+        let rows = self.weight.reshape([outputs, channels, kernel * kernel])?.permute(&[0, 2, 1])?;
+        let inner = channels.next_multiple_of(4);
+        let rows = filled(&filled(&rows, 2, inner)?, 0, outputs.next_multiple_of(4))?;
+        let rows = rows.reshape([rows.shape()[0], kernel * kernel * inner])?;
+        Ok(self.rows.get_or_init(|| rows).clone())
+    }
+}
+
+/// A tensor with zeros behind it along an axis. Only pictures, weights and maps of odd sizes are filled up: no features,
+/// so they are stored whole.
+#[track_caller]
+fn filled(tensor: &Tensor, axis: usize, extent: usize) -> Result<Tensor> {
+    match tensor.shape()[axis] == extent {
+        true => Ok(tensor.clone()),
+        false => tensor.graph().stored(Storage::Whole, || tensor.pad(axis, 0, extent)),
+    }
+}
+
+impl Tensor {
+    /// Convolution: \[B, H, W, C\] with weight \[O, C, k, k\] and bias \[O\] → \[B, OH, OW, O\].
+    ///
+    /// OH = ⌊(H + 2·padding − k) / stride⌋ + 1: rows and columns at the end that fill no patch are dropped.
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or the padding is not less than the kernel.
+    #[track_caller]
+    pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+        self.conv2d_with(&Taps::new(weight), bias, stride, padding)
+    }
+
+    /// [`Tensor::conv2d`] with a weight that other convolutions of the graph have, too.
+    ///
+    /// # Errors
+    /// As [`Tensor::conv2d`].
+    #[track_caller]
+    pub fn conv2d_with(&self, taps: &Taps, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+        let weight = &taps.weight;
+        let (&[batch, height, width, channels], &[outputs, inner, kernel, across]) =
+            (&self.shape()[..], &weight.shape()[..])
+        else {
+            return Err(mismatch("conv2d", &[self, weight], "needs x [B, H, W, C] and weight [O, C, k, k]"));
+        };
+        if inner != channels || across != kernel || bias.is_some_and(|bias| bias.shape()[..] != [outputs]) {
+            return Err(mismatch("conv2d", &[self, weight], "x, weight [O, C, k, k] and bias [O] do not fit together"));
+        }
+        if (kernel, stride, padding) == (1, 1, 0) {
+            return self.linear(&weight.reshape([outputs, channels])?, bias);
+        }
+        let (inner, outer) = (channels.next_multiple_of(4), outputs.next_multiple_of(4));
+        let patches = Patches::of([batch, height, width, inner], kernel, stride, padding)
+            .map_err(|reason| mismatch("conv2d", &[self, weight], &reason))?;
+        let x = filled(self, 3, inner)?;
+        let rows = taps.rows([outputs, channels, kernel, across])?;
+        let op = Conv2d { patches, outputs: outer, part: Part::Forward };
+        let y = match bias {
+            Some(bias) => Tensor::record(op, &[&x, &rows, &filled(bias, 0, outer)?])?,
+            None => Tensor::record(op, &[&x, &rows])?,
+        };
+        if outer == outputs { Ok(y) } else { y.slice(3, 0..outputs) }
+    }
+}

@@ -1,0 +1,338 @@
+//! Functions of single elements, with broadcasting; chains of them are fused into one kernel.
+
+mod function;
+mod kernel;
+
+pub use function::Function;
+use kernel::{collapse, launch};
+
+use crate::engine::graph::{Backward, BackwardError, DType, LaunchContext, Launches, Op, Shape, Tensor, TensorType};
+use crate::engine::reference::Array;
+use crate::error::Result;
+
+/// An operand of an [`Instruction`].
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Operand {
+    /// An input of the op.
+    Leaf(usize),
+    /// The result of an earlier instruction.
+    Value(usize),
+}
+
+/// One function applied inside a kernel.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Instruction {
+    /// What is computed.
+    pub function: Function,
+    /// From what.
+    pub operands: Vec<Operand>,
+}
+
+/// A straight line of functions of broadcast inputs; as recorded a single one, after fusion a chain.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Elementwise {
+    /// The functions in order; the last gives the output.
+    pub body: Vec<Instruction>,
+}
+
+/// Inputs of a fused kernel: WebGPU grants eight storage buffers, one of which is the output.
+const MAX_LEAVES: usize = 7;
+/// Constants of a fused kernel.
+const MAX_SCALARS: usize = 16;
+/// Functions of a fused kernel: longer chains compile slowly.
+const MAX_BODY: usize = 24;
+
+impl Elementwise {
+    fn single(function: Function) -> Self {
+        let operands = (0..function.arity()).map(Operand::Leaf).collect();
+        Elementwise { body: vec![Instruction { function, operands }] }
+    }
+
+    fn scalars(&self) -> Vec<f64> {
+        self.body.iter().filter_map(|instruction| instruction.function.scalar()).collect()
+    }
+
+    /// This chain with `producer` computed in place of leaf `leaf`, where the two have `leaves` and
+    /// `producer_leaves` as inputs; `None` if the kernel would grow past its limits.
+    ///
+    /// Gives the chain and its inputs, each once.
+    pub fn inline<T: Copy + PartialEq>(
+        &self,
+        leaves: &[T],
+        leaf: usize,
+        producer: &Elementwise,
+        producer_leaves: &[T],
+    ) -> Option<(Elementwise, Vec<T>)> {
+        let mut inputs: Vec<T> = Vec::new();
+        let mut index_of = |input: T| {
+            inputs.iter().position(|&known| known == input).unwrap_or_else(|| {
+                inputs.push(input);
+                inputs.len() - 1
+            })
+        };
+        let mut body = Vec::new();
+        for instruction in &producer.body {
+            let operands = instruction.operands.iter().map(|operand| match *operand {
+                Operand::Leaf(index) => Operand::Leaf(index_of(producer_leaves[index])),
+                value => value,
+            });
+            body.push(Instruction { function: instruction.function, operands: operands.collect() });
+        }
+        let produced = body.len();
+        for instruction in &self.body {
+            let operands = instruction.operands.iter().map(|operand| match *operand {
+                Operand::Leaf(index) if leaves[index] == leaves[leaf] => Operand::Value(produced - 1),
+                Operand::Leaf(index) => Operand::Leaf(index_of(leaves[index])),
+                Operand::Value(index) => Operand::Value(index + produced),
+            });
+            body.push(Instruction { function: instruction.function, operands: operands.collect() });
+        }
+        let fused = Elementwise { body };
+        let fits = inputs.len() <= MAX_LEAVES
+            && fused.scalars().len() <= MAX_SCALARS
+            && fused.body.len() <= MAX_BODY
+            // An integer result must leave the chain to be rounded.
+            && !producer.body.iter().any(|instruction| instruction.function == Function::ToInteger);
+        fits.then_some((fused, inputs))
+    }
+}
+
+impl Op for Elementwise {
+    fn name(&self) -> &'static str {
+        match &self.body[..] {
+            [only] => only.function.name(),
+            _ => "elementwise",
+        }
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let mut shape = Shape::default();
+        for input in inputs {
+            shape = shape.broadcast(&input.shape).ok_or("the shapes do not broadcast")?;
+        }
+        if collapse(&shape, inputs).0.len() > 4 {
+            return Err("broadcasts along more than four groups of axes".into());
+        }
+        let integer = self.body.last().is_some_and(|last| last.function == Function::ToInteger);
+        Ok(TensorType { shape, dtype: if integer { DType::I32 } else { DType::F32 } })
+    }
+
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        use Function::*;
+        let [Instruction { function, .. }] = &self.body[..] else { return Err(BackwardError::Undefined) };
+        let (inputs, y, grad) = (context.inputs, context.output, context.grad);
+        let x = &inputs[0];
+        let parts = match *function {
+            Copy => vec![grad.clone()],
+            Negate => vec![grad.neg()?],
+            Scale(c) => vec![grad.scale(c)?],
+            Offset(_) => vec![grad.clone()],
+            Exp => vec![grad.mul(y)?],
+            Log => vec![grad.div(x)?],
+            Sqrt => vec![grad.div(&y.scale(2.0)?)?],
+            Abs => {
+                let zero = x.graph().scalar(0.0);
+                vec![grad.mul(&x.greater(&zero)?.sub(&zero.greater(x)?)?)?]
+            }
+            Relu => vec![grad.mul(&x.greater(&x.graph().scalar(0.0))?)?],
+            Sigmoid => vec![grad.mul(y)?.mul(&y.neg()?.offset(1.0)?)?],
+            LogSigmoid => vec![grad.mul(&x.neg()?.sigmoid()?)?],
+            Gelu => vec![grad.mul(&Tensor::record(Elementwise::single(GeluSlope), &[x])?)?],
+            Add => vec![grad.clone(), grad.clone()],
+            Subtract => vec![grad.clone(), grad.neg()?],
+            Multiply => vec![grad.mul(&inputs[1])?, grad.mul(x)?],
+            Divide => vec![grad.div(&inputs[1])?, grad.mul(y)?.div(&inputs[1])?.neg()?],
+            Maximum | Minimum => {
+                let first = if *function == Maximum { x.at_least(&inputs[1])? } else { inputs[1].at_least(x)? };
+                vec![grad.mul(&first)?, grad.mul(&first.neg()?.offset(1.0)?)?]
+            }
+            Select => {
+                let zero = x.graph().scalar(0.0);
+                let (yes, no) = (x.select(grad, &zero)?, x.select(&zero, grad)?);
+                return Ok(vec![None, Some(yes.sum_to(inputs[1].shape())?), Some(no.sum_to(inputs[2].shape())?)]);
+            }
+            Equal | Greater | AtLeast => return Ok(vec![None, None]),
+            ToInteger | Truncate | Finite => return Ok(vec![None]),
+            GeluSlope => return Err(BackwardError::Undefined),
+        };
+        parts
+            .into_iter()
+            .zip(inputs)
+            .zip(context.needed)
+            .map(|((part, input), &needed)| match needed {
+                true => Ok(Some(part.sum_to(input.shape())?)),
+                false => Ok(None),
+            })
+            .collect()
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        launch(self, context).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        let types: Vec<_> = inputs.iter().map(|input| TensorType::f32(&input.shape[..])).collect();
+        let shape =
+            types.iter().try_fold(Shape::default(), |shape, input| shape.broadcast(&input.shape)).unwrap_or_default();
+        let strides: Vec<_> = types.iter().map(|input| input.shape.broadcast_strides(&shape)).collect();
+        let mut coordinate = vec![0usize; shape.rank()];
+        let mut values = vec![0.0; self.body.len()];
+        let mut args = Vec::with_capacity(3);
+        vec![Array::from_fn(&shape, |_| {
+            for (index, instruction) in self.body.iter().enumerate() {
+                args.clear();
+                args.extend(instruction.operands.iter().map(|operand| match *operand {
+                    Operand::Value(value) => values[value],
+                    Operand::Leaf(leaf) => {
+                        let at: usize = coordinate.iter().zip(&strides[leaf]).map(|(c, stride)| c * stride).sum();
+                        inputs[leaf].data[at]
+                    }
+                }));
+                values[index] = instruction.function.evaluate(&args);
+            }
+            for axis in (0..coordinate.len()).rev() {
+                coordinate[axis] += 1;
+                if coordinate[axis] < shape[axis] {
+                    break;
+                }
+                coordinate[axis] = 0;
+            }
+            values[self.body.len() - 1]
+        })]
+    }
+
+    fn elementwise(&self) -> Option<&Elementwise> {
+        Some(self)
+    }
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident ( $($arg:ident),* ) = $function:expr;)*) => {
+        impl Tensor {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// If the shapes do not broadcast.
+            #[track_caller]
+            pub fn $name(&self $(, $arg: &Tensor)*) -> Result<Tensor> {
+                Tensor::record(Elementwise::single($function), &[self $(, $arg)*])
+            }
+        )*}
+    };
+}
+
+methods! {
+    /// −x
+    neg() = Function::Negate;
+    /// eˣ
+    exp() = Function::Exp;
+    /// ln x
+    log() = Function::Log;
+    /// √x
+    sqrt() = Function::Sqrt;
+    /// |x|
+    abs() = Function::Abs;
+    /// x truncated toward zero; no gradient passes.
+    trunc() = Function::Truncate;
+    /// The values as integers; no gradient passes.
+    to_integer() = Function::ToInteger;
+    /// The values as real numbers.
+    to_real() = Function::Copy;
+    /// max(x, 0)
+    relu() = Function::Relu;
+    /// 1 / (1 + e⁻ˣ)
+    sigmoid() = Function::Sigmoid;
+    /// ln σ(x)
+    log_sigmoid() = Function::LogSigmoid;
+    /// x·Φ(x), the exact (erf) form.
+    gelu() = Function::Gelu;
+    /// 1 where x is a number, 0 where it is infinite or NaN, found by its bits; no gradient passes.
+    finite() = Function::Finite;
+    /// x + other
+    add(other) = Function::Add;
+    /// x − other
+    sub(other) = Function::Subtract;
+    /// x · other
+    mul(other) = Function::Multiply;
+    /// x / other
+    div(other) = Function::Divide;
+    /// The larger of the two; ties give the gradient to the first.
+    maximum(other) = Function::Maximum;
+    /// The smaller of the two; ties give the gradient to the first.
+    minimum(other) = Function::Minimum;
+    /// 1 where both are equal, else 0; no gradient passes.
+    equal(other) = Function::Equal;
+    /// 1 where x > other, else 0; no gradient passes.
+    greater(other) = Function::Greater;
+    /// 1 where x ≥ other, else 0; no gradient passes.
+    at_least(other) = Function::AtLeast;
+    /// `yes` where x ≠ 0, else `no`; the gradient goes to the chosen one.
+    select(yes, no) = Function::Select;
+}
+
+impl Tensor {
+    /// c·x
+    ///
+    /// # Errors
+    /// Never for a valid tensor.
+    #[track_caller]
+    pub fn scale(&self, c: f64) -> Result<Tensor> {
+        Tensor::record(Elementwise::single(Function::Scale(c)), &[self])
+    }
+
+    /// x + c
+    ///
+    /// # Errors
+    /// Never for a valid tensor.
+    #[track_caller]
+    pub fn offset(&self, c: f64) -> Result<Tensor> {
+        Tensor::record(Elementwise::single(Function::Offset(c)), &[self])
+    }
+
+    /// The tensor repeated to `shape`.
+    ///
+    /// # Errors
+    /// If it does not broadcast to that shape.
+    #[track_caller]
+    pub fn expand(&self, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        if *self.shape() == shape {
+            return Ok(self.clone());
+        }
+        Tensor::record(Expand(shape, Elementwise::single(Function::Copy)), &[self])
+    }
+}
+
+/// A copy repeated to a larger shape.
+#[derive(Debug)]
+struct Expand(Shape, Elementwise);
+
+impl Op for Expand {
+    fn name(&self) -> &'static str {
+        "expand"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        match self.0.broadcast(&inputs[0].shape) {
+            Some(shape) if shape == self.0 && inputs[0].dtype == DType::F32 => Ok(TensorType::f32(shape)),
+            _ => Err(format!("does not repeat to {:?}", self.0)),
+        }
+    }
+
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        Ok(vec![Some(context.grad.sum_to(context.inputs[0].shape())?)])
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        launch(&self.1, context).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        let zeros = Array::zeros(&self.0);
+        Elementwise::single(Function::Add).reference(&[inputs[0], &zeros])
+    }
+
+    fn elementwise(&self) -> Option<&Elementwise> {
+        Some(&self.1)
+    }
+}

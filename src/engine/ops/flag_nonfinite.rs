@@ -1,0 +1,69 @@
+//! Finding infinities and NaN by their bits, on the device, without asking the host.
+
+use super::assign::{check_states, nothing};
+use super::matmul::mismatch;
+use super::pack::Packed;
+use crate::engine::graph::{BLOCK, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::engine::reference;
+use crate::engine::reference::Array;
+use crate::error::Result;
+use crate::shader;
+
+/// flags\[k\] ← 1 if an element of tensor k is infinite or NaN; other flags, and a set one, stay. Inputs: flags, tensors
+/// one behind the other, and (k, how many elements count) of every block.
+#[derive(Debug)]
+struct FlagNonfinite;
+
+impl Op for FlagNonfinite {
+    fn name(&self) -> &'static str {
+        "flag_nonfinite"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [_, _, _] = inputs else { return Err("takes flags, values and blocks".into()) };
+        Ok(nothing())
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let quads = context.inputs[1].shape.len().div_ceil(4);
+        Launch::new(shader!("flag_nonfinite"), quads, 1)
+            .uints(&[quads])
+            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2)])
+            .into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::flag_nonfinite::flag_nonfinite(inputs[0], inputs[1], inputs[2], BLOCK)]
+    }
+
+    fn mutates(&self) -> &[usize] {
+        &[0]
+    }
+}
+
+impl Tensor {
+    /// Records that flag k of this state \[n\] becomes 1 if tensor k of `values` holds an infinity or NaN. Flags are
+    /// never cleared by it.
+    ///
+    /// # Errors
+    /// If this is no state with as many flags as there are tensors.
+    #[track_caller]
+    pub fn flag_nonfinite(&self, values: &Packed) -> Result<()> {
+        if self.shape()[..] != [values.tensors.len()] {
+            let reason = format!("there are {} tensors", values.tensors.len());
+            return Err(mismatch("flag_nonfinite", &[self], &reason));
+        }
+        for (range, part) in &values.parts {
+            let packing = values.packing(range.clone());
+            let blocks = packing.of_blocks(|tensor, first| {
+                let flag = range.start + tensor;
+                let count = (values.tensors[flag].shape().len() - first).min(BLOCK);
+                [flag as f64, count as f64]
+            });
+            let blocks = self.graph().constant(blocks.as_flattened(), [blocks.len(), 2]);
+            check_states("flag_nonfinite", &[self, part, &blocks], FlagNonfinite.mutates())?;
+            Tensor::record(FlagNonfinite, &[self, part, &blocks])?;
+        }
+        Ok(())
+    }
+}

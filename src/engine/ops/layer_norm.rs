@@ -1,0 +1,139 @@
+//! Layer norm over the last axis.
+
+use super::matmul::mismatch;
+use super::norm_sums::{Lanes, launch_rows, norm_sums};
+use crate::engine::graph::{
+    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
+};
+use crate::engine::reference;
+use crate::engine::reference::Array;
+use crate::error::Result;
+use crate::shader;
+
+/// (mean, 1 / √(variance + eps)) of every row, \[…, C\] → \[…, 2\]; biased variance.
+///
+/// It has no gradient of its own: [`LayerNorm`] gives x the gradient through both paths.
+#[derive(Debug)]
+struct Statistics {
+    eps: f64,
+}
+
+impl Op for Statistics {
+    fn name(&self) -> &'static str {
+        "layer_norm_statistics"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let mut shape = inputs[0].shape.to_vec();
+        match shape.last_mut() {
+            Some(last) if inputs[0].dtype == DType::F32 && *last > 0 => *last = 2,
+            _ => return Err("takes real values with at least one axis".into()),
+        }
+        Ok(TensorType::f32(shape))
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let rows = context.output.shape.len() / 2;
+        let launch = share_rows(shader!("layer_norm_statistics"), rows, context.inputs[0], context.target);
+        launch.floats(&[self.eps]).bind(&[Slot::Input(0), Slot::Output]).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::layer_norm::statistics(inputs[0], self.eps)]
+    }
+}
+
+/// The launch of a kernel whose invocations may share the rows of `x`.
+fn share_rows(shader: Shader, rows: usize, x: &TensorType, target: Target) -> Launch {
+    let channels = x.shape.len() / rows;
+    by_rows(launch_rows(shader, rows, channels, target), rows, channels)
+}
+
+/// Adds the element type of a kernel on rows of so many channels, and its first parameters.
+fn by_rows(launch: Launch, rows: usize, channels: usize) -> Launch {
+    let lanes = Lanes::of(channels);
+    let launch = launch.define("VALUE", lanes.value).uints(&[rows, channels / lanes.count]);
+    if lanes.count == 4 { launch.define("VECTOR", 1) } else { launch }
+}
+
+/// (x − mean) · rstd · gamma + beta with given statistics; inputs x, statistics, gamma, beta.
+#[derive(Debug)]
+struct LayerNorm;
+
+impl Op for LayerNorm {
+    fn name(&self) -> &'static str {
+        "layer_norm"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        let [x, statistics, gamma, _] = context.inputs else { return Err(BackwardError::Undefined) };
+        let mut gradients = vec![None; 4];
+        if context.needed[0] {
+            gradients[0] = Some(Tensor::record(LayerNormGradient, &[x, statistics, gamma, context.grad])?);
+        }
+        if context.needed[2] || context.needed[3] {
+            let [to_gamma, to_beta] = norm_sums(x, statistics, context.grad, true)?;
+            gradients[2] = Some(to_gamma);
+            gradients[3] = Some(to_beta);
+        }
+        Ok(gradients)
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let rows = context.inputs[1].shape.len() / 2;
+        let channels = context.inputs[2].shape.len();
+        let parts = context.target.walkers(channels / Lanes::of(channels).count);
+        let launch = by_rows(Launch::new(shader!("layer_norm"), rows * parts, 1), rows, channels);
+        let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output];
+        launch.uints(&[parts]).bind(&slots).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::layer_norm::layer_norm(inputs[0], inputs[1], inputs[2], inputs[3])]
+    }
+}
+
+/// Gradient of layer norm with respect to x; inputs x, statistics, gamma, grad.
+#[derive(Debug)]
+struct LayerNormGradient;
+
+impl Op for LayerNormGradient {
+    fn name(&self) -> &'static str {
+        "layer_norm_gradient"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let rows = context.inputs[1].shape.len() / 2;
+        let launch = share_rows(shader!("layer_norm_gradient"), rows, context.output, context.target);
+        let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output];
+        launch.bind(&slots).into()
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        vec![reference::layer_norm::gradient(inputs[0], inputs[1], inputs[2], inputs[3])]
+    }
+}
+
+impl Tensor {
+    /// (x − mean) / √(variance + eps) · gamma + beta over the last axis, with the biased variance; gamma, beta \[C\].
+    ///
+    /// # Errors
+    /// If gamma or beta do not have the last axis' extent.
+    #[track_caller]
+    pub fn layer_norm(&self, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
+        let width = self.shape().last().copied().unwrap_or(0);
+        if width == 0 || gamma.shape()[..] != [width] || beta.shape()[..] != [width] {
+            return Err(mismatch("layer_norm", &[self, gamma, beta], "needs x [.., C], gamma [C] and beta [C]"));
+        }
+        let statistics = Tensor::record(Statistics { eps }, &[self])?;
+        Tensor::record(LayerNorm, &[self, &statistics, gamma, beta])
+    }
+}

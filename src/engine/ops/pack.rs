@@ -1,0 +1,107 @@
+//! Several tensors as one, so that one dispatch can read them all.
+
+use std::ops::Range;
+
+use super::matmul::mismatch;
+use super::movement::{Gather, copy};
+use crate::engine::graph::{DType, LaunchContext, Launches, Op, Packing, Shape, Tensor, TensorType};
+use crate::engine::reference;
+use crate::engine::reference::Array;
+use crate::error::Result;
+
+/// Tensors one behind the other, as their [`Packing`] says. What lies between them may hold anything.
+#[derive(Debug)]
+struct Pack;
+
+/// The packing of values of these types.
+fn packing(inputs: &[&TensorType]) -> Packing {
+    Packing::of(inputs.iter().map(|input| input.shape.len()))
+}
+
+impl Op for Pack {
+    fn name(&self) -> &'static str {
+        "pack"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(TensorType::f32([packing(inputs).len]))
+    }
+
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let starts = packing(context.inputs).starts;
+        let copies = context.inputs.iter().zip(starts).enumerate().map(|(slot, (input, start))| {
+            let flat = Gather::whole(&Shape::from([input.shape.len()]));
+            copy(slot, &flat, input.dtype.wgsl(), start, &[1])
+        });
+        Launches { list: copies.collect(), scratch: Vec::new() }
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        let packing = Packing::of(inputs.iter().map(|input| input.data.len()));
+        vec![reference::pack::pack(inputs, &packing.starts, packing.len)]
+    }
+
+    fn packing(&self, inputs: &[&TensorType]) -> Option<Packing> {
+        Some(packing(inputs))
+    }
+}
+
+/// Real tensors one behind the other, in one value or a few. A device makes them there, if it can, and else copies them.
+pub struct Packed {
+    /// The values, with the tensors in each.
+    pub(super) parts: Vec<(Range<usize>, Tensor)>,
+    /// All tensors.
+    pub(super) tensors: Vec<Tensor>,
+}
+
+/// Elements that a value holds at most, unless one tensor is larger: 4 MiB. That is more work than a dispatch costs, and
+/// small enough to find a place between other values.
+const PART: usize = 1 << 20;
+
+impl Packed {
+    /// Records that `tensors` lie one behind the other.
+    ///
+    /// # Errors
+    /// If one is not real, or they belong to different graphs.
+    #[track_caller]
+    pub fn new(tensors: &[Tensor]) -> Result<Self> {
+        if let Some(other) = tensors.iter().find(|tensor| tensor.dtype() != DType::F32) {
+            return Err(mismatch("pack", &[other], "only real tensors are packed"));
+        }
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for next in 0..tensors.len() {
+            let len =
+                |range: &Range<usize>| Packing::of(tensors[range.start..=next].iter().map(|x| x.shape().len())).len;
+            match ranges.last_mut() {
+                Some(range) if len(range) <= PART => range.end = next + 1,
+                _ => ranges.push(next..next + 1),
+            }
+        }
+        let mut parts = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let values = match &tensors[range.clone()] {
+                // AdamW writes states: it cannot read them as gradients where they lie.
+                [only] if !only.lies_in_state() => only.reshape([only.shape().len()])?,
+                several => Tensor::record(Pack, &several.iter().collect::<Vec<_>>())?,
+            };
+            parts.push((range, values));
+        }
+        Ok(Packed { parts, tensors: tensors.to_vec() })
+    }
+
+    /// The values that hold the tensors, in order.
+    pub fn values(&self) -> Vec<&Tensor> {
+        self.parts.iter().map(|(_, values)| values).collect()
+    }
+
+    /// The number of tensors.
+    #[expect(clippy::len_without_is_empty, reason = "an empty list is of no use")]
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// The packing of some of the tensors, which begins where theirs does.
+    pub(super) fn packing(&self, range: Range<usize>) -> Packing {
+        Packing::of(self.tensors[range].iter().map(|tensor| tensor.shape().len()))
+    }
+}

@@ -1,0 +1,301 @@
+//! How a product of matrices is launched: the tile that is computed together, the loads of every operand, long sums in
+//! parts. One kernel reads and writes matrices that lie in a tensor by strides, or as the patches of an image.
+
+use super::conv2d::Patches;
+use crate::engine::graph::{Launch, Launches, Slot, Target, Tile, WORKGROUP};
+use crate::shader;
+
+/// How a matrix lies in a tensor: element strides.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct View {
+    /// Steps along the two batch axes.
+    pub batch: [usize; 2],
+    /// Step to the next row.
+    pub row: usize,
+    /// Step to the next column.
+    pub column: usize,
+}
+
+impl View {
+    pub(super) fn transposed(self) -> Self {
+        View { row: self.column, column: self.row, ..self }
+    }
+
+    /// Whether four neighbours along the axis of step 1 may be loaded at once, given that axis' extent.
+    fn aligned(&self, extent: usize, other: usize) -> bool {
+        [extent, other, self.batch[0], self.batch[1]].into_iter().all(|value| value.is_multiple_of(4))
+    }
+}
+
+/// How a matrix lies in a tensor.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Layout {
+    /// Element by element.
+    Strided(View),
+    /// As the patches of an image, one a row, which are stored nowhere. In a result they must not overlap.
+    Patches(Patches),
+}
+
+impl Layout {
+    /// How the kernel calls it, and its parameters there.
+    fn described(&self) -> (&'static str, Vec<usize>) {
+        match self {
+            Layout::Strided(View { batch: [batch0, batch1], row, column }) => {
+                ("View", vec![*batch0, *batch1, *row, *column])
+            }
+            Layout::Patches(patches) => ("Window", patches.words().to_vec()),
+        }
+    }
+
+    /// Which neighbours among `rows` × `columns` are loaded or stored by fours.
+    fn fours(&self, rows: usize, columns: usize) -> Fours {
+        match self {
+            Layout::Strided(view) if view.column == 1 && view.aligned(columns, view.row) => Fours::Columns,
+            Layout::Strided(view) if view.row == 1 && view.aligned(rows, view.column) => Fours::Rows,
+            Layout::Strided(_) => Fours::None,
+            Layout::Patches(_) => Fours::Patches,
+        }
+    }
+}
+
+/// What is loaded or stored by fours.
+#[derive(Clone, Copy, PartialEq)]
+enum Fours {
+    /// Neighbouring columns of a row.
+    Columns,
+    /// Neighbouring rows of a column.
+    Rows,
+    /// Neighbouring columns of a patch.
+    Patches,
+    /// Nothing.
+    None,
+}
+
+/// Who computes a tile of the result together.
+#[derive(Clone, Copy, PartialEq)]
+enum Team {
+    /// One invocation.
+    One,
+    /// The invocations of a subgroup, as many as are given: they hand each other what they load.
+    Subgroup(usize),
+    /// A workgroup, by way of its own memory.
+    Workgroup,
+    /// A workgroup that multiplies cooperative matrices.
+    Cooperative,
+}
+
+impl Team {
+    fn invocations(self) -> usize {
+        match self {
+            Team::One => 1,
+            Team::Subgroup(lanes) => lanes,
+            Team::Workgroup | Team::Cooperative => WORKGROUP,
+        }
+    }
+}
+
+/// A part of the result that is computed together.
+#[derive(Clone, Copy, PartialEq)]
+struct Part {
+    /// Rows and columns.
+    sides: [usize; 2],
+    team: Team,
+}
+
+impl Part {
+    /// What its shader leaves open.
+    fn defines(self) -> Vec<(&'static str, usize)> {
+        let [rows, columns] = self.sides;
+        let flags = |flags: &[(&'static str, bool)]| {
+            flags.iter().filter(|(_, set)| *set).map(|(name, _)| (*name, 1)).collect::<Vec<_>>()
+        };
+        match self.team {
+            Team::One => {
+                let sizes = [("ROWS", rows), ("COLUMNS", columns)];
+                let sides =
+                    [("TALL", rows >= 8), ("TALLER", rows >= 16), ("WIDE", columns >= 8), ("WIDER", columns >= 16)];
+                [&sizes[..], &flags(&sides)].concat()
+            }
+            Team::Subgroup(lanes) => {
+                let sizes = [("LANES", lanes), ("COLUMNS", columns)];
+                [&sizes[..], &flags(&[("EIGHT", lanes == 8), ("WIDE", columns == 8 * lanes)])].concat()
+            }
+            Team::Workgroup | Team::Cooperative => Vec::new(),
+        }
+    }
+}
+
+/// out\[b, i, j\] = bias\[j\] + Σ_k a\[b, i, k\] · b\[b, k, j\], b over both batch axes: inputs a, b and, if `biased`,
+/// the bias.
+pub(super) struct Product {
+    /// Rows of the product.
+    pub m: usize,
+    /// Columns of the product.
+    pub n: usize,
+    /// Length of every sum.
+    pub k: usize,
+    /// Extents of the batch axes.
+    pub batch: [usize; 2],
+    /// First operand, \[m, k\]: patches lie along k.
+    pub a: Layout,
+    /// Second operand, \[k, n\]: patches lie along n.
+    pub b: Layout,
+    /// Result, \[m, n\].
+    pub out: Layout,
+    /// Whether a third input \[n\] is added to every row.
+    pub biased: bool,
+}
+
+impl Product {
+    /// The dispatches that compute it.
+    pub(super) fn launches(&self, target: Target) -> Launches {
+        let batches = self.batch[0] * self.batch[1];
+        let part = self.part(target);
+        // A dispatch has 65 535 workgroups along z at most.
+        let most = target.splits(batches * self.m * self.n, self.k).min(65_535 / batches);
+        if most < 2 {
+            return self.pass(part, self.out, Slot::Output, self.k, self.biased).into();
+        }
+        let step = if part.team == Team::Cooperative { 8 } else { 4 };
+        let chunk = self.k.div_ceil(most).next_multiple_of(step);
+        let splits = self.k.div_ceil(chunk);
+        // The partial products lie one after another as [split, batch, m, n]; the second launch adds them in order.
+        let partial = View { batch: [self.batch[1] * self.m * self.n, self.m * self.n], row: self.n, column: 1 };
+        let first = self.pass(part, Layout::Strided(partial), Slot::Scratch(0), chunk, false);
+        let (layout, words) = self.out.described();
+        let mut slots = vec![Slot::Scratch(0)];
+        let mut second = Launch::new(shader!("matmul_sum"), batches * self.m * self.n, 1)
+            .define("OUT_LAYOUT", layout)
+            .uints(&[self.m, self.n, self.batch[1], batches])
+            .uints(&words)
+            .uints(&[splits]);
+        if matches!(self.out, Layout::Patches(_)) {
+            second = second.define("OUT_PATCHES", 1);
+        }
+        if self.biased {
+            second = second.define("BIAS", 1);
+            slots.push(Slot::Input(2));
+        }
+        slots.push(Slot::Output);
+        Launches { list: vec![first, second.bind(&slots)], scratch: vec![splits * batches * self.m * self.n] }
+    }
+
+    /// The part that the table says; a smaller one where much of that would lie outside the result.
+    fn part(&self, target: Target) -> Part {
+        let batches = self.batch[0] * self.batch[1];
+        let tile = target.tile(batches * self.m * self.n, self.k);
+        let results = self.m * self.n;
+        let padded = |[rows, columns]: [usize; 2]| self.m.next_multiple_of(rows) * self.n.next_multiple_of(columns);
+        let team = match tile {
+            Tile::Subgroup => Team::Subgroup(target.subgroup),
+            Tile::T64x64 => Team::Workgroup,
+            Tile::Cooperative => Team::Cooperative,
+            _ => Team::One,
+        };
+        let larger = match team {
+            Team::Subgroup(lanes) => {
+                let [wide, narrow] = [[4 * lanes, 8 * lanes], [4 * lanes, 4 * lanes]];
+                // Narrow tiles are more of them, and what lies outside the result is less.
+                let fills = target.fills(batches * results, self.k);
+                let wide = Some(wide).filter(|&sides| fills && 4 * padded(sides) <= 5 * results);
+                wide.or(Some(narrow).filter(|&sides| padded(sides) <= 2 * results))
+            }
+            Team::Workgroup => Some([64, 64]).filter(|&sides| 2 * padded(sides) <= 3 * results),
+            Team::Cooperative => {
+                let whole = |sides: &[usize; 2]| self.is_of_eights() && 2 * padded(*sides) <= 3 * results;
+                Some([32, 32]).filter(whole)
+            }
+            Team::One => None,
+        };
+        if let Some(sides) = larger {
+            return Part { sides, team };
+        }
+        let fitting = |side: usize, extent: usize| match side {
+            16 if extent.next_multiple_of(16) - extent <= extent / 8 => 16,
+            8 | 16 if extent > 4 => 8,
+            _ => 4,
+        };
+        let [rows, columns] = tile.alone();
+        Part { sides: [fitting(rows, self.m), fitting(columns, self.n)], team: Team::One }
+    }
+
+    /// Whether it is made of whole matrices of 8×8, which lie so that they can be loaded and stored at once.
+    fn is_of_eights(&self) -> bool {
+        let lies = |layout: &Layout, rows, columns| matches!(layout.fours(rows, columns), Fours::Rows | Fours::Columns);
+        [self.m, self.n, self.k].iter().all(|extent| extent.is_multiple_of(8))
+            && lies(&self.a, self.m, self.k)
+            && lies(&self.b, self.k, self.n)
+            && lies(&self.out, self.m, self.n)
+    }
+
+    /// The invocations that a layer of the grid takes.
+    fn invocations(&self, Part { sides: [rows, columns], team }: Part) -> usize {
+        self.m.div_ceil(rows) * self.n.div_ceil(columns) * team.invocations()
+    }
+
+    /// The kernel for one pass over `chunk` terms of every sum; chunks lie along z after the batches.
+    fn pass(&self, part: Part, out: Layout, to: Slot, chunk: usize, bias: bool) -> Launch {
+        let out_fours = match out.fours(self.m, self.n) {
+            Fours::Rows => Fours::None,
+            fours => fours,
+        };
+        let batches = self.batch[0] * self.batch[1];
+        let splits = self.k.div_ceil(chunk);
+        let shader = match part.team {
+            Team::One => shader!("matmul"),
+            Team::Subgroup(_) => shader!("matmul_subgroup"),
+            Team::Workgroup => shader!("matmul_shared"),
+            Team::Cooperative => shader!("matmul_coop"),
+        };
+        let mut launch = Launch::new(shader, self.invocations(part), batches * splits)
+            .operations(2 * batches * self.m * self.n * self.k)
+            .uints(&[self.m, self.n, self.k, chunk]);
+        for (layout, fours, [element, kind], [columns, rows, patches, none]) in [
+            (
+                self.a,
+                self.a.fours(self.m, self.k),
+                ["A_ELEMENT", "A_LAYOUT"],
+                ["A_ALONG_K", "A_ALONG_M", "A_PATCHES", "A_SCALAR"],
+            ),
+            (
+                self.b,
+                self.b.fours(self.k, self.n),
+                ["B_ELEMENT", "B_LAYOUT"],
+                ["B_ALONG_N", "B_ALONG_K", "B_PATCHES", "B_SCALAR"],
+            ),
+            (out, out_fours, ["OUT_ELEMENT", "OUT_LAYOUT"], ["OUT_VECTOR", "", "OUT_PATCHES", "OUT_SCALAR"]),
+        ] {
+            let (name, words) = layout.described();
+            let loads = match fours {
+                Fours::Columns => columns,
+                Fours::Rows => rows,
+                Fours::Patches => patches,
+                Fours::None => none,
+            };
+            let value = if part.team == Team::Cooperative || fours == Fours::None { "f32" } else { "vec4<f32>" };
+            launch = launch.define(element, value).define(kind, name).define(loads, 1).uints(&words);
+        }
+        launch = launch.uints(&[self.batch[1], batches, batches * self.m * self.n]);
+        for (name, value) in part.defines() {
+            launch = launch.define(name, format!("{value}u"));
+        }
+        let patches = [self.a, self.b, out].into_iter().filter_map(|layout| match layout {
+            Layout::Patches(patches) => Some(patches),
+            Layout::Strided(_) => None,
+        });
+        let patches: Vec<_> = patches.collect();
+        if !patches.is_empty() {
+            launch = launch.define("PATCHES", 1);
+            if patches.iter().all(|patches| patches.grid[1].is_multiple_of(4)) {
+                launch = launch.define("FOURS", 1);
+            }
+        }
+        let mut slots = vec![Slot::Input(0), Slot::Input(1)];
+        if bias {
+            launch = launch.define("BIAS", 1);
+            slots.push(Slot::Input(2));
+        }
+        slots.push(to);
+        launch.bind(&slots)
+    }
+}

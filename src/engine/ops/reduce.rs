@@ -1,0 +1,203 @@
+//! Sums, extrema and arg-max over axes.
+
+use crate::engine::graph::{
+    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType,
+};
+use crate::engine::reference;
+use crate::engine::reference::Array;
+use crate::error::Result;
+use crate::shader;
+
+/// What becomes of the elements along the reduced axes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reduction {
+    /// Σ x
+    Sum,
+    /// max x; its gradient goes to the first maximum.
+    Max,
+    /// min x
+    Min,
+    /// Index of the first maximum.
+    ArgMax,
+}
+
+/// Reduces neighbouring axes `first..last`, keeping them with extent 1.
+#[derive(Debug)]
+struct Reduce {
+    reduction: Reduction,
+    first: usize,
+    last: usize,
+}
+
+impl Reduce {
+    fn extents(&self, x: &TensorType) -> [usize; 3] {
+        [
+            x.shape[..self.first].iter().product(),
+            x.shape[self.first..self.last].iter().product(),
+            x.shape[self.last..].iter().product(),
+        ]
+    }
+}
+
+impl Op for Reduce {
+    fn name(&self) -> &'static str {
+        "reduce"
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let x = inputs[0];
+        if x.dtype != DType::F32 {
+            return Err("takes real values".into());
+        }
+        if self.last > x.shape.rank() || self.first >= self.last || self.extents(x)[1] == 0 {
+            return Err(format!("axes {}..{} hold nothing to reduce", self.first, self.last));
+        }
+        let mut shape = x.shape.to_vec();
+        shape[self.first..self.last].fill(1);
+        let dtype = if self.reduction == Reduction::ArgMax { DType::I32 } else { DType::F32 };
+        Ok(TensorType { shape: shape.into(), dtype })
+    }
+
+    fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
+        let (x, grad) = (&context.inputs[0], context.grad);
+        let gradient = match self.reduction {
+            Reduction::Sum => grad.expand(x.shape().clone())?,
+            Reduction::Max => {
+                let [outer, length, inner] = self.extents(x.ty());
+                let position = x.reduce(Reduction::ArgMax, self.first..self.last)?.reshape([outer, 1, inner])?;
+                let index: Vec<_> = (0..length).map(|index| index as f64).collect();
+                let index = x.graph().constant(&index, [length, 1]);
+                let chosen = position.equal(&index)?.reshape(x.shape().clone())?;
+                grad.mul(&chosen)?
+            }
+            Reduction::Min | Reduction::ArgMax => return Err(BackwardError::Undefined),
+        };
+        Ok(vec![Some(gradient)])
+    }
+
+    /// Long sums with few results are split into chunks of fixed size, whose results are reduced by a second launch.
+    fn launches(&self, context: &LaunchContext<'_>) -> Launches {
+        let [outer, length, inner] = self.extents(context.inputs[0]);
+        let kernel = |length: usize, chunk: usize, inner: usize, chunks: usize| {
+            let vector = inner.is_multiple_of(4);
+            let per_row = if vector { inner / 4 } else { inner };
+            let name = match self.reduction {
+                Reduction::Sum => "SUM",
+                Reduction::Max => "MAX",
+                Reduction::Min => "MIN",
+                Reduction::ArgMax => "ARG_MAX",
+            };
+            let along = inner == 1 && length.is_multiple_of(4) && chunk.is_multiple_of(4);
+            let layout = match (vector, along) {
+                (true, _) => "VECTOR",
+                (_, true) => "ALONG",
+                _ => "SCALAR",
+            };
+            Launch::new(shader!("reduce"), outer * chunks * per_row, 1)
+                .define(name, 1)
+                .define(layout, 1)
+                .uints(&[outer, length, per_row, chunk, chunks])
+        };
+        let parallel = outer * inner;
+        let splittable = self.reduction != Reduction::ArgMax && length >= 256;
+        if !splittable || parallel >= context.target.busy() {
+            return kernel(length, length, inner, 1).bind(&[Slot::Input(0), Slot::Output]).into();
+        }
+        let chunks = (context.target.busy() / parallel).clamp(2, length.div_ceil(32));
+        let chunk = length.div_ceil(chunks).next_multiple_of(4);
+        let chunks = length.div_ceil(chunk);
+        Launches {
+            list: vec![
+                kernel(length, chunk, inner, chunks).bind(&[Slot::Input(0), Slot::Scratch(0)]),
+                kernel(chunks, chunks, inner, 1).bind(&[Slot::Scratch(0), Slot::Output]),
+            ],
+            scratch: vec![outer * chunks * inner],
+        }
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
+        let ty = TensorType::f32(&inputs[0].shape[..]);
+        let mut shape = inputs[0].shape.clone();
+        shape[self.first..self.last].fill(1);
+        vec![reference::reduce::reduce(self.reduction, inputs[0], &shape, self.extents(&ty))]
+    }
+}
+
+/// The launch that adds `chunks` partial sums of `inner` values each, in order; it binds them, then the result.
+pub(crate) fn sum_of_chunks(chunks: usize, inner: usize) -> Launch {
+    let (layout, per_row) = if inner.is_multiple_of(4) { ("VECTOR", inner / 4) } else { ("SCALAR", inner) };
+    Launch::new(shader!("reduce"), per_row, 1)
+        .define("SUM", 1)
+        .define(layout, 1)
+        .uints(&[1, chunks, per_row, chunks, 1])
+}
+
+impl Tensor {
+    /// Reduces the neighbouring `axes`, keeping them with extent 1.
+    ///
+    /// # Errors
+    /// If the axes do not exist or hold nothing.
+    #[track_caller]
+    pub fn reduce(&self, reduction: Reduction, axes: std::ops::Range<usize>) -> Result<Tensor> {
+        Tensor::record(Reduce { reduction, first: axes.start, last: axes.end }, &[self])
+    }
+
+    /// Σ over neighbouring axes, kept with extent 1.
+    ///
+    /// # Errors
+    /// If the axes do not exist.
+    #[track_caller]
+    pub fn sum(&self, axes: std::ops::Range<usize>) -> Result<Tensor> {
+        self.reduce(Reduction::Sum, axes)
+    }
+
+    /// Σ over all elements, without axes.
+    ///
+    /// # Errors
+    /// If the tensor is not real.
+    #[track_caller]
+    pub fn sum_all(&self) -> Result<Tensor> {
+        self.reshape([self.shape().len()])?.sum(0..1)?.reshape([])
+    }
+
+    /// Mean over all elements, without axes.
+    ///
+    /// # Errors
+    /// If the tensor is not real.
+    #[track_caller]
+    pub fn mean_all(&self) -> Result<Tensor> {
+        self.sum_all()?.scale(1.0 / self.shape().len() as f64)
+    }
+
+    /// Index of the first maximum along `axis`, which keeps extent 1.
+    ///
+    /// # Errors
+    /// If the axis does not exist.
+    #[track_caller]
+    pub fn arg_max(&self, axis: usize) -> Result<Tensor> {
+        self.reduce(Reduction::ArgMax, axis..axis + 1)
+    }
+
+    /// Sums a gradient down to the shape that was broadcast to it.
+    pub(crate) fn sum_to(&self, shape: &[usize]) -> Result<Tensor> {
+        let mut sum = self.clone();
+        let missing = self.shape().rank() - shape.len();
+        let mut end = self.shape().rank();
+        // Runs of neighbouring broadcast axes are summed together, innermost first.
+        while end > 0 {
+            let repeated =
+                |axis: usize| self.shape()[axis] != 1 && axis.checked_sub(missing).is_none_or(|own| shape[own] == 1);
+            if !repeated(end - 1) {
+                end -= 1;
+                continue;
+            }
+            let mut start = end - 1;
+            while start > 0 && repeated(start - 1) {
+                start -= 1;
+            }
+            sum = sum.sum(start..end)?;
+            end = start;
+        }
+        if sum.shape()[..] == *shape { Ok(sum) } else { sum.reshape(shape) }
+    }
+}

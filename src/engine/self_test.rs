@@ -1,0 +1,302 @@
+//! Self-tests of the fast kernel variants: on every adapter and driver, each family of them computes small graphs once,
+//! and is not chosen where it disagrees with the interpreter. What was found is kept in the user's cache folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use std::{env, fs, io};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::gpu::{Device, DeviceChoice, Plan, wgsl};
+use crate::engine::graph::{Graph, Kernels, Target, Tensor};
+use crate::engine::reference::random::noise;
+use crate::engine::reference::square_error;
+use crate::engine::session::Session;
+use crate::error::Result;
+
+/// A family of fast kernel variants, with the work that tells whether they are right.
+pub struct Family {
+    /// What people call it, and the stored verdict.
+    pub name: &'static str,
+    /// The part of a target that says whether it may be chosen.
+    pub switch: fn(&mut Target) -> &mut bool,
+    /// The choices that ask for it.
+    pub kernels: Kernels,
+    /// Records values whose kernels are of this family, at sizes that fit no tile of a workgroup.
+    pub record: fn(&Graph) -> Result<Vec<Tensor>>,
+}
+
+/// Every family there is.
+pub const FAMILIES: &[Family] = &[
+    Family {
+        name: "tiled products",
+        switch: |target| &mut target.tiled_products,
+        kernels: Kernels::SHARED,
+        record: products,
+    },
+    Family { name: "shared rows", switch: |target| &mut target.shared_rows, kernels: Kernels::SHARED, record: rows },
+    Family {
+        name: "cooperative matrices",
+        switch: |target| &mut target.cooperative_products,
+        kernels: Kernels::COOPERATIVE,
+        record: cooperative_products,
+    },
+    Family {
+        name: "products by subgroups",
+        switch: |target| &mut target.subgroup_products,
+        kernels: Kernels::SUBGROUPS,
+        record: subgroup_products,
+    },
+];
+
+/// Squared error of all values over their sum of squares, at most: what the tests of single ops allow.
+const LIMIT: f64 = 1e-10;
+
+/// Products of operands in every layout, enough of them for a graphics card to be busy, and a convolution with its
+/// gradients.
+fn products(graph: &Graph) -> Result<Vec<Tensor>> {
+    let matrices = |rows, columns| constant(graph, &[256, rows, columns]);
+    let mut outputs = convolution(graph, [4, 13, 11, 48], 60)?;
+    outputs.extend([
+        matrices(61, 19).matmul(&matrices(19, 59))?,
+        matrices(60, 20).matmul_nt(&matrices(52, 20))?,
+        matrices(20, 52).matmul_tn(&matrices(20, 60))?,
+    ]);
+    Ok(outputs)
+}
+
+/// A 3×3 convolution of x \[B, H, W, C\], whose products load patches, and its gradients.
+fn convolution(graph: &Graph, x: [usize; 4], outputs: usize) -> Result<Vec<Tensor>> {
+    let (x, weight) = (constant(graph, &x), constant(graph, &[outputs, x[3], 3, 3]));
+    let y = x.conv2d(&weight, None, 1, 1)?;
+    let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
+    let mut values = graph.gradients(&objective, &[x, weight])?;
+    values.push(y);
+    Ok(values)
+}
+
+/// Products of operands in every layout, and all of them into results by rows and by columns, in whole matrices of 8×8.
+fn cooperative_products(graph: &Graph) -> Result<Vec<Tensor>> {
+    let [x, weight, bias] = [&[3, 56, 88][..], &[64, 88], &[64]].map(|shape| constant(graph, shape));
+    let y = x.linear(&weight, Some(&bias))?;
+    let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
+    let mut outputs = graph.gradients(&objective, &[x, weight])?;
+    outputs.push(y);
+    // A sum so long that it is split.
+    outputs.push(constant(graph, &[1, 56, 2056]).matmul(&constant(graph, &[1, 2056, 56]))?);
+    Ok(outputs)
+}
+
+/// A product that fills wide tiles, and its gradients, which fill narrow ones, of operands that are loaded by fours; one of
+/// odd sides; a convolution with its gradients.
+fn subgroup_products(graph: &Graph) -> Result<Vec<Tensor>> {
+    let [x, weight, bias] = [&[150, 44][..], &[124, 44], &[124]].map(|shape| constant(graph, shape));
+    let y = x.linear(&weight, Some(&bias))?;
+    let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
+    let mut outputs = graph.gradients(&objective, &[x, weight])?;
+    outputs.extend([y, constant(graph, &[1, 37, 19]).matmul(&constant(graph, &[1, 19, 41]))?]);
+    outputs.extend(convolution(graph, [1, 7, 6, 8], 12)?);
+    Ok(outputs)
+}
+
+/// Softmax, layer norm and their gradients, on rows read one by one and by fours.
+fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
+    let mut outputs = Vec::new();
+    for width in [37, 68] {
+        let [x, weight] = [(); 2].map(|()| constant(graph, &[45, width]));
+        let [gamma, beta] = [(); 2].map(|()| constant(graph, &[width]));
+        for y in [x.softmax(2.0)?, x.layer_norm(&gamma, &beta, 1e-5)?] {
+            let objective = y.mul(&weight)?.sum_all()?;
+            outputs.extend(graph.gradients(&objective, std::slice::from_ref(&x))?);
+            outputs.push(y);
+        }
+    }
+    Ok(outputs)
+}
+
+/// Values between −1 and 1 without a pattern, other ones in every constant of a graph.
+fn constant(graph: &Graph, shape: &[usize]) -> Tensor {
+    let values = noise(graph.len() as u64, shape.iter().product());
+    graph.constant(&values.into_iter().map(f64::from).collect::<Vec<_>>(), shape)
+}
+
+/// What is known of the fast variants on a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Every family's name, and what became of it.
+    pub families: BTreeMap<&'static str, Standing>,
+    /// When the self-test ran, if that could be stored.
+    #[serde(skip)]
+    pub since: Option<SystemTime>,
+    /// What kernels are to be chosen for.
+    #[serde(skip)]
+    pub target: Target,
+}
+
+/// What became of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Standing {
+    /// It computes right.
+    #[serde(rename = "chosen")]
+    Chosen,
+    /// It is for another class of device.
+    #[serde(rename = "not needed here")]
+    NotNeeded,
+    /// The device, within the limits asked for, lacks what it needs.
+    #[serde(rename = "not on this device")]
+    Missing,
+    /// It failed its self-test.
+    #[serde(rename = "refused")]
+    Refused,
+}
+
+/// A verdict on disk.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    /// Adapter, driver, program and kernels.
+    of: String,
+    passed: BTreeMap<String, bool>,
+}
+
+/// The verdict on `families` for a device that `choice` has opened: out of `folder`, or by a self-test whose result is
+/// then stored there. A folder that cannot be used is no error: then every call is a test.
+///
+/// A family that cannot run at all is refused too, but that is not stored: the device may only have been short of memory.
+///
+/// # Errors
+/// If a family cannot be recorded, which is a mistake in it.
+pub async fn verdict(
+    families: &[Family],
+    choice: &DeviceChoice,
+    device: &Device,
+    folder: Option<&Path>,
+) -> Result<Verdict> {
+    let mut target = device.target();
+    let mut verdict = Verdict { families: BTreeMap::new(), since: None, target };
+    let (needed, others): (Vec<_>, Vec<_>) = families.iter().partition(|family| *(family.switch)(&mut target));
+    let mut asked = Target::from(target.kernels);
+    for family in others {
+        let missing = *(family.switch)(&mut asked);
+        // Who wrote no table has asked for nothing.
+        if missing && choice.kernels.is_some() {
+            eprintln!(
+                "{}: lacks what {} need, plain kernels take their place; `tagseg devices --kernels FILE` tells why",
+                device.driver(),
+                family.name
+            );
+        }
+        verdict.families.insert(family.name, if missing { Standing::Missing } else { Standing::NotNeeded });
+    }
+    if needed.is_empty() {
+        return Ok(verdict);
+    }
+    let of = format!("{}, tagseg {}, kernels {:08x}", device.driver(), env!("CARGO_PKG_VERSION"), kernels(&needed)?);
+    let file = folder.map(|folder| folder.join(format!("self-test-{:08x}.json", crc32fast::hash(of.as_bytes()))));
+    let known = file.as_deref().and_then(|file| recall(file, &of));
+    let known = known.filter(|known| needed.iter().all(|family| known.contains_key(family.name)));
+    let (passed, kept) = match known {
+        Some(passed) => (passed, true),
+        None => {
+            let (passed, ran) = test(&needed, choice, device).await;
+            let kept = ran && file.as_deref().is_some_and(|file| store(file, &of, &passed).is_ok());
+            (passed, kept)
+        }
+    };
+    for family in needed {
+        let right = passed[family.name];
+        *(family.switch)(&mut verdict.target) = right;
+        verdict.families.insert(family.name, if right { Standing::Chosen } else { Standing::Refused });
+    }
+    verdict.since = file.filter(|_| kept).and_then(|file| fs::metadata(file).and_then(|file| file.modified()).ok());
+    Ok(verdict)
+}
+
+/// Tests families, and tells of those that fail; with whether all of them could run.
+async fn test(families: &[&Family], choice: &DeviceChoice, device: &Device) -> (BTreeMap<String, bool>, bool) {
+    let (mut passed, mut ran) = (BTreeMap::new(), true);
+    for family in families {
+        // On a device of its own: one that is lost takes nothing else with it.
+        let error = error(family, choice).await;
+        let right = error.as_ref().is_ok_and(|&error| error <= LIMIT);
+        passed.insert(family.name.to_owned(), right);
+        ran &= error.is_ok();
+        if !right {
+            eprintln!("{}", notice(device, family, error));
+        }
+    }
+    (passed, ran)
+}
+
+/// What a person is told of a family that failed.
+fn notice(device: &Device, family: &Family, error: Result<f64>) -> String {
+    let why = error.map_or_else(|error| error.to_string(), |error| format!("squared error {error:.0e}"));
+    format!(
+        "{}: {} failed their self-test ({}), slower kernels take their place; update the driver, and if that does not \
+         help report it with what `tagseg devices` prints",
+        device.driver(),
+        family.name,
+        why.lines().next().unwrap_or_default()
+    )
+}
+
+/// Squared error of a family's values over their sum of squares, added over all of them.
+async fn error(family: &Family, choice: &DeviceChoice) -> Result<f64> {
+    let graph = Graph::new();
+    let outputs = (family.record)(&graph)?;
+    let outputs: Vec<_> = outputs.iter().collect();
+    let compile = |session: Session| session.compile(&graph, &outputs);
+    let mut device = compile(Session::on(Device::open(choice).await?.aimed_at(family.kernels.into())))?;
+    let mut twin = compile(Session::reference())?;
+    device.run()?;
+    twin.run()?;
+    let mut error = 0.0;
+    for output in outputs {
+        error += square_error(&device.read_async(output).await?, &twin.read_async(output).await?);
+    }
+    Ok(error)
+}
+
+/// A checksum of the text of all kernels that a self-test of `families` runs.
+fn kernels(families: &[&Family]) -> Result<u32> {
+    let mut texts = crc32fast::Hasher::new();
+    for family in families {
+        let graph = Graph::new();
+        let outputs: Vec<_> = (family.record)(&graph)?.iter().map(Tensor::id).collect();
+        for launch in
+            Plan::new(&graph, &outputs, family.kernels.into()).steps.iter().flat_map(|step| &step.launches.list)
+        {
+            texts.update(wgsl::render(launch)?.as_bytes());
+        }
+    }
+    Ok(texts.finalize())
+}
+
+/// What a file tells of these kernels, if it is whole.
+fn recall(file: &Path, of: &str) -> Option<BTreeMap<String, bool>> {
+    let stored: Stored = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    (stored.of == of).then_some(stored.passed)
+}
+
+/// Writes beside the file and renames, so that nobody reads a half.
+fn store(file: &Path, of: &str, passed: &BTreeMap<String, bool>) -> io::Result<()> {
+    let stored = Stored { of: of.to_owned(), passed: passed.clone() };
+    let beside = file.with_extension(std::process::id().to_string());
+    fs::create_dir_all(file.parent().unwrap_or(Path::new("")))?;
+    fs::write(&beside, serde_json::to_vec_pretty(&stored)?)?;
+    fs::rename(&beside, file)
+}
+
+/// Where verdicts are kept: `tagseg` in the user's cache folder, if there is one.
+pub fn folder() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let home = |part| set("HOME").map(|home| home.join(part));
+    let caches = if cfg!(windows) {
+        set("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        home("Library/Caches")
+    } else {
+        set("XDG_CACHE_HOME").or_else(|| home(".cache"))
+    };
+    caches.map(|caches| caches.join("tagseg"))
+}

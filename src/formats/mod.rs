@@ -1,0 +1,21 @@
+//! Bytes that others write, and files that are whole or absent.
+//!
+//! ```text
+//! .safetensors ───────────────────────────────┐
+//! .pth ─ archive (zip) ─┬─ pickle ── torch ───┴─▶ tensor_file
+//!        or legacy      ┘
+//! ```
+//!
+//! Nothing in a foreign file is trusted: every length is checked against the file's, nothing recurses, no name in a
+//! pickle is ever called, and what is built stays within a small multiple of the file's size.
+
+pub mod archive;
+pub mod coco_outline;
+pub mod durable;
+pub mod element;
+pub mod fault;
+pub mod npy;
+pub mod pickle;
+pub mod sealed;
+pub mod tensor_file;
+pub mod torch;

@@ -1,0 +1,3 @@
+//! Methods: what a training step records.
+
+pub mod bmp;

@@ -1,0 +1,84 @@
+//! The all-MLP decoder (spec 2.2).
+
+use crate::engine::graph::{Storage, Tensor};
+use crate::engine::nn::{BatchNorm, Init, Linear, Mode, Scope, dropout_channels, each_part};
+use crate::error::Result;
+use crate::parts::encoders::mit::Features;
+use crate::parts::network::NetworkConfig;
+
+/// Per-level linears, fusion, batch norm, prediction.
+pub struct Decoder {
+    /// From level 1 to level 4: the projection and then its block of the fuse weight.
+    levels: Vec<Linear>,
+    norm: BatchNorm,
+    predict: Linear,
+    drop_rate: f64,
+}
+
+impl Decoder {
+    /// Parameters `linear_c{4..1}.proj`, `linear_fuse.conv`, `linear_fuse.bn`, `linear_pred`.
+    ///
+    /// # Errors
+    /// Never for positive sizes.
+    pub fn new(scope: &Scope, config: &NetworkConfig) -> Result<Self> {
+        let embed = config.embed;
+        let projections: Vec<_> = (0..4)
+            .rev()
+            .map(|level| {
+                let inputs = config.dims[level];
+                let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
+                Linear::new(&scope.at(format!("linear_c{}", level + 1)).at("proj"), inputs, embed, bound, bound)
+            })
+            .collect();
+        // The 1×1 fuse convolution commutes with bilinear resizing, so each of its four blocks is applied at its own
+        // level's resolution and the concatenation of all levels is never built (spec 14.5). Nothing lies between a
+        // projection and its block then: their weights are multiplied once, for all passes.
+        let init = Init::Normal((2.0 / embed as f64).sqrt());
+        let fuse = scope.at("linear_fuse").at("conv").parameter("weight", [embed, 4 * embed, 1, 1], init);
+        let fuse = fuse.reshape([embed, 4 * embed])?;
+        let levels = projections
+            .into_iter()
+            .enumerate()
+            .rev()
+            .map(|(slot, projection)| {
+                let block = fuse.slice(1, slot * embed..(slot + 1) * embed)?;
+                projection.then(&Linear::from_parts(block, None))
+            })
+            .collect::<Result<_>>()?;
+        let norm = BatchNorm::new(&scope.at("linear_fuse").at("bn"), embed);
+        let bound = Init::Uniform(1.0 / (embed as f64).sqrt());
+        let predict = scope.at("linear_pred");
+        let weight = predict.parameter("weight", [config.classes, embed, 1, 1], bound);
+        let bias = predict.parameter("bias", [config.classes], bound);
+        let predict = Linear::from_parts(weight.reshape([config.classes, embed])?, Some(bias));
+        Ok(Decoder { levels, norm, predict, drop_rate: config.drop_seg })
+    }
+
+    /// Features of all levels → their projections on the grid of level 1, summed: \[B, H/4, W/4, embed\].
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn fuse(&self, features: &Features) -> Result<Tensor> {
+        let mut maps = self.levels.iter().enumerate().map(|(level, linear)| {
+            let x = linear.forward(&features.tokens[level])?;
+            let ([batch, _, embed], grid) = (x.extents()?, features.grids[level]);
+            x.reshape([batch, grid.height, grid.width, embed])
+        });
+        let Some(first) = maps.next() else { unreachable!("there are four levels") };
+        maps.try_fold(first?, |sum, map| map?.resize_channels_last_onto(&sum, false))
+    }
+
+    /// What [`Decoder::fuse`] gave for the parts of a batch → their logits \[B, K + 1, H/4, W/4\], which are stored whole
+    /// in any case. The statistics of the norm are those of the whole batch.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn predict(&self, fused: &[Tensor], mode: &Mode) -> Result<Vec<Tensor>> {
+        let predict = |part: &Tensor, mode: &Mode| {
+            let kept = dropout_channels(&part.relu()?, self.drop_rate, mode)?;
+            let logits = || self.predict.forward(&kept)?.permute(&[0, 3, 1, 2]);
+            kept.graph().stored(Storage::Whole, logits)
+        };
+        each_part(&self.norm.forward(fused, mode)?, mode, predict)
+    }
+}

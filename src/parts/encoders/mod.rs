@@ -1,0 +1,3 @@
+//! Encoders: an image in, features of four levels out.
+
+pub mod mit;

@@ -1,0 +1,13 @@
+//! What methods of this field are made of: encoders, a decoder, seeds and their propagation, pseudo labels, losses.
+
+pub(crate) mod batch_parts;
+#[cfg(feature = "native")]
+pub mod crf;
+pub mod decoder;
+pub mod encoders;
+pub mod labels;
+pub mod losses;
+pub mod network;
+pub mod propagation;
+pub mod seeds;
+pub mod walk;

@@ -1,0 +1,165 @@
+//! `tagseg predict`: masks, overlays, seeds and pseudo labels of any images.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::model::{Model, View};
+use super::network::opened;
+use super::request::{Protocol, Request, Tags};
+use crate::data::palette::write_index_png;
+use crate::data::{Mask, Rgb8};
+use crate::engine::gpu::DeviceChoice;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::parts::crf::DenseCrf;
+use crate::run::report::{Map, heat_overlay, label_overlay, photo_of};
+
+/// What a prediction needs.
+#[derive(Clone, Debug)]
+pub struct PredictOptions {
+    /// A run's folder or a checkpoint.
+    pub network: PathBuf,
+    /// Images to segment, and folders of such.
+    pub inputs: Vec<PathBuf>,
+    /// Folder for the results.
+    pub out: PathBuf,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Whether to replace files that exist.
+    pub overwrite: bool,
+    /// The procedure.
+    pub protocol: Protocol,
+    /// Whether the dense CRF refines the masks.
+    pub crf: bool,
+    /// Whether to write the seeds and Y_c too, of the classes that the classification finds.
+    pub seeds: bool,
+    /// Options of the evaluation that differ from the run's, `key=value`.
+    pub assignments: Vec<String>,
+}
+
+/// What became of one image.
+pub enum Predicted<'a> {
+    /// Its mask was written here.
+    Mask(&'a Path),
+    /// It could not be read.
+    Unreadable(Error),
+}
+
+/// The endings of the files written for an image, without and with seeds.
+const ENDINGS: [&str; 5] = [".png", "_overlay.png", "_seed.png", "_seed_overlay.png", "_y_c.png"];
+
+/// Writes `NAME.png` (class indices with the VOC palette, at the image's size) and `NAME_overlay.png` for every image;
+/// `done` hears of each, and of the number of images. With `seeds` also `NAME_seed.png` and `NAME_y_c.png`, indices as
+/// well, and `NAME_seed_overlay.png`. Images come in the order of their sizes, so that one size is prepared at a time.
+///
+/// # Errors
+/// If an input is not there, two images share a name, or a file exists already: all found before anything is written.
+/// An image that cannot be read is none, see [`Predicted::Unreadable`].
+pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usize)) -> Result<()> {
+    let images = listed(&options.inputs)?;
+    let checkpoint = opened(&options.network, &options.assignments)?;
+    check_targets(&images, options)?;
+    let model = Model::of(&Session::open(options.device.clone())?, &checkpoint)?;
+    std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
+    let crf = options.crf.then(|| DenseCrf::new(model.config()));
+    let tags = if options.seeds { Tags::Predicted } else { Tags::Unknown };
+    let request = Request { protocol: options.protocol, tags, probabilities: options.crf };
+
+    let mut sized: Vec<_> = images.par_iter().map(|path| (Rgb8::read_size(path).ok(), path)).collect();
+    sized.sort();
+    let mut view: Option<View> = None;
+    for (_, path) in sized {
+        let image = match Rgb8::read(path) {
+            Ok(image) => image,
+            Err(error) => {
+                done(Predicted::Unreadable(error), images.len());
+                continue;
+            }
+        };
+        let size = model.canvas_for(options.protocol, [image.height, image.width]);
+        let fitting = view.take().filter(|view| view.size() == size);
+        let view = view.insert(fitting.map_or_else(|| model.view_for(1, size, request), Ok)?);
+        let mask = write_results(view, &image, crf.as_ref(), path, &options.out)?;
+        done(Predicted::Mask(&mask), images.len());
+    }
+    Ok(())
+}
+
+/// Looks at one image and writes what is seen; gives the path of its mask.
+fn write_results(view: &mut View, image: &Rgb8, crf: Option<&DenseCrf>, path: &Path, out: &Path) -> Result<PathBuf> {
+    let seen = view.look_at(image)?;
+    let mask = match (crf, seen.probabilities) {
+        (Some(crf), Some(probabilities)) => crf.infer(image, &probabilities).labels(),
+        _ => Mask::new(image.height, image.width, seen.msc.unwrap_or(seen.seg)),
+    };
+    let photo = photo_of(image)?;
+    let [mask_path, overlay, seed, seed_overlay, y_c] = ENDINGS.map(|ending| target(path, out, ending));
+    let save = |picture: image::RgbImage, path: &Path| {
+        picture.save(path).map_err(|error| Error::data(path, error.to_string(), "check the disk"))
+    };
+    save(label_overlay(&photo, Map::new(mask.height, mask.width, &mask.data)?), &overlay)?;
+    if let Some(tagged) = seen.tagged {
+        let labels = |data| Mask::new(image.height, image.width, data);
+        write_index_png(&seed, &labels(tagged.seeds))?;
+        write_index_png(&y_c, &labels(tagged.y_c))?;
+        save(heat_overlay(&photo, Map::new(image.height, image.width, &tagged.cams)?), &seed_overlay)?;
+    }
+    write_index_png(&mask_path, &mask)?;
+    Ok(mask_path)
+}
+
+/// The images among `inputs`, with those in the folders among them in the order of their names.
+fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut images = Vec::new();
+    for input in inputs {
+        let facts = std::fs::metadata(input).map_err(Error::io(input))?;
+        if !facts.is_dir() {
+            images.push(input.clone());
+            continue;
+        }
+        let entries = input.read_dir().map_err(Error::io(input))?;
+        let is_image = |path: &PathBuf| {
+            let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+            path.is_file() && ["jpg", "jpeg", "png"].iter().any(|known| ending == *known)
+        };
+        let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_image).collect();
+        if found.is_empty() {
+            return Err(Error::data(input, "holds no image", "give a folder of .jpg, .jpeg or .png files"));
+        }
+        found.sort();
+        images.extend(found);
+    }
+    Ok(images)
+}
+
+/// Refuses to write over images, over files that exist, two results into one file, and into what is no folder.
+fn check_targets(images: &[PathBuf], options: &PredictOptions) -> Result<()> {
+    if options.out.is_file() {
+        return Err(Error::data(&options.out, "is a file", "give the name of a folder"));
+    }
+    let sources: Vec<_> = images.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let sources: std::collections::HashSet<_> = sources.into_iter().collect();
+    let mut targets: HashMap<PathBuf, &PathBuf> = HashMap::new();
+    let endings = if options.seeds { &ENDINGS[..] } else { &ENDINGS[..2] };
+    for path in images {
+        for target in endings.iter().map(|ending| target(path, &options.out, ending)) {
+            if target.canonicalize().is_ok_and(|target| sources.contains(&target)) {
+                return Err(Error::data(target, "is one of the images to segment", "choose another --out"));
+            }
+            if target.exists() && !options.overwrite {
+                return Err(Error::data(target, "exists already", "choose another --out or give --overwrite"));
+            }
+            if let Some(other) = targets.insert(target.clone(), path) {
+                let reason = format!("would be the result of both {} and {}", other.display(), path.display());
+                return Err(Error::data(target, reason, "give them different names or folders"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn target(image: &Path, out: &Path, ending: &str) -> PathBuf {
+    out.join(format!("{}{ending}", image.file_stem().unwrap_or_default().to_string_lossy()))
+}

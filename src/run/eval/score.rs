@@ -1,0 +1,295 @@
+//! Scores of both branches on a data set (spec 9.1 to 9.3).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::canvas::{cut, padded};
+use super::gallery::{Gallery, Item};
+use super::metrics::{Confusion, multilabel_f1};
+use super::model::{Model, Seen, View};
+use super::network::opened;
+use super::request::{Protocol, Request, Tags};
+use crate::data::tags::numbered_classes;
+use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8, normalise};
+use crate::engine::gpu::DeviceChoice;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::parts::crf::DenseCrf;
+use crate::run::report::{LabelScores, Scores};
+
+/// Pixels looked at together; small images go in batches.
+const PIXELS: usize = 16 * 128 * 128;
+
+/// A data set that is being scored, a few images at a time: until [`Scoring::advance`] finds none left.
+pub struct Scoring<'a> {
+    model: &'a Model,
+    dataset: &'a Dataset,
+    request: Request,
+    crf: Option<DenseCrf>,
+    /// Groups of one view come one after another.
+    groups: std::vec::IntoIter<Group>,
+    view: Option<View>,
+    gallery: Option<&'a mut Gallery>,
+    tally: Tally,
+}
+
+/// Images of one size that are looked at together.
+struct Group {
+    /// The size to which they are filled up.
+    canvas: [usize; 2],
+    /// Images that the view takes; the group may be smaller.
+    batch: usize,
+    /// Their positions in the data set.
+    images: Vec<usize>,
+}
+
+/// An image with its truth.
+struct Example {
+    index: usize,
+    image: Rgb8,
+    truth: Mask,
+}
+
+/// Sums over the images seen so far.
+struct Tally {
+    classes: usize,
+    kinds: BTreeMap<Kind, Confusion>,
+    f1: f64,
+    images: usize,
+}
+
+/// The kinds of labels that are scored; of those of the segmentation branch the best comes last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Seg,
+    Msc,
+    Crf,
+    Cam,
+    Par,
+    Afa,
+    YC,
+}
+
+impl<'a> Scoring<'a> {
+    /// Nothing of `dataset` is scored yet. With `crf` the segmentation is scored once more after the dense CRF.
+    ///
+    /// # Errors
+    /// If an image's header cannot be read.
+    pub fn new(model: &'a Model, dataset: &'a Dataset, protocol: Protocol, crf: bool) -> Result<Self> {
+        let classes = model.classes().len() + 1;
+        Ok(Scoring {
+            model,
+            dataset,
+            request: Request { protocol, tags: Tags::Given(dataset.max_tags()), probabilities: crf },
+            crf: crf.then(|| DenseCrf::new(model.config())),
+            groups: groups(model, dataset, protocol)?.into_iter(),
+            view: None,
+            gallery: None,
+            tally: Tally { classes, kinds: BTreeMap::new(), f1: 0.0, images: 0 },
+        })
+    }
+
+    /// Hangs the first images into `gallery`.
+    pub fn shown_in(self, gallery: &'a mut Gallery) -> Self {
+        Scoring { gallery: Some(gallery), ..self }
+    }
+
+    /// Plans for the largest group, so that one too large for the device shows before it is its turn.
+    ///
+    /// # Errors
+    /// If the plan does not fit the device, with its bytes.
+    pub fn check(&self) -> Result<()> {
+        let pixels = |group: &&Group| group.batch * group.canvas[0] * group.canvas[1];
+        let Some(largest) = self.groups.as_slice().iter().max_by_key(pixels) else { return Ok(()) };
+        self.model.check_view(largest.batch, largest.canvas, self.request)
+    }
+
+    /// Scores the next images and tells how many; 0 when all are done.
+    ///
+    /// # Errors
+    /// If an image or its mask is broken, or the device was lost.
+    pub fn advance(&mut self) -> Result<usize> {
+        let Some(Group { canvas, batch, images }) = self.groups.next() else { return Ok(0) };
+        let (dataset, view) = (self.dataset, self.view.take());
+        let fitting = view.filter(|view| view.batch() == batch && view.size() == canvas);
+        let view = self.view.insert(fitting.map_or_else(|| self.model.view_for(batch, canvas, self.request), Ok)?);
+        let group = images
+            .into_iter()
+            .map(|index| Ok(Example { index, image: dataset.image(index)?, truth: dataset.mask(index)? }))
+            .collect::<Result<Vec<_>>>()?;
+        let (mut pixels, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
+        // A group that is not full is filled up with its first image.
+        for slot in 0..batch {
+            let Example { index, image, .. } = group.get(slot).unwrap_or(&group[0]);
+            pixels.extend(normalise(&padded(image, canvas)));
+            tags.extend_from_slice(dataset.tags(*index));
+            boxes.extend([0, image.height as i32, 0, image.width as i32]);
+        }
+        let (seen, count) = (view.look(&pixels, &tags, &boxes)?, group.len());
+        self.count(group, &seen, canvas)?;
+        Ok(count)
+    }
+
+    /// Counts what was seen of a group against its truth.
+    fn count(&mut self, group: Vec<Example>, seen: &Seen, canvas: [usize; 2]) -> Result<()> {
+        let Some(tagged) = &seen.tagged else { return Err(Error::Graph("scores need a view with tags".into())) };
+        let (dataset, tally) = (self.dataset, &mut self.tally);
+        let foreground = dataset.classes().len();
+        for (slot, Example { index, image, truth }) in group.into_iter().enumerate() {
+            let own = [image.height, image.width];
+            let labels = |maps: &[u8]| cut(maps, slot, canvas, own);
+            let (seg, y_c) = (labels(&seen.seg), labels(&tagged.y_c));
+            let mut count = |kind: Kind, labels: &[u8]| {
+                let confusion = tally.kinds.entry(kind).or_insert_with(|| Confusion::new(tally.classes));
+                confusion.add(&truth.data, labels);
+            };
+            count(Kind::Seg, &seg);
+            count(Kind::Cam, &labels(&tagged.seeds));
+            count(Kind::Afa, &labels(&tagged.afa));
+            count(Kind::YC, &y_c);
+            seen.msc.iter().for_each(|maps| count(Kind::Msc, &labels(maps)));
+            tagged.par.iter().for_each(|maps| count(Kind::Par, &labels(maps)));
+            if let (Some(crf), Some(maps)) = (&self.crf, &seen.probabilities) {
+                let planes = slot * (foreground + 1)..(slot + 1) * (foreground + 1);
+                let own: Vec<_> = planes.flat_map(|plane| cut(maps, plane, canvas, own)).collect();
+                count(Kind::Crf, &crf.infer(&image, &own).labels().data);
+            }
+            tally.f1 += multilabel_f1(dataset.tags(index), &seen.cls[slot * foreground..][..foreground]);
+            tally.images += 1;
+            if let Some(gallery) = self.gallery.as_deref_mut().filter(|gallery| gallery.has_room()) {
+                let names = dataset.tags(index).iter().zip(dataset.classes()).filter(|(tag, _)| **tag > 0.5);
+                let names: Vec<_> = names.map(|(_, name)| name.as_str()).collect();
+                gallery.add(Item {
+                    caption: format!("{}: {}", dataset.ids()[index], names.join(", ")),
+                    seed: cut(&tagged.cams, slot, canvas, own),
+                    y_s: labels(&tagged.y_s),
+                    prediction: seg,
+                    image,
+                    y_c,
+                    truth,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The scores of all images so far.
+    pub fn scored(self) -> Scored {
+        let mut tally = self.tally;
+        let labels = |kind: Kind| tally.kinds.get(&kind).map(LabelScores::of);
+        let always = |kind: Kind| labels(kind).unwrap_or_default();
+        let scores = Scores {
+            seg: always(Kind::Seg),
+            msc: labels(Kind::Msc),
+            crf: labels(Kind::Crf),
+            cam: always(Kind::Cam),
+            par: labels(Kind::Par),
+            afa: labels(Kind::Afa),
+            y_c: always(Kind::YC),
+            cls_f1: tally.f1 / tally.images.max(1) as f64,
+            images: tally.images,
+        };
+        let best = [Kind::Crf, Kind::Msc, Kind::Seg].into_iter().find_map(|kind| tally.kinds.remove(&kind));
+        Scored { scores, confusion: best.unwrap_or_else(|| Confusion::new(tally.classes)) }
+    }
+}
+
+/// All images of a data set in groups of one size, those of one view one after another.
+fn groups(model: &Model, dataset: &Dataset, protocol: Protocol) -> Result<Vec<Group>> {
+    let sized = |index| {
+        let own = dataset.image_size(index)?;
+        Ok((model.canvas_for(protocol, own), own, index))
+    };
+    let mut sized = (0..dataset.len()).map(sized).collect::<Result<Vec<_>>>()?;
+    sized.sort_unstable();
+    let batch_of = |[height, width]: [usize; 2]| (PIXELS / (height * width)).clamp(1, 16).min(dataset.len());
+    let same_size = sized.chunk_by(|(_, own, _), (_, next, _)| own == next);
+    let group = |images: &[([usize; 2], [usize; 2], usize)]| {
+        let (canvas, own, _) = images[0];
+        Group { canvas, batch: batch_of(own), images: images.iter().map(|&(.., index)| index).collect() }
+    };
+    Ok(same_size.flat_map(|images| images.chunks(batch_of(images[0].1)).map(group)).collect())
+}
+
+impl LabelScores {
+    fn of(confusion: &Confusion) -> Self {
+        LabelScores {
+            miou: confusion.miou().unwrap_or(0.0),
+            iou: confusion.iou(),
+            pixel_accuracy: confusion.pixel_accuracy().unwrap_or(0.0),
+            mean_accuracy: confusion.mean_accuracy().unwrap_or(0.0),
+        }
+    }
+}
+
+/// What scoring gives.
+pub struct Scored {
+    /// All scores.
+    pub scores: Scores,
+    /// The matrix behind the best score of the segmentation branch: after the CRF, fused, or of one pass.
+    pub confusion: Confusion,
+}
+
+/// What `tagseg eval` needs.
+#[derive(Clone, Debug)]
+pub struct ScoreOptions {
+    /// A run's folder or a checkpoint.
+    pub network: PathBuf,
+    /// Data set with masks.
+    pub data: PathBuf,
+    /// Its split.
+    pub split: String,
+    /// Device, see [`crate::Session::open`].
+    pub device: DeviceChoice,
+    /// Whether to leave out images that do not decode.
+    pub skip_broken: bool,
+    /// The procedure.
+    pub protocol: Protocol,
+    /// Whether to score the dense CRF too.
+    pub crf: bool,
+    /// Options of the evaluation that differ from the run's, `key=value`.
+    pub assignments: Vec<String>,
+}
+
+/// `tagseg eval`: loads a network and scores it on a split of a data set.
+///
+/// # Errors
+/// If the network or the data set cannot be used, or they do not fit each other.
+pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, Scored)> {
+    let checkpoint = opened(&options.network, &options.assignments)?;
+    let expected = DatasetOptions { classes: Some(checkpoint.classes.clone()) };
+    let mut dataset = Dataset::open(&options.data, &options.split, &expected)?;
+    check_classes(&checkpoint.classes, &dataset)?;
+    let model = Model::of(&Session::open(options.device.clone())?, &checkpoint)?;
+    dataset.check_images(options.skip_broken)?;
+    dataset.check_masks()?;
+    let mut scoring = Scoring::new(&model, &dataset, options.protocol, options.crf)?;
+    scoring.check()?;
+    for notice in &dataset.notices {
+        eprintln!("{notice}");
+    }
+    follow.begin("scored", dataset.len());
+    loop {
+        match scoring.advance()? {
+            0 => break,
+            images => (0..images).for_each(|_| follow.file()),
+        }
+    }
+    let scored = scoring.scored();
+    Ok((model, scored))
+}
+
+/// Refuses data whose classes bear other names than the network's; where either has no names, the number decides.
+fn check_classes(own: &[String], dataset: &Dataset) -> Result<()> {
+    let theirs = dataset.classes();
+    let numbered = numbered_classes(own.len());
+    if own == theirs || own == numbered || theirs == numbered {
+        return Ok(());
+    }
+    let differing = own.iter().zip(theirs).zip(1..).find(|((own, theirs), _)| own != theirs);
+    let reason = differing.map_or_else(
+        || format!("has {} classes, the network {}", theirs.len(), own.len()),
+        |((own, theirs), number)| format!("class {number} is `{theirs}` here and `{own}` in the network"),
+    );
+    Err(Error::data(dataset.root(), reason, "score the network on data with the classes it was trained on"))
+}

@@ -1,0 +1,12 @@
+//! A method in use: runs, scores, records, pages.
+
+#[cfg(feature = "native")]
+pub mod bench;
+pub mod eval;
+pub mod report;
+pub mod train;
+#[cfg(feature = "native")]
+pub mod tune;
+#[cfg(feature = "native")]
+pub mod verify;
+pub mod weights;

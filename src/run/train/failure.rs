@@ -1,0 +1,121 @@
+//! A step whose total or gradients are not finite: stopped before the weights are touched, kept so that anyone can
+//! repeat it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::trainer::{StepBatch, Trainer};
+use crate::config::Config;
+use crate::data::Batch;
+use crate::engine::gpu::DeviceChoice;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::formats::sealed;
+use crate::formats::sealed::Tensors;
+use crate::parts::network::NetworkConfig;
+
+/// What the file's metadata is called.
+const KEY: &str = "tagseg.failure";
+
+/// What the metadata tells of the step.
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    step: usize,
+    files: Vec<String>,
+    foreground: usize,
+    max_tags: usize,
+    config: String,
+}
+
+fn file_in(folder: &Path) -> PathBuf {
+    folder.join("step.safetensors")
+}
+
+/// Writes everything that repeating step `n` on `batch` needs into `folder`.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be written.
+pub fn keep(
+    folder: &Path,
+    trainer: &Trainer,
+    n: usize,
+    batch: &Batch,
+    config: &Config,
+    [foreground, max_tags]: [usize; 2],
+) -> Result<()> {
+    let names: Vec<&str> = trainer.parameters().iter().map(|parameter| parameter.name.as_str()).collect();
+    let states = names.iter().map(|name| (*name).to_owned()).zip(trainer.session().states(&names)?);
+    let reals = |integers: &[i32]| integers.iter().map(|&value| value as f32).collect();
+    let (boxes, masks) = (reals(&batch.boxes), reals(&batch.masks));
+    let parts = [("images", batch.images.clone()), ("tags", batch.tags.clone()), ("boxes", boxes), ("masks", masks)];
+    let parts = parts.map(|(name, values)| (format!("batch.{name}"), (vec![values.len()], values)));
+    let tensors: Tensors = states.chain(parts).collect();
+
+    let (step, files) = (n, batch.ids.clone());
+    let metadata = Metadata { step, files, foreground, max_tags, config: config.to_toml() };
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    sealed::write(&file_in(folder), KEY, &metadata, tensors.iter())
+}
+
+/// Keeps the failed step `n` and finds what broke; gives the error that ends the run.
+///
+/// # Errors
+/// If the step cannot be kept or repeated.
+pub fn explain(
+    folder: &Path,
+    trainer: &Trainer,
+    n: usize,
+    batch: &Batch,
+    config: &Config,
+    sizes: [usize; 2],
+) -> Result<Error> {
+    keep(folder, trainer, n, batch, config, sizes)?;
+    let culprit = trainer.diagnose(n, batch.into())?.unwrap_or_else(|| "nothing when it was repeated".into());
+    Ok(Error::data(
+        folder,
+        format!("step {n} is not finite, first in {culprit}; its images are {}", batch.ids.join(", ")),
+        "lower optim.lr or look at the images; `tagseg replay` on this folder repeats the step",
+    ))
+}
+
+/// What [`replay`] found.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// The step.
+    pub step: usize,
+    /// Ids of its images.
+    pub files: Vec<String>,
+    /// The first value that is not finite, if there is one on this device.
+    pub culprit: Option<String>,
+}
+
+/// `tagseg replay`: repeats a kept step on a device.
+///
+/// # Errors
+/// [`Error::Data`] if the folder holds no kept step.
+pub fn replay(folder: &Path, device: impl Into<DeviceChoice>) -> Result<Replayed> {
+    let path = file_in(folder);
+    let remedy = "give the folder `failure` that a stopped run left";
+    let (metadata, mut tensors): (Metadata, Tensors) =
+        sealed::read(&path, &sealed::bytes(&path, remedy)?, KEY, remedy)?;
+    let Metadata { step, files, foreground, max_tags, config } = metadata;
+    let config = Config::from_toml(&config)?;
+    let mut take = |name: &str| {
+        let values = tensors.remove(name).map(|(_, values)| values);
+        values.ok_or_else(|| Error::data(&path, format!("lacks `{name}`"), remedy))
+    };
+
+    let mut session = Session::open(device)?;
+    let mut trainer = Trainer::new(&session, &config, &NetworkConfig::new(&config, foreground), max_tags, 1)?;
+    trainer.check()?;
+    for parameter in trainer.parameters() {
+        session.set_state(&parameter.name, &parameter.shape, &take(&parameter.name)?)?;
+    }
+    let (images, tags) = (take("batch.images")?, take("batch.tags")?);
+    let mut integers =
+        |name: &str| Ok::<_, Error>(take(name)?.into_iter().map(|value| value as i32).collect::<Vec<_>>());
+    let (boxes, masks) = (integers("batch.boxes")?, integers("batch.masks")?);
+    let culprit = trainer.diagnose(step, StepBatch { images: &images, tags: &tags, boxes: &boxes, masks: &masks })?;
+    Ok(Replayed { step, files, culprit })
+}

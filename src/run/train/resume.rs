@@ -1,0 +1,180 @@
+//! `tagseg train --resume RUN`: a run goes on as if it had never stopped.
+
+use std::path::{Path, PathBuf};
+
+use super::clock::Clock;
+use super::folder::RunFolder;
+use super::run::{Run, TrainSummary};
+use super::setting::{Setting, TrainingData};
+use super::stop::Stop;
+use crate::config::Config;
+use crate::engine::gpu::DeviceChoice;
+use crate::error::{Error, Result};
+use crate::formats::durable::write_atomically;
+use crate::run::report::{Place, RecordWriter};
+use crate::run::weights::{Checkpoint, DataFacts, Found, RunFacts, Training};
+
+/// What may be said about a run that goes on; what it was started with stands in its checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct ResumeOptions {
+    /// The configuration that is expected; another than the run's is refused.
+    pub config: Option<Config>,
+    /// Where its data set is now, if it was moved.
+    pub data: Option<PathBuf>,
+    /// Where to compute, where not as before.
+    pub device: DeviceChoice,
+    /// Whether images that do not decode are expected to be left out; a run that did not is refused.
+    pub skip_broken: bool,
+    /// How to end it early.
+    pub stop: Stop,
+    /// Where it stands among others.
+    pub place: Place,
+}
+
+/// A run about to go on from its newest checkpoint. While this lives no other process can.
+#[derive(Debug)]
+pub struct Resume {
+    folder: RunFolder,
+    found: Found,
+    training: Training,
+}
+
+impl Resume {
+    /// Opens a run's folder and its newest checkpoint that is not damaged.
+    ///
+    /// # Errors
+    /// If it holds none, or another process is training there.
+    pub fn open(run: &Path) -> Result<Self> {
+        let folder = RunFolder::open(run)?;
+        let mut found = folder.shelf().newest()?;
+        let training = found.checkpoint.training.take().ok_or_else(|| {
+            Error::data(&found.path, "holds a network and no run", "start a new run with `tagseg train --out RUN`")
+        })?;
+        Ok(Resume { folder, found, training })
+    }
+
+    /// The configuration of the run.
+    pub fn config(&self) -> &Config {
+        &self.found.checkpoint.config
+    }
+
+    /// Trains on, to the last step of the run's configuration.
+    ///
+    /// # Errors
+    /// As [`super::run`]; besides if anything is not as it was.
+    pub fn run(self, options: &ResumeOptions) -> Result<TrainSummary> {
+        let Resume { folder, found, training } = self;
+        let (checkpoint, facts) = (&found.checkpoint, &training.run);
+        check_config(&checkpoint.config, options, &folder)?;
+        if is_finished(checkpoint, &training) {
+            bring_back(&folder, &found, facts)?;
+            found.notices().for_each(|notice| eprintln!("{notice}"));
+            eprintln!("{}", farewell(&folder, &found));
+            return Ok(TrainSummary {
+                device: facts.adapter.clone(),
+                classes: checkpoint.classes.clone(),
+                scores: None,
+                seconds_per_step: facts.record.seconds / checkpoint.step as f64,
+                stopped: None,
+            });
+        }
+        if options.skip_broken && !facts.data.skip_broken {
+            return Err(Error::config("--skip-broken", "was not given when this run began", "leave it away"));
+        }
+        let data = open_data(options.data.as_deref(), &facts.data, &checkpoint.config)?;
+        if data.images.classes() != checkpoint.classes {
+            return Err(other_data(data.images.root(), "its classes are not those of this run"));
+        }
+        let device = options.device.clone().over(&facts.device);
+        let mut setting = Setting::open(&checkpoint.config, data, &device)?;
+        let misfit = |error: Error| {
+            let remedy = "give a run that this version of `tagseg train` began";
+            Error::data(&found.path, error.to_string(), remedy)
+        };
+        let parameters = setting.trainer.parameters();
+        checkpoint.put(&mut setting.session.clone(), parameters).map_err(misfit)?;
+        training.put(&mut setting.session.clone(), parameters).map_err(misfit)?;
+        let loader = setting.loader(facts.sampler)?;
+        setting.prepare(checkpoint.step)?;
+
+        let record = bring_back(&folder, &found, facts)?;
+        found.notices().for_each(|notice| eprintln!("{notice}"));
+        eprintln!("goes on at step {} of {}: {}", checkpoint.step, checkpoint.config.train_iters, found.path.display());
+        if facts.adapter != setting.session.name() {
+            let (before, now) = (&facts.adapter, setting.session.name());
+            eprintln!("{before} computed so far, {now} does now: the bits will not be those of one device");
+        } else if facts.device.kernels.is_some() && facts.device.kernels != setting.session.kernels() {
+            eprintln!("other kernels are chosen than so far: the bits will not be those of one table");
+        }
+
+        let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.place);
+        run.clock = Clock::at(facts.record.seconds);
+        run.best = facts.best;
+        run.saved = Some((checkpoint.step, found.path.clone()));
+        run.train(checkpoint.step, facts.evaluated)
+    }
+}
+
+/// Whether the run of a checkpoint is over: its last step is done and, where there is something to score on, scored.
+pub(super) fn is_finished(checkpoint: &Checkpoint, training: &Training) -> bool {
+    checkpoint.step == checkpoint.config.train_iters && training.run.evaluated
+}
+
+/// What there is to say of a run that is over. Its schedule ended with it, so that more steps are another run.
+fn farewell(folder: &RunFolder, found: &Found) -> String {
+    let (run, step, network) = (folder.path().display(), found.checkpoint.step, found.path.display());
+    format!(
+        "{run}: finished at step {step}, the network is {network}, scores and losses are in {}; \
+         to train longer start another run with `tagseg train --weights {run}`",
+        folder.metrics().display()
+    )
+}
+
+/// Everything fits: brings the folder back to the moment of the checkpoint, and opens its record.
+fn bring_back(folder: &RunFolder, found: &Found, facts: &RunFacts) -> Result<RecordWriter> {
+    let (shelf, checkpoint) = (folder.shelf(), &found.checkpoint);
+    for (path, _) in &found.damaged {
+        shelf.set_aside(path)?;
+    }
+    shelf.restore(checkpoint.step, facts.best.map(|best| best.step))?;
+    write_atomically(&folder.config(), checkpoint.config.to_toml().as_bytes())?;
+    RecordWriter::continue_at(folder.metrics(), facts.record.bytes)
+}
+
+/// Refuses another configuration, asked for or written over the run's own: a schedule cannot change under way.
+fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Result<()> {
+    let path = folder.config();
+    let mut written = own.clone();
+    if path.is_file() {
+        written.load_file(&path)?;
+    }
+    let wishes = [(Some(&written), "config.toml says"), (options.config.as_ref(), "the command line says")];
+    for (wish, who) in wishes.into_iter().filter_map(|(wish, who)| Some((wish?, who))) {
+        if let Some(option) = own.first_difference(wish) {
+            let reason = format!("is {} in this run, {who} {}", option.write(own), option.write(wish));
+            return Err(Error::config(option.name, reason, "take that back, or start a new run with --out"));
+        }
+    }
+    Ok(())
+}
+
+/// The data set of the run, where it was or where it is said to be now.
+fn open_data(moved: Option<&Path>, facts: &DataFacts, config: &Config) -> Result<TrainingData> {
+    let root = moved.unwrap_or(Path::new(&facts.folder));
+    if moved.is_none() && !root.exists() {
+        return Err(Error::data(root, "the data set is gone", "say where it is now with --data"));
+    }
+    let data = TrainingData::open(root, config, facts.skip_broken)?;
+    if data.facts.images != facts.images {
+        let reason = format!("has {} training images, this run {}", data.facts.images, facts.images);
+        return Err(other_data(root, &reason));
+    }
+    if data.facts.checksum != facts.checksum {
+        return Err(other_data(root, "its ids or tags are not those of this run"));
+    }
+    Ok(data)
+}
+
+fn other_data(root: &Path, reason: &str) -> Error {
+    Error::data(root, reason, "give the data set that the run began with, or start a new run with --out")
+}

@@ -1,0 +1,332 @@
+//! `tagseg train`: a run from a data set to a folder.
+
+use std::path::PathBuf;
+
+use super::clock::Clock;
+use super::folder::RunFolder;
+use super::setting::{Setting, TrainingData};
+use super::stop::Stop;
+use super::window::step_record;
+use super::{StepValues, failure};
+use crate::config::Config;
+use crate::data::Loader;
+use crate::engine::gpu::{DeviceChoice, Plan};
+use crate::error::{Error, Result};
+use crate::formats::durable::write_atomically;
+use crate::method::bmp::Group;
+use crate::run::eval::{Gallery, Protocol, Scoring};
+use crate::run::report::{EvalRecord, EvalScores, Place, Progress, RecordWriter, Scores, contact_sheet};
+use crate::run::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training};
+
+/// What a run needs.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// Validated configuration.
+    pub config: Config,
+    /// Data set in VOC layout.
+    pub data: PathBuf,
+    /// Folder of the run.
+    pub out: PathBuf,
+    /// Weights to start from, of an encoder alone or of a whole network: a file, or a run.
+    pub weights: Option<PathBuf>,
+    /// Whether to take what fits of them and leave the rest.
+    pub partial: bool,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Whether to replace what `out` holds.
+    pub overwrite: bool,
+    /// Whether to leave out images that do not decode.
+    pub skip_broken: bool,
+    /// How to end it early.
+    pub stop: Stop,
+    /// Where it stands among others.
+    pub place: Place,
+}
+
+/// What a run made.
+#[derive(Clone, Debug)]
+pub struct TrainSummary {
+    /// Name of the device.
+    pub device: String,
+    /// Names of the foreground classes.
+    pub classes: Vec<String>,
+    /// Scores of the last evaluation, if there was one: the data set may have no masks to score on.
+    pub scores: Option<Scores>,
+    /// Seconds a step, over the whole run without evaluations and saves.
+    pub seconds_per_step: f64,
+    /// The step at which a wish to stop ended it, if one did.
+    pub stopped: Option<usize>,
+}
+
+/// Images shown at every evaluation.
+const SHOWN: usize = 6;
+
+/// Trains a network and leaves `config.toml`, `metrics.jsonl`, `checkpoints/` and `pictures/` in the run's folder.
+///
+/// # Errors
+/// Everything that is wrong with data, configuration or device is found before anything is written.
+pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
+    let data = TrainingData::open(&options.data, &options.config, options.skip_broken)?;
+    let mut setting = Setting::open(&options.config, data, &options.device)?;
+    let loader = setting.loader(setting.position(0))?;
+    let weights = options.weights.as_deref();
+    let weights = weights.map(|path| Import::read(path, setting.trainer.parameters(), options.partial)).transpose()?;
+    if let Some(weights) = &weights {
+        weights.put(&setting.session)?;
+    }
+    setting.prepare(0)?;
+
+    let folder = RunFolder::create(&options.out, options.overwrite)?;
+    write_atomically(&folder.config(), setting.config.to_toml().as_bytes())?;
+    let record = RecordWriter::append_to(folder.metrics())?;
+    let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.place);
+    if let Some(weights) = &weights {
+        run.progress.note(&weights.to_string());
+    }
+    // Shows a full disk before there is work to lose; and from here on there is something to go on from.
+    run.save(0, true)?;
+    run.train(0, true)
+}
+
+/// The memory that a step of such a run takes at most, as planned; nothing is written. The interpreter plans nothing.
+///
+/// # Errors
+/// As [`run`]: also if the plan does not fit the device.
+pub fn plan(options: &TrainOptions) -> Result<Option<Plan>> {
+    let data = TrainingData::open(&options.data, &options.config, options.skip_broken)?;
+    Setting::open(&options.config, data, &options.device)?.trainer.check()
+}
+
+/// A run under way.
+pub(super) struct Run {
+    setting: Setting,
+    folder: RunFolder,
+    loader: Loader,
+    record: RecordWriter,
+    progress: Progress,
+    stop: Stop,
+    pub(super) clock: Clock,
+    pub(super) best: Option<Best>,
+    /// The newest checkpoint, by step and file.
+    pub(super) saved: Option<(usize, PathBuf)>,
+    scores: Option<Scores>,
+}
+
+/// How the steps of a run ended.
+enum End {
+    Complete,
+    /// Somebody asked for it after this many steps, which are saved.
+    Stopped(usize),
+    /// A step is not finite; to go on would only repeat it.
+    Failed(Error),
+}
+
+impl Run {
+    /// A run that is ready for its next step.
+    pub(super) fn new(
+        setting: Setting,
+        folder: RunFolder,
+        loader: Loader,
+        record: RecordWriter,
+        stop: &Stop,
+        place: &Place,
+    ) -> Self {
+        let Config { train_iters, train_log_every, .. } = setting.config;
+        let progress = Progress::new(train_iters, train_log_every.max(train_iters / 60), place.clone());
+        let (clock, stop) = (Clock::default(), stop.clone());
+        Run { setting, folder, loader, record, progress, stop, clock, best: None, saved: None, scores: None }
+    }
+
+    /// Trains from step `start` on. `evaluated` tells whether the evaluation of that step, if one is due, is done.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if the device, the disk or the data failed; the run can go on from its newest checkpoint.
+    pub(super) fn train(mut self, start: usize, evaluated: bool) -> Result<TrainSummary> {
+        for notice in &self.setting.data.images.notices {
+            self.progress.note(notice);
+        }
+        self.progress.note(&self.setting.introduction());
+        self.stop.listen()?;
+        let end = self.steps(start, evaluated);
+        self.progress.finish();
+        let (done, stopped) = match end.map_err(|cause| self.safe(cause))? {
+            End::Complete => (self.setting.config.train_iters, None),
+            End::Stopped(step) => (step, Some(step)),
+            End::Failed(error) => return Err(error),
+        };
+        Ok(TrainSummary {
+            device: self.setting.session.name().to_owned(),
+            classes: self.setting.classes().to_vec(),
+            scores: self.scores,
+            seconds_per_step: self.clock.total() / done.max(1) as f64,
+            stopped,
+        })
+    }
+
+    fn steps(&mut self, start: usize, evaluated: bool) -> Result<End> {
+        let Config { train_iters, train_log_every, train_eval_every, train_save_every, .. } = self.setting.config;
+        if !evaluated && !self.evaluate(start)? {
+            return Ok(End::Stopped(start));
+        }
+        self.clock.go_on();
+        for n in start..train_iters {
+            let batch = self.loader.next()?;
+            self.setting.trainer.step(n, (&batch).into())?;
+            self.setting.session.settle();
+            let (done, stops) = (n + 1, self.stop.asked());
+            let last = done == train_iters;
+            let logs = done % train_log_every == 0 || last;
+            let evaluates = done % train_eval_every == 0 || last;
+            let saves = evaluates || done % train_save_every == 0 || stops;
+            if logs || saves {
+                let first = n / train_log_every * train_log_every;
+                let values = self.setting.trainer.values(first..done)?;
+                if let Some(offset) = values.iter().position(|values| !values.finite) {
+                    return Ok(End::Failed(self.explain(first + offset)?));
+                }
+                if logs {
+                    self.log(n, &values)?;
+                }
+            }
+            if saves {
+                self.setting.session.wait()?;
+                self.clock.pause();
+                self.save(done, !evaluates || self.setting.data.validation.is_none())?;
+                if evaluates && !self.evaluate(done)? || stops && !last {
+                    return Ok(End::Stopped(done));
+                }
+                self.clock.go_on();
+            }
+        }
+        Ok(End::Complete)
+    }
+
+    /// Keeps step `n`, which is not finite, and tells why it is not.
+    fn explain(&self, n: usize) -> Result<Error> {
+        let Setting { trainer, config, data, .. } = &self.setting;
+        let batch = self.setting.loader(self.setting.position(n))?.next()?;
+        let sizes = [self.setting.classes().len(), data.images.max_tags()];
+        failure::explain(&self.folder.failure(), trainer, n, &batch, config, sizes)
+    }
+
+    /// Records the means over the window of steps that ends with step `n`.
+    fn log(&mut self, n: usize, values: &[StepValues]) -> Result<()> {
+        let Setting { trainer, config, .. } = &self.setting;
+        let seconds = self.clock.lap();
+        let mut line = step_record(n, values, trainer.schedule().rate(Group::Encoder, n));
+        line.images_per_second = (values.len() * config.batch_global) as f64 / seconds;
+        self.record.write(line)?;
+        self.progress.step(n + 1, &line.loss, line.images_per_second);
+        Ok(())
+    }
+
+    /// Saves a checkpoint after `done` steps. `evaluated` as in [`Run::train`].
+    pub(super) fn save(&mut self, done: usize, evaluated: bool) -> Result<()> {
+        // What a checkpoint says of the record must be on the disk before it.
+        let bytes = self.record.sync()?;
+        let Setting { config, device, data, session, trainer, .. } = &self.setting;
+        let run = RunFacts {
+            device: device.clone(),
+            adapter: session.name().to_owned(),
+            data: data.facts.clone(),
+            sampler: self.setting.position(done),
+            record: RecordFacts { bytes, seconds: self.clock.total() },
+            evaluated,
+            best: self.best,
+        };
+        let mut checkpoint = Checkpoint::take(session, trainer.parameters(), done, config, self.setting.classes())?;
+        checkpoint.training = Some(Training::take(session, trainer.parameters(), run)?);
+        let shelf = self.folder.shelf();
+        self.saved = Some((done, shelf.put(&checkpoint)?));
+        if self.best.is_some_and(|best| best.step == done) {
+            shelf.point(BEST, done)?;
+        }
+        shelf.prune(config.train_keep)
+    }
+
+    /// Scores the network on the validation set if there is one, records that, draws its pictures and saves again: the
+    /// checkpoint from before keeps the steps, this one the evaluation. `false` if it was stopped on the way.
+    fn evaluate(&mut self, step: usize) -> Result<bool> {
+        let Some(validation) = &self.setting.data.validation else { return Ok(true) };
+        let model = self.setting.model();
+        let mut gallery = Gallery::new(SHOWN);
+        let mut scoring = Scoring::new(&model, validation, Protocol::Train, false)?.shown_in(&mut gallery);
+        while scoring.advance()? > 0 {
+            if self.stop.asked() {
+                return Ok(false);
+            }
+        }
+        let scores = scoring.scored().scores;
+        let seg_miou = scores.seg.miou;
+        self.record.write(EvalRecord {
+            step,
+            eval: EvalScores {
+                seg_miou,
+                cam_miou: scores.cam.miou,
+                y_c_miou: scores.y_c.miou,
+                cls_f1: scores.cls_f1,
+                seg_iou: scores.seg.iou.clone(),
+            },
+        })?;
+        let path = self.folder.pictures().join(format!("step_{step:07}.png"));
+        let sheet = contact_sheet(&gallery.samples()?);
+        sheet.save(&path).map_err(|error| Error::data(&path, error.to_string(), "check the disk"))?;
+        self.progress.note(&format!(
+            "step {step}: mIoU segmentation {seg_miou:.3}, seeds {:.3}, Y_c {:.3}; tags F1 {:.3}",
+            scores.cam.miou, scores.y_c.miou, scores.cls_f1
+        ));
+        self.scores = Some(scores);
+        if self.best.is_none_or(|best| seg_miou > best.seg_miou) {
+            self.best = Some(Best { step, seg_miou });
+        }
+        self.save(step, true)?;
+        Ok(true)
+    }
+
+    /// An error with the way to go on, where the device, the disk or the data failed and not the training itself.
+    fn safe(&self, cause: Error) -> Error {
+        let outside =
+            matches!(cause, Error::Device { .. } | Error::Memory { .. } | Error::Io { .. } | Error::Data { .. });
+        match &self.saved {
+            Some((step, checkpoint)) if outside => Error::Stopped {
+                cause: Box::new(cause),
+                step: *step,
+                checkpoint: checkpoint.clone(),
+                run: self.folder.path().to_owned(),
+            },
+            _ => cause,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::shapes::{ShapesOptions, generate};
+
+    /// Protects: a device that is lost under way ends the run with an error that says where the work is and how to go
+    /// on.
+    #[test]
+    fn a_lost_device_leaves_a_way_to_go_on() {
+        let place = tempfile::tempdir().unwrap();
+        let (data, out) = (place.path().join("data"), place.path().join("run"));
+        generate(&data, &ShapesOptions { train: 2, val: 1, size: 64, ..ShapesOptions::default() }).unwrap();
+        let mut config = Config::preset("nano").unwrap();
+        for assignment in ["train.iters=6", "batch.global=2", "train.crop=64", "ms.scales=[1]"] {
+            config.set(assignment).unwrap();
+        }
+        let data = TrainingData::open(&data, &config, false).unwrap();
+        let setting = Setting::open(&config, data, &"auto".into()).unwrap();
+        let loader = setting.loader(setting.position(0)).unwrap();
+        let session = setting.session.clone();
+        let folder = RunFolder::create(&out, false).unwrap();
+        let record = RecordWriter::append_to(folder.metrics()).unwrap();
+        let mut run = Run::new(setting, folder, loader, record, &Stop::default(), &Place::default());
+        run.save(0, true).unwrap();
+        session.lose();
+        let text = run.train(0, true).unwrap_err().to_string();
+        for part in ["was lost", "step 0 is safe in", "step_0000000.safetensors", "`tagseg train --resume"] {
+            assert!(text.contains(part), "`{part}` is missing in: {text}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a run works with: data, device, network. Opened and checked before anything is written.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Trainer;
+use crate::config::{Config, YcSource};
+use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
+use crate::engine::gpu::{DeviceChoice, mebibytes};
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::parts::network::NetworkConfig;
+use crate::run::eval::{Model, Protocol, Scoring};
+use crate::run::report::FileBar;
+use crate::run::weights::{DataFacts, SamplerPosition};
+
+/// A data set to learn from, with the split to score on if it has one.
+pub(super) struct TrainingData {
+    /// The split to learn from.
+    pub(super) images: Arc<Dataset>,
+    /// The split `val`, if it has masks.
+    pub(super) validation: Option<Dataset>,
+    /// What tells it from another.
+    pub(super) facts: DataFacts,
+}
+
+impl TrainingData {
+    /// Opens a data set and decodes all that a run needs of it once.
+    pub(super) fn open(root: &Path, config: &Config, skip_broken: bool) -> Result<Self> {
+        let options = SplitOptions::new(config, skip_broken);
+        let Splits { train: images, val } = Splits::open(root, options, &FileBar::new(), &mut Err)?;
+        let validation = val.filter(Dataset::has_masks);
+        // A run may be resumed from another folder than it was started in.
+        let folder = std::path::absolute(root).map_err(Error::io(root))?.to_string_lossy().into_owned();
+        let facts = DataFacts { folder, skip_broken, images: images.len(), checksum: checksum(&images) };
+        Ok(TrainingData { images: Arc::new(images), validation, facts })
+    }
+}
+
+/// CRC-32 of the ids with their tags, in order: what training sees of a data set besides the pixels.
+fn checksum(dataset: &Dataset) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for (index, id) in dataset.ids().iter().enumerate() {
+        hasher.update(id.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(bytemuck::cast_slice(dataset.tags(index)));
+    }
+    hasher.finalize()
+}
+
+/// Everything that a run works with.
+pub(super) struct Setting {
+    /// Validated configuration.
+    pub(super) config: Config,
+    /// The device as it was wished for.
+    pub(super) device: DeviceChoice,
+    /// What it learns from.
+    pub(super) data: TrainingData,
+    /// Shape of the network.
+    pub(super) network: NetworkConfig,
+    /// Where it computes.
+    pub(super) session: Session,
+    /// The training step.
+    pub(super) trainer: Trainer,
+}
+
+impl Setting {
+    /// Opens the device and makes a trainer for the data.
+    pub(super) fn open(config: &Config, data: TrainingData, device: &DeviceChoice) -> Result<Self> {
+        let session = Session::open(device)?;
+        let network = NetworkConfig::new(config, data.images.classes().len());
+        let trainer = Trainer::new(&session, config, &network, data.images.max_tags(), config.train_log_every)?;
+        // Whatever the table says by then, a run goes on with the kernels that it began with.
+        let device = DeviceChoice { kernels: session.kernels(), ..device.clone() };
+        Ok(Setting { config: config.clone(), device, data, network, session, trainer })
+    }
+
+    /// Names of the foreground classes.
+    pub(super) fn classes(&self) -> &[String] {
+        self.data.images.classes()
+    }
+
+    /// The network that the session holds, to be looked at.
+    pub(super) fn model(&self) -> Model {
+        Model::new(&self.session, &self.config, &self.network, self.classes())
+    }
+
+    /// Checks that training and scoring fit the device, and prepares step `start`.
+    pub(super) fn prepare(&mut self, start: usize) -> Result<()> {
+        self.trainer.check()?;
+        if let Some(validation) = &self.data.validation {
+            Scoring::new(&self.model(), validation, Protocol::Train, false)?.check()?;
+        }
+        self.trainer.prepare(start)
+    }
+
+    /// The batches from a position on.
+    pub(super) fn loader(&self, start: SamplerPosition) -> Result<Loader> {
+        let config = &self.config;
+        let options = LoaderOptions {
+            batch: config.batch_global,
+            crop: config.train_crop,
+            seed: config.seed,
+            start_step: start.epoch * self.steps_per_epoch() + start.batch,
+            augment: AugmentOptions { scale: (config.data_scale[0], config.data_scale[1]), flip: config.data_flip },
+            masks: config.yc_source == YcSource::Masks,
+            ..LoaderOptions::default()
+        };
+        Loader::new(self.data.images.clone(), options)
+    }
+
+    /// The position after `done` steps.
+    pub(super) fn position(&self, done: usize) -> SamplerPosition {
+        let (done, epoch) = (done as u64, self.steps_per_epoch());
+        SamplerPosition { epoch: done / epoch, batch: done % epoch }
+    }
+
+    /// At least 1: the loader refuses data that do not fill a batch, and says so.
+    fn steps_per_epoch(&self) -> u64 {
+        (self.data.images.len() / self.config.batch_global).max(1) as u64
+    }
+
+    /// The header: what is trained, on what, with how much memory.
+    pub(super) fn introduction(&self) -> String {
+        let Setting { config, data, session, trainer, .. } = self;
+        let trained = trainer.parameters().iter().filter(|parameter| parameter.trained);
+        let parameters: usize = trained.map(|parameter| parameter.shape.len()).sum();
+        let (whole, micro) = (config.batch_global, trainer.micro_batch());
+        let batch = match whole / micro {
+            1 => format!("batch {whole}"),
+            parts => format!("effective batch {whole} = {parts} × {micro}"),
+        };
+        let plan = trainer.program().and_then(|program| program.plan()).map_or(String::new(), |plan| {
+            format!(", {} dispatches a step, {:.0} MiB", plan.dispatches(), mebibytes(plan.bytes()))
+        });
+        format!(
+            "{} on {}: {} images, {} classes, {parameters} parameters, {batch} of {}²{plan}",
+            config.model_backbone,
+            session.name(),
+            data.images.len(),
+            data.images.classes().len(),
+            config.train_crop
+        )
+    }
+}

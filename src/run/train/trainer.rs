@@ -1,0 +1,372 @@
+//! The training step on a device: compiled once per phase, replayed without waiting for it.
+
+use crate::config::{Config, Precision, YcSource};
+use crate::engine::gpu::{KernelTime, Plan};
+use crate::engine::graph::{DType, Node, NodeId, Tensor};
+use crate::engine::nn::Parameter;
+use crate::engine::session::{Program, Session};
+use crate::error::{Error, Result};
+use crate::method::bmp::iteration::{FLAGS, Inputs, Sizes, VALUES, moment_names};
+use crate::method::bmp::{Iteration, Phase, Schedule};
+use crate::parts::network::NetworkConfig;
+use crate::parts::propagation::Slots;
+
+/// The state that keeps the values of recent steps on the device.
+const HISTORY: &str = "record.values";
+
+/// Trains a network in a session.
+pub struct Trainer {
+    session: Session,
+    config: Config,
+    network: NetworkConfig,
+    schedule: Schedule,
+    sizes: Sizes,
+    drop: bool,
+    window: usize,
+    current: Option<Compiled>,
+    parameters: Vec<Parameter>,
+    trained: Vec<Parameter>,
+}
+
+/// The program of a phase.
+struct Compiled {
+    phase: Phase,
+    iteration: Iteration,
+    row: Tensor,
+    program: Program,
+}
+
+/// One batch of training images.
+#[derive(Clone, Copy, Debug)]
+pub struct StepBatch<'a> {
+    /// Normalised crops \[B, 3, S, S\].
+    pub images: &'a [f32],
+    /// Multi-hot tags \[B, K\].
+    pub tags: &'a [f32],
+    /// Part of each crop that holds image, \[B, 4\].
+    pub boxes: &'a [i32],
+    /// True masks \[B, S, S\] where `yc.source` is `masks`.
+    pub masks: &'a [i32],
+}
+
+#[cfg(feature = "native")]
+impl<'a> From<&'a crate::data::Batch> for StepBatch<'a> {
+    fn from(batch: &'a crate::data::Batch) -> Self {
+        StepBatch { images: &batch.images, tags: &batch.tags, boxes: &batch.boxes, masks: &batch.masks }
+    }
+}
+
+/// The values of one step, see [`VALUES`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepValues {
+    /// Weighted sum of the losses.
+    pub total: f64,
+    /// Classification.
+    pub cls: f64,
+    /// Y_c on the segmentation branch.
+    pub c2s: f64,
+    /// Y_s on the classification branch.
+    pub s2c: f64,
+    /// Affinity.
+    pub aff: f64,
+    /// Replica groups with an empty Y_c.
+    pub c2s_empty: f64,
+    /// Replica groups with an empty Y_s.
+    pub s2c_empty: f64,
+    /// Whether total and gradients of this and all earlier steps were finite.
+    pub finite: bool,
+}
+
+impl Trainer {
+    /// A trainer for `foreground` classes and images with up to `max_tags` tags. Parameters get their first values
+    /// from the configuration's seed. Values of the last `window` steps can be read back.
+    ///
+    /// # Errors
+    /// If the crop is too small for the network.
+    pub fn new(
+        session: &Session,
+        config: &Config,
+        network: &NetworkConfig,
+        max_tags: usize,
+        window: usize,
+    ) -> Result<Self> {
+        let crop = [config.train_crop; 2];
+        let sizes = Sizes { batch: config.batch_global, crop, slots: Slots::width_for(max_tags) };
+        let mut trainer = Trainer {
+            session: session.clone(),
+            config: config.clone(),
+            network: network.clone(),
+            schedule: Schedule::new(config),
+            sizes,
+            drop: true,
+            window,
+            current: None,
+            parameters: Vec::new(),
+            trained: Vec::new(),
+        };
+        let iteration = trainer.record(trainer.schedule.phase(0))?;
+        trainer.parameters = iteration.parameters.clone();
+        trainer.trained = iteration.trained(&trainer.schedule);
+        for parameter in &trainer.parameters {
+            trainer.session.set_state(&parameter.name, &parameter.shape, &parameter.initial(config.seed))?;
+        }
+        for parameter in &trainer.trained {
+            let zeros = vec![0.0; parameter.shape.len()];
+            for name in moment_names(&parameter.name) {
+                trainer.session.set_state(&name, &parameter.shape, &zeros)?;
+            }
+        }
+        let flags = trainer.trained.len() + 1;
+        trainer.session.set_state(FLAGS, &[flags], &vec![0.0; flags])?;
+        trainer.session.set_state(HISTORY, &[window, VALUES.len()], &vec![0.0; window * VALUES.len()])?;
+        Ok(trainer)
+    }
+
+    /// Switches dropout and drop path off, for comparisons with other implementations.
+    pub fn without_dropout(mut self) -> Self {
+        self.drop = false;
+        self
+    }
+
+    fn record(&self, phase: Phase) -> Result<Iteration> {
+        Iteration::record(&self.config, &self.network, phase, self.sizes, self.drop)
+    }
+
+    /// Parameters and running statistics of the network.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The session that holds them.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The schedule of the run.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The compiled program of the last step.
+    pub fn program(&self) -> Option<&Program> {
+        self.current.as_ref().map(|current| &current.program)
+    }
+
+    /// A step with its updates, and the input that says which row of the history it writes.
+    fn record_step(&self, phase: Phase) -> Result<(Iteration, Tensor)> {
+        let iteration = self.record(phase)?;
+        let finite = iteration.update(&self.config)?;
+        if let Some(bytes) = self.config.train_memory.0 {
+            iteration.graph.limit_memory(bytes);
+        }
+        let row = iteration.graph.input("row", [1], DType::I32);
+        let values = iteration.record_values(phase, &finite)?;
+        iteration.graph.state(HISTORY, [self.window, VALUES.len()]).write_row(&values, &row)?;
+        Ok((iteration, row))
+    }
+
+    /// Plans the programs of all phases and prepares none, so that what does not fit shows before the first step. Where
+    /// `batch.micro` is 0 and the whole batch does not fit, the largest part of it is taken that does. Gives the plan that
+    /// takes most memory; the interpreter plans nothing.
+    ///
+    /// # Errors
+    /// If a plan does not fit the device, with its bytes.
+    pub fn check(&mut self) -> Result<Option<Plan>> {
+        let mut plan = self.plan_all();
+        if self.config.batch_micro == 0 {
+            let (batch, group) = (self.sizes.batch, self.smallest_part());
+            for images in (1..batch).rev().filter(|images| batch % images == 0 && images % group == 0) {
+                if !matches!(plan, Err(Error::Memory { .. })) {
+                    break;
+                }
+                self.config.batch_micro = images;
+                plan = self.plan_all();
+            }
+        }
+        plan.map_err(|error| self.with_options(error))
+    }
+
+    /// Images that are normalised together: no part of a batch is smaller.
+    fn smallest_part(&self) -> usize {
+        self.config.loss_replica_size.min(self.sizes.batch)
+    }
+
+    /// Where memory is short, the options that save some and are not taken yet are remedies, too.
+    fn with_options(&self, error: Error) -> Error {
+        let Error::Memory { mut reason, mut remedy } = error else { return error };
+        let (part, smallest) = (self.micro_batch(), self.smallest_part());
+        if part < self.sizes.batch {
+            reason = format!("{reason}, in parts of {part} images");
+        }
+        let smaller = (part > smallest).then(|| format!("batch.micro={smallest}"));
+        let mixed = (self.config.train_precision == Precision::F32).then(|| "train.precision=mixed".to_owned());
+        let options: Vec<_> = smaller.into_iter().chain(mixed).collect();
+        if !options.is_empty() {
+            remedy = format!("set {}, or {remedy}", options.join(" or "));
+        }
+        Error::Memory { reason, remedy }
+    }
+
+    /// Images whose gradients are computed together.
+    pub fn micro_batch(&self) -> usize {
+        match self.config.batch_micro {
+            0 => self.sizes.batch,
+            images => images.min(self.sizes.batch),
+        }
+    }
+
+    fn plan_all(&self) -> Result<Option<Plan>> {
+        let mut seen: Vec<Phase> = Vec::new();
+        let mut largest: Option<Plan> = None;
+        for phase in (0..self.config.train_iters).map(|n| self.schedule.phase(n)) {
+            if !seen.contains(&phase) {
+                let plan = self.session.plan(&self.record_step(phase)?.0.graph, &[])?;
+                largest = largest.into_iter().chain(plan).max_by_key(Plan::bytes);
+                seen.push(phase);
+            }
+        }
+        Ok(largest)
+    }
+
+    /// Prepares the program of step `n`, if the phase is another than before.
+    ///
+    /// # Errors
+    /// If the plan does not fit the device, with its bytes.
+    pub fn prepare(&mut self, n: usize) -> Result<()> {
+        let phase = self.schedule.phase(n);
+        if self.current.as_ref().is_some_and(|current| current.phase == phase) {
+            return Ok(());
+        }
+        // The old program's buffers are freed before the new one's are made.
+        self.current = None;
+        let (iteration, row) = self.record_step(phase)?;
+        let program = self.session.compile(&iteration.graph, &[]).map_err(|error| self.with_options(error))?;
+        self.current = Some(Compiled { phase, iteration, row, program });
+        Ok(())
+    }
+
+    /// Runs step `n` on a batch.
+    ///
+    /// # Errors
+    /// If the batch has another size, or the device was lost.
+    pub fn step(&mut self, n: usize, batch: StepBatch<'_>) -> Result<()> {
+        self.prepare(n)?;
+        let Some(mut current) = self.current.take() else { unreachable!("prepare compiled a program") };
+        self.write(&mut current.program, &current.iteration.inputs, n, batch)?;
+        current.program.write(&current.row, &[(n % self.window) as i32])?;
+        current.program.run()?;
+        self.current = Some(current);
+        Ok(())
+    }
+
+    fn write(&self, program: &mut Program, inputs: &Inputs, n: usize, batch: StepBatch<'_>) -> Result<()> {
+        let slots = Slots::new(batch.tags, self.network.classes - 1, self.sizes.slots);
+        let seed = self.config.seed;
+        program.write(&inputs.image, batch.images)?;
+        program.write(&inputs.tags, batch.tags)?;
+        program.write(&inputs.classes, &slots.classes)?;
+        program.write(&inputs.boxes, batch.boxes)?;
+        if self.config.yc_source == YcSource::Masks {
+            program.write(&inputs.masks, batch.masks)?;
+        }
+        program.write(&inputs.random, &[seed as i32, (seed >> 32) as i32, n as i32])?;
+        program.write(&inputs.hyper, &self.schedule.hypers(n))
+    }
+
+    /// The first value of step `n` on a batch that is not finite: a parameter, or the op that made it from finite ones.
+    ///
+    /// # Errors
+    /// If the batch has another size, or the device was lost.
+    #[cfg(feature = "native")]
+    pub fn diagnose(&self, n: usize, batch: StepBatch<'_>) -> Result<Option<String>> {
+        pollster::block_on(self.diagnose_async(n, batch))
+    }
+
+    /// As `diagnose`, without blocking.
+    ///
+    /// # Errors
+    /// If the batch has another size, or the device was lost.
+    pub async fn diagnose_async(&self, n: usize, batch: StepBatch<'_>) -> Result<Option<String>> {
+        for parameter in &self.parameters {
+            let (_, values) = self.session.state_async(&parameter.name).await?;
+            if values.iter().any(|value| !value.is_finite()) {
+                return Ok(Some(format!("parameter `{}`", parameter.name)));
+            }
+        }
+        let iteration = self.record(self.schedule.phase(n))?;
+        let graph = &iteration.graph;
+        let mut ends: Vec<_> = iteration.gradients(&self.trained)?.iter().map(Tensor::id).collect();
+        ends.push(iteration.total.id());
+        let live = graph.live(&ends);
+        let nodes = graph.nodes();
+        let computed = |node: &Node| node.ty.dtype == DType::F32 && node.op().is_some_and(|op| op.mutates().is_empty());
+        let ids: Vec<_> = (0..nodes.len()).filter(|&id| live[id] && computed(&nodes[id])).map(NodeId).collect();
+        // A few values at a time are kept for reading; all of them together need not fit the device.
+        for part in ids.chunks(64) {
+            let outputs: Vec<_> = part.iter().map(|&id| graph.tensor(id)).collect();
+            let mut program = self.session.compile(graph, &outputs.iter().collect::<Vec<_>>())?;
+            self.write(&mut program, &iteration.inputs, n, batch)?;
+            program.run()?;
+            for output in &outputs {
+                if program.read_async(output).await?.iter().any(|value| !value.is_finite()) {
+                    let node = &nodes[output.id().0];
+                    let name = node.op().map_or("", |op| op.name());
+                    return Ok(Some(format!("op `{name}` giving {:?}, recorded at {}", node.ty, node.at)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Repeats the last step with a timestamp after every dispatch.
+    ///
+    /// # Errors
+    /// If no step was run, the adapter has no timestamps, or the device was lost.
+    #[cfg(feature = "native")]
+    pub fn profile(&mut self) -> Result<Vec<KernelTime>> {
+        pollster::block_on(self.profile_async())
+    }
+
+    /// As `profile`, without blocking.
+    ///
+    /// # Errors
+    /// If no step was run, the adapter has no timestamps, or the device was lost.
+    pub async fn profile_async(&mut self) -> Result<Vec<KernelTime>> {
+        match &mut self.current {
+            Some(current) => current.program.profile_async().await,
+            None => Err(Error::Graph("a step must run before it can be profiled".into())),
+        }
+    }
+
+    /// Values of the steps `first..end`, which must be among the last `window`; waits for the device.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    #[cfg(feature = "native")]
+    pub fn values(&self, steps: std::ops::Range<usize>) -> Result<Vec<StepValues>> {
+        pollster::block_on(self.values_async(steps))
+    }
+
+    /// As `values`, without blocking.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub async fn values_async(&self, steps: std::ops::Range<usize>) -> Result<Vec<StepValues>> {
+        let (_, history) = self.session.state_async(HISTORY).await?;
+        Ok(steps
+            .map(|n| {
+                let row = &history[(n % self.window) * VALUES.len()..][..VALUES.len()];
+                StepValues {
+                    total: row[0],
+                    cls: row[1],
+                    c2s: row[2],
+                    s2c: row[3],
+                    aff: row[4],
+                    c2s_empty: row[5],
+                    s2c_empty: row[6],
+                    finite: row[9] != 0.0,
+                }
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,136 @@
+//! The ops of training steps, each alone: what variants are measured on.
+
+use std::fmt;
+use std::rc::Rc;
+
+use crate::config::Config;
+use crate::engine::gpu::pace;
+use crate::engine::graph::{DType, Graph, LaunchContext, Launches, Op, Target, Tensor, TensorType};
+use crate::engine::reference::random::noise;
+use crate::engine::reference::square_error;
+use crate::engine::session::{Program, Session};
+use crate::error::Result;
+use crate::method::bmp::iteration::Sizes;
+use crate::method::bmp::{Iteration, Schedule};
+use crate::parts::network::NetworkConfig;
+
+/// Foreground classes and slots for tags of the steps, those of PASCAL VOC.
+const CLASSES: usize = 20;
+const SLOTS: usize = 8;
+
+/// An op on operands of certain shapes, and how often a step runs it.
+pub(super) struct Case {
+    op: Rc<dyn Op>,
+    inputs: Vec<TensorType>,
+    output: TensorType,
+    count: usize,
+}
+
+/// A variant's times, and its squared error over the sum of squares.
+pub(super) struct Timed {
+    /// Of one run in every round, times the runs in a step.
+    pub(super) seconds: Vec<f64>,
+    pub(super) error: f64,
+}
+
+/// Adds the ops of a training step with all losses that only compute, on real values.
+pub(super) fn collect(config: &Config, cases: &mut Vec<Case>) -> Result<()> {
+    let phase = Schedule::new(config).phase(config.train_iters - 1);
+    let network = NetworkConfig::new(config, CLASSES);
+    let sizes = Sizes { batch: config.batch_global, crop: [config.train_crop; 2], slots: SLOTS };
+    let iteration = Iteration::record(config, &network, phase, sizes, true)?;
+    iteration.update(config)?;
+    let nodes = iteration.graph.nodes();
+    let live = iteration.graph.live(&[]);
+    for node in nodes.iter().zip(live).filter_map(|(node, live)| live.then_some(node)) {
+        let Some(op) = node.op().filter(|op| op.mutates().is_empty() && !op.is_alias()) else { continue };
+        let inputs: Vec<_> = node.inputs.iter().map(|input| nodes[input.0].ty.clone()).collect();
+        let known = |case: &&mut Case| case.inputs == inputs && format!("{:?}", case.op) == format!("{op:?}");
+        if let Some(case) = cases.iter_mut().find(known) {
+            case.count += 1;
+        } else if inputs.iter().all(|input| input.dtype == DType::F32) {
+            cases.push(Case { op: op.clone(), inputs, output: node.ty.clone(), count: 1 });
+        }
+    }
+    Ok(())
+}
+
+impl Case {
+    fn launches(&self, target: Target) -> Launches {
+        let inputs: Vec<_> = self.inputs.iter().collect();
+        self.op.launches(&LaunchContext { inputs: &inputs, output: &self.output, target })
+    }
+
+    /// Whether it matters which of the variants is chosen.
+    pub(super) fn depends(&self, targets: &[(String, Target)]) -> bool {
+        let mut all = targets.iter().map(|(_, target)| self.launches(*target));
+        all.next().is_some_and(|first| all.any(|other| other != first))
+    }
+
+    /// The bytes of its largest operand.
+    pub(super) fn largest(&self) -> u64 {
+        self.inputs.iter().chain([&self.output]).map(TensorType::bytes).max().unwrap_or(0)
+    }
+
+    /// The work of all its runs in a step.
+    pub(super) fn weight(&self, target: Target) -> u64 {
+        let operations = self.launches(target).list.iter().map(|launch| launch.operations).sum();
+        let traffic = self.inputs.iter().chain([&self.output]).map(TensorType::bytes).sum();
+        self.count as u64 * pace::work(operations, traffic)
+    }
+
+    /// Runs it under all targets in turns, after a run that pays what comes once; the values are compared with those
+    /// under the first.
+    pub(super) fn measure(&self, session: &Session, targets: &[(String, Target)], rounds: usize) -> Result<Vec<Timed>> {
+        let graph = Graph::new();
+        let inputs: Vec<_> = self.inputs.iter().map(|ty| graph.input("x", ty.shape.clone(), ty.dtype)).collect();
+        let output = Tensor::record_again(self.op.clone(), &inputs.iter().collect::<Vec<_>>())?;
+        let mut programs: Vec<Program> = Vec::new();
+        let (mut timed, mut plain) = (Vec::new(), None);
+        for (_, target) in targets {
+            let mut program = session.fresh().aimed_at(*target).compile(&graph, &[&output])?;
+            for (seed, input) in (0..).zip(&inputs) {
+                program.write(input, &noise(seed, input.shape().len()))?;
+            }
+            program.run()?;
+            let values = program.read(&output)?;
+            let error = square_error(&values, plain.get_or_insert_with(|| values.clone()));
+            timed.push(Timed { seconds: Vec::new(), error });
+            programs.push(program);
+        }
+        for round in 0..rounds {
+            // Whoever comes first in a round does not so in the next.
+            for index in (0..targets.len()).map(|place| (place + round) % targets.len()) {
+                let seconds: f64 = programs[index].profile()?.iter().map(|dispatch| dispatch.seconds).sum();
+                timed[index].seconds.push(self.count as f64 * seconds);
+            }
+        }
+        Ok(timed)
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operands: Vec<_> = self.inputs.iter().map(|ty| format!("{ty:?}")).collect();
+        write!(f, "{} of {}", self.op.name(), operands.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects: every step has ops for most choices, and the same op on the same shapes is one case.
+    #[test]
+    fn a_step_is_a_set_of_cases() {
+        let mut config = Config::preset("nano").unwrap();
+        config.set("train.crop=64").unwrap();
+        let mut cases = Vec::new();
+        collect(&config, &mut cases).unwrap();
+        let names: Vec<_> = cases.iter().map(|case| format!("{:?} {:?}", case.op, case.inputs)).collect();
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), cases.len());
+        let products = cases.iter().filter(|case| case.op.name() == "matmul");
+        assert!(products.map(|case| case.count).max() > Some(4));
+    }
+}

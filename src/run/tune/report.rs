@@ -1,0 +1,45 @@
+//! A proposal as a table for people, and as a file for `--kernels`.
+
+use std::fmt;
+
+use super::Tuned;
+use crate::engine::gpu::KernelTable;
+use crate::error::Result;
+use crate::run::report::Table;
+
+impl fmt::Display for Tuned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: at the shapes of {}\n", self.adapter, self.steps.join(" and "))?;
+        let mut table = Table::new(["choice", "today", "proposal", "times as fast", "shapes"]);
+        for choice in &self.choices {
+            let (proposal, gain) = match &choice.proposal {
+                Some((variant, gain)) => (variant.clone(), format!("{gain:.2}")),
+                None => ("–".to_owned(), "–".to_owned()),
+            };
+            table.row([choice.name.to_owned(), choice.today.clone(), proposal, gain, choice.shapes.to_string()]);
+        }
+        write!(f, "{table}")?;
+        self.notices.iter().try_for_each(|notice| write!(f, "\n{notice}"))
+    }
+}
+
+impl Tuned {
+    /// The section of a kernel table that is proposed for the adapter, with what was measured, as a file.
+    ///
+    /// # Errors
+    /// As [`KernelTable::write`].
+    pub fn to_toml(&self) -> Result<String> {
+        let comment = |name: &str| {
+            let choice = self.choices.iter().find(|choice| choice.name == name)?;
+            let (_, gain) = choice.proposal.as_ref()?;
+            Some(format!("{gain:.2} times as fast as {}", choice.today))
+        };
+        Ok(format!(
+            "# Proposed by `tagseg tune` {}, for use with `--kernels`.\n# {}\n# Measured at the shapes of {}.\n\n{}",
+            env!("CARGO_PKG_VERSION"),
+            self.driver,
+            self.steps.join(" and "),
+            KernelTable::write(&self.adapter, &self.kernels, comment)?
+        ))
+    }
+}

@@ -1,0 +1,32 @@
+//! The small set of golden cases that is part of the program: ops, a block, PAR, the losses, the optimiser.
+
+use crate::error::{Error, Result};
+
+macro_rules! files {
+    ($($name:literal = $path:literal),* $(,)?) => {
+        /// A file by its name in the set.
+        const FILES: &[(&str, &[u8])] = &[$(($name, include_bytes!(concat!("../../../tests/golden/", $path)))),*];
+    };
+}
+
+files! {
+    "manifest.json" = "built-in.json",
+    "adamw_steps.safetensors" = "adamw_steps.safetensors",
+    "mix_ffn_block.safetensors" = "mix_ffn_block.safetensors",
+    "op_batch_norm.safetensors" = "op_batch_norm.safetensors",
+    "op_losses.safetensors" = "op_losses.safetensors",
+    "op_pointwise.safetensors" = "op_pointwise.safetensors",
+    "par_small.safetensors" = "par_small.safetensors",
+    "recipe_check.safetensors" = "recipe_check.safetensors",
+}
+
+/// The content of `file`.
+///
+/// # Errors
+/// [`Error::Data`] if it is not part of the program.
+pub(super) fn read(file: &str) -> Result<Vec<u8>> {
+    let found = FILES.iter().find(|(name, _)| *name == file);
+    found
+        .map(|(_, bytes)| bytes.to_vec())
+        .ok_or_else(|| Error::data(file, "is not built in", "build the program again"))
+}

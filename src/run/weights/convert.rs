@@ -1,0 +1,100 @@
+//! Weights from a run, or from any file that can be read, in the layout that somebody else expects.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::{Dtype, tensor::TensorView};
+
+use super::checkpoint::Checkpoint;
+use super::keymap::{Layout, Scheme, from_tagseg, to_tagseg};
+use super::shelf::file_of;
+use crate::config::MsMode;
+use crate::error::{Error, Result};
+use crate::formats::durable::write_atomically;
+use crate::formats::element::{Element, Values};
+use crate::formats::fault::quoted;
+use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
+
+/// Key of a trained network's entry in a file's metadata.
+const CHECKPOINT: &str = "tagseg";
+
+/// PyTorch's own count of the batches that batch norm has seen. We keep none, since nothing depends on it.
+const BATCHES: &str = "decoder.linear_fuse.bn.num_batches_tracked";
+
+/// What a conversion did.
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    /// The layout it found.
+    pub scheme: Scheme,
+    /// Number of tensors it wrote.
+    pub tensors: usize,
+    /// What it left out.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Writes the weights of a run's newest checkpoint, or of a file, to `out` as f32 in `layout`.
+///
+/// # Errors
+/// If the source cannot be read, or holds a tensor whose name says nothing to us; with `partial` it is left out.
+pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Result<Conversion> {
+    if out.extension().is_none_or(|extension| extension != "safetensors") {
+        return Err(Error::data(out, "is no name for safetensors", "let it end in .safetensors"));
+    }
+    let source = &file_of(source)?;
+    if out.canonicalize().is_ok_and(|out| source.canonicalize().is_ok_and(|source| source == out)) {
+        return Err(Error::data(out, "is the file to convert", "choose another name"));
+    }
+    let file = TensorFile::read(source)?;
+    let mut mapped = to_tagseg(file.tensors).map_err(|fault| fault.at(source))?;
+    mapped.dropped.extend(file.dropped);
+
+    let unknown: Vec<_> = mapped.unknown().map(str::to_owned).collect();
+    if let (Some(name), false) = (unknown.first(), partial) {
+        let reason = format!("{} tensors are of no network of ours, as {}", unknown.len(), quoted(name));
+        return Err(Error::data(source, reason, "give MiT or BMP weights, or leave them out with --partial"));
+    }
+    mapped.tensors.retain(|tensor| !unknown.contains(&tensor.name));
+    mapped.dropped.extend(unknown.into_iter().map(|name| Dropped { name, reason: "is of no network of ours".into() }));
+    if mapped.tensors.is_empty() {
+        return Err(Error::data(source, "holds no weights of a network of ours", "give MiT or BMP weights"));
+    }
+
+    // A run knows how many batches its batch norm has seen; in our own layout it stays a network with its configuration.
+    if file.metadata.contains_key(CHECKPOINT) {
+        let checkpoint = Checkpoint::load(source)?;
+        if layout == Layout::Tagseg {
+            let network = Checkpoint { training: None, ..checkpoint };
+            network.save(out)?;
+            return Ok(Conversion { scheme: mapped.scheme, tensors: network.tensors.len(), dropped: mapped.dropped });
+        }
+        mapped.tensors.push(batches(&checkpoint));
+    }
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let tensors = from_tagseg(mapped.tensors, layout).map_err(|fault| fault.at(source))?;
+    write(out, &tensors, metadata)?;
+    Ok(Conversion { scheme: mapped.scheme, tensors: tensors.len(), dropped: mapped.dropped })
+}
+
+/// The counter that PyTorch would have after the checkpoint's steps: each runs batch norm once with gradient and, in
+/// training form, once for every scale of the multi-scale passes, of which 1 is always one (spec 3.2).
+fn batches(checkpoint: &Checkpoint) -> NamedTensor {
+    let config = &checkpoint.config;
+    let scales = 1 + config.ms_scales.iter().filter(|scale| **scale != 1.0).count();
+    let passes = if config.ms_mode == MsMode::Train { 1 + scales } else { 1 };
+    let values = Values::Integers(vec![(checkpoint.step * passes) as i64]);
+    NamedTensor { name: BATCHES.into(), shape: Vec::new(), element: Element::I64, values }
+}
+
+/// Writes tensors as safetensors: reals as f32, integers as i64.
+fn write(out: &Path, tensors: &[NamedTensor], metadata: HashMap<String, String>) -> Result<()> {
+    let broken = |error| Error::Graph(format!("cannot write {}: {error}", out.display()));
+    let views = tensors.iter().map(|tensor| {
+        let (dtype, bytes) = match &tensor.values {
+            Values::Reals(values) => (Dtype::F32, bytemuck::cast_slice(values)),
+            Values::Integers(values) => (Dtype::I64, bytemuck::cast_slice(values)),
+        };
+        Ok((&tensor.name, TensorView::new(dtype, tensor.shape.clone(), bytes).map_err(broken)?))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    write_atomically(out, &safetensors::serialize(views, Some(metadata)).map_err(broken)?)
+}

@@ -1,0 +1,129 @@
+//! Weights from elsewhere for a network of ours.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::anatomy::Anatomy;
+use super::keymap::{ENCODER, Scheme, to_tagseg};
+use super::report::{KeyReport, Misshaped};
+use super::shelf::file_of;
+use crate::engine::nn::Parameter;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::formats::element::Values;
+use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
+
+/// The tensors of a file that fit a network.
+pub struct Import {
+    /// Where they are from.
+    pub path: PathBuf,
+    /// The layout of the file.
+    pub scheme: Scheme,
+    /// The encoder in it, if there is one.
+    pub anatomy: Option<Anatomy>,
+    /// What became of every key.
+    pub report: KeyReport,
+    /// Shape and values by our names.
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+impl Import {
+    /// Reads a file in any layout, or the newest checkpoint of a run, for the network with `parameters`. A file with
+    /// nothing but an encoder is complete with the encoder's tensors. Otherwise every tensor must have its match, unless
+    /// `partial`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, does not fit, or holds values that are not finite.
+    pub fn read(path: &Path, parameters: &[Parameter], partial: bool) -> Result<Self> {
+        let path = &file_of(path)?;
+        let file = TensorFile::read(path)?;
+        let import = Self::match_up(path, file, parameters)?;
+        import.report.check(path, partial, &import.remedy(parameters))?;
+        let infinite = import.tensors.iter().find(|(_, (_, values))| !values.iter().all(|value| value.is_finite()));
+        if let Some((name, _)) = infinite {
+            let reason = format!("tensor `{name}` holds values that are not finite as f32");
+            return Err(Error::data(path, reason, "take the weights of a run that did not diverge"));
+        }
+        Ok(import)
+    }
+
+    /// Sorts the file's tensors into those that fit and those that do not.
+    fn match_up(path: &Path, file: TensorFile, parameters: &[Parameter]) -> Result<Self> {
+        let mapped = to_tagseg(file.tensors).map_err(|fault| fault.at(path))?;
+        let mut report = KeyReport { dropped: [file.dropped, mapped.dropped.clone()].concat(), ..KeyReport::default() };
+        let anatomy = Anatomy::of(mapped.tensors.iter().map(|tensor| (&tensor.name[..], &tensor.shape[..])));
+        let encoder_only = mapped.is_encoder_only();
+        let known: BTreeMap<_, _> = parameters.iter().map(|parameter| (&parameter.name[..], parameter)).collect();
+
+        let mut tensors = BTreeMap::new();
+        for NamedTensor { name, shape, values, .. } in mapped.tensors {
+            let values = match values {
+                Values::Reals(values) => values,
+                Values::Integers(_) => {
+                    report.dropped.push(Dropped { name, reason: "counts batches, or is an index".into() });
+                    continue;
+                }
+            };
+            match known.get(&name[..]) {
+                None => report.unexpected.push(name),
+                Some(parameter) if parameter.shape[..] != shape[..] => {
+                    report.misshaped.push(Misshaped { name, found: shape, expected: parameter.shape.to_vec() });
+                }
+                Some(_) => {
+                    report.loaded.push(name.clone());
+                    tensors.insert(name, (shape, values));
+                }
+            }
+        }
+        let absent = |name: &&str| {
+            !tensors.contains_key(*name) && !report.misshaped.iter().any(|misshaped| misshaped.name == **name)
+        };
+        let absent: Vec<_> = parameters.iter().map(|parameter| &parameter.name[..]).filter(absent).collect();
+        for name in absent {
+            let may = encoder_only && !name.starts_with(ENCODER);
+            if may { &mut report.initial } else { &mut report.missing }.push(name.to_owned());
+        }
+        Ok(Import { path: path.to_owned(), scheme: mapped.scheme, anatomy, report, tensors })
+    }
+
+    /// What helps if the file does not fit: most often it is of another backbone.
+    fn remedy(&self, parameters: &[Parameter]) -> String {
+        let wanted = Anatomy::of(parameters.iter().map(|parameter| (&parameter.name[..], &parameter.shape[..])));
+        match (self.anatomy, wanted) {
+            (Some(found), Some(wanted)) if found != wanted => match found.backbone() {
+                Some(backbone) => {
+                    format!("it holds {found} and the network is {wanted}: set model.backbone={backbone}")
+                }
+                None => format!("it holds {found}, the network is {wanted}: give weights of that"),
+            },
+            (None, Some(wanted)) => format!("it holds no MiT encoder: give weights of {wanted}"),
+            _ => "give weights of the same network".into(),
+        }
+    }
+
+    /// Shape and values of what was taken, by our names.
+    pub fn tensors(&self) -> &BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+        &self.tensors
+    }
+
+    /// Gives the network in `session` the values; all other parameters keep theirs.
+    ///
+    /// # Errors
+    /// If the session holds one of them with another shape.
+    pub fn put(&self, session: &Session) -> Result<()> {
+        let mut session = session.clone();
+        self.tensors.iter().try_for_each(|(name, (shape, values))| session.set_state(name, shape, values))
+    }
+}
+
+/// One line, as in `weights mit_b1.pth (original MiT encoder, mit_b1): 176 tensors loaded; …`.
+impl fmt::Display for Import {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "weights {} ({}", self.path.display(), self.scheme)?;
+        if let Some(anatomy) = self.anatomy {
+            write!(f, ", {anatomy}")?;
+        }
+        write!(f, "): {}", self.report)
+    }
+}

@@ -1,0 +1,127 @@
+//! What a checkpoint holds besides the network: all that a run needs to go on as if it had never stopped.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::gpu::DeviceChoice;
+use crate::engine::nn::Parameter;
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::formats::sealed::Tensors;
+
+/// First parts of the names of states that only training has: AdamW's moments, the values of recent steps, and what
+/// keeps the weights from being touched by a step that is not finite.
+const STATES: [&str; 3] = ["adamw.", "record.", "guard."];
+
+/// Whether a tensor is a state of training and not a part of the network.
+pub(super) fn is_training_state(name: &str) -> bool {
+    STATES.iter().any(|first| name.starts_with(first))
+}
+
+/// A training run at the moment of a checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// Moments of the optimiser and values of recent steps, by name.
+    pub states: Tensors,
+    /// Everything that is no tensor.
+    pub run: RunFacts,
+}
+
+/// A run's place in its data, its record and its machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// The device as it was wished for.
+    pub device: DeviceChoice,
+    /// The name of the device that computed.
+    pub adapter: String,
+    /// What it learns from.
+    pub data: DataFacts,
+    /// The next batch.
+    pub sampler: SamplerPosition,
+    /// The metrics so far.
+    pub record: RecordFacts,
+    /// Whether the evaluation that is due at this step, if one is, stands in the record.
+    pub evaluated: bool,
+    /// The best evaluation so far.
+    pub best: Option<Best>,
+}
+
+/// What tells one data set from another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataFacts {
+    /// Its folder.
+    pub folder: String,
+    /// Whether images that do not decode were left out.
+    pub skip_broken: bool,
+    /// Number of training images.
+    pub images: usize,
+    /// Checksum of their ids and tags, in order.
+    pub checksum: u32,
+}
+
+/// A place in the endless sequence of batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SamplerPosition {
+    /// Passes through the data that are complete.
+    pub epoch: u64,
+    /// Batches of this epoch that were seen.
+    pub batch: u64,
+}
+
+/// How much of `metrics.jsonl` belongs to the steps behind a checkpoint, and the sums over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecordFacts {
+    /// Length of the file; what comes after it is of later steps.
+    pub bytes: u64,
+    /// Seconds spent on steps.
+    pub seconds: f64,
+}
+
+/// An evaluation by its step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Steps done.
+    pub step: usize,
+    /// Mean IoU of the segmentation branch.
+    pub seg_miou: f64,
+}
+
+impl Training {
+    /// Reads everything out of a session that is no parameter.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if the session holds a state that no checkpoint knows: it would be lost.
+    #[cfg(feature = "native")]
+    pub fn take(session: &Session, parameters: &[Parameter], run: RunFacts) -> Result<Self> {
+        let names = names(session, parameters);
+        if let Some(name) = names.iter().find(|name| !is_training_state(name)) {
+            return Err(Error::Graph(format!("a checkpoint would lose the state `{name}`; name it in training.rs")));
+        }
+        let states = session.states(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        Ok(Training { states: names.into_iter().zip(states).collect(), run })
+    }
+
+    /// Gives every state of a fresh training session its value.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] naming the first state that is missing, of another shape, or unexpected.
+    pub fn put(&self, session: &mut Session, parameters: &[Parameter]) -> Result<()> {
+        let names = names(session, parameters);
+        if let Some(extra) = self.states.keys().find(|name| !names.contains(name)) {
+            return Err(Error::Graph(format!("the checkpoint holds `{extra}`, which this run does not have")));
+        }
+        for name in &names {
+            let (shape, values) = self
+                .states
+                .get(name)
+                .ok_or_else(|| Error::Graph(format!("the checkpoint lacks `{name}`; it is of another run")))?;
+            session.set_state(name, shape, values)?;
+        }
+        Ok(())
+    }
+}
+
+/// Names of the states that are no parameters.
+fn names(session: &Session, parameters: &[Parameter]) -> Vec<String> {
+    let own = |name: &String| !parameters.iter().any(|parameter| parameter.name == *name);
+    session.state_names().into_iter().filter(own).collect()
+}
