@@ -33,7 +33,7 @@ pub use value::{Limit, Value};
 
 use std::path::Path;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The presets by name; each is a short file of what differs from the defaults.
 const PRESETS: [(&str, &str); 6] = [

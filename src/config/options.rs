@@ -7,7 +7,7 @@ use super::memory::MemoryLimit;
 use super::modes::*;
 use super::value::Limit::{Above, Any, AtLeast, Below, Iterations, Within};
 use super::value::{Limit, Value};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// One row of the registry.
 pub struct OptionInfo {

@@ -1,8 +1,8 @@
 //! The rungs of the paper's ablation (Table VI): each adds one part of the method to the one before. Besides them,
 //! baselines in which another part takes the place of one.
 
-use super::Config;
-use crate::{Error, Result};
+use super::options::Config;
+use crate::error::{Error, Result};
 
 /// A part of the method, or a baseline. `preset+rung` names a preset that goes up to it: `voc+s2c`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use crate::data::picture::{Mask, Rgb8};
 use crate::data::resize::{resize_bilinear, resize_nearest};
 use crate::data::tags::VOID;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Mean of red, green and blue over ImageNet, on the scale 0 to 255.
 pub const MEAN: [f64; 3] = [123.675, 116.28, 103.53];

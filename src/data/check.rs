@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::Error;
 use crate::data::dataset::Dataset;
 use crate::data::palette::has_other_colours;
 use crate::data::splits::{Follow, SplitOptions, Splits};
 use crate::data::tags::classes_shown;
+use crate::error::Error;
 
 /// Something about a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 use crate::data::dataset::{Dataset, DatasetOptions, Masks};
 use crate::data::picture::{Mask, one_line};
 use crate::data::tags::{OnFault, Tags, check_classes};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 const FOLDER: &str = "annotations";
 const PREFIX: &str = "instances_";

@@ -13,7 +13,7 @@ use crate::data::picture::{Mask, Rgb8};
 use crate::data::splits::Follow;
 use crate::data::tags::{OnFault, Tags, value_outside};
 use crate::data::voc;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// How to open a data set.
 #[derive(Clone, Debug, Default)]

@@ -16,7 +16,7 @@ use crate::data::augment::{AugmentOptions, augment};
 use crate::data::dataset::Dataset;
 use crate::data::picture::Rgb8;
 use crate::data::random::{Purpose, stream};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Decoded images are kept up to this many bytes in all; the rest is decoded again in every epoch.
 const CACHE_BYTES: usize = 512 << 20;

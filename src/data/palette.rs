@@ -8,7 +8,7 @@ use std::path::Path;
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 
 use crate::data::picture::{Mask, Rgb8, one_line};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The PASCAL VOC colour of an index: its bits, three at a time from the lowest, become the bits of red, green and
 /// blue, from the highest. 0 is black, 255 is (224, 224, 192).

@@ -8,7 +8,7 @@ use image::ColorType::{L16, La16, Rgb16, Rgba16};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageReader};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// An RGB image, 8 bits a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::{Config, YcSource};
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::tags::OnFault;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Hears how far long work on many files is; from several threads.
 pub trait Follow: Sync {

@@ -18,8 +18,8 @@ use crate::data::picture::one_line;
 use crate::data::tags::{
     MAX_CLASSES, OnFault, Tags, VOC_CLASSES, check_classes, numbered_classes, untagged, voc_classes,
 };
+use crate::error::{Error, Result};
 use crate::formats::npy::Npy;
-use crate::{Error, Result};
 
 /// `labels.json`: the names of the foreground classes and, if given, the tags of the images.
 #[derive(Debug, Deserialize)]

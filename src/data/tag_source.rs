@@ -20,7 +20,7 @@ use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::tag_files::{Labels, names_in, read_annotation, read_csv, read_matrix, read_onehot};
 use crate::data::tags::{MAX_CLASSES, OnFault, Tags, check_classes, classes_shown, numbered_classes};
 use crate::data::voc::SPLIT_FOLDER;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 const LABEL_FILE: &str = "labels.json";
 const ONEHOT_FILE: &str = "cls_labels_onehot.npy";

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::data::picture::Mask;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The mask value of pixels that belong to no class and are not scored (spec 0.1, `IGN`).
 pub const VOID: u8 = 255;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::data::dataset::{Dataset, DatasetOptions, Masks, retain_marked};
 use crate::data::tag_source::read_tags;
 use crate::data::tags::{OnFault, Tags};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 const IMAGE_FOLDER: &str = "JPEGImages";
 const TEST_FOLDER: &str = "JPEGImages_test";

@@ -230,9 +230,9 @@ pub fn picture(image: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Session;
     use crate::config::Config;
     use crate::engine::graph::{DType, Graph};
+    use crate::engine::session::Session;
     use crate::parts::network::{Form, NetworkConfig};
 
     /// Protects: maps of some images are those of the whole batch, however the passes were cut into parts, and the seeds of

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{CLASSES, Split, picture};
 use crate::data::palette::write_index_png;
 use crate::data::tags::classes_shown;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Below this side the textures would be finer than the pixels.
 const SMALLEST_SIDE: usize = 32;

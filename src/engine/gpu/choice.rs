@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// A device as a person wishes for it; what is left open is decided when it is opened. A text alone names the adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceChoice {
-    /// `auto` (if open), an index of [`super::adapters`], a part of a name, or `reference` for the CPU interpreter.
+    /// `auto` (if open), an index of [`super::device::adapters`], a part of a name, or `reference` for the CPU interpreter.
     pub adapter: Option<String>,
     /// How much of the adapter is asked for: if open, the environment's `TAGSEG_LIMITS`, else all of it.
     pub limits: Option<Limits>,

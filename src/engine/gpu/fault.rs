@@ -64,7 +64,8 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use crate::engine::graph::{DType, Graph};
-    use crate::{Error, Program, Result, Session};
+    use crate::engine::session::{Program, Session};
+    use crate::error::{Error, Result};
 
     /// Protects: a device that is lost is an error of the next read, and never a panic or a wrong value.
     #[test]

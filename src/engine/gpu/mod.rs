@@ -1,5 +1,5 @@
 //! Devices and compiled programs. Runs launch descriptions and knows no op. Nothing here blocks: what waits for a device
-//! gives a future, which [`Session`](crate::Session) waits for where that is allowed.
+//! gives a future, which [`Session`](crate::engine::session::Session) waits for where that is allowed.
 
 mod bytes;
 mod choice;

@@ -1,6 +1,7 @@
 //! Time per kernel of a program, from timestamps around every dispatch.
 
-use super::{Device, Program};
+use super::device::Device;
+use super::program::Program;
 use crate::error::{Error, Result};
 
 /// Time of one dispatch.

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::bytes::mebibytes;
+use super::device::Device;
+use super::pace;
 use super::plan::{Place, Plan, Step};
 use super::read_back::read;
 use super::states::Bytes;
-use super::{Device, States, pace};
+use super::states::States;
 use crate::engine::graph::{DType, Graph, Kind, NodeId, Slot};
 use crate::error::{Error, Result};
 

@@ -2,7 +2,7 @@
 
 use futures_channel::oneshot;
 
-use super::Device;
+use super::device::Device;
 use crate::error::{Error, Result};
 
 /// Bytes that are read back together.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::Device;
+use super::device::Device;
 use super::read_back::{first, read, read_all};
 use crate::engine::graph::{Packing, TensorType};
 use crate::error::{Error, Result};

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Backward, BackwardError, Graph, NodeId, Tensor};
+use super::op::{Backward, BackwardError};
+use super::tensor::Tensor;
+use super::{Graph, NodeId};
 use crate::error::{Error, Result};
 
 impl Graph {

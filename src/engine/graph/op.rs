@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use super::{Packing, Target, Tensor, TensorType};
+use super::packing::Packing;
+use super::target::Target;
+use super::tensor::Tensor;
+use super::types::TensorType;
 use crate::engine::reference::Array;
 use crate::error::Result;
 
@@ -72,11 +75,11 @@ pub enum BackwardError {
     /// The op has no gradient.
     Undefined,
     /// Recording it failed.
-    Record(crate::Error),
+    Record(crate::error::Error),
 }
 
-impl From<crate::Error> for BackwardError {
-    fn from(error: crate::Error) -> Self {
+impl From<crate::error::Error> for BackwardError {
+    fn from(error: crate::error::Error) -> Self {
         BackwardError::Record(error)
     }
 }

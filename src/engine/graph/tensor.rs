@@ -3,7 +3,9 @@
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::{DType, Graph, Kind, NodeId, Op, Shape, TensorType};
+use super::op::Op;
+use super::types::{DType, Shape, TensorType};
+use super::{Graph, Kind, NodeId};
 use crate::error::{Error, Result};
 
 /// Elements that a value may have, 2^48: sums of the bytes of such values do not overflow.

@@ -1,6 +1,8 @@
 //! The transformer block of MiT (spec 1.3).
 
-use super::{Conv2d, DepthwiseConv2d, Init, LayerNorm, Linear, Mode, Scope, drop_path};
+use super::Mode;
+use super::layers::{Conv2d, DepthwiseConv2d, LayerNorm, Linear, drop_path};
+use super::parameters::{Init, Scope};
 use crate::engine::graph::Tensor;
 use crate::engine::ops::attention::Heads;
 use crate::error::{Error, Result};
@@ -196,8 +198,8 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Session;
     use crate::engine::graph::{DType, Graph};
+    use crate::engine::session::Session;
 
     /// Protects: computing scores anew is the same attention as storing them, and the mix of heads that of raw scores.
     #[test]

@@ -1,6 +1,7 @@
 //! Single layers with their parameters.
 
-use super::{Init, Mode, Scope};
+use super::Mode;
+use super::parameters::{Init, Scope};
 use crate::engine::graph::{Storage, Tensor};
 use crate::engine::ops::conv2d::Taps;
 use crate::engine::ops::random::random_uniform;

@@ -1,6 +1,6 @@
 //! Twin of `shaders/adamw.wgsl`.
 
-use super::Array;
+use super::array::Array;
 use crate::engine::ops::adamw::AdamW;
 
 /// The new (p, m, v) of one parameter after one step with gradient g; hyper = (lr, decay, 1 − β1ᵗ, √(1 − β2ᵗ)).

@@ -1,6 +1,6 @@
 //! Twins of `shaders/assign.wgsl` and `shaders/write_row.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// The state after it was overwritten.
 pub fn assign(state: &Array, value: &Array) -> Array {

@@ -1,6 +1,6 @@
 //! Twin of `shaders/attention.wgsl` and `shaders/attention_gradient.wgsl`.
 
-use super::Array;
+use super::array::Array;
 use crate::engine::ops::attention::{Gradient, Heads};
 
 /// Channels \[head · d, (head + 1) · d) of a token of x \[B, tokens, C\].

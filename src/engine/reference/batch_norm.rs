@@ -1,6 +1,6 @@
 //! Twin of `shaders/batch_statistics.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// Mean and biased variance of every column of x \[…, C\], as \[2, C\].
 pub fn batch_statistics(x: &Array, width: usize) -> Array {

@@ -1,6 +1,6 @@
 //! Twin of `shaders/box_resize.wgsl` and `shaders/box_resize_gradient.wgsl`.
 
-use super::Array;
+use super::array::Array;
 use super::resize::cells;
 use crate::engine::ops::resize::Axis;
 

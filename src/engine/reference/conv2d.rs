@@ -1,6 +1,6 @@
 //! Twins of `shaders/matmul.wgsl` on the patches of an image.
 
-use super::Array;
+use super::array::Array;
 use crate::engine::ops::conv2d::Patches;
 
 /// y\[b, oy, ox, o\] = bias\[o\] + Σ rows\[o, ky, kx, c\] · x\[b, oy·stride + ky − padding, ox·stride + kx − padding, c\]

@@ -1,6 +1,6 @@
 //! Twins of `shaders/depthwise_conv2d.wgsl` and `depthwise_conv2d_weight.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// Calls `pair` with (tap, index of the input pixel, index of the output pixel) for every product of the convolution.
 fn products(shape: &[usize], mut pair: impl FnMut(usize, usize, usize)) {

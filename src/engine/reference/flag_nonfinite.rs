@@ -1,6 +1,6 @@
 //! Twin of `shaders/flag_nonfinite.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// flags with that of every block set which holds an element that is infinite or NaN; a block of `block` elements is
 /// (its flag, how many of its elements count).

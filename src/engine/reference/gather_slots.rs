@@ -1,6 +1,6 @@
 //! Twin of `shaders/gather_slots.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// Calls `touch` with every element of `slots` \[B, H, W, P\] and the element of maps \[B, `channels`, H, W\] that its class
 /// names, as indices; class `first` is channel 0. Slots of other classes are left out.

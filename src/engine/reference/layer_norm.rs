@@ -1,6 +1,6 @@
 //! Twins of `shaders/layer_norm.wgsl`, `layer_norm_statistics.wgsl` and `layer_norm_gradient.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// (mean, 1 / √(variance + eps)) of every row of x \[…, C\].
 pub fn statistics(x: &Array, eps: f64) -> Array {

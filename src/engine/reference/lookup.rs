@@ -1,6 +1,6 @@
 //! Twin of `shaders/lookup.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// out\[b, s\] = table\[b, index\[b, s\]\], the index clamped to the table.
 pub fn lookup(table: &Array, index: &Array) -> Array {

@@ -1,6 +1,6 @@
 //! Twin of `shaders/matmul.wgsl`.
 
-use super::Array;
+use super::array::Array;
 use crate::engine::ops::matmul::MatMul;
 use crate::engine::ops::product::View;
 

@@ -1,6 +1,6 @@
 //! Twin of `shaders/movement.wgsl`.
 
-use super::Array;
+use super::array::Array;
 use crate::engine::ops::movement::Gather;
 
 /// out\[c\] = x\[Σ offset + c · stride\] inside the valid range of every axis, 0 outside.

@@ -1,6 +1,6 @@
 //! Twin of `shaders/norm_sums.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// (Σ grad · (x − mean) · rstd, Σ grad) over the rows; statistics per row as (mean, rstd), or the mean per column.
 pub fn norm_sums(x: &Array, statistics: &Array, grad: &Array, width: usize, per_row: bool) -> Array {

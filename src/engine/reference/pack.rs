@@ -1,6 +1,6 @@
 //! Twin of what `shaders/movement.wgsl` does for packed tensors.
 
-use super::Array;
+use super::array::Array;
 
 /// `len` elements that hold every input from its start on, and zeros between them.
 pub fn pack(inputs: &[&Array], starts: &[usize], len: usize) -> Array {

@@ -1,6 +1,6 @@
 //! Twin of `shaders/par_weights.wgsl`, `shaders/par_step.wgsl` and `shaders/par_step_gradient.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// Pixels of the neighbours of (y, x), coordinates clamped to the extent: ring by ring, row by row.
 fn neighbours(dilations: &[usize], y: usize, x: usize, extent: [usize; 2], width: usize) -> Vec<usize> {

@@ -1,6 +1,6 @@
 //! Twin of `shaders/pixel_loss.wgsl` and `shaders/pixel_loss_gradient.wgsl`.
 
-use super::Array;
+use super::array::Array;
 use crate::engine::ops::pixel_loss::{Form, PixelLoss};
 use crate::engine::ops::resize::Resize;
 

@@ -1,6 +1,6 @@
 //! Twin of `shaders/random.wgsl`: the same bits. Host code may draw from it too.
 
-use super::Array;
+use super::array::Array;
 
 /// Philox 4x32-10: a block of four random words from a counter and a key.
 ///

@@ -1,6 +1,6 @@
 //! Twin of `shaders/reduce.wgsl`.
 
-use super::Array;
+use super::array::Array;
 use crate::engine::ops::reduce::Reduction;
 
 /// Reduces the middle axis of \[outer, length, inner\].

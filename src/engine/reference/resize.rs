@@ -1,6 +1,6 @@
 //! Twin of `shaders/resize.wgsl` and `shaders/resize_gradient.wgsl`.
 
-use super::Array;
+use super::array::Array;
 use crate::engine::ops::resize::{Axis, Resize};
 
 /// The two source cells of output `d` with their weights.

@@ -1,6 +1,6 @@
 //! Twin of `shaders/scatter_slots.wgsl`.
 
-use super::Array;
+use super::array::Array;
 use super::gather_slots::pairs;
 
 /// out\[b, c, s\] = Σ over the slots k with classes\[b, k\] − first = c of x\[b, s, k\].

@@ -1,6 +1,6 @@
 //! Twins of `shaders/softmax.wgsl` and `softmax_gradient.wgsl`.
 
-use super::Array;
+use super::array::Array;
 
 /// y = softmax(scale · x) over the last axis, of extent `width`.
 pub fn softmax(x: &Array, width: usize, scale: f64) -> Array {

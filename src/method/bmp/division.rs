@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Mode, Part};
 use crate::error::Result;
-use crate::method::bmp::Phase;
+use crate::method::bmp::schedule::Phase;
 use crate::parts::network::Network;
 use crate::parts::propagation::Scene;
 

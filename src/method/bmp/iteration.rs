@@ -12,7 +12,7 @@ use crate::engine::ops::adamw::{Trained, adamw};
 use crate::engine::ops::pack::Packed;
 use crate::engine::ops::reduce::Reduction;
 use crate::error::Result;
-use crate::method::bmp::{Group, Phase, Schedule, group_of};
+use crate::method::bmp::schedule::{Group, Phase, Schedule, group_of};
 use crate::parts::batch_parts::{over_parts, parts, together};
 use crate::parts::labels::pseudo_labels;
 use crate::parts::labels::{Confidence, affinity_label, only_tagged, segmentation_label};

@@ -57,7 +57,7 @@ impl Encoder {
     /// Parameters `patch_embed{i}`, `block{i}.{j}`, `norm{i}`.
     ///
     /// # Errors
-    /// [`Error::Graph`](crate::Error::Graph) if the heads of a stage do not share its channels.
+    /// [`Error::Graph`](crate::error::Error::Graph) if the heads of a stage do not share its channels.
     pub fn new(scope: &Scope, config: &NetworkConfig) -> Result<Self> {
         let total: usize = config.depths.iter().sum();
         let mut index = 0;

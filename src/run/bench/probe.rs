@@ -25,7 +25,7 @@ impl Peak {
     /// Measures both on the device of `session`.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] if the device has no timestamps, or was lost.
+    /// [`crate::error::Error::Device`] if the device has no timestamps, or was lost.
     pub fn measure(session: &Session) -> Result<Self> {
         let graph = Graph::new();
         let x = graph.input("x", [COPIED], DType::F32);

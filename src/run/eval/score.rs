@@ -239,7 +239,7 @@ pub struct ScoreOptions {
     pub data: PathBuf,
     /// Its split.
     pub split: String,
-    /// Device, see [`crate::Session::open`].
+    /// Device, see [`crate::engine::session::Session::open`].
     pub device: DeviceChoice,
     /// Whether to leave out images that do not decode.
     pub skip_broken: bool,

@@ -14,7 +14,7 @@ use crate::parts::propagation::{
 use crate::parts::seeds::{MultiScale, multi_scale, picture, test_scales};
 use crate::parts::walk::{Walk, walked_label};
 
-/// What a view computes, recorded. The fields of [`super::Seen`] of the same names tell what each map is.
+/// What a view computes, recorded. The fields of [`super::model::Seen`] of the same names tell what each map is.
 pub struct Sight {
     pub graph: Graph,
     /// All that is read after a run.

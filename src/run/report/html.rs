@@ -9,7 +9,7 @@ use super::record::{EvalScores, Losses, Record};
 use super::scores::{LabelScores, Scores};
 use super::sheet::Sample;
 use crate::data::palette::colour;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 const STYLE: &str = include_str!("report.css");
 

@@ -8,7 +8,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use super::colour::{grey, inferno, mix};
 use crate::data::palette::colour;
 use crate::data::{Rgb8, VOID};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A borrowed map of one value a pixel, row by row.
 #[derive(Debug, Clone, Copy)]

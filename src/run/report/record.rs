@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The losses of a step, before weighting; `total` is their weighted sum (spec 6.6).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]

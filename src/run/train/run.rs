@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use super::clock::Clock;
+use super::failure;
 use super::folder::RunFolder;
 use super::setting::{Setting, TrainingData};
 use super::stop::Stop;
+use super::trainer::StepValues;
 use super::window::step_record;
-use super::{StepValues, failure};
 use crate::config::Config;
 use crate::data::Loader;
 use crate::engine::gpu::{DeviceChoice, Plan};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Trainer;
+use super::trainer::Trainer;
 use crate::config::{Config, YcSource};
 use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
 use crate::engine::gpu::{DeviceChoice, mebibytes};

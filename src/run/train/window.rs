@@ -1,6 +1,6 @@
 //! The means that a line of the record holds.
 
-use super::StepValues;
+use super::trainer::StepValues;
 use crate::run::report::{EmptyMasks, Losses, StepRecord};
 
 /// Means over the steps of a window that ends with step `n`.

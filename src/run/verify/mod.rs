@@ -27,8 +27,8 @@ use std::time::Instant;
 
 pub use report::{CaseReport, Report};
 
-use crate::Session;
 use crate::config::Precision;
+use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use cases::Bench;
 use golden::GoldenSet;

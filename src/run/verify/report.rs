@@ -44,7 +44,7 @@ pub struct CaseReport {
 
 impl CaseReport {
     /// The report of a case that ran, or could not run.
-    pub(super) fn new(name: &str, group: &str, judgement: crate::Result<Judgement>, seconds: f64) -> Self {
+    pub(super) fn new(name: &str, group: &str, judgement: crate::error::Result<Judgement>, seconds: f64) -> Self {
         let judgement = judgement.unwrap_or_else(|error| Judgement {
             faults: vec![format!("did not run: {error}")],
             ..Judgement::default()
@@ -107,7 +107,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
+    use crate::error::Error;
     use crate::run::verify::judge::Deviation;
 
     #[test]
