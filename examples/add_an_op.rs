@@ -11,9 +11,8 @@
 
 use std::borrow::Cow;
 
-use tagseg::engine::graph::{
-    Backward, BackwardError, DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType,
-};
+use tagseg::engine::graph::{Backward, BackwardError, DType, Graph, Op, Tensor, TensorType};
+use tagseg::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot};
 use tagseg::engine::reference::Array;
 use tagseg::{Result, Session};
 

@@ -4,7 +4,8 @@
 
 use tagseg::config::{Config, Precision, S2cMap};
 use tagseg::engine::gpu::Plan;
-use tagseg::engine::graph::{Graph, Target};
+use tagseg::engine::graph::Graph;
+use tagseg::engine::kernel::Target;
 use tagseg::method::bmp::iteration::Sizes;
 use tagseg::method::bmp::{Iteration, Phase, Schedule};
 use tagseg::parts::network::NetworkConfig;

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use tagseg::config::Config;
-use tagseg::engine::graph::{DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType};
+use tagseg::engine::graph::{DType, Graph, Op, Tensor, TensorType};
+use tagseg::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot};
 use tagseg::engine::nn::{Attention, Init, Linear, Scope};
 use tagseg::engine::reference::Array;
 use tagseg::parts::network::{Form, Network, NetworkConfig};

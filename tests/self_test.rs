@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use tagseg::engine::gpu::{Device, DeviceChoice, KernelTable, Plan, adapters};
-use tagseg::engine::graph::{
-    Class, Graph, Kernels, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
-};
+use tagseg::engine::gpu::{Device, DeviceChoice, Plan, adapters};
+use tagseg::engine::graph::{Graph, Op, Tensor, TensorType};
+use tagseg::engine::kernel::KernelTable;
+use tagseg::engine::kernel::{Class, Kernels, Launch, LaunchContext, Launches, Shader, Slot, Target};
 use tagseg::engine::reference::Array;
 use tagseg::engine::reference::random::noise;
 use tagseg::engine::self_test::{FAMILIES, Family, Standing, Verdict, folder, verdict};

@@ -2,9 +2,8 @@
 
 use std::rc::Rc;
 
-use tagseg::engine::graph::{
-    DType, Graph, Launch, LaunchContext, Launches, Op, Shader, Shape, Slot, Tensor, TensorType, WORKGROUP,
-};
+use tagseg::engine::graph::{DType, Graph, Op, Shape, Tensor, TensorType};
+use tagseg::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, WORKGROUP};
 use tagseg::engine::reference::random::noise;
 use tagseg::engine::reference::{Array, square_error};
 use tagseg::{Error, Program, Result, Session};

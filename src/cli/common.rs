@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use clap::Args;
 use tagseg::config::{Config, Rung};
-use tagseg::engine::gpu::{DeviceChoice, KernelTable, Limits};
+use tagseg::engine::gpu::{DeviceChoice, Limits};
+use tagseg::engine::kernel::KernelTable;
 use tagseg::run::eval::Protocol;
 use tagseg::{Error, Result};
 

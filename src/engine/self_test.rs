@@ -8,8 +8,10 @@ use std::{env, fs, io};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::gpu::{Device, DeviceChoice, Plan, wgsl};
-use crate::engine::graph::{Graph, Kernels, Target, Tensor};
+use crate::engine::gpu::{Device, DeviceChoice, Plan};
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::wgsl;
+use crate::engine::kernel::{Kernels, Target};
 use crate::engine::reference::random::noise;
 use crate::engine::reference::square_error;
 use crate::engine::session::Session;

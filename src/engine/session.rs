@@ -21,7 +21,8 @@
 
 use crate::engine::gpu;
 use crate::engine::graph::interpreter::{ArrayStates, Interpreter};
-use crate::engine::graph::{DType, Graph, NodeId, Target, Tensor, TensorType};
+use crate::engine::graph::{DType, Graph, NodeId, Tensor, TensorType};
+use crate::engine::kernel::{KernelTable, Target};
 use crate::engine::reference::Array;
 use crate::engine::self_test;
 use crate::error::{Error, Result};
@@ -105,9 +106,9 @@ impl Session {
 
     /// The kernel choices that a device goes by, under the name of the section that they came from; none for the
     /// interpreter.
-    pub fn kernels(&self) -> Option<gpu::KernelTable> {
+    pub fn kernels(&self) -> Option<KernelTable> {
         match &self.engine {
-            Engine::Gpu { device, .. } => Some(gpu::KernelTable::of(device.section(), device.target().kernels)),
+            Engine::Gpu { device, .. } => Some(KernelTable::of(device.section(), device.target().kernels)),
             Engine::Reference(_) => None,
         }
     }

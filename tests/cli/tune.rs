@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use tagseg::engine::gpu::KernelTable;
-use tagseg::engine::graph::{Class, Kernels};
+use tagseg::engine::kernel::KernelTable;
+use tagseg::engine::kernel::{Class, Kernels};
 
 use crate::place::{assert_refused, succeed, tagseg};
 
@@ -85,7 +85,7 @@ fn a_wrong_table_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("mine.toml");
     let path = file.to_str().unwrap();
-    let (name, kernels) = KernelTable::choose(None, "", tagseg::engine::graph::Class::Cpu);
+    let (name, kernels) = KernelTable::choose(None, "", tagseg::engine::kernel::Class::Cpu);
     let whole = KernelTable::write(name, &kernels, |_| None).unwrap();
     let refused = |text: &str, parts: &[&str]| {
         fs::write(&file, text).unwrap();

@@ -18,8 +18,10 @@ mod steps;
 mod table;
 mod updates;
 
-use tagseg::engine::gpu::{DeviceChoice, KernelTable};
-use tagseg::engine::graph::{DType, Graph, Kernels, Storage, Target, Tensor};
+use tagseg::engine::gpu::DeviceChoice;
+use tagseg::engine::graph::{DType, Graph, Storage, Tensor};
+use tagseg::engine::kernel::KernelTable;
+use tagseg::engine::kernel::{Kernels, Target};
 use tagseg::engine::reference::square_error;
 use tagseg::{Error, Result, Session};
 

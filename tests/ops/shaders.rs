@@ -10,8 +10,9 @@ use naga::back::{hlsl, msl, spv, wgsl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use tagseg::config::Config;
 use tagseg::engine::gpu::Plan;
-use tagseg::engine::gpu::wgsl::render;
-use tagseg::engine::graph::{DType, Graph, Launch, NodeId, Target};
+use tagseg::engine::graph::{DType, Graph, NodeId};
+use tagseg::engine::kernel::wgsl::render;
+use tagseg::engine::kernel::{Launch, Target};
 
 use super::steps::steps;
 use super::{Setting, record, table, targets};

@@ -2,7 +2,8 @@
 
 use tagseg::config::Config;
 use tagseg::engine::gpu::{Plan, pace};
-use tagseg::engine::graph::{Graph, Launch, Target};
+use tagseg::engine::graph::Graph;
+use tagseg::engine::kernel::{Launch, Target};
 use tagseg::method::bmp::iteration::Sizes;
 use tagseg::method::bmp::{Iteration, Phase, Schedule};
 use tagseg::parts::network::NetworkConfig;

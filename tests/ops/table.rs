@@ -1,6 +1,7 @@
 //! The rows: one per op and variant.
 
-use tagseg::engine::graph::{Packing, Tensor};
+use tagseg::engine::graph::Tensor;
+use tagseg::engine::kernel::Packing;
 use tagseg::engine::ops::attention::Heads;
 use tagseg::engine::ops::pack::Packed;
 use tagseg::engine::ops::par::Par;

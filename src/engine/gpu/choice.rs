@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::KernelTable;
-use crate::engine::graph::Class;
+use crate::engine::kernel::Class;
+use crate::engine::kernel::KernelTable;
 use crate::error::{Error, Result};
 
 /// A device as a person wishes for it; what is left open is decided when it is opened. A text alone names the adapter.

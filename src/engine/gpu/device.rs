@@ -13,9 +13,9 @@ use futures_channel::oneshot;
 
 use super::choice::{DeviceChoice, Limits};
 use super::fault::Faults;
-use super::table::KernelTable;
-use super::wgsl;
-use crate::engine::graph::{Class, Launch, Target, WORKGROUP};
+use crate::engine::kernel::KernelTable;
+use crate::engine::kernel::wgsl;
+use crate::engine::kernel::{Class, Launch, Target, WORKGROUP};
 use crate::error::{Error, Result};
 
 /// What a person needs to know of an adapter.

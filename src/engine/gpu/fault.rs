@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::program::SMALLER;
 use crate::error::{Error, Result};
+
+/// What to do where a plan does not fit.
+pub(super) const SMALLER: &str = "choose a smaller crop, batch or model";
 
 /// The first fault of each kind; every one makes what comes after it worthless.
 #[derive(Clone, Debug, Default)]

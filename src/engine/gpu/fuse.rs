@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::engine::graph::{Node, NodeId, Op, Slot};
-use crate::engine::ops::elementwise::Elementwise;
+use crate::engine::graph::{Chain, Node, NodeId, Op};
+use crate::engine::kernel::Slot;
 
 /// An op as it will run: after fusion, with the inputs of the whole chain.
 pub(super) struct Kernel {
@@ -41,7 +41,7 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
     }
 
     let mut kernels: Vec<Option<Kernel>> = (0..nodes.len()).map(|_| None).collect();
-    let mut chains: Vec<Option<(Elementwise, Vec<NodeId>)>> = vec![None; nodes.len()];
+    let mut chains: Vec<Option<(Chain, Vec<NodeId>)>> = vec![None; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
         let Some(op) = node.op().filter(|op| !op.is_alias()) else { continue };
         let Some(function) = op.elementwise() else {
@@ -77,6 +77,6 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
     kernels
 }
 
-fn fused(op: &Rc<dyn Op>, chain: &Elementwise, single: &Elementwise) -> Rc<dyn Op> {
+fn fused(op: &Rc<dyn Op>, chain: &Chain, single: &Chain) -> Rc<dyn Op> {
     if chain == single { op.clone() } else { Rc::new(chain.clone()) }
 }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::engine::graph::Launches;
+use crate::engine::kernel::Launches;
 
 /// Operations in a second.
 const OPERATIONS: u64 = 1_000_000_000_000;

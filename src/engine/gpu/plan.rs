@@ -5,10 +5,10 @@ use std::panic::Location;
 use super::fuse::fuse;
 use super::pace;
 use super::pool::{Value, Whole, share};
+use super::precision;
 use super::schedule::Schedule;
-use crate::engine::graph::{
-    Graph, Kind, Launch, LaunchContext, Launches, Node, NodeId, Packing, Slot, Target, TensorType,
-};
+use crate::engine::graph::{Graph, Kind, Node, NodeId, TensorType};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Packing, Slot, Target};
 
 /// Where a value is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Plan {
 
     /// Plans the part of `graph` that `outputs` and the updates of states need.
     pub fn new(graph: &Graph, outputs: &[NodeId], target: Target) -> Plan {
-        Self::of(&Schedule::new(graph, outputs, target), target)
+        Self::of(&precision::schedule(graph, outputs, target), target)
     }
 
     /// Plans a schedule.

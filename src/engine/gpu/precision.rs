@@ -3,15 +3,23 @@
 use std::collections::HashMap;
 
 use super::fuse::fuse;
-use super::half;
 use super::schedule::Schedule;
-use super::wgsl::render;
-use crate::engine::graph::{DType, Kind, Launch, LaunchContext, Storage, Target};
+use crate::engine::graph::{DType, Graph, Kind, NodeId, Storage};
+use crate::engine::kernel::half;
+use crate::engine::kernel::wgsl::render;
+use crate::engine::kernel::{Launch, LaunchContext, Target};
+
+/// The schedule of `outputs` for kernels of `target`, with what may be stored in half precision.
+pub(super) fn schedule(graph: &Graph, outputs: &[NodeId], target: Target) -> Schedule {
+    let mut schedule = Schedule::new(graph, outputs);
+    schedule.half = halves(&schedule, target);
+    schedule
+}
 
 /// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input, nobody
 /// reads it afterwards, and every kernel that touches it binds it by fours, on either class of device and on `target`. So
 /// a graph rounds at the same points everywhere, unless a kernel table of someone's own splits other sums.
-pub(super) fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
+fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
     let nodes = &schedule.nodes;
     let mut half = vec![false; nodes.len()];
     if nodes.iter().all(|node| node.storage == Storage::Whole) {

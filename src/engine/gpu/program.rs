@@ -5,12 +5,14 @@ use std::ops::Range;
 
 use super::bytes::mebibytes;
 use super::device::Device;
+use super::fault::SMALLER;
 use super::pace;
 use super::plan::{Place, Plan, Step};
 use super::read_back::read;
 use super::states::Bytes;
 use super::states::States;
-use crate::engine::graph::{DType, Graph, Kind, NodeId, Slot};
+use crate::engine::graph::{DType, Graph, Kind, NodeId};
+use crate::engine::kernel::Slot;
 use crate::error::{Error, Result};
 
 pub(super) struct Dispatch {
@@ -254,9 +256,6 @@ impl Program {
         })
     }
 }
-
-/// What to do where a plan does not fit.
-pub(super) const SMALLER: &str = "choose a smaller crop, batch or model";
 
 /// Plans `graph` for `outputs` on a device; nothing is made there.
 ///

@@ -2,10 +2,12 @@
 //! limit.
 
 use super::bytes::mebibytes;
+use super::fault::SMALLER;
 use super::plan::Plan;
-use super::program::SMALLER;
+use super::precision;
 use super::schedule::Schedule;
-use crate::engine::graph::{Graph, Kind, LaunchContext, NodeId, Target};
+use crate::engine::graph::{Graph, Kind, NodeId};
+use crate::engine::kernel::{LaunchContext, Target};
 use crate::error::{Error, Result};
 
 /// Rounds of choosing.
@@ -22,7 +24,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Memory`] with the smallest plan that was found, if none keeps to the limit.
     pub fn within(graph: &Graph, outputs: &[NodeId], target: Target, limit: u64) -> Result<Plan> {
-        let schedule = Schedule::new(graph, outputs, target);
+        let schedule = precision::schedule(graph, outputs, target);
         let wait = Waiting::new(&schedule, target);
         let mut best = Plan::of(&schedule, target);
         let mut again = vec![false; schedule.nodes.len()];

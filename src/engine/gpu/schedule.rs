@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use super::order::order;
-use super::precision::halves;
-use crate::engine::graph::{Graph, Node, NodeId, Target};
+use crate::engine::graph::{Graph, Node, NodeId};
 
 /// The nodes that run, numbered in their order.
 #[derive(Clone)]
@@ -22,8 +21,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// What `outputs` and the updates of states need, for kernels of `target`.
-    pub(super) fn new(graph: &Graph, outputs: &[NodeId], target: Target) -> Self {
+    /// What `outputs` and the updates of states need, every value stored whole.
+    pub(super) fn new(graph: &Graph, outputs: &[NodeId]) -> Self {
         let recorded = graph.nodes();
         let order = order(graph, &recorded, &graph.live(outputs));
         let mut number = HashMap::new();
@@ -33,15 +32,13 @@ impl Schedule {
             let inputs = recorded[index].inputs.iter().map(|input| number[input]).collect();
             nodes.push(Node { inputs, ..recorded[index].clone() });
         }
-        let mut schedule = Schedule {
+        Schedule {
             half: vec![false; nodes.len()],
             nodes,
             outputs: outputs.iter().map(|output| number[output]).collect(),
             recorded: recorded.len(),
             origin: order.into_iter().map(NodeId).collect(),
-        };
-        schedule.half = halves(&schedule, target);
-        schedule
+        }
     }
 
     /// The node whose storage each has: aliases share that of what they rename.

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use super::device::Device;
 use super::read_back::{first, read, read_all};
-use crate::engine::graph::{Packing, TensorType};
+use crate::engine::graph::TensorType;
+use crate::engine::kernel::Packing;
 use crate::error::{Error, Result};
 
 /// Tensors that live between runs, by name. Clones share them.

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::op::{Backward, BackwardError};
-use super::tensor::Tensor;
+use super::node::Tensor;
+use super::node::{Backward, BackwardError};
 use super::{Graph, NodeId};
 use crate::error::{Error, Result};
 

@@ -3,21 +3,12 @@
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::op::Op;
-use super::types::{DType, Shape, TensorType};
-use super::{Graph, Kind, NodeId};
+use super::node::{Graph, Kind, NodeId, Op, Tensor};
+use crate::engine::types::{DType, Shape, TensorType};
 use crate::error::{Error, Result};
 
 /// Elements that a value may have, 2^48: sums of the bytes of such values do not overflow.
 const LARGEST: f64 = 281_474_976_710_656.0;
-
-/// A value of a [`Graph`]: recorded, not computed. Its methods live beside the ops, in `src/ops/`.
-#[derive(Clone)]
-pub struct Tensor {
-    graph: Graph,
-    id: NodeId,
-    ty: TensorType,
-}
 
 impl Tensor {
     pub(super) fn new(graph: Graph, id: NodeId, ty: TensorType) -> Self {

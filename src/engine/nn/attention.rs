@@ -1,7 +1,7 @@
 //! The transformer block of MiT (spec 1.3).
 
-use super::Mode;
 use super::layers::{Conv2d, DepthwiseConv2d, LayerNorm, Linear, drop_path};
+use super::mode::Mode;
 use super::parameters::{Init, Scope};
 use crate::engine::graph::Tensor;
 use crate::engine::ops::attention::Heads;

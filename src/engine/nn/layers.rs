@@ -1,6 +1,6 @@
 //! Single layers with their parameters.
 
-use super::Mode;
+use super::mode::Mode;
 use super::parameters::{Init, Scope};
 use crate::engine::graph::{Storage, Tensor};
 use crate::engine::ops::conv2d::Taps;

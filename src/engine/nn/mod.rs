@@ -4,66 +4,11 @@
 
 mod attention;
 mod layers;
+mod mode;
 mod parameters;
 
 pub use attention::{Attention, Block, Grid, MixFfn, Scores};
 pub use layers::{BatchNorm, Conv2d, DepthwiseConv2d, LayerNorm, Linear, drop_path, dropout_channels};
+pub(crate) use mode::each_part;
+pub use mode::{Mode, Part};
 pub use parameters::{Init, Parameter, Scope};
-
-use std::cell::OnceCell;
-use std::ops::Range;
-use std::rc::Rc;
-
-use crate::engine::graph::Tensor;
-use crate::error::Result;
-
-/// Images of a batch that are passed through the network by themselves, and what couples them with the others.
-#[derive(Debug)]
-pub struct Part {
-    /// The images.
-    pub images: Range<usize>,
-    /// Images in the batch: dropout draws for all of them.
-    pub of: usize,
-    /// Batch statistics \[2, C\] of the whole batch; without them batch norm takes those of the part, and moves the
-    /// running ones.
-    pub whole: Option<Tensor>,
-    /// Those of the part, once it has passed batch norm.
-    pub own: OnceCell<Tensor>,
-}
-
-/// How a forward pass treats batch norm and dropout.
-#[derive(Clone, Debug)]
-pub enum Mode {
-    /// Batch statistics, which also move the running ones; dropout and drop path draw from `random`, the key of the
-    /// step (see [`crate::engine::ops::random`]). Without a key nothing is dropped.
-    Train {
-        /// i32 \[3\]: seed (low, high) and step.
-        random: Option<Tensor>,
-        /// The part of a batch that is passed, where it matters.
-        part: Option<Rc<Part>>,
-    },
-    /// Running statistics, nothing dropped.
-    Eval,
-}
-
-/// Records `layer` on the parts of a batch, one after another. Where `mode` knows the batch, they draw its random numbers,
-/// each its own rows; otherwise each draws others.
-pub(crate) fn each_part<T>(
-    parts: &[Tensor],
-    mode: &Mode,
-    layer: impl Fn(&Tensor, &Mode) -> Result<T>,
-) -> Result<Vec<T>> {
-    let (Mode::Train { random, part: Some(all) }, [first, ..]) = (mode, parts) else {
-        return parts.iter().map(|x| layer(x, mode)).collect();
-    };
-    let (graph, mut end) = (first.graph(), all.images.start);
-    let streams = graph.random_streams();
-    let each = parts.iter().map(|x| {
-        graph.reuse_random_streams(streams);
-        let images = end..end + x.shape()[0];
-        end = images.end;
-        let part = Part { images, of: all.of, whole: all.whole.clone(), own: OnceCell::new() };
-        layer(x, &Mode::Train { random: random.clone(), part: Some(Rc::new(part)) })
-    });
-    each.collect()
-}

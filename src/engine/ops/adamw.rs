@@ -3,37 +3,13 @@
 use super::assign::{check_states, nothing};
 use super::matmul::mismatch;
 use super::pack::Packed;
-use crate::engine::graph::{BLOCK, DType, Launch, LaunchContext, Launches, Op, Packing, Slot, Tensor, TensorType};
+use crate::engine::graph::{DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{BLOCK, Launch, LaunchContext, Launches, Packing, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
+pub use crate::engine::reference::adamw::AdamW;
 use crate::error::Result;
-use crate::shader;
-
-/// Constants of the optimiser.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct AdamW {
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub eps: f64,
-}
-
-impl Default for AdamW {
-    /// β = (0.9, 0.999), eps = 1e-8.
-    fn default() -> Self {
-        AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
-    }
-}
-
-impl AdamW {
-    /// What [`adamw`] takes as a row of `hyper` at step `t` (1 for the first): lr, decay, 1 − β1ᵗ, √(1 − β2ᵗ).
-    pub fn hyper(&self, lr: f64, weight_decay: f64, t: u64) -> [f64; 4] {
-        let rest = |beta: f64| 1.0 - beta.powf(t as f64);
-        [lr, weight_decay, rest(self.beta1), rest(self.beta2).sqrt()]
-    }
-}
 
 /// A parameter that [`adamw`] updates, with its moments: three states of one shape.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! Other views of the same storage: reshape and detach. Nothing runs.
 
-use crate::engine::graph::{Backward, BackwardError, LaunchContext, Launches, Op, Shape, Tensor, TensorType};
+use crate::engine::graph::{Backward, BackwardError, Op, Shape, Tensor, TensorType};
+use crate::engine::kernel::{LaunchContext, Launches};
 use crate::engine::reference::Array;
 use crate::error::Result;
 

@@ -1,11 +1,12 @@
 //! Writing into states: a whole one, or one row.
 
 use super::matmul::mismatch;
-use crate::engine::graph::{DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::engine::graph::{DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// The type of what an updating op gives: one element that nothing reads.
 pub(crate) fn nothing() -> TensorType {

@@ -1,22 +1,13 @@
 //! Attention that never stores its matrix of scores.
 
 use super::reduce::sum_of_chunks;
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
-};
+pub use crate::engine::geometry::heads::{Gradient, Heads};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, Target};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
-
-/// How channels are shared among heads, and the factor of the scores.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Heads {
-    /// Heads; head j owns channels \[j·C/heads, (j+1)·C/heads).
-    pub count: usize,
-    /// Factor of q·k.
-    pub scale: f64,
-}
 
 impl Heads {
     /// The launch of a kernel whose rows are the tokens of `rows`, and whose columns, those of `columns`, are split into
@@ -128,17 +119,6 @@ impl Op for Statistics {
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
         vec![reference::attention::statistics(&self.0, inputs[0], inputs[1])]
     }
-}
-
-/// Which operand a gradient is of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Gradient {
-    /// Queries.
-    Query,
-    /// Keys.
-    Key,
-    /// Values.
-    Value,
 }
 
 /// Gradient of [`Attention`]; inputs q, k, v, the output's gradient, [`Statistics`] and, but for values, the products of

@@ -2,16 +2,16 @@
 //!
 //! The two are separate because training takes them from the batch and evaluation from running values.
 
-use super::elementwise::{Elementwise, Function, Instruction, Operand};
 use super::matmul::mismatch;
 use super::norm_sums::{Lanes, norm_sums, split_rows};
 use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Storage, Tensor, TensorType,
+    Backward, BackwardError, Chain, DType, Function, Instruction, Op, Operand, Storage, Tensor, TensorType,
 };
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// Mean and biased variance of every column, \[…, C\] → \[2, C\].
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Op for BatchStatistics {
 #[derive(Debug)]
 struct BatchNorm {
     eps: f64,
-    chain: Elementwise,
+    chain: Chain,
 }
 
 impl BatchNorm {
@@ -91,7 +91,7 @@ impl BatchNorm {
             step(Function::Multiply, &[Value(3), Leaf(3)]),
             step(Function::Add, &[Value(4), Leaf(4)]),
         ];
-        BatchNorm { eps, chain: Elementwise { body } }
+        BatchNorm { eps, chain: Chain { body } }
     }
 }
 
@@ -131,7 +131,7 @@ impl Op for BatchNorm {
         self.chain.reference(inputs)
     }
 
-    fn elementwise(&self) -> Option<&Elementwise> {
+    fn elementwise(&self) -> Option<&Chain> {
         Some(&self.chain)
     }
 }

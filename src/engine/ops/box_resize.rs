@@ -1,12 +1,11 @@
 //! Bilinear resize from rectangle to rectangle, both of them data (spec 4.5: the crop to the image and back).
 
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// x \[B, H, W, C\] and two rectangles \[B, 4\] to \[B, size, C\].
 #[derive(Clone, Debug)]

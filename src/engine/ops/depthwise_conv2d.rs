@@ -2,13 +2,12 @@
 
 use super::matmul::mismatch;
 use super::norm_sums::{Lanes, split_rows};
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// x \[B, H, W, C\], taps \[9, C\], bias \[C\] → \[B, H, W, C\].
 #[derive(Debug)]

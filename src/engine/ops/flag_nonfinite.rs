@@ -3,11 +3,12 @@
 use super::assign::{check_states, nothing};
 use super::matmul::mismatch;
 use super::pack::Packed;
-use crate::engine::graph::{BLOCK, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::engine::graph::{Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{BLOCK, Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// flags\[k\] ← 1 if an element of tensor k is infinite or NaN; other flags, and a set one, stay. Inputs: flags, tensors
 /// one behind the other, and (k, how many elements count) of every block.

@@ -1,12 +1,11 @@
 //! The classes of each image as slots: few maps per image, laid last (spec 4.3).
 
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// Maps \[B, C, H, W\] and classes \[B, P\] to slots \[B, H, W, P\].
 #[derive(Debug)]

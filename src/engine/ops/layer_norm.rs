@@ -2,13 +2,12 @@
 
 use super::matmul::mismatch;
 use super::norm_sums::{Lanes, launch_rows, norm_sums};
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, Target};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// (mean, 1 / √(variance + eps)) of every row, \[…, C\] → \[…, 2\]; biased variance.
 ///

@@ -1,10 +1,11 @@
 //! Per-image tables: slot numbers back to class numbers.
 
-use crate::engine::graph::{DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType};
+use crate::engine::graph::{DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// Table \[B, P\] and index \[B, …\] to table\[b, index\].
 #[derive(Debug)]

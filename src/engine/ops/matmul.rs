@@ -1,33 +1,12 @@
 //! Matrix products: dense, batched, transposed, per attention head. One kernel reads every operand through strides.
 
-use super::product::{Layout, Product, View};
-use crate::engine::graph::{Backward, BackwardError, DType, LaunchContext, Launches, Op, Shape, Tensor, TensorType};
+use super::product::{Layout, Product};
+pub use crate::engine::geometry::matrix::{MatMul, MatrixView};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::{LaunchContext, Launches};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::{Error, Result};
-
-/// out\[b, i, j\] = bias\[j\] + Σ_k a\[b, i, k\] · b\[b, k, j\], b over both batch axes.
-///
-/// Every view covers its tensor exactly once, so that the gradients are products of the same kind.
-#[derive(Clone, Debug)]
-pub struct MatMul {
-    /// Rows of the product.
-    pub m: usize,
-    /// Columns of the product.
-    pub n: usize,
-    /// Length of every sum.
-    pub k: usize,
-    /// Extents of the batch axes.
-    pub batch: [usize; 2],
-    /// First operand, \[m, k\].
-    pub a: View,
-    /// Second operand, \[k, n\].
-    pub b: View,
-    /// Result, \[m, n\].
-    pub out: View,
-    /// The result's shape.
-    pub shape: Shape,
-}
 
 impl Op for MatMul {
     fn name(&self) -> &'static str {
@@ -134,7 +113,7 @@ impl Tensor {
         let (leading, a_sides) = a.split_at(a.rank() - 2);
         let b_sides = &b[b.rank() - 2..];
         let batch: usize = leading.iter().product();
-        let view = |sides: &[usize]| View { batch: [sides[0] * sides[1], 0], row: sides[1], column: 1 };
+        let view = |sides: &[usize]| MatrixView { batch: [sides[0] * sides[1], 0], row: sides[1], column: 1 };
         let (mut a_view, mut b_view) = (view(a_sides), view(b_sides));
         let (mut m, mut k) = (a_sides[0], a_sides[1]);
         if a_transposed {
@@ -151,7 +130,7 @@ impl Tensor {
         }
         let mut shape = leading.to_vec();
         shape.extend([m, n]);
-        let out = View { batch: [m * n, 0], row: n, column: 1 };
+        let out = MatrixView { batch: [m * n, 0], row: n, column: 1 };
         let op = MatMul { m, n, k, batch: [batch, 1], a: a_view, b: b_view, out, shape: shape.into() };
         Tensor::record(op, &[self, other])
     }
@@ -179,9 +158,9 @@ impl Tensor {
             n,
             k,
             batch: [1, 1],
-            a: View { batch: [0, 0], row: k, column: 1 },
-            b: View { batch: [0, 0], row: 1, column: k },
-            out: View { batch: [0, 0], row: n, column: 1 },
+            a: MatrixView { batch: [0, 0], row: k, column: 1 },
+            b: MatrixView { batch: [0, 0], row: 1, column: k },
+            out: MatrixView { batch: [0, 0], row: n, column: 1 },
             shape: shape.into(),
         };
         match bias {
@@ -209,9 +188,9 @@ impl Tensor {
             n: m,
             k: width,
             batch: [q[0], heads],
-            a: View { batch: [n * channels, width], row: channels, column: 1 },
-            b: View { batch: [m * channels, width], row: 1, column: channels },
-            out: View { batch: [heads * n * m, n * m], row: m, column: 1 },
+            a: MatrixView { batch: [n * channels, width], row: channels, column: 1 },
+            b: MatrixView { batch: [m * channels, width], row: 1, column: channels },
+            out: MatrixView { batch: [heads * n * m, n * m], row: m, column: 1 },
             shape: [q[0], heads, n, m].into(),
         };
         Tensor::record(op, &[self, key])
@@ -234,9 +213,9 @@ impl Tensor {
             n: width,
             k: m,
             batch: [p[0], heads],
-            a: View { batch: [heads * n * m, n * m], row: m, column: 1 },
-            b: View { batch: [m * channels, width], row: channels, column: 1 },
-            out: View { batch: [n * channels, width], row: channels, column: 1 },
+            a: MatrixView { batch: [heads * n * m, n * m], row: m, column: 1 },
+            b: MatrixView { batch: [m * channels, width], row: channels, column: 1 },
+            out: MatrixView { batch: [n * channels, width], row: channels, column: 1 },
             shape: [p[0], n, channels].into(),
         };
         Tensor::record(op, &[self, value])

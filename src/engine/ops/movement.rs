@@ -2,38 +2,13 @@
 
 use std::ops::Range;
 
-use crate::engine::graph::{
-    Backward, BackwardError, Launch, LaunchContext, Launches, Op, Shape, Slot, Tensor, TensorType,
-};
+pub use crate::engine::geometry::gather::Gather;
+use crate::engine::graph::{Backward, BackwardError, Op, Shape, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
-
-/// A strided read: out\[c\] = x\[offset + Σ c·stride\] where every coordinate is `valid`, 0 elsewhere.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gather {
-    /// The output's extents.
-    pub shape: Shape,
-    /// First element read.
-    pub offset: i64,
-    /// Step in the input along every output axis.
-    pub strides: Vec<i64>,
-    /// Output coordinates that have a source.
-    pub valid: Vec<Range<usize>>,
-}
-
-impl Gather {
-    /// Reads a tensor as it is.
-    pub(super) fn whole(shape: &Shape) -> Self {
-        Gather {
-            shape: shape.clone(),
-            offset: 0,
-            strides: shape.strides().into_iter().map(|stride| stride as i64).collect(),
-            valid: shape.iter().map(|&extent| 0..extent).collect(),
-        }
-    }
-}
 
 /// One rearrangement of one tensor.
 #[derive(Clone, Debug)]

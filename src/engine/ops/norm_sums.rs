@@ -1,10 +1,11 @@
 //! The column sums that the gradients of both normalisations are made of.
 
-use crate::engine::graph::{Launch, LaunchContext, Launches, Op, Shader, Slot, Target, Tensor, TensorType};
+use crate::engine::graph::{Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, Target};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// (Σ grad · (x − mean) · rstd, Σ grad) over all rows of x and grad \[…, C\], as \[2, C\].
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::matmul::mismatch;
 use super::movement::{Gather, copy};
-use crate::engine::graph::{DType, LaunchContext, Launches, Op, Packing, Shape, Tensor, TensorType};
+use crate::engine::graph::{DType, Op, Shape, Tensor, TensorType};
+use crate::engine::kernel::{LaunchContext, Launches, Packing};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;

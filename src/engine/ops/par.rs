@@ -1,12 +1,11 @@
 //! Pixel-adaptive refinement: masks spread along weights that fall with colour distance (spec 4.1).
 
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// The constants of the refinement.
 #[derive(Clone, PartialEq, Debug)]
@@ -40,7 +39,7 @@ fn is_extent(extent: &TensorType, batch: usize) -> bool {
 }
 
 /// A launch whose parameters start with the image's size and the dilations.
-fn launch(shader: crate::engine::graph::Shader, image: &TensorType, dilations: &[usize], layers: usize) -> Launch {
+fn launch(shader: crate::engine::kernel::Shader, image: &TensorType, dilations: &[usize], layers: usize) -> Launch {
     let [batch, height, width] = [image.shape[0], image.shape[1], image.shape[2]];
     let mut rings = dilations.to_vec();
     rings.resize(MAX_RINGS, 0);

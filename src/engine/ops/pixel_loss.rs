@@ -4,23 +4,14 @@
 //! them at the label's size never exist.
 
 use super::resize::{Axis, Resize, transposed};
-use crate::engine::graph::Shader;
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::Shader;
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
+pub use crate::engine::reference::pixel_loss::{Form, PixelLoss};
 use crate::error::Result;
-use crate::shader;
-
-/// Which loss.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Form {
-    /// Σ over channels of the two-class loss of each: −logσ(x) for the label's channel, −logσ(−x) for the others.
-    Margin,
-    /// log Σ eˣ − x of the label's channel.
-    CrossEntropy,
-}
 
 impl Form {
     fn name(self) -> &'static str {
@@ -29,15 +20,6 @@ impl Form {
             Form::CrossEntropy => "CROSS_ENTROPY",
         }
     }
-}
-
-/// Logits \[B, C, h, w\] and label \[B, H, W\] to one loss per pixel; 0 where the pixel does not count.
-#[derive(Clone, Copy, Debug)]
-pub struct PixelLoss {
-    /// Which loss.
-    pub form: Form,
-    /// The label of channel 0.
-    pub first: usize,
 }
 
 /// The bilinear resize of logits \[B, C, h, w\] to pixels \[B, H, W\].

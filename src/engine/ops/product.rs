@@ -1,37 +1,16 @@
 //! How a product of matrices is launched: the tile that is computed together, the loads of every operand, long sums in
 //! parts. One kernel reads and writes matrices that lie in a tensor by strides, or as the patches of an image.
 
-use super::conv2d::Patches;
-use crate::engine::graph::{Launch, Launches, Slot, Target, Tile, WORKGROUP};
-use crate::shader;
-
-/// How a matrix lies in a tensor: element strides.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct View {
-    /// Steps along the two batch axes.
-    pub batch: [usize; 2],
-    /// Step to the next row.
-    pub row: usize,
-    /// Step to the next column.
-    pub column: usize,
-}
-
-impl View {
-    pub(super) fn transposed(self) -> Self {
-        View { row: self.column, column: self.row, ..self }
-    }
-
-    /// Whether four neighbours along the axis of step 1 may be loaded at once, given that axis' extent.
-    fn aligned(&self, extent: usize, other: usize) -> bool {
-        [extent, other, self.batch[0], self.batch[1]].into_iter().all(|value| value.is_multiple_of(4))
-    }
-}
+use crate::engine::geometry::matrix::MatrixView;
+use crate::engine::geometry::patches::Patches;
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, Launches, Slot, Target, Tile, WORKGROUP};
 
 /// How a matrix lies in a tensor.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Layout {
     /// Element by element.
-    Strided(View),
+    Strided(MatrixView),
     /// As the patches of an image, one a row, which are stored nowhere. In a result they must not overlap.
     Patches(Patches),
 }
@@ -40,7 +19,7 @@ impl Layout {
     /// How the kernel calls it, and its parameters there.
     fn described(&self) -> (&'static str, Vec<usize>) {
         match self {
-            Layout::Strided(View { batch: [batch0, batch1], row, column }) => {
+            Layout::Strided(MatrixView { batch: [batch0, batch1], row, column }) => {
                 ("View", vec![*batch0, *batch1, *row, *column])
             }
             Layout::Patches(patches) => ("Window", patches.words().to_vec()),
@@ -160,7 +139,7 @@ impl Product {
         let chunk = self.k.div_ceil(most).next_multiple_of(step);
         let splits = self.k.div_ceil(chunk);
         // The partial products lie one after another as [split, batch, m, n]; the second launch adds them in order.
-        let partial = View { batch: [self.batch[1] * self.m * self.n, self.m * self.n], row: self.n, column: 1 };
+        let partial = MatrixView { batch: [self.batch[1] * self.m * self.n, self.m * self.n], row: self.n, column: 1 };
         let first = self.pass(part, Layout::Strided(partial), Slot::Scratch(0), chunk, false);
         let (layout, words) = self.out.described();
         let mut slots = vec![Slot::Scratch(0)];

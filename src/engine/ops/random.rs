@@ -1,12 +1,11 @@
 //! Random numbers: a function of (seed, step, stream, element), never of when or where it runs.
 
-use crate::engine::graph::{
-    Backward, BackwardError, Launch, LaunchContext, Launches, Op, Shape, Slot, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, Op, Shape, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// Uniform numbers in [0, 1); the input is the key.
 #[derive(Debug)]

@@ -1,25 +1,12 @@
 //! Sums, extrema and arg-max over axes.
 
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
+pub use crate::engine::reference::reduce::Reduction;
 use crate::error::Result;
-use crate::shader;
-
-/// What becomes of the elements along the reduced axes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reduction {
-    /// Σ x
-    Sum,
-    /// max x; its gradient goes to the first maximum.
-    Max,
-    /// min x
-    Min,
-    /// Index of the first maximum.
-    ArgMax,
-}
 
 /// Reduces neighbouring axes `first..last`, keeping them with extent 1.
 #[derive(Debug)]

@@ -1,123 +1,12 @@
 //! Bilinear resize without antialiasing, by size or by factor (spec 0.2).
 
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Shape, Slot, Tensor, TensorType,
-};
+pub use crate::engine::geometry::axis::{Axis, Resize};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Shape, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
-
-/// Where the outputs of a resize lie on the input, along one axis.
-///
-/// The source coordinate of output d is scale·d with `align_corners`, else scale·(d + ½) − ½. The kernels hold it as
-/// a fraction of integers, (step·d + shift) / unit: exact, so that the forward and the gradient agree on every cell.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Axis {
-    /// Extent of the input.
-    pub input: usize,
-    /// Extent of the output.
-    pub output: usize,
-    /// Input cells per output cell.
-    pub scale: f64,
-    /// Whether the centres of the outermost cells coincide, rather than their borders.
-    pub align_corners: bool,
-    step: i64,
-    shift: i64,
-    unit: i64,
-}
-
-impl Axis {
-    /// To a given extent.
-    pub fn by_size(input: usize, output: usize, align_corners: bool) -> Self {
-        let (cells, outputs) = (input as i64, output as i64);
-        if !align_corners {
-            let scale = input as f64 / output as f64;
-            return Axis {
-                input,
-                output,
-                scale,
-                align_corners,
-                ..Self::fraction(2 * cells, cells - outputs, 2 * outputs)
-            };
-        }
-        if input == 1 || output == 1 {
-            // Everything comes from the first cell, whatever the step.
-            return Axis { input, output, scale: 0.0, align_corners, ..Self::fraction(1, 0, 1) };
-        }
-        let scale = (input - 1) as f64 / (output - 1) as f64;
-        Axis { input, output, scale, align_corners, ..Self::fraction(cells - 1, 0, outputs - 1) }
-    }
-
-    /// By a given factor: the extent is rounded down, and coordinates use 1/factor, not the ratio of the extents.
-    pub fn by_factor(input: usize, factor: f64) -> Self {
-        let output = (input as f64 * factor).floor() as usize;
-        let largest = (1 << 29) / input.max(output).max(1) as i64;
-        let (p, q) = rational(factor, largest);
-        Axis { input, output, scale: 1.0 / factor, align_corners: false, ..Self::fraction(2 * q, q - p, 2 * p) }
-    }
-
-    fn fraction(step: i64, shift: i64, unit: i64) -> Self {
-        let divisor = gcd(gcd(step, shift.abs()), unit).max(1);
-        let (step, shift, unit) = (step / divisor, shift / divisor, unit / divisor);
-        Axis { input: 0, output: 0, scale: 0.0, align_corners: false, step, shift, unit }
-    }
-
-    /// Whether every output is the input of the same index.
-    pub(super) fn is_identity(&self) -> bool {
-        self.input == self.output && self.step == self.unit && self.shift == 0
-    }
-
-    /// Whether four neighbouring outputs lie within three cells: three steps advance by two at most.
-    pub(super) fn is_near(&self) -> bool {
-        3 * self.step <= 2 * self.unit
-    }
-
-    /// Whether the kernels' integers hold all coordinates.
-    pub(super) fn fits(&self) -> bool {
-        let reach = (self.output as i64 + 1) * self.step + self.shift.abs();
-        reach.max((self.input as i64 + 1) * self.unit) < 1 << 31
-    }
-
-    pub(super) fn params(&self) -> [u32; 8] {
-        let inverse = (1.0 / self.unit as f64) as f32;
-        let [step, shift, unit] = [self.step, self.shift, self.unit].map(|value| value as u32);
-        [self.input as u32, self.output as u32, step, shift, unit, inverse.to_bits(), 0, 0]
-    }
-}
-
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// The first continued fraction of `value` within 1e-12 of it, or the last with terms up to `largest`.
-fn rational(value: f64, largest: i64) -> (i64, i64) {
-    let (mut p, mut q) = ((1, value.floor() as i64), (0, 1));
-    let mut rest = value.fract();
-    while (value - p.1 as f64 / q.1 as f64).abs() > 1e-12 * value {
-        let term = (1.0 / rest).floor();
-        rest = (1.0 / rest).fract();
-        let next = (term as i64 * p.1 + p.0, term as i64 * q.1 + q.0);
-        if next.0.max(next.1) > largest {
-            break;
-        }
-        (p, q) = ((p.1, next.0), (q.1, next.1));
-    }
-    (p.1, q.1)
-}
-
-/// out\[o, y, x, i\] = bilinear value of x\[o, ·, ·, i\] at the source position of (y, x).
-#[derive(Clone, Debug)]
-pub struct Resize {
-    /// Product of the axes before the rows.
-    pub outer: usize,
-    /// Vertical axis.
-    pub rows: Axis,
-    /// Horizontal axis.
-    pub columns: Axis,
-    /// Product of the axes after the columns.
-    pub inner: usize,
-}
 
 impl Resize {
     /// Whether the result is the input.

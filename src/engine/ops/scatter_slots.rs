@@ -1,12 +1,11 @@
 //! Slots back to one map per class, zeros where an image has no such slot (spec 4.3).
 
-use crate::engine::graph::{
-    Backward, BackwardError, DType, Launch, LaunchContext, Launches, Op, Slot, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// Slots \[B, H, W, P\] and classes \[B, P\] to maps \[B, C, H, W\].
 #[derive(Debug)]

@@ -1,14 +1,13 @@
 //! Softmax over the last axis, and log-softmax over any.
 
 use super::norm_sums::{Lanes, launch_rows};
-use crate::engine::graph::{
-    Backward, BackwardError, DType, LaunchContext, Launches, Op, Shader, Slot, Tensor, TensorType,
-};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
+use crate::engine::kernel::shader;
+use crate::engine::kernel::{LaunchContext, Launches, Shader, Slot};
 use crate::engine::ops::reduce::Reduction;
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
-use crate::shader;
 
 /// softmax(scale · x) over the last axis.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Twin of `shaders/attention.wgsl` and `shaders/attention_gradient.wgsl`.
 
 use super::array::Array;
-use crate::engine::ops::attention::{Gradient, Heads};
+use crate::engine::geometry::heads::{Gradient, Heads};
 
 /// Channels \[head · d, (head + 1) · d) of a token of x \[B, tokens, C\].
 fn channels<'a>(x: &'a Array, heads: &Heads, batch: usize, token: usize, head: usize) -> &'a [f64] {

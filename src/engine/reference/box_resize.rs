@@ -2,7 +2,7 @@
 
 use super::array::Array;
 use super::resize::cells;
-use crate::engine::ops::resize::Axis;
+use crate::engine::geometry::axis::Axis;
 
 /// Calls `touch` with every pair of an element of `to` \[B, .., .., C\] and one of `from` that it reads, as indices, and
 /// the weight; the shapes and rectangles are those of the resize.

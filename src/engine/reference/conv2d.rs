@@ -1,7 +1,7 @@
 //! Twins of `shaders/matmul.wgsl` on the patches of an image.
 
 use super::array::Array;
-use crate::engine::ops::conv2d::Patches;
+use crate::engine::geometry::patches::Patches;
 
 /// y\[b, oy, ox, o\] = bias\[o\] + Σ rows\[o, ky, kx, c\] · x\[b, oy·stride + ky − padding, ox·stride + kx − padding, c\]
 pub fn conv2d(patches: &Patches, x: &Array, rows: &Array, bias: Option<&Array>) -> Array {

@@ -1,7 +1,7 @@
 //! Twin of `shaders/movement.wgsl`.
 
 use super::array::Array;
-use crate::engine::ops::movement::Gather;
+use crate::engine::geometry::gather::Gather;
 
 /// out\[c\] = x\[Σ offset + c · stride\] inside the valid range of every axis, 0 outside.
 pub fn gather(op: &Gather, x: &Array) -> Array {

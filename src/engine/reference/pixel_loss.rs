@@ -1,8 +1,25 @@
 //! Twin of `shaders/pixel_loss.wgsl` and `shaders/pixel_loss_gradient.wgsl`.
 
 use super::array::Array;
-use crate::engine::ops::pixel_loss::{Form, PixelLoss};
-use crate::engine::ops::resize::Resize;
+use crate::engine::geometry::axis::Resize;
+
+/// Which loss.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// Σ over channels of the two-class loss of each: −logσ(x) for the label's channel, −logσ(−x) for the others.
+    Margin,
+    /// log Σ eˣ − x of the label's channel.
+    CrossEntropy,
+}
+
+/// Logits \[B, C, h, w\] and label \[B, H, W\] to one loss per pixel; 0 where the pixel does not count.
+#[derive(Clone, Copy, Debug)]
+pub struct PixelLoss {
+    /// Which loss.
+    pub form: Form,
+    /// The label of channel 0.
+    pub first: usize,
+}
 
 /// Logits \[B, C, h, w\] interpolated to the pixels, \[B, C, H, W\].
 pub fn at_pixels(resize: &Resize, x: &Array) -> Array {

@@ -1,7 +1,19 @@
 //! Twin of `shaders/reduce.wgsl`.
 
 use super::array::Array;
-use crate::engine::ops::reduce::Reduction;
+
+/// What becomes of the elements along the reduced axes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reduction {
+    /// Σ x
+    Sum,
+    /// max x; its gradient goes to the first maximum.
+    Max,
+    /// min x
+    Min,
+    /// Index of the first maximum.
+    ArgMax,
+}
 
 /// Reduces the middle axis of \[outer, length, inner\].
 pub fn reduce(reduction: Reduction, x: &Array, shape: &[usize], [outer, length, inner]: [usize; 3]) -> Array {

@@ -1,7 +1,7 @@
 //! Twin of `shaders/resize.wgsl` and `shaders/resize_gradient.wgsl`.
 
 use super::array::Array;
-use crate::engine::ops::resize::{Axis, Resize};
+use crate::engine::geometry::axis::{Axis, Resize};
 
 /// The two source cells of output `d` with their weights.
 pub(super) fn cells(axis: &Axis, d: usize) -> [(usize, f64); 2] {

@@ -6,7 +6,8 @@ mod report;
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::engine::gpu::{KernelTable, KernelTime};
+use crate::engine::gpu::KernelTime;
+use crate::engine::kernel::KernelTable;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::parts::network::NetworkConfig;

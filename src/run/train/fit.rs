@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::engine::gpu::Plan;
-use crate::engine::graph::Target;
+use crate::engine::kernel::Target;
 use crate::error::Result;
 use crate::method::bmp::iteration::Sizes;
 use crate::method::bmp::{Iteration, Schedule};

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use crate::config::Config;
 use crate::engine::gpu::pace;
-use crate::engine::graph::{DType, Graph, LaunchContext, Launches, Op, Target, Tensor, TensorType};
+use crate::engine::graph::{DType, Graph, Op, Tensor, TensorType};
+use crate::engine::kernel::{LaunchContext, Launches, Target};
 use crate::engine::reference::random::noise;
 use crate::engine::reference::square_error;
 use crate::engine::session::{Program, Session};

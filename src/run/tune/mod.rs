@@ -6,8 +6,9 @@ mod report;
 
 use crate::config::Config;
 use crate::data::Follow;
-use crate::engine::gpu::{Device, DeviceChoice, KernelTable};
-use crate::engine::graph::{Class, Kernels, Target};
+use crate::engine::gpu::{Device, DeviceChoice};
+use crate::engine::kernel::KernelTable;
+use crate::engine::kernel::{Class, Kernels, Target};
 use crate::engine::self_test;
 use crate::engine::self_test::{FAMILIES, Standing};
 use crate::engine::session::Session;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Tuned;
-use crate::engine::gpu::KernelTable;
+use crate::engine::kernel::KernelTable;
 use crate::error::Result;
 use crate::run::report::Table;
 

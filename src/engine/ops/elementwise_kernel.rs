@@ -1,7 +1,8 @@
 //! Writes the kernel of a chain of functions, with broadcasting.
 
-use super::{Elementwise, MAX_LEAVES, MAX_SCALARS, Operand};
-use crate::engine::graph::{Launch, LaunchContext, Shader, Shape, Slot, TensorType};
+use crate::engine::graph::{Chain, MAX_LEAVES, MAX_SCALARS, Operand};
+use crate::engine::graph::{Shape, TensorType};
+use crate::engine::kernel::{Launch, LaunchContext, Shader, Slot};
 
 /// Merges neighbouring axes that every input walks alike; gives the extents and, per input, its strides.
 pub(super) fn collapse(shape: &Shape, inputs: &[&TensorType]) -> (Vec<usize>, Vec<Vec<usize>>) {
@@ -28,7 +29,7 @@ pub(super) fn collapse(shape: &Shape, inputs: &[&TensorType]) -> (Vec<usize>, Ve
 }
 
 /// Writes the kernel of a chain. The text is made of `shaders/common/elementwise.wgsl` and one line per function.
-pub(super) fn launch(op: &Elementwise, context: &LaunchContext<'_>) -> Launch {
+pub(super) fn launch(op: &Chain, context: &LaunchContext<'_>) -> Launch {
     use std::fmt::Write;
 
     let (extents, strides) = collapse(&context.output.shape, context.inputs);

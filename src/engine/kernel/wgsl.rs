@@ -9,7 +9,7 @@
 //! What is bound by fours can besides be stored in half precision (`half.rs`).
 
 use super::half;
-use crate::engine::graph::Launch;
+use super::launch::Launch;
 use crate::error::{Error, Result};
 
 /// The snippets of `shaders/common/`.

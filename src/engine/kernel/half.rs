@@ -36,7 +36,7 @@ fn resolve<'a>(text: &'a str, element: &'a str) -> &'a str {
 
 /// Whether storage binding `number` of a kernel can be stored in half precision: it is read or written by fours, and
 /// never by a part of a four.
-pub(super) fn fits(text: &str, number: usize) -> bool {
+pub(crate) fn fits(text: &str, number: usize) -> bool {
     let text = &without_comments(text);
     declared(text, number)
         .is_some_and(|binding| resolve(text, binding.element) == FOUR && converted(text, binding.name).is_some())
@@ -48,7 +48,7 @@ fn without_comments(text: &str) -> String {
 }
 
 /// `text` with the storage bindings of these numbers stored in half precision, all of which [`fits`] found fit.
-pub(super) fn convert(text: String, numbers: &[usize]) -> Option<String> {
+pub(crate) fn convert(text: String, numbers: &[usize]) -> Option<String> {
     if numbers.is_empty() {
         return Some(text);
     }

@@ -1,103 +1,14 @@
 //! Functions of single elements, with broadcasting; chains of them are fused into one kernel.
 
-mod function;
-mod kernel;
-
-pub use function::Function;
-use kernel::{collapse, launch};
-
-use crate::engine::graph::{Backward, BackwardError, DType, LaunchContext, Launches, Op, Shape, Tensor, TensorType};
+use super::elementwise_kernel::{collapse, launch};
+use crate::engine::graph::{
+    Backward, BackwardError, Chain, DType, Function, Instruction, Op, Operand, Shape, Tensor, TensorType,
+};
+use crate::engine::kernel::{LaunchContext, Launches};
 use crate::engine::reference::Array;
 use crate::error::Result;
 
-/// An operand of an [`Instruction`].
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Operand {
-    /// An input of the op.
-    Leaf(usize),
-    /// The result of an earlier instruction.
-    Value(usize),
-}
-
-/// One function applied inside a kernel.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Instruction {
-    /// What is computed.
-    pub function: Function,
-    /// From what.
-    pub operands: Vec<Operand>,
-}
-
-/// A straight line of functions of broadcast inputs; as recorded a single one, after fusion a chain.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Elementwise {
-    /// The functions in order; the last gives the output.
-    pub body: Vec<Instruction>,
-}
-
-/// Inputs of a fused kernel: WebGPU grants eight storage buffers, one of which is the output.
-const MAX_LEAVES: usize = 7;
-/// Constants of a fused kernel.
-const MAX_SCALARS: usize = 16;
-/// Functions of a fused kernel: longer chains compile slowly.
-const MAX_BODY: usize = 24;
-
-impl Elementwise {
-    fn single(function: Function) -> Self {
-        let operands = (0..function.arity()).map(Operand::Leaf).collect();
-        Elementwise { body: vec![Instruction { function, operands }] }
-    }
-
-    fn scalars(&self) -> Vec<f64> {
-        self.body.iter().filter_map(|instruction| instruction.function.scalar()).collect()
-    }
-
-    /// This chain with `producer` computed in place of leaf `leaf`, where the two have `leaves` and
-    /// `producer_leaves` as inputs; `None` if the kernel would grow past its limits.
-    ///
-    /// Gives the chain and its inputs, each once.
-    pub fn inline<T: Copy + PartialEq>(
-        &self,
-        leaves: &[T],
-        leaf: usize,
-        producer: &Elementwise,
-        producer_leaves: &[T],
-    ) -> Option<(Elementwise, Vec<T>)> {
-        let mut inputs: Vec<T> = Vec::new();
-        let mut index_of = |input: T| {
-            inputs.iter().position(|&known| known == input).unwrap_or_else(|| {
-                inputs.push(input);
-                inputs.len() - 1
-            })
-        };
-        let mut body = Vec::new();
-        for instruction in &producer.body {
-            let operands = instruction.operands.iter().map(|operand| match *operand {
-                Operand::Leaf(index) => Operand::Leaf(index_of(producer_leaves[index])),
-                value => value,
-            });
-            body.push(Instruction { function: instruction.function, operands: operands.collect() });
-        }
-        let produced = body.len();
-        for instruction in &self.body {
-            let operands = instruction.operands.iter().map(|operand| match *operand {
-                Operand::Leaf(index) if leaves[index] == leaves[leaf] => Operand::Value(produced - 1),
-                Operand::Leaf(index) => Operand::Leaf(index_of(leaves[index])),
-                Operand::Value(index) => Operand::Value(index + produced),
-            });
-            body.push(Instruction { function: instruction.function, operands: operands.collect() });
-        }
-        let fused = Elementwise { body };
-        let fits = inputs.len() <= MAX_LEAVES
-            && fused.scalars().len() <= MAX_SCALARS
-            && fused.body.len() <= MAX_BODY
-            // An integer result must leave the chain to be rounded.
-            && !producer.body.iter().any(|instruction| instruction.function == Function::ToInteger);
-        fits.then_some((fused, inputs))
-    }
-}
-
-impl Op for Elementwise {
+impl Op for Chain {
     fn name(&self) -> &'static str {
         match &self.body[..] {
             [only] => only.function.name(),
@@ -137,7 +48,7 @@ impl Op for Elementwise {
             Relu => vec![grad.mul(&x.greater(&x.graph().scalar(0.0))?)?],
             Sigmoid => vec![grad.mul(y)?.mul(&y.neg()?.offset(1.0)?)?],
             LogSigmoid => vec![grad.mul(&x.neg()?.sigmoid()?)?],
-            Gelu => vec![grad.mul(&Tensor::record(Elementwise::single(GeluSlope), &[x])?)?],
+            Gelu => vec![grad.mul(&Tensor::record(Chain::single(GeluSlope), &[x])?)?],
             Add => vec![grad.clone(), grad.clone()],
             Subtract => vec![grad.clone(), grad.neg()?],
             Multiply => vec![grad.mul(&inputs[1])?, grad.mul(x)?],
@@ -201,7 +112,7 @@ impl Op for Elementwise {
         })]
     }
 
-    fn elementwise(&self) -> Option<&Elementwise> {
+    fn elementwise(&self) -> Option<&Chain> {
         Some(self)
     }
 }
@@ -215,7 +126,7 @@ macro_rules! methods {
             /// If the shapes do not broadcast.
             #[track_caller]
             pub fn $name(&self $(, $arg: &Tensor)*) -> Result<Tensor> {
-                Tensor::record(Elementwise::single($function), &[self $(, $arg)*])
+                Tensor::record(Chain::single($function), &[self $(, $arg)*])
             }
         )*}
     };
@@ -277,7 +188,7 @@ impl Tensor {
     /// Never for a valid tensor.
     #[track_caller]
     pub fn scale(&self, c: f64) -> Result<Tensor> {
-        Tensor::record(Elementwise::single(Function::Scale(c)), &[self])
+        Tensor::record(Chain::single(Function::Scale(c)), &[self])
     }
 
     /// x + c
@@ -286,7 +197,7 @@ impl Tensor {
     /// Never for a valid tensor.
     #[track_caller]
     pub fn offset(&self, c: f64) -> Result<Tensor> {
-        Tensor::record(Elementwise::single(Function::Offset(c)), &[self])
+        Tensor::record(Chain::single(Function::Offset(c)), &[self])
     }
 
     /// The tensor repeated to `shape`.
@@ -299,13 +210,13 @@ impl Tensor {
         if *self.shape() == shape {
             return Ok(self.clone());
         }
-        Tensor::record(Expand(shape, Elementwise::single(Function::Copy)), &[self])
+        Tensor::record(Expand(shape, Chain::single(Function::Copy)), &[self])
     }
 }
 
 /// A copy repeated to a larger shape.
 #[derive(Debug)]
-struct Expand(Shape, Elementwise);
+struct Expand(Shape, Chain);
 
 impl Op for Expand {
     fn name(&self) -> &'static str {
@@ -329,10 +240,10 @@ impl Op for Expand {
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
         let zeros = Array::zeros(&self.0);
-        Elementwise::single(Function::Add).reference(&[inputs[0], &zeros])
+        Chain::single(Function::Add).reference(&[inputs[0], &zeros])
     }
 
-    fn elementwise(&self) -> Option<&Elementwise> {
+    fn elementwise(&self) -> Option<&Chain> {
         Some(&self.1)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::graph::{Class, Kernels, Target};
+use super::target::{Class, Kernels, Target};
 use crate::error::{Error, Result};
 
 /// Sections of kernel choices by name: `software` and `graphics` are for the two classes of devices, any other for
@@ -18,11 +18,11 @@ pub struct KernelTable(BTreeMap<String, Kernels>);
 
 static SHIPPED: LazyLock<KernelTable> = LazyLock::new(|| match read(include_str!("kernels.toml")) {
     Ok(table) => table,
-    Err(reason) => unreachable!("src/gpu/kernels.toml: {reason}"),
+    Err(reason) => unreachable!("src/engine/kernel/kernels.toml: {reason}"),
 });
 
 impl KernelTable {
-    /// The table of the repository, `src/gpu/kernels.toml`.
+    /// The table of the repository, `src/engine/kernel/kernels.toml`.
     pub fn shipped() -> &'static KernelTable {
         &SHIPPED
     }
@@ -45,7 +45,7 @@ impl KernelTable {
     pub fn choose<'a>(own: Option<&'a KernelTable>, adapter: &str, class: Class) -> (&'a str, Kernels) {
         match own.into_iter().chain([Self::shipped()]).find_map(|table| table.find(adapter, class)) {
             Some(found) => found,
-            None => unreachable!("src/gpu/kernels.toml has no section `{}`", name(class)),
+            None => unreachable!("src/engine/kernel/kernels.toml has no section `{}`", name(class)),
         }
     }
 

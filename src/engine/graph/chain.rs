@@ -1,4 +1,91 @@
-//! The functions of single elements, in WGSL and in f64.
+//! Chains of functions of single elements: what element-wise ops compute, as data that can be fused.
+
+/// An operand of an [`Instruction`].
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Operand {
+    /// An input of the op.
+    Leaf(usize),
+    /// The result of an earlier instruction.
+    Value(usize),
+}
+
+/// One function applied inside a kernel.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Instruction {
+    /// What is computed.
+    pub function: Function,
+    /// From what.
+    pub operands: Vec<Operand>,
+}
+
+/// A straight line of functions of broadcast inputs; as recorded a single one, after fusion a chain.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Chain {
+    /// The functions in order; the last gives the output.
+    pub body: Vec<Instruction>,
+}
+
+/// Inputs of a fused kernel: WebGPU grants eight storage buffers, one of which is the output.
+pub(crate) const MAX_LEAVES: usize = 7;
+/// Constants of a fused kernel.
+pub(crate) const MAX_SCALARS: usize = 16;
+/// Functions of a fused kernel: longer chains compile slowly.
+pub(crate) const MAX_BODY: usize = 24;
+
+impl Chain {
+    pub(crate) fn single(function: Function) -> Self {
+        let operands = (0..function.arity()).map(Operand::Leaf).collect();
+        Chain { body: vec![Instruction { function, operands }] }
+    }
+
+    pub(crate) fn scalars(&self) -> Vec<f64> {
+        self.body.iter().filter_map(|instruction| instruction.function.scalar()).collect()
+    }
+
+    /// This chain with `producer` computed in place of leaf `leaf`, where the two have `leaves` and
+    /// `producer_leaves` as inputs; `None` if the kernel would grow past its limits.
+    ///
+    /// Gives the chain and its inputs, each once.
+    pub fn inline<T: Copy + PartialEq>(
+        &self,
+        leaves: &[T],
+        leaf: usize,
+        producer: &Chain,
+        producer_leaves: &[T],
+    ) -> Option<(Chain, Vec<T>)> {
+        let mut inputs: Vec<T> = Vec::new();
+        let mut index_of = |input: T| {
+            inputs.iter().position(|&known| known == input).unwrap_or_else(|| {
+                inputs.push(input);
+                inputs.len() - 1
+            })
+        };
+        let mut body = Vec::new();
+        for instruction in &producer.body {
+            let operands = instruction.operands.iter().map(|operand| match *operand {
+                Operand::Leaf(index) => Operand::Leaf(index_of(producer_leaves[index])),
+                value => value,
+            });
+            body.push(Instruction { function: instruction.function, operands: operands.collect() });
+        }
+        let produced = body.len();
+        for instruction in &self.body {
+            let operands = instruction.operands.iter().map(|operand| match *operand {
+                Operand::Leaf(index) if leaves[index] == leaves[leaf] => Operand::Value(produced - 1),
+                Operand::Leaf(index) => Operand::Leaf(index_of(leaves[index])),
+                Operand::Value(index) => Operand::Value(index + produced),
+            });
+            body.push(Instruction { function: instruction.function, operands: operands.collect() });
+        }
+        let fused = Chain { body };
+        let fits = inputs.len() <= MAX_LEAVES
+            && fused.scalars().len() <= MAX_SCALARS
+            && fused.body.len() <= MAX_BODY
+            // An integer result must leave the chain to be rounded.
+            && !producer.body.iter().any(|instruction| instruction.function == Function::ToInteger);
+        fits.then_some((fused, inputs))
+    }
+}
 
 /// A function of one to three elements. Integers are taken as real numbers.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -59,7 +146,7 @@ pub enum Function {
 
 impl Function {
     /// Number of operands.
-    pub(super) fn arity(self) -> usize {
+    pub(crate) fn arity(self) -> usize {
         use Function::*;
         match self {
             Copy | ToInteger | Negate | Scale(_) | Offset(_) | Exp | Log | Sqrt | Abs | Truncate | Relu | Sigmoid
@@ -70,7 +157,7 @@ impl Function {
     }
 
     /// What the method of a tensor is called.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         use Function::*;
         match self {
             Copy => "to_real",
@@ -103,7 +190,7 @@ impl Function {
     }
 
     /// The constant, if the function has one.
-    pub(super) fn scalar(self) -> Option<f64> {
+    pub(crate) fn scalar(self) -> Option<f64> {
         match self {
             Function::Scale(c) | Function::Offset(c) => Some(c),
             _ => None,
@@ -111,7 +198,7 @@ impl Function {
     }
 
     /// The WGSL expression on `args`, with the constant written `c`.
-    pub(super) fn wgsl(self, args: &[String], c: &str) -> String {
+    pub(crate) fn wgsl(self, args: &[String], c: &str) -> String {
         use Function::*;
         let x = &args[0];
         let b = args.get(1).map_or("", String::as_str);

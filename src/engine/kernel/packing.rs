@@ -1,6 +1,6 @@
 //! Several tensors in one buffer, so that one dispatch can bind them all.
 
-use super::op::WORKGROUP;
+use super::launch::WORKGROUP;
 
 /// Elements at whose multiples every tensor of a packing begins: those of a workgroup by fours. So all that a workgroup
 /// touches belongs to one tensor, and each begins where every device can begin a binding.

@@ -1,90 +1,11 @@
-//! What an operation is: a shape rule, a gradient, a launch as plain data, and a twin on the CPU.
+//! A dispatch as plain data: which kernel, what it binds, over how many workgroups.
 
 use std::borrow::Cow;
-use std::fmt::Debug;
 
-use super::packing::Packing;
 use super::target::Target;
-use super::tensor::Tensor;
-use super::types::TensorType;
-use crate::engine::reference::Array;
-use crate::error::Result;
+use crate::engine::types::TensorType;
 
-/// One operation of the engine.
-///
-/// An op lives in four places of one name: `shaders/<op>.wgsl`, `src/ops/<op>.rs` (this trait),
-/// `src/reference/<op>.rs` and a row of `tests/ops.rs`. Ops know no device: [`Op::launches`] only describes.
-pub trait Op: Debug + 'static {
-    /// The file name that the four places share.
-    fn name(&self) -> &'static str;
-
-    /// Shape rule: the output's type, or the reason why the operands do not fit.
-    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
-
-    /// Records the gradient with respect to every input; `None` where an input takes none (labels, boxes).
-    ///
-    /// Ops without a gradient keep this default, and differentiating through them fails while the graph is built.
-    fn backward(&self, _context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
-        Err(BackwardError::Undefined)
-    }
-
-    /// The dispatches that compute the output.
-    fn launches(&self, context: &LaunchContext<'_>) -> Launches;
-
-    /// The same computation in f64: one array, the output; for an op that [mutates](Op::mutates), the new value of
-    /// each mutated input in order.
-    fn reference(&self, inputs: &[&Array]) -> Vec<Array>;
-
-    /// Whether the output is the first input under another shape: nothing runs and the storage is shared.
-    fn is_alias(&self) -> bool {
-        false
-    }
-
-    /// Inputs (all of them states) that are updated in place. Such an op runs even if nothing reads its output.
-    fn mutates(&self) -> &[usize] {
-        &[]
-    }
-
-    /// Where each input begins in the output, if that is nothing but the inputs one behind the other. A device lets
-    /// whoever computes an input write it there, where it can, and leaves out the launch that would copy it.
-    fn packing(&self, _inputs: &[&TensorType]) -> Option<Packing> {
-        None
-    }
-
-    /// The function computed, if this op acts on every element alone and may be fused with its neighbours.
-    fn elementwise(&self) -> Option<&crate::engine::ops::elementwise::Elementwise> {
-        None
-    }
-}
-
-/// What [`Op::backward`] sees.
-pub struct Backward<'a> {
-    /// The op's inputs.
-    pub inputs: &'a [Tensor],
-    /// The op's output.
-    pub output: &'a Tensor,
-    /// Gradient of the objective with respect to the output; never assumed to be 1.
-    pub grad: &'a Tensor,
-    /// Which inputs need a gradient; work for the others may be skipped.
-    pub needed: &'a [bool],
-}
-
-/// Why a gradient cannot be recorded.
-#[derive(Debug)]
-pub enum BackwardError {
-    /// The op has no gradient.
-    Undefined,
-    /// Recording it failed.
-    Record(crate::error::Error),
-}
-
-impl From<crate::error::Error> for BackwardError {
-    fn from(error: crate::error::Error) -> Self {
-        BackwardError::Record(error)
-    }
-}
-
-/// What [`Op::launches`] may depend on.
+/// What [`Op::launches`](crate::engine::graph::Op::launches) may depend on.
 pub struct LaunchContext<'a> {
     /// Types of the inputs.
     pub inputs: &'a [&'a TensorType],
@@ -114,7 +35,7 @@ impl From<Launch> for Launches {
 pub struct Shader {
     /// File name without extension.
     pub name: &'static str,
-    /// Source text; see [`crate::engine::gpu::wgsl`] for the few directives it may hold.
+    /// Source text; see [`wgsl`](super::wgsl) for the few directives it may hold.
     pub source: Cow<'static, str>,
 }
 
@@ -123,7 +44,7 @@ pub struct Shader {
 #[doc(hidden)]
 macro_rules! shader {
     ($name:literal) => {
-        $crate::engine::graph::Shader {
+        $crate::engine::kernel::Shader {
             name: $name,
             source: ::std::borrow::Cow::Borrowed(include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"),
@@ -134,6 +55,8 @@ macro_rules! shader {
         }
     };
 }
+
+pub use shader;
 
 /// One dispatch, as plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]

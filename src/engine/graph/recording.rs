@@ -1,0 +1,212 @@
+//! Recording: sources, nodes, and what is asked of them.
+
+use std::panic::Location;
+use std::rc::Rc;
+
+use super::node::{Graph, Kind, Node, NodeId, Tensor};
+use crate::engine::types::{DType, Shape, Storage, TensorType};
+use crate::error::{Error, Result};
+
+impl Graph {
+    /// An empty recording.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins a part of the computation: what is recorded from here on is told apart in the profile as `part`.
+    pub fn begin(&self, part: &'static str) {
+        self.0.part.set(part);
+    }
+
+    /// Lets the values that `record` records be stored as `storage`, whatever holds around it; all others are stored
+    /// whole. Inputs, states, constants, outputs, and what is made of states alone always are.
+    ///
+    /// ```
+    /// use tagseg::engine::graph::{DType, Graph, Storage};
+    ///
+    /// let graph = Graph::new();
+    /// let x = graph.input("x", [2, 8], DType::F32);
+    /// let hidden = graph.stored(Storage::Half, || x.gelu())?;
+    /// let y = hidden.softmax(1.0)?;
+    /// # Ok::<(), tagseg::Error>(())
+    /// ```
+    pub fn stored<T>(&self, storage: Storage, record: impl FnOnce() -> T) -> T {
+        let around = self.0.storage.replace(storage);
+        let recorded = record();
+        self.0.storage.set(around);
+        recorded
+    }
+
+    /// A value that the host writes before each run.
+    #[track_caller]
+    pub fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Tensor {
+        self.source(Kind::Input(name.to_owned()), TensorType { shape: shape.into(), dtype })
+    }
+
+    /// A real tensor that lives between runs, found by its name. Recording a name twice gives the same node; with
+    /// another shape it is a mistake.
+    #[track_caller]
+    pub fn state(&self, name: &str, shape: impl Into<Shape>) -> Tensor {
+        let ty = TensorType::f32(shape);
+        let found = self.0.nodes.borrow().iter().enumerate().find_map(|(index, node)| match &node.kind {
+            Kind::State(own) if own == name => Some((NodeId(index), node.ty.clone())),
+            _ => None,
+        });
+        if let Some((id, known)) = found {
+            if known == ty {
+                return Tensor::new(self.clone(), id, ty);
+            }
+            self.mistake(Error::misuse(format!("state `{name}` is {known:?}, it was recorded again as {ty:?}")));
+        }
+        self.source(Kind::State(name.to_owned()), ty)
+    }
+
+    /// Fixed real values, as many as the shape has elements.
+    #[track_caller]
+    pub fn constant(&self, values: &[f64], shape: impl Into<Shape>) -> Tensor {
+        let ty = TensorType::f32(shape);
+        let mut values = values.to_vec();
+        if values.len() != ty.shape.len() {
+            self.mistake(Error::misuse(format!("a constant {ty:?} was given {} values", values.len())));
+            values.resize(ty.shape.len(), 0.0);
+        }
+        self.source(Kind::Constant(values.into()), ty)
+    }
+
+    /// A constant without axes.
+    #[track_caller]
+    pub fn scalar(&self, value: f64) -> Tensor {
+        self.constant(&[value], [])
+    }
+
+    /// A constant of one value everywhere. Costs one element: it is broadcast.
+    #[track_caller]
+    pub fn full(&self, value: f64, shape: impl Into<Shape>) -> Result<Tensor> {
+        self.scalar(value).expand(shape)
+    }
+
+    /// Keeps a mistake; the first one counts.
+    pub(crate) fn mistake(&self, error: Error) {
+        self.0.mistake.borrow_mut().get_or_insert(error);
+    }
+
+    /// Whether the recording is free of mistakes.
+    ///
+    /// # Errors
+    /// The first mistake.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &*self.0.mistake.borrow() {
+            Some(error) => Err(Error::Graph(error.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Random streams taken so far.
+    pub(crate) fn random_streams(&self) -> u32 {
+        self.0.random_streams.get()
+    }
+
+    /// Lets the ops that follow draw from the streams that were taken after the first `taken`: the same numbers again.
+    pub(crate) fn reuse_random_streams(&self, taken: u32) {
+        self.0.random_streams.set(taken);
+    }
+
+    /// The number of a random stream that no other op of this graph uses.
+    pub(crate) fn next_random_stream(&self) -> u32 {
+        self.0.random_streams.update(|taken| taken + 1);
+        self.random_streams()
+    }
+
+    #[track_caller]
+    fn source(&self, kind: Kind, ty: TensorType) -> Tensor {
+        self.push(kind, Vec::new(), ty, Location::caller())
+    }
+
+    pub(super) fn push(
+        &self,
+        kind: Kind,
+        inputs: Vec<NodeId>,
+        ty: TensorType,
+        at: &'static Location<'static>,
+    ) -> Tensor {
+        let mut nodes = self.0.nodes.borrow_mut();
+        let (part, gradient, storage) = (self.0.part.get(), self.0.differentiates.get(), self.0.storage.get());
+        nodes.push(Node { kind, inputs, ty: ty.clone(), at, part, gradient, storage });
+        Tensor::new(self.clone(), NodeId(nodes.len() - 1), ty)
+    }
+
+    /// Sets the bytes that a plan of this graph may take on a device: where it takes more, the gradient computes cheap
+    /// values again instead of finding them stored.
+    pub fn limit_memory(&self, bytes: u64) {
+        self.0.memory_limit.set(Some(bytes));
+    }
+
+    /// What [`Graph::limit_memory`] set.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.0.memory_limit.get()
+    }
+
+    /// Values that [`Tensor::hoist`] asked for.
+    pub(crate) fn hoisted(&self) -> Vec<NodeId> {
+        self.0.hoisted.borrow().clone()
+    }
+
+    /// A copy of all nodes, in order.
+    pub fn nodes(&self) -> Vec<Node> {
+        self.0.nodes.borrow().clone()
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.0.nodes.borrow().len()
+    }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The node's tensor.
+    pub fn tensor(&self, id: NodeId) -> Tensor {
+        Tensor::new(self.clone(), id, self.0.nodes.borrow()[id.0].ty.clone())
+    }
+
+    /// Whether both are the same recording.
+    pub fn is(&self, other: &Graph) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Nodes that must run to give `outputs`: their ancestors, and every update of a state with its ancestors.
+    pub fn live(&self, outputs: &[NodeId]) -> Vec<bool> {
+        let nodes = self.0.nodes.borrow();
+        let mut live = vec![false; nodes.len()];
+        for output in outputs {
+            live[output.0] = true;
+        }
+        for index in (0..nodes.len()).rev() {
+            let updates = nodes[index].op().is_some_and(|op| !op.mutates().is_empty());
+            live[index] |= updates;
+            if live[index] {
+                for input in &nodes[index].inputs {
+                    live[input.0] = true;
+                }
+            }
+        }
+        live
+    }
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, node) in self.0.nodes.borrow().iter().enumerate() {
+            let inputs: Vec<_> = node.inputs.iter().map(|input| input.0).collect();
+            match &node.kind {
+                Kind::Op(op) => writeln!(f, "%{index}: {:?} = {:?} {inputs:?}", node.ty, op)?,
+                Kind::Input(name) => writeln!(f, "%{index}: {:?} = input {name}", node.ty)?,
+                Kind::State(name) => writeln!(f, "%{index}: {:?} = state {name}", node.ty)?,
+                Kind::Constant(_) => writeln!(f, "%{index}: {:?} = constant", node.ty)?,
+            }
+        }
+        Ok(())
+    }
+}
