@@ -13,7 +13,8 @@ demo: driver
 test: driver
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --lib --no-default-features -- -D warnings
+	$(CARGO) clippy --lib --no-default-features --features engine -- -D warnings
+	$(CARGO) clippy --lib --no-default-features --features method -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	$(CARGO) test
 	@echo "The ops, the golden cases and a short training again, with WebGPU's default limits and no optional feature:"

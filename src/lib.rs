@@ -133,13 +133,19 @@
 //!
 //! `examples/add_an_op.rs` shows how an op is added, `docs/design.md` why all of this is as it is.
 
+#[cfg(feature = "method")]
 pub mod config;
+#[cfg(feature = "method")]
 pub mod data;
 pub mod engine;
 mod error;
+#[cfg(feature = "method")]
 pub mod formats;
+#[cfg(feature = "method")]
 pub mod method;
+#[cfg(feature = "method")]
 pub mod parts;
+#[cfg(feature = "method")]
 pub mod run;
 
 pub use engine::session::{Program, Session, Values};

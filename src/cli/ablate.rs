@@ -10,7 +10,7 @@ use tagseg::config::Rung;
 use tagseg::run::train::{AblateOptions, STOPPED, Stop, ablate};
 
 use super::common::{ConfigArgs, DeviceArg, within};
-use super::print;
+use super::output::print;
 
 /// Train the method part by part, and compare
 ///

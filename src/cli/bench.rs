@@ -9,7 +9,7 @@ use tagseg::config::Config;
 use tagseg::run::bench;
 
 use super::common::{ConfigArgs, DeviceArg, preset_name, within};
-use super::print;
+use super::output::print;
 
 /// Measure a training step: where its time goes on this device
 ///

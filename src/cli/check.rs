@@ -10,7 +10,7 @@ use tagseg::data::check::{Checkup, Finding, check};
 use tagseg::run::report::{FileBar, Table};
 
 use super::common::ConfigArgs;
-use super::print;
+use super::output::print;
 
 /// Look for everything that is wrong with a data set
 ///

@@ -7,7 +7,7 @@ use clap::Args;
 use tagseg::config::{Config, Rung};
 
 use super::common::preset_name;
-use super::print;
+use super::output::print;
 
 /// Print a preset: every option with its value and meaning
 ///

@@ -9,7 +9,7 @@ use tagseg::config::Config;
 use tagseg::run::train::{DemoOptions, demo};
 
 use super::common::{DeviceArg, check_free};
-use super::print;
+use super::output::print;
 
 /// Watch it learn: make a small data set, train on it, write a report
 ///

@@ -16,7 +16,7 @@ use tagseg::run::report::Table;
 use tagseg::run::train::{Fit, fit};
 use tagseg::run::verify;
 
-use super::print;
+use super::output::print;
 
 /// List the adapters that could be used
 ///

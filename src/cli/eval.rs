@@ -10,7 +10,7 @@ use tagseg::run::eval::{ScoreOptions, Scored, score_run};
 use tagseg::run::report::{FileBar, score_table};
 
 use super::common::{DeviceArg, ProtocolArgs, check_file_free};
-use super::print;
+use super::output::print;
 
 /// Score both branches of a trained network
 ///

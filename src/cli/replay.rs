@@ -8,7 +8,7 @@ use clap::Args;
 use tagseg::run::train::replay;
 
 use super::common::DeviceArg;
-use super::print;
+use super::output::print;
 
 /// Repeat a step that stopped a run
 ///

@@ -9,7 +9,7 @@ use tagseg::run::report::{Place, memory_table};
 use tagseg::run::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions, TrainSummary, resume_command};
 
 use super::common::{ConfigArgs, DeviceArg, check_free};
-use super::print;
+use super::output::print;
 
 /// Train on a folder of images and tags
 ///

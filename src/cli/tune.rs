@@ -10,7 +10,7 @@ use tagseg::run::report::FileBar;
 use tagseg::run::tune;
 
 use super::common::{DeviceArg, check_file_free};
-use super::print;
+use super::output::print;
 
 /// Measure which kernel variants are fastest on a device, and propose them
 ///

@@ -10,7 +10,7 @@ use tagseg::config::Config;
 use tagseg::run::verify;
 
 use super::common::{DeviceArg, precision};
-use super::print;
+use super::output::print;
 
 /// Check that a device computes right
 ///

@@ -10,7 +10,7 @@ use tagseg::run::report::Table;
 use tagseg::run::weights::{Inspection, Layout, convert, inspect};
 
 use super::common::check_file_free;
-use super::print;
+use super::output::print;
 
 /// Look into files of weights and convert them
 ///

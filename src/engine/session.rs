@@ -45,7 +45,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.
-    #[cfg(feature = "native")]
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn open(device: impl Into<gpu::DeviceChoice>) -> Result<Self> {
         pollster::block_on(Self::open_async(device))
     }
@@ -163,7 +163,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Graph`] if there is none of that name.
-    #[cfg(feature = "native")]
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn state(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
         pollster::block_on(self.state_async(name))
     }
@@ -189,7 +189,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Graph`] if there is none of a name.
-    #[cfg(feature = "native")]
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn states(&self, names: &[&str]) -> Result<Vec<(Vec<usize>, Vec<f32>)>> {
         pollster::block_on(self.states_async(names))
     }
@@ -293,7 +293,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Device`] if the device was lost.
-    #[cfg(feature = "native")]
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn wait(&self) -> Result<()> {
         pollster::block_on(self.wait_async())
     }
@@ -448,7 +448,7 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Graph`] if the tensor is none of these, or nothing was run; [`Error::Device`] if the device was lost.
-    #[cfg(feature = "native")]
+    #[cfg(not(target_arch = "wasm32"))]
     #[track_caller]
     pub fn read(&self, output: &Tensor) -> Result<Vec<f64>> {
         pollster::block_on(self.read_async(output))
@@ -490,7 +490,7 @@ impl Program {
     ///
     /// # Errors
     /// If an input was never written, or the adapter has no timestamps or was lost.
-    #[cfg(feature = "native")]
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn profile(&mut self) -> Result<Vec<gpu::KernelTime>> {
         pollster::block_on(self.profile_async())
     }

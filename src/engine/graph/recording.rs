@@ -102,12 +102,12 @@ impl Graph {
     }
 
     /// Random streams taken so far.
-    pub(crate) fn random_streams(&self) -> u32 {
+    pub fn random_streams(&self) -> u32 {
         self.0.random_streams.get()
     }
 
     /// Lets the ops that follow draw from the streams that were taken after the first `taken`: the same numbers again.
-    pub(crate) fn reuse_random_streams(&self, taken: u32) {
+    pub fn reuse_random_streams(&self, taken: u32) {
         self.0.random_streams.set(taken);
     }
 

@@ -9,6 +9,5 @@ mod parameters;
 
 pub use attention::{Attention, Block, Grid, MixFfn, Scores};
 pub use layers::{BatchNorm, Conv2d, DepthwiseConv2d, LayerNorm, Linear, drop_path, dropout_channels};
-pub(crate) use mode::each_part;
-pub use mode::{Mode, Part};
+pub use mode::{Mode, Part, each_part};
 pub use parameters::{Init, Parameter, Scope};

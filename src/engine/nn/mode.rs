@@ -38,11 +38,7 @@ pub enum Mode {
 
 /// Records `layer` on the parts of a batch, one after another. Where `mode` knows the batch, they draw its random numbers,
 /// each its own rows; otherwise each draws others.
-pub(crate) fn each_part<T>(
-    parts: &[Tensor],
-    mode: &Mode,
-    layer: impl Fn(&Tensor, &Mode) -> Result<T>,
-) -> Result<Vec<T>> {
+pub fn each_part<T>(parts: &[Tensor], mode: &Mode, layer: impl Fn(&Tensor, &Mode) -> Result<T>) -> Result<Vec<T>> {
     let (Mode::Train { random, part: Some(all) }, [first, ..]) = (mode, parts) else {
         return parts.iter().map(|x| layer(x, mode)).collect();
     };

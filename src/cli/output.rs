@@ -1,0 +1,39 @@
+//! What the program writes for people: results on standard output, errors on one line.
+
+use std::io::{ErrorKind, Write};
+
+use anyhow::Result;
+
+/// An error and its causes as `error: what: why`, on one line whatever they contain. A cause that the text before it
+/// tells already is not told twice.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::from("error");
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Prints to standard output. A reader that has gone (`tagseg config | head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_one_line() {
+        let file = tagseg::Error::io("run")(std::io::Error::other("disk full"));
+        assert_eq!(one_line(&file.into()), "error: run: disk full; check the path and the disk");
+        let error = anyhow::anyhow!("cause\n  of it").context("what\n");
+        assert_eq!(one_line(&error), "error: what : cause of it");
+    }
+}
