@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tagseg::data::coco::Shape;
+use tagseg::formats::coco_outline::Shape;
 
 fuzz_target!(|data: &[u8]| {
     // The pixels of the image bound what an outline may take besides.

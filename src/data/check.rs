@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::data::dataset::Dataset;
+use crate::data::follow::Follow;
 use crate::data::palette::has_other_colours;
-use crate::data::splits::{Follow, SplitOptions, Splits};
+use crate::data::splits::{SplitOptions, Splits};
 use crate::data::tags::classes_shown;
 use crate::error::Error;
 

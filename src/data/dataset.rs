@@ -6,13 +6,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::data::coco;
-use crate::data::coco::Drawings;
-use crate::data::palette::read_index_png;
+use crate::data::follow::Follow;
+use crate::data::images::Images;
 use crate::data::picture::{Mask, Rgb8};
-use crate::data::splits::Follow;
-use crate::data::tags::{OnFault, Tags, value_outside};
-use crate::data::voc;
+use crate::data::tags::{OnFault, Tags};
 use crate::error::{Error, Result};
 
 /// How to open a data set.
@@ -26,87 +23,43 @@ pub struct DatasetOptions {
 /// The images, tags and masks of one split. Pictures are decoded when they are asked for.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    pub(super) root: PathBuf,
-    pub(super) split: String,
-    pub(super) ids: Vec<String>,
-    pub(super) images: Vec<PathBuf>,
-    pub(super) masks: Masks,
-    pub(super) tags: Tags,
+    images: Images,
+    tags: Tags,
     /// What a person should know about how the data set was read; one sentence each.
     pub notices: Vec<String>,
 }
 
-/// Where the masks of a split are.
-#[derive(Clone, Debug)]
-pub(super) enum Masks {
-    /// In PNG files named like the images, in the first of these folders that has one.
-    Files(Vec<PathBuf>),
-    /// Drawn from the outlines of objects.
-    Drawn(Drawings),
-}
-
 impl Dataset {
-    /// Opens a split: reads its list and tags, and checks that its images exist.
-    ///
-    /// # Errors
-    ///
-    /// When a folder, the split, an image or a tag is missing, a tag is not a class, or the split is empty. Where tags
-    /// have to be derived from masks also when a mask is missing or cannot be used.
-    pub fn open(root: &Path, split: &str, options: &DatasetOptions) -> Result<Self> {
-        Self::open_reporting(root, split, options, &mut Err)
-    }
-
-    /// Opens a split like [`open`](Self::open), and hands what is wrong with single images to `on_fault`. If that goes
-    /// on, an image that is missing is left out, and one whose tags cannot be read has none.
-    ///
-    /// # Errors
-    ///
-    /// Those of `on_fault`, and what is wrong with the split as a whole.
-    pub fn open_reporting(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Self> {
-        let open = if voc::is_here(root) || !coco::is_here(root) { voc::open } else { coco::open };
-        let mut dataset = open(root, split, options, on_fault)?;
+    /// The images of a split with a row of tags for each; `notices` tells how they were read.
+    pub(super) fn new(images: Images, tags: Tags, notices: Vec<String>) -> Self {
+        let mut dataset = Dataset { images, tags, notices };
         dataset.notice_untagged();
-        Ok(dataset)
-    }
-
-    /// Whether a data set has this split.
-    pub fn has_split(root: &Path, split: &str) -> bool {
-        voc::has_split(root, split) || !voc::is_here(root) && coco::has_split(root, split)
-    }
-
-    /// The split to learn from: the one that is wished for, or, for `auto`, VOC's `train_aug` where there is one and
-    /// `train` elsewhere.
-    pub fn train_split<'a>(root: &Path, wish: &'a str) -> &'a str {
-        match wish {
-            "auto" if Self::has_split(root, "train_aug") => "train_aug",
-            "auto" => "train",
-            _ => wish,
-        }
+        dataset
     }
 
     /// Number of images.
     pub fn len(&self) -> usize {
-        self.ids.len()
+        self.images.len()
     }
 
     /// Whether there is no image. An opened data set has at least one.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.images.ids.is_empty()
     }
 
     /// The folder that was opened.
     pub fn root(&self) -> &Path {
-        &self.root
+        &self.images.root
     }
 
     /// The name of the split.
     pub fn split(&self) -> &str {
-        &self.split
+        &self.images.split
     }
 
     /// The images' ids, in the order of the split's list.
     pub fn ids(&self) -> &[String] {
-        &self.ids
+        &self.images.ids
     }
 
     /// Names of the K foreground classes; mask value 1 is the first.
@@ -139,7 +92,7 @@ impl Dataset {
     ///
     /// When `index` is not below [`len`](Self::len).
     pub fn image(&self, index: usize) -> Result<Rgb8> {
-        Rgb8::read(&self.images[index])
+        Rgb8::read(&self.images.paths[index])
     }
 
     /// Height and width of image `index`, from its header alone.
@@ -152,39 +105,27 @@ impl Dataset {
     ///
     /// When `index` is not below [`len`](Self::len).
     pub fn image_size(&self, index: usize) -> Result<[usize; 2]> {
-        Rgb8::read_size(&self.images[index]).map(<[usize; 2]>::from)
+        Rgb8::read_size(&self.images.paths[index]).map(<[usize; 2]>::from)
     }
 
     /// Whether every image of the split has a mask.
     pub fn has_masks(&self) -> bool {
-        match &self.masks {
-            Masks::Files(_) => (0..self.len()).all(|index| self.mask_path(index).is_some()),
-            Masks::Drawn(_) => true,
-        }
+        self.images.have_masks()
     }
 
     /// The file of image `index`.
     pub(super) fn image_path(&self, index: usize) -> &Path {
-        &self.images[index]
+        &self.images.paths[index]
     }
 
     /// The file that the mask of image `index` stands in, if there is one.
     pub(super) fn mask_path(&self, index: usize) -> Option<PathBuf> {
-        match &self.masks {
-            Masks::Files(folders) => {
-                let paths = folders.iter().map(|folder| folder.join(format!("{}.png", self.ids[index])));
-                paths.into_iter().find(|path| path.is_file())
-            }
-            Masks::Drawn(drawings) => Some(drawings.path.clone()),
-        }
+        self.images.mask_path(index)
     }
 
     /// Masks that no image has.
     pub(super) fn masks_without_image(&self) -> Vec<PathBuf> {
-        match &self.masks {
-            Masks::Files(folders) => voc::masks_without_image(&self.root, &self.split, folders),
-            Masks::Drawn(_) => Vec::new(),
-        }
+        self.images.masks_without_image()
     }
 
     /// Decodes the mask of image `index`: values 0 to K, and 255 for void.
@@ -197,7 +138,7 @@ impl Dataset {
     ///
     /// When `index` is not below [`len`](Self::len).
     pub fn mask(&self, index: usize) -> Result<Mask> {
-        self.mask_within(index, self.classes().len())
+        self.images.mask_within(index, self.classes().len())
     }
 
     /// Decodes every image once, so that a broken one shows before training and not in the middle of it. Returns the
@@ -227,8 +168,8 @@ impl Dataset {
         let broken: Vec<Error> = faults.into_iter().flatten().collect();
         let count = broken.len();
         if count == self.len() {
-            let reason = format!("none of the {count} images of split `{}` can be read", self.split);
-            let folder = self.images.first().and_then(|path| path.parent()).unwrap_or(&self.root);
+            let reason = format!("none of the {count} images of split `{}` can be read", self.split());
+            let folder = self.images.paths.first().and_then(|path| path.parent()).unwrap_or(self.root());
             return Err(Error::data(folder, reason, "copy the images again"));
         }
         if !skip_broken {
@@ -269,8 +210,8 @@ impl Dataset {
         if self.len() >= batch {
             return Ok(());
         }
-        let reason = format!("split `{}` has {} images, a batch takes {batch}", self.split, self.len());
-        Err(Error::data(&self.root, reason, "use a smaller batch or add images"))
+        let reason = format!("split `{}` has {} images, a batch takes {batch}", self.split(), self.len());
+        Err(Error::data(self.root(), reason, "use a smaller batch or add images"))
     }
 
     /// Does something with every image, on all cores.
@@ -280,7 +221,7 @@ impl Dataset {
         what: &str,
         work: impl Fn(usize) -> T + Sync,
     ) -> Vec<T> {
-        follow.begin(&format!("{what} of {}", self.split), self.len());
+        follow.begin(&format!("{what} of {}", self.split()), self.len());
         let done = |index| {
             let result = work(index);
             follow.file();
@@ -291,17 +232,7 @@ impl Dataset {
 
     fn retain(&mut self, keep: &[bool]) {
         self.tags.retain(keep);
-        retain_marked(&mut self.ids, keep);
-        retain_marked(&mut self.images, keep);
-        if let Masks::Drawn(drawings) = &mut self.masks {
-            retain_marked(&mut drawings.images, keep);
-        }
-    }
-
-    /// Tells where the tags come from, if that is not the usual place.
-    pub(super) fn notice_source(&mut self, path: &Path) {
-        let place = path.strip_prefix(&self.root).unwrap_or(path).display();
-        self.notices.push(format!("tags come from {place}"));
+        self.images.retain(keep);
     }
 
     fn notice_untagged(&mut self) {
@@ -310,38 +241,4 @@ impl Dataset {
             self.notices.push(format!("{untagged} of {} images have no tag: they show background only", self.len()));
         }
     }
-
-    /// Reads a mask whose values may be 0 to `classes`, and 255.
-    pub(super) fn mask_within(&self, index: usize, classes: usize) -> Result<Mask> {
-        let (path, mask) = match &self.masks {
-            Masks::Files(folders) => {
-                let path = self.mask_path(index).ok_or_else(|| missing_mask(folders, &self.ids[index]))?;
-                let mask = read_index_png(&path)?;
-                (path, mask)
-            }
-            Masks::Drawn(drawings) => (drawings.path.clone(), drawings.draw(index)?),
-        };
-        if let Some(value) = value_outside(&mask, classes) {
-            let reason = format!("has the value {value}, but there are {classes} classes");
-            return Err(Error::data(path, reason, format!("use 0 for background, 1 to {classes}, and 255 for void")));
-        }
-        let (height, width) = Rgb8::read_size(&self.images[index])?;
-        if (mask.height, mask.width) != (height, width) {
-            let (id, shape) = (&self.ids[index], format!("{}x{} pixels (width x height)", mask.width, mask.height));
-            let reason = format!("the mask of `{id}` is {shape}, its image {width}x{height}");
-            return Err(Error::data(path, reason, "give mask and image the same size"));
-        }
-        Ok(mask)
-    }
-}
-
-/// Keeps the items that `keep` marks.
-pub(super) fn retain_marked<T>(items: &mut Vec<T>, keep: &[bool]) {
-    let mut marks = keep.iter();
-    items.retain(|_| marks.next() == Some(&true));
-}
-
-fn missing_mask(folders: &[PathBuf], id: &str) -> Error {
-    let remedy = format!("add {id}.png, or give the images' tags in labels.json: training needs no masks");
-    Error::data(&folders[0], format!("the mask of image `{id}` is missing"), remedy)
 }

@@ -5,14 +5,13 @@
 //! | [`picture`] | decoded images and masks |
 //! | [`palette`] | the PASCAL VOC colours, index PNGs |
 //! | [`tags`] | class names and tags |
-//! | [`tag_files`] | files that tags stand in |
-//! | [`npy`] | NumPy's files |
-//! | `tag_source` | which of those files counts |
-//! | [`dataset`] | a split of a data set |
+//! | `images` | the images of a split and their masks |
+//! | [`dataset`] | a split of a data set: images with tags |
+//! | `tag_sources/`, `tag_source` | the files that tags may stand in; which of them counts |
+//! | `layouts/`, `open` | how folders hold data sets; which layout a folder has |
 //! | `splits` | what a run opens of a data set |
 //! | [`check`] | a doctor for data sets |
-//! | `voc` | the PASCAL VOC layout |
-//! | [`coco`] | MS-COCO's files of objects |
+//! | `follow` | who hears how far work on many files is |
 //! | [`resize`] | Pillow's antialiased bilinear resize |
 //! | [`mod@augment`] | from a decoded image to a training crop |
 //! | [`random`] | independent random streams |
@@ -23,11 +22,17 @@ pub mod augment;
 #[cfg(feature = "native")]
 pub mod check;
 #[cfg(feature = "native")]
-pub mod coco;
-#[cfg(feature = "native")]
 pub mod dataset;
 #[cfg(feature = "native")]
+mod follow;
+#[cfg(feature = "native")]
+mod images;
+#[cfg(feature = "native")]
+mod layouts;
+#[cfg(feature = "native")]
 pub mod loader;
+#[cfg(feature = "native")]
+mod open;
 pub mod palette;
 pub mod picture;
 pub mod random;
@@ -36,19 +41,19 @@ pub mod shapes;
 #[cfg(feature = "native")]
 mod splits;
 #[cfg(feature = "native")]
-pub mod tag_files;
-#[cfg(feature = "native")]
 mod tag_source;
-pub mod tags;
 #[cfg(feature = "native")]
-mod voc;
+mod tag_sources;
+pub mod tags;
 
 pub use augment::{AugmentOptions, Crop, augment, normalise};
 #[cfg(feature = "native")]
 pub use dataset::{Dataset, DatasetOptions};
 #[cfg(feature = "native")]
+pub use follow::Follow;
+#[cfg(feature = "native")]
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use picture::{Mask, Rgb8};
 #[cfg(feature = "native")]
-pub use splits::{Follow, SplitOptions, Splits};
+pub use splits::{SplitOptions, Splits};
 pub use tags::VOID;

@@ -4,24 +4,9 @@ use std::path::Path;
 
 use crate::config::{Config, YcSource};
 use crate::data::dataset::{Dataset, DatasetOptions};
+use crate::data::follow::Follow;
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
-
-/// Hears how far long work on many files is; from several threads.
-pub trait Follow: Sync {
-    /// Work on so many files begins.
-    fn begin(&self, what: &str, files: usize);
-
-    /// A file is done.
-    fn file(&self);
-}
-
-/// Nobody listens.
-impl Follow for () {
-    fn begin(&self, _: &str, _: usize) {}
-
-    fn file(&self) {}
-}
 
 /// The splits of a run.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! .safetensors ───────────────────────────────┐
-//! .pth ─ archive (zip) ─┬─ pickle ── torch ───┴─▶ tensor_file
+//! .pth ─ archive (zip) ─┬─ pickle ── torch ───┴─▶ recognise ─▶ tensor_file
 //!        or legacy      ┘
 //! ```
 //!
@@ -16,6 +16,7 @@ pub mod element;
 pub mod fault;
 pub mod npy;
 pub mod pickle;
+mod recognise;
 pub mod sealed;
 pub mod tensor_file;
 pub mod torch;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tagseg::data::coco::Shape;
 use tagseg::data::palette::read_index_png;
 use tagseg::data::tags::numbered_classes;
 use tagseg::data::{Dataset, DatasetOptions};
+use tagseg::formats::coco_outline::Shape;
 
 use crate::folder::{Folder, assert_names, message};
 

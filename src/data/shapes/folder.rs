@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{CLASSES, Split, picture};
+use super::set::{CLASSES, Split, picture};
 use crate::data::palette::write_index_png;
 use crate::data::tags::classes_shown;
 use crate::error::{Error, Result};

@@ -1,29 +1,7 @@
 //! Arrays as NumPy pickles them: made empty, then given a state of five members.
 
-use super::value::{Id, Pickle, Value};
+use super::value::{Array, Dtype, Id, Pickle, Value};
 use crate::formats::element::Element;
-
-/// What the elements of an array are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dtype<'a> {
-    /// NumPy's code without the byte order: `f4`, `O8`.
-    pub code: &'a str,
-    /// The byte order: `<`, `>`, `|` where there is none.
-    pub order: char,
-}
-
-/// An array of numbers or objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Array {
-    /// Extents, a [`Value::Tuple`].
-    pub shape: Id,
-    /// A [`Value::Dtype`].
-    pub dtype: Id,
-    /// Whether the first axis runs fastest.
-    pub fortran_order: bool,
-    /// [`Value::Bytes`] or [`Value::LatinBytes`] of numbers, a [`Value::List`] of objects.
-    pub content: Id,
-}
 
 impl<'a> Dtype<'a> {
     /// What kind of number it is, if it is one in little-endian order.

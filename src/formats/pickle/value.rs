@@ -3,7 +3,6 @@
 //! An arena, since a pickle may nest as deep as it is long and may hold cycles: nothing here recurses, not even
 //! dropping it.
 
-use super::numpy::{Array, Dtype};
 use crate::formats::element::Element;
 
 /// Place of a value in its [`Pickle`].
@@ -111,6 +110,28 @@ pub struct TensorView {
     pub shape: Id,
     /// Distances between neighbours along each axis, a [`Value::Tuple`].
     pub strides: Id,
+}
+
+/// What the elements of an array are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dtype<'a> {
+    /// NumPy's code without the byte order: `f4`, `O8`.
+    pub code: &'a str,
+    /// The byte order: `<`, `>`, `|` where there is none.
+    pub order: char,
+}
+
+/// An array of numbers or objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Array {
+    /// Extents, a [`Value::Tuple`].
+    pub shape: Id,
+    /// A [`Value::Dtype`].
+    pub dtype: Id,
+    /// Whether the first axis runs fastest.
+    pub fortran_order: bool,
+    /// [`Value::Bytes`] or [`Value::LatinBytes`] of numbers, a [`Value::List`] of objects.
+    pub content: Id,
 }
 
 /// All values of a pickle and which of them is the result.

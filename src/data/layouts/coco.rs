@@ -12,8 +12,6 @@
 //! The file of objects may be large: it is read once and only an index of it is kept. The outlines are read again where
 //! a mask is asked for.
 
-pub use crate::formats::coco_outline::{Runs, Shape};
-
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -23,10 +21,17 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::data::dataset::{Dataset, DatasetOptions, Masks};
+use crate::data::dataset::{Dataset, DatasetOptions};
+use crate::data::images::{Images, Masks};
+use crate::data::layouts::layout::Layout;
 use crate::data::picture::{Mask, one_line};
 use crate::data::tags::{OnFault, Tags, check_classes};
 use crate::error::{Error, Result};
+use crate::formats::coco_outline::Shape;
+
+/// MS-COCO, see the head of this file.
+pub(crate) const LAYOUT: Layout =
+    Layout { description: "MS-COCO: annotations/instances_<split>.json", folders: &[FOLDER], is_here, has_split, open };
 
 const FOLDER: &str = "annotations";
 const PREFIX: &str = "instances_";
@@ -67,22 +72,22 @@ struct Category<'a> {
     name: Cow<'a, str>,
 }
 
-/// The objects of a split's images, in the order of the images.
-#[derive(Clone, Debug)]
-pub(super) struct Drawings {
-    pub(super) path: PathBuf,
-    pub(super) images: Vec<Drawing>,
+/// The objects of a split's images, in the order of the images: their masks.
+#[derive(Debug)]
+struct Drawings {
+    path: PathBuf,
+    images: Vec<Drawing>,
 }
 
 /// What an image shows.
-#[derive(Clone, Debug)]
-pub(super) struct Drawing {
+#[derive(Debug)]
+struct Drawing {
     height: usize,
     width: usize,
     objects: Vec<Object>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Object {
     /// Its mask value.
     value: u8,
@@ -94,12 +99,12 @@ struct Object {
 }
 
 /// Whether the folder holds files of objects.
-pub(super) fn is_here(root: &Path) -> bool {
+fn is_here(root: &Path) -> bool {
     !files(root).is_empty()
 }
 
 /// Whether there is a file of objects for the split.
-pub(super) fn has_split(root: &Path, split: &str) -> bool {
+fn has_split(root: &Path, split: &str) -> bool {
     files(root).iter().any(|name| is_of(name, split))
 }
 
@@ -134,7 +139,7 @@ fn find(root: &Path, split: &str) -> Result<String> {
 }
 
 /// Opens a split, see [`Dataset::open_reporting`].
-pub(super) fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
+fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
     let name = find(root, split)?;
     let path = root.join(FOLDER).join(format!("{PREFIX}{name}.json"));
     let bytes = fs::read(&path).map_err(Error::io(&path))?;
@@ -186,8 +191,8 @@ pub(super) fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault:
         notices.push(format!("{empty} of {} images show no object and are left out", contents.images.len()));
     }
     let tags = Tags::of_values(classes, kept.iter().map(|drawing| drawing.objects.iter().map(|object| object.value)));
-    let masks = Masks::Drawn(Drawings { path, images: kept });
-    Ok(Dataset { root: root.to_owned(), split: name, ids, images, masks, tags, notices })
+    let images = Images::new(root, &name, ids, images, Drawings { path, images: kept });
+    Ok(Dataset::new(images, tags, notices))
 }
 
 /// Class names in the order of the categories' ids, and the mask value of each id.
@@ -205,10 +210,20 @@ fn drawings(contents: &Contents) -> Vec<Drawing> {
     contents.images.iter().map(blank).collect()
 }
 
+impl Masks for Drawings {
+    fn path(&self, _: usize) -> Option<PathBuf> {
+        Some(self.path.clone())
+    }
+
+    fn read(&self, place: usize) -> Result<(PathBuf, Mask)> {
+        Ok((self.path.clone(), self.draw(place)?))
+    }
+}
+
 impl Drawings {
-    /// Draws the mask of image `index`.
-    pub(super) fn draw(&self, index: usize) -> Result<Mask> {
-        let Drawing { height, width, objects } = &self.images[index];
+    /// Draws the mask of the image at `place`.
+    fn draw(&self, place: usize) -> Result<Mask> {
+        let Drawing { height, width, objects } = &self.images[place];
         let too_large =
             || Error::data(&self.path, format!("has an image of {width}x{height} pixels"), "correct its size");
         let pixels = height.checked_mul(*width).filter(|pixels| *pixels <= 1 << 30).ok_or_else(too_large)?;

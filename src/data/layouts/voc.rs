@@ -4,7 +4,7 @@
 //! JPEGImages/<id>.jpg | .jpeg | .png
 //! ImageSets/Segmentation/<split>.txt          one id a line
 //! SegmentationClassAug/<id>.png               masks; else SegmentationClass/
-//! labels.json | cls_labels_onehot.npy | …     tags, see `tag_source`
+//! labels.json | cls_labels_onehot.npy | …     tags, see `data::tag_sources`
 //! ```
 //!
 //! Images and masks may also lie in a folder `train` or `val` of theirs, and images to test on in `JPEGImages_test`.
@@ -13,76 +13,70 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::data::dataset::{Dataset, DatasetOptions, Masks, retain_marked};
-use crate::data::tag_source::read_tags;
-use crate::data::tags::{OnFault, Tags};
+use crate::data::dataset::{Dataset, DatasetOptions};
+use crate::data::images::{Images, Masks, retain_marked};
+use crate::data::layouts::layout::Layout;
+use crate::data::palette::read_index_png;
+use crate::data::picture::Mask;
+use crate::data::tag_source::{Found, read_tags};
+use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
+
+/// PASCAL VOC, see the head of this file.
+pub(crate) const LAYOUT: Layout = Layout {
+    description: "PASCAL VOC layout: JPEGImages/ and ImageSets/Segmentation/<split>.txt",
+    folders: &[IMAGE_FOLDER, SPLIT_FOLDER],
+    is_here,
+    has_split,
+    open,
+};
 
 const IMAGE_FOLDER: &str = "JPEGImages";
 const TEST_FOLDER: &str = "JPEGImages_test";
-pub(super) const SPLIT_FOLDER: &str = "ImageSets/Segmentation";
+const SPLIT_FOLDER: &str = "ImageSets/Segmentation";
 const MASK_FOLDERS: [&str; 2] = ["SegmentationClassAug", "SegmentationClass"];
 
 /// Opens a split, see [`Dataset::open_reporting`].
-pub(super) fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
-    check_layout(root)?;
+fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
     let mut notices = Vec::new();
     let mut ids = read_split(root, split, &mut notices)?;
     let listed = ids.clone();
-    let folders = image_folders(root, split);
-    let mut images = Vec::with_capacity(ids.len());
+    let image_folders = image_folders(root, split);
+    let mut found = Vec::with_capacity(ids.len());
     for id in &listed {
-        match find_image(&folders, split, id) {
-            Ok(path) => images.push(Some(path)),
+        match find_image(&image_folders, split, id) {
+            Ok(path) => found.push(Some(path)),
             Err(error) => {
                 on_fault(error)?;
-                images.push(None);
+                found.push(None);
             }
         }
     }
-    retain_marked(&mut ids, &images.iter().map(Option::is_some).collect::<Vec<_>>());
-    let mut dataset = Dataset {
-        root: root.to_owned(),
+    retain_marked(&mut ids, &found.iter().map(Option::is_some).collect::<Vec<_>>());
+    let masks = MaskFiles {
+        ids: ids.clone(),
+        folders: MASK_FOLDERS.iter().flat_map(|folder| nested(root, folder, split)).collect(),
+        image_folders,
         split: split.to_owned(),
-        ids,
-        images: images.into_iter().flatten().collect(),
-        masks: Masks::Files(MASK_FOLDERS.iter().flat_map(|folder| nested(root, folder, split)).collect()),
-        tags: Tags { classes: Vec::new(), rows: Vec::new() },
-        notices,
     };
-    dataset.tags = read_tags(&mut dataset, &listed, options, on_fault)?;
-    Ok(dataset)
+    let images = Images::new(root, split, ids, found.into_iter().flatten().collect(), masks);
+    let Found { tags, notice } = read_tags(&images, &listed, SPLIT_FOLDER, options, on_fault)?;
+    notices.extend(notice);
+    Ok(Dataset::new(images, tags, notices))
 }
 
 /// Whether the folder holds lists of splits.
-pub(super) fn is_here(root: &Path) -> bool {
+fn is_here(root: &Path) -> bool {
     root.join(SPLIT_FOLDER).is_dir()
 }
 
 /// Whether there is a list of the split.
-pub(super) fn has_split(root: &Path, split: &str) -> bool {
+fn has_split(root: &Path, split: &str) -> bool {
     list_path(root, split).is_file()
 }
 
 fn list_path(root: &Path, split: &str) -> PathBuf {
     root.join(SPLIT_FOLDER).join(format!("{split}.txt"))
-}
-
-fn check_layout(root: &Path) -> Result<()> {
-    for folder in ["", IMAGE_FOLDER, SPLIT_FOLDER] {
-        let path = root.join(folder);
-        if !path.is_dir() {
-            return Err(Error::data(
-                path.components().collect::<PathBuf>(),
-                "no such folder",
-                format!(
-                    "expected a data set in PASCAL VOC layout: {IMAGE_FOLDER}/ and {SPLIT_FOLDER}/<split>.txt; or \
-                     MS-COCO: annotations/instances_<split>.json"
-                ),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The ids of a split, each once, in the order of its list.
@@ -144,17 +138,44 @@ fn find_image(folders: &[PathBuf], split: &str, id: &str) -> Result<PathBuf> {
     })
 }
 
-/// Masks in `folders` that no image of the split's folders has, sorted.
-pub(super) fn masks_without_image(root: &Path, split: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
-    let images = image_folders(root, split);
-    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-    let masks = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "png"));
-    let mut orphans: Vec<PathBuf> = masks
-        .filter(|path| {
-            let id = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            find_image(&images, split, &id).is_err()
-        })
-        .collect();
-    orphans.sort();
-    orphans
+/// Masks in PNG files named like the images.
+#[derive(Debug)]
+struct MaskFiles {
+    ids: Vec<String>,
+    /// The first of these folders that has a mask counts.
+    folders: Vec<PathBuf>,
+    /// Where the images of the split lie, also those that it does not list.
+    image_folders: Vec<PathBuf>,
+    split: String,
+}
+
+impl Masks for MaskFiles {
+    fn path(&self, place: usize) -> Option<PathBuf> {
+        let name = format!("{}.png", self.ids[place]);
+        self.folders.iter().map(|folder| folder.join(&name)).find(|path| path.is_file())
+    }
+
+    fn read(&self, place: usize) -> Result<(PathBuf, Mask)> {
+        let path = self.path(place).ok_or_else(|| {
+            let id = &self.ids[place];
+            let remedy = format!("add {id}.png, or give the images' tags in labels.json: training needs no masks");
+            Error::data(&self.folders[0], format!("the mask of image `{id}` is missing"), remedy)
+        })?;
+        let mask = read_index_png(&path)?;
+        Ok((path, mask))
+    }
+
+    /// Masks in the folders whose image is not in the folders of images either, whether it is listed or not.
+    fn without_image(&self) -> Vec<PathBuf> {
+        let entries = self.folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+        let masks = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "png"));
+        let mut orphans: Vec<PathBuf> = masks
+            .filter(|path| {
+                let id = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+                find_image(&self.image_folders, &self.split, &id).is_err()
+            })
+            .collect();
+        orphans.sort();
+        orphans
+    }
 }

@@ -1,19 +1,8 @@
-//! The generated data set: textured shapes over clutter, with tags and masks, for trying the program and testing it.
-//!
-//! Four classes, each with a form, a texture and a tendency of colour: striped reddish discs, chequered bluish squares,
-//! dotted greenish triangles and banded violet rings, one to three in an image. Colour alone does not give a class
-//! away: strokes and small blobs of any colour lie in the background and belong to no class.
+//! What the generated data set consists of: its classes, its splits, and a picture of a split by its number.
 
-#[cfg(feature = "native")]
-mod folder;
-mod paint;
-mod scene;
-
+use super::scene;
 use crate::data::picture::{Mask, Rgb8};
 use crate::data::random::{Purpose, stream};
-
-#[cfg(feature = "native")]
-pub use folder::{ShapesOptions, generate};
 
 /// The four classes; mask value 1 is the first.
 pub const CLASSES: [&str; 4] = ["disc", "square", "triangle", "ring"];

@@ -1,0 +1,107 @@
+//! The images of a split and the masks that belong to them, before anyone knows their tags.
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::data::picture::{Mask, Rgb8};
+use crate::data::tags::value_outside;
+use crate::error::{Error, Result};
+
+/// Where the masks of a split are. Images are counted by their places in the list that the layout gave.
+pub(super) trait Masks: Debug + Send + Sync {
+    /// The file that the mask of the image at `place` stands in, if there is one.
+    fn path(&self, place: usize) -> Option<PathBuf>;
+
+    /// Reads the mask of the image at `place`, and names the file that it stands in.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it cannot be read.
+    fn read(&self, place: usize) -> Result<(PathBuf, Mask)>;
+
+    /// Masks that no image has, sorted.
+    fn without_image(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+/// Ids and files of a split's images.
+#[derive(Clone, Debug)]
+pub(super) struct Images {
+    /// The folder that was opened.
+    pub(super) root: PathBuf,
+    /// The name of the split.
+    pub(super) split: String,
+    pub(super) ids: Vec<String>,
+    pub(super) paths: Vec<PathBuf>,
+    /// Places among the images that the layout gave: some may have been dropped since.
+    places: Vec<usize>,
+    masks: Arc<dyn Masks>,
+}
+
+impl Images {
+    /// The images of a split as its layout lists them; `masks` counts them by their places here.
+    pub(super) fn new(
+        root: &Path,
+        split: &str,
+        ids: Vec<String>,
+        paths: Vec<PathBuf>,
+        masks: impl Masks + 'static,
+    ) -> Self {
+        let (root, split, places) = (root.to_owned(), split.to_owned(), (0..ids.len()).collect());
+        Images { root, split, ids, paths, places, masks: Arc::new(masks) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether every image has a mask.
+    pub(super) fn have_masks(&self) -> bool {
+        (0..self.len()).all(|index| self.mask_path(index).is_some())
+    }
+
+    /// The file that the mask of image `index` stands in, if there is one.
+    pub(super) fn mask_path(&self, index: usize) -> Option<PathBuf> {
+        self.masks.path(self.places[index])
+    }
+
+    /// Masks that no image has, sorted.
+    pub(super) fn masks_without_image(&self) -> Vec<PathBuf> {
+        self.masks.without_image()
+    }
+
+    /// Reads the mask of image `index`, whose values may be 0 to `classes`, and 255.
+    ///
+    /// # Errors
+    ///
+    /// When the mask is missing or no mask of class indices, holds another value, or differs from the image in size.
+    pub(super) fn mask_within(&self, index: usize, classes: usize) -> Result<Mask> {
+        let (path, mask) = self.masks.read(self.places[index])?;
+        if let Some(value) = value_outside(&mask, classes) {
+            let reason = format!("has the value {value}, but there are {classes} classes");
+            return Err(Error::data(path, reason, format!("use 0 for background, 1 to {classes}, and 255 for void")));
+        }
+        let (height, width) = Rgb8::read_size(&self.paths[index])?;
+        if (mask.height, mask.width) != (height, width) {
+            let (id, shape) = (&self.ids[index], format!("{}x{} pixels (width x height)", mask.width, mask.height));
+            let reason = format!("the mask of `{id}` is {shape}, its image {width}x{height}");
+            return Err(Error::data(path, reason, "give mask and image the same size"));
+        }
+        Ok(mask)
+    }
+
+    /// Keeps the images that `keep` marks.
+    pub(super) fn retain(&mut self, keep: &[bool]) {
+        retain_marked(&mut self.ids, keep);
+        retain_marked(&mut self.paths, keep);
+        retain_marked(&mut self.places, keep);
+    }
+}
+
+/// Keeps the items that `keep` marks.
+pub(super) fn retain_marked<T>(items: &mut Vec<T>, keep: &[bool]) {
+    let mut marks = keep.iter();
+    items.retain(|_| marks.next() == Some(&true));
+}

@@ -1,0 +1,20 @@
+//! The files that tags may stand in, one a file; the list that decides which of them counts is in `data::tag_source`.
+//!
+//! | File | Content |
+//! |---|---|
+//! | `labels.json` | `{"classes": [name, …], "tags": {id: [name, …], …}}`; with `classes` alone it only names them |
+//! | `cls_labels_onehot.npy` | a pickled dictionary from ids to vectors of K numbers (spec 8.1) |
+//! | `<split>.npy` | a matrix of K columns, a row for each line of `<split>.txt` |
+//! | `labels.csv` | lines of `id,name name …` |
+//! | `Annotations/<id>.xml` | the objects of an image, as PASCAL VOC describes them |
+//!
+//! Where none of them is there, tags follow from the masks.
+
+pub(super) mod annotations;
+mod columns;
+pub(super) mod csv;
+pub(super) mod labels;
+pub(super) mod masks;
+pub(super) mod matrix;
+pub(super) mod onehot;
+pub(super) mod source;
