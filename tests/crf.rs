@@ -143,7 +143,7 @@ fn agrees_with_an_exact_evaluation() {
 
 /// Protects: the numbers of the program that the field's results were made with, which filters on the same lattice in
 /// f32: only rounding is left between the two. Where classes are next to nothing everywhere they are not filtered; what
-/// that may change is bounded in `src/eval/crf/mod.rs`, and was 9e-5 here.
+/// that may change is bounded in `src/parts/crf/mean_field.rs`, and was 9e-5 here.
 #[test]
 fn agrees_with_pydensecrf() {
     // Written by make_fixtures.py in the same folder.

@@ -1,6 +1,9 @@
 //! What no single option can tell: whether options fit each other.
 
-use super::*;
+use super::modes::KEY_REDUCTION;
+use super::options::Config;
+use super::value::Value;
+use crate::error::{Error, Result};
 
 /// Steps between two lines of the record, at most.
 const LOGGED: usize = 100_000;

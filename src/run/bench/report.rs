@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Kernel, Measured};
+use super::measured::{Kernel, Measured};
 use crate::engine::gpu::mebibytes;
 use crate::run::report::Table;
 

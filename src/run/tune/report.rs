@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Tuned;
+use super::tuned::Tuned;
 use crate::engine::kernel::KernelTable;
 use crate::error::Result;
 use crate::run::report::Table;

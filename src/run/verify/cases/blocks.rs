@@ -1,6 +1,6 @@
 //! Blocks of the network with their gradients, each with its parameters under the names of the checkpoints.
 
-use super::Bench;
+use super::bench::Bench;
 use super::trial::{Trial, channels_first, channels_last};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Attention, Block, Grid, MixFfn, Mode, Scope, Scores};

@@ -1,6 +1,6 @@
 //! Scores of label maps and of tags.
 
-use super::Bench;
+use super::bench::Bench;
 use crate::error::{Error, Result};
 use crate::run::eval::metrics::{Confusion, multilabel_f1};
 use crate::run::verify::judge::Results;

@@ -1,6 +1,6 @@
 //! The whole network: every stage, the heads, the gradients of all parameters, the total loss.
 
-use super::Bench;
+use super::bench::Bench;
 use super::blocks::map_of_tokens;
 use super::trial::Trial;
 use crate::config::LossKind;

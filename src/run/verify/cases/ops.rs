@@ -1,6 +1,6 @@
 //! Single ops with their gradients.
 
-use super::Bench;
+use super::bench::Bench;
 use super::trial::{Trial, channels_first, channels_last};
 use crate::config::LossKind;
 use crate::engine::graph::Tensor;

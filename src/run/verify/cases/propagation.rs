@@ -1,6 +1,6 @@
 //! Pixel-adaptive refinement, thresholds, and the walk along affinities.
 
-use super::Bench;
+use super::bench::Bench;
 use super::slots::{channels_of_slots, slots_of_tags, stored};
 use super::trial::{Trial, channels_first, channels_last};
 use crate::engine::graph::Tensor;

@@ -1,6 +1,6 @@
 //! Multi-scale maps and every pseudo label, in training form and as the final test wants them.
 
-use super::Bench;
+use super::bench::Bench;
 use super::model::{TRAIN, network, statistics};
 use super::slots::{leads, maps_of_images, slots_of_tags, stored};
 use super::trial::Trial;

@@ -1,6 +1,6 @@
 //! The hash recipe, checked against stored numbers; and what becomes of pixels on their way to a picture.
 
-use super::Bench;
+use super::bench::Bench;
 use super::trial::Trial;
 use crate::data::augment::{MEAN, STD};
 use crate::error::{Error, Result};

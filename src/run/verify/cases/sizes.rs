@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Bench, runner};
+use super::bench::Bench;
+use super::list::runner;
 use crate::config::Precision;
 use crate::data::augment::{MEAN, STD};
 use crate::engine::session::Session;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Bench;
+use super::bench::Bench;
 use super::model::{norm, weight};
 use super::slots::{slots_of_tags, stored};
 use crate::config::{Config, Propagation};

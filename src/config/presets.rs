@@ -1,0 +1,46 @@
+//! The presets: short files of what differs from the defaults.
+
+use super::options::Config;
+use super::rung::Rung;
+use crate::error::{Error, Result};
+
+/// The presets by name; each is a short file of what differs from the defaults.
+const PRESETS: [(&str, &str); 6] = [
+    ("voc", include_str!("presets/voc.toml")),
+    ("voc-paper", include_str!("presets/voc-paper.toml")),
+    ("voc-script", include_str!("presets/voc-script.toml")),
+    ("coco", include_str!("presets/coco.toml")),
+    ("coco-literal", include_str!("presets/coco-literal.toml")),
+    ("nano", include_str!("presets/nano.toml")),
+];
+
+impl Config {
+    /// Names of all presets; the first is the default.
+    pub fn preset_names() -> impl Iterator<Item = &'static str> {
+        PRESETS.iter().map(|(name, _)| *name)
+    }
+
+    /// The named preset: `voc` (spec section 15) and its readings, `coco`, or `nano` (small, trains from scratch); with
+    /// a [`Rung`] behind a `+`, as in `nano+s2c`, a part of its method only.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with all names when there is no such preset or rung.
+    pub fn preset(name: &str) -> Result<Self> {
+        let (name, rung) = match name.split_once('+') {
+            Some((preset, rung)) => (preset, Some(Rung::find(rung)?)),
+            None => (name, None),
+        };
+        let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) else {
+            let names: Vec<_> = Self::preset_names().collect();
+            return Err(Error::config(
+                "preset",
+                format!("there is no preset `{name}`"),
+                format!("choose one of {}", names.join(", ")),
+            ));
+        };
+        let mut config = Self::default();
+        config.load_toml(text)?;
+        rung.map_or(Ok(()), |rung| rung.apply(&mut config))?;
+        Ok(config)
+    }
+}

@@ -1,0 +1,133 @@
+//! A configuration as text: TOML files, `key=value` of the command line, and what is written out.
+
+use std::path::Path;
+
+use super::options::{Config, OptionInfo};
+use crate::error::{Error, Result};
+
+impl Config {
+    /// A complete configuration from a file's text, as [`Config::to_toml`] writes it; what is missing has its default.
+    ///
+    /// # Errors
+    /// Those of [`Config::load_toml`] and [`Config::validate`].
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let mut config = Self::default();
+        config.load_toml(text)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Takes the options of a file over this configuration.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the file cannot be read, else those of [`Config::load_toml`].
+    pub fn load_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Error::data(&path, error.to_string(), "give a TOML file, as `tagseg config` prints it"))?;
+        self.load_toml(&text)
+    }
+
+    /// Takes the options in TOML `text` over this configuration: in tables, as dotted keys, or as quoted dotted keys
+    /// (`"sigma_s.domain"`, since `sigma_s` is a value itself). On an error nothing is taken over.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the text is not TOML, a key is unknown (with the nearest one), or a value is of the
+    /// wrong type or out of range (with what is allowed).
+    pub fn load_toml(&mut self, text: &str) -> Result<()> {
+        let table: toml::Table = text.parse().map_err(|error| not_toml(text, &error))?;
+        let mut changed = self.clone();
+        changed.load_table("", &table)?;
+        *self = changed;
+        Ok(())
+    }
+
+    fn load_table(&mut self, prefix: &str, table: &toml::Table) -> Result<()> {
+        for (key, value) in table {
+            let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            match value {
+                toml::Value::Table(inner) => self.load_table(&name, inner)?,
+                value => self.apply(&name, value)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one `key=value` of the command line. The value is read as TOML; a bare word is a string.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when there is no `=`, the key is unknown, or the value is not allowed.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let Some((key, text)) = assignment.split_once('=') else {
+            return Err(Error::config(assignment.trim(), "has no value", "write key=value, as in `sigma_c=0.6`"));
+        };
+        let (key, text) = (key.trim(), text.trim());
+        let value = match format!("value = {text}").parse::<toml::Table>() {
+            Ok(mut table) if table.len() == 1 => table.remove("value"),
+            _ => None,
+        };
+        self.apply(key, &value.unwrap_or_else(|| toml::Value::String(text.to_owned())))
+    }
+
+    /// Sets the option `key` to `value`, and lets the options given as a share of the run follow.
+    fn apply(&mut self, key: &str, value: &toml::Value) -> Result<()> {
+        let option = OptionInfo::find(key)?;
+        match option.share_of_run(value) {
+            Some(share) => {
+                self.shares.insert(option.name, share);
+            }
+            None => {
+                option.read(self, value)?;
+                self.shares.remove(option.name);
+            }
+        }
+        for (name, share) in self.shares.clone() {
+            let option = OptionInfo::find(name)?;
+            let count = (share * self.train_iters as f64).round().max(option.limit.minimum());
+            option.read(self, &toml::Value::Integer(count as i64))?;
+        }
+        Ok(())
+    }
+
+    /// The first option that has another value in `other`.
+    pub fn first_difference(&self, other: &Self) -> Option<&'static OptionInfo> {
+        Config::options().iter().find(|option| option.write(self) != option.write(other))
+    }
+
+    /// The whole configuration as TOML, each option under a comment that says what it does. [`Config::from_toml`]
+    /// reads it back to an equal configuration.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::from("# Configuration of a tagseg run: every option, resolved.\n");
+        let mut group = None;
+        for option in Config::options() {
+            let head = option.name.split('.').next();
+            if head != group {
+                text.push('\n');
+                group = head;
+            }
+            // A dotted key below a plain value (`sigma_s.domain` below `sigma_s`) is only TOML when quoted.
+            let below_value = Config::options()
+                .iter()
+                .any(|other| option.name.strip_prefix(other.name).is_some_and(|rest| rest.starts_with('.')));
+            let quote = if below_value { "\"" } else { "" };
+            text.push_str(&format!("# {}\n", option.summary()));
+            text.push_str(&format!("{quote}{}{quote} = {}\n", option.name, option.write(self)));
+        }
+        text
+    }
+}
+
+/// Two configurations are equal when every option has the same value.
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        self.first_difference(other).is_none()
+    }
+}
+
+/// One line for a TOML syntax error: the offending line and the parser's first sentence.
+fn not_toml(text: &str, error: &toml::de::Error) -> Error {
+    let start = error.span().map_or(0, |span| span.start.min(text.len()));
+    let number = text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+    let line = text.lines().nth(number).unwrap_or_default().trim();
+    let reason = error.message().lines().next().unwrap_or_default();
+    Error::config(line, format!("line {} is not TOML: {reason}", number + 1), "write `key = value`, strings in quotes")
+}

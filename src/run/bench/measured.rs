@@ -1,0 +1,79 @@
+//! What a measurement gives.
+
+use super::probe::Peak;
+use crate::engine::kernel::KernelTable;
+
+/// What was measured. Times are in seconds.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Measured {
+    /// The adapter.
+    pub device: String,
+    /// The kernel choices that it goes by.
+    pub table: Option<KernelTable>,
+    /// Side of the crops.
+    pub crop: usize,
+    /// Images in a step.
+    pub batch: usize,
+    /// Foreground classes.
+    pub classes: usize,
+    /// The median step in the last phase of training, where every part is on.
+    pub step: f64,
+    /// The fastest step.
+    pub fastest_step: f64,
+    /// Images in a second at the median.
+    pub images_per_second: f64,
+    /// Recording and planning the step, and making its pipelines.
+    pub prepare: f64,
+    /// The first step after that; drivers compile kernels here that they do not find in a cache of theirs.
+    pub first_step: f64,
+    /// What the host does for a step while the device waits for nothing, median.
+    pub host: f64,
+    /// Bytes of all buffers of the step.
+    pub planned_bytes: u64,
+    /// What two plain kernels reach on this device in this run.
+    pub peak: Peak,
+    /// Time on the device by part of the step, in the order of the step.
+    pub parts: Vec<Part>,
+    /// Kernels by shader and result, the heaviest first.
+    pub kernels: Vec<Kernel>,
+}
+
+/// A part of the step.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Part {
+    /// Its name in the recording.
+    pub name: &'static str,
+    /// Time on the device.
+    pub seconds: f64,
+    /// Arithmetic operations of the kernels that count them.
+    pub operations: u64,
+    /// Number of dispatches.
+    pub dispatches: usize,
+}
+
+/// All dispatches of one shader for one op and size of result.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Kernel {
+    /// The op.
+    pub op: &'static str,
+    /// The shader.
+    pub shader: &'static str,
+    /// Type and shape of the result.
+    pub output: String,
+    /// Number of dispatches.
+    pub dispatches: usize,
+    /// Time of all of them.
+    pub seconds: f64,
+    /// Arithmetic operations of all of them, 0 where they are not counted.
+    pub operations: u64,
+    /// Bytes that all of them move at least: each bound value once.
+    pub traffic: u64,
+}
+
+impl Kernel {
+    /// The time that the device's peak would need for the arithmetic or the bytes, whichever is longer, as a share of
+    /// the time taken.
+    pub fn share_of_peak(&self, peak: &Peak) -> f64 {
+        (self.operations as f64 / peak.operations).max(self.traffic as f64 / peak.bytes) / self.seconds
+    }
+}
