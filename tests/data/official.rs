@@ -110,7 +110,8 @@ fn a_matrix_gives_tags_by_line() {
     assert_eq!(dataset.classes(), ["class 1", "class 2", "class 3"]);
 }
 
-/// Protects tags in a table, with and without heading, quotes and a list of classes.
+/// Protects tags in a table, with and without heading, a list of classes, and quotes: those of RFC 4180, and those with
+/// white space around them.
 #[test]
 fn a_table_gives_tags_by_name() {
     let folder = Folder::new();
@@ -125,6 +126,13 @@ fn a_table_gives_tags_by_name() {
     assert_names(&folder.refusal(), &["labels.csv", "`b`", "`dgo`", "nearest class is `dog`"]);
     folder.write("labels.csv", "a,dog\nb\n");
     assert_names(&folder.refusal(), &["labels.csv", "line 2 has no comma", "id,tag tag"]);
+    folder.write("labels.csv", "a,dog\nb,cat,ant\n");
+    assert_names(&folder.refusal(), &["labels.csv", "line 2 has 3 fields", "spaces between them"]);
+    folder.write("labels.csv", " \"a\" , \"dog\ncat\" \n\"b\",\"dog\n\tcat\"\nc,ant\n");
+    assert_names(&folder.refusal(), &["labels.csv", "line 2 has no comma"]);
+    folder.write("labels.csv", " \"a\" , \"dog cat\" \n  \n\"b\",\"dog\n\tcat\"\nc,ant\n");
+    let dataset = folder.open().unwrap();
+    assert_eq!([0, 1, 2].map(|index| dataset.tags(index)), [[1., 1., 0.], [1., 1., 0.], [0., 0., 1.]]);
 }
 
 /// Protects tags from VOC's own annotations: of objects, not of their parts.

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use csv::{Position, ReaderBuilder};
+
 use super::source::{Found, Wanted};
+use crate::data::picture::one_line;
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
 
@@ -17,26 +20,33 @@ pub(crate) fn read(wanted: &Wanted, on_fault: OnFault) -> Result<Option<Found>> 
     Ok(Some(wanted.found(tags, &path)))
 }
 
-/// Names by id. A first line that begins with `id,` is a heading.
-///
-/// # Errors
-///
-/// When the file cannot be read, or a line has no comma.
+/// Names by id. A first line that begins with `id,` is a heading. Fields are quoted as RFC 4180 says.
 fn lines(path: &Path) -> Result<HashMap<String, Vec<String>>> {
     let text = fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut tags = HashMap::new();
-    for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
-        let unquoted = |field: &str| field.trim().trim_matches('"').to_owned();
-        match line.split_once(',') {
-            Some((id, _)) if number == 1 && unquoted(id) == "id" => {}
-            Some((id, names)) => {
-                _ = tags.insert(unquoted(id), unquoted(names).split_whitespace().map(str::to_owned).collect())
-            }
-            None if line.trim().is_empty() => {}
-            None => {
-                return Err(Error::data(path, format!("line {number} has no comma"), "write lines of `id,tag tag`"));
+    for record in reader.records() {
+        let record = record.map_err(|error| {
+            Error::data(path, format!("is no CSV file ({})", one_line(&error)), "write lines of `id,tag tag`")
+        })?;
+        let line = record.position().map_or(0, Position::line);
+        let fields: Vec<&str> = record.iter().map(unquoted).collect();
+        match fields[..] {
+            [""] => {}
+            ["id", _] if line == 1 => {}
+            [id, names] => _ = tags.insert(id.to_owned(), names.split_whitespace().map(str::to_owned).collect()),
+            [_] => return Err(Error::data(path, format!("line {line} has no comma"), "write lines of `id,tag tag`")),
+            _ => {
+                let reason = format!("line {line} has {} fields", fields.len());
+                return Err(Error::data(path, reason, "write lines of `id,tag tag`, tags with spaces between them"));
             }
         }
     }
     Ok(tags)
+}
+
+/// A field without the white space around it, and without quotes behind such white space, which are none in RFC 4180.
+fn unquoted(field: &str) -> &str {
+    field.trim().trim_matches('"')
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::base64;
+use base64::prelude::{BASE64_STANDARD, Engine};
+
 use super::chart::{Chart, Series, escape};
 use super::picture::png_bytes;
 use super::record::{EvalScores, Losses, Record};
@@ -195,7 +196,7 @@ impl Report<'_> {
                         escape(&format!("{}: {}", Sample::COLUMNS[*column], caption)),
                         cell.width(),
                         cell.height(),
-                        base64::encode(&png_bytes(cell)?)
+                        BASE64_STANDARD.encode(png_bytes(cell)?)
                     ),
                     None => String::new(),
                 };

@@ -1,6 +1,5 @@
 //! What a run leaves for people: its record, pictures, tables, a progress bar and one page that shows everything.
 
-mod base64;
 mod chart;
 mod colour;
 mod font;
