@@ -1,23 +1,24 @@
-//! The small set of golden cases that is part of the program: ops, a block, PAR, the losses, the optimiser.
+//! The small set of golden cases that is part of the program (`golden/`): ops, a block, PAR, the losses, the optimiser.
+//! The manifest of `tests/golden/` names these files too.
 
 use crate::error::{Error, Result};
 
 macro_rules! files {
-    ($($name:literal = $path:literal),* $(,)?) => {
+    ($($name:literal),* $(,)?) => {
         /// A file by its name in the set.
-        const FILES: &[(&str, &[u8])] = &[$(($name, include_bytes!(concat!("../../../tests/golden/", $path)))),*];
+        const FILES: &[(&str, &[u8])] = &[$(($name, include_bytes!(concat!("golden/", $name)))),*];
     };
 }
 
 files! {
-    "manifest.json" = "built-in.json",
-    "adamw_steps.safetensors" = "adamw_steps.safetensors",
-    "mix_ffn_block.safetensors" = "mix_ffn_block.safetensors",
-    "op_batch_norm.safetensors" = "op_batch_norm.safetensors",
-    "op_losses.safetensors" = "op_losses.safetensors",
-    "op_pointwise.safetensors" = "op_pointwise.safetensors",
-    "par_small.safetensors" = "par_small.safetensors",
-    "recipe_check.safetensors" = "recipe_check.safetensors",
+    "manifest.json",
+    "adamw_steps.safetensors",
+    "mix_ffn_block.safetensors",
+    "op_batch_norm.safetensors",
+    "op_losses.safetensors",
+    "op_pointwise.safetensors",
+    "par_small.safetensors",
+    "recipe_check.safetensors",
 }
 
 /// The content of `file`.
