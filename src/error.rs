@@ -1,49 +1,48 @@
-//! The one error type of the library.
+//! The error type of the library.
 //!
-//! Every variant prints as one line: where, what, and what to do about it. The program maps each of them to exit
-//! code 2.
+//! Every variant prints as one line: location, cause and remedy. The program exits with code 2 on any of them.
 
 use std::path::{Path, PathBuf};
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong, with what a person needs to put it right.
+/// An error with its cause and remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An operation was recorded with operands it cannot take.
+    /// An operation was recorded with unsupported operands.
     #[error("{op}: {reason}; operands {shapes} (recorded at {at})")]
     Op {
         /// Name of the operation, as in `src/ops/<op>.rs`.
         op: &'static str,
         /// The operands' types, for example `f32[2, 3] f32[4]`.
         shapes: String,
-        /// What does not fit.
+        /// The cause.
         reason: String,
         /// The caller's line.
         at: &'static std::panic::Location<'static>,
     },
 
-    /// A graph, program or parameter store was used against its rules.
+    /// A graph, program or parameter store was misused.
     #[error("{0}")]
     Graph(String),
 
-    /// No adapter, a lost device, or a shader that the driver refuses.
+    /// No adapter, a lost device, or a shader that the driver rejects.
     #[error("{reason}; {remedy}")]
     Device {
         /// The cause.
         reason: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
 
-    /// A plan that takes more memory than the device has, or than is allowed.
+    /// A plan that needs more memory than the device has or the configuration allows.
     #[error("{reason}; {remedy}")]
     Memory {
-        /// What the plan needs, and what there is.
+        /// The memory that the plan needs, and the limit.
         reason: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
 
@@ -54,7 +53,7 @@ pub enum Error {
         path: PathBuf,
         /// The cause.
         reason: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
 
@@ -65,24 +64,24 @@ pub enum Error {
         key: String,
         /// The cause.
         reason: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
 
-    /// A run ended before its last step, and can go on.
+    /// A run stopped before its last step and can be resumed.
     #[error(
-        "{cause}; step {step} is safe in {}, go on with `{}`",
+        "{cause}; step {step} is safe in {}, resume with `{}`",
         checkpoint.display(),
         resume_command(run)
     )]
     Stopped {
-        /// What ended it.
+        /// The cause.
         cause: Box<Error>,
-        /// Steps behind the newest checkpoint.
+        /// Number of steps in the newest checkpoint.
         step: usize,
         /// The newest checkpoint.
         checkpoint: PathBuf,
-        /// Folder of the run.
+        /// The run folder.
         run: PathBuf,
     },
 
@@ -97,7 +96,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Where and what, without the remedy.
+    /// The location and the cause, without the remedy.
     pub fn what(&self) -> String {
         match self {
             Error::Data { path, reason, .. } => format!("{}: {reason}", path.display()),
@@ -106,25 +105,25 @@ impl Error {
         }
     }
 
-    /// A [`Error::Data`] from its three parts.
+    /// An [`Error::Data`] from its three parts.
     pub fn data(path: impl AsRef<Path>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Error::Data { path: path.as_ref().to_owned(), reason: reason.into(), remedy: remedy.into() }
     }
 
-    /// A [`Error::Config`] from its three parts.
+    /// An [`Error::Config`] from its three parts.
     pub fn config(key: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Error::Config { key: key.into(), reason: reason.into(), remedy: remedy.into() }
     }
 
-    /// A [`Error::Device`] from its two parts. The words of a driver or a shader compiler may be among the cause: their
-    /// lines are joined, less those that draw the source.
+    /// An [`Error::Device`] from its two parts. Joins the lines of a message from a driver or shader compiler, without
+    /// the lines that show source code.
     pub fn device(reason: impl AsRef<str>, remedy: impl Into<String>) -> Self {
         let lines = reason.as_ref().lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains('│'));
         let reason = lines.collect::<Vec<_>>().join(" ").replace("┌─", "at");
         Error::Device { reason, remedy: remedy.into() }
     }
 
-    /// An [`Error::Graph`] with the line of the mistake: the caller's, through functions that are `track_caller`.
+    /// An [`Error::Graph`] with the caller's line; functions in between must be `track_caller`.
     #[track_caller]
     pub(crate) fn misuse(reason: impl std::fmt::Display) -> Self {
         Error::Graph(format!("{reason} (at {})", std::panic::Location::caller()))
@@ -137,7 +136,7 @@ impl Error {
     }
 }
 
-/// The command that goes on with the run of a folder, as a shell reads it.
+/// The command that resumes a run, quoted for the shell.
 pub fn resume_command(run: &Path) -> String {
     let path = run.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:=@,".contains(c) || (cfg!(windows) && c == '\\');
@@ -149,15 +148,15 @@ pub fn resume_command(run: &Path) -> String {
     format!("tagseg train --resume {quoted}")
 }
 
-/// What to do where the operating system refuses.
+/// The remedy for an error of the operating system.
 fn remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, StorageFull};
     match error.kind() {
         NotFound => "check the path",
-        PermissionDenied => "check who may read and write there",
+        PermissionDenied => "check the permissions",
         StorageFull => "free some space",
-        AlreadyExists | NotADirectory => "choose another path, a file is in the way",
-        IsADirectory => "give the name of a file, this is a folder",
+        AlreadyExists | NotADirectory => "choose another path, a file exists there",
+        IsADirectory => "give the path of a file, not of a folder",
         _ => "check the path and the disk",
     }
 }

@@ -12,18 +12,18 @@ use tagseg::run::train::{AblateOptions, STOPPED, Stop, ablate};
 use super::common::{ConfigArgs, DeviceArg, within};
 use super::output::print;
 
-/// Train the method part by part, and compare
+/// Train the method part by part and compare
 ///
-/// Trains the rungs of the paper's ablation, each of which adds one part of the method to the one before, with several
-/// seeds, and prints how well both branches do: mean ± standard deviation over the seeds. DIR receives ladder.md,
-/// ladder.json, ladder.png, feedback.png (both branches over the steps, with and without s2c), and a folder RUNG-SEED
-/// for every run.
+/// Trains the rungs of the paper's ablation, each of which adds one part of the method to the rung before, with several
+/// random seeds. Prints the scores of both branches as mean ± standard deviation over the seeds. Writes ladder.md,
+/// ladder.json, ladder.png, feedback.png (both branches over the steps, with and without s2c) and one run folder
+/// RUNG-SEED per run to DIR.
 ///
-/// Ctrl-C saves first. The same command goes on where it stopped; runs that are finished are not repeated.
+/// Ctrl-C saves a checkpoint and stops. The same command resumes; finished runs are not repeated.
 #[derive(Debug, Args)]
 #[command(after_help = super::config::names())]
 pub struct AblateArgs {
-    /// Data set to learn from, with masks for val.txt
+    /// Data set to train on, with masks for the images in val.txt
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 
@@ -35,7 +35,7 @@ pub struct AblateArgs {
     #[arg(long, value_name = "A,B,C", value_delimiter = ',', value_parser = Rung::find)]
     rungs: Vec<Rung>,
 
-    /// Seeds to train each rung with [default: three, from --seed on]
+    /// Random seeds to train each rung with [default: three, starting at --seed]
     #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = within(0..=u64::MAX))]
     seeds: Vec<u64>,
 
@@ -50,8 +50,8 @@ impl AblateArgs {
     pub fn run(self) -> Result<ExitCode> {
         let AblateArgs { data, out, mut rungs, mut seeds, device, config } = self;
         if let Some(name) = config.preset.as_ref().filter(|name| name.contains('+')) {
-            let remedy = "give the preset alone, and choose with --rungs";
-            return Err(Error::config("preset", format!("`{name}` is one rung, not a ladder"), remedy).into());
+            let remedy = "give the preset alone and select rungs with --rungs";
+            return Err(Error::config("preset", format!("`{name}` selects a single rung"), remedy).into());
         }
         let config = config.resolve()?;
         if rungs.is_empty() {
@@ -68,10 +68,10 @@ impl AblateArgs {
         let options = AblateOptions { config, rungs, seeds, data, out, device, stop };
         let summary = ablate(&options)?;
         if summary.stopped {
-            eprintln!("stopped; the same command goes on");
+            eprintln!("stopped; resume with the same command");
             return Ok(ExitCode::from(STOPPED));
         }
-        print(&format!("{}see {}\n", summary.ladder.table(), options.out.join("ladder.md").display()))?;
+        print(&format!("{}report: {}\n", summary.ladder.table(), options.out.join("ladder.md").display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

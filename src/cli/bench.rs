@@ -11,30 +11,30 @@ use tagseg::run::bench;
 use super::common::{ConfigArgs, DeviceArg, preset_name, within};
 use super::output::print;
 
-/// Measure a training step: where its time goes on this device
+/// Time a training step by part and by kernel
 ///
-/// Runs the step of the last phase on made-up images and prints its time by part and by kernel, each kernel's rates,
-/// and how near they come to what a plain copy and a plain matrix product reach in the same run. The first step
-/// includes what the driver compiles; Mesa's keep that in a cache, which MESA_SHADER_CACHE_DISABLE=true turns off.
+/// Runs the step of the last training phase on synthetic images. Prints its time by part and by kernel, and each
+/// kernel's throughput relative to a plain copy and a plain matrix product measured in the same run. The first step
+/// includes shader compilation by the driver; MESA_SHADER_CACHE_DISABLE=true disables the cache of Mesa's drivers.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// The recipe
+    /// Preset to time, with or without +RUNG
     #[arg(long, value_name = "NAME", value_parser = preset_name, default_value = "nano")]
     preset: String,
 
-    /// Side of the crop in pixels, a multiple of 16 [default: the preset's]
+    /// Side of the square crop in pixels, a multiple of 16 [default: the preset's]
     #[arg(long, value_name = "N")]
     crop: Option<String>,
 
-    /// Images in a step [default: the preset's]
+    /// Images per step [default: the preset's]
     #[arg(long, value_name = "N")]
     batch: Option<String>,
 
-    /// Classes besides background
+    /// Number of classes, without background
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = within(1_usize..=254))]
     classes: usize,
 
-    /// Steps and profiles that are measured; the median counts
+    /// Number of timed steps and profiles; the median is reported
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = within(1_usize..=1000))]
     rounds: usize,
 
@@ -45,7 +45,7 @@ pub struct BenchArgs {
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Print one JSON object instead of tables, with every kernel
+    /// Print one JSON object with every kernel instead of tables
     #[arg(long)]
     json: bool,
 }

@@ -12,21 +12,21 @@ use tagseg::run::report::{FileBar, Table};
 use super::common::ConfigArgs;
 use super::output::print;
 
-/// Look for everything that is wrong with a data set
+/// Validate a data set and list problem files
 ///
-/// Reads every image, mask and tag, and names each file with which something is the matter. An error is what `tagseg
-/// train` would refuse with the same options, a warning what it would take: tags that the masks do not show, images in
-/// two splits, classes without images, masks without one. Exits 1 if there is an error.
+/// Reads every image, mask and tag. Errors are problems that `tagseg train` refuses with the same options. Warnings are
+/// problems that it accepts: tags that the masks do not show, images in two splits, classes without images, masks
+/// without an image. Exits with code 1 if there is an error.
 ///
-/// Three options matter here, whose values a preset, a file or --set give as they do in training: `batch.global` (8 in
-/// most presets), `data.train_split` (`auto`) and `yc.source` (`masks` in rung `full`, which reads them to train).
+/// Three training options affect the result: `batch.global` (8 in most presets), `data.train_split` (`auto`) and
+/// `yc.source` (`masks` in rung `full`, which trains on masks).
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Data set
     #[arg(value_name = "DIR")]
     data: PathBuf,
 
-    /// Take images that do not decode as `tagseg train --skip-broken` does
+    /// Treat images that do not decode as `tagseg train --skip-broken` does
     #[arg(long)]
     skip_broken: bool,
 
@@ -48,7 +48,7 @@ impl CheckArgs {
     }
 }
 
-/// What was found, then the numbers, then the sum of it.
+/// The findings, the tables, and a summary line.
 fn text(checkup: &Checkup) -> String {
     let Checkup { sound, errors, warnings, splits, .. } = checkup;
     let mut text = String::new();
@@ -74,7 +74,7 @@ fn text(checkup: &Checkup) -> String {
 }
 
 fn split_table(checkup: &Checkup) -> Table {
-    let mut table = Table::new(["split", "images", "masks", "tags an image", "untagged", "height", "width"]);
+    let mut table = Table::new(["split", "images", "masks", "tags per image", "untagged", "height", "width"]);
     for facts in &checkup.splits {
         let [shortest, tallest, narrowest, widest] = facts.sizes;
         let range = |from, to| if from == to { format!("{from}") } else { format!("{from}–{to}") };

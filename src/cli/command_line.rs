@@ -1,4 +1,4 @@
-//! The list of commands, and how the command line is read.
+//! The list of subcommands, and the parser of the command line.
 
 use std::process::ExitCode;
 
@@ -8,20 +8,20 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::{ablate, bench, check, config, demo, devices, eval, predict, replay, shapes, train, tune, verify, weights};
 
-/// What comes after the list of commands in `tagseg --help`.
+/// Text after the list of options in `tagseg --help`.
 const AFTER_HELP: &str = "\
-Start here:
-  tagseg demo                                       make data, train, write demo/report.html
-  tagseg train --data DIR --preset nano --out run   train on a folder of your own
-  tagseg check DIR                                  find what is wrong with it before
-  tagseg train --resume run                         go on after a Ctrl-C, a crash or a power cut
-  tagseg eval run --data DIR                        score it
-  tagseg predict run --out seen photo.jpg           segment a photo
+Getting started:
+  tagseg demo                                       generate data, train, write demo/report.html
+  tagseg check DIR                                  validate a data set
+  tagseg train --data DIR --preset nano --out run   train on it
+  tagseg train --resume run                         resume after Ctrl-C, a crash or a power cut
+  tagseg eval run --data DIR                        score the trained network
+  tagseg predict run --out seen photo.jpg           segment an image
 
-Exit codes: 0 done, 1 what `verify`, `devices --verify`, `check` or `replay` looked into is wrong or `predict` left an \
-image out, 2 something about the input is wrong, 130 training was stopped by Ctrl-C and can go on.";
+Exit codes: 0 success, 1 a check failed or `predict` skipped an image, 2 invalid input or a device error, \
+130 interrupted by Ctrl-C (the run can be resumed).";
 
-/// Learn to segment images from image tags alone, on any GPU.
+/// Train semantic segmentation from image tags, on any GPU.
 #[derive(Debug, Parser)]
 #[command(name = "tagseg", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, max_term_width = 100)]
@@ -48,7 +48,7 @@ enum Command {
     Config(config::ConfigArgs),
 }
 
-/// Reads the command line. Where help or the version was asked for, prints it and ends the process.
+/// Parses the command line. Prints the help or the version and exits if requested.
 pub fn parse() -> Result<Cli> {
     let parsed = command().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
     parsed.map_err(|error| match error.kind() {
@@ -59,7 +59,7 @@ pub fn parse() -> Result<Cli> {
     })
 }
 
-/// The command line, on which -1 is a number and no flag, so that who is given it can say what may stand there.
+/// The command line, which parses -1 as a number instead of a flag, so that the error can name the allowed range.
 fn command() -> clap::Command {
     fn with_numbers(command: clap::Command) -> clap::Command {
         let args = command.mut_args(|arg| match arg.get_action().takes_values() {
@@ -71,20 +71,20 @@ fn command() -> clap::Command {
     with_numbers(Cli::command())
 }
 
-/// What is wrong and what would be right, out of clap's message of many lines, and which help tells more.
+/// Reduces clap's message of several lines to one: the cause, its tip, and the help to read.
 fn cause_and_tip(message: &str, first: Option<&str>) -> String {
     let lines = message.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
-    // To give what looks like an unknown flag as a value is hardly ever what was meant.
+    // Clap's tip to pass an unknown flag as a value is rarely useful.
     let noise = ["For more information", "tip: to pass"];
     let lines = lines.filter(|line| !line.is_empty() && !noise.iter().any(|start| line.starts_with(start)));
     let text = lines.collect::<Vec<_>>().join("; ").replace(":;", ":");
     let command = first.filter(|name| Cli::command().find_subcommand(name).is_some());
     let command = command.map_or("tagseg".into(), |name| format!("tagseg {name}"));
-    format!("{}; `{command} --help` lists what there is", text.trim_start_matches("error: "))
+    format!("{}; see `{command} --help`", text.trim_start_matches("error: "))
 }
 
 impl Cli {
-    /// Runs the command that was asked for. The exit code is 1 only where a check ran and failed.
+    /// Runs the selected subcommand. The exit code is 1 only if a check ran and failed.
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
             Command::Train(args) => args.run(),
@@ -127,10 +127,10 @@ mod tests {
         );
         let flag = refusal(&["eval", "run", "--dada", "d"]);
         assert!(flag.starts_with("unexpected argument") && flag.contains("'--data'"), "{flag}");
-        assert!(flag.ends_with("`tagseg eval --help` lists what there is"), "{flag}");
+        assert!(flag.ends_with("; see `tagseg eval --help`"), "{flag}");
         let plain = refusal(&["config", "--set", "x=1"]);
-        assert_eq!(plain, "unexpected argument '--set' found; `tagseg config --help` lists what there is");
+        assert_eq!(plain, "unexpected argument '--set' found; see `tagseg config --help`");
         let command = refusal(&["trian"]);
-        assert!(command.ends_with("`tagseg --help` lists what there is"), "{command}");
+        assert!(command.ends_with("; see `tagseg --help`"), "{command}");
     }
 }

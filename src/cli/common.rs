@@ -12,24 +12,24 @@ use tagseg::engine::kernel::KernelTable;
 use tagseg::run::eval::Protocol;
 use tagseg::{Error, Result};
 
-/// Where to compute. What is not said is decided by the command.
+/// Flags that select the device. The command sets the default of each.
 #[derive(Debug, Clone, Args)]
 pub struct DeviceArg {
-    /// `auto` (best GPU, else software Vulkan), an index or part of a name from `tagseg devices`, or `reference` (CPU)
-    /// [default: auto]
+    /// Device: `auto` (best GPU, otherwise software Vulkan), an index or part of a name from `tagseg devices`, or
+    /// `reference` (CPU interpreter) [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
 
-    /// How much of the device to use: all of the `adapter`, or what WebGPU grants everywhere by `default`
+    /// Device limits: `adapter` (all that the adapter supports) or `default` (WebGPU's guaranteed minimum)
     /// [default: adapter]
     #[arg(long, value_name = "LIMITS")]
     limits: Option<Limits>,
 
-    /// Choose kernels by this table, as `tagseg tune` writes it, where it has a section for the device
+    /// Select kernels from this table, written by `tagseg tune`, if it has a section for the device
     #[arg(long, value_name = "FILE")]
     kernels: Option<KernelTable>,
 
-    /// Work in small portions with rests between them, so that a desktop on the same device stays smooth
+    /// Submit work in small portions with pauses, to keep a desktop on the same device responsive
     #[arg(long)]
     nice: bool,
 }
@@ -40,90 +40,90 @@ impl From<DeviceArg> for DeviceChoice {
     }
 }
 
-/// How a trained network looks at images.
+/// Flags of evaluation and prediction.
 #[derive(Debug, Clone, Args)]
 pub struct ProtocolArgs {
-    /// `train`: as validation during training, one pass at the image's own size. `test`: as the published final test,
-    /// long side 512, three scales and their mirror images, fused by max [test.*]
+    /// `train`: one pass at the image's own size, as validation during training. `test`: long side 512, three scales
+    /// with mirror images, fused by max, as the published final test [test.*]
     #[arg(long, value_name = "NAME", default_value = "train", value_parser = ["train", "test"])]
     protocol: String,
 
-    /// Refine the segmentation by a dense CRF over the image [crf.*]
+    /// Refine the segmentation with a dense CRF [crf.*]
     #[arg(long)]
     pub crf: bool,
 
-    /// Storage of features: `f32` or `mixed` [train.precision, as it was trained]
+    /// Storage of features: `f32` or `mixed` [train.precision; default: as trained]
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
 
-    /// Set an option of test, crf, par, cam or ms.scales, as in `--set test.long_side=0`; may be repeated
+    /// Set an option of test, crf, par or cam, or ms.scales, e.g. `--set test.long_side=0`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
 }
 
 impl ProtocolArgs {
-    /// Every option that was set; the last counts.
+    /// Every option that was set, in order; the last one wins.
     pub fn assignments(&self) -> Vec<String> {
         self.assignments.iter().cloned().chain(precision(self.precision.as_deref())).collect()
     }
 
-    /// The procedure that was named.
+    /// The selected protocol.
     pub fn protocol(&self) -> Protocol {
         if self.protocol == "test" { Protocol::Test } else { Protocol::Train }
     }
 }
 
-/// How to train: a preset, a file over it, single options over that.
+/// Training configuration: a preset, overridden by a file, overridden by single options.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Configuration (each over the one before)")]
+#[command(next_help_heading = "Configuration (each overrides the ones before)")]
 pub struct ConfigArgs {
     #[arg(long, visible_alias = "base", value_name = "NAME", value_parser = preset_name, help = preset_help())]
     pub preset: Option<String>,
 
-    /// Take the options of a TOML file
+    /// Read options from a TOML file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Set one option, as in `--set sigma_c=0.6`; may be repeated
+    /// Set one option, e.g. `--set sigma_c=0.6`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub assignments: Vec<String>,
 
-    /// Training steps [train.iters]
+    /// Number of training steps [train.iters]
     #[arg(long, value_name = "N")]
     pub steps: Option<String>,
 
-    /// Images in a step [batch.global]
+    /// Images per step [batch.global]
     #[arg(long, value_name = "N")]
     pub batch: Option<String>,
 
-    /// Images whose gradients are computed together, for a device that does not hold all of them [batch.micro]
+    /// Images per micro-batch: compute the gradients of N images at a time, in less memory [batch.micro]
     #[arg(long, value_name = "N")]
     pub micro_batch: Option<String>,
 
-    /// Side of the training crop in pixels, a multiple of 16 [train.crop]
+    /// Side of the square training crop in pixels, a multiple of 16 [train.crop]
     #[arg(long, value_name = "N")]
     pub crop: Option<String>,
 
-    /// Device memory that a step may take, as in `8GB` [train.memory]
+    /// Limit of a step's device memory, e.g. `8GB` [train.memory]
     #[arg(long, value_name = "AMOUNT")]
     pub memory: Option<String>,
 
-    /// Storage of features: `f32`, or `mixed` for half the memory [train.precision]
+    /// Storage of features: `f32`, or `mixed` for half precision in half the memory [train.precision]
     #[arg(long, value_name = "NAME")]
     pub precision: Option<String>,
 
-    /// Seed of everything random [seed]
+    /// Random seed [seed]
     #[arg(long, value_name = "N")]
     pub seed: Option<String>,
 }
 
 impl ConfigArgs {
-    /// The resolved and validated configuration; `voc` is taken where no preset is named.
+    /// The resolved and validated configuration; starts from `voc` without --preset.
     pub fn resolve(&self) -> Result<Config> {
         self.resolve_over(&Config::preset("voc")?)
     }
 
-    /// The resolved and validated configuration; `base` is taken where no preset is named.
+    /// The resolved and validated configuration; starts from `base` without --preset.
     pub fn resolve_over(&self, base: &Config) -> Result<Config> {
         let mut config = self.preset.as_ref().map_or_else(|| Ok(base.clone()), |preset| Config::preset(preset))?;
         if let Some(path) = &self.config {
@@ -151,28 +151,28 @@ impl ConfigArgs {
     }
 }
 
-/// What `--precision` sets.
+/// The assignment for `--precision`.
 pub fn precision(name: Option<&str>) -> Option<String> {
     name.map(|name| format!("train.precision={name}"))
 }
 
-/// Parses the name of a preset, or of one with a rung.
+/// Parses the name of a preset, with or without a rung.
 pub fn preset_name(name: &str) -> Result<String> {
     Config::preset(name).map(|_| name.to_owned())
 }
 
-/// What a preset's name may be.
+/// Help of --preset, with the names of presets and rungs.
 fn preset_help() -> String {
     let (presets, rungs): (Vec<_>, _) = (Config::preset_names().collect(), Rung::ALL.map(Rung::name));
     format!(
-        "Start from this preset [default: voc]: {}; NAME+RUNG takes a part of its method only: {}. \
-         `tagseg config NAME` prints it",
+        "Preset to start from [default: voc]: {}. NAME+RUNG selects a subset of the method: {}. \
+         `tagseg config NAME` prints a preset",
         presets.join(", "),
         rungs.join(", ")
     )
 }
 
-/// Parses a whole number in a range.
+/// Returns a parser for whole numbers in a range.
 pub fn within<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync
 where
     T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
@@ -183,29 +183,29 @@ where
     }
 }
 
-/// Refuses a result folder that holds something already, unless `overwrite`. Nothing is deleted here.
+/// Returns an error if the output folder is not empty, unless `overwrite`. Deletes nothing.
 pub fn check_free(out: &Path, overwrite: bool) -> Result<()> {
     if out.is_file() {
         return Err(Error::data(out, "is a file", "give the name of a folder"));
     }
     let taken = out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if taken && !overwrite {
-        return Err(Error::data(out, "exists already", "choose another name or give --overwrite"));
+        return Err(Error::data(out, "already exists", "choose another name or pass --overwrite"));
     }
     Ok(())
 }
 
-/// Refuses a result file that exists already, unless `overwrite`, a folder of its name, and a place that is not there.
+/// Returns an error if the output file exists (unless `overwrite`), is a folder, or would be in a missing folder.
 pub fn check_file_free(out: &Path, overwrite: bool) -> Result<()> {
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        return Err(Error::data(folder, "is no folder", format!("make it before {} is written there", out.display())));
+        return Err(Error::data(folder, "is not a folder", format!("create it to write {} there", out.display())));
     }
     if out.is_dir() {
         return Err(Error::data(out, "is a folder", "give the name of a file"));
     }
     if out.exists() && !overwrite {
-        return Err(Error::data(out, "exists already", "choose another name or give --overwrite"));
+        return Err(Error::data(out, "already exists", "choose another name or pass --overwrite"));
     }
     Ok(())
 }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_configure_goes_over_the_one_before() {
+    fn each_source_overrides_the_ones_before() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mine.toml");
         std::fs::write(&file, "seed = 2\ntrain.iters = 50\nbatch.global = 16\n").unwrap();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn invalid_options_are_refused() {
         let text = resolve(&["--batch", "few"]).unwrap_err().to_string();
         assert_eq!(text, r#"option `batch.global`: "few" is not allowed; give a whole number from 1 to 4096"#);
         assert!(resolve(&["--steps", "10"]).unwrap_err().to_string().contains("optim.warmup_iters"));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_something_in_it_is_not_free() {
+    fn a_folder_that_is_not_empty_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(check_free(folder.path(), false).is_ok());
         assert!(check_free(&folder.path().join("new"), false).is_ok());

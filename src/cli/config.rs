@@ -11,21 +11,21 @@ use super::output::print;
 
 /// Print a preset: every option with its value and meaning
 ///
-/// The output is a file for `tagseg train --config`. Delete what should stay at its default; options that count
-/// iterations may be given as a share of the run, as in "20%".
+/// The output is a file for `tagseg train --config`. Delete the options not to override. Options that count
+/// iterations also accept a share of the run, e.g. "20%".
 #[derive(Debug, Args)]
 #[command(after_help = names())]
 pub struct ConfigArgs {
-    /// Name of the preset, with a rung behind a `+` for a part of its method
+    /// Name of the preset; append +RUNG for a subset of the method
     #[arg(value_name = "PRESET[+RUNG]", default_value = "voc", value_parser = preset_name)]
     preset: String,
 }
 
-/// The presets by name, and the rungs with their meaning.
+/// The names of the presets, and the rungs with their meanings.
 pub(super) fn names() -> String {
     let presets: Vec<_> = Config::preset_names().collect();
     let rungs = Rung::ALL.map(|rung| format!("  {:<5} {}\n", rung.name(), rung.summary()));
-    format!("Presets: {}\n\nRungs, as in `nano+s2c` (paper, Table VI):\n{}", presets.join(", "), rungs.concat())
+    format!("Presets: {}\n\nRungs, e.g. `nano+s2c` (paper, Table VI):\n{}", presets.join(", "), rungs.concat())
 }
 
 impl ConfigArgs {

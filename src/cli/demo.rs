@@ -11,24 +11,24 @@ use tagseg::run::train::{DemoOptions, demo};
 use super::common::{DeviceArg, check_free};
 use super::output::print;
 
-/// Watch it learn: make a small data set, train on it, write a report
+/// Generate a data set, train on it, write a report
 ///
-/// Draws textured shapes on clutter, tells the network only which shapes each image holds, trains the preset `nano`
-/// from scratch, scores it, and writes DIR/report.html, which opens from disk. Takes a few minutes, on a CPU too.
+/// Generates images of textured shapes on clutter, trains the preset `nano` from scratch on their tags, scores the
+/// network, and writes DIR/report.html, which opens from disk. Takes a few minutes, even on a CPU.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Folder for data, run and report
+    /// Folder for data set, run and report
     #[arg(long, value_name = "DIR", default_value = "demo")]
     out: PathBuf,
 
-    /// Training steps
+    /// Number of training steps
     #[arg(long, value_name = "N", default_value = "400")]
     steps: String,
 
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Replace what DIR holds
+    /// Overwrite the files in DIR
     #[arg(long)]
     overwrite: bool,
 }

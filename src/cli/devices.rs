@@ -18,21 +18,21 @@ use tagseg::run::verify;
 
 use super::output::print;
 
-/// List the adapters that could be used
+/// List the available adapters
 ///
-/// With driver, type, the features and limits that matter here, the class of kernels that is chosen, what their
-/// self-tests found, and a mark at the one that `--device auto` takes.
+/// Prints each adapter's driver, type, relevant features and limits, kernel table section and self-test results, and
+/// marks the adapter that `--device auto` selects.
 #[derive(Debug, Args)]
 pub struct DevicesArgs {
-    /// Tell the largest training step of each preset that the adapter's limits allow
+    /// Print the largest training step of the presets nano and voc that fits each adapter's limits
     #[arg(long)]
     fit: bool,
 
-    /// Check with the built-in golden cases that each adapter computes right; exits 1 if one does not
+    /// Check each adapter against the built-in golden cases; exits with code 1 if a case fails
     #[arg(long)]
     verify: bool,
 
-    /// Choose kernels by this table, as other commands do with it, where it has a section for an adapter
+    /// Select kernels from this table, as other commands do, if it has a section for the adapter
     #[arg(long, value_name = "FILE")]
     kernels: Option<KernelTable>,
 
@@ -41,19 +41,19 @@ pub struct DevicesArgs {
     json: bool,
 }
 
-/// An adapter with what was asked about it.
+/// An adapter with the requested results.
 #[derive(Serialize)]
 struct Line {
     #[serde(flatten)]
     adapter: AdapterReport,
-    /// Nothing for an adapter that gives no device.
+    /// `None` if no device can be created on the adapter.
     #[serde(flatten)]
     kernels: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fit: Option<Vec<Fit>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<bool>,
-    /// What `verify` has to say.
+    /// Summary of `verify`.
     #[serde(skip)]
     summary: String,
 }
@@ -71,13 +71,13 @@ impl DevicesArgs {
             }
         }
         if lines.is_empty() {
-            eprintln!("no adapter was found; `--device reference` computes on the CPU");
+            eprintln!("no adapter found; use `--device reference` to compute on the CPU");
         }
         let wrong = lines.iter().any(|line| line.verified == Some(false));
         Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    /// Asks one adapter what is wanted of it.
+    /// Collects the requested results for one adapter.
     fn line(&self, mut adapter: AdapterReport) -> Result<Line> {
         let choice = DeviceChoice { kernels: self.kernels.clone(), ..adapter.index.to_string().as_str().into() };
         let (section, _) = KernelTable::choose(self.kernels.as_ref(), &adapter.name, adapter.class);
@@ -101,12 +101,12 @@ impl DevicesArgs {
 }
 
 impl Line {
-    /// The answers for a person, a line each.
+    /// The results as text, one per line.
     fn answers(&self) -> String {
         let mut text = self.kernels.iter().map(|kernels| self.standings(kernels)).collect::<String>();
         for Fit { preset, crop, batch, bytes } in self.fit.iter().flatten() {
             text += &format!(
-                "{}: trains {preset} at {crop}² with up to {batch} images a step, if {:.1} GiB are free\n",
+                "{}: {preset} at {crop}² fits up to {batch} images per step, with {:.1} GiB of free memory\n",
                 self.adapter.index,
                 gibibytes(*bytes)
             );
@@ -117,37 +117,37 @@ impl Line {
         text
     }
 
-    /// Why a family is missing.
+    /// The reason why a kernel family is missing.
     fn missing(&self, family: &str) -> String {
         let adapter = &self.adapter;
         let (there, needs) = match family {
             "cooperative matrices" if adapter.matrices.is_empty() => (false, String::new()),
             "cooperative matrices" => {
                 let others = adapter.matrices.join(" and ");
-                (adapter.cooperative, format!(" (it has {others}, they need 8x8x8 f32 to f32)"))
+                (adapter.cooperative, format!(" (it supports {others}, not 8x8x8 f32 to f32)"))
             }
-            _ => (adapter.subgroup.is_some(), " (they need subgroups of 4 or of 8)".to_owned()),
+            _ => (adapter.subgroup.is_some(), " (they require subgroups of 4 or 8)".to_owned()),
         };
         if there { "within these limits".to_owned() } else { format!("on this device{needs}") }
     }
 
-    /// What became of every family of fast kernels.
+    /// The status of each family of fast kernels.
     fn standings(&self, kernels: &Verdict) -> String {
-        let told = kernels.families.iter().map(|(family, standing)| match (standing, kernels.since) {
+        let standings = kernels.families.iter().map(|(family, standing)| match (standing, kernels.since) {
             (Standing::Chosen, _) => format!("{family} chosen"),
             (Standing::NotNeeded, _) => format!("{family} not needed here"),
             (Standing::Missing, _) => format!("{family} not {}", self.missing(family)),
-            (Standing::Refused, None) => format!("{family} refused by their self-test"),
+            (Standing::Refused, None) => format!("{family} failed their self-test"),
             (Standing::Refused, Some(since)) => {
                 let ago = HumanDuration(since.elapsed().unwrap_or_default());
-                format!("{family} refused by their self-test {ago} ago")
+                format!("{family} failed their self-test {ago} ago")
             }
         });
-        format!("{}: {}\n", self.adapter.index, told.collect::<Vec<_>>().join(", "))
+        format!("{}: {}\n", self.adapter.index, standings.collect::<Vec<_>>().join(", "))
     }
 }
 
-/// The verdict on the fast kernels of an adapter, if it gives a device.
+/// The self-test results of an adapter's fast kernels, or `None` if no device can be created on it.
 async fn kernels(choice: &DeviceChoice) -> Result<Option<Verdict>> {
     let Ok(device) = Device::open(choice).await else { return Ok(None) };
     Ok(Some(self_test::verdict(self_test::FAMILIES, choice, &device, self_test::folder().as_deref()).await?))
@@ -159,7 +159,7 @@ fn table(lines: &[Line]) -> String {
         "#",
         "adapter",
         "type",
-        "interface",
+        "backend",
         "f16",
         "subgroups",
         "matrices",

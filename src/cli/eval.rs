@@ -14,13 +14,13 @@ use super::output::print;
 
 /// Score both branches of a trained network
 ///
-/// Prints, as IoU in per cent: the segmentation of one pass, fused over scales in the final test, and after the CRF;
-/// then what knows the image's tags: the seeds, the seeds refined by PAR and along the affinity (AFA), and the
-/// propagated labels Y_c; and the F1 of the tags themselves. Masks are read from SegmentationClassAug/ or
-/// SegmentationClass/.
+/// Prints the IoU of each class in per cent. Segmentation: from one pass, fused over scales (--protocol test), and
+/// refined by the CRF (--crf). Labels made with the image's tags: the seeds, the seeds refined by PAR and by affinity
+/// (AFA), and the propagated labels Y_c. Also prints the F1 of the predicted tags. Masks are read from
+/// SegmentationClassAug/ or SegmentationClass/.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// A run's folder (its newest checkpoint) or a .safetensors file
+    /// Run folder (its newest checkpoint) or .safetensors file
     #[arg(value_name = "RUN|FILE")]
     network: PathBuf,
 
@@ -28,7 +28,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 
-    /// List of images: ImageSets/Segmentation/NAME.txt
+    /// Split to score: ImageSets/Segmentation/NAME.txt
     #[arg(long, value_name = "NAME", default_value = "val")]
     split: String,
 
@@ -38,15 +38,15 @@ pub struct EvalArgs {
     #[command(flatten)]
     protocol: ProtocolArgs,
 
-    /// Write the scores as one JSON object to FILE, IoU as fractions; without FILE print it instead of the table
+    /// Write the scores to FILE as one JSON object, IoU as fractions; without FILE, print it instead of the table
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
 
-    /// Write the pixel counts of the last segmentation column to FILE, as CSV: true classes down, predicted ones across
+    /// Write the confusion matrix of the last segmentation column to FILE as CSV of pixel counts; rows are true classes
     #[arg(long, value_name = "FILE")]
     confusion: Option<PathBuf>,
 
-    /// Leave out images that do not decode, and count them
+    /// Skip images that do not decode and report how many
     #[arg(long)]
     skip_broken: bool,
 }
@@ -54,7 +54,7 @@ pub struct EvalArgs {
 impl EvalArgs {
     pub fn run(self) -> Result<ExitCode> {
         let EvalArgs { network, data, split, device, protocol, json, confusion, skip_broken } = self;
-        // Scoring may take hours: a result must not be lost for want of a place.
+        // Scoring may take hours: check first that the results can be written.
         let mut files = json.iter().chain(&confusion).filter(|path| path.as_os_str() != "-");
         files.try_for_each(|path| check_file_free(path, true))?;
         let options = ScoreOptions {

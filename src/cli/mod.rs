@@ -1,4 +1,4 @@
-//! The command line: one subcommand a file, each with its flags and a `run` that calls the library and prints.
+//! The command line: one file per subcommand, each with its flags and a `run` that calls the library and prints.
 
 mod ablate;
 mod bench;

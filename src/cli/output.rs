@@ -1,11 +1,11 @@
-//! What the program writes for people: results on standard output, errors on one line.
+//! Output for the terminal: results on standard output, errors on one line.
 
 use std::io::{ErrorKind, Write};
 
 use anyhow::Result;
 
-/// An error and its causes as `error: what: why`, on one line whatever they contain. A cause that the text before it
-/// tells already is not told twice.
+/// Formats an error and its causes as `error: what: why`, always on one line. Causes that the text already contains are
+/// not repeated.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::from("error");
     for cause in error.chain().map(ToString::to_string) {
@@ -17,7 +17,7 @@ pub fn one_line(error: &anyhow::Error) -> String {
     text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Prints to standard output. A reader that has gone (`tagseg config | head`) is no error.
+/// Prints to standard output. A closed pipe (`tagseg config | head`) is not an error.
 pub fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),

@@ -12,16 +12,16 @@ use super::common::{DeviceArg, ProtocolArgs};
 
 /// Segment images with a trained network
 ///
-/// Writes two files an image into DIR: NAME.png, an index mask with the VOC palette at the image's own size, as test
-/// servers take it, and NAME_overlay.png to look at. An image that cannot be read is named and left out; the exit code is
-/// then 1.
+/// Writes two files per image to DIR: NAME.png, an index mask with the VOC palette at the image's own size, as test
+/// servers expect it, and NAME_overlay.png, the mask over the image. Images that cannot be read are reported and
+/// skipped, and the exit code is 1.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// A run's folder (its newest checkpoint) or a .safetensors file
+    /// Run folder (its newest checkpoint) or .safetensors file
     #[arg(value_name = "RUN|FILE")]
     network: PathBuf,
 
-    /// Images to segment, JPEG or PNG, and folders of such
+    /// Images to segment (JPEG or PNG), or folders of images
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -32,15 +32,15 @@ pub struct PredictArgs {
     #[command(flatten)]
     protocol: ProtocolArgs,
 
-    /// Also write the seeds (NAME_seed.png, NAME_seed_overlay.png) and the propagated label (NAME_y_c.png) of the classes
-    /// that the image seems to show
+    /// Also write the seeds (NAME_seed.png, NAME_seed_overlay.png) and the propagated label (NAME_y_c.png) of the
+    /// predicted classes
     #[arg(long)]
     seeds: bool,
 
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Replace files that exist already
+    /// Overwrite existing files
     #[arg(long)]
     overwrite: bool,
 }
@@ -69,7 +69,7 @@ impl PredictArgs {
                 Predicted::Mask(_) => (),
                 Predicted::Unreadable(error) => {
                     unreadable += 1;
-                    bar.suspend(|| eprintln!("left out {}", error.what()));
+                    bar.suspend(|| eprintln!("skipped {}", error.what()));
                 }
             }
         })?;

@@ -10,13 +10,14 @@ use tagseg::run::train::replay;
 use super::common::DeviceArg;
 use super::output::print;
 
-/// Repeat a step that stopped a run
+/// Repeat the step that stopped a run
 ///
-/// A run whose loss or gradients are not finite stops before the weights are touched and keeps the step in
-/// RUN/failure. This repeats it, on any device, and names the first value that is not finite. Exits 1 if there is one.
+/// If a loss or gradient is not finite, training stops before it updates the weights and saves the step to RUN/failure.
+/// This command repeats the step on any device and prints the first value that is not finite. Exits with code 1 if
+/// there is one.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// The folder `failure` of the run
+    /// Folder `failure` of the run
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 
@@ -34,7 +35,7 @@ impl ReplayArgs {
                 Ok(ExitCode::FAILURE)
             }
             None => {
-                print("everything is finite here\n")?;
+                print("all values are finite\n")?;
                 Ok(ExitCode::SUCCESS)
             }
         }

@@ -9,21 +9,21 @@ use tagseg::data::shapes::{ShapesOptions, generate};
 
 use super::common::{check_free, within};
 
-/// Make the demo's data set: textured shapes on clutter, in PASCAL VOC layout
+/// Generate the demo's data set: textured shapes on clutter
 ///
-/// One seed gives one data set, bit for bit. Every image holds one to three shapes; tags are in labels.json, masks in
-/// SegmentationClassAug/.
+/// Writes a data set in PASCAL VOC layout, with tags in labels.json and masks in SegmentationClassAug/. Every image
+/// shows one to three shapes. The same random seed gives a bit-identical data set.
 #[derive(Debug, Args)]
 pub struct ShapesArgs {
     /// Folder for the data set
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Images to train on
+    /// Number of training images
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = within(1_usize..=100_000))]
     train: usize,
 
-    /// Images to score on
+    /// Number of validation images
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = within(1_usize..=100_000))]
     val: usize,
 
@@ -31,11 +31,11 @@ pub struct ShapesArgs {
     #[arg(long, value_name = "S", default_value_t = 64, value_parser = within(32_usize..=4096))]
     size: usize,
 
-    /// Seed of everything random
+    /// Random seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(0..=u64::MAX))]
     seed: u64,
 
-    /// Replace what DIR holds
+    /// Overwrite the files in DIR
     #[arg(long)]
     overwrite: bool,
 }

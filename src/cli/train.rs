@@ -14,48 +14,48 @@ use super::output::print;
 /// Train on a folder of images and tags
 ///
 /// DIR is in PASCAL VOC layout: JPEGImages/, ImageSets/Segmentation/train.txt, and labels.json with the tags
-/// (`{"classes": [...], "tags": {id: [names]}}`). Without labels.json the tags are read off the masks in
+/// (`{"classes": [...], "tags": {id: [names]}}`). Without labels.json, tags are derived from the masks in
 /// SegmentationClassAug/ or SegmentationClass/.
 ///
-/// RUN receives config.toml (every option, resolved), metrics.jsonl (the record, a JSON object a line), checkpoints/
-/// and pictures/ (image, seed, pseudo labels and prediction at every evaluation).
+/// Training writes config.toml (every option, resolved), metrics.jsonl (losses and scores, one JSON object per line),
+/// checkpoints/ and pictures/ (image, seeds, pseudo labels and prediction at every evaluation) to RUN.
 ///
-/// A run may end at any time. Ctrl-C saves a checkpoint first; a second one ends at once. `tagseg train --resume RUN`
-/// goes on from the newest checkpoint, and what comes out is the same to the last bit as if it had never stopped.
+/// A run can be interrupted at any time. Ctrl-C saves a checkpoint and stops; a second Ctrl-C stops immediately.
+/// `tagseg train --resume RUN` resumes from the newest checkpoint, bit-identically to an uninterrupted run.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Data set to learn from
+    /// Data set to train on
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     data: Option<PathBuf>,
 
-    /// Folder for the results
+    /// Run folder to create
     #[arg(long, value_name = "RUN", required_unless_present_any = ["resume", "plan"])]
     out: Option<PathBuf>,
 
-    /// Print the memory that a step is planned to take, and train nothing
+    /// Print a step's memory use by tensor and exit
     #[arg(long, conflicts_with = "resume")]
     plan: bool,
 
-    /// Go on with a run; everything else stands in its folder, --data says where its data set was moved to
+    /// Resume a run with the options in its folder; pass --data only if the data set has moved
     #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "overwrite", "weights"])]
     resume: Option<PathBuf>,
 
-    /// Start from these weights: .safetensors or .pth, of an encoder alone or of a whole network, or those of a run
+    /// Initialise from a run's newest checkpoint or a .safetensors or .pth file, of an encoder or a whole network
     #[arg(long, value_name = "RUN|FILE")]
     weights: Option<PathBuf>,
 
-    /// Take what fits of the weights, and leave the rest as it would start without them
+    /// Load matching tensors; initialise the rest
     #[arg(long, requires = "weights")]
     partial: bool,
 
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Replace what RUN holds
+    /// Overwrite the run in RUN
     #[arg(long)]
     overwrite: bool,
 
-    /// Leave out images that do not decode, and count them
+    /// Skip images that do not decode and report how many
     #[arg(long)]
     skip_broken: bool,
 
@@ -82,11 +82,11 @@ impl TrainArgs {
             }
         };
         let Some(step) = summary.stopped else { return Ok(ExitCode::SUCCESS) };
-        eprintln!("stopped at step {step}; go on with `{}`", resume_command(&folder));
+        eprintln!("stopped at step {step}; resume with `{}`", resume_command(&folder));
         Ok(ExitCode::from(STOPPED))
     }
 
-    /// Goes on with a run.
+    /// Resumes a run.
     fn resume(self, run: &Path, stop: Stop) -> Result<TrainSummary> {
         let TrainArgs { data, device, skip_broken, config, .. } = self;
         let resume = Resume::open(run)?;
@@ -96,11 +96,11 @@ impl TrainArgs {
         Ok(resume.run(&options)?)
     }
 
-    /// What a new run needs; its folder is free.
+    /// The options of a new run. Returns an error if its folder is not empty, unless --overwrite.
     fn options(self, stop: Stop) -> Result<TrainOptions> {
         let TrainArgs { data, out, plan, weights, partial, device, overwrite, skip_broken, config, .. } = self;
         let config = config.resolve()?;
-        // The command line is refused without them.
+        // The parser requires both.
         let (data, out) = (data.unwrap_or_default(), out.unwrap_or_default());
         if !plan {
             check_free(&out, overwrite)?;
@@ -113,7 +113,7 @@ impl TrainArgs {
 fn print_plan(options: &TrainOptions) -> Result<ExitCode> {
     match tagseg::run::train::plan(options)? {
         Some(plan) => print(&memory_table(&plan))?,
-        None => print("the interpreter plans no memory; name a device\n")?,
+        None => print("the reference interpreter has no memory plan; select another --device\n")?,
     }
     Ok(ExitCode::SUCCESS)
 }

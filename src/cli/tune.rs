@@ -12,26 +12,25 @@ use tagseg::run::tune;
 use super::common::{DeviceArg, check_file_free};
 use super::output::print;
 
-/// Measure which kernel variants are fastest on a device, and propose them
+/// Measure which kernel variants are fastest on a device
 ///
-/// Every choice of the kernel table is measured at the shapes of training steps, one variant after the other in turns,
-/// and checked against the plain variant. FILE receives the choices that are clearly faster, the others as they are:
-/// a section of the table for this adapter, which every command takes with `--kernels FILE`. Nothing else changes how
-/// kernels are chosen.
+/// Times the variants of every entry of the kernel table in turns, at the shapes of training steps, and checks their
+/// results against the plain variant. Writes a table section for this adapter to FILE: clearly faster variants replace
+/// the current ones, other entries stay unchanged. Pass `--kernels FILE` to any command to use it.
 #[derive(Debug, Args)]
 pub struct TuneArgs {
     #[command(flatten)]
     device: DeviceArg,
 
-    /// File for the proposal
+    /// File for the kernel table
     #[arg(long, value_name = "FILE", default_value = "kernels.toml")]
     out: PathBuf,
 
-    /// Replace FILE
+    /// Overwrite FILE
     #[arg(long)]
     overwrite: bool,
 
-    /// Measure few shapes, of the small preset only, a few times
+    /// Measure fewer shapes (preset nano only), with fewer repetitions
     #[arg(long)]
     quick: bool,
 }
@@ -42,7 +41,7 @@ impl TuneArgs {
         check_file_free(&out, overwrite)?;
         let tuned = tune::run(&device.into(), quick, &FileBar::new())?;
         write_atomically(&out, tuned.to_toml()?.as_bytes())?;
-        print(&format!("{tuned}\nThe proposal is in {}; take it with --kernels {0}\n", out.display()))?;
+        print(&format!("{tuned}\nWrote {}; use it with --kernels {0}\n", out.display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

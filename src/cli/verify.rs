@@ -12,24 +12,24 @@ use tagseg::run::verify;
 use super::common::{DeviceArg, precision};
 use super::output::print;
 
-/// Check that a device computes right
+/// Check a device against golden values
 ///
-/// Runs cases computed in float64 by an independent implementation and prints a line for each: name, worst error,
-/// limit, pass or fail. Exits 1 when a case fails. This is how to find out whether a driver can be trusted.
+/// Compares the device's results with values computed in float64 by an independent implementation. Prints one line per
+/// case: name, worst error, limit, pass or fail. Exits with code 1 if a case fails. Use it to test a graphics driver.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Folder of golden cases with its manifest.json; without it a small set built into the program
+    /// Folder of golden cases with a manifest.json [default: a small built-in set]
     #[arg(value_name = "DIR")]
     cases: Option<PathBuf>,
 
-    /// Storage of features: `f32` or `mixed`, which has limits of its own
+    /// Storage of features: `f32`, or `mixed` with wider error limits
     #[arg(long, value_name = "NAME", default_value = "f32")]
     precision: String,
 
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Print one JSON object at the end instead of a line a case
+    /// Print one JSON object at the end instead of one line per case
     #[arg(long)]
     json: bool,
 }
@@ -41,7 +41,7 @@ impl VerifyArgs {
         let session = Session::open(self.device)?;
         let report = verify::run(self.cases.as_deref(), &session, config.train_precision, |case| {
             if !self.json {
-                // A reader that has gone misses the lines, not the exit code.
+                // An error while printing must not change the exit code.
                 let _ = print(&format!("{case}\n"));
             }
         })?;

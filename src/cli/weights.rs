@@ -12,10 +12,10 @@ use tagseg::run::weights::{Inspection, Layout, convert, inspect};
 use super::common::check_file_free;
 use super::output::print;
 
-/// Look into files of weights and convert them
+/// Inspect weight files and convert between formats
 ///
-/// Reads .safetensors and what torch.save wrote (.pth, .pt), before 1.6 too, with elements of any float type. Of a
-/// pickle only tensors are built; whatever else it names is refused and never run.
+/// Reads .safetensors files and files written by torch.save (.pth, .pt), also from before PyTorch 1.6, with any float
+/// type. Only tensors are unpickled; a file that references any other object is refused, and no code in it is run.
 #[derive(Debug, Args)]
 pub struct WeightsArgs {
     #[command(subcommand)]
@@ -28,10 +28,10 @@ enum Command {
     Convert(ConvertArgs),
 }
 
-/// List the tensors of a file: name, shape, type; and say which network they are of
+/// List a file's tensors (name, shape, type) and identify their network
 #[derive(Debug, Args)]
 struct InspectArgs {
-    /// File of weights, or a run's folder (its newest checkpoint)
+    /// Weight file or a run folder (its newest checkpoint)
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -40,12 +40,13 @@ struct InspectArgs {
     json: bool,
 }
 
-/// Write weights as safetensors with the names that another program expects
+/// Convert weights to safetensors with the tensor names of another program
 ///
-/// The official release takes the layout `official` by name and shape; `huggingface` is that of SegFormer there.
+/// The official release loads the layout `official` by name and shape. `huggingface` is the layout of SegFormer in
+/// Hugging Face Transformers.
 #[derive(Debug, Args)]
 struct ConvertArgs {
-    /// A run's folder (its newest checkpoint) or a file of weights
+    /// Run folder (its newest checkpoint) or weight file
     #[arg(value_name = "RUN|FILE")]
     source: PathBuf,
 
@@ -53,15 +54,15 @@ struct ConvertArgs {
     #[arg(value_name = "OUT.safetensors")]
     out: PathBuf,
 
-    /// Names of the tensors
+    /// Layout of the tensor names
     #[arg(long, value_name = "LAYOUT", default_value = Layout::Official.name(), value_parser = layouts())]
     layout: Layout,
 
-    /// Leave out tensors of other networks
+    /// Omit tensors of other networks
     #[arg(long)]
     partial: bool,
 
-    /// Replace OUT if it exists
+    /// Overwrite OUT
     #[arg(long)]
     overwrite: bool,
 }
@@ -89,7 +90,7 @@ impl ConvertArgs {
         check_file_free(&out, overwrite)?;
         let done = convert(&source, &out, layout, partial)?;
         for dropped in &done.dropped {
-            eprintln!("left out {}: {}", dropped.name, dropped.reason);
+            eprintln!("omitted {}: {}", dropped.name, dropped.reason);
         }
         let (count, scheme, layout) = (done.tensors, done.scheme, layout.name());
         print(&format!("{count} tensors from {scheme} to {layout}: {}\n", out.display()))?;
@@ -97,13 +98,13 @@ impl ConvertArgs {
     }
 }
 
-/// Parses the name of a layout; the names show in the help.
+/// Parser for the name of a layout; the help lists the names.
 fn layouts() -> impl TypedValueParser<Value = Layout> {
     PossibleValuesParser::new(Layout::ALL.map(Layout::name))
         .map(|name| Layout::ALL.into_iter().find(|layout| layout.name() == name).unwrap_or(Layout::Official))
 }
 
-/// The tensors, a row each, and what they amount to.
+/// The tensors, one row each, and a summary.
 fn table(found: &Inspection) -> String {
     let mut table = Table::new(["tensor", "shape", "type"]);
     for tensor in &found.tensors {
@@ -114,7 +115,7 @@ fn table(found: &Inspection) -> String {
         "{table}\n{}, layout {}, {}: {} tensors, {} parameters\n",
         found.format,
         found.layout,
-        found.backbone.as_deref().unwrap_or("no encoder of ours"),
+        found.backbone.as_deref().unwrap_or("unknown encoder"),
         found.tensors.len(),
         found.parameters
     );
@@ -122,7 +123,7 @@ fn table(found: &Inspection) -> String {
         text.push_str(&format!("not used: {}, {}\n", dropped.name, dropped.reason));
     }
     if !found.unknown.is_empty() {
-        text.push_str(&format!("of no network of ours: {}\n", found.unknown.join(", ")));
+        text.push_str(&format!("unknown tensors: {}\n", found.unknown.join(", ")));
     }
     text
 }

@@ -1,21 +1,21 @@
-//! What no single option can tell: whether options fit each other.
+//! Validation across options.
 
 use super::modes::KEY_REDUCTION;
 use super::options::Config;
 use super::value::Value;
 use crate::error::{Error, Result};
 
-/// Steps between two lines of the record, at most.
+/// Maximum number of steps between two lines of metrics.jsonl.
 const LOGGED: usize = 100_000;
 
 impl Config {
-    /// Side of a token of the last stage in pixels.
+    /// Side of a last-stage token in pixels.
     pub fn token_side(&self) -> usize {
         self.model_strides.iter().product()
     }
 
-    /// Smallest side of an image that the encoder takes: at every stage its keys, reduced, must leave a cell (spec 13,
-    /// row 40). 29 with the released strides.
+    /// Smallest image side that the encoder accepts: at every stage, at least one cell must remain after the reduction
+    /// of the keys (spec 13, row 40). 29 with the released strides.
     pub fn smallest_side(&self) -> usize {
         let mut cell = 1;
         let side = |(stride, reduction): (usize, usize)| {
@@ -25,10 +25,10 @@ impl Config {
         self.model_strides.into_iter().zip(KEY_REDUCTION).map(side).max().unwrap_or(1)
     }
 
-    /// Checks every limit, and that the options fit each other.
+    /// Checks the range of every option, and that the options are compatible.
     ///
     /// # Errors
-    /// [`Error::Config`] for the first option that does not fit.
+    /// [`Error::Config`] for the first invalid option.
     pub fn validate(&self) -> Result<()> {
         if let Some(option) = Config::options().iter().find(|option| !option.in_range(self)) {
             return Err(option.refuse(&option.write(self)));
@@ -41,8 +41,9 @@ impl Config {
             return Err(Error::config("train.crop", reason, format!("give {near}")));
         }
         if self.train_log_every > LOGGED {
-            let reason = format!("the values of {} steps would have to wait on the device", self.train_log_every);
-            return Err(Error::config("train.log_every", reason, format!("give {LOGGED} at most")));
+            let reason =
+                format!("{} is too many, since values accumulate on the device in between", self.train_log_every);
+            return Err(Error::config("train.log_every", reason, format!("give at most {LOGGED}")));
         }
         let smallest_scale = self.ms_scales.iter().copied().fold(1.0, f64::min);
         let smallest_side = (smallest_scale * self.train_crop as f64) as usize;
@@ -50,7 +51,9 @@ impl Config {
             let needed = self.smallest_side();
             return Err(Error::config(
                 "train.crop",
-                format!("at scale {smallest_scale} only {smallest_side} pixels remain, the encoder needs {needed}"),
+                format!(
+                    "at scale {smallest_scale} the crop has {smallest_side} pixels a side, the encoder needs {needed}"
+                ),
                 "give a larger crop or larger ms.scales",
             ));
         }
@@ -59,7 +62,7 @@ impl Config {
         if (1..needed).contains(&self.test_long_side) {
             return Err(Error::config(
                 "test.long_side",
-                format!("at scale {smallest_scale} of {} the encoder sees too little", self.test_long_side),
+                format!("{} is too small for the encoder at scale {smallest_scale}", self.test_long_side),
                 format!("give at least {needed}, or larger test.scales"),
             ));
         }
@@ -72,15 +75,11 @@ impl Config {
         }
         let micro = self.batch_micro;
         if micro > 0 && !(micro.is_multiple_of(self.loss_replica_size) && self.batch_global.is_multiple_of(micro)) {
-            let Config { batch_global, loss_replica_size, .. } = self;
+            let Config { batch_global: global, loss_replica_size: replica, .. } = self;
             return Err(Error::config(
                 "batch.micro",
-                format!(
-                    "{micro} would cut groups of {loss_replica_size} images that are normalised together, or the batch unevenly"
-                ),
-                format!(
-                    "give a multiple of {loss_replica_size} (loss.replica_size) that divides {batch_global} (batch.global)"
-                ),
+                format!("{micro} does not split the batch into equal parts of whole replicas ({replica} images)"),
+                format!("give a multiple of {replica} (loss.replica_size) that divides {global} (batch.global)"),
             ));
         }
         if self.cam_low > self.cam_high {

@@ -1,14 +1,14 @@
-//! An amount of device memory, as people write it.
+//! Amounts of device memory with a unit.
 
 use std::fmt;
 
 use super::value::Value;
 
-/// Bytes that a step may take on the device: `"8GB"`, `"6.5GiB"`, `"900MB"`, or `"any"`.
+/// Limit of a step's device memory: `"8GB"`, `"6.5GiB"`, `"900MB"`, or `"any"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimit(pub Option<u64>);
 
-/// Longest names first, since one ends with another.
+/// Units and their number of bytes.
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("GB", 1_000_000_000), ("MB", 1_000_000)];
 
 impl Value for MemoryLimit {
@@ -34,7 +34,7 @@ impl Value for MemoryLimit {
 impl fmt::Display for MemoryLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(bytes) = self.0 else { return f.write_str("any") };
-        // The largest unit that divides it; else megabytes with all digits, which are exact.
+        // The largest unit that divides the amount, otherwise megabytes with all digits: both are exact.
         match UNITS.iter().filter(|(_, unit)| bytes.is_multiple_of(*unit)).max_by_key(|(_, unit)| unit) {
             Some((name, unit)) => write!(f, "{}{name}", bytes / unit),
             None => write!(f, "{}.{:06}MB", bytes / 1_000_000, bytes % 1_000_000),
@@ -50,9 +50,9 @@ mod tests {
         MemoryLimit::read(&toml::Value::String(text.to_owned()))
     }
 
-    /// Protects: amounts are read as written and survive being written.
+    /// Amounts survive writing and reading.
     #[test]
-    fn amounts_survive_being_written() {
+    fn amounts_round_trip() {
         let amounts =
             [("any", None), ("8GB", Some(8_000_000_000)), ("6.5GiB", Some(13 << 29)), ("900 MB", Some(900_000_000))];
         for (text, bytes) in amounts {

@@ -1,6 +1,6 @@
-//! Every option of a run: name, type, default, limits and meaning, each said once (in `options.rs`).
+//! The options of a run: name, type, default, range and meaning of each, defined in `options.rs`.
 //!
-//! A configuration starts as a preset, takes a file over it, then `--set key=value`, then the short flags:
+//! A configuration starts from a preset, overridden by a file, then by `--set key=value`, then by the short flags:
 //!
 //! ```
 //! use tagseg::config::Config;
@@ -12,8 +12,8 @@
 //! # Ok::<(), tagseg::Error>(())
 //! ```
 //!
-//! Options that count iterations may also be given as a share of the run (`"20%"`). Such an option follows
-//! `train.iters` until it is given as a number; what is written out is always the number.
+//! Options that count iterations also accept a share of the run (`"20%"`). Such an option follows `train.iters` until
+//! it is set to a number. Written configurations always contain the number.
 
 mod check;
 mod memory;

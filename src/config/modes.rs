@@ -1,4 +1,4 @@
-//! The options that choose between named behaviours.
+//! Options with named values.
 
 use std::fmt;
 
@@ -64,11 +64,11 @@ modes! {
         MitB4 = "mit_b4",
         /// The deepest.
         MitB5 = "mit_b5",
-        /// Small enough to train from scratch on a CPU; ours.
+        /// Small enough to train from scratch on a CPU; not in the paper.
         Nano = "nano",
     }
 
-    /// How the last feature map becomes one vector an image (spec 2.1, step 4).
+    /// Pooling of the last feature map to one vector per image (spec 2.1, step 4).
     Pooling {
         /// Global max.
         Gmp = "gmp",
@@ -78,7 +78,7 @@ modes! {
 
     /// The object-aware prior on the decoder's input (spec 2.3).
     OfdMode {
-        /// Sigmoid of the largest seed, by way of the input resolution, detached.
+        /// Sigmoid of the largest seed, resized via the input resolution, detached.
         Released = "released",
         /// The largest low-resolution seed, resized directly.
         Paper = "paper",
@@ -90,11 +90,11 @@ modes! {
     MsMode {
         /// Dropout, drop path and batch statistics active, as released.
         Train = "train",
-        /// Evaluation behaviour; running statistics stay.
+        /// Evaluation mode; running statistics do not change.
         Eval = "eval",
     }
 
-    /// How seeds are propagated into `Y_c` after `schedule.n_bsp` (spec 5.2).
+    /// Propagation of seeds into `Y_c` from `schedule.n_bsp` on (spec 5.2).
     Propagation {
         /// Background-aware spatial propagation.
         Bsp = "bsp",
@@ -104,7 +104,7 @@ modes! {
         Afa = "afa",
     }
 
-    /// What `sigma_s` is compared with (spec 11, row 2).
+    /// The score that `sigma_s` is compared with (spec 11, row 2).
     SigmaSDomain {
         /// The raw logit, as released.
         Logit = "logit",
@@ -112,15 +112,15 @@ modes! {
         Prob = "prob",
     }
 
-    /// Where `Y_c` comes from.
+    /// The source of `Y_c`.
     YcSource {
-        /// Propagated seeds: the method.
+        /// Propagated seeds, as in the method.
         Seeds = "seeds",
-        /// The true masks: supervision that the method does without.
+        /// The true masks: full supervision.
         Masks = "masks",
     }
 
-    /// Where `Y_s` comes from (spec 5.3).
+    /// The source of `Y_s` (spec 5.3).
     YsSource {
         /// The differentiable single-scale pass, as released.
         TrainPass = "train_pass",
@@ -136,15 +136,15 @@ modes! {
         Ce = "ce",
     }
 
-    /// What `Y_s` supervises (spec 6.4).
+    /// The map that `Y_s` supervises (spec 6.4).
     S2cMap {
         /// The seed logits before any propagation, as released.
         CamLogits = "cam_logits",
-        /// What BSP makes of the seed logits: K + 1 classes, 0 in those without a tag; `Y_s` then names background too.
+        /// The seed logits propagated by BSP: K + 1 classes, 0 for classes without a tag; `Y_s` includes background.
         Propagated = "propagated",
     }
 
-    /// The label behind the affinity loss (spec 6.3).
+    /// The label of the affinity loss (spec 6.3).
     AffLabel {
         /// The fixed-threshold PAR label, always.
         YPar = "y_par",
@@ -160,15 +160,15 @@ modes! {
         SingleScale = "single_scale",
     }
 
-    /// How exactly features of the network are stored on the device.
+    /// Storage of the network's features on the device.
     Precision {
-        /// In 32 bits.
+        /// 32 bits.
         F32 = "f32",
-        /// In 16 bits where kernels can; arithmetic, maps, labels, gradients and weights stay in 32.
+        /// 16 bits where the kernels support it; arithmetic, maps, labels, gradients and weights use 32 bits.
         Mixed = "mixed",
     }
 
-    /// How the scales of the final test are fused (spec 9.3).
+    /// Fusion of the scales of the final test (spec 9.3).
     Fuse {
         /// Element-wise max, as released.
         Max = "max",
@@ -178,7 +178,7 @@ modes! {
 }
 
 impl S2cMap {
-    /// The class of the map's channel 0: seeds have no background.
+    /// The class of the map's channel 0; seeds have no background channel.
     pub fn first_class(self) -> usize {
         match self {
             S2cMap::CamLogits => 1,
@@ -188,7 +188,7 @@ impl S2cMap {
 }
 
 impl Precision {
-    /// How features are stored.
+    /// The storage type of features.
     pub fn features(self) -> Storage {
         match self {
             Precision::F32 => Storage::Whole,
@@ -197,10 +197,10 @@ impl Precision {
     }
 }
 
-/// How far the keys of each stage are reduced, the same in all encoders (spec 1.1).
+/// Reduction of the keys at each stage, equal in all encoders (spec 1.1).
 pub const KEY_REDUCTION: [usize; 4] = [8, 4, 2, 1];
 
-/// What distinguishes the encoders, stage by stage (spec 1.1).
+/// Sizes of an encoder, per stage (spec 1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncoderSizes {
     /// Channels.

@@ -4,7 +4,7 @@ use super::options::Config;
 use super::rung::Rung;
 use crate::error::{Error, Result};
 
-/// The presets by name; each is a short file of what differs from the defaults.
+/// The presets by name; each is a file with the options that differ from the defaults.
 const PRESETS: [(&str, &str); 6] = [
     ("voc", include_str!("presets/voc.toml")),
     ("voc-paper", include_str!("presets/voc-paper.toml")),
@@ -20,11 +20,11 @@ impl Config {
         PRESETS.iter().map(|(name, _)| *name)
     }
 
-    /// The named preset: `voc` (spec section 15) and its readings, `coco`, or `nano` (small, trains from scratch); with
-    /// a [`Rung`] behind a `+`, as in `nano+s2c`, a part of its method only.
+    /// The named preset: `voc` (spec section 15) and its variants, `coco`, or `nano` (small, trains from scratch). With
+    /// `+` and a [`Rung`], e.g. `nano+s2c`, it is restricted to a subset of the method.
     ///
     /// # Errors
-    /// [`Error::Config`] with all names when there is no such preset or rung.
+    /// [`Error::Config`] with all names if there is no such preset or rung.
     pub fn preset(name: &str) -> Result<Self> {
         let (name, rung) = match name.split_once('+') {
             Some((preset, rung)) => (preset, Some(Rung::find(rung)?)),

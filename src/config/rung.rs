@@ -1,17 +1,17 @@
-//! The rungs of the paper's ablation (Table VI): each adds one part of the method to the one before. Besides them,
-//! baselines in which another part takes the place of one.
+//! The rungs of the paper's ablation (Table VI), each of which adds one part of the method to the rung before, and
+//! baselines that replace one part.
 
 use super::options::Config;
 use crate::error::{Error, Result};
 
-/// A part of the method, or a baseline. `preset+rung` names a preset that goes up to it: `voc+s2c`.
+/// A subset of the method, or a baseline. `preset+rung`, e.g. `voc+s2c`, names a preset restricted to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
-    /// Classification alone.
+    /// Classification only.
     Cls,
-    /// Y_c, from fixed thresholds, supervises the segmentation branch.
+    /// Y_c supervises the segmentation branch; it is made with fixed thresholds.
     C2s,
-    /// Y_s supervises the classification branch: the branches promote each other.
+    /// Y_s supervises the classification branch: the branches supervise each other.
     S2c,
     /// Y_c comes from background-aware propagation.
     Bsp,
@@ -19,16 +19,16 @@ pub enum Rung {
     Ofd,
     /// The affinity loss: the whole method.
     Aff,
-    /// Fixed thresholds in the place of propagation.
+    /// Fixed thresholds instead of propagation.
     Par,
-    /// AFA's random walk in the place of propagation.
+    /// AFA's random walk instead of propagation.
     Afa,
-    /// True masks in the place of Y_c: what supervision by masks would reach.
+    /// True masks instead of Y_c: full supervision, an upper bound.
     Full,
 }
 
 impl Rung {
-    /// Every rung: the ladder from below, then the baselines.
+    /// Every rung: the ladder from bottom to top, then the baselines.
     pub const ALL: [Rung; 9] = {
         use Rung::{Afa, Aff, Bsp, C2s, Cls, Full, Ofd, Par, S2c};
         [Cls, C2s, S2c, Bsp, Ofd, Aff, Par, Afa, Full]
@@ -37,7 +37,7 @@ impl Rung {
     /// The ladder without the baselines.
     pub const LADDER: &[Rung] = Self::ALL.split_at(6).0;
 
-    /// The name behind the `+`.
+    /// The name after the `+`.
     pub const fn name(self) -> &'static str {
         match self {
             Rung::Cls => "cls",
@@ -52,25 +52,25 @@ impl Rung {
         }
     }
 
-    /// What it trains, in one line.
+    /// A one-line description.
     pub const fn summary(self) -> &'static str {
         match self {
-            Rung::Cls => "classification alone",
-            Rung::C2s => "cls, and labels from seeds teach the segmentation",
-            Rung::S2c => "c2s, and the segmentation teaches the seeds",
+            Rung::Cls => "classification only",
+            Rung::C2s => "cls, and pseudo labels from seeds supervise the segmentation",
+            Rung::S2c => "c2s, and the segmentation supervises the seeds",
             Rung::Bsp => "s2c, with background-aware propagation",
             Rung::Ofd => "bsp, with object-aware decoding",
             Rung::Aff => "ofd, with the affinity loss: the whole method",
-            Rung::Par => "the whole method, but fixed thresholds propagate",
-            Rung::Afa => "the whole method, but AFA's random walk propagates",
-            Rung::Full => "true masks teach the segmentation: an upper bound",
+            Rung::Par => "the whole method, with fixed thresholds instead of propagation",
+            Rung::Afa => "the whole method, with AFA's random walk as propagation",
+            Rung::Full => "true masks supervise the segmentation: an upper bound",
         }
     }
 
     /// The rung called `name`.
     ///
     /// # Errors
-    /// [`Error::Config`] with all names when there is none.
+    /// [`Error::Config`] with all names if there is none.
     pub fn find(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|rung| rung.name() == name).ok_or_else(|| {
             let reason = format!("there is no rung `{name}`");
@@ -78,10 +78,10 @@ impl Rung {
         })
     }
 
-    /// Takes out of a configuration of the whole method what is above this rung, or puts the baseline in.
+    /// Restricts a configuration of the whole method to this rung, or changes it to the baseline.
     ///
     /// # Errors
-    /// Never: every value is one that its option allows.
+    /// Never, as every value is allowed for its option.
     pub fn apply(self, config: &mut Config) -> Result<()> {
         let mut changes: Vec<&str> = match self {
             Rung::Par => vec!["propagation=par"],
@@ -95,7 +95,7 @@ impl Rung {
                 .collect(),
         };
         if matches!(self, Rung::Cls | Rung::Full) {
-            // Nothing asks for pseudo labels, so nothing needs the passes that make them.
+            // These rungs use no pseudo labels: evaluation mode makes the passes that produce them unnecessary.
             changes.push("ms.mode=eval");
         }
         changes.into_iter().try_for_each(|change| config.set(change))?;

@@ -6,7 +6,7 @@ use super::options::{Config, OptionInfo};
 use crate::error::{Error, Result};
 
 impl Config {
-    /// A complete configuration from a file's text, as [`Config::to_toml`] writes it; what is missing has its default.
+    /// A complete configuration from text as written by [`Config::to_toml`]; missing options have their defaults.
     ///
     /// # Errors
     /// Those of [`Config::load_toml`] and [`Config::validate`].
@@ -17,22 +17,23 @@ impl Config {
         Ok(config)
     }
 
-    /// Takes the options of a file over this configuration.
+    /// Overrides options with those in a file.
     ///
     /// # Errors
-    /// [`Error::Data`] when the file cannot be read, else those of [`Config::load_toml`].
+    /// [`Error::Data`] if the file cannot be read, otherwise those of [`Config::load_toml`].
     pub fn load_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Error::data(&path, error.to_string(), "give a TOML file, as `tagseg config` prints it"))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Error::data(&path, error.to_string(), "give a TOML file, e.g. the output of `tagseg config`")
+        })?;
         self.load_toml(&text)
     }
 
-    /// Takes the options in TOML `text` over this configuration: in tables, as dotted keys, or as quoted dotted keys
-    /// (`"sigma_s.domain"`, since `sigma_s` is a value itself). On an error nothing is taken over.
+    /// Overrides options with those in TOML `text`: in tables, as dotted keys, or as quoted dotted keys
+    /// (`"sigma_s.domain"`, because `sigma_s` is itself a value). On an error, no option changes.
     ///
     /// # Errors
-    /// [`Error::Config`] when the text is not TOML, a key is unknown (with the nearest one), or a value is of the
-    /// wrong type or out of range (with what is allowed).
+    /// [`Error::Config`] if the text is not TOML, a key is unknown (with the most similar key), or a value has the
+    /// wrong type or is out of range (with the allowed values).
     pub fn load_toml(&mut self, text: &str) -> Result<()> {
         let table: toml::Table = text.parse().map_err(|error| not_toml(text, &error))?;
         let mut changed = self.clone();
@@ -52,10 +53,10 @@ impl Config {
         Ok(())
     }
 
-    /// Takes one `key=value` of the command line. The value is read as TOML; a bare word is a string.
+    /// Sets one option from a `key=value` argument. The value is parsed as TOML; a bare word is a string.
     ///
     /// # Errors
-    /// [`Error::Config`] when there is no `=`, the key is unknown, or the value is not allowed.
+    /// [`Error::Config`] if there is no `=`, the key is unknown, or the value is not allowed.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let Some((key, text)) = assignment.split_once('=') else {
             return Err(Error::config(assignment.trim(), "has no value", "write key=value, as in `sigma_c=0.6`"));
@@ -68,7 +69,7 @@ impl Config {
         self.apply(key, &value.unwrap_or_else(|| toml::Value::String(text.to_owned())))
     }
 
-    /// Sets the option `key` to `value`, and lets the options given as a share of the run follow.
+    /// Sets the option `key` to `value` and updates the options that are shares of the run.
     fn apply(&mut self, key: &str, value: &toml::Value) -> Result<()> {
         let option = OptionInfo::find(key)?;
         match option.share_of_run(value) {
@@ -88,13 +89,13 @@ impl Config {
         Ok(())
     }
 
-    /// The first option that has another value in `other`.
+    /// The first option whose value differs in `other`.
     pub fn first_difference(&self, other: &Self) -> Option<&'static OptionInfo> {
         Config::options().iter().find(|option| option.write(self) != option.write(other))
     }
 
-    /// The whole configuration as TOML, each option under a comment that says what it does. [`Config::from_toml`]
-    /// reads it back to an equal configuration.
+    /// The whole configuration as TOML, with the meaning of each option as a comment. [`Config::from_toml`] reads it
+    /// back to an equal configuration.
     pub fn to_toml(&self) -> String {
         let mut text = String::from("# Configuration of a tagseg run: every option, resolved.\n");
         let mut group = None;
@@ -104,7 +105,7 @@ impl Config {
                 text.push('\n');
                 group = head;
             }
-            // A dotted key below a plain value (`sigma_s.domain` below `sigma_s`) is only TOML when quoted.
+            // TOML requires quotes for a dotted key below a plain value (`sigma_s.domain` below `sigma_s`).
             let below_value = Config::options()
                 .iter()
                 .any(|other| option.name.strip_prefix(other.name).is_some_and(|rest| rest.starts_with('.')));
@@ -123,7 +124,7 @@ impl PartialEq for Config {
     }
 }
 
-/// One line for a TOML syntax error: the offending line and the parser's first sentence.
+/// A TOML syntax error on one line: the offending line and the parser's first sentence.
 fn not_toml(text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start.min(text.len()));
     let number = text.bytes().take(start).filter(|byte| *byte == b'\n').count();

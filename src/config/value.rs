@@ -1,19 +1,19 @@
-//! What a value of an option may be: how it is read from TOML, written to TOML, and limited.
+//! Types of option values: reading from TOML, writing to TOML, and ranges.
 
 use std::fmt;
 
 /// A type that an option can have.
 pub trait Value: Sized {
-    /// The value, or `None` when `value` is of another type.
+    /// The value, or `None` if `value` has another type.
     fn read(value: &toml::Value) -> Option<Self>;
 
     /// The value as a TOML literal.
     fn write(&self) -> String;
 
-    /// What is allowed, in words that finish "give …".
+    /// The allowed values, as the object of "give …".
     fn kind() -> String;
 
-    /// The numbers inside, each of which must keep to the option's [`Limit`].
+    /// The numbers in the value, each of which must be within the option's [`Limit`].
     fn numbers(&self) -> Vec<f64> {
         Vec::new()
     }
@@ -135,22 +135,22 @@ fn write_list<T: Value>(list: &[T]) -> String {
 /// The range of an option's numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit {
-    /// Anything the type can hold.
+    /// Any value of the type.
     Any,
-    /// This number or more.
+    /// At least this number.
     AtLeast(f64),
     /// More than this number.
     Above(f64),
     /// Both ends included.
     Within(f64, f64),
-    /// The lower end included, the upper not.
+    /// The lower end included, the upper end excluded.
     Below(f64, f64),
-    /// A count of iterations, this many or more; a share of the run (`"20%"`) may stand for it.
+    /// A number of iterations, at least this many, or a share of the run (`"20%"`).
     Iterations(usize),
 }
 
 impl Limit {
-    /// Whether `number` keeps to the limit.
+    /// Whether `number` is within the limit.
     pub fn holds(self, number: f64) -> bool {
         match self {
             Limit::Any => true,
@@ -162,7 +162,7 @@ impl Limit {
         }
     }
 
-    /// The smallest number of the range, 0 where there is none.
+    /// The smallest number of the range, or 0 without one.
     pub(super) fn minimum(self) -> f64 {
         match self {
             Limit::Any => 0.0,
@@ -179,7 +179,7 @@ impl fmt::Display for Limit {
             Limit::AtLeast(min) => write!(f, " of at least {min}"),
             Limit::Above(min) => write!(f, " above {min}"),
             Limit::Within(min, max) => write!(f, " from {min} to {max}"),
-            Limit::Below(min, max) => write!(f, " from {min} to below {max}"),
+            Limit::Below(min, max) => write!(f, " of at least {min} and below {max}"),
             Limit::Iterations(min) => write!(f, " of at least {min}, or a share of the run like \"20%\""),
         }
     }
