@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the page of examples/browser/ into target/browser/, and brings what that needs: the standard library for
-# WebAssembly, and wasm-bindgen in exactly the version that the program is linked with.
+# Builds the page in examples/browser/ into target/browser/. Installs the standard library for WebAssembly, and
+# wasm-bindgen in the version of Cargo.lock, if they are missing.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,21 +15,22 @@ fail() {
 
 if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
     command -v rustup >/dev/null 2>&1 ||
-        fail "no standard library for $target; install Rust by rustup, or your distribution's package (libstd-rust-dev-wasm32)"
-    rustup target add "$target" || fail "rustup cannot bring $target; check the network and run again"
+        fail "no standard library for $target; install it with rustup or as a package (libstd-rust-dev-wasm32)"
+    rustup target add "$target" || fail "rustup cannot install $target; check the network and run again"
 fi
 
 version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 if [ "$("$tools/bin/wasm-bindgen" --version 2>/dev/null)" != "wasm-bindgen $version" ]; then
-    # The second try is for registries that lack a version which the first one is locked to.
+    # Retry without --locked for registries that lack a locked version.
     for locked in --locked ""; do
         # shellcheck disable=SC2086
         cargo install $locked --quiet --root "$tools" --version "$version" --bin wasm-bindgen wasm-bindgen-cli && break
     done
-    [ -x "$tools/bin/wasm-bindgen" ] || fail "cargo cannot install wasm-bindgen-cli $version; check the network and run again"
+    [ -x "$tools/bin/wasm-bindgen" ] ||
+        fail "cargo cannot install wasm-bindgen-cli $version; check the network and run again"
 fi
 
-# A folder of its own: building for the browser and for this machine do not wait for each other.
+# A separate target folder: builds for the browser and for this machine do not block each other.
 cargo build --lib --package tagseg-browser --profile wasm --target "$target" --target-dir target/wasm
 mkdir -p "$out"
 "$tools/bin/wasm-bindgen" --target web --no-typescript --remove-name-section --remove-producers-section \
@@ -39,4 +40,4 @@ cp examples/browser/index.html examples/browser/page.js examples/browser/shapes.
 
 size=$(wc -c <"$out/tagseg_browser_bg.wasm")
 packed=$(gzip -9 <"$out/tagseg_browser_bg.wasm" | wc -c)
-echo "$out: $((size / 1024)) KiB of WebAssembly, $((packed / 1024)) KiB as a server compresses it"
+echo "$out: $((size / 1024)) KiB of WebAssembly, $((packed / 1024)) KiB compressed"

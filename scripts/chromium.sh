@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that there is a Chromium to test the page with: brings it through the system's package manager if not.
+# Installs Chromium with the system's package manager if there is none. The tests of the page need it.
 set -eu
 
 for name in chromium chromium-browser google-chrome; do
@@ -8,8 +8,8 @@ for name in chromium chromium-browser google-chrome; do
     fi
 done
 
-echo "No Chromium found: installing it."
+echo "No Chromium found; installing it."
 "$(dirname "$0")/install.sh" apt=chromium dnf=chromium pacman=chromium zypper=chromium apk=chromium || {
-    echo "Install Chromium or Chrome; the page is tested in it." >&2
+    echo "Cannot install Chromium; install Chromium or Chrome to test the page." >&2
     exit 1
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure that a Vulkan driver is there: brings Mesa's software driver through the system's package manager if not.
-# On macOS and Windows the system brings its own graphics interface.
+# Installs Mesa's software Vulkan driver with the system's package manager if there is no Vulkan driver. macOS and
+# Windows include a graphics driver.
 set -eu
 
 case "$(uname -s)" in
@@ -17,13 +17,13 @@ if [ -n "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
     exit 0
 fi
 
-echo "No Vulkan driver found: installing Mesa's software driver."
+echo "No Vulkan driver found; installing Mesa's software driver."
 "$(dirname "$0")/install.sh" \
     apt="mesa-vulkan-drivers libvulkan1" \
     dnf="mesa-vulkan-drivers vulkan-loader" \
     pacman="vulkan-swrast vulkan-icd-loader" \
     zypper="libvulkan_lvp libvulkan1" \
     apk="mesa-vulkan-swrast vulkan-loader" || {
-    echo "Install a Vulkan driver with your package manager (Mesa's is called mesa-vulkan-drivers or alike)." >&2
+    echo "Cannot install a Vulkan driver; install one with your package manager (e.g. mesa-vulkan-drivers)." >&2
     exit 1
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what another script found missing, through the system's package manager:
-# install.sh apt=NAMES dnf=NAMES pacman=NAMES zypper=NAMES apk=NAMES. Fails where there is no such manager.
+# Installs packages with the system's package manager:
+# install.sh apt=NAMES dnf=NAMES pacman=NAMES zypper=NAMES apk=NAMES. Fails if none of these managers is present.
 set -eu
 
 as_root=
@@ -11,7 +11,7 @@ for choice in "$@"; do
     manager=${choice%%=*}
     [ "$manager" != apt ] || manager=apt-get
     command -v "$manager" >/dev/null 2>&1 || continue
-    # Names of packages are words of their own.
+    # Split the package names at spaces.
     # shellcheck disable=SC2086
     set -- ${choice#*=}
     case $manager in

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Runs all tests and `tagseg verify` on three software adapters that differ in what they offer, and counts what passed:
+# Runs all tests and `tagseg verify` on three software adapters with different features, and counts the passed tests:
 #
-#   lavapipe     Mesa's driver with all that it has
-#   default      the same with WebGPU's default limits and no optional feature
+#   lavapipe     Mesa's driver with all its features
+#   default      the same driver with WebGPU's default limits and no optional features
 #   swiftshader  Chromium's driver: 10 storage buffers, 256 invocations, subgroups of 4, no half precision
 #
-# Names of some of them as arguments run those alone. Logs are left in target/adapters/; each begins with the adapters
-# that the program finds, which is one alone: no test can have run on another.
+# Pass names as arguments to select adapters. Logs are written to target/adapters/. Each log begins with the adapters
+# that the program finds; the script fails unless this is only the expected one.
 set -eu
 cd "$(dirname "$0")/.."
 logs=target/adapters
@@ -17,12 +17,12 @@ fail() {
     exit 1
 }
 
-# The file that tells the Vulkan loader of a driver.
+# Path of the Vulkan loader's manifest for lavapipe.
 lavapipe() {
     find /usr/share/vulkan/icd.d /usr/local/share/vulkan/icd.d -name 'lvp_icd*.json' 2>/dev/null | head -n 1
 }
 
-# Debian's chromium package brings SwiftShader; unpacked here, nothing is installed.
+# Path of SwiftShader's manifest. Unpacks Debian's chromium package if necessary, without installing it.
 swiftshader() {
     name=vk_swiftshader_icd.json
     found=$(find /usr/lib/chromium "$PWD/$logs/chromium" -name $name 2>/dev/null | head -n 1)
@@ -35,18 +35,19 @@ swiftshader() {
 
 # check NAME LIMITS DRIVER ADAPTER
 check() {
-    [ -n "$3" ] || fail "$1: its driver was not found"
+    [ -n "$3" ] || fail "$1: driver not found"
     log=$logs/$1.log
-    # The second name is that of older loaders.
+    # Older loaders read VK_ICD_FILENAMES.
     export TAGSEG_LIMITS="$2" VK_DRIVER_FILES="$3" VK_ICD_FILENAMES="$3"
-    cargo run -q -- devices --json >"$log" || fail "$1: there is no adapter, see $log"
+    cargo run -q -- devices --json >"$log" || fail "$1: no adapter found, see $log"
     adapters=$(sed -n 's/^ *"name": "\(.*\)",$/\1/p' "$log")
     case $(echo "$adapters" | wc -l):$adapters in
     1:*"$4"*) ;;
     *) fail "$1: the tests would run on $adapters" ;;
     esac
     start=$(date +%s)
-    if ! { cargo test --no-fail-fast && cargo run -q -- verify tests/golden && cargo run -q -- verify; } >>"$log" 2>&1; then
+    if ! { cargo test --no-fail-fast && cargo run -q -- verify tests/golden && cargo run -q -- verify; } \
+        >>"$log" 2>&1; then
         grep -E '^(error|FAIL|test .*FAILED)|panicked at' "$log" || tail -n 20 "$log"
         fail "$1: failed, see $log"
     fi
@@ -61,6 +62,6 @@ for name in ${*:-lavapipe default swiftshader}; do
     lavapipe) check lavapipe adapter "$(lavapipe)" llvmpipe ;;
     default) check default default "$(lavapipe)" llvmpipe ;;
     swiftshader) check swiftshader adapter "$(swiftshader)" SwiftShader ;;
-    *) echo "no adapter $name; choose of: lavapipe default swiftshader" >&2; exit 2 ;;
+    *) echo "no adapter $name; choose from: lavapipe default swiftshader" >&2; exit 2 ;;
     esac
 done
