@@ -1,6 +1,6 @@
-//! The configuration: presets, files, `--set`, errors, and the way back from the written file.
+//! The configuration: presets, files, `--set`, errors, and reading written configurations.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 
 use tagseg::config::{Backbone, Config, OfdMode, Propagation, Rung, SigmaSDomain, YcSource};
 
@@ -9,7 +9,7 @@ fn message(result: tagseg::Result<()>) -> String {
 }
 
 #[test]
-fn every_preset_is_valid_and_survives_being_written() {
+fn every_preset_is_valid_and_round_trips() {
     for name in Config::preset_names() {
         let config = Config::preset(name).unwrap();
         config.validate().unwrap();
@@ -17,9 +17,10 @@ fn every_preset_is_valid_and_survives_being_written() {
     }
 }
 
-/// Protects: every rung fits on every preset, the ladder adds what Table VI says, and its top is the preset itself.
+/// Protects: every rung applies to every preset, the ladder adds the parts of Table VI, and its top rung is the preset
+/// itself.
 #[test]
-fn rungs_leave_out_what_is_above_them() {
+fn rungs_omit_the_parts_above_them() {
     for preset in Config::preset_names() {
         for rung in Rung::ALL {
             let name = format!("{preset}+{}", rung.name());
@@ -52,7 +53,7 @@ fn rungs_leave_out_what_is_above_them() {
 }
 
 #[test]
-fn a_changed_configuration_survives_being_written() {
+fn a_changed_configuration_round_trips() {
     let mut config = Config::preset("nano").unwrap();
     for assignment in ["sigma_s=-1.25", "par.dilations=[1, 3]", "optim.eps=1e-12", "seed=77", "data.flip=false"] {
         config.set(assignment).unwrap();
@@ -91,7 +92,7 @@ fn files_may_use_tables_dotted_and_quoted_keys() {
 }
 
 #[test]
-fn a_share_of_the_run_follows_its_length_until_it_is_given_as_a_number() {
+fn a_share_of_the_run_follows_its_length_until_it_is_set_to_a_number() {
     let mut config = Config::preset("nano").unwrap();
     assert_eq!((config.train_iters, config.optim_warmup_iters, config.schedule_n_c2s), (300, 20, 60));
     config.load_toml("schedule.n_bsp = 50").unwrap();
@@ -107,7 +108,7 @@ fn a_share_of_the_run_follows_its_length_until_it_is_given_as_a_number() {
 }
 
 #[test]
-fn set_overrides_the_file_and_takes_bare_words() {
+fn set_overrides_the_file_and_accepts_bare_words() {
     let mut config = Config::preset("nano").unwrap();
     config.load_toml("batch.global = 4").unwrap();
     config.set("batch.global=16").unwrap();
@@ -118,7 +119,7 @@ fn set_overrides_the_file_and_takes_bare_words() {
 }
 
 #[test]
-fn unknown_keys_name_the_nearest() {
+fn errors_on_unknown_keys_suggest_the_most_similar() {
     for (key, nearest) in [
         ("iters", "train.iters"),
         ("sigma_s.domian", "sigma_s.domain"),
@@ -133,7 +134,7 @@ fn unknown_keys_name_the_nearest() {
 }
 
 #[test]
-fn refused_values_name_what_is_allowed_and_change_nothing() {
+fn errors_on_invalid_values_list_the_allowed_ones_and_change_nothing() {
     for (assignment, allowed) in [
         ("train.iters=many", "a whole number from 1 to 10000000"),
         ("train.iters=0", "from 1 to 10000000"),
@@ -160,7 +161,7 @@ fn refused_values_name_what_is_allowed_and_change_nothing() {
 }
 
 #[test]
-fn options_must_fit_each_other() {
+fn incompatible_options_are_refused() {
     assert_eq!(Config::default().smallest_side(), 29, "as derived in spec 13, row 40");
     for (assignments, key) in [
         (&["train.crop=100"][..], "train.crop"),

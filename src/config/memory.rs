@@ -50,7 +50,7 @@ mod tests {
         MemoryLimit::read(&toml::Value::String(text.to_owned()))
     }
 
-    /// Amounts survive writing and reading.
+    /// Protects: amounts survive writing and reading.
     #[test]
     fn amounts_round_trip() {
         let amounts =

@@ -1,4 +1,4 @@
-//! The ladder of an ablation: trained, interrupted, continued, refused.
+//! `tagseg ablate`: training, interruption, resuming, refused input.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::place::{Place, errors, succeed, tagseg};
 
-/// The smallest ladder on a place's data.
+/// The smallest ladder on the data of `place`.
 fn ablate(place: &Place, more: &[&str]) -> Command {
     ablate_on(place, &place.data(), more)
 }
@@ -24,8 +24,8 @@ fn ablate_on(place: &Place, data: &str, more: &[&str]) -> Command {
     command
 }
 
-/// Protects: runs of every kind of rung, the table, the plots and the JSON; a run that is finished is not repeated, one
-/// that was interrupted goes on, and only what is missing is added.
+/// Protects: runs of every kind of rung, the table, the plots and the JSON. Finished runs are not repeated, interrupted
+/// runs are resumed, and only missing runs are added.
 #[test]
 fn a_ladder_is_trained_once() {
     let place = Place::new();
@@ -38,12 +38,12 @@ fn a_ladder_is_trained_once() {
     let checkpoint = |run: &str| place.path(&format!("ladder/{run}/checkpoints/step_0000004.safetensors"));
     let written = |run: &str| -> SystemTime { fs::metadata(checkpoint(run)).unwrap().modified().unwrap() };
     let before = written("c2s-1");
-    // As if the power had gone during the last step.
+    // Simulate a power cut during the last step.
     fs::remove_file(checkpoint("cls-2")).unwrap();
     let again = ablate(&place, &["--rungs", "cls,c2s,s2c,full", "--seeds", "1,2"]).output().unwrap();
     let text = errors(&again);
     assert!(again.status.success(), "{text}");
-    assert_eq!(written("c2s-1"), before, "a finished run is left alone");
+    assert_eq!(written("c2s-1"), before, "a finished run is not touched");
     assert_eq!(text.matches("goes on at step 3 of 4").count(), 1, "{text}");
     assert!(text.contains("run 3 of 8 (s2c, seed 1)") && !text.contains("run 1 of 8"), "{text}");
 
@@ -69,10 +69,10 @@ fn a_ladder_is_trained_once() {
     }
 }
 
-/// Protects: Ctrl-C leaves a state that the same command continues.
+/// Protects: after Ctrl-C, the same command resumes.
 #[cfg(unix)]
 #[test]
-fn a_stopped_ladder_goes_on() {
+fn a_stopped_ladder_resumes() {
     use std::io::{BufRead, BufReader};
     let place = Place::new();
     let command = || ablate(&place, &["--rungs", "cls", "--seeds", "1,2", "--set", "train.iters=40"]);
@@ -86,19 +86,19 @@ fn a_stopped_ladder_goes_on() {
         text += &format!("{line}\n");
     }
     assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
-    assert!(text.ends_with("stopped; the same command goes on\n"), "{text}");
+    assert!(text.ends_with("stopped; resume with the same command\n"), "{text}");
     let again = command().output().unwrap();
     assert!(again.status.success() && errors(&again).contains("goes on at step"), "{}", errors(&again));
 }
 
-/// Protects: everything wrong with a ladder shows before its first run.
+/// Protects: invalid input of a ladder is refused before its first run.
 #[test]
-fn a_ladder_that_cannot_be_trained() {
+fn an_invalid_ladder_is_refused() {
     let place = Place::new();
     place.assert_refuses(&mut ablate(&place, &["--rungs", "cls,sc2"]), &["no rung `sc2`", "cls, c2s, s2c"]);
     place.assert_refuses(&mut ablate(&place, &["--base", "nano"]), &["cannot be used multiple times"]);
     let mut rung = tagseg(&["ablate", "--data", &place.data(), "--out", "ladder", "--base", "nano+s2c"]);
-    place.assert_refuses(&mut rung, &["`nano+s2c` is one rung", "--rungs"]);
+    place.assert_refuses(&mut rung, &["`nano+s2c` selects a single rung", "--rungs"]);
 
     let one = ["--rungs", "cls", "--seeds", "1"];
     assert!(ablate(&place, &one).output().unwrap().status.success());

@@ -1,14 +1,14 @@
-//! The benchmark of a training step.
+//! `tagseg bench`.
 
 use crate::place::{assert_refused, succeed, tagseg};
 
-/// All of the adapter: kernels are timed by timestamps, which WebGPU does not grant everywhere.
+/// With the adapter's limits, since timestamps are not among WebGPU's defaults.
 const SMALLEST: [&str; 11] =
     ["bench", "--limits", "adapter", "--crop", "64", "--batch", "2", "--classes", "2", "--rounds", "1"];
 
-/// Protects: every part of the step and the heaviest kernels show, in columns that line up.
+/// Protects: every part of the step and the slowest kernels are printed, in aligned columns.
 #[test]
-fn a_step_is_told_by_part_and_by_kernel() {
+fn a_step_is_timed_by_part_and_by_kernel() {
     let printed = succeed(&SMALLEST);
     for name in ["step", "host", "first step", "bandwidth", "of the peak", "par_step", "matmul"] {
         assert!(printed.contains(name), "`{name}` is missing in:\n{printed}");
@@ -20,9 +20,9 @@ fn a_step_is_told_by_part_and_by_kernel() {
     assert!(rows.iter().all(|row| row.chars().count() == rows[0].chars().count()), "{printed}");
 }
 
-/// Protects: the parts hold the time of all kernels, and both are there for programs to read.
+/// Protects: the parts contain the time of all kernels, and the JSON contains both.
 #[test]
-fn json_holds_every_kernel() {
+fn json_contains_every_kernel() {
     let measured: serde_json::Value =
         serde_json::from_str(&succeed(&[&SMALLEST[..], &["--precision", "mixed", "--json"]].concat())).unwrap();
     let sum = |list: &str, field: &str| -> f64 {
@@ -34,9 +34,9 @@ fn json_holds_every_kernel() {
     assert!(measured["peak"]["operations"].as_f64().unwrap() > 1e6);
 }
 
-/// Protects: what cannot be measured is refused before anything is compiled.
+/// Protects: invalid input is refused before anything is compiled.
 #[test]
-fn what_cannot_be_measured_is_refused() {
+fn invalid_input_is_refused() {
     let refused = |more: &[&str], parts: &[&str]| {
         assert_refused(&tagseg(&[&["bench"], more].concat()).output().unwrap(), parts);
     };

@@ -1,4 +1,4 @@
-//! `tagseg check`: every finding at once, and the same verdict as training.
+//! `tagseg check`: all findings at once, in agreement with training.
 
 use std::fs;
 use std::process::Output;
@@ -22,9 +22,9 @@ fn assert_lists(text: &str, kind: &str, parts: &[&str]) {
     assert!(found, "no {kind} names {parts:?} in\n{text}");
 }
 
-/// Protects: sound data pass, with the numbers of its splits and classes.
+/// Protects: a valid data set passes, with statistics of its splits and classes.
 #[test]
-fn sound_data_are_counted() {
+fn a_valid_data_set_is_counted() {
     let place = Place::new();
     let output = check(&place.data(), &[]);
     let text = printed(&output);
@@ -48,9 +48,9 @@ fn sound_data_are_counted() {
     assert!((shares.sum::<f64>() - 1.0).abs() < 1e-9);
 }
 
-/// Protects: of many faults each is named with its file, and training refuses the same data.
+/// Protects: each of several errors is listed with its file, and training refuses the same data.
 #[test]
-fn every_error_is_named_at_once() {
+fn every_error_is_listed_at_once() {
     let place = Place::new();
     fs::remove_file(place.path("data/JPEGImages/train_0000.jpg")).unwrap();
     place.write("JPEGImages/train_0001.jpg", "no picture");
@@ -73,9 +73,9 @@ fn every_error_is_named_at_once() {
     assert_eq!(place.train(&[]).output().unwrap().status.code(), Some(2));
 }
 
-/// Protects: what training takes is a warning and not an error, and training takes it.
+/// Protects: problems that training accepts are warnings, and training accepts them.
 #[test]
-fn what_training_takes_is_a_warning() {
+fn problems_that_training_accepts_are_warnings() {
     let place = Place::new();
     place.spoil_mask("train_0001", 9);
     Rgb8::new(32, 32, vec![128; 32 * 32 * 3])
@@ -108,9 +108,9 @@ fn what_training_takes_is_a_warning() {
     assert!(place.train(&[]).output().unwrap().status.success());
 }
 
-/// Protects: what is no data set at all, and what is too little for a batch, is an error like any other.
+/// Protects: a missing folder and too few images for a batch are errors like any other.
 #[test]
-fn data_that_cannot_be_opened_are_an_error() {
+fn a_data_set_that_cannot_be_opened_is_an_error() {
     let output = check("/no/such/folder", &[]);
     assert_eq!(output.status.code(), Some(1));
     assert_lists(&printed(&output), "error  ", &["/no/such/folder: no such folder", "PASCAL VOC"]);

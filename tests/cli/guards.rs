@@ -1,9 +1,9 @@
-//! A run that meets infinities: it stops, says where, and leaves what repeats the step.
+//! Steps that are not finite: the run stops, reports the location, and saves the step for `tagseg replay`.
 
 use crate::place::{Place, errors, tagseg};
 
-/// Protects: a step that is not finite stops the run with the op, the step and the images, before a checkpoint of broken
-/// weights is written; `replay` repeats it on another device.
+/// Protects: a step that is not finite stops the run before a checkpoint of broken weights is written. The error names
+/// the op, the step and the images. `replay` repeats the step on any device.
 #[test]
 fn a_step_that_is_not_finite_can_be_repeated() {
     let place = Place::new();
@@ -22,11 +22,11 @@ fn a_step_that_is_not_finite_can_be_repeated() {
     for device in ["auto", "reference"] {
         let output = tagseg(&["replay", &place.arg("run/failure"), "--device", device]).output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        // What overflows in f32 may well be finite in f64: only the device that failed has to fail again.
+        // A value that overflows in f32 may be finite in f64, so only the device that failed must fail again.
         assert!(device == "reference" || output.status.code() == Some(1), "{printed}{}", errors(&output));
         assert!(printed.starts_with("step ") && printed.contains("train_"), "{printed}");
     }
-    // One bit of the kept step, and it is no longer what failed.
+    // Flip one bit of the saved step: the checksum must detect it.
     let kept = place.path("run/failure/step.safetensors");
     let mut bytes = std::fs::read(&kept).unwrap();
     *bytes.last_mut().unwrap() ^= 1;

@@ -1,4 +1,4 @@
-//! The program as people use it: real processes, real folders, generated data, tiny runs.
+//! Tests of the program as processes, with generated data and tiny runs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

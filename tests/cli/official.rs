@@ -1,4 +1,4 @@
-//! Data sets in the layouts in which they are distributed, trained on and scored through the program.
+//! Training and scoring on data sets in their official layouts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data").join(name)
 }
 
-/// Trains two steps, which must say all of `parts`, and scores.
+/// Trains two steps, which must print all of `parts`, and scores.
 fn train_and_score(place: &Place, images: usize, parts: &[&str]) {
     let output = place.train(&[]).output().unwrap();
     let text = errors(&output);
@@ -24,7 +24,7 @@ fn train_and_score(place: &Place, images: usize, parts: &[&str]) {
     assert_eq!(scores["images"], images);
 }
 
-/// Protects PASCAL VOC 2012 with its official lists and labels: the augmented list is trained on, 20 classes by name.
+/// Protects: PASCAL VOC 2012 with its official lists and labels: trains on the augmented list, with 20 named classes.
 #[test]
 fn pascal_voc_in_its_official_form() {
     let place = Place::new();
@@ -45,7 +45,7 @@ fn pascal_voc_in_its_official_form() {
     train_and_score(&place, 2, &["tags come from cls_labels_onehot.npy", "6 images, 20 classes"]);
 }
 
-/// Protects MS-COCO with its own annotations: images without objects are left out, 4 of its categories are classes.
+/// Protects: MS-COCO with its own annotations: omits images without objects; 4 of its categories are classes.
 #[test]
 fn coco_in_its_official_form() {
     let place = Place::new();

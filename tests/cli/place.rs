@@ -1,4 +1,4 @@
-//! Processes of the program, and folders to let them loose in.
+//! Processes of the program, and temporary folders for them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,14 +8,14 @@ use std::sync::OnceLock;
 
 use tagseg::data::palette::{read_index_png, write_index_png};
 
-/// A process of the program that was built with these tests.
+/// The program that was built with these tests.
 pub fn tagseg(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tagseg"));
     command.args(args);
     command
 }
 
-/// Runs the program, which must succeed; gives what it printed on standard output.
+/// Runs the program, which must succeed, and returns its standard output.
 pub fn succeed(args: &[&str]) -> String {
     let output = tagseg(args).output().unwrap();
     assert!(output.status.success(), "tagseg {args:?}\n{}", errors(&output));
@@ -26,8 +26,8 @@ pub fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Asserts that a process refused its input as it should: exit code 2, nothing on standard output, one line on standard
-/// error that names all of `parts`.
+/// Asserts that a process refused its input: exit code 2, nothing on standard output, and one line on standard error
+/// that contains all of `parts`.
 pub fn assert_refused(output: &Output, parts: &[&str]) {
     let text = errors(output);
     assert_eq!(output.status.code(), Some(2), "{text}");
@@ -39,11 +39,11 @@ pub fn assert_refused(output: &Output, parts: &[&str]) {
     }
 }
 
-/// A small generated data set in a temporary folder, with room for what a command writes.
+/// A small generated data set in a temporary folder, which also receives the output of commands.
 pub struct Place(tempfile::TempDir);
 
 impl Place {
-    /// Six images to train on and two to score on, 32 pixels wide and high.
+    /// Six training images and two validation images of 32×32 pixels.
     pub fn new() -> Self {
         let place = Place(tempfile::tempdir().unwrap());
         succeed(&["shapes", "--out", &place.data(), "--train", "6", "--val", "2", "--size", "32"]);
@@ -84,7 +84,7 @@ impl Place {
         write_index_png(&path, &mask).unwrap();
     }
 
-    /// The smallest run on this data, into a folder `run` that is not there yet. `more` goes over its options.
+    /// The smallest run on this data, into a new folder `run`. `more` overrides its options.
     pub fn train(&self, more: &[&str]) -> Command {
         self.train_into("run", more)
     }
@@ -99,14 +99,14 @@ impl Place {
         command
     }
 
-    /// The score of a trained network on this data.
+    /// `tagseg eval` on this data.
     pub fn eval(&self, network: &Path, more: &[&str]) -> Command {
         let mut command = tagseg(&["eval", network.to_str().unwrap(), "--data", &self.data()]);
         command.args(more);
         command
     }
 
-    /// Runs a command that must refuse its input, name all of `parts`, and leave this place as it is.
+    /// Runs a command that must refuse its input, print all of `parts`, and change no file in this place.
     pub fn assert_refuses(&self, command: &mut Command, parts: &[&str]) {
         let before = listing(self.0.path());
         let output = command.output().unwrap();
@@ -116,7 +116,7 @@ impl Place {
     }
 }
 
-/// Every file below a folder with its content, and every folder.
+/// Every file in a folder tree with its content, and every folder.
 fn listing(root: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
@@ -133,7 +133,7 @@ fn listing(root: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     found
 }
 
-/// A trained run that all tests may read: its folder, with the data in `data` beside it.
+/// The folder of a trained run that all tests share; its data set is in `data` beside it.
 pub fn trained() -> &'static Path {
     static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
@@ -151,7 +151,7 @@ pub fn trained() -> &'static Path {
     })
 }
 
-/// The only checkpoint of step 6 of [`trained`].
+/// The checkpoint of step 6 of [`trained`].
 pub fn checkpoint() -> PathBuf {
     trained().join("checkpoints/step_0000006.safetensors")
 }

@@ -1,4 +1,4 @@
-//! Scores and predictions by the procedures of the paper's code: validation during training, and the final test.
+//! Scores and predictions with the protocols of the official release: validation during training, and the final test.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ fn miou(scores: &Value, kind: &str) -> f64 {
     scores[kind]["miou"].as_f64().unwrap_or_else(|| panic!("{kind} in {scores}"))
 }
 
-/// Protects: the final test scores every label there is, with and without CRF, in the table and in files that agree.
+/// Protects: the final test scores every label, with and without CRF; table and files agree.
 #[test]
 fn the_final_test_scores_all_labels() {
     let place = Place::new();
@@ -46,8 +46,8 @@ fn the_final_test_scores_all_labels() {
     assert_eq!(right / total, scores["crf"]["pixel_accuracy"].as_f64().unwrap(), "the counts are those of the CRF");
 }
 
-/// Protects: the final test at one scale, without mirror images and at the image's own size, is the validation's pass;
-/// and each of its options changes what it sees.
+/// Protects: the final test at one scale, without mirror images and at the image's own size, equals validation; each of
+/// its options changes the scores.
 #[test]
 fn options_of_the_final_test() {
     let validation = scores(&[]);
@@ -66,10 +66,10 @@ fn options_of_the_final_test() {
     assert_eq!(scores(&gentle)["crf"], validation["seg"], "no iteration changes nothing");
 }
 
-/// Protects: a folder of images of any size and shape becomes masks for a test server, overlays, seeds and Y_c; what is
-/// no image is named and left out, and the exit code says so.
+/// Protects: images of any size and shape become masks for a test server, overlays, seeds and Y_c. Files that are not
+/// images are reported and skipped, and the exit code is 1.
 #[test]
-fn a_folder_is_predicted_by_the_final_test() {
+fn a_folder_is_predicted_with_the_final_test() {
     let place = Place::new();
     let folder = place.path("photos");
     fs::create_dir(&folder).unwrap();
@@ -101,13 +101,13 @@ fn a_folder_is_predicted_by_the_final_test() {
     let output = tagseg(&["predict", run, folder_arg, "--out", &place.arg("again")]).output().unwrap();
     let text = errors(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("left out") && text.contains("broken.jpg"), "{text}");
-    assert_eq!(place.path("again").read_dir().unwrap().count(), 2 * sizes.len(), "all others are there");
+    assert!(text.contains("skipped ") && text.contains("broken.jpg"), "{text}");
+    assert_eq!(place.path("again").read_dir().unwrap().count(), 2 * sizes.len(), "all other images are written");
 }
 
-/// Protects: what cannot be asked for is refused in one line.
+/// Protects: invalid options are refused in one line.
 #[test]
-fn a_procedure_that_is_none() {
+fn an_invalid_protocol() {
     let place = Place::new();
     let refusals: [(&[&str], &[&str]); 6] = [
         (&["--protocol", "tset"], &["tset", "train, test", "'test'"]),

@@ -1,4 +1,4 @@
-//! Data that cannot be used: named in one line, before anything is written.
+//! Invalid data sets: refused in one line, before anything is written.
 
 use std::fs;
 
@@ -32,8 +32,8 @@ fn a_missing_image() {
     place.assert_refuses(&mut place.train(&[]), &["`train_0002`", "is missing", "add the image"]);
 }
 
-/// Protects: an image that does not decode is named, in training, scoring and prediction alike; prediction leaves it out,
-/// and so do the others with `--skip-broken`.
+/// Protects: an image that does not decode is reported in training, scoring and prediction. Prediction skips it, and
+/// the others do with `--skip-broken`.
 #[test]
 fn an_image_that_does_not_decode() {
     let place = Place::new();
@@ -50,7 +50,7 @@ fn an_image_that_does_not_decode() {
     let output = predict.output().unwrap();
     let text = errors(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("left out") && text.contains(parts[0]) && text.contains(parts[1]), "{text}");
+    assert!(text.contains("skipped ") && text.contains(parts[0]) && text.contains(parts[1]), "{text}");
     assert!(place.path("seen/train_0000.png").is_file() && !place.path("seen/train_0001.png").exists());
 
     let output = place.eval(trained(), &["--skip-broken", "--json"]).output().unwrap();
@@ -80,13 +80,13 @@ fn an_image_without_an_entry_in_the_labels() {
 }
 
 #[test]
-fn labels_that_are_no_labels() {
+fn a_file_of_labels_that_is_invalid() {
     let place = Place::new();
     place.write("labels.json", "{\n  \"classes\": \"disc\"\n}\n");
     place.assert_refuses(&mut place.train(&[]), &["labels.json", "is not a file of labels", "expected {"]);
 }
 
-/// Protects: masks are judged before a run that would be scored on them starts.
+/// Protects: validation masks are checked before a run starts.
 #[test]
 fn mask_values_outside_the_classes() {
     let place = Place::new();
@@ -129,7 +129,7 @@ fn fewer_images_than_a_batch() {
     place.assert_refuses(&mut place.train(&["--batch", "8"]), &["6 images", "8", "smaller batch"]);
 }
 
-/// Protects: a network is not scored on classes that it does not know, in number, name or order.
+/// Protects: a network is not scored on classes that differ from its own in number, name or order.
 #[test]
 fn data_with_other_classes_than_the_network() {
     let place = Place::new();
@@ -140,12 +140,12 @@ fn data_with_other_classes_than_the_network() {
     place.assert_refuses(&mut place.eval(trained(), &[]), &["class 1", "`square`", "`disc`", "trained on"]);
 }
 
-/// Protects: `shapes` and `demo` do not mix their files into a folder that holds others.
+/// Protects: `shapes` and `demo` do not write into a folder that is not empty.
 #[test]
-fn a_target_that_holds_something() {
+fn an_output_folder_that_is_not_empty() {
     let place = Place::new();
-    place.assert_refuses(&mut tagseg(&["shapes", "--out", &place.data()]), &["exists already", "--overwrite"]);
-    place.assert_refuses(&mut tagseg(&["demo", "--out", &place.data()]), &["exists already", "--overwrite"]);
+    place.assert_refuses(&mut tagseg(&["shapes", "--out", &place.data()]), &["already exists", "--overwrite"]);
+    place.assert_refuses(&mut tagseg(&["demo", "--out", &place.data()]), &["already exists", "--overwrite"]);
     let output = tagseg(&["shapes", "--out", &place.arg("data/labels.json"), "--overwrite"]).output().unwrap();
     assert_refused(&output, &["data/labels.json", "is a file"]);
 }

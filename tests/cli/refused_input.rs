@@ -1,4 +1,4 @@
-//! Options, devices, networks and targets that cannot be used: named in one line, before anything is written.
+//! Invalid options, devices, networks and output paths: refused in one line, before anything is written.
 
 use std::fs;
 use std::process::Command;
@@ -28,7 +28,7 @@ fn a_value_that_is_not_allowed() {
         ("train.crop=32", "larger crop"),
         ("train.crop=1600000000", "from 32 to 8192"),
         ("train.iters=9000000000000000", "from 1 to 10000000"),
-        ("train.log_every=9000000000000000000", "give 100000 at most"),
+        ("train.log_every=9000000000000000000", "give at most 100000"),
         ("ms.scales=[1e9]", "from 0.01 to 16"),
         ("test.long_side=100000000", "from 0 to 16384"),
         ("crf.iterations=1000000000000", "from 0 to 1000"),
@@ -55,9 +55,9 @@ fn a_configuration_that_cannot_be_read() {
     place.assert_refuses(&mut place.train(&["--config", &file]), &["line 2 is not TOML", "train.iters 5"]);
 }
 
-/// Protects: a wrong command line is one line too, with what would be right.
+/// Protects: an invalid command line is refused in one line, with a suggestion.
 #[test]
-fn a_wrong_command_line() {
+fn an_invalid_command_line() {
     let refusals: [(&[&str], &[&str]); 17] = [
         (&["trian"], &["trian", "'train'"]),
         (&["train", "--data", "d"], &["--out <RUN>"]),
@@ -74,7 +74,7 @@ fn a_wrong_command_line() {
         (&["demo", "--steps", "-5"], &["`train.iters`: -5", "from 1 to 10000000"]),
         (&["demo", "--steps", "99999999999999999999"], &["`train.iters`", "from 1 to 10000000"]),
         (&["ablate", "--data", "d", "--out", "r", "--seeds", "1,-2"], &["'-2'", "'--seeds <N,M>'", "from 0 to"]),
-        (&["devices", "--set", "x=1"], &["'--set' found; `tagseg devices --help` lists what there is"]),
+        (&["devices", "--set", "x=1"], &["'--set' found; see `tagseg devices --help`"]),
         (&["shapes", "--out", "d", "--size", "1000000"], &["1000000", "from 32 to 4096"]),
     ];
     for (args, parts) in refusals {
@@ -82,8 +82,7 @@ fn a_wrong_command_line() {
     }
 }
 
-/// Protects: a run that cannot work is refused at once, with the bytes that it would need, for training and for what
-/// it would be scored on.
+/// Protects: a run that does not fit the device is refused immediately, with the memory that it needs.
 #[test]
 fn a_model_that_does_not_fit_the_device() {
     let place = Place::new();
@@ -93,13 +92,13 @@ fn a_model_that_does_not_fit_the_device() {
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
-/// Protects: where memory is short, the options that save some are named, and those not that are taken already.
+/// Protects: if memory is short, the error suggests the options that save memory and are not in use yet.
 #[test]
-fn a_limit_of_memory_that_cannot_be_kept() {
+fn a_memory_limit_that_is_too_low() {
     let place = Place::new();
     let limit = ["--memory", "1MB", "--batch", "4", "--plan"];
     let train = |more: &[&str]| place.train(&[&limit, more].concat());
-    // The whole batch, in two parts of two images by itself.
+    // By default, the batch is split into two micro-batches of two images.
     let parts =
         ["the plan needs", "where 1.0 MiB are allowed, in parts of 2 images; set train.precision=mixed, or raise"];
     place.assert_refuses(&mut train(&[]), &parts);
@@ -109,8 +108,8 @@ fn a_limit_of_memory_that_cannot_be_kept() {
     place.assert_refuses(&mut train(&["--micro-batch", "2", "--precision", "mixed"]), &nothing_left);
 }
 
-/// Protects: what WebGPU grants is a limit, whatever the adapter has, and limits of other names are refused, also those
-/// of the environment.
+/// Protects: `--limits default` restricts every adapter to WebGPU's defaults; other names are refused, also in the
+/// environment.
 #[test]
 fn limits() {
     let place = Place::new();
@@ -122,7 +121,7 @@ fn limits() {
 }
 
 #[test]
-fn a_device_that_is_not_there() {
+fn an_unknown_device() {
     let place = Place::new();
     for device in ["voodoo", "99"] {
         let parts = [&format!("no adapter `{device}`")[..], "tagseg devices"];
@@ -132,7 +131,7 @@ fn a_device_that_is_not_there() {
     }
 }
 
-/// Protects: where there is no driver, every command that needs one says how to get one, and how to do without.
+/// Protects: without a driver, every command that needs one explains how to install one and how to run on the CPU.
 #[test]
 fn no_adapter_at_all() {
     let place = Place::new();
@@ -146,13 +145,13 @@ fn no_adapter_at_all() {
         tagseg(&["verify"]),
     ];
     for mut command in commands {
-        // A desktop's driver would announce itself on standard error; it must not, with the variable set or not.
+        // Mesa's drivers complain on standard error if this variable is missing; the program must prevent it.
         command.envs([("VK_DRIVER_FILES", "/nonexistent"), ("VK_ICD_FILENAMES", "/nonexistent")]);
         place.assert_refuses(command.env_remove("XDG_RUNTIME_DIR"), &parts);
     }
     let output =
         tagseg(&["devices", "--json"]).env("VK_DRIVER_FILES", "/none").env("VK_ICD_FILENAMES", "/none").output();
-    assert_eq!(String::from_utf8_lossy(&output.unwrap().stdout), "[]\n", "a list of none is no error");
+    assert_eq!(String::from_utf8_lossy(&output.unwrap().stdout), "[]\n", "an empty list is not an error");
 }
 
 #[test]
@@ -160,13 +159,17 @@ fn a_run_that_exists() {
     let place = Place::new();
     fs::create_dir(place.path("run")).unwrap();
     fs::write(place.path("run/notes.txt"), "mine").unwrap();
-    place.assert_refuses(&mut place.train(&[]), &["run: exists already", "--overwrite"]);
+    place.assert_refuses(&mut place.train(&[]), &["run: already exists", "--overwrite"]);
     place.assert_refuses(&mut place.train_into("run/notes.txt", &["--overwrite"]), &["notes.txt", "is a file"]);
     assert!(place.train(&["--overwrite"]).output().unwrap().status.success());
-    assert_eq!(fs::read_to_string(place.path("run/notes.txt")).unwrap(), "mine", "only a run's own files go");
+    assert_eq!(
+        fs::read_to_string(place.path("run/notes.txt")).unwrap(),
+        "mine",
+        "only the files of a run are overwritten"
+    );
 }
 
-/// Protects: a folder where a file is expected, and a file where a folder is, are told by their name and what to give.
+/// Protects: a folder instead of a file, and a file instead of a folder, are refused with their path and a remedy.
 #[test]
 fn a_folder_for_a_file_and_a_file_for_a_folder() {
     let place = Place::new();
@@ -199,7 +202,7 @@ fn a_folder_for_a_file_and_a_file_for_a_folder() {
 }
 
 #[test]
-fn a_network_that_is_none() {
+fn an_invalid_network() {
     let place = Place::new();
     let whole = fs::read(checkpoint()).unwrap();
     let spoilt = |name: &str, bytes: &[u8]| {
@@ -233,7 +236,7 @@ fn a_network_that_is_none() {
 }
 
 #[test]
-fn a_prediction_that_would_be_written_over_something() {
+fn a_prediction_that_would_overwrite_files() {
     let place = Place::new();
     let run = trained().to_str().unwrap();
     let (image, out) = (place.arg("data/JPEGImages/val_0000.jpg"), place.arg("seen"));
@@ -248,17 +251,16 @@ fn a_prediction_that_would_be_written_over_something() {
     let parts = ["val_0000.png", "both", &image, &twin, "different names"];
     place.assert_refuses(&mut predict(&[&image, &twin, "--overwrite"]), &parts);
 
-    // The mask would take the place of the image it was made from.
+    // The mask would overwrite its own image.
     let mask = place.arg("seen/val_0000.png");
     let parts = ["seen/val_0000.png", "one of the images", "another --out"];
     place.assert_refuses(&mut predict(&[&mask, "--overwrite"]), &parts);
     place.assert_refuses(&mut predict(&["/no/photo.jpg"]), &["/no/photo.jpg", "No such file"]);
 }
 
-/// Protects: what is wrong with the inputs and the network is told before what stands where results would be written, and
-/// all of that before a device is opened.
+/// Protects: errors are reported in this order: inputs, network, output files, device.
 #[test]
-fn a_prediction_is_checked_from_its_inputs_on() {
+fn a_prediction_checks_its_inputs_first() {
     let place = Place::new();
     let (image, out) = (place.arg("data/JPEGImages/val_0000.jpg"), place.arg("seen"));
     fs::create_dir(place.path("seen")).unwrap();
@@ -287,21 +289,21 @@ fn a_prediction_is_checked_from_its_inputs_on() {
     refuses(&mut { file }, &["other.safetensors: is a file; give the name of a folder"]);
 }
 
-/// Protects: hours of scoring are not lost for want of a place for their result.
+/// Protects: output paths are checked before hours of scoring.
 #[test]
 fn scores_that_cannot_be_written() {
     let place = Place::new();
     let (folder, nowhere) = (place.data(), place.arg("nowhere/scores.json"));
     for flag in ["--json", "--confusion"] {
-        // It is seen before the network, which is not there.
+        // Reported before the network, which is missing too.
         let eval = |file: &str| place.eval(&place.path("none"), &[flag, file]);
         place.assert_refuses(&mut eval(&folder), &["data: is a folder", "name of a file"]);
-        place.assert_refuses(&mut eval(&nowhere), &["nowhere: is no folder; make it before"]);
+        place.assert_refuses(&mut eval(&nowhere), &["nowhere: is not a folder; create it to write"]);
     }
 }
 
 #[test]
-fn golden_cases_that_are_not_there() {
+fn missing_golden_cases() {
     let place = Place::new();
     let args = ["verify", "/no/cases", "--device", "reference"];
     place.assert_refuses(&mut tagseg(&args), &["/no/cases", "is not a folder"]);

@@ -1,4 +1,4 @@
-//! Kernel tables: proposed for a device, and given to every command.
+//! Kernel tables: `tagseg tune` and `--kernels`.
 
 use std::fs;
 
@@ -7,23 +7,23 @@ use tagseg::engine::kernel::{Class, Kernels};
 
 use crate::place::{assert_refused, succeed, tagseg};
 
-/// A table that makes the same choices for every device.
+/// A table with the same choices for every device.
 fn everywhere(kernels: &Kernels) -> String {
     let section = |class| KernelTable::write(KernelTable::choose(None, "", class).0, kernels, |_| None).unwrap();
     [Class::Cpu, Class::Gpu].map(section).concat()
 }
 
-/// Protects: every choice shows in columns that line up, today's is that of the table that was given, and what is written
-/// is a table that other commands go by.
+/// Protects: every choice is printed in aligned columns, the current choice is that of the given table, and other
+/// commands use the written table.
 #[test]
-fn a_proposal_can_be_used() {
+fn a_written_table_can_be_used() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kernels.toml");
     let path = file.to_str().unwrap();
     let today = place.path().join("today.toml");
     let (_, kernels) = KernelTable::choose(None, "", Class::Cpu);
     fs::write(&today, everywhere(&kernels.choosing("busy", "999").unwrap())).unwrap();
-    // Kernels are timed by timestamps, which WebGPU does not grant everywhere.
+    // Timestamps are not among WebGPU's default features.
     let quick = ["tune", "--limits", "adapter", "--quick", "--kernels", today.to_str().unwrap(), "--out", path];
     let printed = succeed(&quick);
     let rows: Vec<_> = printed.split("\n\n").nth(1).unwrap().lines().collect();
@@ -52,10 +52,10 @@ fn a_proposal_can_be_used() {
     assert_eq!(measured["table"][device]["busy"], 77, "{measured:#}");
 }
 
-/// Protects: a table may name cooperative matrices anywhere: what is computed is right, and where a device lacks them every
-/// command says that plain kernels take their place, and `devices` why.
+/// Protects: a table may select cooperative matrices on any device. Results stay correct; if the device lacks them,
+/// every command reports that plain kernels replace them, and `devices` prints why.
 #[test]
-fn a_table_may_ask_for_what_is_not_there() {
+fn a_table_may_select_missing_features() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("mine.toml");
     let path = file.to_str().unwrap();
@@ -67,8 +67,8 @@ fn a_table_may_ask_for_what_is_not_there() {
     assert!(there || first["families"]["cooperative matrices"] == "not on this device", "{first:#}");
     assert!(!there || first["cooperative"] == true, "{first:#}");
     let printed = succeed(&["devices", "--kernels", path]);
-    let told = format!("0: cooperative matrices {}", if there { "chosen" } else { "not " });
-    assert!(printed.contains(&told), "`{told}` is missing in:\n{printed}");
+    let status = format!("0: cooperative matrices {}", if there { "chosen" } else { "not " });
+    assert!(printed.contains(&status), "`{status}` is missing in:\n{printed}");
 
     let output = tagseg(&["verify", "--device", "0", "--kernels", path]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -78,10 +78,9 @@ fn a_table_may_ask_for_what_is_not_there() {
     assert_refused(&tagseg(&["devices", "--kernels", path]).output().unwrap(), &["mine.toml", "check the path"]);
 }
 
-/// Protects: a table that cannot be used is told with its line and what may stand there; what cannot be measured is
-/// refused.
+/// Protects: an invalid table is refused with its line and the allowed values, and so are devices that cannot be timed.
 #[test]
-fn a_wrong_table_is_refused() {
+fn an_invalid_table_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("mine.toml");
     let path = file.to_str().unwrap();

@@ -1,4 +1,4 @@
-//! From nothing to a segmented image, and what lies in the folders afterwards.
+//! From generated data to a segmented image, and the files that each command writes.
 
 use std::fs;
 
@@ -24,9 +24,9 @@ fn numbers(list: &Value) -> Vec<f64> {
     list.as_array().unwrap().iter().filter_map(Value::as_f64).collect()
 }
 
-/// Protects: the names in `metrics.jsonl`, which other programs read.
+/// Protects: the field names in `metrics.jsonl`, which other programs read.
 #[test]
-fn the_record_has_a_line_a_window_and_a_line_an_evaluation() {
+fn the_metrics_have_a_line_per_window_and_per_evaluation() {
     let text = fs::read_to_string(trained().join("metrics.jsonl")).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (evaluations, steps): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.get("eval").is_some());
@@ -47,19 +47,20 @@ fn the_record_has_a_line_a_window_and_a_line_an_evaluation() {
     }
 }
 
-/// Protects: a run tells everything that is needed to repeat it.
+/// Protects: a run folder contains everything that is needed to repeat the run.
 #[test]
 fn the_configuration_of_a_run_loads_again() {
     let path = trained().join("config.toml");
     let config = Config::from_toml(&fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!((config.seed, config.train_iters, config.batch_global, config.train_crop), (7, 6, 2, 64));
-    assert_eq!(Checkpoint::load(&checkpoint()).unwrap().config, config, "the checkpoint holds the same");
+    assert_eq!(Checkpoint::load(&checkpoint()).unwrap().config, config, "the checkpoint contains the same");
     let mut again = Config::default();
     again.load_file(&path).unwrap();
     assert_eq!(again, config);
 }
 
-/// Protects: checkpoints of the newest evaluations, a picture of every evaluation, and nothing half-written.
+/// Protects: a run leaves the checkpoints of the newest evaluations, a picture of every evaluation, and no partial
+/// file.
 #[test]
 fn a_run_leaves_checkpoints_and_pictures() {
     let names = |folder: &str| {
@@ -80,7 +81,8 @@ fn a_run_leaves_checkpoints_and_pictures() {
     assert!(sheet.data.iter().any(|&byte| byte != sheet.data[0]), "the pictures show something");
 }
 
-/// Protects: the names in `eval --json`, fractions, and that a run and its newest checkpoint are the same network.
+/// Protects: the field names in `eval --json`; scores are fractions; a run and its newest checkpoint are the same
+/// network.
 #[test]
 fn scores_are_printed_as_json_and_as_a_table() {
     let data = trained().with_file_name("data");
@@ -108,9 +110,9 @@ fn scores_are_printed_as_json_and_as_a_table() {
     }
 }
 
-/// Protects: a run in parts of the batch says what its batch is made of, and resumes like any other.
+/// Protects: a run with micro-batches prints its effective batch and resumes like any other.
 #[test]
-fn a_batch_in_parts_says_so() {
+fn micro_batches_are_reported() {
     let place = Place::new();
     let save = ["--set", "train.save_every=1"];
     let output = place.train(&[&["--batch", "4", "--micro-batch", "2"], &save[..]].concat()).output().unwrap();
@@ -120,10 +122,11 @@ fn a_batch_in_parts_says_so() {
     let whole = end("run");
     fs::remove_file(place.path("run/checkpoints/step_0000002.safetensors")).unwrap();
     succeed(&["train", "--resume", &place.arg("run")]);
-    assert!(end("run").tensors == whole.tensors, "the same bits after a stop between the steps");
+    assert!(end("run").tensors == whole.tensors, "bit-identical after a stop between the steps");
 }
 
-/// Protects: the same seed gives the same network, to the last bit, however much of the device is used; another does not.
+/// Protects: the same random seed gives a bit-identical network, with any limits and with --nice; another seed does
+/// not.
 #[test]
 fn a_run_can_be_repeated() {
     let place = Place::new();
@@ -139,7 +142,7 @@ fn a_run_can_be_repeated() {
     assert!(first != train("again", "4", &[]), "over the run before, from another seed");
 }
 
-/// Protects: masks of class indices with the palette, at the image's own size, whatever it is.
+/// Protects: predictions are masks of class indices with the VOC palette, at the image's own size.
 #[test]
 fn predictions_are_masks_of_the_images_size() {
     let place = Place::new();
@@ -161,19 +164,19 @@ fn predictions_are_masks_of_the_images_size() {
     }
 }
 
-/// Protects: what is told of an adapter, for people and for programs: what it has, what fits, whether it computes right.
+/// Protects: `devices` lists the features of each adapter, the largest training step, and the result of `verify`.
 #[test]
-fn adapters_are_told_with_what_fits_and_whether_they_are_right() {
+fn adapters_are_listed_with_what_fits_and_verified() {
     let printed = succeed(&["devices", "--fit", "--verify"]);
     let rows: Vec<_> = printed.lines().take_while(|line| !line.starts_with("0: ")).collect();
     assert!(rows.len() > 2 && rows[0].contains("driver") && rows.iter().any(|row| row.contains("auto")), "{printed}");
-    // With WebGPU's default limits no optional feature is used.
+    // With WebGPU's default limits, no optional feature is used.
     let whole = std::env::var("TAGSEG_LIMITS").as_deref() != Ok("default");
     let subgroups = if whole { "chosen" } else { "not within these limits" };
     for part in [
         "0: cooperative matrices not needed here, products by subgroups ",
         &format!("products by subgroups {subgroups}, shared rows not needed here, tiled products not needed here"),
-        "0: trains nano at 96² with up to ",
+        "0: nano at 96² fits up to ",
         "0: 7 of 7 cases pass",
     ] {
         assert!(printed.contains(part), "`{part}` is missing in:\n{printed}");
@@ -182,13 +185,13 @@ fn adapters_are_told_with_what_fits_and_whether_they_are_right() {
     let first = &adapters[0];
     assert!(first["max_binding"].as_u64().unwrap() >= 128 << 20 && first["storage_buffers"].as_u64().unwrap() >= 8);
     assert!(first["fit"][0]["preset"] == "nano" && first["fit"][0]["batch"].as_u64().unwrap() >= 8, "{first:#}");
-    assert_eq!(first["families"]["tiled products"], "not needed here", "lavapipe is no card");
-    assert!(first["verified"].is_null(), "nobody asked");
+    assert_eq!(first["families"]["tiled products"], "not needed here", "lavapipe is not a graphics card");
+    assert!(first["verified"].is_null(), "not requested");
 }
 
-/// Protects: everything works where there is no driver at all.
+/// Protects: everything works without a driver.
 #[test]
-fn the_cpu_alone_goes_the_whole_path() {
+fn the_whole_path_without_a_driver() {
     let place = Place::new();
     let blind = |mut command: std::process::Command| {
         let output = command.envs([("VK_DRIVER_FILES", "/none"), ("VK_ICD_FILENAMES", "/none")]).output().unwrap();
@@ -208,7 +211,7 @@ fn the_cpu_alone_goes_the_whole_path() {
     assert_eq!(read_index_png(&place.path("seen/val_0001.png")).unwrap().data.len(), 32 * 32);
 }
 
-/// Protects: the plan of a step is printed with its parts, and nothing is written.
+/// Protects: `train --plan` prints the memory use of a step and writes nothing.
 #[test]
 fn a_plan_is_printed_and_nothing_is_trained() {
     let place = Place::new();
@@ -220,15 +223,15 @@ fn a_plan_is_printed_and_nothing_is_trained() {
     {
         assert!(text.contains(part), "`{part}` is missing in:\n{text}");
     }
-    assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 1, "only the data set is there");
+    assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 1, "nothing is written");
     let text = succeed(&[&plan[..], &["--device", "reference"]].concat());
-    assert_eq!(text, "the interpreter plans no memory; name a device\n");
+    assert_eq!(text, "the reference interpreter has no memory plan; select another --device\n");
 }
 
-/// Protects: a step in parts binds no more than every adapter does, of its undivided pass as well, at the sizes of the
-/// published recipe and a batch twice as large.
+/// Protects: a step with micro-batches, including its undivided pass, stays within WebGPU's default binding size, at
+/// the sizes of the published recipe and twice its batch.
 #[test]
-fn a_step_in_parts_fits_what_every_adapter_binds() {
+fn micro_batches_fit_the_default_binding_size() {
     let place = Place::new();
     let sizes = ["--preset", "voc", "--batch", "16", "--micro-batch", "2", "--limits", "default"];
     let text = succeed(&[&["train", "--plan", "--data", &place.data()], &sizes[..]].concat());
@@ -236,7 +239,7 @@ fn a_step_in_parts_fits_what_every_adapter_binds() {
     assert!(largest.ends_with(" 128.0"), "{text}");
 }
 
-/// Protects: supervision behind the propagation trains, whole and in parts, and its run can be scored.
+/// Protects: `s2c.map=propagated` trains, with and without micro-batches, and the run can be scored.
 #[test]
 fn a_run_on_the_propagated_map() {
     let place = Place::new();
@@ -256,7 +259,7 @@ fn a_run_on_the_propagated_map() {
     }
 }
 
-/// Protects: half precision trains, stays with the run, and can be left for an evaluation.
+/// Protects: half precision trains, is stored with the run, and can be overridden in an evaluation.
 #[test]
 fn a_run_in_half_precision() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! Files that are not as they were written.
+//! Damaged files.
 
 use std::fs;
 use std::io::Write;
@@ -7,10 +7,10 @@ use tagseg::run::weights::Shelf;
 
 use crate::place::{STEPS, assert_untouched, copy, data, errors, resume, tagseg, untouched};
 
-/// Protects: a newest checkpoint with one wrong bit is passed over with a message, by those who only look and by a run
-/// that goes on; a line of the record that was being written when the power failed leaves no trace.
+/// Protects: a newest checkpoint with one flipped bit is skipped with a message, by `eval`, `predict` and resumed runs.
+/// A partial last line of `metrics.jsonl` is removed.
 #[test]
-fn the_checkpoint_before_a_damaged_one_is_taken() {
+fn the_checkpoint_before_a_damaged_one_is_used() {
     let place = tempfile::tempdir().unwrap();
     let run = place.path().join("run");
     copy(untouched(), &run);
@@ -38,10 +38,10 @@ fn the_checkpoint_before_a_damaged_one_is_taken() {
         }
     }
     assert_untouched(&run);
-    assert!(newest.with_extension("damaged").is_file(), "a person may want to look at it");
+    assert!(newest.with_extension("damaged").is_file(), "the damaged file is kept");
 }
 
-/// Protects: `best` can be given like a checkpoint.
+/// Protects: `latest` and `best` can be given like a checkpoint.
 #[test]
 fn pointers_are_followed() {
     for pointer in ["latest", "best"] {

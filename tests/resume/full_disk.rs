@@ -1,4 +1,4 @@
-//! No room for the next checkpoint.
+//! A disk without space for the next checkpoint.
 
 use std::fs;
 use std::path::Path;
@@ -8,28 +8,28 @@ use tagseg::run::weights::Checkpoint;
 
 use crate::place::{assert_untouched, errors, nearly_done, partial, resume};
 
-/// Asserts that a save failed, said so, and harmed nothing; then gives it room.
+/// Asserts that a save failed with an error and damaged nothing; then resumes with enough space.
 fn assert_survived(run: &Path, output: &Output, cause: &str) {
     let text = errors(output);
     assert_eq!(output.status.code(), Some(2), "{text}");
     let last = text.lines().last().unwrap();
-    let command = "go on with `tagseg train --resume";
+    let command = "resume with `tagseg train --resume";
     for part in ["error: ", "step_0000040.safetensors: ", cause, "step 39 is safe in", "step_0000039", command] {
         assert!(last.contains(part), "`{part}` is missing in: {last}");
     }
-    assert_eq!(partial(run), 0, "what was written in vain is gone");
+    assert_eq!(partial(run), 0, "the partial file is removed");
     assert_eq!(Checkpoint::open(run).unwrap().checkpoint.step, 39);
     let output = resume(run).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     assert_untouched(run);
 }
 
-/// Protects: where the system refuses to let a file grow, the checkpoint before stays.
+/// Protects: if a file cannot grow, the previous checkpoint stays.
 #[test]
 fn a_file_that_may_not_grow() {
     let place = tempfile::tempdir().unwrap();
     let run = nearly_done(place.path());
-    // Blocks of 512 or 1024 bytes: less than a checkpoint either way. The signal for it would kill before any error.
+    // Blocks of 512 or 1024 bytes: less than a checkpoint either way. SIGXFSZ is ignored to get an error instead.
     let limited = r#"trap '' XFSZ; ulimit -f 4096; exec "$@""#;
     let mut command = Command::new("sh");
     let trained = resume(&run);
@@ -37,9 +37,9 @@ fn a_file_that_may_not_grow() {
     assert_survived(&run, &command.output().unwrap(), "File too large");
 }
 
-/// Protects: the same on a disk that is really full, where this process may make one (a tmpfs in a namespace).
+/// Protects: the same on a full disk, if this process may mount one (a tmpfs in a namespace).
 #[test]
-fn a_disk_without_room() {
+fn a_full_disk() {
     let place = tempfile::tempdir().unwrap();
     let run = nearly_done(place.path());
     let (disk, back) = (place.path().join("disk"), place.path().join("back"));
@@ -57,7 +57,7 @@ fn a_disk_without_room() {
             println!("on a tmpfs");
             assert_survived(&back, &output, "No space left on device");
         }
-        // Without the right to mount, the test above has shown as much as this system lets anyone see.
+        // Without permission to mount, only the test above runs.
         Ok(output) if output.status.code() == Some(77) || errors(&output).starts_with("unshare") => {}
         Err(_) => {}
         Ok(output) => panic!("{:?}: {}", output.status, errors(&output)),

@@ -1,4 +1,4 @@
-//! The kernel choices of a run that goes on.
+//! The kernel choices of a resumed run.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use tagseg::engine::kernel::{Class, Kernels};
 
 use crate::place::{assert_same, errors, nearly_done, nearly_done_of, resume, train, untouched, weights};
 
-/// A table in which no sum is split, for any device.
+/// A table that splits no sum, for any device.
 fn table() -> String {
     let section = |class| {
         let (name, kernels): (_, Kernels) = KernelTable::choose(None, "", class);
@@ -16,8 +16,8 @@ fn table() -> String {
     [Class::Cpu, Class::Gpu].map(section).join("\n")
 }
 
-/// Protects: a run goes on with the kernels that it began with, to the same bits, even where the table is gone that said
-/// so; whoever gives it another table is told.
+/// Protects: a run resumes with the kernels that it started with, bit-identically, even if the kernel table is gone.
+/// Another table causes a warning.
 #[test]
 fn a_run_keeps_its_kernels() {
     let place = tempfile::tempdir().unwrap();
@@ -26,7 +26,7 @@ fn a_run_keeps_its_kernels() {
     let with_table = ["--kernels", file.to_str().unwrap()];
     let output = train(&whole).args(with_table).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
-    assert_ne!(weights(&whole), weights(untouched()), "other kernels, other bits");
+    assert_ne!(weights(&whole), weights(untouched()), "other kernels give other results");
 
     const TOLD: &str = "other kernels are chosen than so far";
     let other = tempfile::tempdir().unwrap();

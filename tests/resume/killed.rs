@@ -12,10 +12,10 @@ use crate::place::{Training, assert_untouched, partial, resume, train};
 
 const KILLS: usize = 20;
 
-/// Protects: a run that is killed again and again, while it starts, steps, scores and saves, loses nothing but the steps
-/// since the last save, and ends with the same bits, the same record and the same pictures as one that never was.
+/// Protects: a run that is killed repeatedly, while it starts, steps, scores and saves, loses only the steps since the
+/// last checkpoint, and ends with the same weights, metrics and pictures as an uninterrupted run.
 ///
-/// The moments are new each time; `TAGSEG_KILL_SEED` repeats those of a run that failed.
+/// The times of the kills are random; `TAGSEG_KILL_SEED` repeats those of a failed test.
 #[test]
 fn a_run_that_is_killed_twenty_times_ends_the_same() {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
@@ -36,12 +36,12 @@ fn a_run_that_is_killed_twenty_times_ends_the_same() {
         let mut training = Training::start(command);
         if kills < KILLS {
             let mut within = |limit: u64| random.random_range(0..limit);
-            // While it starts; while it saves; or some steps later, at any moment of a step.
+            // During start, during a save, or some steps later at any time in a step.
             match kills % 4 {
                 0 => sleep(Duration::from_millis(within(1500))),
                 1 => {
                     wait_until(&mut training, || partial(&run) > 0);
-                    // At once in three of five, so that some meet a save however fast the disk is.
+                    // Often immediately, so that some kills hit a save even on a fast disk.
                     sleep(Duration::from_micros(if kills % 8 == 1 { 0 } else { within(3000) }));
                 }
                 _ => {
@@ -69,12 +69,12 @@ fn a_run_that_is_killed_twenty_times_ends_the_same() {
         }
     }
     println!("{kills} kills, {while_saving} of them while saving, in {runs} runs");
-    assert!(while_saving > 0, "no kill met a save");
+    assert!(while_saving > 0, "no kill hit a save");
 }
 
-/// Waits until something is so, or the process has ended.
-fn wait_until(training: &mut Training, so: impl Fn() -> bool) {
-    while !so() && training.child.try_wait().unwrap().is_none() {
+/// Waits until the condition holds or the process has ended.
+fn wait_until(training: &mut Training, condition: impl Fn() -> bool) {
+    while !condition() && training.child.try_wait().unwrap().is_none() {
         sleep(Duration::from_micros(200));
     }
 }

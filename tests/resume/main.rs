@@ -1,4 +1,4 @@
-//! Runs that survive anything: killed, stopped, cramped, damaged, and in the end the same to the last bit.
+//! Interrupted runs (killed, stopped, full disk, damaged files) resume bit-identically.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]

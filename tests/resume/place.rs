@@ -1,4 +1,4 @@
-//! Runs in folders of their own, the processes that train them, and the run that nothing ever happened to.
+//! Run folders, training processes, and the uninterrupted run that they are compared with.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,14 +15,14 @@ use tagseg::run::weights::{Checkpoint, Shelf};
 /// Steps of every run here.
 pub const STEPS: usize = 40;
 
-/// A process of the program that was built with these tests.
+/// The program that was built with these tests.
 pub fn tagseg(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tagseg"));
     command.args(args);
     command
 }
 
-/// Where this binary keeps its data and the untouched run.
+/// Folder of the data set and the untouched run.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("resume")
 }
@@ -40,14 +40,14 @@ pub fn data() -> &'static Path {
     })
 }
 
-/// Makes a data set.
+/// Generates a data set.
 pub fn generate(data: &Path, train: &str) {
     let size = ["--train", train, "--val", "2", "--size", "64"];
     let made = tagseg(&["shapes", "--out", data.to_str().unwrap()]).args(size).output().unwrap();
     assert!(made.status.success(), "{}", errors(&made));
 }
 
-/// The run that nothing ever happens to; tests may read it, and copy it.
+/// The uninterrupted run; tests may read and copy it.
 pub fn untouched() -> &'static Path {
     static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
@@ -59,7 +59,7 @@ pub fn untouched() -> &'static Path {
     })
 }
 
-/// A new run into a folder: a checkpoint at every step, two evaluations, a window of the record that fits neither.
+/// A new run: a checkpoint at every step, two evaluations, and a logging interval that divides neither.
 pub fn train(run: &Path) -> Command {
     let sizes = ["--preset", "nano", "--batch", "2", "--crop", "64", "--steps", &STEPS.to_string()];
     let mut command = tagseg(&["train", "--data", data().to_str().unwrap(), "--out", run.to_str().unwrap()]);
@@ -70,7 +70,7 @@ pub fn train(run: &Path) -> Command {
     command
 }
 
-/// A run that goes on.
+/// Resumes a run.
 pub fn resume(run: &Path) -> Command {
     tagseg(&["train", "--resume", run.to_str().unwrap()])
 }
@@ -79,12 +79,12 @@ pub fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A copy of the untouched run as it was one step before its end, with all that the last step wrote to the record.
+/// A copy of the untouched run without its last checkpoint; `metrics.jsonl` still contains the last step.
 pub fn nearly_done(place: &Path) -> PathBuf {
     nearly_done_of(untouched(), place)
 }
 
-/// The same of any run.
+/// The same for any run.
 pub fn nearly_done_of(whole: &Path, place: &Path) -> PathBuf {
     let run = place.join("run");
     copy(whole, &run);
@@ -105,13 +105,13 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Asserts that a run ended as if nothing had ever happened.
+/// Asserts that a run ended like the untouched run.
 pub fn assert_untouched(run: &Path) {
     assert_same(run, untouched());
 }
 
-/// Asserts that a run ended as another: weights, statistics, moments and recent values to the last bit, the record line by
-/// line, the pictures, the best checkpoint, and nothing half-written.
+/// Asserts that two runs ended alike: bit-identical weights, statistics, moments and recent values, the same metrics,
+/// pictures and best checkpoint, and no partial files.
 pub fn assert_same(run: &Path, other: &Path) {
     let [ours, theirs] = [run, other].map(|run| Checkpoint::open(run).unwrap().checkpoint);
     assert_eq!(ours.step, STEPS);
@@ -126,15 +126,15 @@ pub fn assert_same(run: &Path, other: &Path) {
         let [ours, theirs] = [run, other].map(|run| fs::read(run.join("checkpoints").join(pointer)).unwrap());
         assert_eq!(ours, theirs, "{pointer}");
     }
-    assert_eq!(partial(run), 0, "half-written files");
+    assert_eq!(partial(run), 0, "partial files");
 }
 
-/// The weights and statistics at the end of a run, by their bits.
+/// Bits of the weights and statistics at the end of a run.
 pub fn weights(run: &Path) -> Vec<String> {
     bits(&Checkpoint::open(run).unwrap().checkpoint.tensors)
 }
 
-/// Name, shape and bits of every tensor, as a list of lines that differ where the tensors do.
+/// Name, shape and hash of every tensor, one per line.
 fn bits(tensors: &Tensors) -> Vec<String> {
     let line = |(name, (shape, values)): (&String, &(Vec<usize>, Vec<f32>))| {
         let hash = values.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, value| {
@@ -145,10 +145,10 @@ fn bits(tensors: &Tensors) -> Vec<String> {
     tensors.iter().map(line).collect()
 }
 
-/// The lines of a record, without what a clock says.
+/// The lines of `metrics.jsonl` without times.
 fn record(run: &Path) -> Vec<String> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    assert!(text.ends_with('\n'), "the last line is whole");
+    assert!(text.ends_with('\n'), "the last line is complete");
     let untimed = |line: &str| {
         let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
         value.as_object_mut().unwrap().remove("images_per_second");
@@ -157,20 +157,20 @@ fn record(run: &Path) -> Vec<String> {
     text.lines().map(untimed).collect()
 }
 
-/// Name and content of every file of a folder.
+/// Name and content of every file in a folder.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.iter().map(|path| (path.file_name().unwrap().into(), fs::read(path).unwrap())).collect()
 }
 
-/// Number of files that are being written, or were when a process was killed.
+/// Number of partially written files.
 pub fn partial(run: &Path) -> usize {
     let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
     entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "partial")).count()
 }
 
-/// A process that trains, with the lines that it prints on standard error as they come.
+/// A training process and the lines that it prints on standard error.
 pub struct Training {
     pub child: Child,
     lines: Receiver<String>,
@@ -187,14 +187,14 @@ impl Training {
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 log.lock().unwrap().push_str(&format!("{line}\n"));
-                // A test may have heard enough.
+                // The test may have stopped listening.
                 let _ = sender.send(line);
             }
         });
         Training { child, lines, seen }
     }
 
-    /// Waits for a line that contains `part`; `false` if the process ends before.
+    /// Waits for a line that contains `part`; returns `false` if the process ends first.
     pub fn wait_for(&self, part: &str) -> bool {
         self.lines.iter().any(|line| line.contains(part))
     }
@@ -204,13 +204,13 @@ impl Training {
         self.wait_for("dispatches a step")
     }
 
-    /// Sends a signal by its name.
+    /// Sends the named signal.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
-    /// Waits for the end; gives exit code and everything printed.
+    /// Waits for the end; returns the exit code and the printed text.
     pub fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         while self.lines.recv_timeout(Duration::from_secs(10)).is_ok() {}

@@ -1,4 +1,4 @@
-//! Resuming something else than what was begun.
+//! Invalid attempts to resume.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn assert_refused(command: &mut Command, parts: &[&str]) {
     }
 }
 
-/// Protects: a schedule, a seed or any other option cannot change under way, neither by a flag nor by the file.
+/// Protects: no option of a run can change when it resumes, neither by a flag nor in its config.toml.
 #[test]
 fn another_configuration() {
     let place = tempfile::tempdir().unwrap();
@@ -42,13 +42,13 @@ fn another_configuration() {
     fs::write(&config, text.replace("train.iters = 40", "train.iters = 80")).unwrap();
     assert_refused(&mut resume(&run), &["`train.iters`", "config.toml says 80"]);
     fs::write(&config, text).unwrap();
-    // What a flag says again contradicts nothing.
+    // Flags that repeat the run's values are accepted.
     let output = resume(&run).args(["--steps", "40", "--seed", "1"]).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     assert_untouched(&run);
 }
 
-/// Protects: a run goes on with the images that it knows, wherever they are now, and with no others.
+/// Protects: a run resumes on its own data set, also at a new path, but on no other.
 #[test]
 fn another_data_set() {
     let place = tempfile::tempdir().unwrap();
@@ -73,9 +73,9 @@ fn another_data_set() {
     assert_untouched(&run);
 }
 
-/// Protects: a run remembers where it last found its images, and says so when they are gone.
+/// Protects: a run stores the last path of its data set and reports it if the data set is gone.
 #[test]
-fn data_that_are_gone() {
+fn a_data_set_that_is_gone() {
     let place = tempfile::tempdir().unwrap();
     let [first, second, run] = ["first", "second", "run"].map(|name| place.path().join(name));
     copy(data(), &first);
@@ -98,9 +98,9 @@ fn data_that_are_gone() {
     assert_refused(&mut resume(&run), &["second", "the data set is gone", "--data"]);
 }
 
-/// Protects: what is no run is named, and left as it is.
+/// Protects: a folder that is not a run is reported and not changed.
 #[test]
-fn no_run_at_all() {
+fn not_a_run() {
     let place = tempfile::tempdir().unwrap();
     assert_refused(&mut resume(&place.path().join("nowhere")), &["nowhere", "is no folder"]);
     assert_refused(&mut resume(place.path()), &["holds no run"]);

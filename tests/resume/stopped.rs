@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM, and a second process on the same run.
+//! Ctrl-C, SIGTERM, and a second process in the same run folder.
 
 use std::fs;
 use std::thread::sleep;
@@ -8,10 +8,10 @@ use tagseg::run::weights::{Checkpoint, Shelf};
 
 use crate::place::{STEPS, Training, assert_untouched, copy, data, errors, resume, tagseg, train, untouched};
 
-/// Protects: the first Ctrl-C saves and says how to go on, SIGTERM too; nobody else may train in the folder meanwhile;
-/// what comes out is as if nothing had happened.
+/// Protects: Ctrl-C and SIGTERM save a checkpoint and print how to resume. No other process can train in the folder at
+/// the same time. The resumed run equals an uninterrupted run.
 #[test]
-fn a_run_can_be_stopped_and_goes_on() {
+fn a_run_can_be_stopped_and_resumed() {
     untouched();
     let place = tempfile::tempdir().unwrap();
     let run = place.path().join("my run");
@@ -38,7 +38,7 @@ fn a_run_can_be_stopped_and_goes_on() {
         assert_eq!(code, Some(130), "{text}");
         let last = text.lines().last().unwrap();
         let step = Checkpoint::open(&run).unwrap().checkpoint.step;
-        let command = format!("stopped at step {step}; go on with `tagseg train --resume '{}'`", run.display());
+        let command = format!("stopped at step {step}; resume with `tagseg train --resume '{}'`", run.display());
         assert_eq!(last, command);
         steps.push(step);
         training = Training::start(resume(&run));
@@ -51,10 +51,10 @@ fn a_run_can_be_stopped_and_goes_on() {
     assert_untouched(&run);
 }
 
-/// Protects: who goes on with a run that is over is told so, and what to do for more steps; nothing of the run changes,
-/// and no data is needed. What a process that was killed at the very end left undone is done.
+/// Protects: resuming a finished run reports that it is finished and how to train further. It changes nothing, needs no
+/// data set, and completes what a process that was killed at the very end did not write.
 #[test]
-fn a_finished_run_says_so() {
+fn a_finished_run_is_reported() {
     let place = tempfile::tempdir().unwrap();
     let run = place.path().join("run");
     copy(untouched(), &run);
@@ -74,18 +74,18 @@ fn a_finished_run_says_so() {
     let sizes = ["--preset", "nano", "--batch", "2", "--crop", "64", "--steps", "4"];
     let start = ["train", "--weights", run, "--data", data, "--out", longer];
     let output = tagseg(&[&start[..], &sizes].concat()).output().unwrap();
-    assert!(output.status.success(), "what it says works: {}", errors(&output));
+    assert!(output.status.success(), "the printed command works: {}", errors(&output));
 }
 
-/// Protects: the second Ctrl-C ends the process at once, and even then the run can go on.
+/// Protects: a second Ctrl-C stops immediately, and the run can still be resumed.
 #[test]
-fn a_second_signal_ends_at_once() {
+fn a_second_signal_stops_immediately() {
     untouched();
     let place = tempfile::tempdir().unwrap();
     let run = place.path().join("run");
     let mut command = train(&run);
     let mut impatient = 0;
-    // The first signal may just find the run between two steps: then it is over before the second.
+    // The first signal may arrive between two steps; the run then ends before the second.
     while impatient < 5 {
         let training = Training::start(command);
         assert!(training.wait_for_steps());
@@ -101,7 +101,7 @@ fn a_second_signal_ends_at_once() {
         impatient += 1;
         command = resume(&run);
     }
-    assert!(impatient < 5, "every run was over before the second signal");
+    assert!(impatient < 5, "every run ended before the second signal");
     let mut training = Training::start(resume(&run));
     assert!(training.wait_for("goes on at step") && training.wait_for_steps());
     training.child.kill().unwrap();

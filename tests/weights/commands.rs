@@ -58,7 +58,7 @@ fn convert_goes_there_and_back() {
     said(&["weights", "convert", &hf, &back]);
     assert_eq!(bits(&TensorFile::read(Path::new(&back)).unwrap().tensors), bits(&read("bmp.pth").tensors));
 
-    assert!(refused(&["weights", "convert", text(&source), &hf]).contains("exists already"));
+    assert!(refused(&["weights", "convert", text(&source), &hf]).contains("already exists"));
     said(&["weights", "convert", text(&source), &hf, "--overwrite"]);
     assert!(refused(&["weights", "convert", text(&source), &out("a.pth")]).contains(".safetensors"));
     let other = refused(&["weights", "convert", text(&fixture("views.pth")), &out("b.safetensors")]);
