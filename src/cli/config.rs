@@ -11,7 +11,7 @@ use super::output::print;
 
 /// Print a preset: every option with its value and meaning
 ///
-/// The output is a file for `tagseg train --config`. Delete the options not to override. Options that count
+/// The output is a file for `tagseg train --config`. Delete the options that you do not want to set. Options that count
 /// iterations also accept a share of the run, e.g. "20%".
 #[derive(Debug, Args)]
 #[command(after_help = names())]
