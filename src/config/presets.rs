@@ -1,4 +1,4 @@
-//! The presets: short files of what differs from the defaults.
+//! The presets: files with the options that differ from the defaults.
 
 use super::options::Config;
 use super::rung::Rung;

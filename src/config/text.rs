@@ -1,4 +1,4 @@
-//! A configuration as text: TOML files, `key=value` of the command line, and what is written out.
+//! Reading and writing configurations: TOML files and `key=value` arguments.
 
 use std::path::Path;
 
