@@ -331,6 +331,8 @@ pub enum Values<'a> {
     F64(&'a [f64]),
     /// Integers.
     I32(&'a [i32]),
+    /// Bytes, four in each integer of the input, the lowest bits first; what is missing of the last four is 0.
+    U8(&'a [u8]),
 }
 
 macro_rules! values_from {
@@ -352,7 +354,7 @@ macro_rules! values_from {
         }
     )*};
 }
-values_from!(F32 f32, F64 f64, I32 i32);
+values_from!(F32 f32, F64 f64, I32 i32, U8 u8);
 
 impl Values<'_> {
     fn len(&self) -> usize {
@@ -360,6 +362,7 @@ impl Values<'_> {
             Values::F32(values) => values.len(),
             Values::F64(values) => values.len(),
             Values::I32(values) => values.len(),
+            Values::U8(bytes) => bytes.len().div_ceil(4),
         }
     }
 
@@ -368,8 +371,18 @@ impl Values<'_> {
             Values::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
             Values::F64(values) => values.to_vec(),
             Values::I32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Values::U8(bytes) => words(bytes).map(f64::from).collect(),
         }
     }
+}
+
+/// The integers that bytes make, four each.
+fn words(bytes: &[u8]) -> impl Iterator<Item = i32> {
+    bytes.chunks(4).map(|four| {
+        let mut word = [0; 4];
+        word[..four.len()].copy_from_slice(four);
+        i32::from_le_bytes(word)
+    })
 }
 
 enum Compiled {
@@ -402,12 +415,18 @@ impl Program {
         if values.len() != input.shape().len() {
             return Err(Error::misuse(format!("input {input:?} was given {} values", values.len())));
         }
+        if matches!(values, Values::U8(_)) && input.dtype() != DType::I32 {
+            return Err(Error::misuse(format!("input {input:?} takes no bytes: those go into integers")));
+        }
         self.unwritten.retain(|unwritten| unwritten.id() != input.id());
         match &mut self.engine {
             Compiled::Reference(interpreter) => interpreter.write(input.id(), values.to_f64()),
             Compiled::Gpu(program) => match (input.dtype(), &values) {
                 (DType::F32, Values::F32(values)) => program.write(input.id(), bytemuck::cast_slice(values)),
                 (DType::I32, Values::I32(values)) => program.write(input.id(), bytemuck::cast_slice(values)),
+                (DType::I32, Values::U8(bytes)) if bytes.len().is_multiple_of(4) && cfg!(target_endian = "little") => {
+                    program.write(input.id(), bytes);
+                }
                 (DType::F32, other) => {
                     let values: Vec<f32> = other.to_f64().into_iter().map(|value| value as f32).collect();
                     program.write(input.id(), bytemuck::cast_slice(&values));

@@ -26,6 +26,9 @@ const TWO: Sizes = &[
     &[(&[33, 5], Normal), (&[], Positive)],
 ];
 
+/// Words of four bytes each, which f32 holds exactly.
+const BYTES: super::Fill = Fixed(&[0x0403_0200, -1, 0, 0x10FF_0000, -0x7F00_0000, 0x00AB_CDEF]);
+
 fn row(name: &'static str, sizes: Sizes, build: fn(&[Tensor]) -> tagseg::Result<Tensor>) -> Case {
     Case { name, sizes, differentiable: true, build }
 }
@@ -436,6 +439,7 @@ fn resize() -> Vec<Case> {
         row("resize_channels_last align_corners", FEATURES, |x| {
             x[0].resize_channels_last(of_features(&x[0])?.map(target), true)
         }),
+        row("resize_channels_last_by_factor", FEATURES, |x| x[0].resize_channels_last_by_factor(1.5)),
         row("resize_channels_last_onto", ONTO, |x| x[0].resize_channels_last_onto(&x[1], false)),
     ]
 }
@@ -491,6 +495,11 @@ fn slots() -> Vec<Case> {
             ],
             |x| x[0].lookup(&x[1]),
         ),
+        fixed("pixels", &[&[(&[14], BYTES), (&[3, 256], Unit)], &[(&[390], BYTES), (&[3, 256], Unit)]], |x| {
+            let small = x[0].shape().len() == 14;
+            x[0].pixels(if small { [1, 3, 6, 3] } else { [2, 20, 13, 3] }, &x[1])
+        }),
+        fixed("pixels of one channel", &[&[(&[96], BYTES), (&[1, 256], Unit)]], |x| x[0].pixels([3, 16, 8, 1], &x[1])),
     ]
 }
 

@@ -20,6 +20,7 @@ mod norm_sums;
 pub mod pack;
 pub mod par;
 pub mod pixel_loss;
+pub mod pixels;
 pub mod product;
 pub mod random;
 pub mod reduce;

@@ -173,6 +173,17 @@ impl Tensor {
         self.resized(op, shape)
     }
 
+    /// Bilinear resize of features \[B, H, W, C\] by a factor: sides are rounded down, and coordinates use 1/factor.
+    ///
+    /// # Errors
+    /// If the tensor does not have four axes, is not real, or a side is or becomes empty.
+    #[track_caller]
+    pub fn resize_channels_last_by_factor(&self, factor: f64) -> Result<Tensor> {
+        let [b, h, w, c] = self.extents()?;
+        let (rows, columns) = (Axis::by_factor(h, factor), Axis::by_factor(w, factor));
+        self.resized(Resize { outer: b, rows, columns, inner: c }, [b, rows.output, columns.output, c])
+    }
+
     /// `base` \[B, H', W', C\] and to it the bilinear resize of features \[B, H, W, C\] to its size, which is never
     /// stored.
     ///

@@ -24,6 +24,7 @@ pub mod norm_sums;
 pub mod pack;
 pub mod par;
 pub mod pixel_loss;
+pub mod pixels;
 pub mod random;
 pub mod reduce;
 pub mod resize;
