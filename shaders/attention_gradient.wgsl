@@ -36,11 +36,13 @@ fn far_columns(at: array<u32, 8>, c: u32) -> mat4x4<f32> {
 
 // The same of b_value.
 fn near_columns_of_value(at: array<u32, 8>, c: u32) -> mat4x4<f32> {
-    return mat4x4<f32>(load_b_value(at[0] + c), load_b_value(at[1] + c), load_b_value(at[2] + c), load_b_value(at[3] + c));
+    return mat4x4<f32>(load_b_value(at[0] + c), load_b_value(at[1] + c),
+                       load_b_value(at[2] + c), load_b_value(at[3] + c));
 }
 
 fn far_columns_of_value(at: array<u32, 8>, c: u32) -> mat4x4<f32> {
-    return mat4x4<f32>(load_b_value(at[4] + c), load_b_value(at[5] + c), load_b_value(at[6] + c), load_b_value(at[7] + c));
+    return mat4x4<f32>(load_b_value(at[4] + c), load_b_value(at[5] + c),
+                       load_b_value(at[6] + c), load_b_value(at[7] + c));
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -16,15 +16,12 @@
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
     if index >= p.batch * p.height * p.width * p.channels { return; }
-    let c = index % p.channels;
-    var rest = index / p.channels;
-    let at_x = i32(rest % p.width);
-    rest /= p.width;
-    let at_y = i32(rest % p.height);
-    let b = rest / p.height;
+    let own = place(index, p.height, p.width);
+    let c = own.channel;
+    let b = own.image;
     let size = vec2<i32>(i32(p.in_height), i32(p.in_width));
     let to_box = destination[b];
-    let d = vec2<i32>(at_y, at_x) - to_box.xy;
+    let d = own.at - to_box.xy;
     if any(d < vec2<i32>(0)) || any(d >= to_box.zw) {
         store_out(index, Value(0.0));
         return;

@@ -22,15 +22,12 @@ fn readers_within(axis: Axis, i: i32, start: i32, size: u32) -> vec2<i32> {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
     if index >= p.batch * p.in_height * p.in_width * p.channels { return; }
-    let c = index % p.channels;
-    var rest = index / p.channels;
-    let at_x = i32(rest % p.in_width);
-    rest /= p.in_width;
-    let at_y = i32(rest % p.in_height);
-    let b = rest / p.in_height;
+    let own = place(index, p.in_height, p.in_width);
+    let c = own.channel;
+    let b = own.image;
     let from_box = source[b];
     let to_box = destination[b];
-    let i = vec2<i32>(at_y, at_x) - from_box.xy;
+    let i = own.at - from_box.xy;
     if any(i < vec2<i32>(0)) || any(i >= from_box.zw) || any(to_box.zw < vec2<i32>(1)) {
         store_out(index, Value(0.0));
         return;

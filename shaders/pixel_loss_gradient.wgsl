@@ -67,7 +67,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
         let weight = V(max(I(p.columns.unit) - abs(offset), I(0))) * p.columns.inverse;
         let slope = probability - select(V(0.0), V(1.0), t == I(c));
-        sum += select(V(0.0), weight * slope * load_grad(at), counts(own, t) * select(I(0), I(1), weight > V(0.0)) == I(1));
+        let counted = counts(own, t) * select(I(0), I(1), weight > V(0.0));
+        sum += select(V(0.0), weight * slope * load_grad(at), counted == I(1));
     }
 #if FOURS
     store_out(index, (sum.x + sum.y) + (sum.z + sum.w));

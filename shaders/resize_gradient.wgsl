@@ -43,7 +43,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #if ALONG
     var sums = vec4<f32>(0.0);
     for (var d = near.x - near.x % 4; d < near.y; d += 4) {
-        let weights = vec4<f32>(reads(p.axis, d, i), reads(p.axis, d + 1, i), reads(p.axis, d + 2, i), reads(p.axis, d + 3, i));
+        let weights = vec4<f32>(reads(p.axis, d, i), reads(p.axis, d + 1, i),
+                                reads(p.axis, d + 2, i), reads(p.axis, d + 3, i));
         sums += weights * load_grad((start + u32(d)) / 4u);
     }
     store_out(index, (sums.x + sums.y) + (sums.z + sums.w));

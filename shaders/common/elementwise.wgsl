@@ -1,8 +1,8 @@
 // A chain of element-wise functions with broadcasting: y[i] = chain(i), on V = f32 or four neighbours.
 //
-// The op writes the bindings and `chain`, one line per function (src/engine/ops/elementwise_kernel.rs). The parameters are
-// the extents of the axes that remain after merging, the step of every input along them (0 where it repeats), and the
-// constants of the chain in order. One invocation makes one element or four neighbours, alone: deterministic.
+// The op writes the bindings and `chain`, one line per function (src/engine/ops/elementwise_kernel.rs). The parameters
+// are the extents of the axes that remain after merging, the step of every input along them (0 where it repeats), and
+// the constants of the chain in order. One invocation makes one element or four neighbours, alone: deterministic.
 #include "common/index.wgsl"
 #include "common/math.wgsl"
 

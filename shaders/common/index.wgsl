@@ -1,6 +1,6 @@
-// The index of a workgroup, and of an invocation, in a grid whose workgroup count may be folded into y, and which may be
-// one of several that a long launch was cut into: this one starts at row p.first_row of that (and at p.first_layer, where
-// a kernel has layers).
+// The index of a workgroup, and of an invocation, in a grid whose workgroup count may be folded into y, and which may
+// be one of the pieces that a long launch is cut into: it starts at row p.first_row of that and, where a kernel has
+// layers, at layer p.first_layer.
 const WORKGROUP: u32 = 64u;
 
 fn workgroup_index(group: vec3<u32>, groups: vec3<u32>) -> u32 {

@@ -14,6 +14,15 @@ struct Params {
 #read source: array<vec4<i32>>
 #read destination: array<vec4<i32>>
 
+// An element of maps [batch, height, width, p.channels]: its image, its (y, x) and its place along the channels.
+struct Place { image: u32, at: vec2<i32>, channel: u32 }
+
+fn place(index: u32, height: u32, width: u32) -> Place {
+    let pixel = index / p.channels;
+    let row = pixel / width;
+    return Place(row / height, vec2<i32>(i32(row % height), i32(pixel % width)), index % p.channels);
+}
+
 fn axis_of(input: i32, output: i32) -> Axis {
     let unit = select(2 * output, max(output - 1, 1), p.align_corners != 0u);
     let step = select(2 * input, input - 1, p.align_corners != 0u);

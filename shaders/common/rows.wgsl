@@ -1,6 +1,7 @@
-// Rows of a matrix, p.rows by p.width, each the work of LANES neighbouring invocations. On software devices that is one. On
-// graphics cards neighbours read neighbouring elements of the row (SHARED) and exchange partial results by way of the
-// workgroup's memory; every one of them then merges all of these in the same order, so that nothing depends on scheduling.
+// Rows of a matrix, p.rows by p.width, each the work of LANES neighbouring invocations. On software devices that is one.
+// On graphics cards neighbours read neighbouring elements of the row (SHARED) and exchange partial results by way of the
+// workgroup's memory; every one of them then merges all of these in the same order, so that nothing depends on
+// scheduling.
 #include "common/index.wgsl"
 
 const LANES = u32($LANES);

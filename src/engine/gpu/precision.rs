@@ -13,8 +13,9 @@ pub(super) fn schedule(graph: &Graph, outputs: &[NodeId], target: Target) -> Sch
 }
 
 /// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input, nobody
-/// reads it afterwards, and every kernel that touches it declares that it binds it by fours, on either class of device and on `target`. So
-/// a graph rounds at the same points everywhere, unless a kernel table of someone's own splits other sums.
+/// reads it afterwards, and every kernel that touches it declares that it lies there by fours, on either class of device
+/// and on `target`. So a graph rounds at the same points everywhere, unless a kernel table of someone's own splits other
+/// sums.
 fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
     let nodes = &schedule.nodes;
     let mut half = vec![false; nodes.len()];

@@ -67,8 +67,9 @@ pub struct Launch {
     pub defines: Vec<(&'static str, String)>,
     /// The uniform block at binding 0, as 32-bit words, but for where it starts.
     pub params: Vec<u32>,
-    /// The row and the layer of a grid at which it starts, one of the pieces of a larger launch. The kernel reads them
-    /// behind its parameters, as `p.first_row` and, where it has layers, `p.first_layer`; `None` where it cannot be cut.
+    /// The row and the layer of the grid at which it starts, as one of the pieces of a larger launch. The kernel reads
+    /// them behind its parameters, as `p.first_row` and, where it has layers, `p.first_layer`; `None` where it cannot be
+    /// cut.
     pub first: Option<[u32; 2]>,
     /// What stands at bindings 1, 2, ….
     pub bindings: Vec<Slot>,
@@ -111,9 +112,9 @@ const MOST_WORKGROUPS: usize = 65_535;
 impl Launch {
     /// A launch of `invocations` threads in workgroups of [`WORKGROUP`], repeated `layers` times along z.
     ///
-    /// Counts above 65 535 workgroups are folded into y, and long launches are cut into pieces: kernels find their place
-    /// by `invocation_index` or `workgroup_index` of `common/index.wgsl`, and by `p.first_layer + id.z`. The last fields of
-    /// their `Params` are `first_row: u32` and, where there are layers, `first_layer: u32`.
+    /// Counts above 65 535 workgroups are folded into y, and long launches are cut into pieces: kernels find their
+    /// place by `invocation_index` or `workgroup_index` of `common/index.wgsl`, and by `p.first_layer + id.z`. The last
+    /// fields of their `Params` are `first_row: u32` and, where there are layers, `first_layer: u32`.
     pub fn new(shader: Shader, invocations: usize, layers: usize) -> Self {
         let groups = invocations.div_ceil(WORKGROUP).max(1);
         let rows = groups.div_ceil(MOST_WORKGROUPS);
@@ -194,7 +195,7 @@ impl Launch {
             operations,
             ..self.clone()
         };
-        (0..parts).flat_map(|part| (0..count).map(move |index| (part, index))).map(|(part, index)| piece(part, index)).collect()
+        (0..count * parts).map(|number| piece(number / count, number % count)).collect()
     }
 
     /// Sets the storage bindings.
@@ -203,8 +204,8 @@ impl Launch {
         self
     }
 
-    /// Declares what the kernel binds as `vec4<f32>` and gets at by `load_…` and `store_…` alone, so that it may be stored
-    /// in half precision.
+    /// Declares what the kernel binds as `vec4<f32>` and gets at by `load_…` and `store_…` alone, so that it may be
+    /// stored in half precision.
     pub fn fours(mut self, slots: &[Slot]) -> Self {
         self.fours.extend_from_slice(slots);
         self

@@ -9,8 +9,9 @@
 //! - `#update x: array<T>`: the next one, with both;
 //! - `$NAME`: the value that the variant gives to `NAME`.
 //!
-//! Bindings are numbered in the order of their lines, as [`Launch::bind`] names what stands there. What a launch declares
-//! by [`Launch::fours`] may be stored in half precision: then `load_x` and `store_x` convert, and nothing else changes.
+//! Bindings are numbered in the order of their lines, as [`Launch::bind`] names what stands there. What a launch
+//! declares by [`Launch::fours`] may be stored in half precision: then `load_x` and `store_x` convert, and nothing else
+//! changes.
 
 use super::launch::Launch;
 use crate::error::{Error, Result};
@@ -38,8 +39,8 @@ const COMMON: &[(&str, &str)] = &[
 /// The complete WGSL of a launch.
 ///
 /// # Errors
-/// [`Error::Graph`] if the shader includes an unknown snippet, leaves an `#if` open or a `$NAME` without a value, or does
-/// not declare what the launch binds: mistakes in the shader, found by the test that builds every variant.
+/// [`Error::Graph`] if the shader includes an unknown snippet, leaves an `#if` open or a `$NAME` without a value, or
+/// declares more than the launch binds: mistakes in the shader, found by the test that builds every variant.
 pub fn render(launch: &Launch) -> Result<String> {
     let mut joined = Joined { launch, text: String::new(), included: Vec::new(), declared: 0 };
     joined.add(&launch.shader.source)?;

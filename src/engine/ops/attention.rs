@@ -154,7 +154,10 @@ impl Op for AttentionGradient {
         let launch = self.0.launch(shader!("attention_gradient"), rows, columns, chunk, context.target);
         let launch = defines.iter().fold(launch, |launch, name| launch.define(name, 1));
         let products = if self.1 == Gradient::Value { 2 } else { 3 };
-        let first = launch.operations(2 * products * pairs(context)).bind(&[slots, vec![to]].concat()).fours(&[q, k, v, grad, to]);
+        let first = launch
+            .operations(2 * products * pairs(context))
+            .bind(&[slots, vec![to]].concat())
+            .fours(&[q, k, v, grad, to]);
         if chunks == 1 {
             return first.into();
         }

@@ -62,8 +62,8 @@ pub(super) fn launch(op: &Chain, context: &LaunchContext<'_>) -> Launch {
             Reach::Linear => "i".into(),
             Reach::Strided => {
                 let steps = walk.strides[input].iter().enumerate().filter(|(_, stride)| **stride != 0);
-                let terms: Vec<_> =
-                    steps.map(|(axis, _)| format!("c{axis} * p.strides[{input}][{}][{}]", axis / 4, axis % 4)).collect();
+                let term = |axis| format!("c{axis} * p.strides[{input}][{}][{}]", axis / 4, axis % 4);
+                let terms: Vec<_> = steps.map(|(axis, _)| term(axis)).collect();
                 format!("({}){}", terms.join(" + "), if wide(input) { " / 4u" } else { "" })
             }
         };
@@ -86,15 +86,19 @@ pub(super) fn launch(op: &Chain, context: &LaunchContext<'_>) -> Launch {
     let count = elements.div_ceil(lanes.count);
     let real = |dtype: DType, wide: bool| wide && dtype == DType::F32;
     let inputs = || (0..context.inputs.len()).map(Slot::Input);
-    let halves = inputs().zip(context.inputs).enumerate().filter(|(input, (_, ty))| real(ty.dtype, wide(*input)));
-    let halves = halves.map(|(_, (slot, _))| slot).chain(real(context.output.dtype, lanes.count == 4).then_some(Slot::Output));
+    let mut fours: Vec<_> = inputs()
+        .zip(0..)
+        .filter(|(_, input)| real(context.inputs[*input].dtype, wide(*input)))
+        .map(|(slot, _)| slot)
+        .collect();
+    fours.extend(real(context.output.dtype, lanes.count == 4).then_some(Slot::Output));
     let mut launch = Launch::new(Shader { name: "elementwise", source: text.into() }, count, 1)
         .operations(elements * op.body.len())
         .define("VALUE", lanes.value)
         .define("BITS", lanes.value.replace("f32", "u32"))
         .define("RESULT", result)
         .bind(&inputs().chain([Slot::Output]).collect::<Vec<_>>())
-        .fours(&halves.collect::<Vec<_>>())
+        .fours(&fours)
         .uints(&[count, 0, 0, 0]);
     let none = Vec::new();
     let leaves = (0..MAX_LEAVES).map(|leaf| walk.strides.get(leaf).unwrap_or(&none));

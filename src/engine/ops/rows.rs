@@ -35,13 +35,12 @@ pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Targ
     (chunk, rows.div_ceil(chunk))
 }
 
-/// The launch of a kernel that includes `shaders/common/rows.wgsl`, on `rows` rows of so many channels; `slots` are bound
-/// by the elements that it loads. Its first parameters are the rows and the loads of each.
+/// The launch of a kernel that includes `shaders/common/rows.wgsl`, on `rows` rows of so many channels; `slots` are
+/// bound by the elements that it loads. Its first parameters are the rows and the loads of each.
 pub(crate) fn launch_rows(shader: Shader, rows: usize, channels: usize, target: Target, slots: &[Slot]) -> Launch {
     let (together, lanes) = (target.lanes(channels), Lanes::of(channels));
-    let launch = Launch::new(shader, rows * together, 1)
-        .define("LANES", together)
-        .uints(&[rows, channels / lanes.count]);
+    let launch =
+        Launch::new(shader, rows * together, 1).define("LANES", together).uints(&[rows, channels / lanes.count]);
     let launch = lanes.of_launch(launch, slots);
     if together > 1 { launch.define("SHARED", 1) } else { launch }
 }
