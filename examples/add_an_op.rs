@@ -16,35 +16,38 @@ use tagseg::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot};
 use tagseg::engine::reference::Array;
 use tagseg::{Result, Session};
 
-/// 1. The kernel. Binding 0 holds the launch's parameters, the others what `Launch::bind` names, in order. `#if` keeps
-///    lines for the variants that define a name: here one text gives the function and its gradient.
+/// 1. The kernel. Binding 0 holds the launch's parameters, the others what `Launch::bind` names, in the order of `#read`
+///    and `#write`, which give functions to load and store elements. `#if` keeps lines for the variants that define a
+///    name: here one text gives the function and its gradient.
 const KERNEL: &str = r#"
 // Hard swish of x [N]:  y[i] = x[i] · clamp(x[i] + 3, 0, 6) / 6
 //
 // One invocation an element. Nothing is shared, so the order of the work does not matter.
 #include "common/index.wgsl"
 
-struct Params { count: u32 }
+// Where a piece of a long launch starts stands behind the parameters of the op.
+struct Params { count: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+#read x: array<f32>
 #if GRADIENT
-@group(0) @binding(2) var<storage, read> grad: array<f32>;
-@group(0) @binding(3) var<storage, read_write> grad_x: array<f32>;
+#read grad: array<f32>
+#write grad_x: array<f32>
 #else
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+#write y: array<f32>
 #endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = invocation_index(id, groups);
     if i >= p.count { return; }
+    let x = load_x(i);
 #if GRADIENT
     // The slope: 0 on the left, 1 on the right, (2x + 3) / 6 between the two.
-    let between = (2.0 * x[i] + 3.0) / 6.0;
-    grad_x[i] = grad[i] * select(select(between, 1.0, x[i] > 3.0), 0.0, x[i] < -3.0);
+    let slope = select(select((2.0 * x + 3.0) / 6.0, 1.0, x > 3.0), 0.0, x < -3.0);
+    store_grad_x(i, load_grad(i) * slope);
 #else
-    y[i] = x[i] * clamp(x[i] + 3.0, 0.0, 6.0) / 6.0;
+    store_y(i, x * clamp(x + 3.0, 0.0, 6.0) / 6.0);
 #endif
 }
 "#;

@@ -13,31 +13,31 @@
 // nobody. Every element is computed alone: nothing depends on scheduling.
 #include "common/index.wgsl"
 
-struct Params { n: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, eps: f32 }
+struct Params { n: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, eps: f32, first_row: u32 }
 
-@group(0) @binding(0) var<uniform> c: Params;
-@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> hyper: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> groups: array<f32>;
-@group(0) @binding(4) var<storage, read_write> p: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(0) var<uniform> p: Params;
+#read g: array<vec4<f32>>
+#read hyper: array<vec4<f32>>
+#read groups: array<f32>
+#update param: array<vec4<f32>>
+#update m: array<vec4<f32>>
+#update v: array<vec4<f32>>
 #if GATE
-@group(0) @binding(7) var<storage, read> gate: array<f32>;
+#read gate: array<f32>
 #endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = invocation_index(id, workgroups);
-    if i >= c.n { return; }
+    if i >= p.n { return; }
 #if GATE
-    if gate[0] == 0.0 { return; }
+    if load_gate(0) == 0.0 { return; }
 #endif
-    let h = hyper[u32(groups[i / WORKGROUP])];
-    let gi = g[i];
-    let mi = c.beta1 * m[i] + c.rest1 * gi;
-    let vi = c.beta2 * v[i] + c.rest2 * gi * gi;
-    m[i] = mi;
-    v[i] = vi;
-    p[i] = p[i] * (1.0 - h.x * h.y) - (h.x / h.z) * mi / (sqrt(vi) / h.w + c.eps);
+    let h = load_hyper(u32(load_groups(i / WORKGROUP)));
+    let gi = load_g(i);
+    let mi = p.beta1 * load_m(i) + p.rest1 * gi;
+    let vi = p.beta2 * load_v(i) + p.rest2 * gi * gi;
+    store_m(i, mi);
+    store_v(i, vi);
+    store_param(i, load_param(i) * (1.0 - h.x * h.y) - (h.x / h.z) * mi / (sqrt(vi) / h.w + p.eps));
 }

@@ -3,15 +3,15 @@
 // One invocation copies four elements (buffers are padded to whole vec4s).
 #include "common/index.wgsl"
 
-struct Params { n: u32 }
+struct Params { n: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> state: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> value: array<vec4<f32>>;
+#write state: array<vec4<f32>>
+#read value: array<vec4<f32>>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = invocation_index(id, groups);
     if i >= p.n { return; }
-    state[i] = value[i];
+    store_state(i, load_value(i));
 }

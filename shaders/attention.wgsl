@@ -9,13 +9,13 @@
 #include "common/index.wgsl"
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
+#read q: array<vec4<f32>>
+#read k: array<vec4<f32>>
 #if OUTPUT
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+#read v: array<vec4<f32>>
+#write out: array<vec4<f32>>
 #else
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+#write out: array<f32>
 #endif
 
 #include "common/attention.wgsl"
@@ -24,8 +24,9 @@
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let first_row = invocation_index(id, groups) * ROWS;
     if first_row >= p.rows { return; }
-    let batch = id.z / p.heads;
-    let head = id.z % p.heads;
+    let layer = id.z + p.first_layer;
+    let batch = layer / p.heads;
+    let head = layer % p.heads;
     var rows = row_starts(batch, head, first_row);
     var largest: array<f32, ROWS>;
     for (var r = 0u; r < ROWS; r++) { largest[r] = -3e38; }
@@ -38,10 +39,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         var at = column_starts(batch, head, first);
         var s: Tile;
         for (var c = 0u; c < CHUNKS; c++) {
-            let near = mat4x4<f32>(k[at[0] + c], k[at[1] + c], k[at[2] + c], k[at[3] + c]);
-            let far = mat4x4<f32>(k[at[4] + c], k[at[5] + c], k[at[6] + c], k[at[7] + c]);
+            let near = mat4x4<f32>(load_k(at[0] + c), load_k(at[1] + c), load_k(at[2] + c), load_k(at[3] + c));
+            let far = mat4x4<f32>(load_k(at[4] + c), load_k(at[5] + c), load_k(at[6] + c), load_k(at[7] + c));
             for (var r = 0u; r < ROWS; r++) {
-                let x = q[rows[r] + c];
+                let x = load_q(rows[r] + c);
                 s.near[r] += x * near;
                 s.far[r] += x * far;
             }
@@ -60,8 +61,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
 #if OUTPUT
         for (var c = 0u; c < CHUNKS; c++) {
-            let near = mat4x4<f32>(v[at[0] + c], v[at[1] + c], v[at[2] + c], v[at[3] + c]);
-            let far = mat4x4<f32>(v[at[4] + c], v[at[5] + c], v[at[6] + c], v[at[7] + c]);
+            let near = mat4x4<f32>(load_v(at[0] + c), load_v(at[1] + c), load_v(at[2] + c), load_v(at[3] + c));
+            let far = mat4x4<f32>(load_v(at[4] + c), load_v(at[5] + c), load_v(at[6] + c), load_v(at[7] + c));
             for (var r = 0u; r < ROWS; r++) {
                 sums[r * CHUNKS + c] = sums[r * CHUNKS + c] * keep[r] + near * s.near[r] + far * s.far[r];
             }
@@ -71,9 +72,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var r = 0u; r < ROWS; r++) {
         if first_row + r >= p.rows { break; }
 #if OUTPUT
-        for (var c = 0u; c < CHUNKS; c++) { out[rows[r] + c] = sums[r * CHUNKS + c] / total[r]; }
+        for (var c = 0u; c < CHUNKS; c++) { store_out(rows[r] + c, sums[r * CHUNKS + c] / total[r]); }
 #else
-        out[(batch * p.rows + first_row + r) * p.heads + head] = largest[r] + log(total[r]);
+        store_out((batch * p.rows + first_row + r) * p.heads + head, largest[r] + log(total[r]));
 #endif
     }
 }

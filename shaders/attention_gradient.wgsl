@@ -13,26 +13,44 @@
 #include "common/index.wgsl"
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> b_value: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> log_sum: array<f32>;
+#read a: array<vec4<f32>>
+#read b: array<vec4<f32>>
+#read b_value: array<vec4<f32>>
+#read log_sum: array<f32>
 #if SLOPE
-@group(0) @binding(5) var<storage, read> a_value: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> product: array<f32>;
-@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>;
-#else
-@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+#read a_value: array<vec4<f32>>
+#read product: array<f32>
 #endif
+#write out: array<vec4<f32>>
 
 #include "common/attention.wgsl"
+
+// Four of b at eight columns, for channels c: the first four columns, the last four.
+fn near_columns(at: array<u32, 8>, c: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(load_b(at[0] + c), load_b(at[1] + c), load_b(at[2] + c), load_b(at[3] + c));
+}
+
+fn far_columns(at: array<u32, 8>, c: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(load_b(at[4] + c), load_b(at[5] + c), load_b(at[6] + c), load_b(at[7] + c));
+}
+
+// The same of b_value.
+fn near_columns_of_value(at: array<u32, 8>, c: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(load_b_value(at[0] + c), load_b_value(at[1] + c),
+                       load_b_value(at[2] + c), load_b_value(at[3] + c));
+}
+
+fn far_columns_of_value(at: array<u32, 8>, c: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(load_b_value(at[4] + c), load_b_value(at[5] + c),
+                       load_b_value(at[6] + c), load_b_value(at[7] + c));
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let first_row = invocation_index(id, groups) * ROWS;
     if first_row >= p.rows { return; }
-    let split = id.z / p.layers;
-    let layer = id.z % p.layers;
+    let split = (id.z + p.first_layer) / p.layers;
+    let layer = (id.z + p.first_layer) % p.layers;
     let batch = layer / p.heads;
     let head = layer % p.heads;
     let end = min((split + 1u) * p.chunk, p.columns);
@@ -45,18 +63,18 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         var d: Tile;
 #endif
         for (var c = 0u; c < CHUNKS; c++) {
-            let near = mat4x4<f32>(b[at[0] + c], b[at[1] + c], b[at[2] + c], b[at[3] + c]);
-            let far = mat4x4<f32>(b[at[4] + c], b[at[5] + c], b[at[6] + c], b[at[7] + c]);
+            let near = near_columns(at, c);
+            let far = far_columns(at, c);
             for (var r = 0u; r < ROWS; r++) {
-                let x = a[rows[r] + c];
+                let x = load_a(rows[r] + c);
                 s.near[r] += x * near;
                 s.far[r] += x * far;
             }
 #if SLOPE
-            let near_value = mat4x4<f32>(b_value[at[0] + c], b_value[at[1] + c], b_value[at[2] + c], b_value[at[3] + c]);
-            let far_value = mat4x4<f32>(b_value[at[4] + c], b_value[at[5] + c], b_value[at[6] + c], b_value[at[7] + c]);
+            let near_value = near_columns_of_value(at, c);
+            let far_value = far_columns_of_value(at, c);
             for (var r = 0u; r < ROWS; r++) {
-                let x = a_value[rows[r] + c];
+                let x = load_a_value(rows[r] + c);
                 d.near[r] += x * near_value;
                 d.far[r] += x * far_value;
             }
@@ -69,9 +87,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         var products: array<vec4<f32>, 2>;
         for (var j = 0u; j < 8u; j++) {
             let query = (batch * p.columns + min(first + j, p.columns - 1u)) * p.heads + head;
-            logs[j / 4u][j % 4u] = log_sum[query];
+            logs[j / 4u][j % 4u] = load_log_sum(query);
 #if SLOPE
-            products[j / 4u][j % 4u] = product[query];
+            products[j / 4u][j % 4u] = load_product(query);
 #endif
         }
 #endif
@@ -79,8 +97,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #if KEYS
 #else
             let query = (batch * p.rows + min(first_row + r, p.rows - 1u)) * p.heads + head;
-            let logs = array<vec4<f32>, 2>(vec4<f32>(log_sum[query]), vec4<f32>(log_sum[query]));
-            let products = array<vec4<f32>, 2>(vec4<f32>(product[query]), vec4<f32>(product[query]));
+            let logs = array<vec4<f32>, 2>(vec4<f32>(load_log_sum(query)), vec4<f32>(load_log_sum(query)));
+            let products = array<vec4<f32>, 2>(vec4<f32>(load_product(query)), vec4<f32>(load_product(query)));
 #endif
             s.near[r] = select(vec4<f32>(0.0), exp(p.scale * s.near[r] - logs[0]), inside[0]);
             s.far[r] = select(vec4<f32>(0.0), exp(p.scale * s.far[r] - logs[1]), inside[1]);
@@ -91,11 +109,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
         for (var c = 0u; c < CHUNKS; c++) {
 #if SLOPE
-            let near = mat4x4<f32>(b[at[0] + c], b[at[1] + c], b[at[2] + c], b[at[3] + c]);
-            let far = mat4x4<f32>(b[at[4] + c], b[at[5] + c], b[at[6] + c], b[at[7] + c]);
+            let near = near_columns(at, c);
+            let far = far_columns(at, c);
 #else
-            let near = mat4x4<f32>(b_value[at[0] + c], b_value[at[1] + c], b_value[at[2] + c], b_value[at[3] + c]);
-            let far = mat4x4<f32>(b_value[at[4] + c], b_value[at[5] + c], b_value[at[6] + c], b_value[at[7] + c]);
+            let near = near_columns_of_value(at, c);
+            let far = far_columns_of_value(at, c);
 #endif
             for (var r = 0u; r < ROWS; r++) {
                 sums[r * CHUNKS + c] += near * s.near[r] + far * s.far[r];
@@ -105,6 +123,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var r = 0u; r < ROWS; r++) {
         if first_row + r >= p.rows { break; }
         let start = split * (p.layers / p.heads) * p.rows * p.width + rows[r];
-        for (var c = 0u; c < CHUNKS; c++) { out[start + c] = sums[r * CHUNKS + c]; }
+        for (var c = 0u; c < CHUNKS; c++) { store_out(start + c, sums[r * CHUNKS + c]); }
     }
 }

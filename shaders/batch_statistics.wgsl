@@ -9,11 +9,11 @@
 
 alias V = $VALUE;
 
-struct Params { rows: u32, width: u32, chunk: u32, chunks: u32 }
+struct Params { rows: u32, width: u32, chunk: u32, chunks: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;
-@group(0) @binding(2) var<storage, read_write> partial: array<V>;
+#read x: array<V>
+#write partial: array<V>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -23,17 +23,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let chunk = index / p.width;
     let begin = chunk * p.chunk;
     let end = min(begin + p.chunk, p.rows);
-    let first = x[begin * p.width + c];
+    let first = load_x(begin * p.width + c);
     var offset = V(0.0);
     var spread = V(0.0);
     var count = 0.0;
     for (var r = begin; r < end; r++) {
-        let value = x[r * p.width + c] - first;
+        let value = load_x(r * p.width + c) - first;
         count += 1.0;
         let apart = value - offset;
         offset += apart / count;
         spread += apart * (value - offset);
     }
-    partial[chunk * 2u * p.width + c] = first + offset;
-    partial[(chunk * 2u + 1u) * p.width + c] = spread;
+    store_partial(chunk * 2u * p.width + c, first + offset);
+    store_partial((chunk * 2u + 1u) * p.width + c, spread);
 }

@@ -9,27 +9,27 @@
 
 alias V = $VALUE;
 
-struct Params { rows: u32, width: u32, chunk: u32, chunks: u32 }
+struct Params { rows: u32, width: u32, chunk: u32, chunks: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> partial: array<V>;
-@group(0) @binding(2) var<storage, read_write> statistics: array<V>;
+#read partial: array<V>
+#write statistics: array<V>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let c = invocation_index(id, groups);
     if c >= p.width { return; }
-    var mean = partial[c];
-    var spread = partial[p.width + c];
+    var mean = load_partial(c);
+    var spread = load_partial(p.width + c);
     var count = f32(min(p.chunk, p.rows));
     for (var chunk = 1u; chunk < p.chunks; chunk++) {
         let more = f32(min(p.chunk, p.rows - chunk * p.chunk));
-        let apart = partial[chunk * 2u * p.width + c] - mean;
+        let apart = load_partial(chunk * 2u * p.width + c) - mean;
         let share = more / (count + more);
         mean += apart * share;
-        spread += partial[(chunk * 2u + 1u) * p.width + c] + apart * apart * (count * share);
+        spread += load_partial((chunk * 2u + 1u) * p.width + c) + apart * apart * (count * share);
         count += more;
     }
-    statistics[c] = mean;
-    statistics[p.width + c] = spread / f32(p.rows);
+    store_statistics(c, mean);
+    store_statistics(p.width + c, spread / f32(p.rows));
 }

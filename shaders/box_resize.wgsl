@@ -7,26 +7,23 @@
 // Rectangles [batch, (y, x, height, width)] are data; neighbours beyond `source` are replaced by its border.
 // One invocation makes one output, or four neighbours along the channels (VALUE = vec4<f32>): deterministic.
 #include "common/index.wgsl"
-#include "common/rectangle.wgsl"
 
-@group(0) @binding(1) var<storage, read> x: array<Value>;
-@group(0) @binding(4) var<storage, read_write> out: array<Value>;
+#read x: array<Value>
+#include "common/rectangle.wgsl"
+#write out: array<Value>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
     if index >= p.batch * p.height * p.width * p.channels { return; }
-    let c = index % p.channels;
-    var rest = index / p.channels;
-    let at_x = i32(rest % p.width);
-    rest /= p.width;
-    let at_y = i32(rest % p.height);
-    let b = rest / p.height;
+    let own = place(index, p.height, p.width);
+    let c = own.channel;
+    let b = own.image;
     let size = vec2<i32>(i32(p.in_height), i32(p.in_width));
     let to_box = destination[b];
-    let d = vec2<i32>(at_y, at_x) - to_box.xy;
+    let d = own.at - to_box.xy;
     if any(d < vec2<i32>(0)) || any(d >= to_box.zw) {
-        out[index] = Value(0.0);
+        store_out(index, Value(0.0));
         return;
     }
 
@@ -46,9 +43,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let left = u32(first.y);
     let right = u32(last.y);
     let t = fraction(rows, y, row);
-    let a0 = x[(above + left) * p.channels + c];
-    let a1 = x[(above + right) * p.channels + c];
-    let l = a0 + t * (x[(below + left) * p.channels + c] - a0);
-    let r = a1 + t * (x[(below + right) * p.channels + c] - a1);
-    out[index] = l + fraction(columns, x_at, column) * (r - l);
+    let a0 = load_x((above + left) * p.channels + c);
+    let a1 = load_x((above + right) * p.channels + c);
+    let l = a0 + t * (load_x((below + left) * p.channels + c) - a0);
+    let r = a1 + t * (load_x((below + right) * p.channels + c) - a1);
+    store_out(index, l + fraction(columns, x_at, column) * (r - l));
 }

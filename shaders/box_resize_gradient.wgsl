@@ -7,10 +7,10 @@
 // One invocation makes one result, or four neighbours along the channels (VALUE = vec4<f32>). Every sum runs over y
 // and x in order: deterministic.
 #include "common/index.wgsl"
-#include "common/rectangle.wgsl"
 
-@group(0) @binding(1) var<storage, read> grad: array<Value>;
-@group(0) @binding(4) var<storage, read_write> out: array<Value>;
+#read grad: array<Value>
+#include "common/rectangle.wgsl"
+#write out: array<Value>
 
 // The readers of cell i that lie on an axis of `size` places, of which the rectangle starts at `start`.
 fn readers_within(axis: Axis, i: i32, start: i32, size: u32) -> vec2<i32> {
@@ -22,17 +22,14 @@ fn readers_within(axis: Axis, i: i32, start: i32, size: u32) -> vec2<i32> {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
     if index >= p.batch * p.in_height * p.in_width * p.channels { return; }
-    let c = index % p.channels;
-    var rest = index / p.channels;
-    let at_x = i32(rest % p.in_width);
-    rest /= p.in_width;
-    let at_y = i32(rest % p.in_height);
-    let b = rest / p.in_height;
+    let own = place(index, p.in_height, p.in_width);
+    let c = own.channel;
+    let b = own.image;
     let from_box = source[b];
     let to_box = destination[b];
-    let i = vec2<i32>(at_y, at_x) - from_box.xy;
+    let i = own.at - from_box.xy;
     if any(i < vec2<i32>(0)) || any(i >= from_box.zw) || any(to_box.zw < vec2<i32>(1)) {
-        out[index] = Value(0.0);
+        store_out(index, Value(0.0));
         return;
     }
 
@@ -45,9 +42,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let start = (b * p.height + u32(to_box.x + y)) * p.width;
         var row = Value(0.0);
         for (var x = across.x; x < across.y; x++) {
-            row += reads(columns, x, i.y) * grad[(start + u32(to_box.y + x)) * p.channels + c];
+            row += reads(columns, x, i.y) * load_grad((start + u32(to_box.y + x)) * p.channels + c);
         }
         sum += reads(rows, y, i.x) * row;
     }
-    out[index] = sum;
+    store_out(index, sum);
 }

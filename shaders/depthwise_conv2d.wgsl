@@ -9,25 +9,24 @@
 
 alias V = $VALUE;
 
-struct Params { total: u32, height: u32, width: u32, channels: u32, run: u32, runs: u32 }
+struct Params { total: u32, height: u32, width: u32, channels: u32, run: u32, runs: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;
-@group(0) @binding(2) var<storage, read> taps: array<V>;
+#read x: array<V>
+#read taps: array<V>
 #if MIRRORED
-@group(0) @binding(3) var<storage, read_write> y: array<V>;
 #else
-@group(0) @binding(3) var<storage, read> bias: array<V>;
-@group(0) @binding(4) var<storage, read_write> y: array<V>;
+#read bias: array<V>
 #endif
+#write y: array<V>
 
 #include "common/columns.wgsl"
 
 fn tap(t: u32, c: u32) -> V {
 #if MIRRORED
-    return taps[(8u - t) * p.channels + c];
+    return load_taps((8u - t) * p.channels + c);
 #else
-    return taps[t * p.channels + c];
+    return load_taps(t * p.channels + c);
 #endif
 }
 
@@ -47,7 +46,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #if MIRRORED
     let start = V(0.0);
 #else
-    let start = bias[c];
+    let start = load_bias(c);
 #endif
     var left = column(row, first - 1u, c);
     var middle = column(row, first, c);
@@ -57,7 +56,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         sum += t0 * left.above + t1 * middle.above + t2 * right.above;
         sum += t3 * left.level + t4 * middle.level + t5 * right.level;
         sum += t6 * left.below + t7 * middle.below + t8 * right.below;
-        y[(row * p.width + j) * p.channels + c] = sum;
+        store_y((row * p.width + j) * p.channels + c, sum);
         left = middle;
         middle = right;
     }

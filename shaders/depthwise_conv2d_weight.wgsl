@@ -9,12 +9,12 @@
 
 alias V = $VALUE;
 
-struct Params { rows: u32, height: u32, width: u32, channels: u32, chunk: u32, chunks: u32 }
+struct Params { rows: u32, height: u32, width: u32, channels: u32, chunk: u32, chunks: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;
-@group(0) @binding(2) var<storage, read> grad: array<V>;
-@group(0) @binding(3) var<storage, read_write> sums: array<V>;
+#read x: array<V>
+#read grad: array<V>
+#write sums: array<V>
 
 #include "common/columns.wgsl"
 
@@ -35,7 +35,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         var middle = column(row, 0u, c);
         for (var j = 0u; j < p.width; j++) {
             let right = column(row, j + 1u, c);
-            let g = grad[(row * p.width + j) * p.channels + c];
+            let g = load_grad((row * p.width + j) * p.channels + c);
             s0 += g * left.above; s1 += g * middle.above; s2 += g * right.above;
             s3 += g * left.level; s4 += g * middle.level; s5 += g * right.level;
             s6 += g * left.below; s7 += g * middle.below; s8 += g * right.below;
@@ -45,14 +45,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
     }
     let to = chunk * 10u * p.channels + c;
-    sums[to] = s0;
-    sums[to + p.channels] = s1;
-    sums[to + 2u * p.channels] = s2;
-    sums[to + 3u * p.channels] = s3;
-    sums[to + 4u * p.channels] = s4;
-    sums[to + 5u * p.channels] = s5;
-    sums[to + 6u * p.channels] = s6;
-    sums[to + 7u * p.channels] = s7;
-    sums[to + 8u * p.channels] = s8;
-    sums[to + 9u * p.channels] = plain;
+    store_sums(to, s0);
+    store_sums(to + p.channels, s1);
+    store_sums(to + 2u * p.channels, s2);
+    store_sums(to + 3u * p.channels, s3);
+    store_sums(to + 4u * p.channels, s4);
+    store_sums(to + 5u * p.channels, s5);
+    store_sums(to + 6u * p.channels, s6);
+    store_sums(to + 7u * p.channels, s7);
+    store_sums(to + 8u * p.channels, s8);
+    store_sums(to + 9u * p.channels, plain);
 }

@@ -7,22 +7,22 @@
 // padding and may hold anything. All that set a flag write the same bits.
 #include "common/index.wgsl"
 
-struct Params { n: u32 }
+struct Params { n: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> flags: array<atomic<u32>>;
-@group(0) @binding(2) var<storage, read> x: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> blocks: array<vec2<f32>>;
+#read x: array<vec4<u32>>
+#read blocks: array<vec2<f32>>
+@group(0) @binding(3) var<storage, read_write> flags: array<atomic<u32>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = invocation_index(id, groups);
     if i >= p.n { return; }
-    let block = vec2<u32>(blocks[i / WORKGROUP]);
+    let block = vec2<u32>(load_blocks(i / WORKGROUP));
     let first = 4u * (i % WORKGROUP);
     let exponent = vec4<u32>(0x7f800000u);
     let index = vec4<u32>(first, first + 1u, first + 2u, first + 3u);
-    if any(((x[i] & exponent) == exponent) & (index < vec4<u32>(block.y))) {
+    if any(((load_x(i) & exponent) == exponent) & (index < vec4<u32>(block.y))) {
         atomicStore(&flags[block.x], bitcast<u32>(1.0));
     }
 }

@@ -6,7 +6,7 @@
 // and stores along the slots. Otherwise one invocation moves one element. Copies only: deterministic.
 #include "common/index.wgsl"
 
-struct Params { batch: u32, channels: u32, plane: u32, slots: u32, first: i32 }
+struct Params { batch: u32, channels: u32, plane: u32, slots: u32, first: i32, first_row: u32 }
 
 #if BLOCK
 alias Value = vec4<f32>;
@@ -17,13 +17,13 @@ alias Class = i32;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> maps: array<Value>;
-@group(0) @binding(2) var<storage, read> classes: array<Class>;
-@group(0) @binding(3) var<storage, read_write> out: array<Value>;
+#read maps: array<Value>
+#read classes: array<Class>
+#write out: array<Value>
 
 fn pick(b: u32, channel: i32, s: u32) -> Value {
     if channel < 0 || channel >= i32(p.channels) { return Value(0.0); }
-    return maps[(b * p.channels + u32(channel)) * p.plane + s];
+    return load_maps((b * p.channels + u32(channel)) * p.plane + s);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -33,13 +33,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let k = index % p.slots;
     let s = (index / p.slots) % p.plane;
     let b = index / (p.slots * p.plane);
-    let channel = classes[b * p.slots + k] - p.first;
+    let channel = load_classes(b * p.slots + k) - p.first;
 #if BLOCK
     let four = transpose(mat4x4<f32>(pick(b, channel.x, s), pick(b, channel.y, s), pick(b, channel.z, s),
                                      pick(b, channel.w, s)));
     let start = (b * p.plane + s) * 4u * p.slots + k;
-    for (var pixel = 0u; pixel < 4u; pixel++) { out[start + pixel * p.slots] = four[pixel]; }
+    for (var pixel = 0u; pixel < 4u; pixel++) { store_out(start + pixel * p.slots, four[pixel]); }
 #else
-    out[index] = pick(b, channel, s);
+    store_out(index, pick(b, channel, s));
 #endif
 }

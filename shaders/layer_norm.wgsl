@@ -8,14 +8,14 @@
 
 alias V = $VALUE;
 
-struct Params { rows: u32, width: u32, parts: u32 }
+struct Params { rows: u32, width: u32, parts: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;
-@group(0) @binding(2) var<storage, read> statistics: array<vec2<f32>>;
-@group(0) @binding(3) var<storage, read> gamma: array<V>;
-@group(0) @binding(4) var<storage, read> beta: array<V>;
-@group(0) @binding(5) var<storage, read_write> y: array<V>;
+#read x: array<V>
+#read statistics: array<vec2<f32>>
+#read gamma: array<V>
+#read beta: array<V>
+#write y: array<V>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -23,8 +23,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let row = index / p.parts;
     if row >= p.rows { return; }
     let start = row * p.width;
-    let own = statistics[row];
+    let own = load_statistics(row);
     for (var i = index % p.parts; i < p.width; i += p.parts) {
-        y[start + i] = (x[start + i] - own.x) * own.y * gamma[i] + beta[i];
+        store_y(start + i, (load_x(start + i) - own.x) * own.y * load_gamma(i) + load_beta(i));
     }
 }

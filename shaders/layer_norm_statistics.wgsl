@@ -7,32 +7,27 @@
 // The four sides of a load (VECTOR) and then the lanes are merged at the end. The order of every sum is fixed.
 #include "common/rows.wgsl"
 
-alias V = $VALUE;
-
-struct Params { rows: u32, width: u32, eps: f32 }
+struct Params { rows: u32, width: u32, eps: f32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;
-@group(0) @binding(2) var<storage, read_write> statistics: array<vec2<f32>>;
+#read x: array<V>
+#write statistics: array<vec2<f32>>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
-    // All lanes stay to the end, those without a row with nothing to walk.
-    let index = invocation_index(id, groups);
-    let row = min(index / LANES, p.rows - 1u);
-    let end = select(0u, p.width, index / LANES < p.rows);
-    let start = row * p.width;
+    let own = walk(invocation_index(id, groups), lane);
+    let start = own.start;
 #if VECTOR
-    let first = x[start].x;
+    let first = load_x(start).x;
 #else
-    let first = x[start];
+    let first = load_x(start);
 #endif
     var offset = V(0.0);
     var spread = V(0.0);
     var count = 0.0;
-    for (var i = lane % LANES; i < end; i += LANES) {
-        let value = x[start + i] - first;
+    for (var i = own.first; i < own.end; i += LANES) {
+        let value = load_x(start + i) - first;
         count += 1.0;
         let apart = value - offset;
         offset += apart / count;
@@ -41,19 +36,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #if VECTOR
     let center = dot(offset, vec4<f32>(0.25));
     let apart = offset - center;
-    tell(vec3<f32>(4.0 * count, center, dot(spread, vec4<f32>(1.0)) + count * dot(apart, apart)), lane);
+    share(vec3<f32>(4.0 * count, center, dot(spread, vec4<f32>(1.0)) + count * dot(apart, apart)), lane);
 #else
-    tell(vec3<f32>(count, offset, spread), lane);
+    share(vec3<f32>(count, offset, spread), lane);
 #endif
-    var all = told(0u, lane);
+    var all = shared_by(0u, lane);
     for (var i = 1u; i < LANES; i++) {
         // Merged as in batch_statistics_merge.wgsl; a lane may have had nothing.
-        let other = told(i, lane);
+        let other = shared_by(i, lane);
         let apart = other.y - all.y;
-        let share = other.x / (all.x + other.x);
-        all += vec3<f32>(other.x, apart * share, other.z + apart * apart * (all.x * share));
+        let weight = other.x / (all.x + other.x);
+        all += vec3<f32>(other.x, apart * weight, other.z + apart * apart * (all.x * weight));
     }
-    if lane % LANES == 0u && end > 0u {
-        statistics[row] = vec2<f32>(first + all.y, 1.0 / sqrt(all.z / all.x + p.eps));
+    if own.first == 0u && own.end > 0u {
+        store_statistics(own.row, vec2<f32>(first + all.y, 1.0 / sqrt(all.z / all.x + p.eps)));
     }
 }

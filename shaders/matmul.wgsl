@@ -26,13 +26,13 @@ struct Fours {
 
 fn load_row(start: u32, columns: Columns, k: u32, end: u32) -> Fours {
     var row: Fours;
-    row.c0 = load_b(start, columns, 0u, k, end);
+    row.c0 = block_of_b(start, columns, 0u, k, end);
 #if WIDE
-    row.c4 = load_b(start, columns, 1u, k, end);
+    row.c4 = block_of_b(start, columns, 1u, k, end);
 #endif
 #if WIDER
-    row.c8 = load_b(start, columns, 2u, k, end);
-    row.c12 = load_b(start, columns, 3u, k, end);
+    row.c8 = block_of_b(start, columns, 2u, k, end);
+    row.c12 = block_of_b(start, columns, 3u, k, end);
 #endif
     return row;
 }
@@ -114,13 +114,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
     for (var k = layer.first; k < layer.end; k += 4u) {
         let bk = load_row(layer.b, b_columns, k, layer.end);
-        sum = multiply(sum, load_a(layer.a, rows0, k, layer.end), bk);
+        sum = multiply(sum, block_of_a(layer.a, rows0, k, layer.end), bk);
 #if TALL
-        sum4 = multiply(sum4, load_a(layer.a, rows4, k, layer.end), bk);
+        sum4 = multiply(sum4, block_of_a(layer.a, rows4, k, layer.end), bk);
 #endif
 #if TALLER
-        sum8 = multiply(sum8, load_a(layer.a, rows8, k, layer.end), bk);
-        sum12 = multiply(sum12, load_a(layer.a, rows12, k, layer.end), bk);
+        sum8 = multiply(sum8, block_of_a(layer.a, rows8, k, layer.end), bk);
+        sum12 = multiply(sum12, block_of_a(layer.a, rows12, k, layer.end), bk);
 #endif
     }
     for (var i = i0; i < min(i0 + ROWS, p.m); i += 4u) {

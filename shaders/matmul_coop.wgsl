@@ -19,7 +19,7 @@ const SIDE = 32u;
 // What sums of eight rows begin with.
 var<workgroup> first: array<f32, 256>;
 
-fn load_a(start: u32, i: u32, k: u32) -> Left {
+fn left_matrix(start: u32, i: u32, k: u32) -> Left {
 #if A_ALONG_K
     return coopLoadT<Left>(&a[start + i * p.a.row + k], p.a.row);
 #else
@@ -27,7 +27,7 @@ fn load_a(start: u32, i: u32, k: u32) -> Left {
 #endif
 }
 
-fn load_b(start: u32, k: u32, j: u32) -> Right {
+fn right_matrix(start: u32, k: u32, j: u32) -> Right {
 #if B_ALONG_N
     return coopLoadT<Right>(&b[start + k * p.b.row + j], p.b.row);
 #else
@@ -59,8 +59,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let across = min((p.n - j_block + 15u) / 16u, 2u);
     let down = min((max(p.m, i_block) - i_block + 15u) / 16u, 2u);
 
-    let batch = group.z % p.batches;
-    let split = group.z / p.batches;
+    let batch = (group.z + p.first_layer) % p.batches;
+    let split = (group.z + p.first_layer) / p.batches;
     let batch0 = batch / p.batch1;
     let batch1 = batch % p.batch1;
     let a_start = batch0 * p.a.batch0 + batch1 * p.a.batch1;
@@ -87,10 +87,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         var sum10 = sum00;
         var sum11 = sum01;
         for (var k = split * p.chunk; k < end; k += 8u) {
-            let above = load_a(a_start, i0, k);
-            let below = load_a(a_start, i1, k);
-            let left = load_b(b_start, k, j0);
-            let right = load_b(b_start, k, j1);
+            let above = left_matrix(a_start, i0, k);
+            let below = left_matrix(a_start, i1, k);
+            let left = right_matrix(b_start, k, j0);
+            let right = right_matrix(b_start, k, j1);
             sum00 = coopMultiplyAdd(above, left, sum00);
             sum01 = coopMultiplyAdd(above, right, sum01);
             sum10 = coopMultiplyAdd(below, left, sum10);

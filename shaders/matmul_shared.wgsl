@@ -52,8 +52,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         var ak = mat4x4<f32>();
         var bk = mat4x4<f32>();
         if k + k_part < layer.end {
-            ak = load_a(layer.a, rows, k + k_part, layer.end);
-            bk = load_b(layer.b, columns_part, 0u, k + k_part, layer.end);
+            ak = block_of_a(layer.a, rows, k + k_part, layer.end);
+            bk = block_of_b(layer.b, columns_part, 0u, k + k_part, layer.end);
         }
         for (var step = 0u; step < 4u; step++) {
             a_part[(k_part + step) * 16u + part] = ak[step];

@@ -18,16 +18,15 @@ struct Params {
     m: u32, n: u32, batch1: u32, batches: u32,
     out: $OUT_LAYOUT,
     splits: u32,
+    first_row: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> partial: array<f32>;
+#read partial: array<f32>
 #if BIAS
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-#else
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+#read bias: array<f32>
 #endif
+#write out: array<f32>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -38,17 +37,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let i = (index / p.n) % p.m;
     let batch = index / (p.n * p.m);
 #if BIAS
-    var sum = bias[j];
+    var sum = load_bias(j);
 #else
     var sum = 0.0;
 #endif
-    for (var s = 0u; s < p.splits; s++) { sum += partial[s * total + index]; }
+    for (var s = 0u; s < p.splits; s++) { sum += load_partial(s * total + index); }
 #if OUT_PATCHES
     let tap = divide(j, p.out.run);
     let e = elements(p.out, patches_from(p.out, i, p.m), tap.x, tap.y);
-    if e.inside.x { out[e.at.x] = sum; }
+    if e.inside.x { store_out(e.at.x, sum); }
 #else
     let start = (batch / p.batch1) * p.out.batch0 + (batch % p.batch1) * p.out.batch1;
-    out[start + i * p.out.row + j * p.out.column] = sum;
+    store_out(start + i * p.out.row + j * p.out.column, sum);
 #endif
 }

@@ -17,11 +17,12 @@ struct Params {
     y_offset: i32,
     axes: u32,
     count: u32,
+    first_row: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<$ELEMENT>;
-@group(0) @binding(2) var<storage, read_write> y: array<$RESULT>;
+#read x: array<$ELEMENT>
+#write y: array<$RESULT>
 
 // The coordinates of an element, counted along the extents.
 fn coordinates(index: u32) -> vec4<u32> {
@@ -45,7 +46,7 @@ fn coordinates(index: u32) -> vec4<u32> {
 fn element(c: vec4<u32>) -> $ELEMENT {
     let s = vec4<i32>(clamp(c, p.low, p.high - 1u));
     let inside = all(c >= p.low) && all(c < p.high);
-    return select($ELEMENT(), x[p.x_offset + dot(s, p.x_strides)], inside);
+    return select($ELEMENT(), load_x(u32(p.x_offset + dot(s, p.x_strides))), inside);
 }
 
 #if LINEAR
@@ -77,9 +78,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let c1 = next(c0);
     let c2 = next(c1);
     let c3 = next(c2);
-    y[p.y_offset + i32(index)] = $RESULT(element(c0), element(c1), element(c2), element(c3));
+    store_y(u32(p.y_offset) + index, $RESULT(element(c0), element(c1), element(c2), element(c3)));
 #else
     let c = coordinates(index);
-    y[p.y_offset + dot(vec4<i32>(c), p.y_strides)] = element(c);
+    store_y(u32(p.y_offset + dot(vec4<i32>(c), p.y_strides)), element(c));
 #endif
 }

@@ -11,17 +11,17 @@
 
 alias V = $VALUE;
 
-struct Params { rows: u32, width: u32, chunk: u32, chunks: u32 }
+struct Params { rows: u32, width: u32, chunk: u32, chunks: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;
+#read x: array<V>
 #if PER_ROW
-@group(0) @binding(2) var<storage, read> statistics: array<vec2<f32>>;
+#read statistics: array<vec2<f32>>
 #else
-@group(0) @binding(2) var<storage, read> mean: array<V>;
+#read mean: array<V>
 #endif
-@group(0) @binding(3) var<storage, read> grad: array<V>;
-@group(0) @binding(4) var<storage, read_write> sums: array<V>;
+#read grad: array<V>
+#write sums: array<V>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -34,19 +34,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var plain = V(0.0);
 #if PER_ROW
     for (var r = chunk * p.chunk; r < end; r++) {
-        let own = statistics[r];
-        let g = grad[r * p.width + c];
-        products += g * ((x[r * p.width + c] - own.x) * own.y);
+        let own = load_statistics(r);
+        let g = load_grad(r * p.width + c);
+        products += g * ((load_x(r * p.width + c) - own.x) * own.y);
         plain += g;
     }
 #else
-    let center = mean[c];
+    let center = load_mean(c);
     for (var r = chunk * p.chunk; r < end; r++) {
-        let g = grad[r * p.width + c];
-        products += g * (x[r * p.width + c] - center);
+        let g = load_grad(r * p.width + c);
+        products += g * (load_x(r * p.width + c) - center);
         plain += g;
     }
 #endif
-    sums[chunk * 2u * p.width + c] = products;
-    sums[(chunk * 2u + 1u) * p.width + c] = plain;
+    store_sums(chunk * 2u * p.width + c, products);
+    store_sums((chunk * 2u + 1u) * p.width + c, plain);
 }

@@ -6,23 +6,22 @@
 // fours whose classes [batch, slots] are all −1 are not computed and give 0.
 // One invocation makes one pixel of two fours (PAIR) or one, so that the weights are read once for both; z counts the
 // further ones. Every sum runs over k in order: deterministic. Every output is computed from the previous mask only.
+#read mask: array<vec4<f32>>
+#read weights: array<vec4<f32>>
 #include "common/par.wgsl"
-
-@group(0) @binding(1) var<storage, read> mask: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
 
 // Σ over a ring of weight · mask, for the four that starts `four` elements into every pixel.
 fn gather(ring: Ring, a: vec4<f32>, b: vec4<f32>, four: u32) -> vec4<f32> {
     let near = ring.a * p.fours + four;
     let far = ring.b * p.fours + four;
-    var sum = a.x * mask[near.x];
-    sum += a.y * mask[near.y];
-    sum += a.z * mask[near.z];
-    sum += a.w * mask[near.w];
-    sum += b.x * mask[far.x];
-    sum += b.y * mask[far.y];
-    sum += b.z * mask[far.z];
-    sum += b.w * mask[far.w];
+    var sum = a.x * load_mask(near.x);
+    sum += a.y * load_mask(near.y);
+    sum += a.z * load_mask(near.z);
+    sum += a.w * load_mask(near.w);
+    sum += b.x * load_mask(far.x);
+    sum += b.y * load_mask(far.y);
+    sum += b.z * load_mask(far.z);
+    sum += b.w * load_mask(far.w);
     return sum;
 }
 
@@ -33,11 +32,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let pixel = pixel_at(index);
     let start = index * 2u * p.rings;
 #if PAIR
-    let four = 2u * id.z;
+    let four = 2u * (id.z + p.first_layer);
     let second = four + 1u < p.fours && in_use(pixel.image, min(four + 1u, p.fours - 1u));
     var sum1 = vec4<f32>(0.0);
 #else
-    let four = id.z;
+    let four = id.z + p.first_layer;
 #endif
     let first = in_use(pixel.image, four);
     var sum0 = vec4<f32>(0.0);
@@ -48,8 +47,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
     for (var r = 0u; r < rings; r++) {
         let ring = ring_at(pixel, r);
-        let wa = weights[start + 2u * r];
-        let wb = weights[start + 2u * r + 1u];
+        let wa = load_weights(start + 2u * r);
+        let wb = load_weights(start + 2u * r + 1u);
 #if PAIR
         if first { sum0 += gather(ring, wa, wb, four); }
         if second { sum1 += gather(ring, wa, wb, four + 1u); }

@@ -5,10 +5,9 @@
 // Neighbours are clamped to the extent: a cell at the border is that of a whole run of pixels, which are all gathered.
 // Pixels outside the extent and fours of slots without a class give 0, as they do there.
 // One invocation makes one pixel of one four. Every sum runs over rings, k and p in order: deterministic.
+#read grad: array<vec4<f32>>
+#read weights: array<f32>
 #include "common/par.wgsl"
-
-@group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
 
 // The places along an axis, from x up to but without y, from which a step of `by`, clamped to the axis, ends at `at`.
 fn origins(at: i32, by: i32, size: i32) -> vec2<i32> {
@@ -20,7 +19,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let index = invocation_index(id, groups);
     if index >= p.batch * p.height * p.width { return; }
     let pixel = pixel_at(index);
-    let four = id.z;
+    let four = id.z + p.first_layer;
     var sum = vec4<f32>(0.0);
     for (var k = 0u; k < select(0u, 8u * p.rings, pixel.inside && in_use(pixel.image, four)); k++) {
         let ring = k / 8u;
@@ -32,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         for (var y = rows.x; y < rows.y; y++) {
             for (var x = columns.x; x < columns.y; x++) {
                 let origin = pixel.map + u32(y) * p.width + u32(x);
-                sum += weights[origin * 8u * p.rings + k] * grad[origin * p.fours + four];
+                sum += load_weights(origin * 8u * p.rings + k) * load_grad(origin * p.fours + four);
             }
         }
     }

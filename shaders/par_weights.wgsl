@@ -16,17 +16,18 @@ struct Params {
     dilations: array<vec4<u32>, 2>,
     position: array<vec4<f32>, 16>,
     inverse_w1: f32,
+    first_row: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> image: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> extent: array<i32>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
+#read image: array<vec4<f32>>
+#read extent: array<i32>
+#write out: array<vec4<f32>>
 
 struct Spread { count: f32, mean: vec3<f32>, squares: vec3<f32> }
 
 fn include(spread: Spread, pixel: u32) -> Spread {
-    let value = image[pixel].xyz;
+    let value = load_image(pixel).xyz;
     let count = spread.count + 1.0;
     let step = value - spread.mean;
     let mean = spread.mean + step / count;
@@ -35,7 +36,7 @@ fn include(spread: Spread, pixel: u32) -> Spread {
 
 // −mean_c of the squared distance in units of the deviation.
 fn distance_of(centre: vec3<f32>, pixel: u32, scale: vec3<f32>) -> f32 {
-    let d = abs(image[pixel].xyz - centre) * scale;
+    let d = abs(load_image(pixel).xyz - centre) * scale;
     return -(d.x * d.x + d.y * d.y + d.z * d.z) / 3.0;
 }
 
@@ -46,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let pixel = pixel_at(index);
     let start = index * 2u * p.rings;
     if !pixel.inside {
-        for (var k = 0u; k < 2u * p.rings; k++) { out[start + k] = vec4<f32>(0.0); }
+        for (var k = 0u; k < 2u * p.rings; k++) { store_out(start + k, vec4<f32>(0.0)); }
         return;
     }
 
@@ -58,7 +59,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     let scale = p.inverse_w1 / (sqrt(spread.squares / (spread.count - 1.0)) + 1e-8);
 
-    let centre = image[index].xyz;
+    let centre = load_image(index).xyz;
     var e: array<vec4<f32>, 16>;
     var largest = vec4<f32>(-3e38);
     for (var r = 0u; r < p.rings; r++) {
@@ -78,5 +79,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         sums += e[k];
     }
     let sum = (sums.x + sums.y) + (sums.z + sums.w);
-    for (var k = 0u; k < 2u * p.rings; k++) { out[start + k] = e[k] / sum + p.position[k]; }
+    for (var k = 0u; k < 2u * p.rings; k++) { store_out(start + k, e[k] / sum + p.position[k]); }
 }

@@ -12,13 +12,12 @@
 #include "common/index.wgsl"
 #include "common/pixels.wgsl"
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+#read x: array<f32>
 #if LOG_SUM
-@group(0) @binding(2) var<storage, read_write> out: array<V>;
 #else
-@group(0) @binding(2) var<storage, read> label: array<I>;
-@group(0) @binding(3) var<storage, read_write> out: array<V>;
+#read label: array<I>
 #endif
+#write out: array<V>
 
 // Where the pixels of an invocation lie on the grid: the starts of two rows, the first column, and for every pixel the
 // columns to its left counted from there and the weights of the cells below and to the right.
@@ -47,8 +46,8 @@ fn place(line: i32, first: i32) -> Place {
 
 fn between(plane: u32, place: Place, column: i32) -> f32 {
     let at = plane + u32(min(column, p.columns.input - 1));
-    let a = x[at + place.above];
-    return a + place.down * (x[at + place.below] - a);
+    let a = load_x(at + place.above);
+    return a + place.down * (load_x(at + place.below) - a);
 }
 
 // The logits of the channel whose grid starts at `plane`.
@@ -76,11 +75,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if index >= p.batch * height * width { return; }
 #if LOG_SUM
 #else
-    let own = label[index];
+    let own = load_label(index);
     let t = own - p.first;
     let counted = counts(own, t);
     if all(counted == I(0)) {
-        out[index] = V(0.0);
+        store_out(index, V(0.0));
         return;
     }
 #endif
@@ -93,7 +92,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let z = logit(start + c * plane, at);
         loss -= log_sigmoid(select(-z, z, t == I(i32(c))));
     }
-    out[index] = select(V(0.0), loss, counted == I(1));
+    store_out(index, select(V(0.0), loss, counted == I(1)));
 #else
     var largest = logit(start, at);
     var sum = V(1.0);
@@ -110,9 +109,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
     }
 #if CROSS_ENTROPY
-    out[index] = select(V(0.0), log(sum) + (largest - target_logit), counted == I(1));
+    store_out(index, select(V(0.0), log(sum) + (largest - target_logit), counted == I(1)));
 #else
-    out[index] = log(sum) + largest;
+    store_out(index, log(sum) + largest);
 #endif
 #endif
 }

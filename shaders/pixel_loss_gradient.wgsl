@@ -11,15 +11,13 @@
 #include "common/index.wgsl"
 #include "common/pixels.wgsl"
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> label: array<I>;
-@group(0) @binding(3) var<storage, read> grad: array<V>;
+#read x: array<f32>
+#read label: array<I>
+#read grad: array<V>
 #if CROSS_ENTROPY
-@group(0) @binding(4) var<storage, read> log_sum: array<V>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-#else
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+#read log_sum: array<V>
 #endif
+#write out: array<f32>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -39,8 +37,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let above = (map * u32(p.rows.input) + u32(row)) * width;
     let below = (map * u32(p.rows.input) + u32(min(row + 1, p.rows.input - 1))) * width;
     let columns = vec3<u32>(vec3<i32>(max(j - 1, 0), j, min(j + 1, p.columns.input - 1)));
-    let upper = vec3<f32>(x[above + columns.x], x[above + columns.y], x[above + columns.z]);
-    let lower = vec3<f32>(x[below + columns.x], x[below + columns.y], x[below + columns.z]);
+    let upper = vec3<f32>(load_x(above + columns.x), load_x(above + columns.y), load_x(above + columns.z));
+    let lower = vec3<f32>(load_x(below + columns.x), load_x(below + columns.y), load_x(below + columns.z));
     let z = upper + down * (lower - upper);
 
     let near = readers(p.columns, j);
@@ -48,7 +46,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var sum = V(0.0);
     for (var d = near.x / LANES; d * LANES < near.y; d++) {
         let at = start + u32(d);
-        let own = label[at];
+        let own = load_label(at);
         let t = own - p.first;
 #if FOURS
         let first = d * LANES;
@@ -65,15 +63,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #if MARGIN
         let probability = sigmoid(logits);
 #else
-        let probability = exp(logits - log_sum[at]);
+        let probability = exp(logits - load_log_sum(at));
 #endif
         let weight = V(max(I(p.columns.unit) - abs(offset), I(0))) * p.columns.inverse;
         let slope = probability - select(V(0.0), V(1.0), t == I(c));
-        sum += select(V(0.0), weight * slope * grad[at], counts(own, t) * select(I(0), I(1), weight > V(0.0)) == I(1));
+        let counted = counts(own, t) * select(I(0), I(1), weight > V(0.0));
+        sum += select(V(0.0), weight * slope * load_grad(at), counted == I(1));
     }
 #if FOURS
-    out[index] = (sum.x + sum.y) + (sum.z + sum.w);
+    store_out(index, (sum.x + sum.y) + (sum.z + sum.w));
 #else
-    out[index] = sum;
+    store_out(index, sum);
 #endif
 }

@@ -7,18 +7,18 @@
 #include "common/index.wgsl"
 #include "common/philox.wgsl"
 
-struct Params { n: u32, stream: u32 }
+struct Params { n: u32, stream: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> key: array<i32>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+#read key: array<i32>
+#write y: array<vec4<f32>>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = invocation_index(id, groups);
     if i >= p.n { return; }
-    let seed = vec2<u32>(u32(key[0]), u32(key[1]));
-    let words = philox(vec4<u32>(i, p.stream, u32(key[2]), 0u), seed);
+    let seed = vec2<u32>(u32(load_key(0)), u32(load_key(1)));
+    let words = philox(vec4<u32>(i, p.stream, u32(load_key(2)), 0u), seed);
     // Both conversions are exact: 24 bits, times a power of two.
-    y[i] = vec4<f32>(words >> vec4<u32>(8u)) * 5.9604644775390625e-8;
+    store_y(i, vec4<f32>(words >> vec4<u32>(8u)) * 5.9604644775390625e-8);
 }

@@ -7,7 +7,7 @@
 // Ties of ARG_MAX go to the lowest index.
 #include "common/index.wgsl"
 
-struct Params { outer: u32, length: u32, inner: u32, chunk: u32, chunks: u32 }
+struct Params { outer: u32, length: u32, inner: u32, chunk: u32, chunks: u32, first_row: u32 }
 
 #if SCALAR
 alias Loaded = f32;
@@ -28,11 +28,11 @@ alias Index = vec4<i32>;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<Loaded>;
+#read x: array<Loaded>
 #if ARG_MAX
-@group(0) @binding(2) var<storage, read_write> y: array<Index>;
+#write y: array<Index>
 #else
-@group(0) @binding(2) var<storage, read_write> y: array<Value>;
+#write y: array<Value>
 #endif
 
 fn better(candidate: Value, best: Value) -> Mask {
@@ -57,42 +57,42 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let row = o * p.length;
 #if SUM
     var sums = vec4<f32>(0.0);
-    for (var l = first; l < end; l += 4u) { sums += x[(row + l) / 4u]; }
-    y[index] = (sums.x + sums.y) + (sums.z + sums.w);
+    for (var l = first; l < end; l += 4u) { sums += load_x((row + l) / 4u); }
+    store_y(index, (sums.x + sums.y) + (sums.z + sums.w));
 #else
-    var best = x[(row + first) / 4u].x;
+    var best = load_x((row + first) / 4u).x;
     var position = 0;
     for (var l = first; l < end; l += 4u) {
-        let four = x[(row + l) / 4u];
+        let four = load_x((row + l) / 4u);
         for (var lane = 0u; lane < 4u; lane++) {
             if better(four[lane], best) { best = four[lane]; position = i32(l + lane); }
         }
     }
 #if ARG_MAX
-    y[index] = position;
+    store_y(index, position);
 #else
-    y[index] = best;
+    store_y(index, best);
 #endif
 #endif
 #else
     let start = o * p.length * p.inner + i;
 #if SUM
     var sum = Value(0.0);
-    for (var l = first; l < end; l++) { sum += x[start + l * p.inner]; }
-    y[index] = sum;
+    for (var l = first; l < end; l++) { sum += load_x(start + l * p.inner); }
+    store_y(index, sum);
 #else
-    var best = x[start + first * p.inner];
+    var best = load_x(start + first * p.inner);
     var position = Index(0);
     for (var l = first; l < end; l++) {
-        let candidate = x[start + l * p.inner];
+        let candidate = load_x(start + l * p.inner);
         let wins = better(candidate, best);
         best = select(best, candidate, wins);
         position = select(position, Index(i32(l)), wins);
     }
 #if ARG_MAX
-    y[index] = position;
+    store_y(index, position);
 #else
-    y[index] = best;
+    store_y(index, best);
 #endif
 #endif
 #endif

@@ -13,7 +13,7 @@
 #include "common/index.wgsl"
 #include "common/interpolate.wgsl"
 
-struct Params { rows: Axis, columns: Axis, outer: u32, inner: u32 }
+struct Params { rows: Axis, columns: Axis, outer: u32, inner: u32, first_row: u32 }
 
 #if VECTOR
 alias Loaded = vec4<f32>;
@@ -27,26 +27,24 @@ alias Stored = vec4<f32>;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<Loaded>;
+#read x: array<Loaded>
 #if ONTO
-@group(0) @binding(2) var<storage, read> base: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> out: array<Stored>;
-#else
-@group(0) @binding(2) var<storage, read_write> out: array<Stored>;
+#read base: array<Stored>
 #endif
+#write out: array<Stored>
 
 // Column `column` between the rows that start at `above` and `below`.
 fn between(above: u32, below: u32, column: i32, t: f32) -> Loaded {
     let at = u32(min(column, p.columns.input - 1)) * p.inner;
-    let a = x[above + at];
-    return a + t * (x[below + at] - a);
+    let a = load_x(above + at);
+    return a + t * (load_x(below + at) - a);
 }
 
 fn store(index: u32, value: Stored) {
 #if ONTO
-    out[index] = base[index] + value;
+    store_out(index, load_base(index) + value);
 #else
-    out[index] = value;
+    store_out(index, value);
 #endif
 }
 

@@ -9,7 +9,7 @@
 #include "common/index.wgsl"
 #include "common/interpolate.wgsl"
 
-struct Params { axis: Axis, outer: u32, inner: u32 }
+struct Params { axis: Axis, outer: u32, inner: u32, first_row: u32 }
 
 #if SCALAR
 alias Loaded = f32;
@@ -24,8 +24,8 @@ alias Stored = vec4<f32>;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> grad: array<Loaded>;
-@group(0) @binding(2) var<storage, read_write> out: array<Stored>;
+#read grad: array<Loaded>
+#write out: array<Stored>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -43,15 +43,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #if ALONG
     var sums = vec4<f32>(0.0);
     for (var d = near.x - near.x % 4; d < near.y; d += 4) {
-        let weights = vec4<f32>(reads(p.axis, d, i), reads(p.axis, d + 1, i), reads(p.axis, d + 2, i), reads(p.axis, d + 3, i));
-        sums += weights * grad[(start + u32(d)) / 4u];
+        let weights = vec4<f32>(reads(p.axis, d, i), reads(p.axis, d + 1, i),
+                                reads(p.axis, d + 2, i), reads(p.axis, d + 3, i));
+        sums += weights * load_grad((start + u32(d)) / 4u);
     }
-    out[index] = (sums.x + sums.y) + (sums.z + sums.w);
+    store_out(index, (sums.x + sums.y) + (sums.z + sums.w));
 #else
     var sum = Loaded(0.0);
     for (var d = near.x; d < near.y; d++) {
-        sum += reads(p.axis, d, i) * grad[start + u32(d) * p.inner];
+        sum += reads(p.axis, d, i) * load_grad(start + u32(d) * p.inner);
     }
-    out[index] = sum;
+    store_out(index, sum);
 #endif
 }

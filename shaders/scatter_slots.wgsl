@@ -5,12 +5,12 @@
 // One invocation makes one element; the sum runs over k in order: deterministic.
 #include "common/index.wgsl"
 
-struct Params { batch: u32, channels: u32, plane: u32, slots: u32, first: i32 }
+struct Params { batch: u32, channels: u32, plane: u32, slots: u32, first: i32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> classes: array<i32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+#read x: array<f32>
+#read classes: array<i32>
+#write out: array<f32>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -22,7 +22,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let start = (image.x * p.plane + map.y) * p.slots;
     var sum = 0.0;
     for (var k = 0u; k < p.slots; k++) {
-        if classes[image.x * p.slots + k] == class_id { sum += x[start + k]; }
+        if load_classes(image.x * p.slots + k) == class_id { sum += load_x(start + k); }
     }
-    out[index] = sum;
+    store_out(index, sum);
 }

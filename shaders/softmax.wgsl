@@ -6,42 +6,37 @@
 // by side with VECTOR); those of all lanes are merged, and one pass writes the row. The order of every sum is fixed.
 #include "common/rows.wgsl"
 
-alias V = $VALUE;
-
-struct Params { rows: u32, width: u32, scale: f32 }
+struct Params { rows: u32, width: u32, scale: f32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;
-@group(0) @binding(2) var<storage, read_write> y: array<V>;
+#read x: array<V>
+#write y: array<V>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
-    // All lanes stay to the end, those without a row with nothing to walk.
-    let index = invocation_index(id, groups);
-    let row = min(index / LANES, p.rows - 1u);
-    let end = select(0u, p.width, index / LANES < p.rows);
-    let start = row * p.width;
+    let own = walk(invocation_index(id, groups), lane);
+    let start = own.start;
     var largest = V(-3e38);
     var sum = V(0.0);
-    for (var i = lane % LANES; i < end; i += LANES) {
-        let value = x[start + i] * p.scale;
+    for (var i = own.first; i < own.end; i += LANES) {
+        let value = load_x(start + i) * p.scale;
         let next = max(largest, value);
         sum = sum * exp(largest - next) + exp(value - next);
         largest = next;
     }
 #if VECTOR
-    let own = max(max(largest.x, largest.y), max(largest.z, largest.w));
-    tell(vec3<f32>(own, dot(sum, exp(largest - own)), 0.0), lane);
+    let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
+    share(vec3<f32>(top, dot(sum, exp(largest - top)), 0.0), lane);
 #else
-    tell(vec3<f32>(largest, sum, 0.0), lane);
+    share(vec3<f32>(largest, sum, 0.0), lane);
 #endif
-    var m = told(0u, lane).x;
-    for (var i = 1u; i < LANES; i++) { m = max(m, told(i, lane).x); }
+    var m = shared_by(0u, lane).x;
+    for (var i = 1u; i < LANES; i++) { m = max(m, shared_by(i, lane).x); }
     var total = 0.0;
-    for (var i = 0u; i < LANES; i++) { total += told(i, lane).y * exp(told(i, lane).x - m); }
-    let share = 1.0 / total;
-    for (var i = lane % LANES; i < end; i += LANES) {
-        y[start + i] = exp(x[start + i] * p.scale - m) * share;
+    for (var i = 0u; i < LANES; i++) { total += shared_by(i, lane).y * exp(shared_by(i, lane).x - m); }
+    let factor = 1.0 / total;
+    for (var i = own.first; i < own.end; i += LANES) {
+        store_y(start + i, exp(load_x(start + i) * p.scale - m) * factor);
     }
 }

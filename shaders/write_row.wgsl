@@ -3,18 +3,18 @@
 // One invocation per element of the row. A row outside the state changes nothing.
 #include "common/index.wgsl"
 
-struct Params { rows: u32, width: u32 }
+struct Params { rows: u32, width: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> state: array<f32>;
-@group(0) @binding(2) var<storage, read> values: array<f32>;
-@group(0) @binding(3) var<storage, read> row: array<i32>;
+#write state: array<f32>
+#read values: array<f32>
+#read row: array<i32>
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = invocation_index(id, groups);
     // A negative row is a large unsigned one.
-    let to = u32(row[0]);
+    let to = u32(load_row(0));
     if i >= p.width || to >= p.rows { return; }
-    state[to * p.width + i] = values[i];
+    store_state(to * p.width + i, load_values(i));
 }

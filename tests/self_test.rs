@@ -220,13 +220,16 @@ struct Doubled {
 const KERNEL: &str = r#"
 #include "common/index.wgsl"
 
-@group(0) @binding(0) var<uniform> count: u32;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+struct Params { count: u32, first_row: u32 }
+
+@group(0) @binding(0) var<uniform> p: Params;
+#read x: array<f32>
+#write y: array<f32>
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x < count { y[id.x] = $FACTOR * x[id.x]; }
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = invocation_index(id, groups);
+    if i < p.count { store_y(i, $FACTOR * load_x(i)); }
 }
 "#;
 

@@ -5,7 +5,10 @@
 const ROWS: u32 = $ROWS;
 const CHUNKS: u32 = $CHUNKS;
 
-struct Params { rows: u32, columns: u32, heads: u32, width: u32, scale: f32, layers: u32, chunk: u32 }
+struct Params {
+    rows: u32, columns: u32, heads: u32, width: u32, scale: f32, layers: u32, chunk: u32,
+    first_row: u32, first_layer: u32,
+}
 
 // For every row, a value for each of eight columns.
 struct Tile { near: array<vec4<f32>, ROWS>, far: array<vec4<f32>, ROWS> }

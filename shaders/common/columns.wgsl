@@ -11,8 +11,8 @@ fn column(row: u32, j: u32, c: u32) -> Column {
     let step = p.width * p.channels;
     let at = row * step + min(j, p.width - 1u) * p.channels + c;
     return Column(
-        select(V(0.0), x[select(at, at - step, has_above)], has_above),
-        select(V(0.0), x[at], inside),
-        select(V(0.0), x[select(at, at + step, has_below)], has_below),
+        select(V(0.0), load_x(select(at, at - step, has_above)), has_above),
+        select(V(0.0), load_x(at), inside),
+        select(V(0.0), load_x(select(at, at + step, has_below)), has_below),
     );
 }

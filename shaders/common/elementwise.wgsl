@@ -1,20 +1,34 @@
-// What every element-wise kernel shares. The kernel itself is one line per function of its chain, on V = f32 or
-// four neighbours; its parameters are the extents that remain after merging axes, the step of every input along
-// them (0 where it repeats), and the constants of the chain in order.
+// A chain of element-wise functions with broadcasting: y[i] = chain(i), on V = f32 or four neighbours.
+//
+// The op writes the bindings and `chain`, one line per function (src/engine/ops/elementwise_kernel.rs). The parameters
+// are the extents of the axes that remain after merging, the step of every input along them (0 where it repeats), and
+// the constants of the chain in order. One invocation makes one element or four neighbours, alone: deterministic.
+#include "common/index.wgsl"
+#include "common/math.wgsl"
+
 alias V = $VALUE;
 alias U = $BITS;
+alias Result = $RESULT;
 
 struct Params {
     n: u32,
-    extents: vec4<u32>,
-    strides: array<vec4<u32>, 7>,
+    extents: array<vec4<u32>, 2>,
+    strides: array<array<vec4<u32>, 2>, 7>,
     scalars: array<vec4<f32>, 4>,
+    first_row: u32,
 }
 
-#include "common/math.wgsl"
+@group(0) @binding(0) var<uniform> p: Params;
 
 // 1 for numbers, 0 for infinities and NaN. By bits: a compiler may assume that comparisons meet neither.
 fn finite(x: V) -> V {
     let exponent = U(0x7f800000u);
     return select(V(1.0), V(0.0), (bitcast<U>(x) & exponent) == exponent);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = invocation_index(id, groups);
+    if i >= p.n { return; }
+    store_y(i, Result(chain(i)));
 }

@@ -16,8 +16,8 @@
 struct Layer { a: u32, b: u32, out: u32, first: u32, end: u32 }
 
 fn layer(z: u32) -> Layer {
-    let batch = z % p.batches;
-    let split = z / p.batches;
+    let batch = (z + p.first_layer) % p.batches;
+    let split = (z + p.first_layer) / p.batches;
     let batch0 = batch / p.batch1;
     let batch1 = batch % p.batch1;
     var layer = Layer(0u, 0u, 0u, split * p.chunk, min((split + 1u) * p.chunk, p.k));
@@ -56,21 +56,21 @@ fn rows_from(i0: u32) -> Rows {
 #endif
 
 // Four columns from k of four rows of a: element [k][i].
-fn load_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
+fn block_of_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
 #if A_PATCHES
     let tap = divide(k, p.a.run);
     let e = elements(p.a, i, tap.x, tap.y);
-    let r0 = select(vec4<f32>(0.0), a[e.at.x / 4u], e.inside.x);
-    let r1 = select(vec4<f32>(0.0), a[e.at.y / 4u], e.inside.y);
-    let r2 = select(vec4<f32>(0.0), a[e.at.z / 4u], e.inside.z);
-    let r3 = select(vec4<f32>(0.0), a[e.at.w / 4u], e.inside.w);
+    let r0 = select(vec4<f32>(0.0), load_a(e.at.x / 4u), e.inside.x);
+    let r1 = select(vec4<f32>(0.0), load_a(e.at.y / 4u), e.inside.y);
+    let r2 = select(vec4<f32>(0.0), load_a(e.at.z / 4u), e.inside.z);
+    let r3 = select(vec4<f32>(0.0), load_a(e.at.w / 4u), e.inside.w);
     return transpose(mat4x4<f32>(r0, r1, r2, r3));
 #else
 #if A_ALONG_K
-    let r0 = a[(start + i.x * p.a.row + k) / 4u];
-    let r1 = a[(start + i.y * p.a.row + k) / 4u];
-    let r2 = a[(start + i.z * p.a.row + k) / 4u];
-    let r3 = a[(start + i.w * p.a.row + k) / 4u];
+    let r0 = load_a((start + i.x * p.a.row + k) / 4u);
+    let r1 = load_a((start + i.y * p.a.row + k) / 4u);
+    let r2 = load_a((start + i.z * p.a.row + k) / 4u);
+    let r3 = load_a((start + i.w * p.a.row + k) / 4u);
     return transpose(mat4x4<f32>(r0, r1, r2, r3));
 #else
     var tile: mat4x4<f32>;
@@ -78,9 +78,10 @@ fn load_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
         let inside = k + step < end;
         let at = start + min(k + step, end - 1u) * p.a.column;
 #if A_ALONG_M
-        let column = a[(at + min(i.x, p.m - 4u)) / 4u];
+        let column = load_a((at + min(i.x, p.m - 4u)) / 4u);
 #else
-        let column = vec4<f32>(a[at + i.x * p.a.row], a[at + i.y * p.a.row], a[at + i.z * p.a.row], a[at + i.w * p.a.row]);
+        let column = vec4<f32>(load_a(at + i.x * p.a.row), load_a(at + i.y * p.a.row),
+                               load_a(at + i.z * p.a.row), load_a(at + i.w * p.a.row));
 #endif
         tile[step] = select(vec4<f32>(0.0), column, inside);
     }
@@ -107,23 +108,23 @@ fn columns_from(j0: u32) -> Columns {
 #endif
 
 // Four rows from k of the columns of that four: element [k][j].
-fn load_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> mat4x4<f32> {
+fn block_of_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> mat4x4<f32> {
 #if B_PATCHES
     let e = elements(p.b, patches_from(p.b, k, p.k), columns.down[number], columns.along[number]);
     let inside = e.inside & (vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(end));
     return mat4x4<f32>(
-        select(vec4<f32>(0.0), b[e.at.x / 4u], inside.x),
-        select(vec4<f32>(0.0), b[e.at.y / 4u], inside.y),
-        select(vec4<f32>(0.0), b[e.at.z / 4u], inside.z),
-        select(vec4<f32>(0.0), b[e.at.w / 4u], inside.w),
+        select(vec4<f32>(0.0), load_b(e.at.x / 4u), inside.x),
+        select(vec4<f32>(0.0), load_b(e.at.y / 4u), inside.y),
+        select(vec4<f32>(0.0), load_b(e.at.z / 4u), inside.z),
+        select(vec4<f32>(0.0), load_b(e.at.w / 4u), inside.w),
     );
 #else
     let j = four(columns + BESIDE * number, p.n);
 #if B_ALONG_K
-    let c0 = b[(start + j.x * p.b.column + k) / 4u];
-    let c1 = b[(start + j.y * p.b.column + k) / 4u];
-    let c2 = b[(start + j.z * p.b.column + k) / 4u];
-    let c3 = b[(start + j.w * p.b.column + k) / 4u];
+    let c0 = load_b((start + j.x * p.b.column + k) / 4u);
+    let c1 = load_b((start + j.y * p.b.column + k) / 4u);
+    let c2 = load_b((start + j.z * p.b.column + k) / 4u);
+    let c3 = load_b((start + j.w * p.b.column + k) / 4u);
     return transpose(mat4x4<f32>(c0, c1, c2, c3));
 #else
     var tile: mat4x4<f32>;
@@ -131,9 +132,10 @@ fn load_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> mat4x4
         let inside = k + step < end;
         let at = start + min(k + step, end - 1u) * p.b.row;
 #if B_ALONG_N
-        let row = b[(at + min(j.x, p.n - 4u)) / 4u];
+        let row = load_b((at + min(j.x, p.n - 4u)) / 4u);
 #else
-        let row = vec4<f32>(b[at + j.x * p.b.column], b[at + j.y * p.b.column], b[at + j.z * p.b.column], b[at + j.w * p.b.column]);
+        let row = vec4<f32>(load_b(at + j.x * p.b.column), load_b(at + j.y * p.b.column),
+                            load_b(at + j.z * p.b.column), load_b(at + j.w * p.b.column));
 #endif
         tile[step] = select(vec4<f32>(0.0), row, inside);
     }
@@ -146,10 +148,10 @@ fn load_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> mat4x4
 fn begin(j0: u32) -> mat4x4<f32> {
 #if BIAS
 #if OUT_VECTOR
-    let row = bias[min(j0, p.n - 4u) / 4u];
+    let row = load_bias(min(j0, p.n - 4u) / 4u);
 #else
     let j = four(j0, p.n);
-    let row = vec4<f32>(bias[j.x], bias[j.y], bias[j.z], bias[j.w]);
+    let row = vec4<f32>(load_bias(j.x), load_bias(j.y), load_bias(j.z), load_bias(j.w));
 #endif
     return mat4x4<f32>(row, row, row, row);
 #else
@@ -167,15 +169,15 @@ fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
     var rows = sum;
     for (var i = i0; i < min(i0 + 4u, p.m); i++) {
 #if OUT_PATCHES
-        if e.inside[i - i0] { out[e.at[i - i0] / 4u] = rows[0]; }
+        if e.inside[i - i0] { store_out(e.at[i - i0] / 4u, rows[0]); }
 #else
         let row = start + i * p.out.row;
 #if OUT_VECTOR
-        out[(row + j0) / 4u] = rows[0];
+        store_out((row + j0) / 4u, rows[0]);
 #else
         var four = rows[0];
         for (var j = j0; j < min(j0 + 4u, p.n); j++) {
-            out[row + j * p.out.column] = four.x;
+            store_out(row + j * p.out.column, four.x);
             four = four.yzwx;
         }
 #endif

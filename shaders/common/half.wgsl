@@ -1,4 +1,4 @@
-// Four reals in eight bytes, as halves. src/gpu/half.rs puts these functions around loads and stores.
+// Four reals in eight bytes, as halves: what load_x and store_x go through where x is stored so.
 // Twin: src/reference/half.rs.
 
 // Rounded here and not by pack2x16float: that may take either neighbour, and drivers that cut off would shrink every

@@ -7,14 +7,15 @@ struct Params {
     batch: u32, height: u32, width: u32, rings: u32,
     dilations: array<vec4<u32>, 2>,
     fours: u32,
+    first_row: u32, first_layer: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(3) var<storage, read> extent: array<i32>;
-@group(0) @binding(4) var<storage, read> classes: array<vec4<i32>>;
-@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+#read extent: array<i32>
+#read classes: array<vec4<i32>>
+#write out: array<vec4<f32>>
 
 // Whether any slot of a four holds a class.
 fn in_use(image: u32, four: u32) -> bool {
-    return any(classes[image * p.fours + four] >= vec4<i32>(0));
+    return any(load_classes(image * p.fours + four) >= vec4<i32>(0));
 }

@@ -12,7 +12,7 @@ const LANES = 1;
 #endif
 #include "common/math.wgsl"
 
-struct Params { rows: Axis, columns: Axis, batch: u32, channels: u32, first: i32 }
+struct Params { rows: Axis, columns: Axis, batch: u32, channels: u32, first: i32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 

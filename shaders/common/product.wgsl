@@ -10,14 +10,13 @@ struct Params {
     b: $B_LAYOUT,
     out: $OUT_LAYOUT,
     batch1: u32, batches: u32, split_step: u32,
+    first_row: u32, first_layer: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> a: array<$A_ELEMENT>;
-@group(0) @binding(2) var<storage, read> b: array<$B_ELEMENT>;
+#read a: array<$A_ELEMENT>
+#read b: array<$B_ELEMENT>
 #if BIAS
-@group(0) @binding(3) var<storage, read> bias: array<$OUT_ELEMENT>;
-@group(0) @binding(4) var<storage, read_write> out: array<$OUT_ELEMENT>;
-#else
-@group(0) @binding(3) var<storage, read_write> out: array<$OUT_ELEMENT>;
+#read bias: array<$OUT_ELEMENT>
 #endif
+#write out: array<$OUT_ELEMENT>

@@ -7,11 +7,21 @@ alias Value = $VALUE;
 struct Params {
     batch: u32, height: u32, width: u32, channels: u32,
     in_height: u32, in_width: u32, align_corners: u32,
+    first_row: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> source: array<vec4<i32>>;
-@group(0) @binding(3) var<storage, read> destination: array<vec4<i32>>;
+#read source: array<vec4<i32>>
+#read destination: array<vec4<i32>>
+
+// An element of maps [batch, height, width, p.channels]: its image, its (y, x) and its place along the channels.
+struct Place { image: u32, at: vec2<i32>, channel: u32 }
+
+fn place(index: u32, height: u32, width: u32) -> Place {
+    let pixel = index / p.channels;
+    let row = pixel / width;
+    return Place(row / height, vec2<i32>(i32(row % height), i32(pixel % width)), index % p.channels);
+}
 
 fn axis_of(input: i32, output: i32) -> Axis {
     let unit = select(2 * output, max(output - 1, 1), p.align_corners != 0u);

@@ -9,7 +9,7 @@ fn pixel_at(index: u32) -> Pixel {
     let down = divide(across.x, p.height);
     let image = down.x;
     let at = vec2<i32>(i32(down.y), i32(across.y));
-    let size = vec2<i32>(extent[2u * image], extent[2u * image + 1u]);
+    let size = vec2<i32>(load_extent(2u * image), load_extent(2u * image + 1u));
     return Pixel(at, size, image, image * p.height * p.width, all(at < size));
 }
 

@@ -1,38 +1,49 @@
-// Rows of a matrix, each the work of LANES neighbouring invocations. On software devices that is one. On graphics cards
-// neighbours read neighbouring elements of the row (SHARED) and tell each other what they found by way of the
-// workgroup's memory; every one of them then merges all of it in the same order, so that nothing depends on scheduling.
+// Rows of a matrix, p.rows by p.width, each the work of LANES neighbouring invocations. On software devices that is one.
+// On graphics cards neighbours read neighbouring elements of the row (SHARED) and exchange partial results by way of the
+// workgroup's memory; every one of them then merges all of these in the same order, so that nothing depends on
+// scheduling.
 #include "common/index.wgsl"
 
 const LANES = u32($LANES);
+alias V = $VALUE;
+
+// What a lane walks: elements first, first + LANES, … before `end` of the row that begins at `start`.
+struct Walk { row: u32, start: u32, first: u32, end: u32 }
+
+// All lanes stay to the end, those without a row with nothing to walk.
+fn walk(index: u32, lane: u32) -> Walk {
+    let row = min(index / LANES, p.rows - 1u);
+    return Walk(row, row * p.width, lane % LANES, select(0u, p.width, index / LANES < p.rows));
+}
 
 #if SHARED
-var<workgroup> found: array<vec3<f32>, WORKGROUP>;
+var<workgroup> partial: array<vec3<f32>, WORKGROUP>;
 
-// Tells the row what this lane found. To be called by all lanes, once.
-fn tell(own: vec3<f32>, lane: u32) {
-    found[lane] = own;
+// Hands a partial result to the lanes of the row. To be called by all lanes, once.
+fn share(own: vec3<f32>, lane: u32) {
+    partial[lane] = own;
     workgroupBarrier();
 }
 
-// What lane i of the same row found.
-fn told(i: u32, lane: u32) -> vec3<f32> {
-    return found[lane / LANES * LANES + i];
+// The partial result of lane i of the same row.
+fn shared_by(i: u32, lane: u32) -> vec3<f32> {
+    return partial[lane / LANES * LANES + i];
 }
 #else
-var<private> found: vec3<f32>;
+var<private> partial: vec3<f32>;
 
-fn tell(own: vec3<f32>, lane: u32) {
-    found = own;
+fn share(own: vec3<f32>, lane: u32) {
+    partial = own;
 }
 
-fn told(i: u32, lane: u32) -> vec3<f32> {
-    return found;
+fn shared_by(i: u32, lane: u32) -> vec3<f32> {
+    return partial;
 }
 #endif
 
-// Sums of what all lanes found.
+// Sums of the partial results of all lanes.
 fn total_of(lane: u32) -> vec3<f32> {
-    var total = told(0u, lane);
-    for (var i = 1u; i < LANES; i++) { total += told(i, lane); }
+    var total = shared_by(0u, lane);
+    for (var i = 1u; i < LANES; i++) { total += shared_by(i, lane); }
     return total;
 }

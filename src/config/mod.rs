@@ -16,6 +16,7 @@
 //! it is set to a number. Written configurations always contain the number.
 
 mod check;
+mod kernel_table;
 mod memory;
 mod modes;
 mod options;

@@ -1,6 +1,7 @@
 //! Geometry that an op and its twin share: windows, axes, heads, strides.
 
 pub mod axis;
+pub mod broadcast;
 pub mod gather;
 pub mod heads;
 pub mod matrix;

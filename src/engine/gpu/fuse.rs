@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::engine::geometry::broadcast::Walk;
 use crate::engine::graph::{Chain, Node, NodeId, Op};
 use crate::engine::kernel::Slot;
 
@@ -61,7 +62,11 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
                         && nodes[leaf.0].ty.shape == node.ty.shape
                         && !own.iter().any(|input| updated[input.0])
                 })
-                .and_then(|(producer, own)| chain.inline(&leaves, slot, producer, own));
+                .and_then(|(producer, own)| chain.inline(&leaves, slot, producer, own))
+                // Values that are broadcast in other ways are walked along more axes together than each alone.
+                .filter(|(_, inputs)| {
+                    Walk::of(&node.ty.shape, inputs.iter().map(|input| &nodes[input.0].ty.shape)).fits()
+                });
             match merged {
                 Some((longer, inputs)) => {
                     (chain, leaves) = (longer, inputs);

@@ -1,13 +1,9 @@
 //! Which values are stored in half precision.
 
-use std::collections::HashMap;
-
 use super::fuse::fuse;
 use super::schedule::Schedule;
 use crate::engine::graph::{DType, Graph, Kind, NodeId, Storage};
-use crate::engine::kernel::half;
-use crate::engine::kernel::wgsl::render;
-use crate::engine::kernel::{Launch, LaunchContext, Target};
+use crate::engine::kernel::{LaunchContext, Target};
 
 /// The schedule of `outputs` for kernels of `target`, with what may be stored in half precision.
 pub(super) fn schedule(graph: &Graph, outputs: &[NodeId], target: Target) -> Schedule {
@@ -17,8 +13,9 @@ pub(super) fn schedule(graph: &Graph, outputs: &[NodeId], target: Target) -> Sch
 }
 
 /// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input, nobody
-/// reads it afterwards, and every kernel that touches it binds it by fours, on either class of device and on `target`. So
-/// a graph rounds at the same points everywhere, unless a kernel table of someone's own splits other sums.
+/// reads it afterwards, and every kernel that touches it declares that it lies there by fours, on either class of device
+/// and on `target`. So a graph rounds at the same points everywhere, unless a kernel table of someone's own splits other
+/// sums.
 fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
     let nodes = &schedule.nodes;
     let mut half = vec![false; nodes.len()];
@@ -34,7 +31,6 @@ fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
         half[index] = allowed && varies[index] && kernels[index].is_some();
     }
     schedule.outputs.iter().for_each(|output| half[root[output.0]] = false);
-    let mut known = HashMap::new();
     for (index, kernel) in kernels.iter().enumerate() {
         let Some(kernel) = kernel else { continue };
         if !half[index] && !kernel.inputs.iter().any(|input| half[root[input.0]]) {
@@ -44,22 +40,13 @@ fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
         for target in [Target::software(), Target::graphics(), target.of_halves()] {
             let context = LaunchContext { inputs: &types, output: &nodes[index].ty, target };
             for launch in kernel.op.launches(&context).list {
-                let variant = (launch.shader.clone(), launch.defines.clone());
-                let fits: &mut Vec<bool> = known.entry(variant).or_insert_with(|| fitting(&launch));
-                for (&slot, fits) in launch.bindings.iter().zip(fits) {
-                    if let Some(value) = kernel.value(index, slot) {
-                        half[root[value]] &= *fits;
+                for slot in launch.bindings.iter().filter(|slot| !launch.fours.contains(slot)) {
+                    if let Some(value) = kernel.value(index, *slot) {
+                        half[root[value]] = false;
                     }
                 }
             }
         }
     }
     half
-}
-
-/// Which bindings of a kernel can be stored in half precision.
-fn fitting(launch: &Launch) -> Vec<bool> {
-    // A kernel that cannot be written is refused where it is compiled.
-    let text = render(launch).unwrap_or_default();
-    (1..=launch.bindings.len()).map(|number| half::fits(&text, number)).collect()
 }

@@ -115,7 +115,7 @@ impl Program {
         for launch in self.plan.steps.iter().flat_map(|step| &step.launches.list) {
             blocks.resize(blocks.len().next_multiple_of(alignment), 0);
             offsets.push(blocks.len());
-            blocks.extend_from_slice(bytemuck::cast_slice(&launch.params));
+            blocks.extend_from_slice(bytemuck::cast_slice(&launch.block()));
             blocks.resize(blocks.len().next_multiple_of(16), 0);
         }
         let uniforms = self.device.device.create_buffer(&wgpu::BufferDescriptor {
@@ -132,7 +132,7 @@ impl Program {
             for launch in &step.launches.list {
                 let pipeline = self.device.pipeline(launch)?;
                 let offset = offsets.next().unwrap_or(0) as u64;
-                let size = ((launch.params.len() * 4).next_multiple_of(16)) as u64;
+                let size = ((launch.block().len() * 4).next_multiple_of(16)) as u64;
                 let block = wgpu::BufferBinding { buffer: &uniforms, offset, size: std::num::NonZero::new(size) };
                 let mut entries =
                     vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];

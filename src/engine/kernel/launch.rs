@@ -65,13 +65,20 @@ pub struct Launch {
     pub shader: Shader,
     /// Names that the kernel's text leaves open, with their values: the variant.
     pub defines: Vec<(&'static str, String)>,
-    /// The uniform block at binding 0, as 32-bit words.
+    /// The uniform block at binding 0, as 32-bit words, but for where it starts.
     pub params: Vec<u32>,
+    /// The row and the layer of the grid at which it starts, as one of the pieces of a larger launch. The kernel reads
+    /// them behind its parameters, as `p.first_row` and, where it has layers, `p.first_layer`; `None` where it cannot be
+    /// cut.
+    pub first: Option<[u32; 2]>,
     /// What stands at bindings 1, 2, ….
     pub bindings: Vec<Slot>,
+    /// What is bound as `vec4<f32>` and may be stored in half precision: values that lie by fours, none of which the
+    /// kernel gets at but by `load_…` and `store_…`.
+    pub fours: Vec<Slot>,
     /// The numbers of the bindings that are stored in half precision; an op leaves that to the plan.
     pub half: Vec<usize>,
-    /// Workgroup counts.
+    /// Workgroup counts. Those of a launch that can be cut may exceed what a device takes, 65 535: then it is.
     pub workgroups: [u32; 3],
     /// Additions and multiplications of real numbers, for the profile; 0 where the kernel mostly moves or compares.
     pub operations: u64,
@@ -99,19 +106,26 @@ pub enum Slot {
 /// Invocations of a one-dimensional workgroup, the same in every kernel (`WORKGROUP` in the shaders).
 pub const WORKGROUP: usize = 64;
 
+/// Workgroups along one axis of a grid, at most.
+const MOST_WORKGROUPS: usize = 65_535;
+
 impl Launch {
     /// A launch of `invocations` threads in workgroups of [`WORKGROUP`], repeated `layers` times along z.
     ///
-    /// Counts above 65 535 workgroups are folded into y; kernels recover the index with `invocation_index`.
+    /// Counts above 65 535 workgroups are folded into y, and long launches are cut into pieces: kernels find their
+    /// place by `invocation_index` or `workgroup_index` of `common/index.wgsl`, and by `p.first_layer + id.z`. The last
+    /// fields of their `Params` are `first_row: u32` and, where there are layers, `first_layer: u32`.
     pub fn new(shader: Shader, invocations: usize, layers: usize) -> Self {
         let groups = invocations.div_ceil(WORKGROUP).max(1);
-        let rows = groups.div_ceil(65_535);
+        let rows = groups.div_ceil(MOST_WORKGROUPS);
         let columns = groups.div_ceil(rows);
         Launch {
             shader,
             defines: Vec::new(),
             params: Vec::new(),
+            first: Some([0, 0]),
             bindings: Vec::new(),
+            fours: Vec::new(),
             half: Vec::new(),
             workgroups: [columns as u32, rows as u32, layers as u32],
             operations: 0,
@@ -150,30 +164,80 @@ impl Launch {
         })
     }
 
+    /// The words of the uniform block.
+    pub(crate) fn block(&self) -> Vec<u32> {
+        self.params.iter().copied().chain(self.first.into_iter().flatten()).collect()
+    }
+
+    /// The same launch of a kernel that finds its place in another way: it is never cut.
+    pub fn uncut(mut self) -> Self {
+        self.first = None;
+        self
+    }
+
     /// This launch as `count` launches one after another, each over a part of its workgroups; fewer where there are not
-    /// so many, and one of a kernel that asks neither `invocation_index` nor `workgroup_index` where it is.
+    /// so many, more where it has too many layers, and one where it cannot be cut.
     pub(crate) fn pieces(self, count: u64) -> Vec<Launch> {
-        let [columns, rows, layers] = self.workgroups;
+        let ([columns, rows, layers], Some(first)) = (self.workgroups, self.first) else { return vec![self] };
+        let most = MOST_WORKGROUPS as u32;
         let groups = u64::from(columns) * u64::from(rows);
-        let count = count.min(groups) as u32;
-        let asks = ["invocation_index(", "workgroup_index("].iter().any(|call| self.shader.source.contains(call));
-        if count < 2 || !asks {
+        let parts = layers.div_ceil(most).max(1);
+        let count = count.div_ceil(u64::from(parts)).clamp(1, groups.max(1)) as u32;
+        if count * parts < 2 {
             return vec![self];
         }
         let own = rows.div_ceil(count);
         let columns = groups.div_ceil(u64::from(own * count)) as u32;
-        let operations = self.operations.div_ceil(u64::from(count));
-        let piece = |index: u32| Launch {
-            workgroups: [columns, own, layers],
+        let operations = self.operations.div_ceil(u64::from(count * parts));
+        let piece = |part: u32, index: u32| Launch {
+            workgroups: [columns, own, most.min(layers - part * most)],
+            first: Some([first[0] + index * own, first[1] + part * most]),
             operations,
-            ..self.clone().define("FIRST_ROW", format!("{}u", index * own))
+            ..self.clone()
         };
-        (0..count).map(piece).collect()
+        (0..count * parts).map(|number| piece(number / count, number % count)).collect()
     }
 
     /// Sets the storage bindings.
     pub fn bind(mut self, slots: &[Slot]) -> Self {
         self.bindings = slots.to_vec();
         self
+    }
+
+    /// Declares what the kernel binds as `vec4<f32>` and gets at by `load_…` and `store_…` alone, so that it may be
+    /// stored in half precision.
+    pub fn fours(mut self, slots: &[Slot]) -> Self {
+        self.fours.extend_from_slice(slots);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects: pieces cover every workgroup of every layer once, within what a device takes.
+    #[test]
+    fn pieces_cover_the_grid() {
+        let shader = Shader { name: "test", source: Cow::Borrowed("") };
+        for (invocations, layers, count) in
+            [(64, 1, 1), (64 * 7, 3, 1), (64 * 7, 3, 4), (64 * 70_000, 2, 3), (64, 70_000, 1), (64 * 5, 200_000, 9)]
+        {
+            let launch = Launch::new(shader.clone(), invocations, layers);
+            let pieces = launch.clone().pieces(count);
+            let mut seen = vec![0; layers];
+            let mut ends = vec![0; layers];
+            for Launch { workgroups: [x, y, z], first, .. } in &pieces {
+                assert!([x, y, z].iter().all(|count| (1..=65_535).contains(*count)), "{pieces:?}");
+                let [row, layer] = first.unwrap();
+                for layer in layer..layer + z {
+                    assert_eq!(ends[layer as usize], row * x, "pieces follow each other");
+                    ends[layer as usize] = (row + y) * x;
+                    seen[layer as usize] += x * y;
+                }
+            }
+            assert!(seen.iter().all(|&groups| groups as usize >= invocations.div_ceil(WORKGROUP)), "{pieces:?}");
+            assert_eq!(launch.clone().uncut().pieces(count), [launch.uncut()]);
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! The text of a kernel variant: joins snippets and fills in what the shader leaves open.
 //!
-//! Three directives, each on a line of its own, and one substitution:
+//! Six directives, each on a line of its own, and one substitution:
 //!
 //! - `#include "common/<name>.wgsl"`: the snippet, once per kernel;
 //! - `#if NAME`, `#else`, `#endif`: lines that belong to variants which define `NAME`;
+//! - `#read x: array<T>`: the next storage binding, whose elements the kernel gets by `load_x(i)`;
+//! - `#write x: array<T>`: the next one, whose elements it sets by `store_x(i, value)`;
+//! - `#update x: array<T>`: the next one, with both;
 //! - `$NAME`: the value that the variant gives to `NAME`.
 //!
-//! What is bound by fours can besides be stored in half precision (`half.rs`).
+//! Bindings are numbered in the order of their lines, as [`Launch::bind`] names what stands there. What a launch
+//! declares by [`Launch::fours`] may be stored in half precision: then `load_x` and `store_x` convert, and nothing else
+//! changes.
 
-use super::half;
 use super::launch::Launch;
 use crate::error::{Error, Result};
 
@@ -18,6 +22,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/columns.wgsl", include_str!("../../../shaders/common/columns.wgsl")),
     ("common/elementwise.wgsl", include_str!("../../../shaders/common/elementwise.wgsl")),
     ("common/fours.wgsl", include_str!("../../../shaders/common/fours.wgsl")),
+    ("common/half.wgsl", include_str!("../../../shaders/common/half.wgsl")),
     ("common/index.wgsl", include_str!("../../../shaders/common/index.wgsl")),
     ("common/interpolate.wgsl", include_str!("../../../shaders/common/interpolate.wgsl")),
     ("common/math.wgsl", include_str!("../../../shaders/common/math.wgsl")),
@@ -34,57 +39,157 @@ const COMMON: &[(&str, &str)] = &[
 /// The complete WGSL of a launch.
 ///
 /// # Errors
-/// [`Error::Graph`] if the shader includes an unknown snippet, leaves an `#if` open or a `$NAME` without a value:
-/// mistakes in the shader, found by the test that builds every variant; also if a binding cannot be stored in half
-/// precision.
+/// [`Error::Graph`] if the shader includes an unknown snippet, leaves an `#if` open or a `$NAME` without a value, or
+/// declares more than the launch binds: mistakes in the shader, found by the test that builds every variant.
 pub fn render(launch: &Launch) -> Result<String> {
-    let mut text = String::new();
-    let mut included = Vec::new();
-    join(launch, &launch.shader.source, &mut text, &mut included)?;
-    half::convert(text, &launch.half)
-        .ok_or_else(|| Error::Graph(format!("shader {}: cannot store {:?} in half", launch.shader.name, launch.half)))
+    let mut joined = Joined { launch, text: String::new(), included: Vec::new(), declared: 0 };
+    joined.add(&launch.shader.source)?;
+    if !launch.half.is_empty() {
+        joined.include("common/half.wgsl")?;
+    }
+    if joined.declared > launch.bindings.len() {
+        return Err(joined.wrong(&format!("{} bindings for {}", launch.bindings.len(), joined.declared)));
+    }
+    Ok(joined.text)
 }
 
-fn join(launch: &Launch, source: &str, text: &mut String, included: &mut Vec<String>) -> Result<()> {
-    let wrong = |what: String| Error::Graph(format!("shader {}: {what}", launch.shader.name));
-    // One entry per open #if: whether its lines are kept.
-    let mut open: Vec<bool> = Vec::new();
-    for line in source.lines() {
-        let directive = line.trim();
-        if let Some(name) = directive.strip_prefix("#if ") {
-            open.push(launch.defines.iter().any(|(known, _)| *known == name.trim()));
-        } else if directive == "#else" {
-            let last = open.last_mut().ok_or_else(|| wrong("#else without #if".into()))?;
-            *last = !*last;
-        } else if directive == "#endif" {
-            open.pop().ok_or_else(|| wrong("#endif without #if".into()))?;
-        } else if open.iter().all(|&kept| kept) {
-            if let Some(path) = directive.strip_prefix("#include ") {
-                let path = path.trim_matches('"');
-                if !included.iter().any(|known| known == path) {
-                    included.push(path.to_owned());
-                    let snippet = COMMON.iter().find(|(name, _)| *name == path);
-                    let (_, snippet) = snippet.ok_or_else(|| wrong(format!("unknown snippet {path}")))?;
-                    join(launch, snippet, text, included)?;
+/// How the kernel uses a storage binding.
+#[derive(Clone, Copy, PartialEq)]
+enum Access {
+    Read,
+    Write,
+    Update,
+}
+
+/// What is written so far.
+struct Joined<'a> {
+    launch: &'a Launch,
+    text: String,
+    /// Names of snippets.
+    included: Vec<String>,
+    /// Storage bindings.
+    declared: usize,
+}
+
+impl Joined<'_> {
+    fn wrong(&self, what: &str) -> Error {
+        Error::Graph(format!("shader {}: {what}", self.launch.shader.name))
+    }
+
+    fn add(&mut self, source: &str) -> Result<()> {
+        // One entry per open #if: whether its lines are kept.
+        let mut open: Vec<bool> = Vec::new();
+        for line in source.lines() {
+            let (directive, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+            match directive {
+                "#if" => open.push(self.launch.defines.iter().any(|(known, _)| *known == rest.trim())),
+                "#else" => {
+                    let last = open.last_mut().ok_or_else(|| self.wrong("#else without #if"))?;
+                    *last = !*last;
                 }
-            } else {
-                text.push_str(&substitute(launch, line).ok_or_else(|| wrong(format!("no value in: {line}")))?);
-                text.push('\n');
+                "#endif" => {
+                    open.pop().ok_or_else(|| self.wrong("#endif without #if"))?;
+                }
+                _ if open.contains(&false) => {}
+                "#include" => self.include(rest.trim_matches('"'))?,
+                "#read" => self.declare(Access::Read, rest)?,
+                "#write" => self.declare(Access::Write, rest)?,
+                "#update" => self.declare(Access::Update, rest)?,
+                _ => {
+                    let line = self.substitute(line)?;
+                    self.text += &line;
+                    self.text.push('\n');
+                }
             }
         }
+        if open.is_empty() { Ok(()) } else { Err(self.wrong("#if without #endif")) }
     }
-    if open.is_empty() { Ok(()) } else { Err(wrong("#if without #endif".into())) }
+
+    fn include(&mut self, path: &str) -> Result<()> {
+        if self.included.iter().any(|known| known == path) {
+            return Ok(());
+        }
+        self.included.push(path.to_owned());
+        let (_, snippet) = COMMON
+            .iter()
+            .find(|(name, _)| *name == path)
+            .ok_or_else(|| self.wrong(&format!("unknown snippet {path}")))?;
+        self.add(snippet)
+    }
+
+    /// Declares the next storage binding, `name: array<element>`, with the functions by which the kernel gets at it.
+    fn declare(&mut self, access: Access, binding: &str) -> Result<()> {
+        let binding = self.substitute(binding)?;
+        let parts = binding.split_once(": array<").and_then(|(name, rest)| Some((name, rest.strip_suffix('>')?)));
+        let (name, element) = parts.ok_or_else(|| self.wrong(&format!("no `name: array<T>`: {binding}")))?;
+        self.declared += 1;
+        let number = self.declared;
+        let (stored, from, to) = match self.launch.half.contains(&number) {
+            true => ("vec2<u32>", "from_halves", "to_halves"),
+            false => (element, "", ""),
+        };
+        let mode = if access == Access::Read { "read" } else { "read_write" };
+        self.text += &format!("@group(0) @binding({number}) var<storage, {mode}> {name}: array<{stored}>;\n");
+        if access != Access::Write {
+            self.text += &format!("fn load_{name}(i: u32) -> {element} {{ return {from}({name}[i]); }}\n");
+        }
+        if access != Access::Read {
+            self.text += &format!("fn store_{name}(i: u32, value: {element}) {{ {name}[i] = {to}(value); }}\n");
+        }
+        Ok(())
+    }
+
+    fn substitute(&self, line: &str) -> Result<String> {
+        let mut parts = line.split('$');
+        let mut result = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(part.len());
+            let (name, rest) = part.split_at(end);
+            let value = self.launch.defines.iter().find(|(known, _)| *known == name);
+            let (_, value) = value.ok_or_else(|| self.wrong(&format!("no value in: {line}")))?;
+            result += value;
+            result += rest;
+        }
+        Ok(result)
+    }
 }
 
-fn substitute(launch: &Launch, line: &str) -> Option<String> {
-    let mut parts = line.split('$');
-    let mut result = parts.next()?.to_owned();
-    for part in parts {
-        let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(part.len());
-        let (name, rest) = part.split_at(end);
-        let (_, value) = launch.defines.iter().find(|(known, _)| *known == name)?;
-        result.push_str(value);
-        result.push_str(rest);
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::super::launch::{Shader, Slot};
+    use super::*;
+
+    const KERNEL: &str = "\
+#read x: array<V>
+#if SCALED
+#read w: array<$SCALE>
+#endif
+#write y: array<vec4<f32>>
+";
+
+    /// Protects: bindings are numbered by their lines, and only those that are stored so convert halves.
+    #[test]
+    fn bindings_are_declared_with_their_functions() {
+        let shader = Shader { name: "test", source: Cow::Borrowed(KERNEL) };
+        let launch = Launch::new(shader, 1, 1).bind(&[Slot::Input(0), Slot::Output]);
+        let whole = render(&launch).unwrap();
+        assert_eq!(
+            whole.lines().collect::<Vec<_>>(),
+            [
+                "@group(0) @binding(1) var<storage, read> x: array<V>;",
+                "fn load_x(i: u32) -> V { return (x[i]); }",
+                "@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;",
+                "fn store_y(i: u32, value: vec4<f32>) { y[i] = (value); }",
+            ]
+        );
+        let halves = render(&Launch { half: vec![2], ..launch.clone() }).unwrap();
+        assert!(halves.contains("x: array<V>") && halves.contains("y: array<vec2<u32>>"), "{halves}");
+        assert!(halves.contains("y[i] = to_halves(value)") && halves.contains("fn to_halves("), "{halves}");
+        let scaled = launch.define("SCALED", 1);
+        assert!(render(&scaled).unwrap_err().to_string().contains("no value in: w: array<$SCALE>"));
+        let missing = render(&scaled.define("SCALE", "f32")).unwrap_err().to_string();
+        assert!(missing.contains("2 bindings for 3"), "{missing}");
     }
-    Some(result)
 }

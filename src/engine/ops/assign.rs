@@ -57,7 +57,11 @@ impl Op for Assign {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let quads = context.inputs[0].shape.len().div_ceil(4);
-        Launch::new(shader!("assign"), quads, 1).uints(&[quads]).bind(&[Slot::Input(0), Slot::Input(1)]).into()
+        Launch::new(shader!("assign"), quads, 1)
+            .uints(&[quads])
+            .bind(&[Slot::Input(0), Slot::Input(1)])
+            .fours(&[Slot::Input(1)])
+            .into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {

@@ -89,6 +89,7 @@ impl Op for Attention {
             .operations(4 * pairs(context))
             .define("OUTPUT", 1)
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
+            .fours(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
             .into()
     }
 
@@ -113,7 +114,7 @@ impl Op for Statistics {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let launch = self.0.forward(context).operations(2 * pairs(context));
-        launch.bind(&[Slot::Input(0), Slot::Input(1), Slot::Output]).into()
+        launch.bind(&[Slot::Input(0), Slot::Input(1), Slot::Output]).fours(&[Slot::Input(0), Slot::Input(1)]).into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
@@ -153,12 +154,15 @@ impl Op for AttentionGradient {
         let launch = self.0.launch(shader!("attention_gradient"), rows, columns, chunk, context.target);
         let launch = defines.iter().fold(launch, |launch, name| launch.define(name, 1));
         let products = if self.1 == Gradient::Value { 2 } else { 3 };
-        let first = launch.operations(2 * products * pairs(context)).bind(&[slots, vec![to]].concat());
+        let first = launch
+            .operations(2 * products * pairs(context))
+            .bind(&[slots, vec![to]].concat())
+            .fours(&[q, k, v, grad, to]);
         if chunks == 1 {
             return first.into();
         }
         let elements = context.output.shape.len();
-        let second = sum_of_chunks(chunks, elements).bind(&[Slot::Scratch(0), Slot::Output]);
+        let second = sum_of_chunks(chunks, elements);
         Launches { list: vec![first, second], scratch: vec![chunks * elements] }
     }
 

@@ -3,7 +3,8 @@
 //! The two are separate because training takes them from the batch and evaluation from running values.
 
 use super::matmul::mismatch;
-use super::norm_sums::{Lanes, norm_sums, split_rows};
+use super::norm_sums::norm_sums;
+use super::rows::{Lanes, split_rows};
 use crate::engine::graph::{
     Backward, BackwardError, Chain, DType, Function, Instruction, Op, Operand, Storage, Tensor, TensorType,
 };
@@ -49,10 +50,8 @@ impl Op for BatchStatistics {
         let columns = channels / lanes.count;
         let (chunk, chunks) = split_rows(rows, 32, columns, context.target);
         let kernel = |shader, invocations: usize, slots: &[Slot]| {
-            Launch::new(shader, invocations, 1)
-                .define("VALUE", lanes.value)
-                .uints(&[rows, columns, chunk, chunks])
-                .bind(slots)
+            let launch = Launch::new(shader, invocations, 1).uints(&[rows, columns, chunk, chunks]).bind(slots);
+            lanes.of_launch(launch, slots)
         };
         Launches {
             list: vec![

@@ -1,5 +1,6 @@
 //! Bilinear resize from rectangle to rectangle, both of them data (spec 4.5: the crop to the image and back).
 
+use super::rows::Lanes;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::shader;
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot};
@@ -18,12 +19,11 @@ impl BoxResize {
     /// A launch over the elements of `to`, where `result` is the result of the resize and `x` what it resizes.
     fn launch(&self, shader: Shader, to: &TensorType, result: &TensorType, x: &TensorType) -> Launch {
         let (out, x) = (&result.shape, &x.shape);
-        let vector = x[3].is_multiple_of(4);
-        let width = if vector { 4 } else { 1 };
-        Launch::new(shader, to.shape.len() / width, 1)
-            .define("VALUE", if vector { "vec4<f32>" } else { "f32" })
-            .uints(&[out[0], out[1], out[2], out[3] / width, x[1], x[2], usize::from(self.align_corners)])
-            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
+        let lanes = Lanes::of(x[3]);
+        let launch = Launch::new(shader, to.shape.len() / lanes.count, 1)
+            .uints(&[out[0], out[1], out[2], out[3] / lanes.count, x[1], x[2], usize::from(self.align_corners)])
+            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output]);
+        lanes.of_launch(launch, &[Slot::Input(0), Slot::Output])
     }
 }
 

@@ -1,7 +1,7 @@
 //! Depth-wise 3×3 convolution: every channel by itself.
 
 use super::matmul::mismatch;
-use super::norm_sums::{Lanes, split_rows};
+use super::rows::{Lanes, split_rows};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::shader;
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
@@ -32,10 +32,10 @@ fn slide(context: &LaunchContext<'_>) -> Launch {
     let run = width.div_ceil(runs);
     let runs = width.div_ceil(run);
     let total = rows * runs * loads;
-    Launch::new(shader!("depthwise_conv2d"), total, 1)
-        .define("VALUE", lanes.value)
+    let launch = Launch::new(shader!("depthwise_conv2d"), total, 1)
         .operations(18 * context.output.shape.len())
-        .uints(&[total, height, width, loads, run, runs])
+        .uints(&[total, height, width, loads, run, runs]);
+    lanes.of_launch(launch, &[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
 }
 
 /// The four extents of an image; the shape rule has seen that there are four.
@@ -116,11 +116,11 @@ impl Op for WeightGradient {
         let rows = batch * height;
         let (chunk, chunks) = split_rows(rows, 32usize.div_ceil(width), loads, context.target);
         let first = Launch::new(shader!("depthwise_conv2d_weight"), loads * chunks, 1)
-            .define("VALUE", lanes.value)
             .operations(19 * context.inputs[0].shape.len())
             .uints(&[rows, height, width, loads, chunk, chunks])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Scratch(0)]);
-        let second = super::reduce::sum_of_chunks(chunks, 10 * channels).bind(&[Slot::Scratch(0), Slot::Output]);
+        let first = lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1)]);
+        let second = super::reduce::sum_of_chunks(chunks, 10 * channels);
         Launches { list: vec![first, second], scratch: vec![chunks * 10 * channels] }
     }
 

@@ -1,6 +1,7 @@
 //! Functions of single elements, with broadcasting; chains of them are fused into one kernel.
 
-use super::elementwise_kernel::{collapse, launch};
+use super::elementwise_kernel::launch;
+use crate::engine::geometry::broadcast::{MAX_AXES, Walk};
 use crate::engine::graph::{
     Backward, BackwardError, Chain, DType, Function, Instruction, Op, Operand, Shape, Tensor, TensorType,
 };
@@ -21,8 +22,8 @@ impl Op for Chain {
         for input in inputs {
             shape = shape.broadcast(&input.shape).ok_or("the shapes do not broadcast")?;
         }
-        if collapse(&shape, inputs).0.len() > 4 {
-            return Err("broadcasts along more than four groups of axes".into());
+        if !Walk::of(&shape, inputs.iter().map(|input| &input.shape)).fits() {
+            return Err(format!("broadcasts along more than {MAX_AXES} groups of axes"));
         }
         let integer = self.body.last().is_some_and(|last| last.function == Function::ToInteger);
         Ok(TensorType { shape, dtype: if integer { DType::I32 } else { DType::F32 } })

@@ -29,7 +29,7 @@ impl Op for FlagNonfinite {
         let quads = context.inputs[1].shape.len().div_ceil(4);
         Launch::new(shader!("flag_nonfinite"), quads, 1)
             .uints(&[quads])
-            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2)])
+            .bind(&[Slot::Input(1), Slot::Input(2), Slot::Input(0)])
             .into()
     }
 

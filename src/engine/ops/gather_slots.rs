@@ -43,7 +43,7 @@ impl Op for GatherSlots {
         let launch = Launch::new(shader!("gather_slots"), maps[0] * plane * slots, 1)
             .uints(&[maps[0], maps[1], plane, slots, self.first])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Output]);
-        if block { launch.define("BLOCK", 1).into() } else { launch.into() }
+        if block { launch.define("BLOCK", 1).fours(&[Slot::Input(0), Slot::Output]).into() } else { launch.into() }
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {

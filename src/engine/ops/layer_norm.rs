@@ -1,10 +1,11 @@
 //! Layer norm over the last axis.
 
 use super::matmul::mismatch;
-use super::norm_sums::{Lanes, launch_rows, norm_sums};
+use super::norm_sums::norm_sums;
+use super::rows::{Lanes, launch_rows};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, Target};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -33,26 +34,16 @@ impl Op for Statistics {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let rows = context.output.shape.len() / 2;
-        let launch = share_rows(shader!("layer_norm_statistics"), rows, context.inputs[0], context.target);
-        launch.floats(&[self.eps]).bind(&[Slot::Input(0), Slot::Output]).into()
+        let channels = context.inputs[0].shape.len() / rows;
+        launch_rows(shader!("layer_norm_statistics"), rows, channels, context.target, &[Slot::Input(0)])
+            .floats(&[self.eps])
+            .bind(&[Slot::Input(0), Slot::Output])
+            .into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
         vec![reference::layer_norm::statistics(inputs[0], self.eps)]
     }
-}
-
-/// The launch of a kernel whose invocations may share the rows of `x`.
-fn share_rows(shader: Shader, rows: usize, x: &TensorType, target: Target) -> Launch {
-    let channels = x.shape.len() / rows;
-    by_rows(launch_rows(shader, rows, channels, target), rows, channels)
-}
-
-/// Adds the element type of a kernel on rows of so many channels, and its first parameters.
-fn by_rows(launch: Launch, rows: usize, channels: usize) -> Launch {
-    let lanes = Lanes::of(channels);
-    let launch = launch.define("VALUE", lanes.value).uints(&[rows, channels / lanes.count]);
-    if lanes.count == 4 { launch.define("VECTOR", 1) } else { launch }
 }
 
 /// (x − mean) · rstd · gamma + beta with given statistics; inputs x, statistics, gamma, beta.
@@ -85,10 +76,12 @@ impl Op for LayerNorm {
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let rows = context.inputs[1].shape.len() / 2;
         let channels = context.inputs[2].shape.len();
-        let parts = context.target.walkers(channels / Lanes::of(channels).count);
-        let launch = by_rows(Launch::new(shader!("layer_norm"), rows * parts, 1), rows, channels);
-        let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output];
-        launch.uints(&[parts]).bind(&slots).into()
+        let lanes = Lanes::of(channels);
+        let parts = context.target.walkers(channels / lanes.count);
+        let launch = Launch::new(shader!("layer_norm"), rows * parts, 1)
+            .uints(&[rows, channels / lanes.count, parts])
+            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output]);
+        lanes.of_launch(launch, &[Slot::Input(0), Slot::Input(2), Slot::Input(3), Slot::Output]).into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
@@ -111,9 +104,11 @@ impl Op for LayerNormGradient {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let rows = context.inputs[1].shape.len() / 2;
-        let launch = share_rows(shader!("layer_norm_gradient"), rows, context.output, context.target);
-        let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output];
-        launch.bind(&slots).into()
+        let channels = context.output.shape.len() / rows;
+        let [x, statistics, gamma, grad] = [0, 1, 2, 3].map(Slot::Input);
+        launch_rows(shader!("layer_norm_gradient"), rows, channels, context.target, &[x, gamma, grad, Slot::Output])
+            .bind(&[x, statistics, gamma, grad, Slot::Output])
+            .into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {

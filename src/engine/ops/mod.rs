@@ -25,5 +25,6 @@ pub mod product;
 pub mod random;
 pub mod reduce;
 pub mod resize;
+mod rows;
 pub mod scatter_slots;
 pub mod softmax;

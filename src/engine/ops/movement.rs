@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 pub use crate::engine::geometry::gather::Gather;
-use crate::engine::graph::{Backward, BackwardError, Op, Shape, Tensor, TensorType};
+use crate::engine::graph::{Backward, BackwardError, DType, Op, Shape, Tensor, TensorType};
 use crate::engine::kernel::shader;
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
@@ -121,7 +121,7 @@ fn axes(gather: &Gather, out_strides: &[usize]) -> Vec<Axis> {
 }
 
 /// The launch that copies `gather` of input `slot` to the output at `out_offset` with `out_strides`.
-pub(super) fn copy(slot: usize, gather: &Gather, dtype: &str, out_offset: usize, out_strides: &[usize]) -> Launch {
+pub(super) fn copy(slot: usize, gather: &Gather, dtype: DType, out_offset: usize, out_strides: &[usize]) -> Launch {
     let mut axes = axes(gather, out_strides);
     let count: i64 = axes.iter().map(|axis| axis.extent).product();
     let (mut offset, mut out_offset) = (gather.offset, out_offset as i64);
@@ -152,13 +152,20 @@ pub(super) fn copy(slot: usize, gather: &Gather, dtype: &str, out_offset: usize,
     }
 
     let invocations = if vector || linear { count / 4 } else { count };
-    let wide = format!("vec4<{dtype}>");
+    let (element, wide) = (dtype.wgsl(), format!("vec4<{}>", dtype.wgsl()));
     let mut launch = Launch::new(shader!("movement"), invocations as usize, 1)
-        .define("ELEMENT", if vector { &wide } else { dtype })
-        .define("RESULT", if vector || linear { &wide } else { dtype })
+        .define("ELEMENT", if vector { &wide } else { element })
+        .define("RESULT", if vector || linear { &wide } else { element })
         .bind(&[Slot::Input(slot), Slot::Output]);
     if linear {
         launch = launch.define("LINEAR", 1);
+    }
+    if dtype == DType::F32 {
+        launch = launch.fours(&match (vector, linear) {
+            (true, _) => vec![Slot::Input(slot), Slot::Output],
+            (_, true) => vec![Slot::Output],
+            _ => Vec::new(),
+        });
     }
     let whole = Axis { extent: 1, from: 0, to: 0, low: 0, high: 1 };
     let four: Vec<_> = std::iter::repeat_n(whole, 4 - axes.len()).chain(axes.iter().copied()).collect();
@@ -194,7 +201,7 @@ impl Op for Movement {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         match self.0.gather(&context.inputs[0].shape) {
-            Ok(gather) => copy(0, &gather, context.output.dtype.wgsl(), 0, &context.output.shape.strides()).into(),
+            Ok(gather) => copy(0, &gather, context.output.dtype, 0, &context.output.shape.strides()).into(),
             Err(_) => unreachable!("the shape rule accepted it"),
         }
     }
@@ -252,7 +259,7 @@ impl Op for Concat {
         for (slot, input) in context.inputs.iter().enumerate() {
             let whole = Gather::whole(&input.shape);
             let offset = start * strides[self.axis];
-            launches.list.push(copy(slot, &whole, context.output.dtype.wgsl(), offset, &strides));
+            launches.list.push(copy(slot, &whole, context.output.dtype, offset, &strides));
             start += input.shape[self.axis];
         }
         launches

@@ -1,8 +1,9 @@
 //! The column sums that the gradients of both normalisations are made of.
 
+use super::rows::{Lanes, split_rows};
 use crate::engine::graph::{Op, Tensor, TensorType};
 use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, Target};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -35,14 +36,14 @@ impl Op for NormSums {
         let lanes = Lanes::of(channels);
         let columns = channels / lanes.count;
         let (chunk, chunks) = split_rows(rows, 32, columns, context.target);
-        let mut first = Launch::new(shader!("norm_sums"), columns * chunks, 1)
-            .define("VALUE", lanes.value)
+        let first = Launch::new(shader!("norm_sums"), columns * chunks, 1)
             .uints(&[rows, columns, chunk, chunks])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Scratch(0)]);
-        if self.per_row {
-            first = first.define("PER_ROW", 1);
-        }
-        let second = super::reduce::sum_of_chunks(chunks, 2 * channels).bind(&[Slot::Scratch(0), Slot::Output]);
+        let first = match self.per_row {
+            true => lanes.of_launch(first.define("PER_ROW", 1), &[Slot::Input(0), Slot::Input(2)]),
+            false => lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1), Slot::Input(2)]),
+        };
+        let second = super::reduce::sum_of_chunks(chunks, 2 * channels);
         Launches { list: vec![first, second], scratch: vec![chunks * 2 * channels] }
     }
 
@@ -58,38 +59,4 @@ pub(crate) fn norm_sums(x: &Tensor, statistics: &Tensor, grad: &Tensor, per_row:
     let sums = Tensor::record(NormSums { per_row }, &[x, statistics, grad])?;
     let width = sums.shape()[1];
     Ok([sums.slice(0, 0..1)?.reshape([width])?, sums.slice(0, 1..2)?.reshape([width])?])
-}
-
-/// What one load of a kernel takes along the last axis.
-#[derive(Clone, Copy)]
-pub(crate) struct Lanes {
-    /// Elements.
-    pub count: usize,
-    /// WGSL type.
-    pub value: &'static str,
-}
-
-impl Lanes {
-    /// Four neighbours where the extent allows, else one.
-    pub(crate) fn of(extent: usize) -> Self {
-        match extent.is_multiple_of(4) {
-            true => Lanes { count: 4, value: "vec4<f32>" },
-            false => Lanes { count: 1, value: "f32" },
-        }
-    }
-}
-
-/// Rows of a chunk (at least `least`, but for the last), and the number of chunks, such that `columns` sums per chunk
-/// keep the device busy.
-pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Target) -> (usize, usize) {
-    let chunks = (target.busy() / columns).clamp(1, rows.div_ceil(least));
-    let chunk = rows.div_ceil(chunks);
-    (chunk, rows.div_ceil(chunk))
-}
-
-/// The launch of a kernel on rows of `width` elements that includes `shaders/common/rows.wgsl`.
-pub(crate) fn launch_rows(shader: Shader, rows: usize, width: usize, target: Target) -> Launch {
-    let lanes = target.lanes(width);
-    let launch = Launch::new(shader, rows * lanes, 1).define("LANES", lanes);
-    if lanes > 1 { launch.define("SHARED", 1) } else { launch }
 }

@@ -32,7 +32,7 @@ impl Op for Pack {
         let starts = packing(context.inputs).starts;
         let copies = context.inputs.iter().zip(starts).enumerate().map(|(slot, (input, start))| {
             let flat = Gather::whole(&Shape::from([input.shape.len()]));
-            copy(slot, &flat, input.dtype.wgsl(), start, &[1])
+            copy(slot, &flat, input.dtype, start, &[1])
         });
         Launches { list: copies.collect(), scratch: Vec::new() }
     }

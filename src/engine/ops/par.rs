@@ -78,6 +78,7 @@ impl Op for Weights {
             // A difference, a square and the spread's update in three channels.
             .operations(27 * context.output.shape.len())
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Output])
+            .fours(&[Slot::Input(0), Slot::Output])
             .into()
     }
 
@@ -128,7 +129,8 @@ impl Op for Step {
         let step = launch(shader!("par_step"), context.inputs[0], &self.dilations, fours.div_ceil(2))
             .uints(&[fours])
             .operations(16 * self.dilations.len() * context.output.shape.len())
-            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output]);
+            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output])
+            .fours(&[Slot::Input(0), Slot::Input(1), Slot::Output]);
         if fours > 1 { step.define("PAIR", 1).into() } else { step.into() }
     }
 
@@ -157,6 +159,7 @@ impl Op for StepGradient {
             .uints(&[fours])
             .operations(16 * dilations.len() * context.output.shape.len())
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output])
+            .fours(&[Slot::Input(0), Slot::Output])
             .into()
     }
 

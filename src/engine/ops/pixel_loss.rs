@@ -55,7 +55,7 @@ fn forward(x: &TensorType, pixels: &TensorType, first: usize) -> Launch {
     let columns = resize(&x.shape, &pixels.shape).columns;
     let fours = columns.is_near() && columns.output.is_multiple_of(4);
     let launch = launch(shader!("pixel_loss"), pixels.shape.len() / if fours { 4 } else { 1 }, x, pixels, first);
-    if fours { launch.define("FOURS", 1) } else { launch }
+    if fours { launch.define("FOURS", 1).fours(&[Slot::Output]) } else { launch }
 }
 
 impl Op for PixelLoss {
@@ -151,7 +151,7 @@ impl Op for Gradient {
             .define(self.0.form.name(), 1)
             .bind(&slots);
         if columns.output.is_multiple_of(4) {
-            first = first.define("FOURS", 1);
+            first = first.define("FOURS", 1).fours(&[Slot::Input(2), Slot::Input(3)]);
         }
         if rows.is_identity() {
             return first.into();

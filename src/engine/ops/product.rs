@@ -55,7 +55,7 @@ enum Fours {
 enum Team {
     /// One invocation.
     One,
-    /// The invocations of a subgroup, as many as are given: they hand each other what they load.
+    /// The invocations of a subgroup, as many as are given: they exchange their loads by broadcast.
     Subgroup(usize),
     /// A workgroup, by way of its own memory.
     Workgroup,
@@ -130,8 +130,7 @@ impl Product {
     pub(super) fn launches(&self, target: Target) -> Launches {
         let batches = self.batch[0] * self.batch[1];
         let part = self.part(target);
-        // A dispatch has 65 535 workgroups along z at most.
-        let most = target.splits(batches * self.m * self.n, self.k).min(65_535 / batches);
+        let most = target.splits(batches * self.m * self.n, self.k);
         if most < 2 {
             return self.pass(part, self.out, Slot::Output, self.k, self.biased).into();
         }
@@ -229,20 +228,23 @@ impl Product {
         let mut launch = Launch::new(shader, self.invocations(part), batches * splits)
             .operations(2 * batches * self.m * self.n * self.k)
             .uints(&[self.m, self.n, self.k, chunk]);
-        for (layout, fours, [element, kind], [columns, rows, patches, none]) in [
+        let mut by_fours = Vec::new();
+        for (slot, layout, fours, [element, kind], [columns, rows, patches, none]) in [
             (
+                Slot::Input(0),
                 self.a,
                 self.a.fours(self.m, self.k),
                 ["A_ELEMENT", "A_LAYOUT"],
                 ["A_ALONG_K", "A_ALONG_M", "A_PATCHES", "A_SCALAR"],
             ),
             (
+                Slot::Input(1),
                 self.b,
                 self.b.fours(self.k, self.n),
                 ["B_ELEMENT", "B_LAYOUT"],
                 ["B_ALONG_N", "B_ALONG_K", "B_PATCHES", "B_SCALAR"],
             ),
-            (out, out_fours, ["OUT_ELEMENT", "OUT_LAYOUT"], ["OUT_VECTOR", "", "OUT_PATCHES", "OUT_SCALAR"]),
+            (to, out, out_fours, ["OUT_ELEMENT", "OUT_LAYOUT"], ["OUT_VECTOR", "", "OUT_PATCHES", "OUT_SCALAR"]),
         ] {
             let (name, words) = layout.described();
             let loads = match fours {
@@ -251,7 +253,13 @@ impl Product {
                 Fours::Patches => patches,
                 Fours::None => none,
             };
-            let value = if part.team == Team::Cooperative || fours == Fours::None { "f32" } else { "vec4<f32>" };
+            let value = match part.team != Team::Cooperative && fours != Fours::None {
+                true => {
+                    by_fours.push(slot);
+                    "vec4<f32>"
+                }
+                false => "f32",
+            };
             launch = launch.define(element, value).define(kind, name).define(loads, 1).uints(&words);
         }
         launch = launch.uints(&[self.batch[1], batches, batches * self.m * self.n]);
@@ -273,8 +281,10 @@ impl Product {
         if bias {
             launch = launch.define("BIAS", 1);
             slots.push(Slot::Input(2));
+            // The bias lies as the columns of the result.
+            by_fours.extend(by_fours.contains(&to).then_some(Slot::Input(2)));
         }
         slots.push(to);
-        launch.bind(&slots)
+        launch.bind(&slots).fours(&by_fours)
     }
 }

@@ -35,6 +35,7 @@ impl Op for Random {
         Launch::new(shader!("random"), quads, 1)
             .uints(&[quads, self.stream as usize])
             .bind(&[Slot::Input(0), Slot::Output])
+            .fours(&[Slot::Output])
             .into()
     }
 

@@ -65,7 +65,7 @@ impl Op for Reduce {
     /// Long sums with few results are split into chunks of fixed size, whose results are reduced by a second launch.
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let [outer, length, inner] = self.extents(context.inputs[0]);
-        let kernel = |length: usize, chunk: usize, inner: usize, chunks: usize| {
+        let kernel = |length: usize, chunk: usize, inner: usize, chunks: usize, [from, to]: [Slot; 2]| {
             let vector = inner.is_multiple_of(4);
             let per_row = if vector { inner / 4 } else { inner };
             let name = match self.reduction {
@@ -84,19 +84,25 @@ impl Op for Reduce {
                 .define(name, 1)
                 .define(layout, 1)
                 .uints(&[outer, length, per_row, chunk, chunks])
+                .bind(&[from, to])
+                .fours(&match layout {
+                    "VECTOR" if self.reduction != Reduction::ArgMax => vec![from, to],
+                    "VECTOR" | "ALONG" => vec![from],
+                    _ => Vec::new(),
+                })
         };
         let parallel = outer * inner;
         let splittable = self.reduction != Reduction::ArgMax && length >= 256;
         if !splittable || parallel >= context.target.busy() {
-            return kernel(length, length, inner, 1).bind(&[Slot::Input(0), Slot::Output]).into();
+            return kernel(length, length, inner, 1, [Slot::Input(0), Slot::Output]).into();
         }
         let chunks = (context.target.busy() / parallel).clamp(2, length.div_ceil(32));
         let chunk = length.div_ceil(chunks).next_multiple_of(4);
         let chunks = length.div_ceil(chunk);
         Launches {
             list: vec![
-                kernel(length, chunk, inner, chunks).bind(&[Slot::Input(0), Slot::Scratch(0)]),
-                kernel(chunks, chunks, inner, 1).bind(&[Slot::Scratch(0), Slot::Output]),
+                kernel(length, chunk, inner, chunks, [Slot::Input(0), Slot::Scratch(0)]),
+                kernel(chunks, chunks, inner, 1, [Slot::Scratch(0), Slot::Output]),
             ],
             scratch: vec![outer * chunks * inner],
         }
@@ -110,13 +116,15 @@ impl Op for Reduce {
     }
 }
 
-/// The launch that adds `chunks` partial sums of `inner` values each, in order; it binds them, then the result.
+/// The launch that adds `chunks` partial sums of `inner` values each in the scratch buffer, in order.
 pub(crate) fn sum_of_chunks(chunks: usize, inner: usize) -> Launch {
     let (layout, per_row) = if inner.is_multiple_of(4) { ("VECTOR", inner / 4) } else { ("SCALAR", inner) };
-    Launch::new(shader!("reduce"), per_row, 1)
+    let launch = Launch::new(shader!("reduce"), per_row, 1)
         .define("SUM", 1)
         .define(layout, 1)
         .uints(&[1, chunks, per_row, chunks, 1])
+        .bind(&[Slot::Scratch(0), Slot::Output]);
+    if layout == "VECTOR" { launch.fours(&[Slot::Output]) } else { launch }
 }
 
 impl Tensor {

@@ -70,6 +70,11 @@ impl Op for Forward {
             ("SCALAR", *inner, outputs)
         };
         let launch = Launch::new(shader!("resize"), invocations, 1).define(variant, 1);
+        let launch = match variant {
+            "VECTOR" => launch.fours(&[Slot::Input(0), Slot::Input(1), Slot::Output]),
+            "SCALAR" => launch,
+            _ => launch.fours(&[Slot::Input(1), Slot::Output]),
+        };
         let mut launch = match context.inputs.len() {
             1 => launch.bind(&[Slot::Input(0), Slot::Output]),
             _ => launch.define("ONTO", 1).bind(&[Slot::Input(0), Slot::Input(1), Slot::Output]),
@@ -136,6 +141,11 @@ pub(super) fn transposed(axis: &Axis, outer: usize, inner: usize, from: Slot, to
     let inner = if vector { inner / 4 } else { inner };
     let mut launch =
         Launch::new(shader!("resize_gradient"), outer * axis.input * inner, 1).define(variant, 1).bind(&[from, to]);
+    launch = launch.fours(&match variant {
+        "VECTOR" => vec![from, to],
+        "ALONG" => vec![from],
+        _ => Vec::new(),
+    });
     launch.params.extend(axis.params());
     launch.uints(&[outer, inner])
 }

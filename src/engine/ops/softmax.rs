@@ -1,6 +1,6 @@
 //! Softmax over the last axis, and log-softmax over any.
 
-use super::norm_sums::{Lanes, launch_rows};
+use super::rows::launch_rows;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::shader;
 use crate::engine::kernel::{LaunchContext, Launches, Shader, Slot};
@@ -26,16 +26,7 @@ fn by_rows(shader: Shader, context: &LaunchContext<'_>, scale: f64, slots: &[Slo
     let x = context.output;
     let channels = width(&x.shape);
     let rows = x.shape.len() / channels;
-    let lanes = Lanes::of(channels);
-    let mut launch = launch_rows(shader, rows, channels, context.target)
-        .define("VALUE", lanes.value)
-        .uints(&[rows, channels / lanes.count])
-        .floats(&[scale])
-        .bind(slots);
-    if lanes.count == 4 {
-        launch = launch.define("VECTOR", 1);
-    }
-    launch.into()
+    launch_rows(shader, rows, channels, context.target, slots).floats(&[scale]).bind(slots).into()
 }
 
 fn width(shape: &[usize]) -> usize {

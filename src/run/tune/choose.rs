@@ -63,11 +63,12 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
     let session = Session::on(device);
     let [rounds, shapes] = if quick { QUICK } else { CAREFUL };
     // What a variant asks for shows beside plain ones.
-    let mut named = Kernels::CHOICES.iter().filter(|(_, variants)| !variants.is_empty());
+    let choices = Kernels::choices()?;
+    let mut named = choices.iter().filter(|(_, variants)| !variants.is_empty());
     let plain = named.try_fold(today, |kernels, (name, variants)| kernels.choosing(name, variants[0]))?;
     // What may be any number depends on all others.
-    let (numbers, words): (Vec<_>, Vec<_>) = Kernels::CHOICES.iter().partition(|(_, variants)| variants.is_empty());
-    follow.begin("choices measured", Kernels::CHOICES.len());
+    let (numbers, words): (Vec<_>, Vec<_>) = choices.iter().partition(|(_, variants)| variants.is_empty());
+    follow.begin("choices measured", choices.len());
     for (name, variants) in words.into_iter().chain(numbers) {
         let chosen = tuned.kernels.chosen(name)?;
         let variants = match variants.is_empty() {
@@ -89,10 +90,10 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
         if let Some((variant, _)) = &best {
             tuned.kernels = tuned.kernels.choosing(name, variant)?;
         }
-        tuned.choices.push(Choice { name, today: chosen, proposal: best, shapes: affected.len() });
+        tuned.choices.push(Choice { name: name.clone(), today: chosen, proposal: best, shapes: affected.len() });
         follow.file();
     }
-    tuned.choices.sort_by_key(|choice| Kernels::CHOICES.iter().position(|(name, _)| *name == choice.name));
+    tuned.choices.sort_by_key(|choice| choices.iter().position(|(name, _)| *name == choice.name));
     Ok(tuned)
 }
 

@@ -16,7 +16,7 @@ impl fmt::Display for Tuned {
                 Some((variant, gain)) => (variant.clone(), format!("{gain:.2}")),
                 None => ("–".to_owned(), "–".to_owned()),
             };
-            table.row([choice.name.to_owned(), choice.today.clone(), proposal, gain, choice.shapes.to_string()]);
+            table.row([choice.name.clone(), choice.today.clone(), proposal, gain, choice.shapes.to_string()]);
         }
         write!(f, "{table}")?;
         self.notices.iter().try_for_each(|notice| write!(f, "\n{notice}"))

@@ -23,7 +23,7 @@ pub struct Tuned {
 #[derive(Clone, Debug)]
 pub struct Choice {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// What is chosen today.
     pub today: String,
     /// What is proposed, and how many times as fast that is.

@@ -1,0 +1,259 @@
+//! A section of a kernel table: what may be chosen, by whom, and under which names.
+
+use std::fmt;
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::names;
+use crate::error::{Error, Result};
+
+/// The part of a product that is computed together: rows × columns by one invocation, 64 × 64 by a workgroup that brings
+/// both operands into its memory, 32 × 32 by a workgroup whose subgroups multiply cooperative matrices, up to 4·S × 8·S
+/// by a subgroup of S invocations that exchange their loads by broadcast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "their names are what they are called in a table")]
+pub enum Tile {
+    #[serde(rename = "4x4")]
+    T4x4,
+    #[serde(rename = "4x8")]
+    T4x8,
+    #[serde(rename = "8x4")]
+    T8x4,
+    #[serde(rename = "8x8")]
+    T8x8,
+    #[serde(rename = "16x16")]
+    T16x16,
+    #[serde(rename = "64x64")]
+    T64x64,
+    #[serde(rename = "coop")]
+    Cooperative,
+    #[serde(rename = "subgroup")]
+    Subgroup,
+}
+
+impl Tile {
+    /// Rows and columns that one invocation computes, also where a product does not fill what several would.
+    pub fn alone(self) -> [usize; 2] {
+        match self {
+            Tile::T4x4 | Tile::Subgroup => [4, 4],
+            Tile::T4x8 => [4, 8],
+            Tile::T8x4 => [8, 4],
+            Tile::T8x8 | Tile::T64x64 | Tile::Cooperative => [8, 8],
+            Tile::T16x16 => [16, 16],
+        }
+    }
+
+    /// Results that one invocation computes, of several the share of each.
+    pub(super) fn share(self) -> usize {
+        match self {
+            Tile::T4x4 | Tile::Cooperative => 16,
+            Tile::T4x8 | Tile::T8x4 => 32,
+            Tile::T8x8 | Tile::T64x64 => 64,
+            Tile::T16x16 | Tile::Subgroup => 256,
+        }
+    }
+}
+
+/// Who walks along a row or another run of neighbouring elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Walk {
+    /// One invocation.
+    Alone,
+    /// Neighbouring invocations, which read neighbouring elements.
+    Together,
+}
+
+/// Rows of attention that one invocation computes: each takes up to twice as many registers as a head has channels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+pub enum Queries {
+    /// Two.
+    #[serde(rename = "2 rows")]
+    Two,
+    /// Four.
+    #[serde(rename = "4 rows")]
+    Four,
+}
+
+/// A choice by the length of rows or sums.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByLength<T> {
+    /// Rows of fewer than 128 elements, sums of fewer than 1024 terms.
+    pub short: T,
+    /// Others.
+    pub long: T,
+}
+
+impl<T: Copy> ByLength<T> {
+    pub(super) fn of(&self, length: usize, long: usize) -> T {
+        if length < long { self.short } else { self.long }
+    }
+}
+
+/// A choice by the width of attention's heads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByWidth<T> {
+    /// At most 32 channels.
+    pub narrow: T,
+    /// Others.
+    pub wide: T,
+}
+
+/// A choice by the number of a product's results, in all batches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BySize<T> {
+    /// Fewer than 8 Ki.
+    pub small: T,
+    /// Fewer than 64 Ki.
+    pub medium: T,
+    /// Fewer than 1 Mi.
+    pub large: T,
+    /// Others.
+    pub huge: T,
+}
+
+/// A section of a kernel table: the variant of every kernel family by shape class. A choice is named by its path, as in
+/// `product.large.long`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernels {
+    /// Invocations below which a dispatch leaves the device idle: long sums and rows are split to reach them.
+    #[serde(deserialize_with = "invocations")]
+    pub busy: usize,
+    /// Softmax and layer norm, by the length of a row. `Together` needs workgroup memory.
+    pub rows: ByLength<Walk>,
+    /// Runs of neighbouring elements that are copied or scaled.
+    pub runs: Walk,
+    /// Attention that stores no scores.
+    pub attention: ByWidth<Queries>,
+    /// Matrix products, by the number of results and the length of every sum. `T64x64` needs workgroup memory,
+    /// `Cooperative` a feature that few devices have, `Subgroup` subgroups of four or eight.
+    pub product: BySize<ByLength<Tile>>,
+}
+
+/// Reads [`Kernels::busy`].
+fn invocations<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    struct Count;
+    impl Visitor<'_> for Count {
+        type Value = usize;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a number of invocations from 1 to {MOST_BUSY}")
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, count: u64) -> Result<usize, E> {
+            let refusal = || E::invalid_value(serde::de::Unexpected::Unsigned(count), &self);
+            usize::try_from(count).ok().filter(|count| (1..=MOST_BUSY).contains(count)).ok_or_else(refusal)
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, count: i64) -> Result<usize, E> {
+            match u64::try_from(count) {
+                Ok(count) => self.visit_u64(count),
+                Err(_) => Err(E::invalid_value(serde::de::Unexpected::Signed(count), &self)),
+            }
+        }
+    }
+    from.deserialize_u64(Count)
+}
+
+/// The largest [`Kernels::busy`].
+const MOST_BUSY: usize = 1 << 20;
+
+impl Kernels {
+    /// Every choice by its name, with the names of what may be chosen, the plainest first; any number where nothing is
+    /// listed. Both are what serde derives from these types.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if a field is no choice: a mistake in these types, found by a test.
+    pub fn choices() -> Result<Vec<(String, &'static [&'static str])>> {
+        names::of::<Kernels>()
+    }
+
+    /// What the repository's table says of software devices.
+    pub const SOFTWARE: Kernels = {
+        let tiles = ByLength { short: Tile::Subgroup, long: Tile::Subgroup };
+        Kernels {
+            busy: 256,
+            rows: ByLength { short: Walk::Alone, long: Walk::Alone },
+            runs: Walk::Alone,
+            attention: ByWidth { narrow: Queries::Four, wide: Queries::Four },
+            product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles },
+        }
+    };
+
+    /// What the repository's table says of graphics cards. No card has registers for [`Tile::T16x16`].
+    pub const GRAPHICS: Kernels = {
+        let tiles = ByLength { short: Tile::T4x4, long: Tile::T4x4 };
+        let huge = ByLength { short: Tile::T64x64, long: Tile::T64x64 };
+        Kernels {
+            busy: 1 << 15,
+            rows: ByLength { short: Walk::Together, long: Walk::Together },
+            runs: Walk::Together,
+            attention: ByWidth { narrow: Queries::Four, wide: Queries::Two },
+            product: BySize { small: tiles, medium: tiles, large: tiles, huge },
+        }
+    };
+
+    /// Every variant with workgroup memory, wherever there is one: what their self-tests run.
+    pub const SHARED: Kernels = {
+        let tiles = ByLength { short: Tile::T64x64, long: Tile::T64x64 };
+        Kernels {
+            busy: 1 << 15,
+            rows: ByLength { short: Walk::Together, long: Walk::Together },
+            runs: Walk::Together,
+            attention: ByWidth { narrow: Queries::Two, wide: Queries::Two },
+            product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles },
+        }
+    };
+
+    /// Cooperative matrices in every product: what their self-test runs. A device opened with a table of these can run
+    /// all that any table chooses.
+    pub const COOPERATIVE: Kernels = {
+        let tiles = ByLength { short: Tile::Cooperative, long: Tile::Cooperative };
+        Kernels { product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles }, ..Self::SHARED }
+    };
+
+    /// Subgroups in every product, with wide tiles wherever they fit: what their self-test runs.
+    pub const SUBGROUPS: Kernels = {
+        let tiles = ByLength { short: Tile::Subgroup, long: Tile::Subgroup };
+        Kernels { busy: 1, product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles }, ..Self::SHARED }
+    };
+
+    /// What was chosen, as it stands in a table.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is no such choice.
+    pub fn chosen(&self, name: &str) -> Result<String> {
+        let values = self.values()?;
+        let value = name.split('.').try_fold(&values, |value, part| value.get(part));
+        Ok(match value.ok_or_else(|| unknown(name))? {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+    }
+
+    /// The same choices but for one.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if there is no such choice or variant.
+    pub fn choosing(&self, name: &str, variant: &str) -> Result<Self> {
+        let mut values = self.values()?;
+        let place = name.split('.').try_fold(&mut values, |value, part| value.get_mut(part));
+        *place.ok_or_else(|| unknown(name))? =
+            variant.parse::<i64>().map_or_else(|_| Value::from(variant), Value::from);
+        serde_json::from_value(values).map_err(|error| Error::Graph(format!("{name}: {error}")))
+    }
+
+    fn values(&self) -> Result<Value> {
+        serde_json::to_value(self).map_err(|error| Error::Graph(error.to_string()))
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Graph(format!("there is no kernel choice `{name}`"))
+}

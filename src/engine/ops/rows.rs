@@ -1,0 +1,46 @@
+//! Kernels that walk rows of channels: what they load at once, how many share a row, how columns are split.
+
+use crate::engine::kernel::{Launch, Shader, Slot, Target};
+
+/// What one load of a kernel takes along the last axis.
+#[derive(Clone, Copy)]
+pub(crate) struct Lanes {
+    /// Elements.
+    pub count: usize,
+    /// WGSL type.
+    pub value: &'static str,
+}
+
+impl Lanes {
+    /// Four neighbours where the extent allows, else one.
+    pub(crate) fn of(extent: usize) -> Self {
+        match extent.is_multiple_of(4) {
+            true => Lanes { count: 4, value: "vec4<f32>" },
+            false => Lanes { count: 1, value: "f32" },
+        }
+    }
+
+    /// Sets the type `VALUE` of a launch's elements, which stand at `slots`.
+    pub(crate) fn of_launch(self, launch: Launch, slots: &[Slot]) -> Launch {
+        let launch = launch.define("VALUE", self.value);
+        if self.count == 4 { launch.define("VECTOR", 1).fours(slots) } else { launch }
+    }
+}
+
+/// Rows of a chunk (at least `least`, but for the last), and the number of chunks, such that `columns` sums per chunk
+/// keep the device busy.
+pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Target) -> (usize, usize) {
+    let chunks = (target.busy() / columns).clamp(1, rows.div_ceil(least));
+    let chunk = rows.div_ceil(chunks);
+    (chunk, rows.div_ceil(chunk))
+}
+
+/// The launch of a kernel that includes `shaders/common/rows.wgsl`, on `rows` rows of so many channels; `slots` are
+/// bound by the elements that it loads. Its first parameters are the rows and the loads of each.
+pub(crate) fn launch_rows(shader: Shader, rows: usize, channels: usize, target: Target, slots: &[Slot]) -> Launch {
+    let (together, lanes) = (target.lanes(channels), Lanes::of(channels));
+    let launch =
+        Launch::new(shader, rows * together, 1).define("LANES", together).uints(&[rows, channels / lanes.count]);
+    let launch = lanes.of_launch(launch, slots);
+    if together > 1 { launch.define("SHARED", 1) } else { launch }
+}

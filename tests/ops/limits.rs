@@ -1,0 +1,88 @@
+//! Shapes at and beyond what one dispatch takes: axes of a kernel, workgroups along an axis of a grid.
+
+use tagseg::Session;
+use tagseg::engine::graph::{Graph, Tensor};
+use tagseg::engine::kernel::Target;
+use tagseg::engine::ops::attention::Heads;
+use tagseg::engine::reference::square_error;
+
+use super::{noise, targets};
+
+/// A value of this graph that no other is like.
+fn constant(graph: &Graph, shape: &[usize]) -> Tensor {
+    let seed = graph.len() as u64;
+    graph.constant(&(0..shape.iter().product()).map(|index| noise(seed, index)).collect::<Vec<_>>(), shape)
+}
+
+/// Compares what `build` records, of operands of these shapes, and its gradients, on a device with the interpreter.
+fn agrees(targets: &[Target], shapes: &[&[usize]], build: impl Fn(&[Tensor]) -> tagseg::Result<Tensor>) {
+    let graph = Graph::new();
+    let operands: Vec<_> = shapes.iter().map(|shape| constant(&graph, shape)).collect();
+    let y = build(&operands).unwrap();
+    let objective = y.mul(&constant(&graph, y.shape())).unwrap().sum_all().unwrap();
+    let mut outputs = graph.gradients(&objective, &operands).unwrap();
+    outputs.push(y);
+    let run = |session: Session| {
+        let mut program = session.compile(&graph, &outputs.iter().collect::<Vec<_>>()).unwrap();
+        program.run().unwrap();
+        outputs.iter().map(|output| program.read(output).unwrap()).collect::<Vec<_>>()
+    };
+    let want = run(Session::open("reference").unwrap());
+    for &target in targets {
+        let session = Session::open("auto").unwrap().aimed_at(target);
+        for step in session.plan(&graph, &outputs.iter().collect::<Vec<_>>()).unwrap().unwrap().steps {
+            for launch in step.launches.list {
+                assert!(launch.workgroups.iter().all(|count| (1..=65_535).contains(count)), "{launch:?}");
+            }
+        }
+        for (got, want) in run(session).iter().zip(&want) {
+            let error = square_error(got, want);
+            assert!(error <= 1e-9, "{shapes:?}: squared error {error:e} for {target:?}");
+        }
+    }
+}
+
+/// Protects: operands that are broadcast along different axes of six, in one function and in a chain of them, which is
+/// walked along more axes than each of its functions.
+#[test]
+fn six_axes_are_walked() {
+    let all = targets();
+    let x: &[usize] = &[2, 3, 2, 3, 2, 3];
+    agrees(&all, &[x, &[2, 1, 1, 1, 1, 1], &[1, 3, 1, 1, 1, 1], &[1, 1, 1, 3, 1, 1]], |x| {
+        x[0].add(&x[1])?.add(&x[2])?.add(&x[3])
+    });
+    agrees(&all, &[x, &[2, 1, 2, 1, 2, 1]], |x| x[0].mul(&x[1]));
+    agrees(&all, &[&[2, 1, 2, 1, 2, 4], &[3, 1, 3, 1, 1]], |x| x[0].mul(&x[1])?.exp());
+}
+
+/// Protects: a chain never grows along more axes than a kernel walks, and one function that would is refused.
+#[test]
+fn more_axes_than_a_kernel_walks_are_not_fused() {
+    let shape = |kept: &dyn Fn(usize) -> bool| (0..10).map(|axis| if kept(axis) { 2 } else { 1 }).collect::<Vec<_>>();
+    let (whole, low, high) = (shape(&|_| true), shape(&|axis| axis < 6 && axis % 2 == 0), shape(&|axis| axis == 8));
+    agrees(&[Target::software()], &[&whole, &low, &high], |x| x[0].add(&x[1])?.add(&x[2]));
+    let graph = Graph::new();
+    let alternating = shape(&|axis| axis % 2 == 0);
+    let error = constant(&graph, &whole).add(&constant(&graph, &alternating)).unwrap_err().to_string();
+    assert!(error.contains("more than 8 groups of axes"), "{error}");
+}
+
+/// Protects: products and attention of more batches than a grid has layers.
+#[test]
+fn more_batches_than_layers_are_computed() {
+    let [software, graphics] = [Target::software(), Target::graphics()];
+    agrees(&[software, graphics], &[&[70_000, 4, 4], &[70_000, 4, 4]], |x| x[0].matmul(&x[1]));
+    let heads = Heads { count: 2, scale: 0.7 };
+    agrees(&[software], &[&[35_000, 1, 8], &[35_000, 2, 8], &[35_000, 2, 8]], |x| x[0].attention(&x[1], &x[2], heads));
+}
+
+/// Protects: rows and images of which there are more than workgroups along an axis.
+#[test]
+fn more_rows_than_workgroups_are_computed() {
+    let [software, graphics] = [Target::software(), Target::graphics()];
+    agrees(&[graphics], &[&[270_000, 4]], |x| x[0].softmax(1.5));
+    agrees(&[graphics], &[&[270_000, 4], &[4], &[4]], |x| x[0].layer_norm(&x[1], &x[2], 1e-5));
+    agrees(&[software], &[&[2_100_000, 2]], |x| x[0].sum(1..2));
+    agrees(&[software, graphics], &[&[70_000, 2, 2, 4], &[4, 4, 3, 3]], |x| x[0].conv2d(&x[1], None, 1, 1));
+    agrees(&[software], &[&[70_000, 2, 2, 4], &[4, 1, 3, 3], &[4]], |x| x[0].depthwise_conv2d(&x[1], &x[2]));
+}
