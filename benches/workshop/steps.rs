@@ -1,6 +1,6 @@
 //! The kernels of the workshop as ops, which the engine runs like its own (`examples/add_an_op.rs` tells how).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tagseg::engine::graph::{DType, Graph, Op, Shape, Tensor, TensorType};
 use tagseg::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, WORKGROUP};
@@ -77,7 +77,7 @@ pub const PROBLEMS: &[Problem] = &[
 /// The op that ships, computed by a kernel of the workshop.
 #[derive(Debug)]
 struct Variant {
-    shipped: Rc<dyn Op>,
+    shipped: Arc<dyn Op>,
     step: &'static Step,
 }
 

@@ -146,7 +146,7 @@ impl Session {
             }
             Engine::Reference(states) => {
                 let data = values.iter().map(|&value| f64::from(value)).collect();
-                states.borrow_mut().insert(name.to_owned(), Array::new(shape, data));
+                states.lock().insert(name.to_owned(), Array::new(shape, data));
                 Ok(())
             }
         }
@@ -155,7 +155,7 @@ impl Session {
     fn state_type(&self, name: &str) -> Option<TensorType> {
         match &self.engine {
             Engine::Gpu { states, .. } => states.ty(name),
-            Engine::Reference(states) => states.borrow().get(name).map(|array| TensorType::f32(&array.shape[..])),
+            Engine::Reference(states) => states.lock().get(name).map(|array| TensorType::f32(&array.shape[..])),
         }
     }
 
@@ -178,7 +178,7 @@ impl Session {
                 let (ty, values) = states.get(device, name).await?;
                 Ok((ty.shape.to_vec(), values.into_iter().map(f64::from).collect()))
             }
-            Engine::Reference(states) => match states.borrow().get(name) {
+            Engine::Reference(states) => match states.lock().get(name) {
                 Some(array) => Ok((array.shape.clone(), array.data.clone())),
                 None => Err(Error::Graph(format!("state `{name}` has no value"))),
             },
@@ -219,7 +219,7 @@ impl Session {
     /// is. A device holds f32 anyway.
     pub fn settle(&self) {
         if let Engine::Reference(states) = &self.engine {
-            let mut states = states.borrow_mut();
+            let mut states = states.lock();
             let values = states.values_mut().flat_map(|array| &mut array.data);
             values.for_each(|value| *value = f64::from(*value as f32));
         }
@@ -238,7 +238,7 @@ impl Session {
         match &self.engine {
             Engine::Gpu { states, .. } => states.names(),
             Engine::Reference(states) => {
-                let mut names: Vec<_> = states.borrow().keys().cloned().collect();
+                let mut names: Vec<_> = states.lock().keys().cloned().collect();
                 names.sort();
                 names
             }

@@ -299,8 +299,8 @@ pub fn see_objects(features: &Features, prior: &Tensor) -> Result<Features> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::OnceCell;
-    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::OnceLock;
 
     use super::*;
     use crate::engine::graph::DType;
@@ -319,7 +319,7 @@ mod tests {
         let image = graph.input("image", [batch, 3, 32, 48], DType::F32);
         let random = graph.input("random", [3], DType::I32);
         let pass = |counts: &[usize]| {
-            let whole = Rc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceCell::new() });
+            let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });
             let mode = Mode::Train { random: Some(random.clone()), part: Some(whole.clone()) };
             let mut first = 0;
             let part = |count: &usize| {

@@ -1,11 +1,10 @@
 //! Adapters, the device made from one, and its pipelines.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::pin;
-use std::rc::Rc;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -189,7 +188,7 @@ pub struct Device {
     nice: bool,
     limits: wgpu::Limits,
     faults: Faults,
-    pipelines: Rc<RefCell<HashMap<String, wgpu::ComputePipeline>>>,
+    pipelines: Arc<Mutex<HashMap<String, wgpu::ComputePipeline>>>,
 }
 
 impl Device {
@@ -266,7 +265,7 @@ impl Device {
             nice,
             limits,
             faults,
-            pipelines: Rc::default(),
+            pipelines: Arc::default(),
         };
         Ok(device.aimed_at(target))
     }
@@ -329,7 +328,9 @@ impl Device {
     /// [`Error::Device`] with the compiler's words if the driver refuses the kernel.
     pub(super) fn pipeline(&self, launch: &Launch) -> Result<wgpu::ComputePipeline> {
         let text = wgsl::render(launch)?;
-        if let Some(pipeline) = self.pipelines.borrow().get(&text) {
+        // What is compiled stays valid, whoever panicked meanwhile.
+        let pipelines = || self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = pipelines().get(&text) {
             return Ok(pipeline.clone());
         }
         let make = || {
@@ -355,7 +356,7 @@ impl Device {
                 "update the driver, or run with `--device reference`",
             )
         })?;
-        self.pipelines.borrow_mut().insert(text, pipeline.clone());
+        pipelines().insert(text, pipeline.clone());
         Ok(pipeline)
     }
 

@@ -1,13 +1,13 @@
 //! Fusion: chains of element-wise functions become one kernel each.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::engine::graph::{Chain, Node, NodeId, Op};
 use crate::engine::kernel::Slot;
 
 /// An op as it will run: after fusion, with the inputs of the whole chain.
 pub(super) struct Kernel {
-    pub(super) op: Rc<dyn Op>,
+    pub(super) op: Arc<dyn Op>,
     pub(super) inputs: Vec<NodeId>,
 }
 
@@ -77,6 +77,6 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
     kernels
 }
 
-fn fused(op: &Rc<dyn Op>, chain: &Chain, single: &Chain) -> Rc<dyn Op> {
-    if chain == single { op.clone() } else { Rc::new(chain.clone()) }
+fn fused(op: &Arc<dyn Op>, chain: &Chain, single: &Chain) -> Arc<dyn Op> {
+    if chain == single { op.clone() } else { Arc::new(chain.clone()) }
 }

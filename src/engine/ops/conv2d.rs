@@ -1,6 +1,6 @@
 //! Convolution as products with the patches of an image, which are never stored.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use super::matmul::mismatch;
 use super::product::{Layout, Product};
@@ -145,13 +145,13 @@ impl Op for Conv2d {
 #[derive(Clone, Debug)]
 pub struct Taps {
     weight: Tensor,
-    rows: OnceCell<Tensor>,
+    rows: OnceLock<Tensor>,
 }
 
 impl Taps {
     /// Those of a weight \[O, C, k, k\].
     pub fn new(weight: &Tensor) -> Self {
-        Taps { weight: weight.clone(), rows: OnceCell::new() }
+        Taps { weight: weight.clone(), rows: OnceLock::new() }
     }
 
     /// \[O, k·k·C\], both axes filled up to fours of channels.

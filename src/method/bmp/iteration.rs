@@ -1,8 +1,8 @@
 //! One training iteration as a graph (spec 0.5): forward, label-making passes, losses, gradients, AdamW.
 
-use std::cell::OnceCell;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 use super::division::Division;
 use crate::config::{AffLabel, BspBackground, Config, Fuse, MsMode, S2cMap, YcSource, YsSource};
@@ -129,7 +129,7 @@ impl Iteration {
         };
         let random = drop.then(|| inputs.random.clone());
         let streams = graph.random_streams();
-        let whole = Rc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceCell::new() });
+        let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });
         graph.begin("forward");
         let model = Network::new(&graph, network, Form::new(config))?;
         let mode = Mode::Train { random: random.clone(), part: Some(whole.clone()) };
