@@ -150,12 +150,12 @@ fn record(row: &Row) -> Result<Recorded> {
             let (q, k) = (real("q", &[at(0), at(1), at(3)]), real("k", &[at(0), at(2), at(3)]));
             let v = real("v", &[at(0), at(2), at(3)]);
             let scale = ((at(3) / at(4)) as f64).powf(-0.5);
-            let y = q.attention_scores(&k, at(4))?.softmax(scale)?.attention_values(&v)?;
+            let y = q.attention_scores(&k, at(4))?.softmax_scaled(scale)?.attention_values(&v)?;
             (y, vec![q, k, v], 4 * at(0) * at(1) * at(2) * at(3))
         }
         "softmax" => {
             let x = x(&row.size);
-            (x.softmax(1.0)?, vec![x], 0)
+            (x.softmax(-1)?, vec![x], 0)
         }
         "layer_norm" => {
             let (x, gamma, beta) = (x(&row.size), real("gamma", &[at(1)]), real("beta", &[at(1)]));

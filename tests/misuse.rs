@@ -37,7 +37,7 @@ fn doubled(session: &mut Session) -> Doubled {
     session.set_state("w", &[2], &[1.0, 2.0]).unwrap();
     let graph = Graph::new();
     let x = graph.input("x", [2, 3], DType::F32);
-    let half = x.sum(0..1).unwrap();
+    let half = x.sum_keep(0).unwrap();
     let y = half.scale(2.0).unwrap();
     let program = session.compile(&graph, &[&y]).unwrap();
     Doubled { x, half, y, program }

@@ -159,7 +159,7 @@ fn fast(plan: &Plan) -> usize {
 fn a_session_obeys_the_verdict() {
     if env::var_os("TAGSEG_TEST_OPENS").is_some() {
         let graph = Graph::new();
-        let rows = graph.constant(&[0.5; 8], [2, 4]).softmax(1.0).unwrap();
+        let rows = graph.constant(&[0.5; 8], [2, 4]).softmax(-1).unwrap();
         let plan = Session::open(like_a_card()).unwrap().plan(&graph, &[&rows]).unwrap().unwrap();
         println!("{} in {}", ["plain", "shared"][fast(&plan)], folder().unwrap().display());
         return;

@@ -64,7 +64,7 @@ pub const PROBLEMS: &[Problem] = &[
         name: "softmax",
         operands: &["x"],
         shape: |n| [4 * n, n / 4],
-        record: |operands| operands[0].softmax(1.0),
+        record: |operands| operands[0].softmax(-1),
         steps: &[
             step!("softmax/1_tree.wgsl", |out| out[0]),
             step!("softmax/2_alone.wgsl", |out| out[0].div_ceil(WORKGROUP)),

@@ -108,7 +108,7 @@ fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
     for width in [37, 68] {
         let [x, weight] = [(); 2].map(|()| constant(graph, &[45, width]));
         let [gamma, beta] = [(); 2].map(|()| constant(graph, &[width]));
-        for y in [x.softmax(2.0)?, x.layer_norm(&gamma, &beta, 1e-5)?] {
+        for y in [x.softmax_scaled(2.0)?, x.layer_norm(&gamma, &beta, 1e-5)?] {
             let objective = y.mul(&weight)?.sum_all()?;
             outputs.extend(graph.gradients(&objective, std::slice::from_ref(&x))?);
             outputs.push(y);

@@ -3,7 +3,6 @@
 use crate::config::{Config, KEY_REDUCTION, OfdMode, Pooling};
 use crate::engine::graph::{Graph, Storage, Tensor};
 use crate::engine::nn::{Init, Mode, Parameter, Scope, Scores, each_part};
-use crate::engine::ops::reduce::Reduction;
 use crate::error::{Error, Result};
 use crate::parts::batch_parts::{over_parts, together};
 use crate::parts::decoder::Decoder;
@@ -213,10 +212,10 @@ impl Network {
         let affinity = affinity_of_scores(&features.scores, &self.affinity_weight, &self.affinity_bias)?;
 
         let (last, grid) = (&features.tokens[3], features.grids[3]);
-        let [_, tokens, channels] = last.extents()?;
+        let [_, _, channels] = last.extents()?;
         let pooled = match self.form.pooling {
-            Pooling::Gmp => last.reduce(Reduction::Max, 1..2)?,
-            Pooling::Gap => last.sum(1..2)?.scale(1.0 / tokens as f64)?,
+            Pooling::Gmp => last.max_keep(1)?,
+            Pooling::Gap => last.mean_keep(1)?,
         };
         let pooled = pooled.reshape([batch, channels])?;
         let cls = pooled.linear(&self.classifier, None)?;
@@ -229,9 +228,9 @@ impl Network {
             // Detached, and by way of the input's size.
             OfdMode::Released => Some(over_parts(batch, 4 * foreground * height * width, |images| {
                 let cam = cam_small.slice(0, images)?.detach()?.resize([height, width], false)?;
-                cam.reduce(Reduction::Max, 1..2)?.sigmoid()
+                cam.max_keep(1)?.sigmoid()
             })?),
-            OfdMode::Paper => Some(cam_small.reduce(Reduction::Max, 1..2)?),
+            OfdMode::Paper => Some(cam_small.max_keep(1)?),
             OfdMode::Off => None,
         };
         let fused = self.of_features(|| match seen {

@@ -102,12 +102,12 @@ pub fn engine(work: Work, device: &str) -> Result<Box<dyn Engine>> {
             hidden.linear(operand(2), Some(operand(3)))?.log_softmax(1)?
         }
         Work::Conv(_) => operand(0).conv2d(operand(1), None, 1, 1)?,
-        Work::Softmax(_) => operand(0).softmax(1.0)?,
+        Work::Softmax(_) => operand(0).softmax(-1)?,
         Work::LayerNorm(_) => operand(0).layer_norm(operand(1), operand(2), 1e-5)?,
         Work::Attention([tokens, heads, width]) => {
             let batch = |index: usize| operand(index).reshape([1, tokens, heads * width]);
             let scores = batch(0)?.attention_scores(&batch(1)?, heads)?;
-            let shares = scores.softmax((width as f64).powf(-0.5))?;
+            let shares = scores.softmax_scaled((width as f64).powf(-0.5))?;
             shares.attention_values(&batch(2)?)?.reshape([tokens, heads * width])?
         }
     };

@@ -293,7 +293,7 @@ mod tests {
         let graph = Graph::new();
         let x = graph.input("x", [3, 131, 29], DType::F32);
         let product = x.matmul_nt(&x).unwrap();
-        let outputs = [x.gelu().unwrap().softmax(1.0).unwrap(), product.sum(1..2).unwrap(), product];
+        let outputs = [x.gelu().unwrap().softmax(-1).unwrap(), product.sum_keep(1).unwrap(), product];
         let ids = outputs.each_ref().map(Tensor::id);
         let values: Vec<f32> = (0..3 * 131 * 29).map(|index| (index % 101) as f32 / 50.0 - 1.0).collect();
         let run = |nice: bool, count: u64| {

@@ -27,7 +27,7 @@ impl Graph {
     /// let graph = Graph::new();
     /// let x = graph.input("x", [2, 8], DType::F32);
     /// let hidden = graph.stored(Storage::Half, || x.gelu())?;
-    /// let y = hidden.softmax(1.0)?;
+    /// let y = hidden.softmax(-1)?;
     /// # Ok::<(), tagseg::Error>(())
     /// ```
     pub fn stored<T>(&self, storage: Storage, record: impl FnOnce() -> T) -> T {

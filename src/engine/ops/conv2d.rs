@@ -121,7 +121,7 @@ impl Op for Conv2d {
         }
         if context.inputs.len() == 3 {
             let rows = grad.reshape([self.patches.rows(), self.outputs])?;
-            gradients.push(Some(rows.sum(0..1)?.reshape([self.outputs])?));
+            gradients.push(Some(rows.sum_keep(0)?.reshape([self.outputs])?));
         }
         Ok(gradients)
     }
@@ -174,7 +174,7 @@ impl Taps {
 fn filled(tensor: &Tensor, axis: usize, extent: usize) -> Result<Tensor> {
     match tensor.shape()[axis] == extent {
         true => Ok(tensor.clone()),
-        false => tensor.graph().stored(Storage::Whole, || tensor.pad(axis, 0, extent)),
+        false => tensor.graph().stored(Storage::Whole, || tensor.pad(axis as isize, 0, extent)),
     }
 }
 

@@ -10,7 +10,6 @@ use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::nn::{Mode, Parameter, Part};
 use crate::engine::ops::adamw::{Trained, adamw};
 use crate::engine::ops::pack::Packed;
-use crate::engine::ops::reduce::Reduction;
 use crate::error::Result;
 use crate::method::bmp::schedule::{Group, Phase, Schedule, group_of};
 use crate::parts::batch_parts::{over_parts, parts, together};
@@ -254,7 +253,7 @@ impl Iteration {
     fn gate(&self, guarded: &Packed) -> Result<Tensor> {
         let flags = self.graph.state(FLAGS, [guarded.len()]);
         flags.flag_nonfinite(guarded)?;
-        flags.reduce(Reduction::Max, 0..1)?.neg()?.offset(1.0)
+        flags.max_keep(0)?.neg()?.offset(1.0)
     }
 
     /// The values that the record keeps of this iteration, named by [`VALUES`]; `finite` is what [`Iteration::update`]
