@@ -133,6 +133,9 @@ impl Session {
     #[track_caller]
     pub fn set_state(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
         let ty = TensorType::f32(shape);
+        if ty.shape.is_boundless() {
+            return Err(Error::misuse(format!("state `{name}` {ty:?} has more elements than any device holds")));
+        }
         if values.len() != ty.shape.len() {
             return Err(Error::misuse(format!("state `{name}` {ty:?} was given {} values", values.len())));
         }

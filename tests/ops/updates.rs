@@ -419,3 +419,52 @@ fn a_closed_gate_keeps_the_optimiser_still() {
         Ok(Vec::new())
     });
 }
+
+/// Protects: a view of a state has the value from before an update that follows it, on both engines, whoever reads it:
+/// an op, another view, a fused chain, an output, or what stands behind a hoisted update.
+#[test]
+fn views_keep_what_states_were() {
+    check(1e-6, |mut session| {
+        session.set_state("w", &[2, 3], &sample(3, 6))?;
+        session.set_state("other", &[6], &sample(4, 6))?;
+        let graph = Graph::new();
+        let (w, other) = (graph.state("w", [2, 3]), graph.state("other", [6]));
+        let old = w.detach()?;
+        let flat = old.reshape([6])?;
+        // Its only reader follows the update, so that a kernel of both would read too late.
+        let chained = w.reshape([6])?.scale(3.0)?;
+        w.assign(&w.scale(2.0)?)?;
+        let between = w.reshape([3, 2])?;
+        let change = w.sub(&old)?;
+        let chained = chained.offset(1.0)?;
+        w.assign(&w.offset(1.0)?)?;
+        let product = between.matmul(&w)?;
+        // Hoisting the label moves an update before readers of what was there.
+        let before = other.reshape([2, 3])?;
+        let late = before.mul(&w)?.exp()?;
+        other.assign(&other.neg()?)?;
+        let label = other.scale(5.0)?;
+        label.hoist();
+        let outputs = [old, flat, chained, between, change, product, late, label, before];
+        let mut program = session.compile(&graph, &outputs.each_ref())?;
+        for _ in 0..2 {
+            program.run()?;
+        }
+        let mut values = outputs.iter().map(|output| program.read(output)).collect::<Result<Vec<_>>>()?;
+        values.extend([session.state("w")?.1, session.state("other")?.1]);
+        Ok(values)
+    });
+}
+
+/// Protects: views cost no copy where nothing updates their state before they are read.
+#[test]
+fn views_that_are_read_in_time_are_not_copied() {
+    let mut session = open();
+    session.set_state("w", &[2, 3], &[1.0; 6]).unwrap();
+    let graph = Graph::new();
+    let w = graph.state("w", [2, 3]);
+    let doubled = w.reshape([3, 2]).unwrap().scale(2.0).unwrap();
+    w.assign(&doubled.reshape([2, 3]).unwrap()).unwrap();
+    let shown = w.reshape([6]).unwrap();
+    assert_eq!(session.plan(&graph, &[&shown]).unwrap().unwrap().dispatches(), 2);
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::views::Views;
 use crate::engine::graph::{Chain, Node, NodeId, Op};
 use crate::engine::kernel::Slot;
 
@@ -40,6 +41,8 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
         consumers[output.0] += 1;
     }
 
+    let views = Views::of(nodes);
+
     let mut kernels: Vec<Option<Kernel>> = (0..nodes.len()).map(|_| None).collect();
     let mut chains: Vec<Option<(Chain, Vec<NodeId>)>> = vec![None; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
@@ -59,7 +62,7 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
                     !half[leaf.0]
                         && consumers[leaf.0] == node.inputs.iter().filter(|input| **input == leaf).count().max(1)
                         && nodes[leaf.0].ty.shape == node.ty.shape
-                        && !own.iter().any(|input| updated[input.0])
+                        && !own.iter().any(|input| updated[input.0] || views.is_updated(input.0, leaf.0, index))
                 })
                 .and_then(|(producer, own)| chain.inline(&leaves, slot, producer, own));
             match merged {

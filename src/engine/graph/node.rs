@@ -28,6 +28,18 @@ pub enum Kind {
     Op(Arc<dyn Op>),
 }
 
+impl Kind {
+    /// What a person calls it, with its type.
+    pub(super) fn described(&self, ty: &TensorType) -> String {
+        match self {
+            Kind::Input(name) => format!("input `{name}` {ty:?}"),
+            Kind::State(name) => format!("state `{name}` {ty:?}"),
+            Kind::Constant(_) => format!("a constant {ty:?}"),
+            Kind::Op(op) => format!("the result {ty:?} of {}", op.name()),
+        }
+    }
+}
+
 /// One node of a graph.
 #[derive(Clone, Debug)]
 pub struct Node {

@@ -65,10 +65,8 @@ impl Graph {
     #[track_caller]
     pub fn constant(&self, values: &[f64], shape: impl Into<Shape>) -> Tensor {
         let ty = TensorType::f32(shape);
-        let mut values = values.to_vec();
         if values.len() != ty.shape.len() {
             self.mistake(Error::misuse(format!("a constant {ty:?} was given {} values", values.len())));
-            values.resize(ty.shape.len(), 0.0);
         }
         self.source(Kind::Constant(values.into()), ty)
     }
@@ -119,7 +117,12 @@ impl Graph {
     }
 
     #[track_caller]
-    fn source(&self, kind: Kind, ty: TensorType) -> Tensor {
+    fn source(&self, kind: Kind, mut ty: TensorType) -> Tensor {
+        if ty.shape.is_boundless() {
+            self.mistake(Error::misuse(format!("{} has more elements than any device holds", kind.described(&ty))));
+            // What is recorded from here on must be able to count.
+            ty.shape = vec![1; ty.shape.rank()].into();
+        }
         self.push(kind, Vec::new(), ty, Location::caller())
     }
 

@@ -7,9 +7,6 @@ use super::node::{Graph, Kind, NodeId, Op, Tensor};
 use crate::engine::types::{DType, Shape, TensorType};
 use crate::error::{Error, Result};
 
-/// Elements that a value may have, 2^48: sums of the bytes of such values do not overflow.
-const LARGEST: f64 = 281_474_976_710_656.0;
-
 impl Tensor {
     pub(super) fn new(graph: Graph, id: NodeId, ty: TensorType) -> Self {
         Tensor { graph, id, ty }
@@ -115,8 +112,10 @@ impl Tensor {
             return Err(refuse("the operands belong to different graphs".into()));
         }
         let types: Vec<_> = inputs.iter().map(|input| &input.ty).collect();
+        // What does not fit may come of an earlier mistake, which then is what must be told.
+        let refuse = |reason| first.graph.check().err().unwrap_or_else(|| refuse(reason));
         let ty = op.output(&types).map_err(refuse)?;
-        if ty.shape.iter().map(|&extent| extent as f64).product::<f64>() > LARGEST {
+        if ty.shape.is_boundless() {
             return Err(refuse(format!("its result {ty:?} has more elements than any device holds")));
         }
         let inputs = inputs.iter().map(|input| input.id).collect();
