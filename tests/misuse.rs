@@ -14,7 +14,7 @@ use tagseg::parts::network::{Form, Network, NetworkConfig};
 use tagseg::{Error, Program, Result, Session};
 
 fn sessions() -> [Session; 2] {
-    ["auto", "reference"].map(|device| Session::open(device).unwrap())
+    ["auto", "reference"].map(|device| tagseg::run::device::open(device).unwrap())
 }
 
 /// Asserts that `result` is an error that names all of `parts` and a line of this file.
@@ -224,7 +224,7 @@ impl Op for Copy {
 /// and where, and a remedy; not with a page of the compiler's.
 #[test]
 fn kernels_that_are_refused() {
-    let session = Session::open("auto").unwrap();
+    let session = tagseg::run::device::open("auto").unwrap();
     let refusals = [
         ("@compute @workgroup_size(1) fn main( { }", "expected identifier, found \"{\""),
         ("@compute @workgroup_size(1) fn main() { let x: f32 = 1u; }", "expected to be `f32`, but got `u32`"),

@@ -54,7 +54,8 @@ impl Schedule {
             let reads = if views.state[index].is_some() { end[index] } else { index + 1 };
             node.inputs.iter().for_each(|input| end[input.0] = end[input.0].max(reads));
         }
-        let mut longer = Schedule { nodes: Vec::new(), origin: Vec::new(), outputs: Vec::new(), half: Vec::new(), ..self };
+        let mut longer =
+            Schedule { nodes: Vec::new(), origin: Vec::new(), outputs: Vec::new(), half: Vec::new(), ..self };
         let mut number: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
         let mut copies = HashMap::new();
         for (index, node) in self.nodes.into_iter().enumerate() {

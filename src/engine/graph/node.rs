@@ -92,6 +92,8 @@ pub(super) struct Recording {
     pub(super) nodes: Vec<Node>,
     /// The node of every state.
     pub(super) states: HashMap<String, NodeId>,
+    /// What states hold at first, where a session has no value for them.
+    pub(super) first_values: Vec<(NodeId, f64)>,
     pub(super) mistake: Option<Error>,
     pub(super) random_streams: u32,
     pub(super) part: &'static str,

@@ -61,6 +61,25 @@ impl Graph {
         state
     }
 
+    /// A state like that of [`Graph::state`], which a session that holds none of that name makes when it compiles the graph,
+    /// with `value` everywhere. The moments of an optimiser begin so.
+    #[track_caller]
+    pub fn state_filled(&self, name: &str, shape: impl Into<Shape>, value: f64) -> Tensor {
+        let state = self.state(name, shape);
+        self.lock().first_values.push((state.id, value));
+        state
+    }
+
+    /// The states that a session may have to make, each with the value it begins with.
+    pub(crate) fn first_values(&self) -> Vec<(String, TensorType, f64)> {
+        let recording = self.lock();
+        let filled = recording.first_values.iter().filter_map(|&(id, value)| match &recording.nodes[id.0] {
+            Node { kind: Kind::State(name), ty, .. } => Some((name.clone(), ty.clone(), value)),
+            _ => None,
+        });
+        filled.collect()
+    }
+
     /// Fixed real values, as many as the shape has elements.
     #[track_caller]
     pub fn constant(&self, values: &[f64], shape: impl Into<Shape>) -> Tensor {

@@ -120,6 +120,12 @@ impl Scope {
         self.lock().clone()
     }
 
+    /// What training changes below the root, in order: what gradients are taken for and an optimiser updates.
+    pub fn trainable(&self) -> Vec<Tensor> {
+        let parameters = self.parameters().into_iter().filter(|parameter| parameter.trained);
+        parameters.map(|parameter| self.graph.state(&parameter.name, parameter.shape)).collect()
+    }
+
     /// Gives every parameter its first value in `session`.
     ///
     /// # Errors
