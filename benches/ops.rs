@@ -6,7 +6,7 @@
 //! the gradients of all its real operands. `benches/pytorch/compare.py` holds the same rows against PyTorch.
 
 use tagseg::engine::graph::{DType, Graph, Tensor};
-use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::engine::ops::adamw::{Constants, Trained, adamw};
 use tagseg::engine::ops::pack::Packed;
 use tagseg::engine::ops::par::Par;
 use tagseg::run::bench::{Peak, median_time};
@@ -54,7 +54,7 @@ fn run() -> Result<()> {
     }
     let rows: Vec<Row> = serde_json::from_str(include_str!("rows.json"))
         .map_err(|error| tagseg::Error::data("benches/rows.json", error.to_string(), "mend the file"))?;
-    let mut session = Session::open(device.as_str())?;
+    let mut session = tagseg::run::device::open(device.as_str())?;
     let mut measured = Vec::new();
     for row in rows.iter().filter(|row| row.name.contains(&filter)) {
         let [forward, both] = measure(&mut session, row)?;
@@ -150,12 +150,12 @@ fn record(row: &Row) -> Result<Recorded> {
             let (q, k) = (real("q", &[at(0), at(1), at(3)]), real("k", &[at(0), at(2), at(3)]));
             let v = real("v", &[at(0), at(2), at(3)]);
             let scale = ((at(3) / at(4)) as f64).powf(-0.5);
-            let y = q.attention_scores(&k, at(4))?.softmax(scale)?.attention_values(&v)?;
+            let y = q.attention_scores(&k, at(4))?.softmax_scaled(scale)?.attention_values(&v)?;
             (y, vec![q, k, v], 4 * at(0) * at(1) * at(2) * at(3))
         }
         "softmax" => {
             let x = x(&row.size);
-            (x.softmax(1.0)?, vec![x], 0)
+            (x.softmax(-1)?, vec![x], 0)
         }
         "layer_norm" => {
             let (x, gamma, beta) = (x(&row.size), real("gamma", &[at(1)]), real("beta", &[at(1)]));
@@ -198,9 +198,9 @@ fn record(row: &Row) -> Result<Recorded> {
             let [p, m, v] = ["p", "m", "v"].map(|name| graph.state(name, &row.size[..]));
             let (g, hyper) = (real("g", &row.size), real("hyper", &[1, 4]));
             given.push((g.clone(), vec![1e-3; at(0)]));
-            given.push((hyper.clone(), AdamW::default().hyper(1e-3, 1e-2, 1).map(|value| value as f32).to_vec()));
+            given.push((hyper.clone(), Constants::default().hyper(1e-3, 1e-2, 1).map(|value| value as f32).to_vec()));
             let trained = Trained { param: p.clone(), m, v, group: 0 };
-            adamw(AdamW::default(), &[trained], &Packed::new(&[g])?, &hyper, None)?;
+            adamw(Constants::default(), &[trained], &Packed::new(&[g])?, &hyper, None)?;
             (p, vec![], 0)
         }
         other => {

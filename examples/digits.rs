@@ -4,10 +4,9 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tagseg::engine::graph::{DType, Graph, Tensor};
+use tagseg::engine::graph::{DType, Graph};
 use tagseg::engine::nn::{Conv2d, Init, Linear, Scope};
-use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
-use tagseg::engine::ops::pack::Packed;
+use tagseg::engine::optim::AdamW;
 use tagseg::{Result, Session};
 
 const BATCH: usize = 64;
@@ -60,26 +59,13 @@ pub fn main() -> Result<()> {
     let last = Linear::new(&scope.at("last"), SIDE * SIDE, 10, Init::Normal(0.05), Init::Constant(0.0));
     let scores = last.forward(&features)?;
     let answer = scores.arg_max(1)?;
-    let loss = scores.reshape([BATCH, 10, 1, 1])?.cross_entropy_map(&label, 0)?.mean_all()?;
+    let loss = scores.reshape([BATCH, 10, 1, 1])?.cross_entropy_map(&label, 0)?.mean(..)?;
 
     // The network alone answers; with AdamW recorded behind it, it learns.
     let mut session = Session::open("auto")?;
     scope.initialise(&mut session, 1)?;
     let mut reader = session.compile(&graph, &[&answer])?;
-    let hyper = graph.input("hyper", [1, 4], DType::F32);
-    let mut trained = Vec::new();
-    for parameter in scope.parameters() {
-        let state = |name: &str| graph.state(name, parameter.shape.clone());
-        let moments = ["m", "v"].map(|moment| format!("{moment}.{}", parameter.name));
-        for name in &moments {
-            session.set_state(name, &parameter.shape, &vec![0.0; parameter.shape.len()])?;
-        }
-        let [m, v] = moments.map(|name| state(&name));
-        trained.push(Trained { param: state(&parameter.name), m, v, group: 0 });
-    }
-    let params: Vec<Tensor> = trained.iter().map(|own| own.param.clone()).collect();
-    let rule = AdamW::default();
-    adamw(rule, &trained, &Packed::new(&graph.gradients(&loss, &params)?)?, &hyper, None)?;
+    let mut optimiser = AdamW::new(5e-3).weight_decay(0.0).step(&loss, &scope.trainable())?;
     let mut step = session.compile(&graph, &[&loss])?;
 
     let mut random = ChaCha8Rng::seed_from_u64(1);
@@ -87,7 +73,8 @@ pub fn main() -> Result<()> {
         let (pictures, labels) = draw(&mut random);
         step.write(&picture, &pictures)?;
         step.write(&label, &labels)?;
-        step.write(&hyper, &rule.hyper(5e-3 * (1.0 - n as f64 / 600.0), 0.0, n))?;
+        optimiser.set_learning_rate(5e-3 * (1.0 - n as f64 / 600.0));
+        optimiser.write(&mut step, n)?;
         step.run()?;
         if n % 100 == 0 {
             println!("step {n}: loss {:.3}", step.read(&loss)?[0]);

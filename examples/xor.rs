@@ -4,6 +4,7 @@
 
 use tagseg::engine::graph::Graph;
 use tagseg::engine::nn::{Init, Linear, Scope};
+use tagseg::engine::optim::Sgd;
 use tagseg::{Result, Session};
 
 /// Trains 500 steps and prints the four answers.
@@ -16,20 +17,18 @@ pub fn main() -> Result<()> {
     let hidden = Linear::new(&scope.at("hidden"), 2, 8, Init::Normal(1.0), Init::Constant(0.0));
     let last = Linear::new(&scope.at("last"), 8, 1, Init::Normal(0.5), Init::Constant(0.0));
     let answer = last.forward(&hidden.forward(&question)?.gelu()?)?;
-    let miss = answer.sub(&truth)?;
-    let loss = miss.mul(&miss)?.mean_all()?;
+    let miss = (&answer - &truth)?;
+    let loss = (&miss * &miss)?.mean(..)?;
 
     // Its gradient and the update of every parameter, in the same recording.
-    let parameters: Vec<_> = scope.parameters().iter().map(|p| graph.state(&p.name, p.shape.clone())).collect();
-    for (parameter, gradient) in parameters.iter().zip(graph.gradients(&loss, &parameters)?) {
-        parameter.assign(&parameter.sub(&gradient.scale(0.1)?)?)?;
-    }
+    let optimiser = Sgd::new(0.1).step(&loss, &scope.trainable())?;
 
     // One program, replayed: a run is a step.
     let mut session = Session::open("auto")?;
     scope.initialise(&mut session, 1)?;
     let mut step = session.compile(&graph, &[&loss, &answer])?;
-    for _ in 0..500 {
+    for n in 1..=500 {
+        optimiser.write(&mut step, n)?;
         step.run()?;
     }
     let answers = step.read(&answer)?;

@@ -19,8 +19,8 @@
 //! let x = graph.input("x", [4, 2], DType::F32);
 //! let truth = graph.input("truth", [4, 1], DType::F32);
 //! let (weight, bias) = (graph.state("weight", [1, 2]), graph.state("bias", [1]));
-//! let miss = x.linear(&weight, Some(&bias))?.sub(&truth)?;
-//! let loss = miss.mul(&miss)?.mean_all()?;
+//! let miss = (x.linear(&weight, Some(&bias))? - &truth)?;
+//! let loss = (&miss * &miss)?.mean(..)?;
 //!
 //! let error = x.matmul(&truth).unwrap_err().to_string();
 //! assert!(error.starts_with("matmul") && error.contains("f32[4, 2] f32[4, 1]"), "{error}");
@@ -31,7 +31,7 @@
 //!
 //! // Update. A state takes a new value in every run: stochastic gradient descent in two lines.
 //! for (parameter, gradient) in parameters.iter().zip(&gradients) {
-//!     parameter.assign(&parameter.sub(&gradient.scale(0.2)?)?)?;
+//!     parameter.assign(&(parameter - (0.2 * gradient)?)?)?;
 //! }
 //!
 //! // Compile, once. A session is a device with its states: `auto` takes the best adapter, `reference` is the f64
@@ -53,51 +53,40 @@
 //! # Ok::<(), tagseg::Error>(())
 //! ```
 //!
-//! **Layers** bring their parameters with them, and **AdamW** is an op. What changes from step to step, here the
-//! learning rate and its bias corrections, is an input, never a new graph:
+//! **Layers** bring their parameters with them, and an **optimiser** is one call. What changes from step to step, here
+//! the learning rate and AdamW's bias corrections, is an input, never a new graph:
 //!
 //! ```
+//! use tagseg::Session;
 //! use tagseg::engine::graph::{DType, Graph};
 //! use tagseg::engine::nn::{Init, Linear, Scope};
-//! use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
-//! use tagseg::engine::ops::pack::Packed;
-//! use tagseg::Session;
+//! use tagseg::engine::optim::AdamW;
 //!
 //! let graph = Graph::new();
 //! let scope = Scope::root(&graph);
 //! let x = graph.input("x", [8, 16], DType::F32);
-//! let hyper = graph.input("hyper", [1, 4], DType::F32);
 //! let first = Linear::new(&scope.at("first"), 16, 32, Init::Normal(0.2), Init::Constant(0.0));
 //! let last = Linear::new(&scope.at("last"), 32, 1, Init::Normal(0.2), Init::Constant(0.0));
 //! let score = last.forward(&first.forward(&x)?.gelu()?)?;
-//! let loss = score.mul(&score)?.mean_all()?;
+//! let loss = (&score * &score)?.mean(..)?;
+//! let optimiser = AdamW::new(1e-2).step(&loss, &scope.trainable())?;
 //!
 //! let mut session = Session::open("reference")?;
 //! scope.initialise(&mut session, 1)?;
-//! let mut trained = Vec::new();
-//! for parameter in scope.parameters() {
-//!     let state = |name: &str| graph.state(name, parameter.shape.clone());
-//!     let moments = ["m", "v"].map(|kind| format!("{}.{kind}", parameter.name));
-//!     for name in &moments {
-//!         session.set_state(name, &parameter.shape, &vec![0.0; parameter.shape.len()])?;
-//!     }
-//!     let [m, v] = moments.map(|name| state(&name));
-//!     trained.push(Trained { param: state(&parameter.name), m, v, group: 0 });
-//! }
-//! let params: Vec<_> = trained.iter().map(|own| own.param.clone()).collect();
-//! let rule = AdamW::default();
-//! adamw(rule, &trained, &Packed::new(&graph.gradients(&loss, &params)?)?, &hyper, None)?;
 //! let mut step = session.compile(&graph, &[&loss])?;
 //! step.write(&x, &(0..128).map(|i| f64::from(i % 7) / 7.0).collect::<Vec<_>>())?;
 //! let mut losses = Vec::new();
-//! for t in 1..=20 {
-//!     step.write(&hyper, &rule.hyper(1e-2, 0.01, t))?;
+//! for n in 1..=20 {
+//!     optimiser.write(&mut step, n)?;
 //!     step.run()?;
 //!     losses.push(step.read(&loss)?[0]);
 //! }
 //! assert!(losses[19] < 0.2 * losses[0], "{losses:?}");
 //! # Ok::<(), tagseg::Error>(())
 //! ```
+//!
+//! Operators, reductions and axes are those of NumPy and PyTorch: `(&a + &b)?`, `x.softmax(-1)?`, `x.mean([0, 2])?`; see
+//! [`engine::ops`]. Graphs, tensors, sessions and programs may be sent to other threads.
 //!
 //! **The method** needs no more than this. [`train::run`] trains from a folder to a folder, [`train::Trainer`] is the
 //! step alone, and a trained network is three lines:

@@ -63,7 +63,7 @@ fn one_image_is_segmented() {
 /// the last strip nor the last workgroup; but for the one that needs subgroups of eight, where there are none.
 #[test]
 fn the_workshop_computes_right() {
-    let session = Session::open("auto").unwrap();
+    let session = tagseg::run::device::open("auto").unwrap();
     let steps = workshop::PROBLEMS.iter().map(|problem| problem.compile(&session, 192).unwrap().len());
     let eight = session.target().is_some_and(|target| target.subgroup_products && target.subgroup == 8);
     assert_eq!(steps.sum::<usize>(), if eight { 13 } else { 12 });

@@ -9,12 +9,12 @@
 
 use std::path::Path;
 
+use tagseg::Result;
 use tagseg::config::Precision;
 use tagseg::run::verify;
-use tagseg::{Result, Session};
 
 fn check(device: &str, dir: Option<&Path>, precision: Precision) -> Result<()> {
-    let report = verify::run(dir, &Session::open(device)?, precision, |case| println!("{case}"))?;
+    let report = verify::run(dir, &tagseg::run::device::open(device)?, precision, |case| println!("{case}"))?;
     assert!(report.passed && !report.cases.is_empty(), "{report}");
     Ok(())
 }

@@ -61,7 +61,7 @@ fn values(iteration: &Iteration, outputs: &[&Tensor]) -> Vec<Vec<f64>> {
 
 /// The same on any device.
 fn values_on(device: &str, iteration: &Iteration, outputs: &[&Tensor]) -> Vec<Vec<f64>> {
-    let mut session = Session::open(device).unwrap();
+    let mut session = tagseg::run::device::open(device).unwrap();
     for parameter in &iteration.parameters {
         session.set_state(&parameter.name, &parameter.shape, &parameter.initial(7)).unwrap();
     }

@@ -14,7 +14,7 @@ use tagseg::parts::network::{Form, Network, NetworkConfig};
 use tagseg::{Error, Program, Result, Session};
 
 fn sessions() -> [Session; 2] {
-    ["auto", "reference"].map(|device| Session::open(device).unwrap())
+    ["auto", "reference"].map(|device| tagseg::run::device::open(device).unwrap())
 }
 
 /// Asserts that `result` is an error that names all of `parts` and a line of this file.
@@ -37,7 +37,7 @@ fn doubled(session: &mut Session) -> Doubled {
     session.set_state("w", &[2], &[1.0, 2.0]).unwrap();
     let graph = Graph::new();
     let x = graph.input("x", [2, 3], DType::F32);
-    let half = x.sum(0..1).unwrap();
+    let half = x.sum_keep(0).unwrap();
     let y = half.scale(2.0).unwrap();
     let program = session.compile(&graph, &[&y]).unwrap();
     Doubled { x, half, y, program }
@@ -224,7 +224,7 @@ impl Op for Copy {
 /// and where, and a remedy; not with a page of the compiler's.
 #[test]
 fn kernels_that_are_refused() {
-    let session = Session::open("auto").unwrap();
+    let session = tagseg::run::device::open("auto").unwrap();
     let refusals = [
         ("@compute @workgroup_size(1) fn main( { }", "expected identifier, found \"{\""),
         ("@compute @workgroup_size(1) fn main() { let x: f32 = 1u; }", "expected to be `f32`, but got `u32`"),
@@ -241,4 +241,62 @@ fn kernels_that_are_refused() {
         }
         assert!(text.lines().count() == 1 && !text.contains('│'), "{text}");
     }
+}
+
+/// Protects: a shape with more elements than can be counted is an error, wherever it is given, and never a panic.
+#[test]
+fn shapes_that_nothing_holds() {
+    const SIDE: usize = 1 << 33;
+    for mut session in sessions() {
+        let part = "more elements than any device holds";
+        let graph = Graph::new();
+        let x = graph.input("x", [SIDE, SIDE], DType::F32);
+        assert_misuse(session.compile(&graph, &[&x.gelu().unwrap()]), &["input `x` f32[8589934592, 8589934592]", part]);
+        // What cannot be recorded for that reason tells the reason.
+        assert_misuse(x.reshape([SIDE]), &["input `x`", part]);
+        let graph = Graph::new();
+        let w = graph.state("w", [SIDE, SIDE]);
+        assert_misuse(session.compile(&graph, &[&w]), &["state `w`", part]);
+        let graph = Graph::new();
+        assert_misuse(session.compile(&graph, &[&graph.constant(&[], [SIDE, SIDE])]), &["a constant"]);
+        assert_misuse(graph.full(1.0, [SIDE, SIDE]), &["a constant"]);
+        assert_misuse(Graph::new().full(1.0, [SIDE, SIDE]), &["expand", part]);
+        assert_misuse(Graph::new().scalar(1.0).reshape([SIDE, SIDE]), &["reshape", "another number of elements"]);
+        assert_misuse(session.set_state("w", &[SIDE, SIDE], &[]), &["state `w`", part]);
+    }
+}
+
+/// Protects: an axis that is not there is an error with the caller's line, whichever end it is counted from.
+#[test]
+fn axes_that_are_not_there() {
+    let graph = Graph::new();
+    let x = graph.input("x", [2, 3], DType::F32);
+    for axis in [2, -3] {
+        let part = format!("there is no axis {axis} among 2");
+        let all = [
+            x.softmax(axis),
+            x.log_softmax(axis),
+            x.sum(axis),
+            x.mean([0, axis]),
+            x.arg_max(axis),
+            x.slice(axis, 0..1),
+            x.pad(axis, 0, 4),
+            x.flip(axis),
+            x.permute(&[0, axis]),
+            Tensor::concat(&[&x, &x], axis),
+        ];
+        all.into_iter().for_each(|result| assert_misuse(result, &[&part, "f32[2, 3]", "tests/misuse.rs"]));
+    }
+    assert_misuse(x.max([1, -1]), &["axis 1 is named twice"]);
+    assert_misuse(x.permute(&[1, -1]), &["[1, 1] is not an order of its axes"]);
+}
+
+/// Protects: an operator's error names the line of the operator.
+#[test]
+fn operators_name_their_line() {
+    let graph = Graph::new();
+    let [x, y] = [[2, 3], [4, 5]].map(|shape| graph.input("x", shape, DType::F32));
+    let line = line!() + 1;
+    let error = (&x + &y).unwrap_err().to_string();
+    assert!(error.contains(&format!("tests/misuse.rs:{line}:")) && error.starts_with("add"), "{error}");
 }

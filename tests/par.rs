@@ -49,7 +49,7 @@ fn close(got: f64, want: f64, what: &str) {
 }
 
 fn sessions() -> Result<[Session; 2]> {
-    Ok([Session::open("reference")?, Session::open("auto")?])
+    Ok([Session::open("reference")?, tagseg::run::device::open("auto")?])
 }
 
 /// Protects: neighbour order, deviation, epsilon, order of square and mean, the synchronous update.

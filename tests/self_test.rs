@@ -12,11 +12,17 @@ use tagseg::engine::kernel::KernelTable;
 use tagseg::engine::kernel::{Class, Kernels, Launch, LaunchContext, Launches, Shader, Slot, Target};
 use tagseg::engine::reference::Array;
 use tagseg::engine::reference::random::noise;
-use tagseg::engine::self_test::{FAMILIES, Family, Standing, Verdict, folder, verdict};
+use tagseg::engine::self_test::{FAMILIES, Family, Standing, Verdict, verdict};
+use tagseg::run::device;
 use tagseg::{Result, Session};
 
+/// A choice within the limits that the program would keep to.
+fn choice(choice: DeviceChoice) -> DeviceChoice {
+    device::with_environment(choice).unwrap()
+}
+
 fn like_a_card() -> DeviceChoice {
-    DeviceChoice { class: Some(Class::Gpu), ..DeviceChoice::default() }
+    choice(DeviceChoice::default().class(Class::Gpu))
 }
 
 /// What the kernels of graphics cards are chosen for on this device, whose subgroups may have other sizes.
@@ -25,9 +31,8 @@ fn graphics() -> Target {
 }
 
 fn judge(families: &[Family], folder: Option<&Path>) -> Verdict {
-    let choice = like_a_card();
-    let device = pollster::block_on(Device::open(&choice)).unwrap();
-    pollster::block_on(verdict(families, &choice, &device, folder)).unwrap()
+    let device = pollster::block_on(Device::open(&like_a_card())).unwrap();
+    pollster::block_on(verdict(families, &device, folder)).unwrap()
 }
 
 /// Of the families that kernels were chosen of.
@@ -88,9 +93,9 @@ fn no_place_to_store_is_no_error() {
 /// right; what is computed is right either way, and nobody is told of what he did not ask for.
 #[test]
 fn software_needs_subgroups() {
-    let choice = DeviceChoice { class: Some(Class::Cpu), ..DeviceChoice::default() };
+    let choice = choice(DeviceChoice::default().class(Class::Cpu));
     let device = pollster::block_on(Device::open(&choice)).unwrap();
-    let verdict = pollster::block_on(verdict(FAMILIES, &choice, &device, None)).unwrap();
+    let verdict = pollster::block_on(verdict(FAMILIES, &device, None)).unwrap();
     let there = device.target().subgroup_products;
     println!("{}: subgroups of {}", device.driver(), if there { device.target().subgroup } else { 0 });
     assert_eq!(verdict.families["products by subgroups"], if there { Standing::Chosen } else { Standing::Missing });
@@ -101,7 +106,7 @@ fn software_needs_subgroups() {
     let graph = Graph::new();
     let [x, y] = [2.0, 3.0].map(|value| graph.constant(&[value; 128 * 128], [1, 128, 128]));
     let product = x.matmul(&y).unwrap();
-    let session = Session::open(choice).unwrap();
+    let session = device::open(choice).unwrap();
     let plan = session.plan(&graph, &[&product]).unwrap().unwrap();
     let shaders: Vec<_> =
         plan.steps.iter().flat_map(|step| &step.launches.list).map(|launch| launch.shader.name).collect();
@@ -153,15 +158,15 @@ fn fast(plan: &Plan) -> usize {
     plan.steps.iter().flat_map(|step| &step.launches.list).filter(is_fast).count()
 }
 
-/// Protects: a session, opened like any other, stores the verdict in the user's cache folder and obeys it the next time.
+/// Protects: a session, opened as the program does, stores the verdict in the user's cache folder and obeys it the next time.
 /// Asks itself in processes with caches of their own.
 #[test]
 fn a_session_obeys_the_verdict() {
     if env::var_os("TAGSEG_TEST_OPENS").is_some() {
         let graph = Graph::new();
-        let rows = graph.constant(&[0.5; 8], [2, 4]).softmax(1.0).unwrap();
-        let plan = Session::open(like_a_card()).unwrap().plan(&graph, &[&rows]).unwrap().unwrap();
-        println!("{} in {}", ["plain", "shared"][fast(&plan)], folder().unwrap().display());
+        let rows = graph.constant(&[0.5; 8], [2, 4]).softmax(-1).unwrap();
+        let plan = device::open(like_a_card()).unwrap().plan(&graph, &[&rows]).unwrap().unwrap();
+        println!("{} in {}", ["plain", "shared"][fast(&plan)], device::cache_folder().unwrap().display());
         return;
     }
     let place = tempfile::tempdir().unwrap();
@@ -185,14 +190,35 @@ fn a_session_obeys_the_verdict() {
     assert!(open().0.ends_with("plain"), "the stored verdict was not obeyed");
 }
 
+/// Protects: a session of the library's own opening writes nothing and reads no environment: no cache, and no limits.
+/// Asks itself in a process with a cache of its own and limits that do not exist.
+#[test]
+fn a_session_by_itself_leaves_no_trace() {
+    if env::var_os("TAGSEG_TEST_OPENS_BY_ITSELF").is_some() {
+        Session::open(DeviceChoice::default().class(Class::Gpu)).unwrap();
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env::current_exe().unwrap());
+    child
+        .args(["--exact", "a_session_by_itself_leaves_no_trace", "--nocapture"])
+        .env("TAGSEG_TEST_OPENS_BY_ITSELF", "1");
+    child.envs(["XDG_CACHE_HOME", "LOCALAPPDATA"].map(|name| (name, place.path()))).env("TAGSEG_LIMITS", "none");
+    let output = child.output().unwrap();
+    let [printed, complained] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success() && complained.is_empty(), "{printed}{complained}");
+    // The driver may keep compiled kernels there.
+    let folders: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!folders.contains(&"tagseg".into()), "{folders:?}");
+}
+
 /// Protects: a table that asks for cooperative matrices takes them where the device has them and the self-test passes, and
 /// plain products elsewhere, and says which; what is computed is right.
 #[test]
 fn cooperative_matrices_are_taken_where_they_are() {
-    let kernels = Some(KernelTable::of("", Kernels::COOPERATIVE));
-    let choice = DeviceChoice { kernels, ..DeviceChoice::default() };
+    let choice = choice(DeviceChoice::default().kernels(KernelTable::of("", Kernels::COOPERATIVE)));
     let device = pollster::block_on(Device::open(&choice)).unwrap();
-    let verdict = pollster::block_on(verdict(FAMILIES, &choice, &device, None)).unwrap();
+    let verdict = pollster::block_on(verdict(FAMILIES, &device, None)).unwrap();
     let adapters = pollster::block_on(adapters());
     let whole = env::var("TAGSEG_LIMITS").as_deref() != Ok("default");
     let there = whole && adapters.iter().find(|adapter| adapter.automatic).unwrap().cooperative;
@@ -204,7 +230,7 @@ fn cooperative_matrices_are_taken_where_they_are() {
     let graph = Graph::new();
     let [x, y] = [2.0, 3.0].map(|value| graph.constant(&[value; 64 * 64], [1, 64, 64]));
     let product = x.matmul(&y).unwrap();
-    let session = Session::open(choice).unwrap();
+    let session = device::open(choice).unwrap();
     assert_eq!(fast(&session.plan(&graph, &[&product]).unwrap().unwrap()), usize::from(there));
     let mut program = session.compile(&graph, &[&product]).unwrap();
     program.run().unwrap();
@@ -284,7 +310,10 @@ fn a_broken_kernel_is_refused() {
         assert_eq!(standings(&first), [Standing::Refused]);
         assert_eq!(first.target, Target { shared_rows: false, ..graphics() });
         assert_eq!(first.since.is_some(), kept, "a kernel that could not run is tried again");
-        assert_eq!(standings(&judge(&families, Some(place.path()))), [Standing::Refused]);
+        assert_eq!(first.notices.len(), 1);
+        assert!(first.notices[0].contains("broken rows failed their self-test"), "{:?}", first.notices);
+        let second = judge(&families, Some(place.path()));
+        assert_eq!((standings(&second), second.notices.is_empty()), (vec![Standing::Refused], kept));
 
         let session = Session::open("auto").unwrap().aimed_at(first.target);
         let graph = Graph::new();

@@ -38,7 +38,7 @@ impl Run {
     }
 
     fn of(config: &Config, device: &str) -> Self {
-        let session = Session::open(device).unwrap();
+        let session = tagseg::run::device::open(device).unwrap();
         let (steps, batch) = (config.train_iters, config.batch_global);
         let network = NetworkConfig::new(config, 4);
         let trainer = Trainer::new(&session, config, &network, 3, steps).unwrap();

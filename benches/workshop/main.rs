@@ -35,7 +35,7 @@ mod steps;
 use tagseg::data::Follow;
 use tagseg::run::bench::Peak;
 use tagseg::run::report::{FileBar, Table};
-use tagseg::{Error, Program, Result, Session};
+use tagseg::{Error, Program, Result};
 
 use steps::PROBLEMS;
 
@@ -81,7 +81,7 @@ fn run() -> Result<()> {
         let names = PROBLEMS.iter().map(|problem| problem.name).collect::<Vec<_>>().join(" or ");
         return Err(Error::config("FILTER", format!("there is no problem `{filter}`"), format!("choose {names}")));
     }
-    let session = Session::open(device.as_str())?;
+    let session = tagseg::run::device::open(device.as_str())?;
     if session.is_reference() {
         let remedy = "choose an adapter that `tagseg devices` lists";
         return Err(Error::device("the reference interpreter has no kernels to measure", remedy));

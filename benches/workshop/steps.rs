@@ -1,6 +1,6 @@
 //! The kernels of the workshop as ops, which the engine runs like its own (`examples/add_an_op.rs` tells how).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tagseg::engine::graph::{DType, Graph, Op, Shape, Tensor, TensorType};
 use tagseg::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, WORKGROUP};
@@ -64,7 +64,7 @@ pub const PROBLEMS: &[Problem] = &[
         name: "softmax",
         operands: &["x"],
         shape: |n| [4 * n, n / 4],
-        record: |operands| operands[0].softmax(1.0),
+        record: |operands| operands[0].softmax(-1),
         steps: &[
             step!("softmax/1_tree.wgsl", |out| out[0]),
             step!("softmax/2_alone.wgsl", |out| out[0].div_ceil(WORKGROUP)),
@@ -77,7 +77,7 @@ pub const PROBLEMS: &[Problem] = &[
 /// The op that ships, computed by a kernel of the workshop.
 #[derive(Debug)]
 struct Variant {
-    shipped: Rc<dyn Op>,
+    shipped: Arc<dyn Op>,
     step: &'static Step,
 }
 

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::Session;
 use tagseg::config::Config;
 use tagseg::run::bench;
+use tagseg::run::device;
 
 use super::common::{ConfigArgs, DeviceArg, preset_name, within};
 use super::output::print;
@@ -56,7 +56,7 @@ impl BenchArgs {
             ConfigArgs { crop: self.crop, batch: self.batch, precision: self.precision, ..ConfigArgs::default() };
         let config = flags.resolve_over(&Config::preset(&self.preset)?)?;
         let settings = bench::Settings { config, classes: self.classes, rounds: self.rounds };
-        let measured = bench::run(&Session::open(self.device)?, &settings)?;
+        let measured = bench::run(&device::open(self.device)?, &settings)?;
         print(&if self.json {
             format!("{}\n", serde_json::to_string_pretty(&measured)?)
         } else {

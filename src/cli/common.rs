@@ -36,7 +36,9 @@ pub struct DeviceArg {
 
 impl From<DeviceArg> for DeviceChoice {
     fn from(DeviceArg { device, limits, kernels, nice }: DeviceArg) -> Self {
-        DeviceChoice { adapter: device, limits, class: None, kernels, nice }
+        let mut choice = DeviceChoice::default().limits(limits).kernels(kernels).nice(nice);
+        choice.adapter = device;
+        choice
     }
 }
 

@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::HumanDuration;
 use serde::Serialize;
-use tagseg::Session;
 use tagseg::config::Precision;
 use tagseg::engine::gpu::{AdapterReport, Device, DeviceChoice, adapters, gibibytes};
 use tagseg::engine::kernel::KernelTable;
 use tagseg::engine::self_test;
 use tagseg::engine::self_test::{Standing, Verdict};
+use tagseg::run::device;
 use tagseg::run::report::Table;
 use tagseg::run::train::{Fit, fit};
 use tagseg::run::verify;
@@ -79,7 +79,8 @@ impl DevicesArgs {
 
     /// Collects the requested results for one adapter.
     fn line(&self, mut adapter: AdapterReport) -> Result<Line> {
-        let choice = DeviceChoice { kernels: self.kernels.clone(), ..adapter.index.to_string().as_str().into() };
+        let choice = DeviceChoice::named(adapter.index.to_string()).kernels(self.kernels.clone());
+        let choice = device::with_environment(choice)?;
         let (section, _) = KernelTable::choose(self.kernels.as_ref(), &adapter.name, adapter.class);
         adapter.section = section.to_owned();
         let kernels = pollster::block_on(kernels(&choice))?;
@@ -91,7 +92,7 @@ impl DevicesArgs {
             line.fit = Some(fits.into_iter().filter_map(Result::transpose).collect::<tagseg::Result<_>>()?);
         }
         if self.verify {
-            let session = Session::open(choice)?;
+            let session = device::open(choice)?;
             let report = verify::run(None, &session, Precision::F32, |_| ())?;
             line.verified = Some(report.passed);
             line.summary = if report.passed { report.summary() } else { report.to_string() };
@@ -150,7 +151,9 @@ impl Line {
 /// The self-test results of an adapter's fast kernels, or `None` if no device can be created on it.
 async fn kernels(choice: &DeviceChoice) -> Result<Option<Verdict>> {
     let Ok(device) = Device::open(choice).await else { return Ok(None) };
-    Ok(Some(self_test::verdict(self_test::FAMILIES, choice, &device, self_test::folder().as_deref()).await?))
+    let verdict = self_test::verdict(self_test::FAMILIES, &device, device::cache_folder().as_deref()).await?;
+    verdict.notices.iter().for_each(|notice| eprintln!("{notice}"));
+    Ok(Some(verdict))
 }
 
 fn table(lines: &[Line]) -> String {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::Session;
 use tagseg::config::Config;
+use tagseg::run::device;
 use tagseg::run::verify;
 
 use super::common::{DeviceArg, precision};
@@ -38,7 +38,7 @@ impl VerifyArgs {
     pub fn run(self) -> Result<ExitCode> {
         let mut config = Config::default();
         precision(Some(&self.precision)).iter().try_for_each(|assignment| config.set(assignment))?;
-        let session = Session::open(self.device)?;
+        let session = device::open(self.device)?;
         let report = verify::run(self.cases.as_deref(), &session, config.train_precision, |case| {
             if !self.json {
                 // An error while printing must not change the exit code.

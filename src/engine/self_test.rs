@@ -1,10 +1,19 @@
 //! Self-tests of the fast kernel variants: on every adapter and driver, each family of them computes small graphs once,
-//! and is not chosen where it disagrees with the interpreter. What was found is kept in the user's cache folder.
+//! and is not chosen where it disagrees with the interpreter. What was found is kept in a folder, if one is given.
+//!
+//! ```
+//! use tagseg::Session;
+//! use tagseg::engine::self_test;
+//!
+//! let session = Session::open("reference")?;
+//! let session = self_test::tested(session, None, |notice| eprintln!("{notice}"))?;
+//! # Ok::<(), tagseg::Error>(())
+//! ```
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
-use std::{env, fs, io};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +117,7 @@ fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
     for width in [37, 68] {
         let [x, weight] = [(); 2].map(|()| constant(graph, &[45, width]));
         let [gamma, beta] = [(); 2].map(|()| constant(graph, &[width]));
-        for y in [x.softmax(2.0)?, x.layer_norm(&gamma, &beta, 1e-5)?] {
+        for y in [x.softmax_scaled(2.0)?, x.layer_norm(&gamma, &beta, 1e-5)?] {
             let objective = y.mul(&weight)?.sum_all()?;
             outputs.extend(graph.gradients(&objective, std::slice::from_ref(&x))?);
             outputs.push(y);
@@ -131,6 +140,9 @@ pub struct Verdict {
     /// When the self-test ran, if that could be stored.
     #[serde(skip)]
     pub since: Option<SystemTime>,
+    /// What a person should hear: a line for each family that failed just now, or was asked for and is missing.
+    #[serde(skip)]
+    pub notices: Vec<String>,
     /// What kernels are to be chosen for.
     #[serde(skip)]
     pub target: Target,
@@ -161,32 +173,48 @@ struct Stored {
     passed: BTreeMap<String, bool>,
 }
 
-/// The verdict on `families` for a device that `choice` has opened: out of `folder`, or by a self-test whose result is
+/// The session without the fast kernels that its device gets wrong, by their self-test or by what an earlier one left in
+/// `folder`. `tell` hears what a person should know, a line each. The interpreter needs no test.
+///
+/// # Errors
+/// If a family of kernels cannot be recorded, which is a mistake in it.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn tested(session: Session, folder: Option<&Path>, tell: impl FnMut(&str)) -> Result<Session> {
+    pollster::block_on(tested_async(session, folder, tell))
+}
+
+/// As [`tested`], without blocking.
+///
+/// # Errors
+/// As [`tested`].
+pub async fn tested_async(session: Session, folder: Option<&Path>, mut tell: impl FnMut(&str)) -> Result<Session> {
+    let Some(device) = session.device() else { return Ok(session) };
+    let verdict = verdict(FAMILIES, device, folder).await?;
+    verdict.notices.iter().for_each(|notice| tell(notice));
+    Ok(session.aimed_at(verdict.target))
+}
+
+/// The verdict on `families` for a device: out of `folder`, or by a self-test whose result is
 /// then stored there. A folder that cannot be used is no error: then every call is a test.
 ///
 /// A family that cannot run at all is refused too, but that is not stored: the device may only have been short of memory.
 ///
 /// # Errors
 /// If a family cannot be recorded, which is a mistake in it.
-pub async fn verdict(
-    families: &[Family],
-    choice: &DeviceChoice,
-    device: &Device,
-    folder: Option<&Path>,
-) -> Result<Verdict> {
-    let mut target = device.target();
-    let mut verdict = Verdict { families: BTreeMap::new(), since: None, target };
+pub async fn verdict(families: &[Family], device: &Device, folder: Option<&Path>) -> Result<Verdict> {
+    let (choice, mut target) = (device.choice(), device.target());
+    let mut verdict = Verdict { families: BTreeMap::new(), since: None, notices: Vec::new(), target };
     let (needed, others): (Vec<_>, Vec<_>) = families.iter().partition(|family| *(family.switch)(&mut target));
     let mut asked = Target::from(target.kernels);
     for family in others {
         let missing = *(family.switch)(&mut asked);
         // Who wrote no table has asked for nothing.
         if missing && choice.kernels.is_some() {
-            eprintln!(
+            verdict.notices.push(format!(
                 "{}: lacks what {} need, plain kernels take their place; `tagseg devices --kernels FILE` tells why",
                 device.driver(),
                 family.name
-            );
+            ));
         }
         verdict.families.insert(family.name, if missing { Standing::Missing } else { Standing::NotNeeded });
     }
@@ -200,7 +228,7 @@ pub async fn verdict(
     let (passed, kept) = match known {
         Some(passed) => (passed, true),
         None => {
-            let (passed, ran) = test(&needed, choice, device).await;
+            let (passed, ran) = test(&needed, device, &mut verdict.notices).await;
             let kept = ran && file.as_deref().is_some_and(|file| store(file, &of, &passed).is_ok());
             (passed, kept)
         }
@@ -214,17 +242,17 @@ pub async fn verdict(
     Ok(verdict)
 }
 
-/// Tests families, and tells of those that fail; with whether all of them could run.
-async fn test(families: &[&Family], choice: &DeviceChoice, device: &Device) -> (BTreeMap<String, bool>, bool) {
+/// Tests families, with a notice of each that fails; and whether all of them could run.
+async fn test(families: &[&Family], device: &Device, notices: &mut Vec<String>) -> (BTreeMap<String, bool>, bool) {
     let (mut passed, mut ran) = (BTreeMap::new(), true);
     for family in families {
         // On a device of its own: one that is lost takes nothing else with it.
-        let error = error(family, choice).await;
+        let error = error(family, device.choice()).await;
         let right = error.as_ref().is_ok_and(|&error| error <= LIMIT);
         passed.insert(family.name.to_owned(), right);
         ran &= error.is_ok();
         if !right {
-            eprintln!("{}", notice(device, family, error));
+            notices.push(notice(device, family, error));
         }
     }
     (passed, ran)
@@ -287,18 +315,4 @@ fn store(file: &Path, of: &str, passed: &BTreeMap<String, bool>) -> io::Result<(
     fs::create_dir_all(file.parent().unwrap_or(Path::new("")))?;
     fs::write(&beside, serde_json::to_vec_pretty(&stored)?)?;
     fs::rename(&beside, file)
-}
-
-/// Where verdicts are kept: `tagseg` in the user's cache folder, if there is one.
-pub fn folder() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let home = |part| set("HOME").map(|home| home.join(part));
-    let caches = if cfg!(windows) {
-        set("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        home("Library/Caches")
-    } else {
-        set("XDG_CACHE_HOME").or_else(|| home(".cache"))
-    };
-    caches.map(|caches| caches.join("tagseg"))
 }

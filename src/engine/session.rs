@@ -19,29 +19,28 @@
 //! What waits for a device has two forms: `read_async` gives a future, as a browser demands, and `read` waits for it.
 //! Everything else never waits.
 
-use crate::engine::gpu;
-use crate::engine::graph::interpreter::{ArrayStates, Interpreter};
-use crate::engine::graph::{DType, Graph, NodeId, Tensor, TensorType};
-use crate::engine::kernel::{KernelTable, Target};
-use crate::engine::reference::Array;
-use crate::engine::self_test;
+use std::sync::Arc;
+
+use super::backend::{Engine, OnDevice, OnInterpreter};
+use super::gpu;
+use super::graph::{Graph, NodeId, Tensor, TensorType};
+use super::kernel::{KernelTable, Target};
+pub use super::program::Program;
+pub use super::values::Values;
 use crate::error::{Error, Result};
 
-/// Where programs run, with the states that they share.
+/// Where programs run, with the states that they share. Clones share them, too, also in other threads.
 #[derive(Clone)]
 pub struct Session {
-    engine: Engine,
-}
-
-#[derive(Clone)]
-enum Engine {
-    Gpu { device: Box<gpu::Device>, states: gpu::States },
-    Reference(ArrayStates),
+    engine: Arc<dyn Engine>,
 }
 
 impl Session {
     /// Opens a device: `auto`, an index, a part of an adapter's name, or `reference` for the CPU interpreter; or all
-    /// that a [`gpu::DeviceChoice`] can say.
+    /// that a [`gpu::DeviceChoice`] can say. Prints nothing, writes nothing, and reads no environment.
+    ///
+    /// Kernels are those of the table. [`self_test::tested`](super::self_test::tested) tests the fast ones among them and
+    /// leaves out what this driver gets wrong.
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.
@@ -52,78 +51,62 @@ impl Session {
 
     /// As `open`, without blocking. A browser offers one adapter, which is `auto`.
     ///
-    /// Kernels that fail their [self-test](self_test) on it are not chosen.
-    ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.
     pub async fn open_async(device: impl Into<gpu::DeviceChoice>) -> Result<Self> {
         let choice = device.into();
-        if choice.adapter() == "reference" {
+        if choice.is_reference() {
             return Ok(Self::reference());
         }
-        let device = gpu::Device::open(&choice).await?;
-        let folder = self_test::folder();
-        let verdict = self_test::verdict(self_test::FAMILIES, &choice, &device, folder.as_deref()).await?;
-        Ok(Self::on(device.aimed_at(verdict.target)))
+        Ok(Self::on(gpu::Device::open(&choice).await?))
     }
 
     /// A session on a device as it is.
     pub(crate) fn on(device: gpu::Device) -> Self {
-        Session { engine: Engine::Gpu { device: Box::new(device), states: gpu::States::default() } }
+        Session { engine: Arc::new(OnDevice::new(device)) }
     }
 
     /// A session on the CPU interpreter.
     pub(crate) fn reference() -> Self {
-        Session { engine: Engine::Reference(ArrayStates::default()) }
+        Session { engine: Arc::new(OnInterpreter::default()) }
     }
 
     /// Another session on the same device, with no states.
     pub fn fresh(&self) -> Self {
-        match &self.engine {
-            Engine::Gpu { device, .. } => Self::on(gpu::Device::clone(device)),
-            Engine::Reference(_) => Self::reference(),
-        }
+        Session { engine: self.engine.fresh() }
     }
 
     /// The same session with exactly these kernels, whatever a self-test said of them, unless the device was opened
     /// without what they need; nothing else for the interpreter. Tests run the kernels of graphics cards on a software
     /// device so.
     pub fn aimed_at(self, target: Target) -> Self {
-        let engine = match self.engine {
-            Engine::Gpu { device, states } => Engine::Gpu { device: Box::new(device.aimed_at(target)), states },
-            reference => reference,
-        };
-        Session { engine }
+        Session { engine: self.engine.aimed_at(target) }
+    }
+
+    /// The device, unless it is the interpreter.
+    pub(crate) fn device(&self) -> Option<&gpu::Device> {
+        self.engine.device()
     }
 
     /// What kernels are chosen for; nothing on the interpreter.
     pub fn target(&self) -> Option<Target> {
-        match &self.engine {
-            Engine::Gpu { device, .. } => Some(device.target()),
-            Engine::Reference(_) => None,
-        }
+        self.device().map(gpu::Device::target)
     }
 
     /// The kernel choices that a device goes by, under the name of the section that they came from; none for the
     /// interpreter.
     pub fn kernels(&self) -> Option<KernelTable> {
-        match &self.engine {
-            Engine::Gpu { device, .. } => Some(KernelTable::of(device.section(), device.target().kernels)),
-            Engine::Reference(_) => None,
-        }
+        self.device().map(|device| KernelTable::of(device.section(), device.target().kernels))
     }
 
     /// The adapter's name, or `reference`.
     pub fn name(&self) -> &str {
-        match &self.engine {
-            Engine::Gpu { device, .. } => device.name(),
-            Engine::Reference(_) => "reference",
-        }
+        self.device().map_or("reference", gpu::Device::name)
     }
 
     /// Whether it is the f64 interpreter.
     pub fn is_reference(&self) -> bool {
-        matches!(self.engine, Engine::Reference(_))
+        self.device().is_none()
     }
 
     /// Sets a state: makes it, or overwrites it in place, also for programs already compiled.
@@ -133,30 +116,17 @@ impl Session {
     #[track_caller]
     pub fn set_state(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
         let ty = TensorType::f32(shape);
+        if ty.shape.is_boundless() {
+            return Err(Error::misuse(format!("state `{name}` {ty:?} has more elements than any device holds")));
+        }
         if values.len() != ty.shape.len() {
             return Err(Error::misuse(format!("state `{name}` {ty:?} was given {} values", values.len())));
         }
-        if let Some(known) = self.state_type(name).filter(|known| *known != ty) {
+        if let Some(known) = self.engine.state_type(name).filter(|known| *known != ty) {
             return Err(Error::misuse(format!("state `{name}` is {known:?}, it cannot become {ty:?}")));
         }
-        match &self.engine {
-            Engine::Gpu { device, states } => {
-                states.set(device, name, &ty, values);
-                Ok(())
-            }
-            Engine::Reference(states) => {
-                let data = values.iter().map(|&value| f64::from(value)).collect();
-                states.borrow_mut().insert(name.to_owned(), Array::new(shape, data));
-                Ok(())
-            }
-        }
-    }
-
-    fn state_type(&self, name: &str) -> Option<TensorType> {
-        match &self.engine {
-            Engine::Gpu { states, .. } => states.ty(name),
-            Engine::Reference(states) => states.borrow().get(name).map(|array| TensorType::f32(&array.shape[..])),
-        }
+        self.engine.set_state(name, &ty, values);
+        Ok(())
     }
 
     /// Reads a state: its shape and values.
@@ -173,16 +143,7 @@ impl Session {
     /// # Errors
     /// [`Error::Graph`] if there is none of that name.
     pub async fn state_async(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
-        match &self.engine {
-            Engine::Gpu { device, states } => {
-                let (ty, values) = states.get(device, name).await?;
-                Ok((ty.shape.to_vec(), values.into_iter().map(f64::from).collect()))
-            }
-            Engine::Reference(states) => match states.borrow().get(name) {
-                Some(array) => Ok((array.shape.clone(), array.data.clone())),
-                None => Err(Error::Graph(format!("state `{name}` has no value"))),
-            },
-        }
+        self.engine.state(name).await
     }
 
     /// Reads many states at once, in the order of `names`: shape and values of each, rounded to f32.
@@ -199,81 +160,51 @@ impl Session {
     /// # Errors
     /// [`Error::Graph`] if there is none of a name.
     pub async fn states_async(&self, names: &[&str]) -> Result<Vec<(Vec<usize>, Vec<f32>)>> {
-        match &self.engine {
-            Engine::Gpu { device, states } => {
-                let all = states.get_all(device, names).await?;
-                Ok(all.into_iter().map(|(ty, values)| (ty.shape.to_vec(), values)).collect())
-            }
-            Engine::Reference(_) => {
-                let mut all = Vec::with_capacity(names.len());
-                for name in names {
-                    let (shape, values) = self.state_async(name).await?;
-                    all.push((shape, values.into_iter().map(|value| value as f32).collect()));
-                }
-                Ok(all)
-            }
-        }
+        self.engine.states(names).await
     }
 
     /// Rounds every state to f32 on the interpreter, which computes in f64: what a checkpoint holds is then all there
     /// is. A device holds f32 anyway.
     pub fn settle(&self) {
-        if let Engine::Reference(states) = &self.engine {
-            let mut states = states.borrow_mut();
-            let values = states.values_mut().flat_map(|array| &mut array.data);
-            values.for_each(|value| *value = f64::from(*value as f32));
-        }
+        self.engine.settle();
     }
 
     /// Loses the device, as a driver that fails would.
     #[cfg(test)]
     pub(crate) fn lose(&self) {
-        if let Engine::Gpu { device, .. } = &self.engine {
+        if let Some(device) = self.device() {
             device.device.destroy();
         }
     }
 
     /// Names of all states, sorted.
     pub fn state_names(&self) -> Vec<String> {
-        match &self.engine {
-            Engine::Gpu { states, .. } => states.names(),
-            Engine::Reference(states) => {
-                let mut names: Vec<_> = states.borrow().keys().cloned().collect();
-                names.sort();
-                names
-            }
-        }
+        let mut names = self.engine.state_names();
+        names.sort();
+        names
     }
 
     /// Prepares `graph` to be run; `outputs` can be read afterwards, and every recorded update of a state runs.
     ///
     /// # Errors
-    /// [`Error::Graph`] if nothing would be computed, an output belongs to another graph, or the recording holds a
-    /// mistake; else as [`gpu::Program::compile`].
+    /// [`Error::Graph`] if nothing would be computed, an output belongs to another graph, a state has no value, or the
+    /// recording holds a mistake; [`Error::Memory`] if the plan does not fit the device, with its bytes;
+    /// [`Error::Device`] if a kernel is refused.
     #[track_caller]
     pub fn compile(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Program> {
         let ids = ids(graph, outputs)?;
-        let engine = match &self.engine {
-            Engine::Gpu { device, states } => {
-                Compiled::Gpu(Box::new(gpu::Program::compile(device, graph, &ids, states)?))
+        for (name, ty, value) in graph.first_values() {
+            if self.engine.state_type(&name).is_none() {
+                self.engine.set_state(&name, &ty, &vec![value as f32; ty.shape.len()]);
             }
-            Engine::Reference(states) => {
-                // Where a device rounds does not depend on its class.
-                let half = gpu::Plan::new(graph, &ids, Target::software()).half;
-                Compiled::Reference(Interpreter::new(graph, &ids, &half, states))
-            }
-        };
-        let live = graph.live(&ids).into_iter().enumerate().filter(|(_, live)| *live);
-        let unwritten = live.map(|(index, _)| graph.tensor(NodeId(index))).filter(Tensor::is_input).collect();
-        Ok(Program { graph: graph.clone(), outputs: ids, unwritten, ran: false, engine })
+        }
+        let compiled = self.engine.compile(graph, &ids)?;
+        Ok(Program::new(graph, ids, compiled))
     }
 
     /// Bytes allocated on the device, where its interface tells.
     pub fn allocated(&self) -> Option<u64> {
-        match &self.engine {
-            Engine::Gpu { device, .. } => device.allocated(),
-            Engine::Reference(_) => None,
-        }
+        self.device().and_then(gpu::Device::allocated)
     }
 
     /// Plans what [`Session::compile`] would prepare, and makes nothing; `None` on the interpreter, which plans nothing.
@@ -282,11 +213,7 @@ impl Session {
     /// [`Error::Memory`] with the planned bytes if it does not fit the device; besides as [`Session::compile`].
     #[track_caller]
     pub fn plan(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Option<gpu::Plan>> {
-        let ids = ids(graph, outputs)?;
-        match &self.engine {
-            Engine::Gpu { device, .. } => gpu::plan(device, graph, &ids).map(Some),
-            Engine::Reference(_) => Ok(None),
-        }
+        self.engine.plan(graph, &ids(graph, outputs)?)
     }
 
     /// Waits until everything submitted has run.
@@ -303,10 +230,7 @@ impl Session {
     /// # Errors
     /// [`Error::Device`] if the device was lost.
     pub async fn wait_async(&self) -> Result<()> {
-        match &self.engine {
-            Engine::Gpu { device, .. } => device.wait().await,
-            Engine::Reference(_) => Ok(()),
-        }
+        self.engine.wait().await
     }
 }
 
@@ -323,222 +247,12 @@ fn ids(graph: &Graph, outputs: &[&Tensor]) -> Result<Vec<NodeId>> {
     Ok(outputs.iter().map(|output| output.id()).collect())
 }
 
-/// Host values for an input.
-pub enum Values<'a> {
-    /// Real values as the device holds them.
-    F32(&'a [f32]),
-    /// Real values as the interpreter holds them.
-    F64(&'a [f64]),
-    /// Integers.
-    I32(&'a [i32]),
-    /// Bytes, four in each integer of the input, the lowest bits first; what is missing of the last four is 0.
-    U8(&'a [u8]),
-}
-
-macro_rules! values_from {
-    ($($variant:ident $ty:ty),*) => {$(
-        impl<'a> From<&'a [$ty]> for Values<'a> {
-            fn from(values: &'a [$ty]) -> Self {
-                Values::$variant(values)
-            }
-        }
-        impl<'a> From<&'a Vec<$ty>> for Values<'a> {
-            fn from(values: &'a Vec<$ty>) -> Self {
-                Values::$variant(values)
-            }
-        }
-        impl<'a, const N: usize> From<&'a [$ty; N]> for Values<'a> {
-            fn from(values: &'a [$ty; N]) -> Self {
-                Values::$variant(values)
-            }
-        }
-    )*};
-}
-values_from!(F32 f32, F64 f64, I32 i32, U8 u8);
-
-impl Values<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Values::F32(values) => values.len(),
-            Values::F64(values) => values.len(),
-            Values::I32(values) => values.len(),
-            Values::U8(bytes) => bytes.len().div_ceil(4),
-        }
-    }
-
-    fn to_f64(&self) -> Vec<f64> {
-        match self {
-            Values::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
-            Values::F64(values) => values.to_vec(),
-            Values::I32(values) => values.iter().map(|&value| f64::from(value)).collect(),
-            Values::U8(bytes) => words(bytes).map(f64::from).collect(),
-        }
-    }
-}
-
-/// The integers that bytes make, four each.
-fn words(bytes: &[u8]) -> impl Iterator<Item = i32> {
-    bytes.chunks(4).map(|four| {
-        let mut word = [0; 4];
-        word[..four.len()].copy_from_slice(four);
-        i32::from_le_bytes(word)
-    })
-}
-
-enum Compiled {
-    Gpu(Box<gpu::Program>),
-    Reference(Interpreter),
-}
-
-/// A graph ready to run any number of times.
-pub struct Program {
-    graph: Graph,
-    outputs: Vec<NodeId>,
-    /// Inputs that are needed and have no value yet.
-    unwritten: Vec<Tensor>,
-    ran: bool,
-    engine: Compiled,
-}
-
-impl Program {
-    /// Writes an input.
-    ///
-    /// # Errors
-    /// [`Error::Graph`] if the tensor is not an input of this program's graph or the number of values is wrong.
-    #[track_caller]
-    pub fn write<'a>(&mut self, input: &Tensor, values: impl Into<Values<'a>>) -> Result<()> {
-        let values = values.into();
-        self.own(input)?;
-        if !input.is_input() {
-            return Err(Error::misuse(format!("{input:?} is no input and cannot be written")));
-        }
-        if values.len() != input.shape().len() {
-            return Err(Error::misuse(format!("input {input:?} was given {} values", values.len())));
-        }
-        if matches!(values, Values::U8(_)) && input.dtype() != DType::I32 {
-            return Err(Error::misuse(format!("input {input:?} takes no bytes: those go into integers")));
-        }
-        self.unwritten.retain(|unwritten| unwritten.id() != input.id());
-        match &mut self.engine {
-            Compiled::Reference(interpreter) => interpreter.write(input.id(), values.to_f64()),
-            Compiled::Gpu(program) => match (input.dtype(), &values) {
-                (DType::F32, Values::F32(values)) => program.write(input.id(), bytemuck::cast_slice(values)),
-                (DType::I32, Values::I32(values)) => program.write(input.id(), bytemuck::cast_slice(values)),
-                (DType::I32, Values::U8(bytes)) if bytes.len().is_multiple_of(4) && cfg!(target_endian = "little") => {
-                    program.write(input.id(), bytes);
-                }
-                (DType::F32, other) => {
-                    let values: Vec<f32> = other.to_f64().into_iter().map(|value| value as f32).collect();
-                    program.write(input.id(), bytemuck::cast_slice(&values));
-                }
-                (DType::I32, other) => {
-                    let values: Vec<i32> = other.to_f64().into_iter().map(|value| value as i32).collect();
-                    program.write(input.id(), bytemuck::cast_slice(&values));
-                }
-            },
-        }
-        Ok(())
-    }
-
-    /// Runs everything once; on a device without waiting for it.
-    ///
-    /// # Errors
-    /// [`Error::Graph`] naming an input that was never written; [`Error::Device`] if the device was lost.
-    #[track_caller]
-    pub fn run(&mut self) -> Result<()> {
-        self.check_inputs()?;
-        match &mut self.engine {
-            Compiled::Gpu(program) => program.run(),
-            Compiled::Reference(interpreter) => interpreter.run(),
-        }
-    }
-
-    /// Whether everything has a value that a run needs, which is about to happen.
-    #[track_caller]
-    fn check_inputs(&mut self) -> Result<()> {
-        if let Some(input) = self.unwritten.first() {
-            return Err(Error::misuse(format!("input {input:?} was never written")));
-        }
-        self.ran = true;
-        Ok(())
-    }
-
-    /// The value of an output after the last run, or of an input or a state.
-    ///
-    /// # Errors
-    /// [`Error::Graph`] if the tensor is none of these, or nothing was run; [`Error::Device`] if the device was lost.
-    #[cfg(not(target_arch = "wasm32"))]
-    #[track_caller]
-    pub fn read(&self, output: &Tensor) -> Result<Vec<f64>> {
-        pollster::block_on(self.read_async(output))
-    }
-
-    /// As `read`, without blocking.
-    ///
-    /// # Errors
-    /// As `read`.
-    #[track_caller]
-    pub fn read_async(&self, output: &Tensor) -> impl Future<Output = Result<Vec<f64>>> {
-        let (id, readable) = (output.id(), self.check_readable(output));
-        async move {
-            readable?;
-            match &self.engine {
-                Compiled::Gpu(program) => program.read(id).await,
-                Compiled::Reference(interpreter) => interpreter.read(id),
-            }
-        }
-    }
-
-    /// Whether there is a value to read.
-    #[track_caller]
-    fn check_readable(&self, tensor: &Tensor) -> Result<()> {
-        self.own(tensor)?;
-        if tensor.is_input() || tensor.is_state() {
-            return Ok(());
-        }
-        if !self.outputs.contains(&tensor.id()) {
-            return Err(Error::misuse(format!("{tensor:?} is no output of this program; name it when compiling")));
-        }
-        if !self.ran {
-            return Err(Error::misuse(format!("output {tensor:?} is read before the first run")));
-        }
-        Ok(())
-    }
-
-    /// Runs once and gives the time of every dispatch; nothing on the CPU interpreter.
-    ///
-    /// # Errors
-    /// If an input was never written, or the adapter has no timestamps or was lost.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn profile(&mut self) -> Result<Vec<gpu::KernelTime>> {
-        pollster::block_on(self.profile_async())
-    }
-
-    /// As `profile`, without blocking.
-    ///
-    /// # Errors
-    /// If an input was never written, or the adapter has no timestamps or was lost.
-    pub async fn profile_async(&mut self) -> Result<Vec<gpu::KernelTime>> {
-        self.check_inputs()?;
-        match &mut self.engine {
-            Compiled::Gpu(program) => program.profile().await,
-            Compiled::Reference(interpreter) => interpreter.run().map(|()| Vec::new()),
-        }
-    }
-
-    /// The device plan, if it runs on a device.
-    pub fn plan(&self) -> Option<&gpu::Plan> {
-        match &self.engine {
-            Compiled::Gpu(program) => Some(program.plan()),
-            Compiled::Reference(_) => None,
-        }
-    }
-
-    #[track_caller]
-    fn own(&self, tensor: &Tensor) -> Result<()> {
-        if tensor.graph().is(&self.graph) {
-            return Ok(());
-        }
-        Err(Error::misuse(format!("{tensor:?} belongs to another graph")))
-    }
-}
+/// What a guest holds may be moved to another thread; a browser's devices belong to one.
+#[cfg(not(target_arch = "wasm32"))]
+const _: () = {
+    const fn moves_between_threads<T: Send>() {}
+    moves_between_threads::<Graph>();
+    moves_between_threads::<Tensor>();
+    moves_between_threads::<Session>();
+    moves_between_threads::<Program>();
+};

@@ -7,9 +7,16 @@ use std::fmt;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Number of elements (1 for a scalar).
+    /// Number of elements (1 for a scalar); the largest number there is where that is more than can be counted.
     pub fn len(&self) -> usize {
-        self.0.iter().product()
+        // An extent of 0 empties the shape, also behind others whose product cannot be counted.
+        if self.0.contains(&0) { 0 } else { self.0.iter().copied().fold(1, usize::saturating_mul) }
+    }
+
+    /// Whether there are more elements than any device holds: 2^48 of them, or 2^30 where addresses have 32 bits. Sums of
+    /// the bytes of smaller values do not overflow.
+    pub(crate) fn is_boundless(&self) -> bool {
+        self.len() > if cfg!(target_pointer_width = "64") { 1 << 48 } else { 1 << 30 }
     }
 
     /// Whether an extent is zero.
@@ -144,7 +151,7 @@ impl TensorType {
 
     /// Bytes of a device buffer that holds it: whole `vec4`s, so that kernels may load four elements at a time.
     pub fn bytes(&self) -> u64 {
-        (self.shape.len().max(1).next_multiple_of(4) * 4) as u64
+        (self.shape.len().max(1) as u64).next_multiple_of(4) * 4
     }
 }
 

@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::propagation::{Scene, best_class, first_slot, fixed_threshold_label};
 use crate::config::{Config, LossKind, Propagation, SigmaSDomain};
 use crate::engine::graph::{Graph, Tensor};
-use crate::engine::ops::reduce::Reduction;
 use crate::error::Result;
 use crate::parts::propagation::PictureBox;
 use crate::parts::seeds::MultiScale;
@@ -34,7 +33,7 @@ pub fn label_from_map(
     let graph = scores.graph();
     let mut label = best_class(scores, classes)?.to_real()?;
     if let Some(sigma_c) = sigma_c {
-        let best = scores.reduce(Reduction::Max, 3..4)?.reshape([batch, height, width])?;
+        let best = scores.max_keep(3)?.reshape([batch, height, width])?;
         label = best.at_least(&graph.scalar(sigma_c))?.select(&label, &graph.scalar(255.0))?;
     }
     inside_box(&label, picture_box)?.detach()
@@ -115,8 +114,8 @@ pub fn segmentation_label(
     let [batch, _, height, width] = seg.extents()?;
     let flat = [batch, height, width];
     let graph = seg.graph();
-    let class = seg.arg_max(1)?.reshape(flat)?.to_real()?;
-    let certain = seg.reduce(Reduction::Max, 1..2)?.reshape(flat)?.at_least(&graph.scalar(sigma_s))?;
+    let class = seg.arg_max_keep(1)?.reshape(flat)?.to_real()?;
+    let certain = seg.max_keep(1)?.reshape(flat)?.at_least(&graph.scalar(sigma_s))?;
     let supervised = class.at_least(&graph.scalar(first as f64))?;
     let label = certain.mul(&supervised)?.select(&class, &graph.scalar(255.0))?;
     inside_box(&label, picture_box)?.detach()
@@ -189,9 +188,9 @@ fn nearest(label: &Tensor, axis: usize, cells: usize) -> Result<Tensor> {
     let mut shape = label.shape().to_vec();
     let pixels = shape[axis];
     if cells == 0 || !pixels.is_multiple_of(cells) {
-        let pick = |cell: usize| label.slice(axis, cell * pixels / cells..cell * pixels / cells + 1);
+        let pick = |cell: usize| label.slice(axis as isize, cell * pixels / cells..cell * pixels / cells + 1);
         let picked = (0..cells).map(pick).collect::<Result<Vec<_>>>()?;
-        return Tensor::concat(&picked.iter().collect::<Vec<_>>(), axis);
+        return Tensor::concat(&picked.iter().collect::<Vec<_>>(), axis as isize);
     }
     let (outer, inner): (usize, usize) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
     shape[axis] = cells;

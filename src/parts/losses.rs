@@ -76,8 +76,8 @@ pub(crate) fn masked_mean(map: &Tensor, label: &Tensor, replica: usize) -> Resul
     let rows = groups(label, replica)?;
     let graph = map.graph();
     let (zero, one) = (graph.scalar(0.0), graph.scalar(1.0));
-    let count = graph.scalar(255.0).greater(label)?.reshape(rows)?.sum(1..2)?;
-    let mean = map.reshape(rows)?.sum(1..2)?.div(&count.maximum(&one)?)?;
+    let count = graph.scalar(255.0).greater(label)?.reshape(rows)?.sum_keep(1)?;
+    let mean = map.reshape(rows)?.sum_keep(1)?.div(&count.maximum(&one)?)?;
     Ok((mean.mean_all()?, count.equal(&zero)?.sum_all()?))
 }
 
@@ -92,8 +92,8 @@ pub fn affinity_loss(affinity: &Tensor, label: &Tensor, replica: usize) -> Resul
     let positive = label.equal(&graph.scalar(1.0))?;
     let negative = label.equal(&graph.scalar(0.0))?;
     let mean = |error: &Tensor, pairs: &Tensor| {
-        let count = pairs.reshape(rows)?.sum(1..2)?.offset(1.0)?;
-        error.mul(pairs)?.reshape(rows)?.sum(1..2)?.div(&count)
+        let count = pairs.reshape(rows)?.sum_keep(1)?.offset(1.0)?;
+        error.mul(pairs)?.reshape(rows)?.sum_keep(1)?.div(&count)
     };
     let loss = mean(&affinity.neg()?.offset(1.0)?, &positive)?.add(&mean(affinity, &negative)?)?;
     loss.scale(0.5)?.mean_all()

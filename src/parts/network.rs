@@ -3,7 +3,6 @@
 use crate::config::{Config, KEY_REDUCTION, OfdMode, Pooling};
 use crate::engine::graph::{Graph, Storage, Tensor};
 use crate::engine::nn::{Init, Mode, Parameter, Scope, Scores, each_part};
-use crate::engine::ops::reduce::Reduction;
 use crate::error::{Error, Result};
 use crate::parts::batch_parts::{over_parts, together};
 use crate::parts::decoder::Decoder;
@@ -213,10 +212,10 @@ impl Network {
         let affinity = affinity_of_scores(&features.scores, &self.affinity_weight, &self.affinity_bias)?;
 
         let (last, grid) = (&features.tokens[3], features.grids[3]);
-        let [_, tokens, channels] = last.extents()?;
+        let [_, _, channels] = last.extents()?;
         let pooled = match self.form.pooling {
-            Pooling::Gmp => last.reduce(Reduction::Max, 1..2)?,
-            Pooling::Gap => last.sum(1..2)?.scale(1.0 / tokens as f64)?,
+            Pooling::Gmp => last.max_keep(1)?,
+            Pooling::Gap => last.mean_keep(1)?,
         };
         let pooled = pooled.reshape([batch, channels])?;
         let cls = pooled.linear(&self.classifier, None)?;
@@ -229,9 +228,9 @@ impl Network {
             // Detached, and by way of the input's size.
             OfdMode::Released => Some(over_parts(batch, 4 * foreground * height * width, |images| {
                 let cam = cam_small.slice(0, images)?.detach()?.resize([height, width], false)?;
-                cam.reduce(Reduction::Max, 1..2)?.sigmoid()
+                cam.max_keep(1)?.sigmoid()
             })?),
-            OfdMode::Paper => Some(cam_small.reduce(Reduction::Max, 1..2)?),
+            OfdMode::Paper => Some(cam_small.max_keep(1)?),
             OfdMode::Off => None,
         };
         let fused = self.of_features(|| match seen {
@@ -299,8 +298,8 @@ pub fn see_objects(features: &Features, prior: &Tensor) -> Result<Features> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::OnceCell;
-    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::OnceLock;
 
     use super::*;
     use crate::engine::graph::DType;
@@ -319,7 +318,7 @@ mod tests {
         let image = graph.input("image", [batch, 3, 32, 48], DType::F32);
         let random = graph.input("random", [3], DType::I32);
         let pass = |counts: &[usize]| {
-            let whole = Rc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceCell::new() });
+            let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });
             let mode = Mode::Train { random: Some(random.clone()), part: Some(whole.clone()) };
             let mut first = 0;
             let part = |count: &usize| {

@@ -186,7 +186,7 @@ pub(crate) fn first_slot(classes: &Tensor) -> Result<Tensor> {
 /// If the shapes do not fit.
 pub fn best_class(scores: &Tensor, classes: &Tensor) -> Result<Tensor> {
     let [batch, height, width, _] = scores.extents()?;
-    let best = scores.arg_max(3)?.reshape([batch, height, width])?;
+    let best = scores.arg_max_keep(3)?.reshape([batch, height, width])?;
     classes.lookup(&best)
 }
 
@@ -254,7 +254,7 @@ pub(crate) fn compete(scores: &Tensor, classes: &Tensor, background: f64) -> Res
     let (graph, [batch, slots]) = (scores.graph(), classes.extents()?);
     // Unused slots drop out of the softmax: e^(−10⁴) is exactly 0 in f32.
     let unused = graph.scalar(0.0).greater(classes)?.scale(-1e4)?.reshape([batch, 1, 1, slots])?;
-    scores.add(&first_slot(classes)?.scale(background)?)?.add(&unused)?.softmax(1.0)
+    scores.add(&first_slot(classes)?.scale(background)?)?.add(&unused)?.softmax(-1)
 }
 
 /// The label from scores in slots against a high and a low background (spec 4.4, steps 5 to 7): foreground where it beats

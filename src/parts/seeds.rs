@@ -6,7 +6,6 @@ use crate::config::Fuse;
 use crate::data::augment::{MEAN, STD};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Grid, Mode};
-use crate::engine::ops::reduce::Reduction;
 use crate::error::Result;
 use crate::parts::batch_parts::{parts, together};
 use crate::parts::network::{Network, Outputs};
@@ -210,8 +209,8 @@ pub fn normalise_map(maps: &Tensor) -> Result<Tensor> {
 }
 
 /// norm01 over neighbouring axes.
-fn normalise(maps: &Tensor, axes: Range<usize>) -> Result<Tensor> {
-    let (low, high) = (maps.reduce(Reduction::Min, axes.clone())?, maps.reduce(Reduction::Max, axes)?);
+fn normalise(maps: &Tensor, axes: Range<isize>) -> Result<Tensor> {
+    let (low, high) = (maps.min_keep(axes.clone())?, maps.max_keep(axes)?);
     maps.sub(&low)?.div(&high.sub(&low)?.offset(1e-5)?)
 }
 

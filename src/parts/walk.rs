@@ -35,7 +35,7 @@ impl Walk {
         for _ in 1..self.power {
             weights = weights.mul(&near)?;
         }
-        let weights = weights.div(&weights.sum(1..2)?.offset(self.eps)?)?;
+        let weights = weights.div(&weights.sum_keep(1)?.offset(self.eps)?)?;
         let tokens = scores.reshape([batch, height * width, slots])?;
         weights.matmul_tn(&tokens)?.reshape([batch, height, width, slots])
     }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "native")]
 pub mod bench;
+#[cfg(feature = "native")]
+pub mod device;
 pub mod eval;
 pub mod report;
 pub mod train;

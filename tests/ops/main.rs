@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod limits;
+mod optimisers;
 mod shaders;
 mod steps;
 mod table;
@@ -24,6 +25,7 @@ use tagseg::engine::graph::{DType, Graph, Storage, Tensor};
 use tagseg::engine::kernel::KernelTable;
 use tagseg::engine::kernel::{Kernels, Target};
 use tagseg::engine::reference::square_error;
+use tagseg::run::device;
 use tagseg::{Error, Result, Session};
 
 /// What an operand holds.
@@ -320,8 +322,8 @@ fn targets() -> Vec<Target> {
 #[test]
 fn device_agrees_with_reference() {
     let kernels = Some(KernelTable::of("", Kernels::COOPERATIVE));
-    let open = |choice: DeviceChoice| Session::open(choice).unwrap_or_else(|error: Error| panic!("{error}"));
-    let (device, cooperative) = (open("auto".into()), open(DeviceChoice { kernels, ..DeviceChoice::default() }));
+    let open = |choice: DeviceChoice| device::open(choice).unwrap_or_else(|error: Error| panic!("{error}"));
+    let (device, cooperative) = (open("auto".into()), open(DeviceChoice::default().kernels(kernels)));
     let on = |target: &Target| if target.cooperative_products { cooperative.fresh() } else { device.fresh() };
     let devices: Vec<_> = targets().into_iter().map(|target| on(&target).aimed_at(target)).collect();
     let mut failures = Vec::new();

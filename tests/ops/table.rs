@@ -6,7 +6,6 @@ use tagseg::engine::ops::attention::Heads;
 use tagseg::engine::ops::pack::Packed;
 use tagseg::engine::ops::par::Par;
 use tagseg::engine::ops::random::random_uniform;
-use tagseg::engine::ops::reduce::Reduction;
 
 use super::Fill::{Fixed, Index, Label, Normal, Positive, Unit};
 use super::{Case, Operand};
@@ -85,6 +84,13 @@ fn elementwise() -> Vec<Case> {
             let gate = a.scale(0.5)?.add(b)?.sigmoid()?;
             gate.mul(&a.sub(b)?)?.offset(0.1)?.gelu()?.mul(b)?.relu()?.sub(&a.scale(0.3)?)
         }),
+        row("operators", TWO, |x| {
+            let (a, b) = (&x[0], &x[1]);
+            let sums = (&(a + b)? * &(a - b)?)?;
+            let scaled = ((2.0 * a)? + 1.0)? - (0.5 - b)?;
+            let shares = (&(a * a)? + 3.0)?;
+            ((-(&sums * &scaled?)?)? / &shares)? + (1.0 / &(&shares / 2.0)?)?
+        }),
         fixed("equal", &[&[(&[2, 3], Label(3)), (&[2, 3], Label(3))], &[(&[7, 9], Label(3)), (&[], Label(3))]], |x| {
             x[0].equal(&x[1])
         }),
@@ -101,6 +107,10 @@ fn movement() -> Vec<Case> {
         row("slice inner", THREE, |x| x[0].slice(2, 0..4)),
         row("pad", THREE, |x| x[0].pad(1, 2, 11)),
         row("flip", THREE, |x| x[0].flip(2)),
+        row("axes from the end", THREE, |x| {
+            let turned = x[0].permute(&[0, -1, 1])?.flip(-1)?.pad(-2, 1, 14)?;
+            Tensor::concat(&[&turned.slice(-1, 1..2)?, &turned], -1)
+        }),
         row("concat", THREE, |x| Tensor::concat(&[&x[0], &x[0].scale(2.0)?, &x[0].slice(1, 0..2)?], 1)),
         fixed("slice of integers", &[&[(&[4, 4], Index(9))], &[(&[3, 5], Index(9))]], |x| x[0].slice(1, 2..4)),
         fixed("concat of integers", &[&[(&[2, 8], Index(9))]], |x| Tensor::concat(&[&x[0], &x[0]], 1)),
@@ -133,12 +143,22 @@ fn reduce() -> Vec<Case> {
         &[(&[700, 3, 4], Normal)],
         &[(&[1, 4099, 1], Normal)],
     ];
+    const APART: Sizes = &[&[(&[2, 3, 2, 3], Normal)], &[(&[5, 6, 7, 8], Normal)], &[(&[3, 4, 65, 9], Normal)]];
     vec![
-        row("sum", SIZES, |x| x[0].sum(1..2)),
-        row("max", SIZES, |x| x[0].reduce(Reduction::Max, 1..2)),
-        fixed("min", SIZES, |x| x[0].reduce(Reduction::Min, 1..2)),
-        fixed("arg_max", SIZES, |x| x[0].arg_max(1)),
+        row("sum", SIZES, |x| x[0].sum_keep(1)),
+        row("max", SIZES, |x| x[0].max_keep(1)),
+        row("min", SIZES, |x| x[0].min_keep(1)),
+        fixed("arg_max", SIZES, |x| x[0].arg_max_keep(1)),
+        fixed("arg_max of the last axis", SIZES, |x| x[0].arg_max(-1)),
         row("mean_all", SIZES, |x| x[0].mean_all()),
+        row("mean of the last axis", SIZES, |x| x[0].mean(-1)),
+        row("sum of axes apart", APART, |x| x[0].sum([0, -1])),
+        row("max of axes apart", APART, |x| x[0].max([-3, 3])),
+        row("min of axes apart", APART, |x| x[0].min_keep([3, 1])),
+        row("sum of the last two axes", APART, |x| x[0].sum(-2..)),
+        row("mean of five axes", &[&[(&[2, 3, 2, 1, 3], Normal)], &[(&[3, 5, 7, 2, 4], Normal)]], |x| {
+            x[0].mean([0, 2, 4])
+        }),
     ]
 }
 
@@ -279,13 +299,16 @@ fn normalisation() -> Vec<Case> {
 fn softmax() -> Vec<Case> {
     const ROWS: Sizes = &[&[(&[2, 5], Normal)], &[(&[3, 5, 67], Normal)], &[(&[2, 70, 36], Normal)]];
     vec![
-        row("softmax", ROWS, |x| x[0].softmax(0.25)),
+        row("softmax", ROWS, |x| x[0].softmax_scaled(0.25)),
         // A few entries of a row take nearly everything: exponents far apart, on both sides of the largest.
-        row("softmax steep", ROWS, |x| x[0].softmax(8.0)),
+        row("softmax steep", ROWS, |x| x[0].softmax_scaled(8.0)),
         row("log_softmax", &[&[(&[2, 3, 2, 2], Normal)], &[(&[2, 21, 7, 5], Normal)]], |x| {
             x[0].scale(3.0)?.log_softmax(1)
         }),
-        row("log_softmax inner", ROWS, |x| x[0].log_softmax(x[0].shape().rank() - 1)),
+        row("softmax of the last axis", ROWS, |x| x[0].softmax(-1)),
+        row("softmax of channels", &[&[(&[2, 3, 2, 2], Normal)], &[(&[3, 21, 7, 5], Normal)]], |x| x[0].softmax(1)),
+        row("softmax of the first of five axes", &[&[(&[3, 2, 1, 2, 2], Normal)]], |x| x[0].softmax(-5)),
+        row("log_softmax inner", ROWS, |x| x[0].log_softmax(-1)),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Ops that update states, and random numbers: what the table cannot express.
 
 use tagseg::engine::graph::{DType, Graph, Tensor};
-use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::engine::ops::adamw::{Constants, Trained, adamw};
 use tagseg::engine::ops::pack::Packed;
 use tagseg::engine::ops::random::random_uniform;
 use tagseg::engine::reference::random::{philox, uniform};
@@ -14,7 +14,7 @@ fn sample(seed: u64, count: usize) -> Vec<f32> {
 }
 
 fn open() -> Session {
-    Session::open("auto").unwrap()
+    tagseg::run::device::open("auto").unwrap()
 }
 
 /// Runs `script` on the device twice and on the reference; the device must repeat its bits and agree with the latter.
@@ -62,7 +62,7 @@ fn adamw_agrees_with_reference() {
             let given = |(index, &count): (usize, &usize)| graph.input(&format!("g{index}"), [count], DType::F32);
             let gradients: Vec<_> = sizes.iter().enumerate().map(given).collect();
             let hyper = graph.input("hyper", [2, 4], DType::F32);
-            adamw(AdamW::default(), &trained, &Packed::new(&gradients)?, &hyper, None)?;
+            adamw(Constants::default(), &trained, &Packed::new(&gradients)?, &hyper, None)?;
             let mut program = session.compile(&graph, &[])?;
             for t in 1..=4 {
                 for gradient in &gradients {
@@ -71,7 +71,7 @@ fn adamw_agrees_with_reference() {
                     values.iter_mut().skip(1).take(1).for_each(|value| *value *= 1e-6);
                     program.write(gradient, &values)?;
                 }
-                let rule = AdamW::default();
+                let rule = Constants::default();
                 program.write(&hyper, &[rule.hyper(0.01, 0.1, t), rule.hyper(0.003, 0.0, t)].concat())?;
                 program.run()?;
             }
@@ -89,9 +89,9 @@ fn adamw_decays_without_gradient() {
     session.set_state("p0", &[5], &[2.0; 5]).unwrap();
     let zeros = [5, 7].map(|count| graph.full(0.0, [count]).unwrap());
     let hyper = graph.input("hyper", [2, 4], DType::F32);
-    adamw(AdamW::default(), &trained, &Packed::new(&zeros).unwrap(), &hyper, None).unwrap();
+    adamw(Constants::default(), &trained, &Packed::new(&zeros).unwrap(), &hyper, None).unwrap();
     let mut program = session.compile(&graph, &[]).unwrap();
-    program.write(&hyper, &AdamW::default().hyper(0.5, 0.25, 1).repeat(2)).unwrap();
+    program.write(&hyper, &Constants::default().hyper(0.5, 0.25, 1).repeat(2)).unwrap();
     program.run().unwrap();
     assert_eq!(session.state("p0").unwrap().1, [1.75; 5]);
     assert_eq!(session.state("v0").unwrap().1, [0.0; 5]);
@@ -117,7 +117,7 @@ fn gradients_are_made_where_they_are_read() {
         session.set_state("flags", &[6], &[0.0; 6])?;
         flags.flag_nonfinite(&packed)?;
         let hyper = graph.input("hyper", [2, 4], DType::F32);
-        adamw(AdamW::default(), &trained, &packed, &hyper, None)?;
+        adamw(Constants::default(), &trained, &packed, &hyper, None)?;
         let mut program = session.compile(&graph, &[&second])?;
         if let Some(plan) = program.plan() {
             let count = |name: &str| {
@@ -125,7 +125,7 @@ fn gradients_are_made_where_they_are_read() {
             };
             assert_eq!([count("pack"), count("flag_nonfinite"), count("adamw")], [3, 1, 1]);
         }
-        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
+        program.write(&hyper, &Constants::default().hyper(0.01, 0.1, 1).repeat(2))?;
         for step in 0..3 {
             program.write(&a, &sample(20 + step, 64))?;
             program.write(&b, &sample(30 + step, 300))?;
@@ -159,9 +159,9 @@ fn states_are_found_where_they_went() {
             });
             let hyper = graph.input("hyper", [2, 4], DType::F32);
             let gradients = own.each_ref().map(|own| own.param.scale(3.0).unwrap());
-            adamw(AdamW::default(), &own, &Packed::new(&gradients)?, &hyper, None)?;
+            adamw(Constants::default(), &own, &Packed::new(&gradients)?, &hyper, None)?;
             let mut program = session.compile(graph, &[])?;
-            program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
+            program.write(&hyper, &Constants::default().hyper(0.01, 0.1, 1).repeat(2))?;
             programs.push(program);
         }
         for round in 0..3 {
@@ -184,10 +184,10 @@ fn packed_states_are_assigned_to_one_another() {
         let own = trained(&mut session, &graph, &[6, 6]);
         let hyper = graph.input("hyper", [2, 4], DType::F32);
         let gradients = Packed::new(&[own[0].param.scale(2.0)?, own[1].param.exp()?])?;
-        adamw(AdamW::default(), &own, &gradients, &hyper, None)?;
+        adamw(Constants::default(), &own, &gradients, &hyper, None)?;
         own[0].param.assign(&own[1].param)?;
         let mut program = session.compile(&graph, &[])?;
-        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
+        program.write(&hyper, &Constants::default().hyper(0.01, 0.1, 1).repeat(2))?;
         program.run()?;
         program.run()?;
         let params = states(&session, 'p')?;
@@ -203,9 +203,9 @@ fn a_state_can_be_its_own_gradient() {
         let graph = Graph::new();
         let own = trained(&mut session, &graph, &[6]);
         let hyper = graph.input("hyper", [2, 4], DType::F32);
-        adamw(AdamW::default(), &own, &Packed::new(&[own[0].param.clone()])?, &hyper, None)?;
+        adamw(Constants::default(), &own, &Packed::new(&[own[0].param.clone()])?, &hyper, None)?;
         let mut program = session.compile(&graph, &[])?;
-        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
+        program.write(&hyper, &Constants::default().hyper(0.01, 0.1, 1).repeat(2))?;
         program.run()?;
         program.run()?;
         states(&session, 'p')
@@ -220,7 +220,7 @@ fn wrong_updates_are_errors() {
     let own = trained(&mut session, &graph, &[6, 6, 6]);
     let hyper = graph.input("hyper", [2, 4], DType::F32);
     let gradients = Packed::new(&own.iter().map(|own| own.param.exp().unwrap()).collect::<Vec<_>>()).unwrap();
-    let rule = AdamW::default();
+    let rule = Constants::default();
     let error =
         |trained: &[Trained], hyper: &Tensor| adamw(rule, trained, &gradients, hyper, None).unwrap_err().to_string();
     let other = |change: fn(&mut Trained)| {
@@ -400,7 +400,7 @@ fn a_closed_gate_keeps_the_optimiser_still() {
         let trained = trained(&mut session, &graph, &[6, 300]);
         let gradients = [6, 300].map(|count| graph.input(&format!("g{count}"), [count], DType::F32));
         let (hyper, gate) = (graph.input("hyper", [2, 4], DType::F32), graph.input("gate", [1], DType::F32));
-        adamw(AdamW::default(), &trained, &Packed::new(&gradients)?, &hyper, Some(&gate))?;
+        adamw(Constants::default(), &trained, &Packed::new(&gradients)?, &hyper, Some(&gate))?;
         let mut program = session.compile(&graph, &[])?;
         let all = |session: &Session| -> Result<Vec<_>> {
             Ok([states(session, 'p')?, states(session, 'm')?, states(session, 'v')?].concat())
@@ -408,7 +408,7 @@ fn a_closed_gate_keeps_the_optimiser_still() {
         let before = all(&session)?;
         program.write(&gradients[0], &[f32::NAN; 6])?;
         program.write(&gradients[1], &[1.0_f32; 300])?;
-        program.write(&hyper, &AdamW::default().hyper(0.01, 0.1, 1).repeat(2))?;
+        program.write(&hyper, &Constants::default().hyper(0.01, 0.1, 1).repeat(2))?;
         program.write(&gate, &[0.0_f32])?;
         program.run()?;
         assert_eq!(all(&session)?, before);
@@ -418,4 +418,53 @@ fn a_closed_gate_keeps_the_optimiser_still() {
         assert!(all(&session)?.iter().zip(&before).all(|(after, before)| after != before));
         Ok(Vec::new())
     });
+}
+
+/// Protects: a view of a state has the value from before an update that follows it, on both engines, whoever reads it:
+/// an op, another view, a fused chain, an output, or what stands behind a hoisted update.
+#[test]
+fn views_keep_what_states_were() {
+    check(1e-6, |mut session| {
+        session.set_state("w", &[2, 3], &sample(3, 6))?;
+        session.set_state("other", &[6], &sample(4, 6))?;
+        let graph = Graph::new();
+        let (w, other) = (graph.state("w", [2, 3]), graph.state("other", [6]));
+        let old = w.detach()?;
+        let flat = old.reshape([6])?;
+        // Its only reader follows the update, so that a kernel of both would read too late.
+        let chained = w.reshape([6])?.scale(3.0)?;
+        w.assign(&w.scale(2.0)?)?;
+        let between = w.reshape([3, 2])?;
+        let change = w.sub(&old)?;
+        let chained = chained.offset(1.0)?;
+        w.assign(&w.offset(1.0)?)?;
+        let product = between.matmul(&w)?;
+        // Hoisting the label moves an update before readers of what was there.
+        let before = other.reshape([2, 3])?;
+        let late = before.mul(&w)?.exp()?;
+        other.assign(&other.neg()?)?;
+        let label = other.scale(5.0)?;
+        label.hoist();
+        let outputs = [old, flat, chained, between, change, product, late, label, before];
+        let mut program = session.compile(&graph, &outputs.each_ref())?;
+        for _ in 0..2 {
+            program.run()?;
+        }
+        let mut values = outputs.iter().map(|output| program.read(output)).collect::<Result<Vec<_>>>()?;
+        values.extend([session.state("w")?.1, session.state("other")?.1]);
+        Ok(values)
+    });
+}
+
+/// Protects: views cost no copy where nothing updates their state before they are read.
+#[test]
+fn views_that_are_read_in_time_are_not_copied() {
+    let mut session = open();
+    session.set_state("w", &[2, 3], &[1.0; 6]).unwrap();
+    let graph = Graph::new();
+    let w = graph.state("w", [2, 3]);
+    let doubled = w.reshape([3, 2]).unwrap().scale(2.0).unwrap();
+    w.assign(&doubled.reshape([2, 3]).unwrap()).unwrap();
+    let shown = w.reshape([6]).unwrap();
+    assert_eq!(session.plan(&graph, &[&shown]).unwrap().unwrap().dispatches(), 2);
 }

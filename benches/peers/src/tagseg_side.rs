@@ -1,7 +1,7 @@
 //! The work in tagseg.
 
 use tagseg::engine::graph::{DType, Graph, Tensor};
-use tagseg::engine::ops::adamw::{AdamW, Trained, adamw};
+use tagseg::engine::ops::adamw::{Constants, Trained, adamw};
 use tagseg::engine::ops::pack::Packed;
 use tagseg::{Program, Result, Session};
 
@@ -71,7 +71,7 @@ impl Layout {
 
 /// Compiles the work for the adapter `device`.
 pub fn engine(work: Work, device: &str) -> Result<Box<dyn Engine>> {
-    let mut session = Session::open(device)?;
+    let mut session = tagseg::run::device::open(device)?;
     let graph = Graph::new();
     let trains = matches!(work, Work::Mlp(_));
     let mut written = Vec::new();
@@ -102,12 +102,12 @@ pub fn engine(work: Work, device: &str) -> Result<Box<dyn Engine>> {
             hidden.linear(operand(2), Some(operand(3)))?.log_softmax(1)?
         }
         Work::Conv(_) => operand(0).conv2d(operand(1), None, 1, 1)?,
-        Work::Softmax(_) => operand(0).softmax(1.0)?,
+        Work::Softmax(_) => operand(0).softmax(-1)?,
         Work::LayerNorm(_) => operand(0).layer_norm(operand(1), operand(2), 1e-5)?,
         Work::Attention([tokens, heads, width]) => {
             let batch = |index: usize| operand(index).reshape([1, tokens, heads * width]);
             let scores = batch(0)?.attention_scores(&batch(1)?, heads)?;
-            let shares = scores.softmax((width as f64).powf(-0.5))?;
+            let shares = scores.softmax_scaled((width as f64).powf(-0.5))?;
             shares.attention_values(&batch(2)?)?.reshape([tokens, heads * width])?
         }
     };
@@ -136,7 +136,7 @@ pub fn engine(work: Work, device: &str) -> Result<Box<dyn Engine>> {
             trained.push(Trained { param, m, v, group: 0 });
         }
         let gradients = Packed::new(&graph.gradients(&number, &tensors)?)?;
-        adamw(AdamW::default(), &trained, &gradients, hyper, None)?;
+        adamw(Constants::default(), &trained, &gradients, hyper, None)?;
     }
     let computed = results.iter().map(|(tensor, _)| tensor).filter(|tensor| !tensor.is_state());
     let mut program = session.compile(&graph, &[&number].into_iter().chain(computed).collect::<Vec<_>>())?;
@@ -150,7 +150,7 @@ impl Ours {
     fn step(&mut self) -> Result<f32> {
         self.step += 1;
         if let Some(hyper) = &self.hyper {
-            self.program.write(hyper, &AdamW::default().hyper(1e-3, 0.0, self.step))?;
+            self.program.write(hyper, &Constants::default().hyper(1e-3, 0.0, self.step))?;
         }
         self.program.run()?;
         Ok(self.program.read(&self.number)?[0] as f32)

@@ -4,6 +4,7 @@ use tagseg::Session;
 use tagseg::data::Rgb8;
 use tagseg::data::palette::colour;
 use tagseg::data::shapes::{Split, picture};
+use tagseg::engine::self_test;
 use tagseg::run::report::{RgbImage, Sample};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{Clamped, JsError};
@@ -18,7 +19,8 @@ pub struct Device(Session);
 impl Device {
     /// Opens it.
     pub async fn open() -> Result<Device> {
-        Ok(Device(Session::open_async("auto").await?))
+        let session = Session::open_async("auto").await?;
+        Ok(Device(self_test::tested_async(session, None, |_| ()).await?))
     }
 
     /// Its name, which a browser may keep to itself.

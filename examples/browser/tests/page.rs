@@ -43,7 +43,7 @@ fn assert_close(got: &[f64], want: &[f64], absolute: f64) {
 /// Protects: one crate, two platforms, the same numbers, in looking and in learning.
 #[test]
 fn it_computes_what_the_program_computes() {
-    let session = Session::open("auto").unwrap();
+    let session = tagseg::run::device::open("auto").unwrap();
     let weights = fs::read(built().join("shapes.safetensors")).unwrap();
     let mut network = Network::new(&session, "shapes.safetensors", &weights).unwrap();
     let tags = [1.0, 0.0, 1.0, 0.0];

@@ -7,11 +7,19 @@ use crate::engine::kernel::KernelTable;
 use crate::error::{Error, Result};
 
 /// A device as a person wishes for it; what is left open is decided when it is opened. A text alone names the adapter.
+///
+/// ```
+/// use tagseg::engine::gpu::{DeviceChoice, Limits};
+///
+/// let choice = DeviceChoice::named("auto").limits(Limits::Default).nice(true);
+/// assert_eq!(choice.adapter.as_deref(), Some("auto"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DeviceChoice {
     /// `auto` (if open), an index of [`super::device::adapters`], a part of a name, or `reference` for the CPU interpreter.
     pub adapter: Option<String>,
-    /// How much of the adapter is asked for: if open, the environment's `TAGSEG_LIMITS`, else all of it.
+    /// How much of the adapter is asked for: if open, all of it.
     pub limits: Option<Limits>,
     /// The class that kernels are chosen for: if open, the adapter's own. Kernels for hardware run on software too,
     /// slowly, which is how they are tested.
@@ -46,6 +54,35 @@ impl std::str::FromStr for Limits {
 }
 
 impl DeviceChoice {
+    /// An adapter: `auto`, an index, a part of a name, or `reference`.
+    pub fn named(adapter: impl Into<String>) -> Self {
+        DeviceChoice { adapter: Some(adapter.into()), ..Self::default() }
+    }
+
+    /// This choice with `limits`.
+    #[must_use]
+    pub fn limits(self, limits: impl Into<Option<Limits>>) -> Self {
+        DeviceChoice { limits: limits.into(), ..self }
+    }
+
+    /// This choice with the kernels of a `class` of devices.
+    #[must_use]
+    pub fn class(self, class: impl Into<Option<Class>>) -> Self {
+        DeviceChoice { class: class.into(), ..self }
+    }
+
+    /// This choice with the kernels of a table.
+    #[must_use]
+    pub fn kernels(self, kernels: impl Into<Option<KernelTable>>) -> Self {
+        DeviceChoice { kernels: kernels.into(), ..self }
+    }
+
+    /// This choice, `nice` to others or not.
+    #[must_use]
+    pub fn nice(self, nice: bool) -> Self {
+        DeviceChoice { nice, ..self }
+    }
+
     /// This choice, with what it leaves open taken from `base`.
     pub fn over(self, base: &DeviceChoice) -> Self {
         DeviceChoice {
@@ -58,26 +95,19 @@ impl DeviceChoice {
     }
 
     /// The adapter's name, index or `auto`.
-    pub(crate) fn adapter(&self) -> &str {
+    pub(super) fn wish(&self) -> &str {
         self.adapter.as_deref().unwrap_or("auto")
     }
 
-    /// The limits that were chosen here, else in the environment, else the adapter's.
-    ///
-    /// # Errors
-    /// [`Error::Device`] if the environment names limits that do not exist.
-    pub(super) fn limits(&self) -> Result<Limits> {
-        match (self.limits, std::env::var("TAGSEG_LIMITS")) {
-            (Some(limits), _) => Ok(limits),
-            (None, Ok(text)) => text.parse(),
-            (None, Err(_)) => Ok(Limits::Adapter),
-        }
+    /// Whether it is the CPU interpreter.
+    pub(crate) fn is_reference(&self) -> bool {
+        self.wish() == "reference"
     }
 }
 
 impl From<&str> for DeviceChoice {
     fn from(adapter: &str) -> Self {
-        DeviceChoice { adapter: Some(adapter.to_owned()), ..Self::default() }
+        Self::named(adapter)
     }
 }
 

@@ -1,11 +1,10 @@
 //! Adapters, the device made from one, and its pipelines.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::pin;
-use std::rc::Rc;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -186,10 +185,10 @@ pub struct Device {
     target: Target,
     cooperative: bool,
     subgroup: Option<usize>,
-    nice: bool,
+    choice: Arc<DeviceChoice>,
     limits: wgpu::Limits,
     faults: Faults,
-    pipelines: Rc<RefCell<HashMap<String, wgpu::ComputePipeline>>>,
+    pipelines: Arc<Mutex<HashMap<String, wgpu::ComputePipeline>>>,
 }
 
 impl Device {
@@ -198,7 +197,7 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] if there is no such adapter or it gives no device.
     pub async fn open(choice: &DeviceChoice) -> Result<Self> {
-        let wish = choice.adapter();
+        let wish = choice.wish();
         let adapters = enumerate().await;
         if adapters.is_empty() {
             return Err(Error::device("no graphics adapter was found", NO_ADAPTER));
@@ -221,7 +220,7 @@ impl Device {
         let (section, kernels) = KernelTable::choose(choice.kernels.as_ref(), name, class);
         let section = section.to_owned();
         let target = Target::from(kernels);
-        let whole = choice.limits()? == Limits::Adapter;
+        let whole = choice.limits.unwrap_or(Limits::Adapter) == Limits::Adapter;
         let (limits, mut features) = match whole {
             true => (adapter.limits(), adapter.features() & OPTIONAL),
             false => (wgpu::Limits::default(), wgpu::Features::empty()),
@@ -252,7 +251,6 @@ impl Device {
         // Browsers may keep the name to themselves.
         let name = if info.name.is_empty() { "the graphics adapter".to_owned() } else { info.name };
         let driver = format!("{name} ({:?}, {} {})", info.backend, info.driver, info.driver_info);
-        let nice = choice.nice;
         let device = Device {
             device,
             queue,
@@ -263,10 +261,10 @@ impl Device {
             target,
             cooperative,
             subgroup,
-            nice,
+            choice: Arc::new(choice.clone()),
             limits,
             faults,
-            pipelines: Rc::default(),
+            pipelines: Arc::default(),
         };
         Ok(device.aimed_at(target))
     }
@@ -307,7 +305,12 @@ impl Device {
 
     /// Whether it works in small portions with rests between them.
     pub(super) fn nice(&self) -> bool {
-        self.nice
+        self.choice.nice
+    }
+
+    /// What it was opened by.
+    pub(crate) fn choice(&self) -> &DeviceChoice {
+        &self.choice
     }
 
     /// Waits for a submission and rests for as long as it took, a tenth of a second at most.
@@ -319,7 +322,7 @@ impl Device {
     }
 
     /// What may be bound and allocated at most.
-    pub fn limits(&self) -> &wgpu::Limits {
+    pub(crate) fn limits(&self) -> &wgpu::Limits {
         &self.limits
     }
 
@@ -329,7 +332,9 @@ impl Device {
     /// [`Error::Device`] with the compiler's words if the driver refuses the kernel.
     pub(super) fn pipeline(&self, launch: &Launch) -> Result<wgpu::ComputePipeline> {
         let text = wgsl::render(launch)?;
-        if let Some(pipeline) = self.pipelines.borrow().get(&text) {
+        // What is compiled stays valid, whoever panicked meanwhile.
+        let pipelines = || self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = pipelines().get(&text) {
             return Ok(pipeline.clone());
         }
         let make = || {
@@ -355,7 +360,7 @@ impl Device {
                 "update the driver, or run with `--device reference`",
             )
         })?;
-        self.pipelines.borrow_mut().insert(text, pipeline.clone());
+        pipelines().insert(text, pipeline.clone());
         Ok(pipeline)
     }
 
@@ -425,7 +430,7 @@ mod tests {
     /// Protects: `default` asks for no more than WebGPU grants everywhere, whatever the adapter has.
     #[test]
     fn default_limits_are_webgpus() {
-        let choice = DeviceChoice { limits: Some(Limits::Default), ..DeviceChoice::default() };
+        let choice = DeviceChoice::default().limits(Limits::Default);
         let device = pollster::block_on(Device::open(&choice)).unwrap();
         assert_eq!(device.limits(), &wgpu::Limits::default());
         assert_eq!(device.device.limits(), wgpu::Limits::default());

@@ -1,14 +1,15 @@
 //! Fusion: chains of element-wise functions become one kernel each.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
+use super::views::Views;
 use crate::engine::geometry::broadcast::Walk;
 use crate::engine::graph::{Chain, Node, NodeId, Op};
 use crate::engine::kernel::Slot;
 
 /// An op as it will run: after fusion, with the inputs of the whole chain.
 pub(super) struct Kernel {
-    pub(super) op: Rc<dyn Op>,
+    pub(super) op: Arc<dyn Op>,
     pub(super) inputs: Vec<NodeId>,
 }
 
@@ -41,6 +42,8 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
         consumers[output.0] += 1;
     }
 
+    let views = Views::of(nodes);
+
     let mut kernels: Vec<Option<Kernel>> = (0..nodes.len()).map(|_| None).collect();
     let mut chains: Vec<Option<(Chain, Vec<NodeId>)>> = vec![None; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
@@ -60,7 +63,7 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
                     !half[leaf.0]
                         && consumers[leaf.0] == node.inputs.iter().filter(|input| **input == leaf).count().max(1)
                         && nodes[leaf.0].ty.shape == node.ty.shape
-                        && !own.iter().any(|input| updated[input.0])
+                        && !own.iter().any(|input| updated[input.0] || views.is_updated(input.0, leaf.0, index))
                 })
                 .and_then(|(producer, own)| chain.inline(&leaves, slot, producer, own))
                 // Values that are broadcast in other ways are walked along more axes together than each alone.
@@ -82,6 +85,6 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
     kernels
 }
 
-fn fused(op: &Rc<dyn Op>, chain: &Chain, single: &Chain) -> Rc<dyn Op> {
-    if chain == single { op.clone() } else { Rc::new(chain.clone()) }
+fn fused(op: &Arc<dyn Op>, chain: &Chain, single: &Chain) -> Arc<dyn Op> {
+    if chain == single { op.clone() } else { Arc::new(chain.clone()) }
 }

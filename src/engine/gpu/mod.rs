@@ -17,6 +17,7 @@ mod read_back;
 mod recompute;
 mod schedule;
 mod states;
+mod views;
 
 pub use bytes::{gibibytes, mebibytes};
 pub use choice::{DeviceChoice, Limits};

@@ -206,7 +206,7 @@ impl Program {
     }
 
     /// Writes an input; `bytes` are its elements. Inputs that the plan does not need are ignored.
-    pub(crate) fn write(&self, id: NodeId, bytes: &[u8]) {
+    pub(crate) fn write_bytes(&self, id: NodeId, bytes: &[u8]) {
         if let Some(buffer) = self.inputs.get(&id) {
             self.device.queue.write_buffer(buffer, 0, bytes);
         }
@@ -293,11 +293,11 @@ mod tests {
         let graph = Graph::new();
         let x = graph.input("x", [3, 131, 29], DType::F32);
         let product = x.matmul_nt(&x).unwrap();
-        let outputs = [x.gelu().unwrap().softmax(1.0).unwrap(), product.sum(1..2).unwrap(), product];
+        let outputs = [x.gelu().unwrap().softmax(-1).unwrap(), product.sum_keep(1).unwrap(), product];
         let ids = outputs.each_ref().map(Tensor::id);
         let values: Vec<f32> = (0..3 * 131 * 29).map(|index| (index % 101) as f32 / 50.0 - 1.0).collect();
         let run = |nice: bool, count: u64| {
-            let choice = super::super::DeviceChoice { nice, ..Default::default() };
+            let choice = super::super::DeviceChoice::default().nice(nice);
             let device = pollster::block_on(Device::open(&choice)).unwrap();
             let mut plan = plan(&device, &graph, &ids).unwrap();
             for step in &mut plan.steps {
@@ -308,7 +308,7 @@ mod tests {
             let dispatches = plan.dispatches();
             let mut program = Program::allocate(&device, &graph, plan, &States::default()).unwrap();
             program.prepare().unwrap();
-            program.write(x.id(), bytemuck::cast_slice(&values));
+            program.write_bytes(x.id(), bytemuck::cast_slice(&values));
             program.run().unwrap();
             (dispatches, ids.map(|id| pollster::block_on(program.read(id)).unwrap()))
         };

@@ -32,13 +32,14 @@ impl Schedule {
             let inputs = recorded[index].inputs.iter().map(|input| number[input]).collect();
             nodes.push(Node { inputs, ..recorded[index].clone() });
         }
-        Schedule {
+        let schedule = Schedule {
             half: vec![false; nodes.len()],
             nodes,
             outputs: outputs.iter().map(|output| number[output]).collect(),
             recorded: recorded.len(),
             origin: order.into_iter().map(NodeId).collect(),
-        }
+        };
+        schedule.with_old_views()
     }
 
     /// The node whose storage each has: aliases share that of what they rename.
@@ -105,9 +106,14 @@ impl Schedule {
     }
 
     fn push(&mut self, from: &Schedule, index: usize, inputs: Vec<NodeId>) -> NodeId {
-        self.nodes.push(Node { inputs, ..from.nodes[index].clone() });
-        self.origin.push(from.origin[index]);
-        self.half.push(from.half[index]);
+        self.append(Node { inputs, ..from.nodes[index].clone() }, from.origin[index], from.half[index])
+    }
+
+    /// Adds a node that stands for `origin`, and gives its number.
+    pub(super) fn append(&mut self, node: Node, origin: NodeId, half: bool) -> NodeId {
+        self.nodes.push(node);
+        self.origin.push(origin);
+        self.half.push(half);
         NodeId(self.nodes.len() - 1)
     }
 }

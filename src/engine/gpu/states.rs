@@ -1,9 +1,8 @@
 //! Tensors that live between runs.
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::device::Device;
 use super::read_back::{first, read, read_all};
@@ -13,13 +12,13 @@ use crate::error::{Error, Result};
 
 /// Tensors that live between runs, by name. Clones share them.
 #[derive(Clone, Default)]
-pub struct States(Rc<Shared>);
+pub struct States(Arc<Mutex<Shared>>);
 
 #[derive(Default)]
 struct Shared {
-    states: RefCell<HashMap<String, State>>,
+    states: HashMap<String, State>,
     /// How often states went to another buffer.
-    moves: Cell<u64>,
+    moves: u64,
 }
 
 #[derive(Clone)]
@@ -52,9 +51,14 @@ impl Bytes {
 }
 
 impl States {
+    /// The table. The lock is held for single reads and writes, which leave it whole.
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sets a state, in place if it exists: then it has this type.
     pub(crate) fn set(&self, device: &Device, name: &str, ty: &TensorType, values: &[f32]) {
-        let mut states = self.0.states.borrow_mut();
+        let states = &mut self.lock().states;
         let made = || State { ty: ty.clone(), bytes: Bytes::of(&device.buffer(name, ty.bytes())) };
         let Bytes { buffer, range } = &states.entry(name.to_owned()).or_insert_with(made).bytes;
         device.queue.write_buffer(buffer, range.start, bytemuck::cast_slice(values));
@@ -62,7 +66,7 @@ impl States {
 
     /// The type of a state, if there is one of that name.
     pub(crate) fn ty(&self, name: &str) -> Option<TensorType> {
-        self.0.states.borrow().get(name).map(|state| state.ty.clone())
+        self.lock().states.get(name).map(|state| state.ty.clone())
     }
 
     /// Reads a state back.
@@ -88,7 +92,7 @@ impl States {
 
     /// All names, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.0.states.borrow().keys().cloned().collect();
+        let mut names: Vec<_> = self.lock().states.keys().cloned().collect();
         names.sort();
         names
     }
@@ -141,20 +145,20 @@ impl States {
             let range = range(start, &ty);
             encoder.copy_buffer_to_buffer(&bytes.buffer, bytes.range.start, &buffer, range.start, ty.bytes());
             let moved = State { ty, bytes: Bytes { buffer: buffer.clone(), range } };
-            self.0.states.borrow_mut().insert(name.clone(), moved);
+            self.lock().states.insert(name.clone(), moved);
         }
         device.queue.submit([encoder.finish()]);
-        self.0.moves.update(|moves| moves + 1);
+        self.lock().moves += 1;
         Ok(())
     }
 
     /// How often states went to another buffer.
     pub(super) fn moves(&self) -> u64 {
-        self.0.moves.get()
+        self.lock().moves
     }
 
     fn state(&self, name: &str) -> Result<State> {
-        self.0.states.borrow().get(name).cloned().ok_or_else(|| {
+        self.lock().states.get(name).cloned().ok_or_else(|| {
             Error::Graph(format!("state `{name}` has no value; set it before the program is compiled or run"))
         })
     }

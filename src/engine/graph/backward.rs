@@ -38,9 +38,9 @@ impl Graph {
         if let Some((output, cotangent)) = outputs.iter().find(|(output, other)| output.shape() != other.shape()) {
             return Err(Error::misuse(format!("gradients: {cotangent:?} has not the shape of {output:?}")));
         }
-        self.0.differentiates.set(true);
+        self.lock().differentiates = true;
         let gradients = self.record_gradients(outputs, parameters);
-        self.0.differentiates.set(false);
+        self.lock().differentiates = false;
         gradients
     }
 

@@ -1,15 +1,23 @@
 //! Runs a graph on the CPU in f64: no device, no plan, one op after another.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Graph, Kind, Node, NodeId};
 use crate::engine::reference::{Array, half};
 use crate::error::{Error, Result};
 
 /// Values that live between runs, by name. Clones share them.
-pub type ArrayStates = Rc<RefCell<HashMap<String, Array>>>;
+#[derive(Clone, Default)]
+pub struct ArrayStates(Arc<Mutex<HashMap<String, Array>>>);
+
+impl ArrayStates {
+    /// The arrays by their names.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, Array>> {
+        // Arrays are put there whole, so that a thread that panicked leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A graph with the values of its last run.
 pub struct Interpreter {
@@ -56,7 +64,7 @@ impl Interpreter {
     /// [`Error::Graph`] naming an input or a state without a value.
     pub fn run(&mut self) -> Result<()> {
         self.values.clear();
-        let mut states = self.states.borrow_mut();
+        let mut states = self.states.lock();
         for (index, node) in self.nodes.iter().enumerate().filter(|(index, _)| self.live[*index]) {
             let Kind::Op(op) = &node.kind else {
                 if let Kind::Constant(values) = &node.kind {
@@ -109,7 +117,7 @@ impl Interpreter {
     /// [`Error::Graph`] if it is not kept.
     pub fn read(&self, id: NodeId) -> Result<Vec<f64>> {
         let kept = match &self.nodes[id.0].kind {
-            Kind::State(name) => self.states.borrow().get(name).cloned(),
+            Kind::State(name) => self.states.lock().get(name).cloned(),
             Kind::Input(_) => self.inputs.get(&id).cloned(),
             _ => self.values.get(&id).cloned(),
         };

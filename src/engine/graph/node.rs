@@ -1,9 +1,9 @@
 //! What a recording consists of: nodes, the ops that compute them, and the handles to both.
 
-use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::panic::Location;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::chain::Chain;
 use crate::engine::kernel::{LaunchContext, Launches, Packing};
@@ -23,9 +23,21 @@ pub enum Kind {
     /// Kept between runs and shared by name between programs: parameters, moments, running statistics.
     State(String),
     /// Fixed values.
-    Constant(Rc<[f64]>),
+    Constant(Arc<[f64]>),
     /// Computed.
-    Op(Rc<dyn Op>),
+    Op(Arc<dyn Op>),
+}
+
+impl Kind {
+    /// What a person calls it, with its type.
+    pub(super) fn described(&self, ty: &TensorType) -> String {
+        match self {
+            Kind::Input(name) => format!("input `{name}` {ty:?}"),
+            Kind::State(name) => format!("state `{name}` {ty:?}"),
+            Kind::Constant(_) => format!("a constant {ty:?}"),
+            Kind::Op(op) => format!("the result {ty:?} of {}", op.name()),
+        }
+    }
 }
 
 /// One node of a graph.
@@ -49,7 +61,7 @@ pub struct Node {
 
 impl Node {
     /// The op, if the node is computed.
-    pub fn op(&self) -> Option<&Rc<dyn Op>> {
+    pub fn op(&self) -> Option<&Arc<dyn Op>> {
         match &self.kind {
             Kind::Op(op) => Some(op),
             _ => None,
@@ -61,21 +73,35 @@ impl Node {
 ///
 /// Values that come from nowhere, `state` and `constant`, are recorded without a `Result`, so that layers are made
 /// without one. A mistake there is kept, and is the error of everything that is asked of the recording later.
+///
+/// Threads may share a graph, but what they record then stands in any order; a graph is meant for one at a time.
 #[derive(Clone, Default)]
-pub struct Graph(pub(super) Rc<Recording>);
+pub struct Graph(pub(super) Arc<Mutex<Recording>>);
+
+impl Graph {
+    /// The recording. The lock is held for single reads and writes, never while code of a caller runs.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Recording> {
+        // A recording is whole between any two of these reads and writes, also where a thread has panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What a recording holds.
 #[derive(Default)]
 pub(super) struct Recording {
-    pub(super) nodes: RefCell<Vec<Node>>,
-    pub(super) mistake: RefCell<Option<Error>>,
-    pub(super) random_streams: Cell<u32>,
-    pub(super) part: Cell<&'static str>,
-    pub(super) storage: Cell<Storage>,
-    pub(super) hoisted: RefCell<Vec<NodeId>>,
+    pub(super) nodes: Vec<Node>,
+    /// The node of every state.
+    pub(super) states: HashMap<String, NodeId>,
+    /// What states hold at first, where a session has no value for them.
+    pub(super) first_values: Vec<(NodeId, f64)>,
+    pub(super) mistake: Option<Error>,
+    pub(super) random_streams: u32,
+    pub(super) part: &'static str,
+    pub(super) storage: Storage,
+    pub(super) hoisted: Vec<NodeId>,
     /// Whether a gradient is being recorded.
-    pub(super) differentiates: Cell<bool>,
-    pub(super) memory_limit: Cell<Option<u64>>,
+    pub(super) differentiates: bool,
+    pub(super) memory_limit: Option<u64>,
 }
 
 /// A value of a [`Graph`]: recorded, not computed. Its methods live beside the ops, in `src/ops/`.
@@ -90,7 +116,7 @@ pub struct Tensor {
 ///
 /// An op lives in four places of one name: `shaders/<op>.wgsl`, `src/ops/<op>.rs` (this trait),
 /// `src/reference/<op>.rs` and a row of `tests/ops.rs`. Ops know no device: [`Op::launches`] only describes.
-pub trait Op: Debug + 'static {
+pub trait Op: Debug + Send + Sync + 'static {
     /// The file name that the four places share.
     fn name(&self) -> &'static str;
 

@@ -1,7 +1,7 @@
 //! Recording: sources, nodes, and what is asked of them.
 
 use std::panic::Location;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::node::{Graph, Kind, Node, NodeId, Tensor};
 use crate::engine::types::{DType, Shape, Storage, TensorType};
@@ -15,7 +15,7 @@ impl Graph {
 
     /// Begins a part of the computation: what is recorded from here on is told apart in the profile as `part`.
     pub fn begin(&self, part: &'static str) {
-        self.0.part.set(part);
+        self.lock().part = part;
     }
 
     /// Lets the values that `record` records be stored as `storage`, whatever holds around it; all others are stored
@@ -27,13 +27,13 @@ impl Graph {
     /// let graph = Graph::new();
     /// let x = graph.input("x", [2, 8], DType::F32);
     /// let hidden = graph.stored(Storage::Half, || x.gelu())?;
-    /// let y = hidden.softmax(1.0)?;
+    /// let y = hidden.softmax(-1)?;
     /// # Ok::<(), tagseg::Error>(())
     /// ```
     pub fn stored<T>(&self, storage: Storage, record: impl FnOnce() -> T) -> T {
-        let around = self.0.storage.replace(storage);
+        let around = std::mem::replace(&mut self.lock().storage, storage);
         let recorded = record();
-        self.0.storage.set(around);
+        self.lock().storage = around;
         recorded
     }
 
@@ -48,27 +48,44 @@ impl Graph {
     #[track_caller]
     pub fn state(&self, name: &str, shape: impl Into<Shape>) -> Tensor {
         let ty = TensorType::f32(shape);
-        let found = self.0.nodes.borrow().iter().enumerate().find_map(|(index, node)| match &node.kind {
-            Kind::State(own) if own == name => Some((NodeId(index), node.ty.clone())),
-            _ => None,
-        });
-        if let Some((id, known)) = found {
+        let found = self.lock().states.get(name).copied();
+        if let Some(id) = found {
+            let known = self.tensor(id).ty;
             if known == ty {
                 return Tensor::new(self.clone(), id, ty);
             }
             self.mistake(Error::misuse(format!("state `{name}` is {known:?}, it was recorded again as {ty:?}")));
         }
-        self.source(Kind::State(name.to_owned()), ty)
+        let state = self.source(Kind::State(name.to_owned()), ty);
+        self.lock().states.entry(name.to_owned()).or_insert(state.id);
+        state
+    }
+
+    /// A state like that of [`Graph::state`], which a session that holds none of that name makes when it compiles the graph,
+    /// with `value` everywhere. The moments of an optimiser begin so.
+    #[track_caller]
+    pub fn state_filled(&self, name: &str, shape: impl Into<Shape>, value: f64) -> Tensor {
+        let state = self.state(name, shape);
+        self.lock().first_values.push((state.id, value));
+        state
+    }
+
+    /// The states that a session may have to make, each with the value it begins with.
+    pub(crate) fn first_values(&self) -> Vec<(String, TensorType, f64)> {
+        let recording = self.lock();
+        let filled = recording.first_values.iter().filter_map(|&(id, value)| match &recording.nodes[id.0] {
+            Node { kind: Kind::State(name), ty, .. } => Some((name.clone(), ty.clone(), value)),
+            _ => None,
+        });
+        filled.collect()
     }
 
     /// Fixed real values, as many as the shape has elements.
     #[track_caller]
     pub fn constant(&self, values: &[f64], shape: impl Into<Shape>) -> Tensor {
         let ty = TensorType::f32(shape);
-        let mut values = values.to_vec();
         if values.len() != ty.shape.len() {
             self.mistake(Error::misuse(format!("a constant {ty:?} was given {} values", values.len())));
-            values.resize(ty.shape.len(), 0.0);
         }
         self.source(Kind::Constant(values.into()), ty)
     }
@@ -87,7 +104,7 @@ impl Graph {
 
     /// Keeps a mistake; the first one counts.
     pub(crate) fn mistake(&self, error: Error) {
-        self.0.mistake.borrow_mut().get_or_insert(error);
+        self.lock().mistake.get_or_insert(error);
     }
 
     /// Whether the recording is free of mistakes.
@@ -95,7 +112,7 @@ impl Graph {
     /// # Errors
     /// The first mistake.
     pub(crate) fn check(&self) -> Result<()> {
-        match &*self.0.mistake.borrow() {
+        match &self.lock().mistake {
             Some(error) => Err(Error::Graph(error.to_string())),
             None => Ok(()),
         }
@@ -103,22 +120,28 @@ impl Graph {
 
     /// Random streams taken so far.
     pub fn random_streams(&self) -> u32 {
-        self.0.random_streams.get()
+        self.lock().random_streams
     }
 
     /// Lets the ops that follow draw from the streams that were taken after the first `taken`: the same numbers again.
     pub fn reuse_random_streams(&self, taken: u32) {
-        self.0.random_streams.set(taken);
+        self.lock().random_streams = taken;
     }
 
     /// The number of a random stream that no other op of this graph uses.
     pub(crate) fn next_random_stream(&self) -> u32 {
-        self.0.random_streams.update(|taken| taken + 1);
-        self.random_streams()
+        let streams = &mut self.lock().random_streams;
+        *streams += 1;
+        *streams
     }
 
     #[track_caller]
-    fn source(&self, kind: Kind, ty: TensorType) -> Tensor {
+    fn source(&self, kind: Kind, mut ty: TensorType) -> Tensor {
+        if ty.shape.is_boundless() {
+            self.mistake(Error::misuse(format!("{} has more elements than any device holds", kind.described(&ty))));
+            // What is recorded from here on must be able to count.
+            ty.shape = vec![1; ty.shape.rank()].into();
+        }
         self.push(kind, Vec::new(), ty, Location::caller())
     }
 
@@ -129,36 +152,36 @@ impl Graph {
         ty: TensorType,
         at: &'static Location<'static>,
     ) -> Tensor {
-        let mut nodes = self.0.nodes.borrow_mut();
-        let (part, gradient, storage) = (self.0.part.get(), self.0.differentiates.get(), self.0.storage.get());
-        nodes.push(Node { kind, inputs, ty: ty.clone(), at, part, gradient, storage });
-        Tensor::new(self.clone(), NodeId(nodes.len() - 1), ty)
+        let mut recording = self.lock();
+        let (part, gradient, storage) = (recording.part, recording.differentiates, recording.storage);
+        recording.nodes.push(Node { kind, inputs, ty: ty.clone(), at, part, gradient, storage });
+        Tensor::new(self.clone(), NodeId(recording.nodes.len() - 1), ty)
     }
 
     /// Sets the bytes that a plan of this graph may take on a device: where it takes more, the gradient computes cheap
     /// values again instead of finding them stored.
     pub fn limit_memory(&self, bytes: u64) {
-        self.0.memory_limit.set(Some(bytes));
+        self.lock().memory_limit = Some(bytes);
     }
 
     /// What [`Graph::limit_memory`] set.
     pub fn memory_limit(&self) -> Option<u64> {
-        self.0.memory_limit.get()
+        self.lock().memory_limit
     }
 
     /// Values that [`Tensor::hoist`] asked for.
     pub(crate) fn hoisted(&self) -> Vec<NodeId> {
-        self.0.hoisted.borrow().clone()
+        self.lock().hoisted.clone()
     }
 
     /// A copy of all nodes, in order.
     pub fn nodes(&self) -> Vec<Node> {
-        self.0.nodes.borrow().clone()
+        self.lock().nodes.clone()
     }
 
     /// Number of nodes.
     pub fn len(&self) -> usize {
-        self.0.nodes.borrow().len()
+        self.lock().nodes.len()
     }
 
     /// Whether nothing was recorded.
@@ -168,17 +191,17 @@ impl Graph {
 
     /// The node's tensor.
     pub fn tensor(&self, id: NodeId) -> Tensor {
-        Tensor::new(self.clone(), id, self.0.nodes.borrow()[id.0].ty.clone())
+        Tensor::new(self.clone(), id, self.lock().nodes[id.0].ty.clone())
     }
 
     /// Whether both are the same recording.
     pub fn is(&self, other: &Graph) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Nodes that must run to give `outputs`: their ancestors, and every update of a state with its ancestors.
     pub fn live(&self, outputs: &[NodeId]) -> Vec<bool> {
-        let nodes = self.0.nodes.borrow();
+        let nodes = &self.lock().nodes;
         let mut live = vec![false; nodes.len()];
         for output in outputs {
             live[output.0] = true;
@@ -198,7 +221,7 @@ impl Graph {
 
 impl std::fmt::Debug for Graph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, node) in self.0.nodes.borrow().iter().enumerate() {
+        for (index, node) in self.nodes().iter().enumerate() {
             let inputs: Vec<_> = node.inputs.iter().map(|input| input.0).collect();
             match &node.kind {
                 Kind::Op(op) => writeln!(f, "%{index}: {:?} = {:?} {inputs:?}", node.ty, op)?,

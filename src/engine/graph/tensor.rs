@@ -1,14 +1,11 @@
 //! A handle to a node.
 
 use std::panic::Location;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::node::{Graph, Kind, NodeId, Op, Tensor};
 use crate::engine::types::{DType, Shape, TensorType};
 use crate::error::{Error, Result};
-
-/// Elements that a value may have, 2^48: sums of the bytes of such values do not overflow.
-const LARGEST: f64 = 281_474_976_710_656.0;
 
 impl Tensor {
     pub(super) fn new(graph: Graph, id: NodeId, ty: TensorType) -> Self {
@@ -54,7 +51,7 @@ impl Tensor {
 
     /// The name, if it is an input or a state.
     pub fn name(&self) -> Option<String> {
-        match &self.graph.0.nodes.borrow()[self.id.0].kind {
+        match &self.graph.lock().nodes[self.id.0].kind {
             Kind::Input(name) | Kind::State(name) => Some(name.clone()),
             _ => None,
         }
@@ -62,17 +59,17 @@ impl Tensor {
 
     /// Whether it is an input.
     pub fn is_input(&self) -> bool {
-        matches!(self.graph.0.nodes.borrow()[self.id.0].kind, Kind::Input(_))
+        matches!(self.graph.lock().nodes[self.id.0].kind, Kind::Input(_))
     }
 
     /// Whether it is a state.
     pub fn is_state(&self) -> bool {
-        matches!(self.graph.0.nodes.borrow()[self.id.0].kind, Kind::State(_))
+        matches!(self.graph.lock().nodes[self.id.0].kind, Kind::State(_))
     }
 
     /// Whether its storage is a state's: it is one, maybe under another shape.
     pub(crate) fn lies_in_state(&self) -> bool {
-        let nodes = self.graph.0.nodes.borrow();
+        let nodes = &self.graph.lock().nodes;
         let mut node = &nodes[self.id.0];
         while node.op().is_some_and(|op| op.is_alias()) {
             node = &nodes[node.inputs[0].0];
@@ -84,7 +81,7 @@ impl Tensor {
     /// its computation holds is then dead when the rest begins. No value changes, since updates of states keep their
     /// order. Nothing happens if nobody reads it.
     pub fn hoist(&self) {
-        self.graph.0.hoisted.borrow_mut().push(self.id);
+        self.graph.lock().hoisted.push(self.id);
     }
 
     /// Records `op` on `inputs`.
@@ -94,7 +91,7 @@ impl Tensor {
     /// different graphs.
     #[track_caller]
     pub fn record(op: impl Op, inputs: &[&Tensor]) -> Result<Tensor> {
-        Self::record_again(Rc::new(op), inputs)
+        Self::record_again(Arc::new(op), inputs)
     }
 
     /// Records an op that may stand in another graph already.
@@ -102,7 +99,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::record`].
     #[track_caller]
-    pub(crate) fn record_again(op: Rc<dyn Op>, inputs: &[&Tensor]) -> Result<Tensor> {
+    pub(crate) fn record_again(op: Arc<dyn Op>, inputs: &[&Tensor]) -> Result<Tensor> {
         let at = Location::caller();
         let refuse = |reason: String| Error::Op {
             op: op.name(),
@@ -115,8 +112,10 @@ impl Tensor {
             return Err(refuse("the operands belong to different graphs".into()));
         }
         let types: Vec<_> = inputs.iter().map(|input| &input.ty).collect();
+        // What does not fit may come of an earlier mistake, which then is what must be told.
+        let refuse = |reason| first.graph.check().err().unwrap_or_else(|| refuse(reason));
         let ty = op.output(&types).map_err(refuse)?;
-        if ty.shape.iter().map(|&extent| extent as f64).product::<f64>() > LARGEST {
+        if ty.shape.is_boundless() {
             return Err(refuse(format!("its result {ty:?} has more elements than any device holds")));
         }
         let inputs = inputs.iter().map(|input| input.id).collect();

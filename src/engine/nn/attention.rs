@@ -84,7 +84,7 @@ impl Attention {
         let scale = ((channels / self.heads) as f64).powf(-0.5);
         let attended = match scores.bytes() > STORED && channels.is_multiple_of(4 * self.heads) {
             true => scores.query.attention(&scores.key, &value, Heads { count: self.heads, scale })?,
-            false => scores.raw()?.softmax(scale)?.attention_values(&value)?,
+            false => scores.raw()?.softmax_scaled(scale)?.attention_values(&value)?,
         };
         Ok((self.projection.forward(&attended)?, scores))
     }
@@ -210,10 +210,10 @@ mod tests {
         let scores = Scores { query, key, heads: 2 };
         let heads = Heads { count: 2, scale: 0.5 };
         let anew = scores.query.attention(&scores.key, &value, heads).unwrap();
-        let stored = scores.raw().unwrap().softmax(0.5).unwrap().attention_values(&value).unwrap();
+        let stored = scores.raw().unwrap().softmax_scaled(0.5).unwrap().attention_values(&value).unwrap();
         let weight = graph.constant(&[0.75, -2.0], [2]);
         let mixed = scores.mixed(&weight).unwrap();
-        let sum = scores.raw().unwrap().mul(&weight.reshape([2, 1, 1]).unwrap()).unwrap().sum(1..2).unwrap();
+        let sum = scores.raw().unwrap().mul(&weight.reshape([2, 1, 1]).unwrap()).unwrap().sum_keep(1).unwrap();
         let outputs = [&anew, &stored, &mixed, &sum];
         let mut program = Session::open("reference").unwrap().compile(&graph, &outputs).unwrap();
         for (input, factor) in [(&scores.query, 37), (&scores.key, 53), (&value, 71)] {

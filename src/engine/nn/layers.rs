@@ -219,9 +219,9 @@ fn statistics_of_all(parts: &[Tensor]) -> Result<Tensor> {
     let all = Tensor::concat(&each.iter().collect::<Vec<_>>(), 0)?.reshape([parts.len(), 2, channels])?;
     let row = |row: usize| all.slice(1, row..row + 1)?.reshape([parts.len(), channels]);
     let (means, variances) = (row(0)?, row(1)?);
-    let mean = means.mul(&shares)?.sum(0..1)?;
+    let mean = means.mul(&shares)?.sum_keep(0)?;
     let apart = means.sub(&mean)?;
-    let variance = variances.add(&apart.mul(&apart)?)?.mul(&shares)?.sum(0..1)?;
+    let variance = variances.add(&apart.mul(&apart)?)?.mul(&shares)?.sum_keep(0)?;
     Tensor::concat(&[&mean, &variance], 0)
 }
 

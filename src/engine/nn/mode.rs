@@ -1,8 +1,8 @@
 //! How a forward pass treats what couples the images of a batch.
 
-use std::cell::OnceCell;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 use crate::engine::graph::Tensor;
 use crate::error::Result;
@@ -18,7 +18,7 @@ pub struct Part {
     /// running ones.
     pub whole: Option<Tensor>,
     /// Those of the part, once it has passed batch norm.
-    pub own: OnceCell<Tensor>,
+    pub own: OnceLock<Tensor>,
 }
 
 /// How a forward pass treats batch norm and dropout.
@@ -30,7 +30,7 @@ pub enum Mode {
         /// i32 \[3\]: seed (low, high) and step.
         random: Option<Tensor>,
         /// The part of a batch that is passed, where it matters.
-        part: Option<Rc<Part>>,
+        part: Option<Arc<Part>>,
     },
     /// Running statistics, nothing dropped.
     Eval,
@@ -48,8 +48,8 @@ pub fn each_part<T>(parts: &[Tensor], mode: &Mode, layer: impl Fn(&Tensor, &Mode
         graph.reuse_random_streams(streams);
         let images = end..end + x.shape()[0];
         end = images.end;
-        let part = Part { images, of: all.of, whole: all.whole.clone(), own: OnceCell::new() };
-        layer(x, &Mode::Train { random: random.clone(), part: Some(Rc::new(part)) })
+        let part = Part { images, of: all.of, whole: all.whole.clone(), own: OnceLock::new() };
+        layer(x, &Mode::Train { random: random.clone(), part: Some(Arc::new(part)) })
     });
     each.collect()
 }

@@ -1,7 +1,6 @@
 //! Parameters: their names, shapes and first values.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -63,13 +62,13 @@ impl Parameter {
 pub struct Scope {
     graph: Graph,
     path: String,
-    parameters: Rc<RefCell<Vec<Parameter>>>,
+    parameters: Arc<Mutex<Vec<Parameter>>>,
 }
 
 impl Scope {
     /// The root of a new tree in `graph`.
     pub fn root(graph: &Graph) -> Self {
-        Scope { graph: graph.clone(), path: String::new(), parameters: Rc::default() }
+        Scope { graph: graph.clone(), path: String::new(), parameters: Arc::default() }
     }
 
     /// The place `name` below this one.
@@ -80,6 +79,10 @@ impl Scope {
     /// The recording.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Parameter>> {
+        self.parameters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn name(&self, leaf: &str) -> String {
@@ -102,7 +105,7 @@ impl Scope {
     fn record(&self, leaf: &str, shape: Shape, init: Init, trained: bool) -> Tensor {
         let name = self.name(leaf);
         let tensor = self.graph.state(&name, shape.clone());
-        let mut parameters = self.parameters.borrow_mut();
+        let mut parameters = self.lock();
         if parameters.iter().any(|known| known.name == name) {
             let remedy = "give every layer a place of its own with `Scope::at`";
             self.graph.mistake(Error::misuse(format!("parameter {tensor:?} was made before; {remedy}")));
@@ -114,7 +117,13 @@ impl Scope {
 
     /// Everything recorded below the root, in order.
     pub fn parameters(&self) -> Vec<Parameter> {
-        self.parameters.borrow().clone()
+        self.lock().clone()
+    }
+
+    /// What training changes below the root, in order: what gradients are taken for and an optimiser updates.
+    pub fn trainable(&self) -> Vec<Tensor> {
+        let parameters = self.parameters().into_iter().filter(|parameter| parameter.trained);
+        parameters.map(|parameter| self.graph.state(&parameter.name, parameter.shape)).collect()
     }
 
     /// Gives every parameter its first value in `session`.
@@ -123,7 +132,7 @@ impl Scope {
     /// If one was made twice, or the session holds one with another shape.
     pub fn initialise(&self, session: &mut Session, seed: u64) -> Result<()> {
         self.graph.check()?;
-        for parameter in self.parameters.borrow().iter() {
+        for parameter in self.parameters() {
             session.set_state(&parameter.name, &parameter.shape, &parameter.initial(seed))?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::engine::kernel::shader;
 use crate::engine::kernel::{BLOCK, Launch, LaunchContext, Launches, Packing, Slot};
 use crate::engine::reference;
 use crate::engine::reference::Array;
-pub use crate::engine::reference::adamw::AdamW;
+pub use crate::engine::reference::adamw::Constants;
 use crate::error::Result;
 
 /// A parameter that [`adamw`] updates, with its moments: three states of one shape.
@@ -28,7 +28,7 @@ pub struct Trained {
 /// all params, all m, all v.
 #[derive(Debug)]
 struct Update {
-    constants: AdamW,
+    constants: Constants,
     /// Where the states stand among the inputs.
     states: Vec<usize>,
 }
@@ -66,7 +66,7 @@ impl Op for Update {
         let states = [0, 1, 2].map(|kind| Slot::States { first: first + kind * count, count });
         let slots = [0, 1, 2].map(Slot::Input).into_iter().chain(states);
         let gate = self.gated().then_some(Slot::Input(3));
-        let AdamW { beta1, beta2, eps } = self.constants;
+        let Constants { beta1, beta2, eps } = self.constants;
         let launch = Launch::new(shader!("adamw"), packing.len / 4, 1)
             .uints(&[packing.len / 4])
             .floats(&[beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps])
@@ -100,14 +100,14 @@ impl Op for Update {
 }
 
 /// Records one step of the parameters in `trained`, whose gradients are the first of `grads`, in the same order.
-/// `hyper` \[groups, 4\] has a row as from [`AdamW::hyper`] for every group. Where `gate` \[1\] is given and 0, nothing
+/// `hyper` \[groups, 4\] has a row as from [`Constants::hyper`] for every group. Where `gate` \[1\] is given and 0, nothing
 /// changes.
 ///
 /// # Errors
 /// If the shapes differ, there is no such group or gradient, or a param, m or v is no state or stands there twice.
 #[track_caller]
 pub fn adamw(
-    constants: AdamW,
+    constants: Constants,
     trained: &[Trained],
     grads: &Packed,
     hyper: &Tensor,

@@ -73,7 +73,7 @@ impl Op for Attention {
         let logs = Tensor::record(Statistics(self.0), &[q, k])?;
         let [batch, tokens, width] = [q.shape()[0], q.shape()[1], q.shape()[2]];
         let per_head = grad.mul(context.output)?.reshape([batch, tokens, self.0.count, width / self.0.count])?;
-        let products = per_head.sum(3..4)?.reshape([batch, tokens, self.0.count])?;
+        let products = per_head.sum_keep(3)?.reshape([batch, tokens, self.0.count])?;
         let record = |of: Gradient| {
             let inputs = [q, k, v, grad, &logs, &products];
             let used = if of == Gradient::Value { 5 } else { 6 };

@@ -1,6 +1,6 @@
 //! Convolution as products with the patches of an image, which are never stored.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use super::matmul::mismatch;
 use super::product::{Layout, Product};
@@ -121,7 +121,7 @@ impl Op for Conv2d {
         }
         if context.inputs.len() == 3 {
             let rows = grad.reshape([self.patches.rows(), self.outputs])?;
-            gradients.push(Some(rows.sum(0..1)?.reshape([self.outputs])?));
+            gradients.push(Some(rows.sum_keep(0)?.reshape([self.outputs])?));
         }
         Ok(gradients)
     }
@@ -145,13 +145,13 @@ impl Op for Conv2d {
 #[derive(Clone, Debug)]
 pub struct Taps {
     weight: Tensor,
-    rows: OnceCell<Tensor>,
+    rows: OnceLock<Tensor>,
 }
 
 impl Taps {
     /// Those of a weight \[O, C, k, k\].
     pub fn new(weight: &Tensor) -> Self {
-        Taps { weight: weight.clone(), rows: OnceCell::new() }
+        Taps { weight: weight.clone(), rows: OnceLock::new() }
     }
 
     /// \[O, k·k·C\], both axes filled up to fours of channels.
@@ -174,7 +174,7 @@ impl Taps {
 fn filled(tensor: &Tensor, axis: usize, extent: usize) -> Result<Tensor> {
     match tensor.shape()[axis] == extent {
         true => Ok(tensor.clone()),
-        false => tensor.graph().stored(Storage::Whole, || tensor.pad(axis, 0, extent)),
+        false => tensor.graph().stored(Storage::Whole, || tensor.pad(axis as isize, 0, extent)),
     }
 }
 

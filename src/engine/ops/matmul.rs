@@ -60,7 +60,7 @@ impl Op for MatMul {
         if let Some(bias) = context.inputs.get(2) {
             // A bias is only recorded by `linear`, whose rows are all but the last axis.
             let rows = grad.reshape([grad.shape().len() / self.n, self.n])?;
-            gradients.push(Some(rows.sum(0..1)?.reshape(bias.shape().clone())?));
+            gradients.push(Some(rows.sum_keep(0)?.reshape(bias.shape().clone())?));
         }
         Ok(gradients)
     }

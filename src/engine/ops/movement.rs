@@ -246,7 +246,7 @@ impl Op for Concat {
         let mut parts = Vec::new();
         for input in context.inputs {
             let end = start + input.shape()[self.axis];
-            parts.push(Some(context.grad.slice(self.axis, start..end)?));
+            parts.push(Some(context.grad.slice(self.axis as isize, start..end)?));
             start = end;
         }
         Ok(parts)
@@ -286,8 +286,12 @@ impl Tensor {
     /// # Errors
     /// If `order` is not an order of the axes, or there are more than four.
     #[track_caller]
-    pub fn permute(&self, order: &[usize]) -> Result<Tensor> {
-        Tensor::record(Movement(Move::Permute(order.to_vec())), &[self])
+    pub fn permute(&self, order: &[isize]) -> Result<Tensor> {
+        let mut axes = Vec::with_capacity(order.len());
+        for &axis in order {
+            axes.push(self.axis("movement", axis)?);
+        }
+        Tensor::record(Movement(Move::Permute(axes)), &[self])
     }
 
     /// The part `range` of `axis`.
@@ -295,8 +299,9 @@ impl Tensor {
     /// # Errors
     /// If the range does not lie in the axis.
     #[track_caller]
-    pub fn slice(&self, axis: usize, range: Range<usize>) -> Result<Tensor> {
-        if self.shape().get(axis).is_some_and(|&extent| range == (0..extent)) {
+    pub fn slice(&self, axis: isize, range: Range<usize>) -> Result<Tensor> {
+        let axis = self.axis("movement", axis)?;
+        if range == (0..self.shape()[axis]) {
             return Ok(self.clone());
         }
         Tensor::record(Movement(Move::Slice { axis, range }), &[self])
@@ -307,7 +312,8 @@ impl Tensor {
     /// # Errors
     /// If it does not fit.
     #[track_caller]
-    pub fn pad(&self, axis: usize, start: usize, extent: usize) -> Result<Tensor> {
+    pub fn pad(&self, axis: isize, start: usize, extent: usize) -> Result<Tensor> {
+        let axis = self.axis("movement", axis)?;
         Tensor::record(Movement(Move::Pad { axis, start, extent }), &[self])
     }
 
@@ -316,16 +322,21 @@ impl Tensor {
     /// # Errors
     /// If there is no such axis.
     #[track_caller]
-    pub fn flip(&self, axis: usize) -> Result<Tensor> {
+    pub fn flip(&self, axis: isize) -> Result<Tensor> {
+        let axis = self.axis("movement", axis)?;
         Tensor::record(Movement(Move::Flip(axis)), &[self])
     }
 
     /// `parts` one after another along `axis`.
     ///
     /// # Errors
-    /// If they differ in more than that axis.
+    /// If there is no such axis, or they differ in more than that one.
     #[track_caller]
-    pub fn concat(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
+    pub fn concat(parts: &[&Tensor], axis: isize) -> Result<Tensor> {
+        let axis = match parts.first() {
+            Some(first) => first.axis("concat", axis)?,
+            None => 0,
+        };
         Tensor::record(Concat { axis }, parts)
     }
 }

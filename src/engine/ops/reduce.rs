@@ -1,5 +1,8 @@
 //! Sums, extrema and arg-max over axes.
 
+use std::ops::Range;
+
+use super::axes::Axes;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::shader;
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
@@ -49,15 +52,17 @@ impl Op for Reduce {
         let (x, grad) = (&context.inputs[0], context.grad);
         let gradient = match self.reduction {
             Reduction::Sum => grad.expand(x.shape().clone())?,
-            Reduction::Max => {
+            Reduction::Max | Reduction::Min => {
                 let [outer, length, inner] = self.extents(x.ty());
-                let position = x.reduce(Reduction::ArgMax, self.first..self.last)?.reshape([outer, 1, inner])?;
+                let highest = if self.reduction == Reduction::Max { x.clone() } else { x.neg()? };
+                let position = highest.reduce_run(Reduction::ArgMax, self.first..self.last)?;
+                let position = position.reshape([outer, 1, inner])?;
                 let index: Vec<_> = (0..length).map(|index| index as f64).collect();
                 let index = x.graph().constant(&index, [length, 1]);
                 let chosen = position.equal(&index)?.reshape(x.shape().clone())?;
                 grad.mul(&chosen)?
             }
-            Reduction::Min | Reduction::ArgMax => return Err(BackwardError::Undefined),
+            Reduction::ArgMax => return Err(BackwardError::Undefined),
         };
         Ok(vec![Some(gradient)])
     }
@@ -127,23 +132,84 @@ pub(crate) fn sum_of_chunks(chunks: usize, inner: usize) -> Launch {
     if layout == "VECTOR" { launch.fours(&[Slot::Output]) } else { launch }
 }
 
+/// Methods of a reduction over any axes: one that drops them and one that keeps them.
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident, $keep:ident = $reduction:expr;)*) => {
+        impl Tensor {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// If the axes do not exist or hold nothing, or the tensor is not real.
+            #[track_caller]
+            pub fn $name(&self, axes: impl Into<Axes>) -> Result<Tensor> {
+                self.reduce($reduction, &axes.into(), false)
+            }
+
+            #[doc = concat!("As [`Tensor::", stringify!($name), "`], but the axes stay, with extent 1.")]
+            ///
+            /// # Errors
+            /// If the axes do not exist or hold nothing, or the tensor is not real.
+            #[track_caller]
+            pub fn $keep(&self, axes: impl Into<Axes>) -> Result<Tensor> {
+                self.reduce($reduction, &axes.into(), true)
+            }
+        )*}
+    };
+}
+
+methods! {
+    /// Σ x over `axes`, which are dropped.
+    sum, sum_keep = Reduction::Sum;
+    /// max x over `axes`, which are dropped; ties give the gradient to the first.
+    max, max_keep = Reduction::Max;
+    /// min x over `axes`, which are dropped; ties give the gradient to the first.
+    min, min_keep = Reduction::Min;
+}
+
 impl Tensor {
-    /// Reduces the neighbouring `axes`, keeping them with extent 1.
-    ///
-    /// # Errors
-    /// If the axes do not exist or hold nothing.
+    /// Reduces runs of neighbouring axes, the innermost first.
     #[track_caller]
-    pub fn reduce(&self, reduction: Reduction, axes: std::ops::Range<usize>) -> Result<Tensor> {
+    fn reduce(&self, reduction: Reduction, axes: &Axes, keep: bool) -> Result<Tensor> {
+        let axes = self.axes("reduce", axes)?;
+        let mut reduced = self.clone();
+        for run in axes.chunk_by(|one, next| one + 1 == *next).rev() {
+            reduced = reduced.reduce_run(reduction, run[0]..run[0] + run.len())?;
+        }
+        if keep || axes.is_empty() {
+            return Ok(reduced);
+        }
+        let left = self.shape().iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
+        reduced.reshape(left.map(|(_, &extent)| extent).collect::<Vec<_>>())
+    }
+
+    /// Reduces neighbouring axes, which stay with extent 1.
+    #[track_caller]
+    fn reduce_run(&self, reduction: Reduction, axes: Range<usize>) -> Result<Tensor> {
         Tensor::record(Reduce { reduction, first: axes.start, last: axes.end }, &[self])
     }
 
-    /// Σ over neighbouring axes, kept with extent 1.
+    /// Mean over `axes`, which are dropped.
     ///
     /// # Errors
-    /// If the axes do not exist.
+    /// If the axes do not exist or hold nothing, or the tensor is not real.
     #[track_caller]
-    pub fn sum(&self, axes: std::ops::Range<usize>) -> Result<Tensor> {
-        self.reduce(Reduction::Sum, axes)
+    pub fn mean(&self, axes: impl Into<Axes>) -> Result<Tensor> {
+        self.mean_of(&axes.into(), false)
+    }
+
+    /// As [`Tensor::mean`], but the axes stay, with extent 1.
+    ///
+    /// # Errors
+    /// If the axes do not exist or hold nothing, or the tensor is not real.
+    #[track_caller]
+    pub fn mean_keep(&self, axes: impl Into<Axes>) -> Result<Tensor> {
+        self.mean_of(&axes.into(), true)
+    }
+
+    #[track_caller]
+    fn mean_of(&self, axes: &Axes, keep: bool) -> Result<Tensor> {
+        let count: usize = self.axes("reduce", axes)?.iter().map(|&axis| self.shape()[axis]).product();
+        self.reduce(Reduction::Sum, axes, keep)?.scale(1.0 / count as f64)
     }
 
     /// Σ over all elements, without axes.
@@ -152,7 +218,7 @@ impl Tensor {
     /// If the tensor is not real.
     #[track_caller]
     pub fn sum_all(&self) -> Result<Tensor> {
-        self.reshape([self.shape().len()])?.sum(0..1)?.reshape([])
+        self.reshape([self.shape().len()])?.reduce_run(Reduction::Sum, 0..1)?.reshape([])
     }
 
     /// Mean over all elements, without axes.
@@ -164,13 +230,22 @@ impl Tensor {
         self.sum_all()?.scale(1.0 / self.shape().len() as f64)
     }
 
-    /// Index of the first maximum along `axis`, which keeps extent 1.
+    /// Index of the first maximum along `axis`, which is dropped.
     ///
     /// # Errors
-    /// If the axis does not exist.
+    /// If the axis does not exist or holds nothing, or the tensor is not real.
     #[track_caller]
-    pub fn arg_max(&self, axis: usize) -> Result<Tensor> {
-        self.reduce(Reduction::ArgMax, axis..axis + 1)
+    pub fn arg_max(&self, axis: isize) -> Result<Tensor> {
+        self.reduce(Reduction::ArgMax, &axis.into(), false)
+    }
+
+    /// As [`Tensor::arg_max`], but the axis stays, with extent 1.
+    ///
+    /// # Errors
+    /// If the axis does not exist or holds nothing, or the tensor is not real.
+    #[track_caller]
+    pub fn arg_max_keep(&self, axis: isize) -> Result<Tensor> {
+        self.reduce(Reduction::ArgMax, &axis.into(), true)
     }
 
     /// Sums a gradient down to the shape that was broadcast to it.
@@ -190,7 +265,7 @@ impl Tensor {
             while start > 0 && repeated(start - 1) {
                 start -= 1;
             }
-            sum = sum.sum(start..end)?;
+            sum = sum.reduce_run(Reduction::Sum, start..end)?;
             end = start;
         }
         if sum.shape()[..] == *shape { Ok(sum) } else { sum.reshape(shape) }

@@ -1,10 +1,9 @@
-//! Softmax over the last axis, and log-softmax over any.
+//! Softmax and log-softmax.
 
 use super::rows::launch_rows;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::shader;
 use crate::engine::kernel::{LaunchContext, Launches, Shader, Slot};
-use crate::engine::ops::reduce::Reduction;
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -79,12 +78,28 @@ impl Op for SoftmaxGradient {
 }
 
 impl Tensor {
-    /// softmax(scale · x) over the last axis.
+    /// softmax(x) over `axis`: eˣ / Σ eˣ along it. An axis other than the last is brought there and back.
+    ///
+    /// # Errors
+    /// If there is no such axis, or the tensor is not real or holds nothing.
+    #[track_caller]
+    pub fn softmax(&self, axis: isize) -> Result<Tensor> {
+        let axis = self.axis("softmax", axis)?;
+        let shape = self.shape();
+        if axis + 1 == shape.rank() {
+            return self.softmax_scaled(1.0);
+        }
+        let grouped = [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()];
+        let rows = self.reshape(grouped)?.permute(&[0, 2, 1])?.softmax_scaled(1.0)?;
+        rows.permute(&[0, 2, 1])?.reshape(shape.clone())
+    }
+
+    /// softmax(scale · x) over the last axis, as attention needs it.
     ///
     /// # Errors
     /// If the tensor is not real or holds nothing.
     #[track_caller]
-    pub fn softmax(&self, scale: f64) -> Result<Tensor> {
+    pub fn softmax_scaled(&self, scale: f64) -> Result<Tensor> {
         Tensor::record(Softmax { scale }, &[self])
     }
 
@@ -93,9 +108,9 @@ impl Tensor {
     /// # Errors
     /// If there is no such axis.
     #[track_caller]
-    pub fn log_softmax(&self, axis: usize) -> Result<Tensor> {
-        let largest = self.reduce(Reduction::Max, axis..axis + 1)?.detach()?;
+    pub fn log_softmax(&self, axis: isize) -> Result<Tensor> {
+        let largest = self.max_keep(axis)?.detach()?;
         let lowered = self.sub(&largest)?;
-        lowered.sub(&lowered.exp()?.sum(axis..axis + 1)?.log()?)
+        lowered.sub(&lowered.exp()?.sum_keep(axis)?.log()?)
     }
 }

@@ -4,7 +4,8 @@ use super::array::Array;
 
 /// Constants of the optimiser.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct AdamW {
+#[non_exhaustive]
+pub struct Constants {
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
@@ -13,14 +14,14 @@ pub struct AdamW {
     pub eps: f64,
 }
 
-impl Default for AdamW {
+impl Default for Constants {
     /// β = (0.9, 0.999), eps = 1e-8.
     fn default() -> Self {
-        AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+        Constants { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
     }
 }
 
-impl AdamW {
+impl Constants {
     /// What `adamw` takes as a row of `hyper` at step `t` (1 for the first): lr, decay, 1 − β1ᵗ, √(1 − β2ᵗ).
     pub fn hyper(&self, lr: f64, weight_decay: f64, t: u64) -> [f64; 4] {
         let rest = |beta: f64| 1.0 - beta.powf(t as f64);
@@ -29,7 +30,7 @@ impl AdamW {
 }
 
 /// The new (p, m, v) of one parameter after one step with gradient g; hyper = (lr, decay, 1 − β1ᵗ, √(1 − β2ᵗ)).
-pub fn adamw(c: &AdamW, p: &Array, g: &[f64], m: &Array, v: &Array, hyper: &[f64]) -> [Array; 3] {
+pub fn adamw(c: &Constants, p: &Array, g: &[f64], m: &Array, v: &Array, hyper: &[f64]) -> [Array; 3] {
     let [lr, decay, correction1, correction2] = [hyper[0], hyper[1], hyper[2], hyper[3]];
     let (mut p, mut m, mut v) = (p.clone(), m.clone(), v.clone());
     for i in 0..p.data.len() {

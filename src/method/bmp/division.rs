@@ -9,8 +9,8 @@
 //! where s_m are the part's own statistics: mean = Σ mean_m / M, variance = Σ (variance_m + (mean_m − mean)²) / M. That
 //! is the gradient of the undivided step, not an approximation. Dropout draws for the whole batch and takes its rows.
 
-use std::cell::OnceCell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 use super::iteration::{Labels, losses_of};
 use crate::config::Config;
@@ -30,7 +30,7 @@ pub(crate) struct Division {
     /// Random streams that were taken before the pass of all images.
     pub(crate) streams: u32,
     /// The pass of all images as a part.
-    pub(crate) whole: Rc<Part>,
+    pub(crate) whole: Arc<Part>,
     /// Images in a part.
     pub(crate) images: usize,
 }
@@ -56,8 +56,8 @@ impl Division {
         for first in (0..batch).step_by(self.images) {
             let images = first..first + self.images;
             let part =
-                Part { images: images.clone(), of: batch, whole: Some(statistics.clone()), own: OnceCell::new() };
-            let part = Rc::new(part);
+                Part { images: images.clone(), of: batch, whole: Some(statistics.clone()), own: OnceLock::new() };
+            let part = Arc::new(part);
             graph.reuse_random_streams(self.streams);
             let mode = Mode::Train { random: self.random.clone(), part: Some(part.clone()) };
             let outputs = self.network.forward(&image.slice(0, images.clone())?, &mode)?;

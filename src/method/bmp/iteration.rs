@@ -1,8 +1,8 @@
 //! One training iteration as a graph (spec 0.5): forward, label-making passes, losses, gradients, AdamW.
 
-use std::cell::OnceCell;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 use super::division::Division;
 use crate::config::{AffLabel, BspBackground, Config, Fuse, MsMode, S2cMap, YcSource, YsSource};
@@ -10,7 +10,6 @@ use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::nn::{Mode, Parameter, Part};
 use crate::engine::ops::adamw::{Trained, adamw};
 use crate::engine::ops::pack::Packed;
-use crate::engine::ops::reduce::Reduction;
 use crate::error::Result;
 use crate::method::bmp::schedule::{Group, Phase, Schedule, group_of};
 use crate::parts::batch_parts::{over_parts, parts, together};
@@ -129,7 +128,7 @@ impl Iteration {
         };
         let random = drop.then(|| inputs.random.clone());
         let streams = graph.random_streams();
-        let whole = Rc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceCell::new() });
+        let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });
         graph.begin("forward");
         let model = Network::new(&graph, network, Form::new(config))?;
         let mode = Mode::Train { random: random.clone(), part: Some(whole.clone()) };
@@ -254,7 +253,7 @@ impl Iteration {
     fn gate(&self, guarded: &Packed) -> Result<Tensor> {
         let flags = self.graph.state(FLAGS, [guarded.len()]);
         flags.flag_nonfinite(guarded)?;
-        flags.reduce(Reduction::Max, 0..1)?.neg()?.offset(1.0)
+        flags.max_keep(0)?.neg()?.offset(1.0)
     }
 
     /// The values that the record keeps of this iteration, named by [`VALUES`]; `finite` is what [`Iteration::update`]

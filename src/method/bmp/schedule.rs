@@ -1,7 +1,7 @@
 //! What changes over a run: phases, loss weights, learning rates (spec 6.6, 7).
 
 use crate::config::{Config, Propagation};
-use crate::engine::ops::adamw::AdamW;
+use crate::engine::ops::adamw::Constants;
 
 /// Which parts of the method are on. Each phase is a program of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -136,9 +136,9 @@ impl Schedule {
     }
 
     /// The constants of AdamW.
-    pub fn optimiser(&self) -> AdamW {
+    pub fn optimiser(&self) -> Constants {
         let config = &self.config;
-        AdamW { beta1: config.optim_beta1, beta2: config.optim_beta2, eps: config.optim_eps }
+        Constants { beta1: config.optim_beta1, beta2: config.optim_beta2, eps: config.optim_eps }
     }
 }
 

@@ -48,7 +48,7 @@ impl Model {
     #[cfg(feature = "native")]
     pub fn load(run: &std::path::Path, device: impl Into<crate::engine::gpu::DeviceChoice>) -> Result<Self> {
         let checkpoint = super::network::opened(run, &[])?;
-        Model::of(&Session::open(device)?, &checkpoint)
+        Model::of(&crate::run::device::open(device)?, &checkpoint)
     }
 
     /// Names of the foreground classes.

@@ -11,9 +11,9 @@ use super::request::{Protocol, Request, Tags};
 use crate::data::palette::write_index_png;
 use crate::data::{Mask, Rgb8};
 use crate::engine::gpu::DeviceChoice;
-use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::parts::crf::DenseCrf;
+use crate::run::device;
 use crate::run::report::{Map, heat_overlay, label_overlay, photo_of};
 
 /// What a prediction needs.
@@ -61,7 +61,7 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
     let images = listed(&options.inputs)?;
     let checkpoint = opened(&options.network, &options.assignments)?;
     check_targets(&images, options)?;
-    let model = Model::of(&Session::open(options.device.clone())?, &checkpoint)?;
+    let model = Model::of(&device::open(options.device.clone())?, &checkpoint)?;
     std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
     let crf = options.crf.then(|| DenseCrf::new(model.config()));
     let tags = if options.seeds { Tags::Predicted } else { Tags::Unknown };

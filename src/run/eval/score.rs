@@ -12,9 +12,9 @@ use super::request::{Protocol, Request, Tags};
 use crate::data::tags::numbered_classes;
 use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8, normalise};
 use crate::engine::gpu::DeviceChoice;
-use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::parts::crf::DenseCrf;
+use crate::run::device;
 use crate::run::report::{LabelScores, Scores};
 
 /// Pixels looked at together; small images go in batches.
@@ -239,7 +239,7 @@ pub struct ScoreOptions {
     pub data: PathBuf,
     /// Its split.
     pub split: String,
-    /// Device, see [`crate::engine::session::Session::open`].
+    /// Device, see [`device::open`].
     pub device: DeviceChoice,
     /// Whether to leave out images that do not decode.
     pub skip_broken: bool,
@@ -260,7 +260,7 @@ pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, 
     let expected = DatasetOptions { classes: Some(checkpoint.classes.clone()) };
     let mut dataset = Dataset::open(&options.data, &options.split, &expected)?;
     check_classes(&checkpoint.classes, &dataset)?;
-    let model = Model::of(&Session::open(options.device.clone())?, &checkpoint)?;
+    let model = Model::of(&device::open(options.device.clone())?, &checkpoint)?;
     dataset.check_images(options.skip_broken)?;
     dataset.check_masks()?;
     let mut scoring = Scoring::new(&model, &dataset, options.protocol, options.crf)?;

@@ -4,7 +4,6 @@ use super::request::{Protocol, Request, Tags};
 use crate::config::{Config, Propagation};
 use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::nn::Mode;
-use crate::engine::ops::reduce::Reduction;
 use crate::error::Result;
 use crate::parts::labels::{Confidence, seed_label, segmentation_label};
 use crate::parts::network::{Form, Network, NetworkConfig, Outputs};
@@ -63,7 +62,7 @@ impl Recorder<'_> {
         let network = Network::new(&graph, self.network, Form::new(self.config))?;
         let image = graph.input("image", [batch, 3, size[0], size[1]], DType::F32);
         let Passes { looked_at, single, fused, scales } = self.passes(&network, &image, request)?;
-        let labels = |logits: &Tensor| logits.arg_max(1)?.reshape([batch, size[0], size[1]]);
+        let labels = |logits: &Tensor| logits.arg_max_keep(1)?.reshape([batch, size[0], size[1]]);
         let seg = labels(&single.seg)?;
         let mut read = vec![seg.clone(), single.cls.clone()];
         let msc = fused.as_ref().map(labels).transpose()?;
@@ -166,7 +165,7 @@ impl Recorder<'_> {
             segmentation_label(&single.seg, &whole, config.sigma_s, Confidence::new(config), first)?.to_integer()?;
         let cams = seeds.resize_channels_last(size, false)?;
         let seeds = seed_label(&cams, &classes, config.cam_bkg)?;
-        let cams = cams.reduce(Reduction::Max, 3..4)?;
+        let cams = cams.max_keep(3)?;
         Ok(Tagged { given, slots, boxes, extent, seeds, par, afa, y_c, y_s, cams })
     }
 

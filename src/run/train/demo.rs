@@ -8,9 +8,9 @@ use crate::config::Config;
 use crate::data::shapes::{ShapesOptions, generate};
 use crate::data::{Dataset, DatasetOptions};
 use crate::engine::gpu::DeviceChoice;
-use crate::engine::session::Session;
 use crate::error::Result;
 use crate::method::bmp::Schedule;
+use crate::run::device;
 use crate::run::eval::{Gallery, Model, Protocol, Scoring};
 use crate::run::report::{Place, Report, Scores, read_records};
 
@@ -37,7 +37,7 @@ const SHOWN: usize = 8;
 pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
     let DemoOptions { config, out, device, overwrite } = options;
     // Without a device nothing is worth writing.
-    Session::open(device)?;
+    device::open(device)?;
     let (data, folder) = (out.join("data"), out.join("run"));
     let size = config.train_crop;
     generate(&data, &ShapesOptions { train: 500, val: 120, size, seed: config.seed, overwrite: *overwrite })?;

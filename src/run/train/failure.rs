@@ -9,11 +9,11 @@ use super::trainer::{StepBatch, Trainer};
 use crate::config::Config;
 use crate::data::Batch;
 use crate::engine::gpu::DeviceChoice;
-use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::formats::sealed;
 use crate::formats::sealed::Tensors;
 use crate::parts::network::NetworkConfig;
+use crate::run::device;
 
 /// What the file's metadata is called.
 const KEY: &str = "tagseg.failure";
@@ -106,7 +106,7 @@ pub fn replay(folder: &Path, device: impl Into<DeviceChoice>) -> Result<Replayed
         values.ok_or_else(|| Error::data(&path, format!("lacks `{name}`"), remedy))
     };
 
-    let mut session = Session::open(device)?;
+    let mut session = device::open(device)?;
     let mut trainer = Trainer::new(&session, &config, &NetworkConfig::new(&config, foreground), max_tags, 1)?;
     trainer.check()?;
     for parameter in trainer.parameters() {

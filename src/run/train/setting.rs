@@ -10,6 +10,7 @@ use crate::engine::gpu::{DeviceChoice, mebibytes};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::parts::network::NetworkConfig;
+use crate::run::device;
 use crate::run::eval::{Model, Protocol, Scoring};
 use crate::run::report::FileBar;
 use crate::run::weights::{DataFacts, SamplerPosition};
@@ -67,11 +68,11 @@ pub(super) struct Setting {
 impl Setting {
     /// Opens the device and makes a trainer for the data.
     pub(super) fn open(config: &Config, data: TrainingData, device: &DeviceChoice) -> Result<Self> {
-        let session = Session::open(device)?;
+        let session = device::open(device)?;
         let network = NetworkConfig::new(config, data.images.classes().len());
         let trainer = Trainer::new(&session, config, &network, data.images.max_tags(), config.train_log_every)?;
         // Whatever the table says by then, a run goes on with the kernels that it began with.
-        let device = DeviceChoice { kernels: session.kernels(), ..device.clone() };
+        let device = device.clone().kernels(session.kernels());
         Ok(Setting { config: config.clone(), device, data, network, session, trainer })
     }
 

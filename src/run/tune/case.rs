@@ -1,7 +1,7 @@
 //! The ops of training steps, each alone: what variants are measured on.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::engine::gpu::pace;
@@ -21,7 +21,7 @@ const SLOTS: usize = 8;
 
 /// An op on operands of certain shapes, and how often a step runs it.
 pub(super) struct Case {
-    op: Rc<dyn Op>,
+    op: Arc<dyn Op>,
     inputs: Vec<TensorType>,
     output: TensorType,
     count: usize,

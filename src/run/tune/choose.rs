@@ -11,6 +11,7 @@ use crate::engine::self_test;
 use crate::engine::self_test::{FAMILIES, Standing};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
+use crate::run::device;
 
 /// How often every variant runs, and at how many shapes, for a careful proposal and for a quick one.
 const CAREFUL: [usize; 2] = [7, 4];
@@ -29,19 +30,20 @@ const WRONG: f64 = 1e-8;
 /// # Errors
 /// [`Error::Device`] if the device has no timestamps, was lost, or is the interpreter.
 pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tuned> {
-    if choice.adapter() == "reference" {
+    if choice.is_reference() {
         let remedy = "choose an adapter that `tagseg devices` lists";
         return Err(Error::device("the reference interpreter has no kernels to choose from", remedy));
     }
     // With all that any choice may ask for.
-    let able = &DeviceChoice { kernels: Some(KernelTable::of("", Kernels::COOPERATIVE)), ..choice.clone() };
-    let device = pollster::block_on(Device::open(able))?;
+    let able = device::with_environment(choice)?.kernels(KernelTable::of("", Kernels::COOPERATIVE));
+    let device = pollster::block_on(Device::open(&able))?;
     device.check_timestamps()?;
     let (_, today) = KernelTable::choose(choice.kernels.as_ref(), device.name(), device.class());
     let mut all = Target::from(today);
     FAMILIES.iter().for_each(|family| *(family.switch)(&mut all) = true);
     let device = device.aimed_at(all);
-    let verdict = pollster::block_on(self_test::verdict(FAMILIES, able, &device, self_test::folder().as_deref()))?;
+    let verdict = pollster::block_on(self_test::verdict(FAMILIES, &device, device::cache_folder().as_deref()))?;
+    verdict.notices.iter().for_each(|notice| eprintln!("{notice}"));
     let refused = verdict.families.iter().filter(|(_, standing)| **standing == Standing::Refused);
     let notices = refused.map(|(family, _)| format!("{family}: refused by their self-test, never proposed")).collect();
 

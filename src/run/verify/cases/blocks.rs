@@ -4,7 +4,6 @@ use super::bench::Bench;
 use super::trial::{Trial, channels_first, channels_last};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Attention, Block, Grid, MixFfn, Mode, Scope, Scores};
-use crate::engine::ops::reduce::Reduction;
 use crate::error::{Error, Result};
 use crate::parts::decoder::Decoder;
 use crate::parts::encoders::mit::{Features, PatchEmbed};
@@ -170,7 +169,7 @@ pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
             features.grids.push(Grid { height, width });
         }
         let decoder = Decoder::new(&Scope::root(&part.trial.graph).at("decoder"), &config(&part, &features)?)?;
-        let seen = network::see_objects(&features, &cam.reduce(Reduction::Max, 1..2)?.sigmoid()?)?;
+        let seen = network::see_objects(&features, &cam.max_keep(1)?.sigmoid()?)?;
         for (index, tokens) in seen.tokens.iter().enumerate() {
             part.trial.output(format!("{name}.ofd{}", index + 1), &map_of_tokens(tokens, seen.grids[index])?);
         }

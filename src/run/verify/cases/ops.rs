@@ -4,7 +4,6 @@ use super::bench::Bench;
 use super::trial::{Trial, channels_first, channels_last};
 use crate::config::LossKind;
 use crate::engine::graph::Tensor;
-use crate::engine::ops::reduce::Reduction;
 use crate::error::{Error, Result};
 use crate::parts::{losses, seeds};
 use crate::run::verify::judge::Results;
@@ -75,7 +74,7 @@ pub fn layer_norm(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 pub fn softmax(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     each_part(bench, results, &["x"], |part, inputs| match part.strip_prefix("log_axis") {
         Some(axis) => inputs[0].log_softmax(axis.parse().map_err(|_| unknown("op_softmax", part))?),
-        None => inputs[0].softmax(bench.case.constant(&format!("{part}/scale"))?),
+        None => inputs[0].softmax_scaled(bench.case.constant(&format!("{part}/scale"))?),
     })
 }
 
@@ -96,11 +95,11 @@ pub fn pooling(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 }
 
 fn global_max(x: &Tensor) -> Result<Tensor> {
-    x.reduce(Reduction::Max, 2..4)
+    x.max_keep(2..4)
 }
 
 fn channel_max(x: &Tensor) -> Result<Tensor> {
-    x.sigmoid()?.reduce(Reduction::Max, 1..2)
+    x.sigmoid()?.max_keep(1)
 }
 
 /// `op_conv2d`: dense and depth-wise convolutions of every size that the network has. Maps are \[B, C, H, W\] in the file

@@ -178,7 +178,7 @@ pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         }
     }
     trial.output("msc_seg", &fused);
-    trial.output("msc_pred", &fused.arg_max(1)?.reshape([batch, height, width])?);
+    trial.output("msc_pred", &fused.arg_max_keep(1)?.reshape([batch, height, width])?);
     trial.output("cam_label", &labels::seed_label(&seeds, &classes, case.constant("bkg")?)?);
     trial.observe(&bsp);
     let program = trial.run(results)?;

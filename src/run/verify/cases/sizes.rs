@@ -55,7 +55,7 @@ fn check(name: &str, inputs: Vec<(&str, Stored)>, shapes: &[(&str, &[usize])], c
     }
 
     let mut results = Results::default();
-    let device = Session::open("auto").unwrap();
+    let device = crate::run::device::open("auto").unwrap();
     runner(name).unwrap()(&Bench { set: &set, case: &case, session: &device, precision: Precision::F32 }, &mut results)
         .unwrap();
     let judgement = judge(&case, &results, Rounding::Single).unwrap();

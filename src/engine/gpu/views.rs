@@ -1,0 +1,79 @@
+//! Views of states: other shapes of their storage, which show every update. A view that is read after an update of its
+//! state must give the value from before, as for the interpreter: then the plan reads a copy that was made in time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::schedule::Schedule;
+use crate::engine::graph::{Chain, Function, Kind, Node, NodeId, Storage};
+
+/// Views and updates of the states in a schedule.
+pub(super) struct Views {
+    /// The state that a node shows under another shape, if it is a view.
+    state: Vec<Option<usize>>,
+    /// The nodes that update each state, in order.
+    updates: HashMap<usize, Vec<usize>>,
+}
+
+impl Views {
+    /// Those among `nodes`.
+    pub(super) fn of(nodes: &[Node]) -> Self {
+        let mut views = Views { state: vec![None; nodes.len()], updates: HashMap::new() };
+        for (index, node) in nodes.iter().enumerate() {
+            let Some(op) = node.op() else { continue };
+            if op.is_alias() {
+                let source = node.inputs[0].0;
+                let shows = matches!(nodes[source].kind, Kind::State(_)).then_some(source);
+                views.state[index] = shows.or(views.state[source]);
+            }
+            for &slot in op.mutates() {
+                views.updates.entry(node.inputs[slot].0).or_default().push(index);
+            }
+        }
+        views
+    }
+
+    /// Whether a node is a view whose state is updated after `start` and before `end`.
+    pub(super) fn is_updated(&self, view: usize, start: usize, end: usize) -> bool {
+        let updates = self.state[view].and_then(|state| self.updates.get(&state));
+        updates.is_some_and(|updates| updates.iter().any(|&update| start < update && update < end))
+    }
+}
+
+impl Schedule {
+    /// The same schedule, in which views that are read after an update of their state show a copy of it.
+    pub(super) fn with_old_views(self) -> Self {
+        let views = Views::of(&self.nodes);
+        if views.updates.is_empty() || views.state.iter().all(Option::is_none) {
+            return self;
+        }
+        // Behind the last node that reads each view, also by way of another view.
+        let mut end = vec![0; self.nodes.len()];
+        self.outputs.iter().for_each(|output| end[output.0] = usize::MAX);
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            let reads = if views.state[index].is_some() { end[index] } else { index + 1 };
+            node.inputs.iter().for_each(|input| end[input.0] = end[input.0].max(reads));
+        }
+        let mut longer =
+            Schedule { nodes: Vec::new(), origin: Vec::new(), outputs: Vec::new(), half: Vec::new(), ..self };
+        let mut number: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
+        let mut copies = HashMap::new();
+        for (index, node) in self.nodes.into_iter().enumerate() {
+            let mut inputs: Vec<_> = node.inputs.iter().map(|input| number[input.0]).collect();
+            let source = node.inputs.first().map(|input| input.0);
+            let shown = source.filter(|source| views.state[index] == Some(*source));
+            if let Some(state) = shown.filter(|_| views.is_updated(index, index, end[index])) {
+                let before = views.updates[&state].partition_point(|&update| update < index);
+                inputs[0] = *copies.entry((state, before)).or_insert_with(|| {
+                    let ty = longer.nodes[inputs[0].0].ty.clone();
+                    let kind = Kind::Op(Arc::new(Chain::single(Function::Copy)));
+                    let copy = Node { kind, inputs: inputs.clone(), ty, storage: Storage::Whole, ..node.clone() };
+                    longer.append(copy, self.origin[index], false)
+                });
+            }
+            number.push(longer.append(Node { inputs, ..node }, self.origin[index], self.half[index]));
+        }
+        longer.outputs = self.outputs.iter().map(|output| number[output.0]).collect();
+        longer
+    }
+}

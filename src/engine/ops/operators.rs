@@ -1,0 +1,89 @@
+//! Arithmetic by operators. Each records one node, or two where a number stands on the left, and is an error like the
+//! method of its name.
+//!
+//! ```
+//! use tagseg::engine::graph::{DType, Graph};
+//!
+//! let graph = Graph::new();
+//! let [a, b] = ["a", "b"].map(|name| graph.input(name, [2, 3], DType::F32));
+//! let mean = ((&a + &b)? * 0.5)?;
+//! let y = (1.0 - (&mean * &mean)?)?;
+//! assert_eq!(&y.shape()[..], &[2, 3]);
+//! # Ok::<(), tagseg::Error>(())
+//! ```
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::engine::graph::Tensor;
+use crate::error::Result;
+
+/// Implements an operator for tensors and numbers by reference and by value: what an operator gives is a value, which the
+/// next one takes.
+macro_rules! operator {
+    ($trait:ident $method:ident, $x:ident $other:ident => $both:expr, $c:ident => $right:expr, $left:expr) => {
+        operator!(@both $trait $method, &Tensor, &Tensor, |$x, $other| $both);
+        operator!(@both $trait $method, &Tensor, Tensor, |$x, $other| $both);
+        operator!(@both $trait $method, Tensor, &Tensor, |$x, $other| $both);
+        operator!(@both $trait $method, Tensor, Tensor, |$x, $other| $both);
+        operator!(@right $trait $method, &Tensor, |$x, $c| $right);
+        operator!(@right $trait $method, Tensor, |$x, $c| $right);
+        operator!(@left $trait $method, &Tensor, |$x, $c| $left);
+        operator!(@left $trait $method, Tensor, |$x, $c| $left);
+    };
+    (@both $trait:ident $method:ident, $one:ty, $two:ty, |$x:ident, $other:ident| $result:expr) => {
+        impl $trait<$two> for $one {
+            type Output = Result<Tensor>;
+
+            #[track_caller]
+            fn $method(self, other: $two) -> Result<Tensor> {
+                let ($x, $other): (&Tensor, &Tensor) = (&self, &other);
+                $result
+            }
+        }
+    };
+    (@right $trait:ident $method:ident, $one:ty, |$x:ident, $c:ident| $result:expr) => {
+        impl $trait<f64> for $one {
+            type Output = Result<Tensor>;
+
+            #[track_caller]
+            fn $method(self, $c: f64) -> Result<Tensor> {
+                let $x: &Tensor = &self;
+                $result
+            }
+        }
+    };
+    (@left $trait:ident $method:ident, $one:ty, |$x:ident, $c:ident| $result:expr) => {
+        impl $trait<$one> for f64 {
+            type Output = Result<Tensor>;
+
+            #[track_caller]
+            fn $method(self, other: $one) -> Result<Tensor> {
+                let ($c, $x): (f64, &Tensor) = (self, &other);
+                $result
+            }
+        }
+    };
+}
+
+operator!(Add add, x other => x.add(other), c => x.offset(c), x.offset(c));
+operator!(Sub sub, x other => x.sub(other), c => x.offset(-c), x.neg()?.offset(c));
+operator!(Mul mul, x other => x.mul(other), c => x.scale(c), x.scale(c));
+operator!(Div div, x other => x.div(other), c => x.scale(1.0 / c), x.graph().scalar(c).div(x));
+
+impl Neg for &Tensor {
+    type Output = Result<Tensor>;
+
+    #[track_caller]
+    fn neg(self) -> Result<Tensor> {
+        Tensor::neg(self)
+    }
+}
+
+impl Neg for Tensor {
+    type Output = Result<Tensor>;
+
+    #[track_caller]
+    fn neg(self) -> Result<Tensor> {
+        Tensor::neg(&self)
+    }
+}

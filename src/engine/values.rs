@@ -1,0 +1,64 @@
+//! What the host writes into an input.
+
+/// Host values for an input: a slice, array or `Vec` of `f32`, `f64`, `i32` or `u8`, by reference. They are converted to the
+/// input's element type.
+pub enum Values<'a> {
+    /// Real values as a device holds them.
+    F32(&'a [f32]),
+    /// Real values as the interpreter holds them.
+    F64(&'a [f64]),
+    /// Integers.
+    I32(&'a [i32]),
+    /// Bytes, four in each integer of the input, the lowest bits first; what is missing of the last four is 0.
+    U8(&'a [u8]),
+}
+
+macro_rules! values_from {
+    ($($variant:ident $ty:ty),*) => {$(
+        impl<'a> From<&'a [$ty]> for Values<'a> {
+            fn from(values: &'a [$ty]) -> Self {
+                Values::$variant(values)
+            }
+        }
+        impl<'a> From<&'a Vec<$ty>> for Values<'a> {
+            fn from(values: &'a Vec<$ty>) -> Self {
+                Values::$variant(values)
+            }
+        }
+        impl<'a, const N: usize> From<&'a [$ty; N]> for Values<'a> {
+            fn from(values: &'a [$ty; N]) -> Self {
+                Values::$variant(values)
+            }
+        }
+    )*};
+}
+values_from!(F32 f32, F64 f64, I32 i32, U8 u8);
+
+impl Values<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Values::F32(values) => values.len(),
+            Values::F64(values) => values.len(),
+            Values::I32(values) => values.len(),
+            Values::U8(bytes) => bytes.len().div_ceil(4),
+        }
+    }
+
+    pub(crate) fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Values::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Values::F64(values) => values.to_vec(),
+            Values::I32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Values::U8(bytes) => words(bytes).map(f64::from).collect(),
+        }
+    }
+}
+
+/// The integers that bytes make, four each.
+fn words(bytes: &[u8]) -> impl Iterator<Item = i32> {
+    bytes.chunks(4).map(|four| {
+        let mut word = [0; 4];
+        word[..four.len()].copy_from_slice(four);
+        i32::from_le_bytes(word)
+    })
+}
