@@ -12,7 +12,6 @@ use std::process::Command;
 
 use chromium::{Page, built};
 use serde_json::Value;
-use tagseg::Session;
 use tagseg::config::Config;
 use tagseg::data::Rgb8;
 use tagseg::data::shapes::{Split, picture};
