@@ -3,13 +3,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
 use tagseg::config::Config;
 use tagseg::engine::graph::Tensor;
+use tagseg::engine::nn::{Conv2d, Mode, Scope};
 use tagseg::engine::reference::square_error;
-use tagseg::method::bmp::iteration::{FLAGS, Inputs, Sizes};
-use tagseg::method::bmp::{Group, Iteration, Phase, Schedule, group_of};
+use tagseg::method::Method;
+use tagseg::method::afa::Afa;
+use tagseg::method::bmp::Bmp;
+use tagseg::method::bmp::{AFF, BSP, C2S, S2C};
+use tagseg::method::groups::{DECODER, NORM, official_group_of};
+use tagseg::method::{FLAGS, Inputs, Methods, Phase, Sizes, Step, moment_names};
+use tagseg::parts::encoders::{Encoder, EncoderLayers, Features, Level, LevelSize};
 use tagseg::parts::network::NetworkConfig;
 use tagseg::parts::propagation::Slots;
+use tagseg::run::eval::Model;
+use tagseg::run::train::Trainer;
 use tagseg::{Program, Session};
 
 const FOREGROUND: usize = 3;
@@ -35,13 +45,22 @@ fn noise(count: usize) -> Vec<f64> {
     (0..count).map(|_| next()).collect()
 }
 
-fn record(config: &Config, phase: Phase) -> Iteration {
-    let network = NetworkConfig::new(config, FOREGROUND);
-    Iteration::record(config, &network, phase, Sizes { batch: BATCH, crop: [CROP; 2], slots: 4 }, false).unwrap()
+fn record(config: &Config, phase: Phase) -> Step {
+    let network = NetworkConfig::new(config, FOREGROUND).unwrap();
+    let (method, sizes) = (Methods::default().of(config).unwrap(), Sizes { batch: BATCH, crop: [CROP; 2], slots: 4 });
+    Step::record(&method, config, &network, &phase, sizes, false).unwrap()
 }
 
 fn all_on() -> Phase {
-    Phase { c2s: true, s2c: true, aff: true, propagated: true }
+    [C2S, S2C, AFF, BSP].into_iter().collect()
+}
+
+fn loss<'a>(step: &'a Step, name: &str) -> &'a Tensor {
+    step.losses.loss(name).unwrap()
+}
+
+fn map<'a>(step: &'a Step, name: &str) -> &'a Tensor {
+    step.map(name).unwrap()
 }
 
 fn feed(program: &mut Program, inputs: &Inputs) {
@@ -54,30 +73,30 @@ fn feed(program: &mut Program, inputs: &Inputs) {
     program.write(&inputs.hyper, &[1e-3, 0.01, 0.1, 0.03].repeat(4)).unwrap();
 }
 
-/// Runs `outputs` of an iteration with freshly initialised weights, on the interpreter.
-fn values(iteration: &Iteration, outputs: &[&Tensor]) -> Vec<Vec<f64>> {
-    values_on("reference", iteration, outputs)
+/// Runs `outputs` of a step with freshly initialised weights, on the interpreter.
+fn values(step: &Step, outputs: &[&Tensor]) -> Vec<Vec<f64>> {
+    values_on("reference", step, outputs)
 }
 
 /// The same on any device.
-fn values_on(device: &str, iteration: &Iteration, outputs: &[&Tensor]) -> Vec<Vec<f64>> {
-    let mut session = tagseg::run::device::open(device).unwrap();
-    for parameter in &iteration.parameters {
+fn values_on(device: &str, step: &Step, outputs: &[&Tensor]) -> Vec<Vec<f64>> {
+    let mut session = Session::open(device).unwrap();
+    for parameter in &step.parameters {
         session.set_state(&parameter.name, &parameter.shape, &parameter.initial(7)).unwrap();
     }
-    let mut program = session.compile(&iteration.graph, outputs).unwrap();
-    feed(&mut program, &iteration.inputs);
+    let mut program = session.compile(&step.graph, outputs).unwrap();
+    feed(&mut program, &step.inputs);
     program.run().unwrap();
     outputs.iter().map(|output| program.read(output).unwrap()).collect()
 }
 
 /// Largest gradient of `loss` in each part of the network.
-fn reach(config: &Config, loss: fn(&Iteration) -> &Tensor) -> Vec<(String, f64)> {
-    let iteration = record(config, all_on());
-    let parameters: Vec<_> = iteration.parameters.iter().filter(|parameter| parameter.trained).cloned().collect();
-    let states: Vec<_> = parameters.iter().map(|p| iteration.graph.state(&p.name, p.shape.clone())).collect();
-    let gradients = iteration.graph.gradients(loss(&iteration), &states).unwrap();
-    let read = values(&iteration, &gradients.iter().collect::<Vec<_>>());
+fn reach(config: &Config, loss: fn(&Step) -> &Tensor) -> Vec<(String, f64)> {
+    let step = record(config, all_on());
+    let parameters: Vec<_> = step.parameters.iter().filter(|parameter| parameter.trained).cloned().collect();
+    let states: Vec<_> = parameters.iter().map(|p| step.graph.state(&p.name, p.shape.clone())).collect();
+    let gradients = step.graph.gradients(loss(&step), &states).unwrap();
+    let read = values(&step, &gradients.iter().collect::<Vec<_>>());
     let largest = |values: Vec<f64>| values.into_iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
     parameters.into_iter().map(|p| p.name).zip(read.into_iter().map(largest)).collect()
 }
@@ -97,12 +116,12 @@ fn each_loss_reaches_the_parts_it_should() {
     let mut config = config();
     // Freshly initialised logits rarely pass the released threshold; with this one Y_s is not empty.
     config.sigma_s = -10.0;
-    type Loss = fn(&Iteration) -> &Tensor;
+    type Loss = fn(&Step) -> &Tensor;
     let cases: [(&str, Loss, [bool; 4]); 4] = [
-        ("cls", |it| &it.losses.cls, [true, false, false, true]),
-        ("c2s", |it| &it.losses.c2s, [false, false, true, true]),
-        ("s2c", |it| &it.losses.s2c, [true, false, false, true]),
-        ("aff", |it| &it.losses.aff, [false, true, false, true]),
+        ("cls", |it| loss(it, "cls"), [true, false, false, true]),
+        ("c2s", |it| loss(it, "c2s"), [false, false, true, true]),
+        ("s2c", |it| loss(it, "s2c"), [true, false, false, true]),
+        ("aff", |it| loss(it, "aff"), [false, true, false, true]),
     ];
     for (name, loss, expected) in cases {
         let reach = reach(&config, loss);
@@ -125,7 +144,7 @@ fn s2c_on_the_propagated_map_reaches_the_same_parts() {
         config.sigma_s = -10.0;
         config.set("s2c.map=propagated").unwrap();
         config.set(&format!("bsp.bg={background}")).unwrap();
-        let reach = reach(&config, |iteration| &iteration.losses.s2c);
+        let reach = reach(&config, |step| loss(step, "s2c"));
         let got = ["classifier", "attn_proj", "decoder", "encoder"].map(|prefix| touched(&reach, prefix));
         assert_eq!(got, [true, false, false, true], "{background}: classifier, attn_proj, decoder, encoder");
     }
@@ -138,14 +157,13 @@ fn s2c_on_the_propagated_map_is_the_same_on_a_device() {
     let mut config = config();
     config.sigma_s = -10.0;
     config.set("s2c.map=propagated").unwrap();
-    let iteration = record(&config, all_on());
+    let step = record(&config, all_on());
     let wanted = ["classifier.weight", "encoder.patch_embed1.proj.weight", "decoder.linear_pred.weight"];
-    let parameters: Vec<_> =
-        iteration.parameters.iter().filter(|p| wanted.contains(&p.name.as_str())).cloned().collect();
+    let parameters: Vec<_> = step.parameters.iter().filter(|p| wanted.contains(&p.name.as_str())).cloned().collect();
     assert_eq!(parameters.len(), wanted.len());
-    let gradients = iteration.gradients(&parameters).unwrap();
-    let reads: Vec<_> = [&iteration.labels.y_s, &iteration.losses.s2c].into_iter().chain(&gradients).collect();
-    let (device, truth) = (values_on("auto", &iteration, &reads), values(&iteration, &reads));
+    let gradients = step.gradients(&parameters).unwrap();
+    let reads: Vec<_> = [map(&step, "y_s"), loss(&step, "s2c")].into_iter().chain(&gradients).collect();
+    let (device, truth) = (values_on("auto", &step, &reads), values(&step, &reads));
     let named = |class: f64| truth[0].contains(&class);
     assert!(named(0.0) && named(255.0) && (1..=FOREGROUND).any(|class| named(class as f64)));
     for (device, truth) in device.iter().zip(&truth).skip(1) {
@@ -160,7 +178,7 @@ fn s2c_on_the_propagated_map_is_the_same_on_a_device() {
 fn a_loss_of_weight_zero_gives_exactly_zero() {
     let mut config = config();
     config.lambda = [0.0, 0.0, 0.0];
-    let reach = reach(&config, |iteration| &iteration.total);
+    let reach = reach(&config, |step| &step.total);
     assert!(part(&reach, "decoder").chain(part(&reach, "attn_proj")).all(|gradient| gradient == 0.0));
     assert!(touched(&reach, "classifier"));
 }
@@ -168,12 +186,11 @@ fn a_loss_of_weight_zero_gives_exactly_zero() {
 /// Protects: losses that are off leave their parameters without gradient, and the rest of the total is the rest.
 #[test]
 fn phases_decide_the_total() {
-    let off = record(&config(), Phase { c2s: false, s2c: false, aff: false, propagated: false });
-    let [total, cls] = &values(&off, &[&off.total, &off.losses.cls])[..] else { unreachable!() };
+    let off = record(&config(), Phase::default());
+    let [total, cls] = &values(&off, &[&off.total, loss(&off, "cls")])[..] else { unreachable!() };
     assert_eq!(total, cls);
     let on = record(&config(), all_on());
-    let losses = &on.losses;
-    let read = values(&on, &[&on.total, &losses.cls, &losses.c2s, &losses.s2c, &losses.aff]);
+    let read = values(&on, &[&on.total, loss(&on, "cls"), loss(&on, "c2s"), loss(&on, "s2c"), loss(&on, "aff")]);
     let sum = read[1][0] + 0.7 * read[2][0] + 0.1 * read[3][0] + 0.1 * read[4][0];
     assert!((read[0][0] - sum).abs() < 1e-12);
 }
@@ -184,13 +201,21 @@ fn empty_masks_give_zero_and_are_counted() {
     let mut config = config();
     config.sigma_s = 1e9;
     config.sigma_c = 1e9;
-    let iteration = record(&config, all_on());
-    let losses = &iteration.losses;
-    let read = values(&iteration, &[&losses.c2s, &losses.s2c, &losses.c2s_empty, &losses.s2c_empty, &iteration.total]);
+    let step = record(&config, all_on());
+    let read = values(
+        &step,
+        &[
+            loss(&step, "c2s"),
+            loss(&step, "s2c"),
+            step.losses.empty("c2s").unwrap(),
+            step.losses.empty("s2c").unwrap(),
+            &step.total,
+        ],
+    );
     assert_eq!((read[0][0], read[1][0]), (0.0, 0.0));
     assert_eq!((read[2][0], read[3][0]), (1.0, 1.0), "one replica group of two images");
     assert!(read[4][0].is_finite());
-    let c2s = reach(&config, |iteration| &iteration.losses.c2s);
+    let c2s = reach(&config, |step| loss(step, "c2s"));
     assert!(c2s.iter().all(|(_, gradient)| *gradient == 0.0));
 }
 
@@ -199,9 +224,8 @@ fn empty_masks_give_zero_and_are_counted() {
 fn labels_stay_inside_the_box_and_the_tags() {
     let mut config = config();
     config.sigma_s = -10.0;
-    let iteration = record(&config, all_on());
-    let labels = &iteration.labels;
-    let read = values(&iteration, &[&labels.y_par, &labels.y_c, &labels.y_s]);
+    let step = record(&config, all_on());
+    let read = values(&step, &[map(&step, "y_par"), map(&step, "y_c"), map(&step, "y_s")]);
     for (name, label) in ["Y_par", "Y_c", "Y_s"].iter().zip(&read) {
         for (index, &value) in label.iter().enumerate() {
             let (image, y, x) = (index / (CROP * CROP), index / CROP % CROP, index % CROP);
@@ -219,56 +243,57 @@ fn labels_stay_inside_the_box_and_the_tags() {
 fn frozen_groups_never_change() {
     let mut config = config();
     config.optim_norm_lr_factor = 0.0;
-    let iteration = record(&config, Phase { c2s: false, s2c: false, aff: false, propagated: false });
-    iteration.update(&config).unwrap();
+    let step = record(&config, Phase::default());
+    step.update().unwrap();
     let mut session = Session::open("reference").unwrap();
-    for parameter in &iteration.parameters {
+    for parameter in &step.parameters {
         session.set_state(&parameter.name, &parameter.shape, &parameter.initial(7)).unwrap();
-        for name in tagseg::method::bmp::iteration::moment_names(&parameter.name) {
+        for name in moment_names(&parameter.name) {
             session.set_state(&name, &parameter.shape, &vec![0.0; parameter.shape.len()]).unwrap();
         }
     }
-    let flags = iteration.trained(&Schedule::new(&config)).len() + 1;
+    let flags = step.trained().unwrap().len() + 1;
     session.set_state(FLAGS, &[flags], &vec![0.0; flags]).unwrap();
-    let mut program = session.compile(&iteration.graph, &[]).unwrap();
-    feed(&mut program, &iteration.inputs);
+    let mut program = session.compile(&step.graph, &[]).unwrap();
+    feed(&mut program, &step.inputs);
     program.run().unwrap();
-    for parameter in iteration.parameters.iter().filter(|parameter| parameter.trained) {
+    let encoder = tagseg::parts::encoders::find(&config).unwrap();
+    for parameter in step.parameters.iter().filter(|parameter| parameter.trained) {
         let (_, after) = session.state(&parameter.name).unwrap();
         let before: Vec<_> = parameter.initial(7).into_iter().map(f64::from).collect();
         let zero = before.iter().all(|&value| value == 0.0);
-        match group_of(&parameter.name) {
-            Group::Norm => assert_eq!(after, before, "{} is frozen", parameter.name),
+        match official_group_of(&parameter.name, &*encoder) {
+            NORM => assert_eq!(after, before, "{} is frozen", parameter.name),
             // Without gradient the decoder only decays, which leaves zeros alone.
-            Group::Decoder if zero => assert_eq!(after, before),
+            DECODER if zero => assert_eq!(after, before),
             _ => assert_ne!(after, before, "{} is trained", parameter.name),
         }
     }
 }
 
-/// What an option is expected to move, as values of one iteration.
-type Reads = fn(&Iteration) -> Vec<&Tensor>;
+/// What an option is expected to move, as values of one step.
+type Reads = fn(&Step) -> Vec<&Tensor>;
 
 /// Protects: every option of the method is carried out. Each moves what it names, and everything stays finite.
 #[test]
 fn every_option_moves_what_it_names() {
-    let cls: Reads = |it| vec![&it.losses.cls];
+    let cls: Reads = |it| vec![loss(it, "cls")];
     let seg: Reads = |it| vec![&it.outputs.seg];
-    let passes: Reads = |it| vec![&it.scales.passes[0].parts[0].seg_small];
-    let y_par: Reads = |it| vec![&it.labels.y_par];
-    let y_c: Reads = |it| vec![&it.labels.y_c];
-    let y_s: Reads = |it| vec![&it.labels.y_s];
-    let c2s: Reads = |it| vec![&it.losses.c2s];
-    let s2c: Reads = |it| vec![&it.losses.s2c];
-    let aff: Reads = |it| vec![&it.losses.aff];
+    let seeds: Reads = |it| vec![map(it, "seeds")];
+    let y_par: Reads = |it| vec![map(it, "y_par")];
+    let y_c: Reads = |it| vec![map(it, "y_c")];
+    let y_s: Reads = |it| vec![map(it, "y_s")];
+    let c2s: Reads = |it| vec![loss(it, "c2s")];
+    let s2c: Reads = |it| vec![loss(it, "s2c")];
+    let aff: Reads = |it| vec![loss(it, "aff")];
     let cases = [
         ("model.strides=[4, 2, 2, 2]", cls),
         ("model.pooling=gap", cls),
         ("ofd.mode=off", seg),
         ("ofd.mode=paper", seg),
-        ("ms.mode=eval", passes),
+        ("ms.mode=eval", seeds),
         ("ms.scales=[1.0, 1.5]", y_par),
-        ("propagation=afa", y_c),
+        ("method.name=afa", y_c),
         ("bsp.bg=single_scale", y_c),
         ("par.iters=3", y_c),
         ("sigma_c=0.8", y_c),
@@ -290,7 +315,7 @@ fn every_option_moves_what_it_names() {
     for (setting, reads) in cases {
         let mut changed = base.clone();
         changed.set(setting).unwrap();
-        changed.validate().unwrap();
+        Methods::default().check(&changed).unwrap();
         let changed = record(&changed, all_on());
         let (before, after) = (values(&plain, &reads(&plain)), values(&changed, &reads(&changed)));
         // Not `assert_ne!`, which would print whole maps.
@@ -308,13 +333,18 @@ fn other_strides_work_on_a_device() {
         config.model_strides = strides;
         config.ms_scales = vec![1.0, 1.5];
         config.sigma_s = 0.0;
-        config.validate().unwrap();
-        let iteration = record(&config, all_on());
-        assert_eq!(iteration.outputs.affinity.shape()[..], [BATCH, tokens, tokens]);
-        let Iteration { losses, outputs, scales, inputs, .. } = &iteration;
-        let seeds = scales.seeds(0..BATCH, &inputs.classes).unwrap();
-        let reads = [&losses.cls, &losses.c2s, &losses.s2c, &losses.aff, &outputs.seg, &seeds];
-        let (device, truth) = (values_on("auto", &iteration, &reads), values(&iteration, &reads));
+        Methods::default().check(&config).unwrap();
+        let step = record(&config, all_on());
+        assert_eq!(step.outputs.affinity.as_ref().unwrap().shape()[..], [BATCH, tokens, tokens]);
+        let reads = [
+            loss(&step, "cls"),
+            loss(&step, "c2s"),
+            loss(&step, "s2c"),
+            loss(&step, "aff"),
+            &step.outputs.seg,
+            map(&step, "seeds"),
+        ];
+        let (device, truth) = (values_on("auto", &step, &reads), values(&step, &reads));
         for (name, (device, truth)) in
             ["cls", "c2s", "s2c", "aff", "seg", "seeds"].iter().zip(device.iter().zip(&truth))
         {
@@ -332,8 +362,8 @@ fn a_filtered_y_s_holds_only_tagged_classes() {
     let mut config = config();
     config.sigma_s = -10.0;
     config.ys_filter_by_labels = true;
-    let iteration = record(&config, all_on());
-    let label = &values(&iteration, &[&iteration.labels.y_s])[0];
+    let step = record(&config, all_on());
+    let label = &values(&step, &[map(&step, "y_s")])[0];
     for (image, tagged) in [[1.0, 3.0, 255.0].as_slice(), &[2.0, 255.0]].into_iter().enumerate() {
         let own = &label[image * CROP * CROP..][..CROP * CROP];
         assert!(own.iter().all(|value| tagged.contains(value)), "image {image}");
@@ -351,4 +381,76 @@ fn affinity_loss_of_undecided_pairs_is_one_half() {
     program.run().unwrap();
     let loss = program.read(&loss).unwrap()[0];
     assert!((loss - 0.5).abs() < 1e-3 && loss < 0.5, "{loss}");
+}
+
+/// Two convolutions: an encoder of two levels, without attention.
+#[derive(Debug)]
+struct TwoConvolutions;
+
+/// Its layers.
+struct Layers([Conv2d; 2]);
+
+impl Encoder for TwoConvolutions {
+    fn name(&self) -> &str {
+        "two_convolutions"
+    }
+
+    fn levels(&self) -> Vec<LevelSize> {
+        vec![LevelSize { channels: 8, stride: 4 }, LevelSize { channels: 12, stride: 8 }]
+    }
+
+    fn smallest_side(&self) -> usize {
+        8
+    }
+
+    fn widest(&self, [height, width]: [usize; 2]) -> usize {
+        8 * height.div_ceil(4) * width.div_ceil(4)
+    }
+
+    fn record(&self, scope: &Scope) -> tagseg::Result<Box<dyn EncoderLayers>> {
+        let first = Conv2d::new(&scope.at("first"), 3, 8, 3, 4, 1);
+        Ok(Box::new(Layers([first, Conv2d::new(&scope.at("second"), 8, 12, 3, 2, 1)])))
+    }
+}
+
+impl EncoderLayers for Layers {
+    fn forward(&self, image: &Tensor, _: &Mode) -> tagseg::Result<Features> {
+        let Layers([first, second]) = self;
+        let fine = first.forward(&image.permute(&[0, 2, 3, 1])?)?.gelu()?;
+        let coarse = second.forward(&fine)?.gelu()?;
+        Ok(Features { levels: vec![Level::of_map(&fine)?, Level::of_map(&coarse)?], scores: Vec::new() })
+    }
+}
+
+/// Protects: an encoder without attention and with other levels. The network has no affinity head, BMP trains without its
+/// affinity loss and evaluates without the walk, and an affinity loss is refused with the reason.
+#[test]
+fn an_encoder_without_attention_trains() {
+    let mut config = config();
+    let encoder: Arc<dyn Encoder> = Arc::new(TwoConvolutions);
+    let text = Bmp.check(&config, &*encoder).unwrap_err().to_string();
+    for part in ["`lambda`", "weight 0.1", "`two_convolutions` gives no attention scores", "set its third entry to 0"] {
+        assert!(text.contains(part), "`{part}` is missing in: {text}");
+    }
+    config.lambda = [0.7, 0.1, 0.0];
+    Bmp.check(&config, &*encoder).unwrap();
+    assert!(Afa.check(&config, &*encoder).unwrap_err().to_string().contains("gives none"));
+
+    let method: Arc<dyn Method> = Arc::new(Bmp);
+    let network = NetworkConfig { encoder, embed: 8, classes: FOREGROUND + 1, drop_seg: 0.1 };
+    let sizes = Sizes { batch: BATCH, crop: [CROP; 2], slots: 4 };
+    let step = Step::record(&method, &config, &network, &all_on(), sizes, false).unwrap();
+    assert!(step.parameters.iter().all(|parameter| !parameter.name.starts_with("attn_proj")));
+    assert_eq!(step.columns().losses, ["cls", "c2s", "s2c"]);
+    let total = values(&step, &[&step.total])[0][0];
+    assert!(total.is_finite() && total > 0.0);
+    step.update().unwrap();
+
+    let session = Session::open("reference").unwrap();
+    Trainer::with_method(&session, &method, &config, &network, 2, 1).unwrap();
+    let model = Model::new(&session, &config, &network, &method, &["a", "b", "c"].map(String::from));
+    let mut view = model.view(1, [32, 40], Some(2)).unwrap();
+    let seen = view.look(&vec![0.5; 3 * 32 * 40], &[1.0, 0.0, 1.0], &[0, 32, 0, 40]).unwrap();
+    let names: Vec<_> = seen.maps.iter().map(|map| map.info.name).collect();
+    assert_eq!(names, ["seed", "cam", "y_c", "y_s"]);
 }

@@ -4,13 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use tagseg::config::Config;
 use tagseg::engine::graph::{DType, Graph, Op, Tensor, TensorType};
 use tagseg::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot};
 use tagseg::engine::nn::{Attention, Init, Linear, Scope};
 use tagseg::engine::reference::Array;
-use tagseg::parts::network::{Form, Network, NetworkConfig};
+use tagseg::parts::encoders::mit::{MitSizes, NANO};
+use tagseg::parts::network::{Network, NetworkConfig, NetworkOptions};
 use tagseg::{Error, Program, Result, Session};
 
 fn sessions() -> [Session; 2] {
@@ -169,15 +171,21 @@ fn operands_that_do_not_fit() {
 /// Protects: sizes that make no network are refused where its layers are recorded, also those of one layer alone.
 #[test]
 fn a_network_of_impossible_sizes() {
-    let sound = || NetworkConfig::new(&Config::preset("nano").unwrap(), 2);
-    let refusal = |config: NetworkConfig| {
-        Network::new(&Graph::new(), &config, Form::default()).map(|_| ()).unwrap_err().to_string()
+    let nano = Config::preset("nano").unwrap();
+    let sound = || NetworkConfig::new(&nano, 2).unwrap();
+    let encoder = |change: fn(&mut MitSizes)| {
+        let mut encoder = NANO.of(&nano);
+        change(&mut encoder.sizes);
+        NetworkConfig { encoder: Arc::new(encoder), ..sound() }
     };
-    assert!(Network::new(&Graph::new(), &sound(), Form::default()).is_ok());
-    assert!(refusal(NetworkConfig { heads: [1, 3, 1, 1], ..sound() }).contains("3 heads cannot share"));
-    assert!(refusal(NetworkConfig { heads: [1, 0, 1, 1], ..sound() }).contains("sizes above 0"));
+    let refusal = |config: NetworkConfig| {
+        Network::new(&Graph::new(), &config, NetworkOptions::default()).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(Network::new(&Graph::new(), &sound(), NetworkOptions::default()).is_ok());
+    assert!(refusal(encoder(|sizes| sizes.heads = [1, 3, 1, 1])).contains("3 heads cannot share"));
+    assert!(refusal(encoder(|sizes| sizes.heads = [1, 0, 1, 1])).contains("sizes above 0"));
     assert!(refusal(NetworkConfig { classes: 1, ..sound() }).contains("two classes"));
-    assert!(refusal(NetworkConfig { drop_path: 1.0, ..sound() }).contains("rates below 1"));
+    assert!(refusal(encoder(|sizes| sizes.drop_path = 1.0)).contains("rates below 1"));
     for (channels, heads) in [(8, 0), (0, 1), (8, 3)] {
         let attention = Attention::new(&Scope::root(&Graph::new()), channels, heads, 1);
         let text = attention.map(|_| ()).unwrap_err().to_string();

@@ -6,10 +6,11 @@ use std::f32::consts::PI;
 
 use image::RgbImage;
 use tagseg::data::Rgb8;
-use tagseg::run::report::{
-    EmptyMasks, EvalRecord, EvalScores, LabelScores, Losses, Map, Record, RecordWriter, Report, Sample, Scores,
-    StepRecord, contact_sheet, photo_of, png_bytes, read_records, score_table,
+use tagseg::method::bmp::MAPS;
+use tagseg::run::record::{
+    EvalRecord, EvalScores, LabelScores, MapScores, Record, RecordWriter, Scores, StepRecord, read_records,
 };
+use tagseg::run::report::{Cell, Map, Report, Sample, contact_sheet, photo_of, png_bytes, score_table};
 
 const SIDE: usize = 64;
 
@@ -34,19 +35,19 @@ fn step_record(step: usize) -> StepRecord {
     let total = cls + 0.7 * c2s + 0.1 * s2c + 0.1 * aff;
     StepRecord {
         step,
-        loss: Losses { total, cls, c2s, s2c, aff },
+        loss: [("total", total), ("cls", cls), ("c2s", c2s), ("s2c", s2c), ("aff", aff)].into_iter().collect(),
         lr: 1e-3 * (1.0 - step as f64 / 300.0),
         images_per_second: 3.25,
-        empty: EmptyMasks { c2s: 0, s2c: 2 },
+        empty: [("c2s", 0), ("s2c", 2)].into_iter().collect(),
     }
 }
 
 fn eval_record(step: usize) -> EvalRecord {
     let rise = 1.0 - (-(step as f64) / 120.0).exp();
     let eval = EvalScores {
-        seg_miou: 0.58 * rise * rise,
-        cam_miou: 0.18 + 0.3 * rise,
-        y_c_miou: 0.2 + 0.47 * rise,
+        miou: [("seg", 0.58 * rise * rise), ("cam", 0.18 + 0.3 * rise), ("y_c", 0.2 + 0.47 * rise)]
+            .into_iter()
+            .collect(),
         cls_f1: 0.9 * rise,
         seg_iou: vec![Some(0.8), None],
     };
@@ -60,7 +61,14 @@ fn scores() -> Scores {
         pixel_accuracy: base + 0.3,
         mean_accuracy: base + 0.1,
     };
-    Scores { seg: label(0.534), cam: label(0.452), y_c: label(0.639), cls_f1: 0.871, images: 120, ..Scores::default() }
+    let maps = [("seg", "segmentation", 0.534), ("cam", "seeds", 0.452), ("y_c", "Y_c", 0.639)];
+    let maps = maps.map(|(name, title, base)| MapScores {
+        name: name.into(),
+        title: title.into(),
+        headline: true,
+        scores: label(base),
+    });
+    Scores { maps: maps.to_vec(), cls_f1: 0.871, images: 120 }
 }
 
 /// A disc and a square on stripes, with maps that look like what the method makes of them.
@@ -105,16 +113,18 @@ fn scene(shift: f32) -> Scene {
 }
 
 fn samples(scenes: &[Scene]) -> Vec<Sample<'_>> {
-    let map = |data| Some(Map::new(SIDE, SIDE, data).unwrap());
+    let labels = |data| Cell::Labels(Map::new(SIDE, SIDE, data).unwrap());
     scenes
         .iter()
         .map(|scene| Sample {
             photo: scene.photo.clone(),
-            seed: Some(Map::new(16, 16, &scene.heat).unwrap()),
-            y_c: map(&scene.y_c),
-            y_s: map(&scene.y_s),
-            prediction: map(&scene.truth),
-            truth: map(&scene.truth),
+            maps: vec![
+                ("seed", Cell::Heat(Map::new(16, 16, &scene.heat).unwrap())),
+                ("Y_c", labels(&scene.y_c)),
+                ("Y_s", labels(&scene.y_s)),
+                (Sample::PREDICTION, labels(&scene.truth)),
+                (Sample::TRUTH, labels(&scene.truth)),
+            ],
             caption: "shapes_0007: disc, square".into(),
         })
         .collect()
@@ -189,10 +199,11 @@ fn the_record_is_appended_to_and_reads_back() {
 #[test]
 fn a_nan_loss_is_written_as_null_and_comes_back() {
     let mut record = step_record(1);
-    record.loss.c2s = f64::NAN;
+    record.loss =
+        record.loss.iter().map(|(name, value)| (name, if name == "c2s" { f64::NAN } else { *value })).collect();
     let line = serde_json::to_string(&record).unwrap();
     let back: StepRecord = serde_json::from_str(&line).unwrap();
-    assert!(line.contains("\"c2s\":null") && back.loss.c2s.is_nan());
+    assert!(line.contains("\"c2s\":null") && back.loss.get("c2s").unwrap().is_nan());
 }
 
 #[test]
@@ -200,19 +211,21 @@ fn the_sheet_has_a_cell_for_every_sample_and_column() {
     let scenes = [scene(0.0), scene(4.0)];
     let rows = samples(&scenes);
     let cells = rows[0].cells();
-    assert!(cells.iter().flatten().all(|cell| cell.dimensions() == (192, 192)), "64 is enlarged three times");
+    assert!(cells.iter().all(|(_, cell)| cell.dimensions() == (192, 192)), "64 is enlarged three times");
     let sheet = contact_sheet(&rows);
     assert_eq!(sheet.dimensions(), (28 + 6 * 198 - 6, 28 + 26 + 2 * 198));
 
-    let without_truth: Vec<_> = rows.into_iter().map(|row| Sample { truth: None, ..row }).collect();
+    let mut without_truth = rows;
+    without_truth.iter_mut().for_each(|row| row.maps.retain(|(title, _)| *title != Sample::TRUTH));
     assert_eq!(contact_sheet(&without_truth).width(), 28 + 5 * 198 - 6);
     assert!(contact_sheet(&[]).width() > 0);
 }
 
 #[test]
 fn labels_are_told_apart_by_their_colours() {
-    let [_, _, y_c, ..] = samples(&[scene(0.0)])[0].cells();
-    let y_c = y_c.unwrap();
+    let scenes = [scene(0.0)];
+    let cells = samples(&scenes)[0].cells();
+    let (_, y_c) = cells.iter().find(|(title, _)| *title == "Y_c").unwrap();
     let class_one = y_c.get_pixel(22 * 3, 26 * 3).0;
     assert!(
         class_one[0] > class_one[1] && class_one[0] > class_one[2],
@@ -250,6 +263,7 @@ fn the_page_holds_everything_and_links_to_nothing() {
             fact("seed", "1"),
         ],
         classes: ["background", "disc", "square", "cross", "ring"].map(String::from).to_vec(),
+        maps: MAPS.to_vec(),
         scores: Some(scores()),
         records,
         events: vec![(60, "c2s".into()), (60, "affinity".into()), (120, "s2c".into()), (120, "BSP".into())],

@@ -7,7 +7,9 @@ use anyhow::Result;
 use clap::Args;
 use tagseg::Error;
 use tagseg::config::Rung;
-use tagseg::run::train::{AblateOptions, STOPPED, Stop, ablate};
+use tagseg::method::Methods;
+use tagseg::run::ablate::{AblateOptions, ablate};
+use tagseg::run::train::{STOPPED, Stop};
 
 use super::common::{ConfigArgs, DeviceArg, within};
 use super::output::print;
@@ -65,7 +67,7 @@ impl AblateArgs {
         seeds.sort_unstable();
         seeds.dedup();
         let (device, stop) = (device.into(), Stop::on_signals());
-        let options = AblateOptions { config, rungs, seeds, data, out, device, stop };
+        let options = AblateOptions { config, rungs, seeds, data, out, device, stop, methods: Methods::default() };
         let summary = ablate(&options)?;
         if summary.stopped {
             eprintln!("stopped; resume with the same command");

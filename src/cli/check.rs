@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use tagseg::data::SplitOptions;
 use tagseg::data::check::{Checkup, Finding, check};
+use tagseg::method::Methods;
 use tagseg::run::report::{FileBar, Table};
 
 use super::common::ConfigArgs;
@@ -19,7 +20,7 @@ use super::output::print;
 /// without an image. Exits with code 1 if there is an error.
 ///
 /// Three training options affect the result: `batch.global` (8 in most presets), `data.train_split` (`auto`) and
-/// `yc.source` (`masks` in rung `full`, which trains on masks).
+/// `method.name` (`segformer` in rung `full`, which trains on masks).
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Data set
@@ -42,7 +43,9 @@ impl CheckArgs {
     pub fn run(self) -> Result<ExitCode> {
         let CheckArgs { data, skip_broken, json, config } = self;
         let config = config.resolve()?;
-        let checkup = check(&data, SplitOptions::new(&config, skip_broken), config.batch_global, &FileBar::new());
+        let masks = Methods::default().of(&config)?.needs_masks();
+        let splits = SplitOptions::new(&config, skip_broken, masks);
+        let checkup = check(&data, splits, config.batch_global, &FileBar::new());
         print(&if json { format!("{}\n", serde_json::to_string_pretty(&checkup)?) } else { text(&checkup) })?;
         Ok(if checkup.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

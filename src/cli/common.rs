@@ -9,6 +9,7 @@ use clap::Args;
 use tagseg::config::{Config, Rung};
 use tagseg::engine::gpu::{DeviceChoice, Limits};
 use tagseg::engine::kernel::KernelTable;
+use tagseg::method::Methods;
 use tagseg::run::eval::Protocol;
 use tagseg::{Error, Result};
 
@@ -148,7 +149,7 @@ impl ConfigArgs {
                 config.set(&format!("{key}={value}"))?;
             }
         }
-        config.validate()?;
+        Methods::default().check(&config)?;
         Ok(config)
     }
 }

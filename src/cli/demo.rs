@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use tagseg::config::Config;
-use tagseg::run::train::{DemoOptions, demo};
+use tagseg::run::demo::{DemoOptions, demo};
 
 use super::common::{DeviceArg, check_free};
 use super::output::print;
@@ -42,13 +42,7 @@ impl DemoArgs {
         check_free(&self.out, self.overwrite)?;
         let DemoArgs { out, device, overwrite, .. } = self;
         let (report, scores) = demo(&DemoOptions { config, out, device: device.into(), overwrite })?;
-        print(&format!(
-            "mIoU segmentation {:.3}, seeds {:.3}, Y_c {:.3}\nopen {}\n",
-            scores.seg.miou,
-            scores.cam.miou,
-            scores.y_c.miou,
-            report.display()
-        ))?;
+        print(&format!("{}\nopen {}\n", scores.in_words(), report.display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use tagseg::Error;
+use tagseg::method::Methods;
 use tagseg::run::eval::{ScoreOptions, Scored, score_run};
 use tagseg::run::report::{FileBar, score_table};
 
@@ -66,6 +67,7 @@ impl EvalArgs {
             protocol: protocol.protocol(),
             crf: protocol.crf,
             assignments: protocol.assignments(),
+            methods: Methods::default(),
         };
         let (model, Scored { scores, confusion: counts }) = score_run(&options, &FileBar::new())?;
         let classes: Vec<_> = std::iter::once("background".to_owned()).chain(model.classes().to_vec()).collect();

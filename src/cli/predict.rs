@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
+use tagseg::method::Methods;
 use tagseg::run::eval::{PredictOptions, Predicted, predict};
 
 use super::common::{DeviceArg, ProtocolArgs};
@@ -58,6 +59,7 @@ impl PredictArgs {
             crf: protocol.crf,
             seeds,
             assignments: protocol.assignments(),
+            methods: Methods::default(),
         };
         let bar = ProgressBar::new(0);
         let mut unreadable = 0;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use tagseg::method::Methods;
 use tagseg::run::train::replay;
 
 use super::common::DeviceArg;
@@ -27,7 +28,7 @@ pub struct ReplayArgs {
 
 impl ReplayArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let replayed = replay(&self.folder, self.device)?;
+        let replayed = replay(&self.folder, self.device, &Methods::default())?;
         print(&format!("step {} on {}\n", replayed.step, replayed.files.join(", ")))?;
         match replayed.culprit {
             Some(culprit) => {

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::run::report::{Place, memory_table};
+use tagseg::method::Methods;
+use tagseg::run::report::{RunSeries, memory_table};
 use tagseg::run::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions, TrainSummary, resume_command};
 
 use super::common::{ConfigArgs, DeviceArg, check_free};
@@ -105,8 +106,9 @@ impl TrainArgs {
         if !plan {
             check_free(&out, overwrite)?;
         }
-        let (device, place) = (device.into(), Place::default());
-        Ok(TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop, place })
+        let (device, series) = (device.into(), RunSeries::default());
+        let methods = Methods::default();
+        Ok(TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop, series, methods })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::value::Value;
+use super::value::OptionValue;
 
 /// Limit of a step's device memory: `"8GB"`, `"6.5GiB"`, `"900MB"`, or `"any"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct MemoryLimit(pub Option<u64>);
 /// Units and their number of bytes.
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("GB", 1_000_000_000), ("MB", 1_000_000)];
 
-impl Value for MemoryLimit {
+impl OptionValue for MemoryLimit {
     fn read(value: &toml::Value) -> Option<Self> {
         let text = value.as_str()?.trim();
         if text == "any" {

@@ -21,15 +21,16 @@ mod memory;
 mod modes;
 mod options;
 mod presets;
+mod retired;
 mod rung;
 mod text;
 mod value;
 
 pub use memory::MemoryLimit;
 pub use modes::{
-    AffLabel, Backbone, BspBackground, EncoderSizes, Fuse, KEY_REDUCTION, LossKind, MsMode, OfdMode, Pooling,
-    Precision, Propagation, S2cMap, SigmaSDomain, YcSource, YsSource,
+    AffLabel, BspBackground, Fuse, LossKind, MsMode, OfdMode, Pooling, Precision, Propagation, S2cMap, SigmaSDomain,
+    YsSource,
 };
 pub use options::{Config, OptionInfo};
 pub use rung::Rung;
-pub use value::{Limit, Value};
+pub use value::{Limit, OptionValue};

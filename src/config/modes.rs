@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::value::Value;
+use super::value::OptionValue;
 use crate::engine::graph::Storage;
 
 macro_rules! modes {
@@ -30,7 +30,7 @@ macro_rules! modes {
             }
         }
 
-        impl Value for $mode {
+        impl OptionValue for $mode {
             fn read(value: &toml::Value) -> Option<Self> {
                 let name = value.as_str()?;
                 Self::ALL.iter().copied().find(|mode| mode.name() == name)
@@ -50,24 +50,6 @@ macro_rules! modes {
 }
 
 modes! {
-    /// The encoder, a Mix Transformer (spec 1.1).
-    Backbone {
-        /// The smallest released size.
-        MitB0 = "mit_b0",
-        /// The size of the paper.
-        MitB1 = "mit_b1",
-        /// As B1, deeper.
-        MitB2 = "mit_b2",
-        /// As B2, deeper.
-        MitB3 = "mit_b3",
-        /// As B3, deeper.
-        MitB4 = "mit_b4",
-        /// The deepest.
-        MitB5 = "mit_b5",
-        /// Small enough to train from scratch on a CPU; not in the paper.
-        Nano = "nano",
-    }
-
     /// Pooling of the last feature map to one vector per image (spec 2.1, step 4).
     Pooling {
         /// Global max.
@@ -100,8 +82,6 @@ modes! {
         Bsp = "bsp",
         /// Fixed-threshold PAR labels throughout.
         Par = "par",
-        /// The random walk of AFA.
-        Afa = "afa",
     }
 
     /// The score that `sigma_s` is compared with (spec 11, row 2).
@@ -110,14 +90,6 @@ modes! {
         Logit = "logit",
         /// A probability: sigmoid under `bce`, softmax under `ce`.
         Prob = "prob",
-    }
-
-    /// The source of `Y_c`.
-    YcSource {
-        /// Propagated seeds, as in the method.
-        Seeds = "seeds",
-        /// The true masks: full supervision.
-        Masks = "masks",
     }
 
     /// The source of `Y_s` (spec 5.3).
@@ -194,39 +166,5 @@ impl Precision {
             Precision::F32 => Storage::Whole,
             Precision::Mixed => Storage::Half,
         }
-    }
-}
-
-/// Reduction of the keys at each stage, equal in all encoders (spec 1.1).
-pub const KEY_REDUCTION: [usize; 4] = [8, 4, 2, 1];
-
-/// Sizes of an encoder, per stage (spec 1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EncoderSizes {
-    /// Channels.
-    pub dims: [usize; 4],
-    /// Attention heads.
-    pub heads: [usize; 4],
-    /// Blocks.
-    pub depths: [usize; 4],
-}
-
-impl Backbone {
-    /// Channels, heads and blocks of the four stages.
-    pub const fn sizes(self) -> EncoderSizes {
-        let (dims, heads) = match self {
-            Self::Nano => ([16, 32, 64, 96], [1, 2, 4, 8]),
-            Self::MitB0 => ([32, 64, 160, 256], [1, 2, 5, 8]),
-            _ => ([64, 128, 320, 512], [1, 2, 5, 8]),
-        };
-        let depths = match self {
-            Self::Nano => [1, 1, 1, 2],
-            Self::MitB0 | Self::MitB1 => [2, 2, 2, 2],
-            Self::MitB2 => [3, 4, 6, 3],
-            Self::MitB3 => [3, 4, 18, 3],
-            Self::MitB4 => [3, 8, 27, 3],
-            Self::MitB5 => [3, 6, 40, 3],
-        };
-        EncoderSizes { dims, heads, depths }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::memory::MemoryLimit;
 use super::modes::*;
 use super::value::Limit::{Above, Any, AtLeast, Below, Iterations, Within};
-use super::value::{Limit, Value};
+use super::value::{Limit, OptionValue};
 use crate::error::{Error, Result};
 
 /// One row of the registry.
@@ -46,7 +46,7 @@ macro_rules! options {
             limit: [$( $limit, )? Any][0],
             kind: <$type>::kind,
             assign: |config, value| {
-                config.$field = <$type as Value>::read(value).ok_or(())?;
+                config.$field = <$type as OptionValue>::read(value).ok_or(())?;
                 Ok(())
             },
             write: |config| config.$field.write(),
@@ -56,9 +56,12 @@ macro_rules! options {
 }
 
 options! {
-    /// Encoder; `nano` trains from scratch, the others start from ImageNet weights.
-    "model.backbone" model_backbone: Backbone = Backbone::MitB1;
-    /// Strides of the four patch embeddings; their product is the side of a last-stage token in pixels.
+    /// Method: `bmp`; `afa`, which propagates seeds by a random walk; or `segformer`, which learns from masks.
+    "method.name" method_name: String = "bmp".into();
+
+    /// Encoder; `nano` trains from scratch, `mit_b0` to `mit_b5` start from ImageNet weights.
+    "model.backbone" model_backbone: String = "mit_b1".into();
+    /// Strides of MiT's four patch embeddings; their product is the side of a last-stage token in pixels.
     "model.strides" model_strides: [usize; 4] = [4, 2, 2, 1], Within(1.0, 32.0);
     /// Number of decoder channels.
     "model.embed_dim" model_embed_dim: usize = 256, Within(1.0, 16_384.0);
@@ -73,9 +76,7 @@ options! {
     /// Mode of the network in these passes; `train` also updates running statistics.
     "ms.mode" ms_mode: MsMode = MsMode::Train;
 
-    /// Source of the pseudo label Y_c; `masks` gives an upper bound for training from tags.
-    "yc.source" yc_source: YcSource = YcSource::Seeds;
-    /// Propagation of seeds into Y_c from iteration schedule.n_bsp on.
+    /// Propagation of seeds into Y_c by method bmp from iteration schedule.n_bsp on.
     "propagation" propagation: Propagation = Propagation::Bsp;
     /// Logits that provide the background map of BSP.
     "bsp.bg" bsp_bg: BspBackground = BspBackground::MultiScale;

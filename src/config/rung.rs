@@ -85,9 +85,9 @@ impl Rung {
     pub fn apply(self, config: &mut Config) -> Result<()> {
         let mut changes: Vec<&str> = match self {
             Rung::Par => vec!["propagation=par"],
-            Rung::Afa => vec!["propagation=afa"],
+            Rung::Afa => vec!["method.name=afa"],
             Rung::Full => {
-                vec!["yc.source=masks", "schedule.n_c2s=0", "c2s.kind=ce", "propagation=par", "ofd.mode=off"]
+                vec!["method.name=segformer", "schedule.n_c2s=0", "c2s.kind=ce", "propagation=par", "ofd.mode=off"]
             }
             _ => [(Rung::Bsp, "propagation=par"), (Rung::Ofd, "ofd.mode=off")]
                 .into_iter()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::options::{Config, OptionInfo};
+use super::retired;
 use crate::error::{Error, Result};
 
 impl Config {
@@ -71,6 +72,9 @@ impl Config {
 
     /// Sets the option `key` to `value` and updates the options that are shares of the run.
     fn apply(&mut self, key: &str, value: &toml::Value) -> Result<()> {
+        if let Some(assignments) = retired::replacement(key, value) {
+            return assignments.iter().try_for_each(|assignment| self.set(assignment));
+        }
         let option = OptionInfo::find(key)?;
         match option.share_of_run(value) {
             Some(share) => {

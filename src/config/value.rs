@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A type that an option can have.
-pub trait Value: Sized {
+pub trait OptionValue: Sized {
     /// The value, or `None` if `value` has another type.
     fn read(value: &toml::Value) -> Option<Self>;
 
@@ -19,7 +19,7 @@ pub trait Value: Sized {
     }
 }
 
-impl Value for bool {
+impl OptionValue for bool {
     fn read(value: &toml::Value) -> Option<Self> {
         value.as_bool()
     }
@@ -33,7 +33,7 @@ impl Value for bool {
     }
 }
 
-impl Value for String {
+impl OptionValue for String {
     fn read(value: &toml::Value) -> Option<Self> {
         value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
     }
@@ -49,7 +49,7 @@ impl Value for String {
 
 macro_rules! whole_numbers {
     ($($integer:ty),*) => {$(
-        impl Value for $integer {
+        impl OptionValue for $integer {
             fn read(value: &toml::Value) -> Option<Self> {
                 value.as_integer()?.try_into().ok()
             }
@@ -71,7 +71,7 @@ macro_rules! whole_numbers {
 
 whole_numbers!(usize, u64);
 
-impl Value for f64 {
+impl OptionValue for f64 {
     fn read(value: &toml::Value) -> Option<Self> {
         let number = value.as_float().or(value.as_integer().map(|integer| integer as f64))?;
         number.is_finite().then_some(number)
@@ -90,7 +90,7 @@ impl Value for f64 {
     }
 }
 
-impl<T: Value> Value for Vec<T> {
+impl<T: OptionValue> OptionValue for Vec<T> {
     fn read(value: &toml::Value) -> Option<Self> {
         let list: Vec<T> = value.as_array()?.iter().map(T::read).collect::<Option<_>>()?;
         (!list.is_empty()).then_some(list)
@@ -109,7 +109,7 @@ impl<T: Value> Value for Vec<T> {
     }
 }
 
-impl<T: Value, const N: usize> Value for [T; N] {
+impl<T: OptionValue, const N: usize> OptionValue for [T; N] {
     fn read(value: &toml::Value) -> Option<Self> {
         Vec::<T>::read(value)?.try_into().ok()
     }
@@ -127,7 +127,7 @@ impl<T: Value, const N: usize> Value for [T; N] {
     }
 }
 
-fn write_list<T: Value>(list: &[T]) -> String {
+fn write_list<T: OptionValue>(list: &[T]) -> String {
     let entries: Vec<_> = list.iter().map(T::write).collect();
     format!("[{}]", entries.join(", "))
 }

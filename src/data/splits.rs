@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{Config, YcSource};
+use crate::config::Config;
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::follow::Follow;
 use crate::data::tags::OnFault;
@@ -24,14 +24,13 @@ pub struct SplitOptions<'a> {
     pub train_split: &'a str,
     /// Whether images that do not decode are left out.
     pub skip_broken: bool,
-    /// Whether training reads masks, as only the fully supervised comparison does.
+    /// Whether training reads masks, as only a method does that learns from them.
     pub true_masks: bool,
 }
 
 impl<'a> SplitOptions<'a> {
     /// What a run with this configuration opens.
-    pub fn new(config: &'a Config, skip_broken: bool) -> Self {
-        let true_masks = config.yc_source == YcSource::Masks;
+    pub fn new(config: &'a Config, skip_broken: bool, true_masks: bool) -> Self {
         SplitOptions { train_split: &config.data_train_split, skip_broken, true_masks }
     }
 }
@@ -49,8 +48,8 @@ impl Splits {
         train.check_images_reporting(options.skip_broken, follow, on_fault)?;
         if options.true_masks {
             if !train.has_masks() {
-                let reason = "yc.source=masks (rung `full`) learns from masks, some are missing";
-                let remedy = "add SegmentationClassAug/<id>.png for every image to train on, or set yc.source=seeds";
+                let reason = "the method (segformer, rung `full`) learns from masks, some are missing";
+                let remedy = "add SegmentationClassAug/<id>.png for every image to train on, or set method.name=bmp";
                 on_fault(Error::data(root, reason, remedy))?;
             }
             train.check_masks_reporting(follow, on_fault)?;

@@ -2,13 +2,25 @@
 
 use crate::engine::graph::{Storage, Tensor};
 use crate::engine::nn::{BatchNorm, Init, Linear, Mode, Scope, dropout_channels, each_part};
-use crate::error::Result;
-use crate::parts::encoders::mit::Features;
-use crate::parts::network::NetworkConfig;
+use crate::error::{Error, Result};
+use crate::parts::encoders::{Features, Level};
+
+/// Sizes of a decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecoderSizes {
+    /// Channels of every level of features, fine to coarse.
+    pub inputs: Vec<usize>,
+    /// Its own channels.
+    pub embed: usize,
+    /// Classes with background, K + 1.
+    pub classes: usize,
+    /// Rate of its channel dropout.
+    pub drop_rate: f64,
+}
 
 /// Per-level linears, fusion, batch norm, prediction.
 pub struct Decoder {
-    /// From level 1 to level 4: the projection and then its block of the fuse weight.
+    /// From fine to coarse: the projection and then its block of the fuse weight.
     levels: Vec<Linear>,
     norm: BatchNorm,
     predict: Linear,
@@ -16,26 +28,29 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Parameters `linear_c{4..1}.proj`, `linear_fuse.conv`, `linear_fuse.bn`, `linear_pred`.
+    /// Parameters `linear_c{L..1}.proj` for L levels, `linear_fuse.conv`, `linear_fuse.bn`, `linear_pred`.
     ///
     /// # Errors
     /// Never for positive sizes.
-    pub fn new(scope: &Scope, config: &NetworkConfig) -> Result<Self> {
-        let embed = config.embed;
-        let projections: Vec<_> = (0..4)
+    pub fn new(scope: &Scope, sizes: &DecoderSizes) -> Result<Self> {
+        let (embed, classes) = (sizes.embed, sizes.classes);
+        let projections: Vec<_> = sizes
+            .inputs
+            .iter()
+            .copied()
+            .enumerate()
             .rev()
-            .map(|level| {
-                let inputs = config.dims[level];
+            .map(|(level, inputs)| {
                 let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
                 Linear::new(&scope.at(format!("linear_c{}", level + 1)).at("proj"), inputs, embed, bound, bound)
             })
             .collect();
-        // The 1×1 fuse convolution commutes with bilinear resizing, so each of its four blocks is applied at its own
+        // The 1×1 fuse convolution commutes with bilinear resizing, so each of its blocks is applied at its own
         // level's resolution and the concatenation of all levels is never built (spec 14.5). Nothing lies between a
         // projection and its block then: their weights are multiplied once, for all passes.
-        let init = Init::Normal((2.0 / embed as f64).sqrt());
-        let fuse = scope.at("linear_fuse").at("conv").parameter("weight", [embed, 4 * embed, 1, 1], init);
-        let fuse = fuse.reshape([embed, 4 * embed])?;
+        let (init, width) = (Init::Normal((2.0 / embed as f64).sqrt()), sizes.inputs.len() * embed);
+        let fuse = scope.at("linear_fuse").at("conv").parameter("weight", [embed, width, 1, 1], init);
+        let fuse = fuse.reshape([embed, width])?;
         let levels = projections
             .into_iter()
             .enumerate()
@@ -48,27 +63,28 @@ impl Decoder {
         let norm = BatchNorm::new(&scope.at("linear_fuse").at("bn"), embed);
         let bound = Init::Uniform(1.0 / (embed as f64).sqrt());
         let predict = scope.at("linear_pred");
-        let weight = predict.parameter("weight", [config.classes, embed, 1, 1], bound);
-        let bias = predict.parameter("bias", [config.classes], bound);
-        let predict = Linear::from_parts(weight.reshape([config.classes, embed])?, Some(bias));
-        Ok(Decoder { levels, norm, predict, drop_rate: config.drop_seg })
+        let weight = predict.parameter("weight", [classes, embed, 1, 1], bound);
+        let bias = predict.parameter("bias", [classes], bound);
+        let predict = Linear::from_parts(weight.reshape([classes, embed])?, Some(bias));
+        Ok(Decoder { levels, norm, predict, drop_rate: sizes.drop_rate })
     }
 
-    /// Features of all levels → their projections on the grid of level 1, summed: \[B, H/4, W/4, embed\].
+    /// Features of all levels → their projections on the finest grid, summed: \[B, h, w, embed\].
     ///
     /// # Errors
     /// If the shapes do not fit.
     pub fn fuse(&self, features: &Features) -> Result<Tensor> {
-        let mut maps = self.levels.iter().enumerate().map(|(level, linear)| {
-            let x = linear.forward(&features.tokens[level])?;
-            let ([batch, _, embed], grid) = (x.extents()?, features.grids[level]);
-            x.reshape([batch, grid.height, grid.width, embed])
+        let mut maps = self.levels.iter().zip(&features.levels).map(|(linear, level)| {
+            let projected = Level { tokens: linear.forward(&level.tokens)?, grid: level.grid };
+            projected.map()
         });
-        let Some(first) = maps.next() else { unreachable!("there are four levels") };
+        let Some(first) = maps.next() else {
+            return Err(Error::Graph("a decoder needs features of at least one level".into()));
+        };
         maps.try_fold(first?, |sum, map| map?.resize_channels_last_onto(&sum, false))
     }
 
-    /// What [`Decoder::fuse`] gave for the parts of a batch → their logits \[B, K + 1, H/4, W/4\], which are stored whole
+    /// What [`Decoder::fuse`] gave for the parts of a batch → their logits \[B, K + 1, h, w\], which are stored whole
     /// in any case. The statistics of the norm are those of the whole batch.
     ///
     /// # Errors

@@ -1,14 +1,9 @@
-//! Pseudo labels: Y_c, Y_s and the affinity label (spec 5 and 6.3). Labels are real-valued integers, 255 = ignore.
+//! Pseudo labels: Y_c and Y_s (spec 5). Labels are real-valued integers, 255 = ignore.
 
-use std::ops::Range;
-
-use super::propagation::{Scene, best_class, first_slot, fixed_threshold_label};
-use crate::config::{Config, LossKind, Propagation, SigmaSDomain};
-use crate::engine::graph::{Graph, Tensor};
+use crate::config::{Config, LossKind, SigmaSDomain};
+use crate::engine::graph::Tensor;
 use crate::error::Result;
-use crate::parts::propagation::PictureBox;
-use crate::parts::seeds::MultiScale;
-use crate::parts::walk::{Walk, walked_label};
+use crate::parts::propagation::{PictureBox, Scene, best_class, first_slot};
 
 /// 255 outside the box, the label inside.
 ///
@@ -23,51 +18,15 @@ pub fn inside_box(label: &Tensor, picture_box: &PictureBox) -> Result<Tensor> {
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn label_from_map(
-    scores: &Tensor,
-    classes: &Tensor,
-    picture_box: &PictureBox,
-    sigma_c: Option<f64>,
-) -> Result<Tensor> {
+pub fn label_from_map(scores: &Tensor, scene: &Scene, sigma_c: Option<f64>) -> Result<Tensor> {
     let [batch, height, width, _] = scores.extents()?;
     let graph = scores.graph();
-    let mut label = best_class(scores, classes)?.to_real()?;
+    let mut label = best_class(scores, &scene.classes)?.to_real()?;
     if let Some(sigma_c) = sigma_c {
         let best = scores.max_keep(3)?.reshape([batch, height, width])?;
         label = best.at_least(&graph.scalar(sigma_c))?.select(&label, &graph.scalar(255.0))?;
     }
-    inside_box(&label, picture_box)?.detach()
-}
-
-/// Y_par of `images` and the label of the propagation that is configured (spec 4.4 to 4.6); `scene` is that of these
-/// images.
-pub(crate) fn pseudo_labels(
-    config: &Config,
-    scales: &MultiScale,
-    scene: &Scene,
-    images: Range<usize>,
-) -> Result<[Tensor; 2]> {
-    let Scene { picture, classes, picture_box, par, .. } = scene;
-    let (graph, thresholds) = (picture.graph(), [config.cam_low, config.cam_high]);
-    graph.begin("multi-scale");
-    let seeds = scales.seeds(images.clone(), classes)?;
-    graph.begin("PAR");
-    let fixed = fixed_threshold_label(&seeds, picture, classes, picture_box, par, thresholds)?;
-    graph.begin("BSP");
-    let propagated = match config.propagation {
-        Propagation::Afa => {
-            let (affinity, grid) = scales.largest().affinity(images)?;
-            let walk = Walk::new(config.aff_radius);
-            walked_label(&seeds, &affinity, grid, picture, classes, picture_box, &walk, par, thresholds)?.label
-        }
-        _ => {
-            // PAR's weights sum to 1 + w2, so that scores grow by that factor an iteration.
-            let gain = (1.0 + config.par_w2).powi(config.par_iters as i32);
-            let sigma_c = config.sigma_c * if config.sigma_c_renormalise { gain } else { 1.0 };
-            label_from_map(&scene.propagate(&seeds)?, classes, picture_box, Some(sigma_c))?
-        }
-    };
-    Ok([fixed.label, propagated])
+    inside_box(&label, &scene.picture_box)?.detach()
 }
 
 /// What the confidence of a pixel in Y_s is compared with (spec 11, row 2).
@@ -160,53 +119,4 @@ pub fn banded_seed_label(
     let (object, doubtful) = (above(high)?, above(low)?.greater(&zero)?);
     let label = object.greater(&zero)?.select(&object, &doubtful.scale(255.0)?)?;
     inside_box(&label, picture_box)
-}
-
-/// Affinity label from a label \[B, S, S\] (spec 6.3): \[B, N, N\] over the grid of cells of `cell` pixels a side (16 as
-/// released); 1 where two cells agree, 0 where they differ, 255 where one is ignored or they are further apart than
-/// `radius` (Chebyshev).
-///
-/// # Errors
-/// If a side is below that of a cell.
-pub fn affinity_label(label: &Tensor, cell: usize, radius: usize) -> Result<Tensor> {
-    let [batch, height, width] = label.extents()?;
-    let (rows, columns) = (height / cell, width / cell);
-    let graph = label.graph();
-    let label = nearest(&nearest(label, 1, rows)?, 2, columns)?;
-    let tokens = rows * columns;
-    let (first, second) = (label.reshape([batch, tokens, 1])?, label.reshape([batch, 1, tokens])?);
-
-    let near = radius_mask(graph, [rows, columns], radius)?;
-    let ignore = graph.scalar(255.0);
-    let known = ignore.greater(&first)?.mul(&ignore.greater(&second)?)?.mul(&near)?;
-    known.select(&first.equal(&second)?, &ignore)?.detach()
-}
-
-/// `axis` of a label \[B, H, W\] at `cells` samples (spec 0.2, nearest): the first pixel of every cell, the pixel 16i of
-/// cells of 16.
-fn nearest(label: &Tensor, axis: usize, cells: usize) -> Result<Tensor> {
-    let mut shape = label.shape().to_vec();
-    let pixels = shape[axis];
-    if cells == 0 || !pixels.is_multiple_of(cells) {
-        let pick = |cell: usize| label.slice(axis as isize, cell * pixels / cells..cell * pixels / cells + 1);
-        let picked = (0..cells).map(pick).collect::<Result<Vec<_>>>()?;
-        return Tensor::concat(&picked.iter().collect::<Vec<_>>(), axis as isize);
-    }
-    let (outer, inner): (usize, usize) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
-    shape[axis] = cells;
-    label.reshape([outer * cells, pixels / cells, inner])?.slice(1, 0..1)?.reshape(shape)
-}
-
-/// 1 where two cells of a grid of `[rows, columns]` are at most `radius` apart (Chebyshev), else 0: \[N, N\].
-///
-/// # Errors
-/// Never for a grid with cells.
-pub fn radius_mask(graph: &Graph, [rows, columns]: [usize; 2], radius: usize) -> Result<Tensor> {
-    let tokens = rows * columns;
-    let near = |of: fn(usize, usize) -> usize| {
-        let along: Vec<_> = (0..tokens).map(|token| of(token, columns) as f64).collect();
-        let (one, other) = (graph.constant(&along, [tokens, 1]), graph.constant(&along, [1, tokens]));
-        graph.scalar(radius as f64).at_least(&one.sub(&other)?.abs()?)
-    };
-    near(|token, columns| token / columns)?.mul(&near(|token, columns| token % columns)?)
 }

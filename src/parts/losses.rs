@@ -5,22 +5,6 @@ use crate::config::LossKind;
 use crate::engine::graph::Tensor;
 use crate::error::{Error, Result};
 
-/// The losses of a step.
-pub struct Losses {
-    /// Image classification.
-    pub cls: Tensor,
-    /// Y_c on the segmentation branch.
-    pub c2s: Tensor,
-    /// Y_s on the classification branch.
-    pub s2c: Tensor,
-    /// Affinity.
-    pub aff: Tensor,
-    /// Replica groups whose Y_c is empty.
-    pub c2s_empty: Tensor,
-    /// Replica groups whose Y_s is empty.
-    pub s2c_empty: Tensor,
-}
-
 /// L_cls: multi-label soft margin of logits \[B, K\] against multi-hot tags (spec 0.3).
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! What methods of this field are made of: encoders, a decoder, seeds and their propagation, pseudo labels, losses.
 
+pub mod affinity;
 pub(crate) mod batch_parts;
 #[cfg(feature = "native")]
 pub mod crf;

@@ -1,71 +1,66 @@
 //! The whole network: encoder, classification and affinity heads, object-aware decoding (spec 2).
 
-use crate::config::{Config, KEY_REDUCTION, OfdMode, Pooling};
+use std::sync::Arc;
+
+use crate::config::{Config, OfdMode, Pooling};
 use crate::engine::graph::{Graph, Storage, Tensor};
 use crate::engine::nn::{Init, Mode, Parameter, Scope, Scores, each_part};
 use crate::error::{Error, Result};
 use crate::parts::batch_parts::{over_parts, together};
-use crate::parts::decoder::Decoder;
-use crate::parts::encoders::mit::{Encoder, Features};
+use crate::parts::decoder::{Decoder, DecoderSizes};
+use crate::parts::encoders;
+use crate::parts::encoders::{Encoder, EncoderLayers, Features, Level, SCOPE};
 
-/// Sizes of a network.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+/// An encoder and the sizes of what reads its features.
+#[derive(Clone, Debug)]
 pub struct NetworkConfig {
-    /// Channels of the four stages.
-    pub dims: [usize; 4],
-    /// Attention heads of the four stages.
-    pub heads: [usize; 4],
-    /// Blocks of the four stages.
-    pub depths: [usize; 4],
-    /// Widening of the mix-FFN.
-    pub mlp: [usize; 4],
-    /// Key reduction.
-    pub sr: [usize; 4],
-    /// Strides of the patch embeddings.
-    pub strides: [usize; 4],
+    /// The encoder.
+    pub encoder: Arc<dyn Encoder>,
     /// Channels of the decoder.
     pub embed: usize,
     /// Classes with background, K + 1.
     pub classes: usize,
-    /// Drop-path rate of the last block.
-    pub drop_path: f64,
     /// Channel dropout of the decoder.
     pub drop_seg: f64,
 }
 
 impl NetworkConfig {
     /// The network of a configuration for `foreground` classes.
-    pub fn new(config: &Config, foreground: usize) -> Self {
-        let sizes = config.model_backbone.sizes();
-        NetworkConfig {
-            dims: sizes.dims,
-            heads: sizes.heads,
-            depths: sizes.depths,
-            mlp: [4; 4],
-            sr: KEY_REDUCTION,
-            strides: config.model_strides,
-            embed: config.model_embed_dim,
-            classes: foreground + 1,
-            drop_path: 0.1,
-            drop_seg: 0.1,
-        }
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is no such encoder.
+    pub fn new(config: &Config, foreground: usize) -> Result<Self> {
+        let (encoder, embed) = (encoders::find(config)?, config.model_embed_dim);
+        Ok(NetworkConfig { encoder, embed, classes: foreground + 1, drop_seg: 0.1 })
+    }
+
+    /// Side, in pixels, of a cell on the grid of the seeds.
+    pub fn cell(&self) -> usize {
+        self.encoder.levels().last().map_or(1, |level| level.stride)
     }
 
     fn check(&self) -> Result<()> {
-        let stages = [self.dims, self.heads, self.depths, self.mlp, self.sr, self.strides];
-        let positive = stages.as_flattened().iter().all(|&size| size > 0) && self.embed > 0 && self.classes > 1;
-        let rates = [self.drop_path, self.drop_seg].iter().all(|rate| (0.0..1.0).contains(rate));
-        if positive && rates {
+        let positive = self.embed > 0 && self.classes > 1 && !self.encoder.levels().is_empty();
+        if positive && (0.0..1.0).contains(&self.drop_seg) {
             return Ok(());
         }
         let needs = "sizes above 0, two classes, rates below 1";
         Err(Error::Graph(format!("{self:?} is no network: it needs {needs}")))
     }
+
+    fn decoder(&self) -> DecoderSizes {
+        DecoderSizes {
+            inputs: self.encoder.levels().iter().map(|level| level.channels).collect(),
+            embed: self.embed,
+            classes: self.classes,
+            drop_rate: self.drop_seg,
+        }
+    }
 }
 
 /// How a network of given sizes is wired and stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Form {
+pub struct NetworkOptions {
     /// Prior on the decoder's input.
     pub ofd: OfdMode,
     /// Pooling in front of the classifier.
@@ -74,30 +69,52 @@ pub struct Form {
     pub features: Storage,
 }
 
-impl Form {
-    /// The form of a configuration.
+impl NetworkOptions {
+    /// Those of a configuration.
     pub fn new(config: &Config) -> Self {
-        Form { ofd: config.ofd_mode, pooling: config.model_pooling, features: config.train_precision.features() }
+        NetworkOptions {
+            ofd: config.ofd_mode,
+            pooling: config.model_pooling,
+            features: config.train_precision.features(),
+        }
     }
 }
 
-impl Default for Form {
+impl Default for NetworkOptions {
     /// As released, stored whole.
     fn default() -> Self {
-        Form { ofd: OfdMode::Released, pooling: Pooling::Gmp, features: Storage::Whole }
+        NetworkOptions { ofd: OfdMode::Released, pooling: Pooling::Gmp, features: Storage::Whole }
     }
 }
 
 /// The network's layers, made once per graph and applied to as many inputs as needed.
 pub struct Network {
     scope: Scope,
-    encoder: Encoder,
+    encoder: Box<dyn EncoderLayers>,
     decoder: Decoder,
-    affinity_weight: Tensor,
-    affinity_bias: Tensor,
+    /// Of an encoder that gives scores.
+    affinity: Option<AffinityHead>,
     classifier: Tensor,
-    form: Form,
+    options: NetworkOptions,
     config: NetworkConfig,
+}
+
+/// Weights of the affinity head: one for each head of every attention whose scores it reads.
+struct AffinityHead {
+    /// \[1, heads of all, 1, 1\].
+    weight: Tensor,
+    /// \[1\].
+    bias: Tensor,
+}
+
+impl AffinityHead {
+    /// Parameters `attn_proj`.
+    fn new(scope: &Scope, heads: usize) -> Self {
+        let projection = scope.at("attn_proj");
+        let weight = projection.parameter("weight", [1, heads, 1, 1], Init::Normal((2.0_f64 / 6.0).sqrt()));
+        let bias = projection.parameter("bias", [1], Init::Uniform(1.0 / (heads as f64).sqrt()));
+        AffinityHead { weight, bias }
+    }
 }
 
 /// What one forward pass gives. What nobody reads is never computed.
@@ -106,13 +123,13 @@ pub struct Outputs {
     pub features: Features,
     /// Image logits \[B, K\].
     pub cls: Tensor,
-    /// Seed logits on the grid of stage 4, \[B, K, h, w\].
+    /// Seed logits on the grid of the last level, \[B, K, h, w\].
     pub cam_small: Tensor,
     /// P_c: seed logits at the input's size, \[B, K, H, W\].
     pub cam: Tensor,
-    /// Predicted affinity in (0, 1), \[B, N, N\].
-    pub affinity: Tensor,
-    /// Segmentation logits on the grid of stage 1, \[B, K + 1, h, w\].
+    /// Predicted affinity in (0, 1) between the cells of the last level, \[B, N, N\], if the encoder gives scores.
+    pub affinity: Option<Tensor>,
+    /// Segmentation logits on the grid of the first level, \[B, K + 1, h, w\].
     pub seg_small: Tensor,
     /// P_s: segmentation logits at the input's size, \[B, K + 1, H, W\].
     pub seg: Tensor,
@@ -122,22 +139,21 @@ impl Outputs {
     /// What the parts of a batch gave, as what the batch gives.
     pub(crate) fn together(parts: &[Outputs]) -> Result<Outputs> {
         let whole = |of: &dyn Fn(&Outputs) -> &Tensor| together(&parts.iter().map(of).cloned().collect::<Vec<_>>());
-        let features = &parts[0].features;
-        let tokens = (0..features.tokens.len()).map(|stage| whole(&|part| &part.features.tokens[stage]));
-        let scores = features.scores.iter().enumerate().map(|(block, scores)| {
+        let Features { levels, scores } = &parts[0].features;
+        let levels = levels.iter().enumerate().map(|(index, level)| {
+            Ok(Level { tokens: whole(&|part| &part.features.levels[index].tokens)?, grid: level.grid })
+        });
+        let scores = scores.iter().enumerate().map(|(block, scores)| {
             let query = whole(&|part| &part.features.scores[block].query)?;
             Ok(Scores { query, key: whole(&|part| &part.features.scores[block].key)?, heads: scores.heads })
         });
+        let affinities: Option<Vec<_>> = parts.iter().map(|part| part.affinity.clone()).collect();
         Ok(Outputs {
-            features: Features {
-                tokens: tokens.collect::<Result<_>>()?,
-                grids: features.grids.clone(),
-                scores: scores.collect::<Result<_>>()?,
-            },
+            features: Features { levels: levels.collect::<Result<_>>()?, scores: scores.collect::<Result<_>>()? },
             cls: whole(&|part| &part.cls)?,
             cam_small: whole(&|part| &part.cam_small)?,
             cam: whole(&|part| &part.cam)?,
-            affinity: whole(&|part| &part.affinity)?,
+            affinity: affinities.map(|affinities| together(&affinities)).transpose()?,
             seg_small: whole(&|part| &part.seg_small)?,
             seg: whole(&|part| &part.seg)?,
         })
@@ -148,25 +164,22 @@ impl Network {
     /// Records the parameters in the order of the official checkpoints.
     ///
     /// # Errors
-    /// [`Error::Graph`] if a size is 0, a stage's heads do not share its channels, there is no class but background, or a
-    /// rate is not in \[0, 1).
-    pub fn new(graph: &Graph, config: &NetworkConfig, form: Form) -> Result<Self> {
+    /// [`Error::Graph`] if a size is 0 or makes no encoder, there is no class but background, or a rate is not in
+    /// \[0, 1).
+    pub fn new(graph: &Graph, config: &NetworkConfig, options: NetworkOptions) -> Result<Self> {
         config.check()?;
         let scope = Scope::root(graph);
-        let encoder = Encoder::new(&scope.at("encoder"), config)?;
-        let decoder = Decoder::new(&scope.at("decoder"), config)?;
-        let maps = config.heads[3] * config.depths[3].min(2);
-        let deviation = (2.0_f64 / 6.0).sqrt();
-        let projection = scope.at("attn_proj");
-        let affinity_weight = projection.parameter("weight", [1, maps, 1, 1], Init::Normal(deviation));
-        let bound = Init::Uniform(1.0 / (maps as f64).sqrt());
-        let affinity_bias = projection.parameter("bias", [1], bound);
-        let (foreground, channels) = (config.classes - 1, config.dims[3]);
+        let encoder = config.encoder.record(&scope.at(SCOPE))?;
+        let decoder = Decoder::new(&scope.at("decoder"), &config.decoder())?;
+        let heads: usize = config.encoder.score_heads().iter().sum();
+        let affinity = (heads > 0).then(|| AffinityHead::new(&scope, heads));
+        let foreground = config.classes - 1;
+        let channels = config.encoder.levels().last().map_or(0, |level| level.channels);
         let bound = Init::Uniform(1.0 / (channels as f64).sqrt());
         let classifier = scope.at("classifier").parameter("weight", [foreground, channels, 1, 1], bound);
         let classifier = classifier.reshape([foreground, channels])?;
         let config = config.clone();
-        Ok(Network { scope, encoder, decoder, affinity_weight, affinity_bias, classifier, form, config })
+        Ok(Network { scope, encoder, decoder, affinity, classifier, options, config })
     }
 
     /// All parameters and running statistics, in order.
@@ -209,13 +222,17 @@ impl Network {
     fn encode(&self, image: &Tensor, mode: &Mode) -> Result<Encoded> {
         let [batch, _, height, width] = image.extents()?;
         let features = self.of_features(|| self.encoder.forward(image, mode))?;
-        let affinity = affinity_of_scores(&features.scores, &self.affinity_weight, &self.affinity_bias)?;
+        let affinity = self.affinity.as_ref();
+        let affinity =
+            affinity.map(|head| affinity_of_scores(&features.scores, &head.weight, &head.bias)).transpose()?;
 
-        let (last, grid) = (&features.tokens[3], features.grids[3]);
-        let [_, _, channels] = last.extents()?;
-        let pooled = match self.form.pooling {
+        let Some(Level { tokens: last, grid }) = features.levels.last() else {
+            return Err(Error::Graph(format!("{:?} gives no features", self.config.encoder)));
+        };
+        let [_, tokens, channels] = last.extents()?;
+        let pooled = match self.options.pooling {
             Pooling::Gmp => last.max_keep(1)?,
-            Pooling::Gap => last.mean_keep(1)?,
+            Pooling::Gap => last.sum_keep(1)?.scale(1.0 / tokens as f64)?,
         };
         let pooled = pooled.reshape([batch, channels])?;
         let cls = pooled.linear(&self.classifier, None)?;
@@ -224,7 +241,7 @@ impl Network {
         let cam_small = seeds.permute(&[0, 2, 1])?.reshape([batch, foreground, grid.height, grid.width])?;
         let cam = cam_small.resize([height, width], false)?;
 
-        let seen = match self.form.ofd {
+        let seen = match self.options.ofd {
             // Detached, and by way of the input's size.
             OfdMode::Released => Some(over_parts(batch, 4 * foreground * height * width, |images| {
                 let cam = cam_small.slice(0, images)?.detach()?.resize([height, width], false)?;
@@ -240,15 +257,22 @@ impl Network {
         Ok(Encoded { features, cls, cam_small, cam, affinity, fused })
     }
 
-    /// Records features, which are stored as the form says.
+    /// Records features, which are stored as the options say.
     fn of_features<T>(&self, record: impl FnOnce() -> T) -> T {
-        self.classifier.graph().stored(self.form.features, record)
+        self.classifier.graph().stored(self.options.features, record)
     }
 
-    /// Elements of the widest features of one image of a given size, those of stage 1 and of the decoder.
-    pub fn widest(&self, [height, width]: [usize; 2]) -> usize {
-        let NetworkConfig { dims, mlp, strides, embed, .. } = self.config;
-        embed.max(mlp[0] * dims[0]) * height.div_ceil(strides[0]) * width.div_ceil(strides[0])
+    /// The sizes it was made with.
+    pub fn config(&self) -> &NetworkConfig {
+        &self.config
+    }
+
+    /// Elements of the widest features of one image of a given size, those of the encoder and of the decoder.
+    pub fn widest(&self, size: [usize; 2]) -> usize {
+        let NetworkConfig { encoder, embed, .. } = &self.config;
+        let stride = encoder.levels().first().map_or(1, |level| level.stride);
+        let cells: usize = size.iter().map(|side| side.div_ceil(stride)).product();
+        encoder.widest(size).max(embed * cells)
     }
 }
 
@@ -258,7 +282,7 @@ struct Encoded {
     cls: Tensor,
     cam_small: Tensor,
     cam: Tensor,
-    affinity: Tensor,
+    affinity: Option<Tensor>,
     fused: Tensor,
 }
 
@@ -287,13 +311,12 @@ pub fn affinity_of_scores(scores: &[Scores], weight: &Tensor, bias: &Tensor) -> 
 /// # Errors
 /// If the shapes do not fit.
 pub fn see_objects(features: &Features, prior: &Tensor) -> Result<Features> {
-    let mut tokens = Vec::new();
-    for (x, grid) in features.tokens.iter().zip(&features.grids) {
+    let levels = features.levels.iter().map(|Level { tokens, grid }| {
         let weight = prior.resize([grid.height, grid.width], false)?;
-        let [batch, ..]: [usize; 3] = x.extents()?;
-        tokens.push(x.mul(&weight.reshape([batch, grid.tokens(), 1])?)?);
-    }
-    Ok(Features { tokens, grids: features.grids.clone(), scores: Vec::new() })
+        let [batch, ..]: [usize; 3] = tokens.extents()?;
+        Ok(Level { tokens: tokens.mul(&weight.reshape([batch, grid.tokens(), 1])?)?, grid: *grid })
+    });
+    Ok(Features { levels: levels.collect::<Result<_>>()?, scores: Vec::new() })
 }
 
 #[cfg(test)]
@@ -306,15 +329,19 @@ mod tests {
     use crate::engine::nn::Part;
     use crate::engine::reference::square_error;
     use crate::engine::session::Session;
+    use crate::parts::encoders::mit::NANO;
 
     /// Protects: a batch that is passed in parts gives what it gives at once, dropout and batch norm included, and so do
     /// the statistics of the norm and their gradients.
     #[test]
     fn parts_are_the_batch() {
         let (graph, batch) = (Graph::new(), 4);
-        let config =
-            NetworkConfig { drop_seg: 0.5, drop_path: 0.5, ..NetworkConfig::new(&Config::preset("nano").unwrap(), 5) };
-        let network = Network::new(&graph, &config, Form::default()).unwrap();
+        let options = Config::preset("nano").unwrap();
+        let mut encoder = NANO.of(&options);
+        encoder.sizes.drop_path = 0.5;
+        let config = NetworkConfig::new(&options, 5).unwrap();
+        let config = NetworkConfig { encoder: Arc::new(encoder), drop_seg: 0.5, ..config };
+        let network = Network::new(&graph, &config, NetworkOptions::default()).unwrap();
         let image = graph.input("image", [batch, 3, 32, 48], DType::F32);
         let random = graph.input("random", [3], DType::I32);
         let pass = |counts: &[usize]| {
@@ -332,7 +359,7 @@ mod tests {
             let loss = outputs.seg_small.mul(&outputs.seg_small).unwrap().mean_all().unwrap();
             let slope = graph.gradients(&loss, std::slice::from_ref(&statistics)).unwrap().swap_remove(0);
             let Outputs { features, cls, cam_small, affinity, seg_small, .. } = outputs;
-            [features.tokens[3].clone(), cls, cam_small, affinity, seg_small, statistics, slope]
+            [features.levels[3].tokens.clone(), cls, cam_small, affinity.unwrap(), seg_small, statistics, slope]
         };
         let (whole, parts) = (pass(&[4]), pass(&[1, 2, 1]));
         let mut session = Session::open("reference").unwrap();

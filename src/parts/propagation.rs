@@ -77,10 +77,8 @@ pub struct PictureBox {
     size: [usize; 2],
 }
 
-/// What the seeds of a step are propagated with (spec 4.5).
-pub(crate) struct Scene {
-    /// Scores of background, \[B, 1, H, W\], without gradient.
-    pub background: Tensor,
+/// What seeds are propagated over: pictures, where they lie in their crops, and the classes of every image.
+pub struct Scene {
     /// Pictures \[B, 3, H, W\].
     pub picture: Tensor,
     /// Classes in slots, i32 \[B, P\].
@@ -93,29 +91,16 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// That of some images of the batch.
+    ///
+    /// # Errors
+    /// If there are no such images.
     pub fn of(&self, images: Range<usize>) -> Result<Self> {
-        let of = |tensor: &Tensor| tensor.slice(0, images.clone());
         Ok(Scene {
-            background: of(&self.background)?,
-            picture: of(&self.picture)?,
-            classes: of(&self.classes)?,
+            picture: self.picture.slice(0, images.clone())?,
+            classes: self.classes.slice(0, images.clone())?,
             picture_box: self.picture_box.of(images)?,
             par: self.par.clone(),
         })
-    }
-
-    /// Z' of seeds in slots \[B, H, W, P\].
-    pub fn propagate(&self, seeds: &Tensor) -> Result<Tensor> {
-        let Scene { background, picture, classes, picture_box, par } = self;
-        propagate_with_background(seeds, background, picture, classes, picture_box, par)
-    }
-
-    /// S^c of seed logits \[B, K, h, w\], interpolated (spec 11, row 5): Z' as one map per class, 0 where an image lacks
-    /// the tag; \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
-    pub fn propagated_map(&self, logits: &Tensor) -> Result<Tensor> {
-        let [_, foreground, ..]: [usize; 4] = logits.extents()?;
-        let seeds = logits.gather_slots(&self.classes, 1)?.resize_channels_last(self.picture_box.size, false)?;
-        self.propagate(&seeds)?.scatter_slots(&self.classes, foreground + 1, 0)
     }
 }
 
@@ -203,18 +188,12 @@ pub struct FixedThreshold {
 
 /// Fixed-threshold PAR labels (spec 4.4): softmax over the valid classes, propagation at half size over the whole crop.
 ///
-/// `seeds` in slots \[B, H, W, P\], `picture` \[B, 3, H, W\], `classes` i32 \[B, P\].
+/// `seeds` in slots \[B, H, W, P\], of the size of the scene's pictures.
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn fixed_threshold_label(
-    seeds: &Tensor,
-    picture: &Tensor,
-    classes: &Tensor,
-    picture_box: &PictureBox,
-    par: &Par,
-    [low, high]: [f64; 2],
-) -> Result<FixedThreshold> {
+pub fn fixed_threshold_label(seeds: &Tensor, scene: &Scene, [low, high]: [f64; 2]) -> Result<FixedThreshold> {
+    let Scene { picture, classes, par, .. } = scene;
     let graph = seeds.graph();
     let [batch, height, width, slots] = seeds.extents()?;
     let half = [(height / 2).max(1), (width / 2).max(1)];
@@ -226,7 +205,7 @@ pub fn fixed_threshold_label(
     let extent = graph.constant(&[half[0] as f64, half[1] as f64], [1, 2]).expand([batch, 2])?.to_integer()?;
     let refined = par.refine(&masks, &small, &extent, &stacked)?.resize_channels_last([height, width], false)?;
     let (high, low) = (refined.slice(3, 0..slots)?, refined.slice(3, slots..2 * slots)?);
-    let label = two_sided_label(&high, &low, classes, picture_box)?;
+    let label = two_sided_label(&high, &low, scene)?;
     Ok(FixedThreshold { high, low, label })
 }
 
@@ -259,12 +238,8 @@ pub(crate) fn compete(scores: &Tensor, classes: &Tensor, background: f64) -> Res
 
 /// The label from scores in slots against a high and a low background (spec 4.4, steps 5 to 7): foreground where it beats
 /// the high one, background where that wins even when low, 255 between and outside the box.
-pub(crate) fn two_sided_label(
-    high: &Tensor,
-    low: &Tensor,
-    classes: &Tensor,
-    picture_box: &PictureBox,
-) -> Result<Tensor> {
+pub(crate) fn two_sided_label(high: &Tensor, low: &Tensor, scene: &Scene) -> Result<Tensor> {
+    let Scene { classes, picture_box, .. } = scene;
     let graph = high.graph();
     let (above, below) = (best_class(high, classes)?.to_real()?, best_class(low, classes)?.to_real()?);
     let (ignore, zero) = (graph.scalar(255.0), graph.scalar(0.0));
@@ -275,33 +250,32 @@ pub(crate) fn two_sided_label(
 
 /// Background-aware spatial propagation (spec 4.5): raw scores, inside the picture box only, at half its size.
 ///
-/// `seeds` in slots \[B, H, W, P\], `background` \[B, 1, H, W\], `picture` \[B, 3, H, W\], `classes` i32 \[B, P\] → Z' in
-/// slots \[B, H, W, P\], 0 outside the box.
+/// `seeds` in slots \[B, H, W, P\], `background` \[B, 1, H, W\] → Z' in slots \[B, H, W, P\], 0 outside the box.
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn propagate_with_background(
-    seeds: &Tensor,
-    background: &Tensor,
-    picture: &Tensor,
-    classes: &Tensor,
-    picture_box: &PictureBox,
-    par: &Par,
-) -> Result<Tensor> {
+pub fn propagate_with_background(seeds: &Tensor, background: &Tensor, scene: &Scene) -> Result<Tensor> {
     let [batch, height, width, _] = seeds.extents()?;
     // Seeds have no background: its slot is 0 in them.
-    let background = background.reshape([batch, height, width, 1])?.mul(&first_slot(classes)?)?;
-    refine_in_box(&seeds.add(&background)?, picture, classes, picture_box, par)
+    let background = background.reshape([batch, height, width, 1])?.mul(&first_slot(&scene.classes)?)?;
+    refine_in_box(&seeds.add(&background)?, &scene.classes, scene)
 }
 
-/// Refines scores in slots \[B, H, W, P\] inside the picture box, at half its size; 0 outside (spec 4.5, steps 2 to 5).
-pub(crate) fn refine_in_box(
-    scores: &Tensor,
-    picture: &Tensor,
-    classes: &Tensor,
-    picture_box: &PictureBox,
-    par: &Par,
-) -> Result<Tensor> {
+/// S^c of seed logits \[B, K, h, w\], interpolated (spec 11, row 5): Z' as one map per class, 0 where an image lacks the
+/// tag; \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn propagated_map(logits: &Tensor, background: &Tensor, scene: &Scene) -> Result<Tensor> {
+    let [_, foreground, ..]: [usize; 4] = logits.extents()?;
+    let seeds = logits.gather_slots(&scene.classes, 1)?.resize_channels_last(scene.picture_box.size, false)?;
+    propagate_with_background(&seeds, background, scene)?.scatter_slots(&scene.classes, foreground + 1, 0)
+}
+
+/// Refines scores in the slots of `classes` \[B, H, W, P\] inside the picture box, at half its size; 0 outside (spec 4.5,
+/// steps 2 to 5).
+pub(crate) fn refine_in_box(scores: &Tensor, classes: &Tensor, scene: &Scene) -> Result<Tensor> {
+    let Scene { picture, picture_box, par, .. } = scene;
     let [_, height, width, _] = scores.extents()?;
     let half = [height.div_ceil(2), width.div_ceil(2)];
     let (whole, reduced) = picture_box.rectangles()?;

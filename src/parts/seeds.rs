@@ -6,7 +6,7 @@ use crate::config::Fuse;
 use crate::data::augment::{MEAN, STD};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Grid, Mode};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::parts::batch_parts::{parts, together};
 use crate::parts::network::{Network, Outputs};
 
@@ -40,22 +40,33 @@ impl Pass {
     /// # Errors
     /// If there are no such images.
     pub fn pictures(&self, images: Range<usize>, value: impl Fn(&Outputs) -> &Tensor) -> Result<Tensor> {
-        self.view(images, &value, 0)
+        self.view(images, &self.parts.iter().map(value).collect::<Vec<_>>(), 0)
     }
 
     /// Affinity of `images`, \[B, N, N\], with its grid (spec 4.6).
     ///
     /// # Errors
-    /// If there are no such images.
+    /// If there are no such images, or the encoder gives no scores to make an affinity of.
     pub fn affinity(&self, images: Range<usize>) -> Result<(Tensor, [usize; 2])> {
-        let Grid { height, width } = self.parts[0].features.grids[3];
-        Ok((self.pictures(images, |outputs| &outputs.affinity)?, [height, width]))
+        let affinities: Option<Vec<_>> = self.parts.iter().map(|outputs| outputs.affinity.as_ref()).collect();
+        match (affinities, self.parts[0].features.levels.last()) {
+            (Some(affinities), Some(level)) => {
+                let Grid { height, width } = level.grid;
+                Ok((self.view(images, &affinities, 0)?, [height, width]))
+            }
+            _ => Err(Error::Graph("an affinity needs an encoder that gives attention scores".into())),
+        }
     }
 
-    /// View 0 are pictures, view 1 mirror images.
-    fn view(&self, images: Range<usize>, value: &impl Fn(&Outputs) -> &Tensor, view: usize) -> Result<Tensor> {
+    /// Whether [`Pass::affinity`] has something to give.
+    pub fn has_affinity(&self) -> bool {
+        self.parts.iter().all(|outputs| outputs.affinity.is_some())
+    }
+
+    /// Of a value of every part, that of `images`: view 0 are pictures, view 1 mirror images.
+    fn view(&self, images: Range<usize>, parts: &[&Tensor], view: usize) -> Result<Tensor> {
         let (mut first, mut found) = (0, Vec::new());
-        for part in self.parts.iter().map(value) {
+        for part in parts {
             let count = part.shape()[0] / (1 + usize::from(self.flip));
             let own = images.start.max(first)..images.end.min(first + count);
             if !own.is_empty() {
@@ -69,6 +80,7 @@ impl Pass {
 
     /// Small maps \[B, C, h, w\] of `images`, and of their mirror images turned back where there are some.
     fn pair(&self, images: Range<usize>, maps: impl Fn(&Outputs) -> &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let maps: Vec<_> = self.parts.iter().map(maps).collect();
         let plain = self.view(images.clone(), &maps, 0)?.detach()?;
         let mirrored = self.flip.then(|| self.view(images, &maps, 1)?.detach()?.flip(3)).transpose()?;
         Ok((plain, mirrored))
@@ -232,15 +244,15 @@ mod tests {
     use crate::config::Config;
     use crate::engine::graph::{DType, Graph};
     use crate::engine::session::Session;
-    use crate::parts::network::{Form, NetworkConfig};
+    use crate::parts::network::{NetworkConfig, NetworkOptions};
 
     /// Protects: maps of some images are those of the whole batch, however the passes were cut into parts, and the seeds of
     /// a slot do not depend on the others.
     #[test]
     fn maps_do_not_depend_on_parts() {
         let graph = Graph::new();
-        let config = NetworkConfig::new(&Config::preset("nano").unwrap(), 5);
-        let network = Network::new(&graph, &config, Form::default()).unwrap();
+        let config = NetworkConfig::new(&Config::preset("nano").unwrap(), 5).unwrap();
+        let network = Network::new(&graph, &config, NetworkOptions::default()).unwrap();
         let image = graph.input("image", [3, 3, 32, 48], DType::F32);
         let pass = |counts: &[usize]| {
             let mut first = 0;

@@ -1,10 +1,9 @@
 //! Propagation of seeds along the predicted affinity, as AFA does (spec 4.6): the baseline that BSP is compared with.
 
-use super::labels::radius_mask;
-use super::propagation::{compete, refine_in_box, two_sided_label};
 use crate::engine::graph::Tensor;
 use crate::error::Result;
-use crate::parts::propagation::{Par, PictureBox};
+use crate::parts::affinity::radius_mask;
+use crate::parts::propagation::{Scene, compete, refine_in_box, two_sided_label};
 
 /// The constants of the walk.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,18 +71,15 @@ pub struct WalkedLabel {
 ///
 /// # Errors
 /// If the shapes do not fit.
-#[expect(clippy::too_many_arguments, reason = "maps, picture and settings, as in fixed_threshold_label")]
 pub fn walked_label(
     seeds: &Tensor,
     affinity: &Tensor,
     grid: [usize; 2],
-    picture: &Tensor,
-    classes: &Tensor,
-    picture_box: &PictureBox,
+    scene: &Scene,
     walk: &Walk,
-    par: &Par,
     thresholds: [f64; 2],
 ) -> Result<WalkedLabel> {
+    let classes = &scene.classes;
     let [_, height, width, slots] = seeds.extents()?;
     let [low, high] = thresholds.map(|background| {
         walk.from_seeds(seeds, classes, affinity, grid, background)?.resize_channels_last([height, width], false)
@@ -91,8 +87,8 @@ pub fn walked_label(
     let walked = [low?, high?];
     // Both refinements share one affinity: they are stacked along the slots.
     let stacked = Tensor::concat(&[&walked[0], &walked[1]], 3)?;
-    let refined = refine_in_box(&stacked, picture, &Tensor::concat(&[classes, classes], 1)?, picture_box, par)?;
+    let refined = refine_in_box(&stacked, &Tensor::concat(&[classes, classes], 1)?, scene)?;
     let refined = [refined.slice(3, 0..slots)?, refined.slice(3, slots..2 * slots)?];
-    let label = two_sided_label(&refined[1], &refined[0], classes, picture_box)?;
+    let label = two_sided_label(&refined[1], &refined[0], scene)?;
     Ok(WalkedLabel { walked, refined, label })
 }

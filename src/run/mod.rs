@@ -1,10 +1,19 @@
 //! A method in use: runs, scores, records, pages.
+//!
+//! Lowest first: `weights`, `record`, `report`, `eval`, `train`; whatever else there is uses these.
 
+#[cfg(feature = "native")]
+pub mod ablate;
 #[cfg(feature = "native")]
 pub mod bench;
 #[cfg(feature = "native")]
+pub mod demo;
+#[cfg(feature = "native")]
 pub mod device;
 pub mod eval;
+#[cfg(feature = "native")]
+pub mod page;
+pub mod record;
 pub mod report;
 pub mod train;
 #[cfg(feature = "native")]

@@ -36,7 +36,7 @@ fn a_value_that_is_not_allowed() {
         ("model.backbone=mit_b9", "mit_b1"),
         ("cam.low=0.9", "cam.low"),
         ("optim.lr=fast", "a number"),
-        ("propagation=crf", "bsp, par or afa"),
+        ("propagation=crf", "bsp or par"),
         ("s2c.map=cams", "cam_logits or propagated"),
         ("train.precision=bf16", "f32 or mixed"),
     ];

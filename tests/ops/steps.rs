@@ -4,30 +4,23 @@ use tagseg::config::Config;
 use tagseg::engine::gpu::{Plan, pace};
 use tagseg::engine::graph::Graph;
 use tagseg::engine::kernel::{Launch, Target};
-use tagseg::method::bmp::iteration::Sizes;
-use tagseg::method::bmp::{Iteration, Phase, Schedule};
+use tagseg::method::{Methods, Schedule, Sizes, Step};
 use tagseg::parts::network::NetworkConfig;
 
 /// The step of a preset at its own crop and batch (or others, where `settings` say so), once for every phase.
 pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
     let mut config = Config::preset(preset).unwrap();
     settings.iter().for_each(|setting| config.set(setting).unwrap());
-    let schedule = Schedule::new(&config);
-    let mut phases: Vec<Phase> = Vec::new();
-    for phase in (0..config.train_iters).map(|n| schedule.phase(n)) {
-        if !phases.contains(&phase) {
-            phases.push(phase);
-        }
-    }
-    let network = NetworkConfig::new(&config, 20);
+    let (method, network) = (Methods::default().of(&config).unwrap(), NetworkConfig::new(&config, 20).unwrap());
+    let phases = Schedule::new(&method, &config, &network.encoder).phases();
     let sizes = Sizes { batch: config.batch_global, crop: [config.train_crop; 2], slots: 8 };
     let record = |phase| {
-        let iteration = Iteration::record(&config, &network, phase, sizes, true).unwrap();
-        let finite = iteration.update(&config).unwrap();
-        let values = iteration.record_values(phase, &finite).unwrap();
-        let row = iteration.graph.input("row", [1], tagseg::engine::graph::DType::I32);
-        iteration.graph.state("history", [4, values.shape().len()]).write_row(&values, &row).unwrap();
-        iteration.graph
+        let step = Step::record(&method, &config, &network, &phase, sizes, true).unwrap();
+        let finite = step.update().unwrap();
+        let values = step.record_values(&finite).unwrap();
+        let row = step.graph.input("row", [1], tagseg::engine::graph::DType::I32);
+        step.graph.state("history", [4, values.shape().len()]).write_row(&values, &row).unwrap();
+        step.graph
     };
     phases.into_iter().map(record).collect()
 }

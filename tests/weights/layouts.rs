@@ -7,8 +7,8 @@ use tagseg::Session;
 use tagseg::config::Config;
 use tagseg::engine::graph::Graph;
 use tagseg::engine::nn::Parameter;
-use tagseg::parts::network::{Form, Network, NetworkConfig};
-use tagseg::run::weights::{Anatomy, Import, Layout, Mapped, Scheme, from_tagseg, to_tagseg};
+use tagseg::parts::network::{Network, NetworkConfig, NetworkOptions};
+use tagseg::run::weights::{Import, Layout, Mapped, Scheme, from_tagseg, to_tagseg};
 
 use super::{Bits, bits, fixture, parameters, read};
 
@@ -96,7 +96,7 @@ fn every_key_is_accounted_for() {
     let whole = Import::read(&fixture("bmp.pth"), &parameters, false).unwrap();
     assert_eq!(whole.report.loaded.len(), parameters.len());
     assert!(whole.report.initial.is_empty() && whole.report.dropped.len() == 1);
-    assert_eq!(whole.anatomy.unwrap(), Anatomy { dims: [4, 4, 8, 8], depths: [1, 1, 1, 2] });
+    assert_eq!(whole.encoder.as_deref(), Some("MiT of dims [4, 4, 8, 8] and depths [1, 1, 1, 2]"));
 
     for name in ["mit_legacy.pth", "hf_imagenet.safetensors"] {
         let encoder = Import::read(&fixture(name), &parameters, false).unwrap();
@@ -143,7 +143,7 @@ fn misfits_are_refused_unless_partial() {
     assert!(!partial.tensors().contains_key("classifier.weight") && partial.tensors().contains_key("attn_proj.weight"));
 
     let nothing = Import::read(&fixture("views.pth"), &parameters, true).err().unwrap().to_string();
-    assert!(nothing.contains("nothing in it fits the network; it holds no MiT encoder"), "{nothing}");
+    assert!(nothing.contains("nothing in it fits the network; it holds no encoder that is known"), "{nothing}");
 }
 
 /// Writes the first values of parameters as a run would name them; the last value is `last`.
@@ -162,8 +162,8 @@ fn write_first_values(path: &Path, parameters: &[Parameter], last: f32) {
 fn another_backbone_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nano.safetensors");
-    let nano = NetworkConfig::new(&Config::preset("nano").unwrap(), 2);
-    let nano = Network::new(&Graph::new(), &nano, Form::default()).unwrap().parameters();
+    let nano = NetworkConfig::new(&Config::preset("nano").unwrap(), 2).unwrap();
+    let nano = Network::new(&Graph::new(), &nano, NetworkOptions::default()).unwrap().parameters();
     write_first_values(&path, &nano, 0.5);
     assert!(Import::read(&path, &nano, false).unwrap().report.is_complete());
     let error = Import::read(&path, &parameters(), false).err().unwrap().to_string();

@@ -11,13 +11,15 @@ mod layouts;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tagseg::config::Config;
 use tagseg::engine::graph::Graph;
 use tagseg::engine::nn::Parameter;
 use tagseg::formats::element::Values;
 use tagseg::formats::tensor_file::{NamedTensor, TensorFile};
-use tagseg::parts::network::{Form, Network, NetworkConfig};
+use tagseg::parts::encoders::mit::B1;
+use tagseg::parts::network::{Network, NetworkConfig, NetworkOptions};
 
 /// Shape and bits of tensors by name; equal means byte-equal.
 type Bits = BTreeMap<String, (Vec<usize>, Vec<u64>)>;
@@ -40,12 +42,9 @@ fn bits(tensors: &[NamedTensor]) -> Bits {
 
 /// The parameters of the network in the fixtures.
 fn parameters() -> Vec<Parameter> {
-    let config = NetworkConfig {
-        dims: [4, 4, 8, 8],
-        heads: [1, 1, 2, 2],
-        depths: [1, 1, 1, 2],
-        embed: 4,
-        ..NetworkConfig::new(&Config::default(), 2)
-    };
-    Network::new(&Graph::new(), &config, Form::default()).unwrap().parameters()
+    let config = Config::default();
+    let mut encoder = B1.of(&config);
+    (encoder.sizes.dims, encoder.sizes.heads, encoder.sizes.depths) = ([4, 4, 8, 8], [1, 1, 2, 2], [1, 1, 1, 2]);
+    let config = NetworkConfig { encoder: Arc::new(encoder), embed: 4, ..NetworkConfig::new(&config, 2).unwrap() };
+    Network::new(&Graph::new(), &config, NetworkOptions::default()).unwrap().parameters()
 }

@@ -4,11 +4,13 @@ use tagseg::config::Config;
 use tagseg::data::shapes::{CLASSES, Split, picture};
 use tagseg::data::tags::classes_shown;
 use tagseg::data::{Mask, Rgb8, normalise};
-use tagseg::method::bmp::Schedule;
+use tagseg::method::Methods;
+use tagseg::method::maps::SEED;
 use tagseg::parts::network::NetworkConfig;
 use tagseg::run::eval::{Model, View};
-use tagseg::run::report::{Losses, Map, RgbImage, Sample, loss_chart, photo_of};
-use tagseg::run::train::{StepBatch, StepValues, Trainer};
+use tagseg::run::record::Named;
+use tagseg::run::report::{Cell, Map, RgbImage, Sample, loss_chart, photo_of};
+use tagseg::run::train::{StepBatch, Trainer};
 use tagseg::{Result, Session};
 
 /// Side of the pictures.
@@ -25,7 +27,7 @@ pub struct Lesson {
     view: Option<View>,
     model: Model,
     watched: Vec<Drawn>,
-    losses: Vec<(f64, Losses)>,
+    losses: Vec<(f64, Named<f64>)>,
 }
 
 /// A generated picture.
@@ -39,8 +41,8 @@ struct Drawn {
 pub struct Glimpse {
     /// Names of the shapes in it.
     pub caption: String,
-    /// The drawings that [`Sample::COLUMNS`] names.
-    pub cells: [Option<RgbImage>; 6],
+    /// The drawings by the titles of their columns.
+    pub cells: Vec<(&'static str, RgbImage)>,
 }
 
 impl Drawn {
@@ -78,12 +80,13 @@ impl Lesson {
         for assignment in [format!("train.crop={SIDE}"), format!("train.iters={steps}"), format!("seed={seed}")] {
             config.set(&assignment)?;
         }
-        config.validate()?;
+        let methods = Methods::default();
+        methods.check(&config)?;
         let session = session.fresh();
-        let network = NetworkConfig::new(&config, CLASSES.len());
+        let (method, network) = (methods.of(&config)?, NetworkConfig::new(&config, CLASSES.len())?);
         Ok(Lesson {
-            trainer: Trainer::new(&session, &config, &network, MOST_TAGS, 1)?,
-            model: Model::new(&session, &config, &network, &CLASSES.map(String::from)),
+            trainer: Trainer::with_method(&session, &method, &config, &network, MOST_TAGS, 1)?,
+            model: Model::new(&session, &config, &network, &method, &CLASSES.map(String::from)),
             view: None,
             watched: (0..WATCHED).map(|index| Drawn::new(Split::Val, index, seed)).collect(),
             losses: Vec::new(),
@@ -101,9 +104,9 @@ impl Lesson {
         self.config.batch_global
     }
 
-    /// Losses of every step so far.
-    pub fn losses(&self) -> impl Iterator<Item = Losses> {
-        self.losses.iter().map(|(_, losses)| *losses)
+    /// The total loss of every step so far.
+    pub fn totals(&self) -> Vec<f64> {
+        self.losses.iter().filter_map(|(_, losses)| losses.get("total").copied()).collect()
     }
 
     /// Learns from the next pictures.
@@ -117,8 +120,8 @@ impl Lesson {
         let (images, tags, boxes) = batch_of(drawn.iter());
         self.trainer.step(n, StepBatch { images: &images, tags: &tags, boxes: &boxes, masks: &[] })?;
         for values in self.trainer.values_async(n..n + 1).await? {
-            let StepValues { total, cls, c2s, s2c, aff, .. } = values;
-            self.losses.push(((n + 1) as f64, Losses { total, cls, c2s, s2c, aff }));
+            let losses = std::iter::once(("total", values.total)).chain(values.losses).collect();
+            self.losses.push(((n + 1) as f64, losses));
         }
         Ok(())
     }
@@ -137,15 +140,14 @@ impl Lesson {
         let pixels = SIDE * SIDE;
         let glimpse = |(slot, drawn): (usize, &Drawn)| {
             let part = slot * pixels..(slot + 1) * pixels;
-            let labels = |map| Map::new(SIDE, SIDE, map).map(Some);
-            let seed = seen.tagged.as_ref().map(|tagged| Map::new(SIDE, SIDE, &tagged.cams[part.clone()]));
-            let sample = Sample {
-                photo: photo_of(&drawn.image)?,
-                seed: seed.transpose()?,
-                prediction: labels(&seen.seg[part])?,
-                truth: labels(&drawn.mask.data)?,
-                ..Sample::default()
-            };
+            let labels = |map| Map::new(SIDE, SIDE, map).map(Cell::Labels);
+            let mut maps = Vec::new();
+            if let Some(heat) = seen.heat(SEED.name) {
+                maps.push((SEED.title, Cell::Heat(Map::new(SIDE, SIDE, &heat[part.clone()])?)));
+            }
+            maps.push((Sample::PREDICTION, labels(&seen.seg[part])?));
+            maps.push((Sample::TRUTH, labels(&drawn.mask.data)?));
+            let sample = Sample { photo: photo_of(&drawn.image)?, maps, ..Sample::default() };
             Ok(Glimpse { caption: drawn.caption(), cells: sample.cells() })
         };
         self.watched.iter().enumerate().map(glimpse).collect()
@@ -153,6 +155,6 @@ impl Lesson {
 
     /// The curves so far, as an `<svg>` element.
     pub fn curves(&self) -> String {
-        loss_chart(&self.losses, &Schedule::new(&self.config).beginnings()).svg()
+        loss_chart(&self.losses, &self.trainer.schedule().beginnings()).svg()
     }
 }

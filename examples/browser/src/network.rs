@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use tagseg::data::Rgb8;
+use tagseg::method::maps::SEED;
 use tagseg::run::eval::{Model, View};
-use tagseg::run::report::{Map, RgbImage, Sample, photo_of};
+use tagseg::run::report::{Cell, Map, RgbImage, Sample, photo_of};
 use tagseg::run::weights::Checkpoint;
 use tagseg::{Result, Session};
 
@@ -20,8 +21,8 @@ pub struct Sight {
     pub logits: Vec<f32>,
     /// Class of every pixel, from the picture alone.
     pub prediction: Vec<u8>,
-    /// The drawings that [`Sample::COLUMNS`] names; that of the seeds only if there are tags.
-    pub cells: [Option<RgbImage>; 6],
+    /// The drawings by the titles of their columns; that of the seeds only if there are tags.
+    pub cells: Vec<(&'static str, RgbImage)>,
 }
 
 impl Network {
@@ -49,13 +50,12 @@ impl Network {
         let fitting = self.view.take().filter(|view| view.size() == size);
         let prepared = fitting.map_or_else(|| self.model.view(1, size, Some(self.model.classes().len())), Ok)?;
         let seen = self.view.insert(prepared).look_at_async(picture, tags).await?;
-        let tagged = seen.tagged.filter(|_| tags.contains(&1.0));
-        let sample = Sample {
-            photo: photo_of(picture)?,
-            seed: tagged.as_ref().map(|tagged| Map::new(height, width, &tagged.cams)).transpose()?,
-            prediction: Some(Map::new(height, width, &seen.seg)?),
-            ..Sample::default()
-        };
+        let mut maps = Vec::new();
+        if let Some(heat) = seen.heat(SEED.name).filter(|_| tags.contains(&1.0)) {
+            maps.push((SEED.title, Cell::Heat(Map::new(height, width, heat)?)));
+        }
+        maps.push((Sample::PREDICTION, Cell::Labels(Map::new(height, width, &seen.seg)?)));
+        let sample = Sample { photo: photo_of(picture)?, maps, ..Sample::default() };
         let cells = sample.cells();
         Ok(Sight { logits: seen.cls, prediction: seen.seg, cells })
     }

@@ -5,7 +5,7 @@ use tagseg::data::Rgb8;
 use tagseg::data::palette::colour;
 use tagseg::data::shapes::{Split, picture};
 use tagseg::engine::self_test;
-use tagseg::run::report::{RgbImage, Sample};
+use tagseg::run::report::RgbImage;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{Clamped, JsError};
 
@@ -51,11 +51,12 @@ impl Picture {
     }
 }
 
-/// The drawings of a sample that are there.
-fn pictures(cells: &[Option<RgbImage>; 6]) -> Vec<Picture> {
-    let named = Sample::COLUMNS.iter().zip(cells);
-    let there = named.filter_map(|(name, cell)| cell.as_ref().map(|cell| (name, cell)));
-    there.map(|(name, cell)| Picture::new(name, (cell.width() as usize, cell.height() as usize), cell)).collect()
+/// The drawings of a sample.
+fn pictures(cells: &[(&'static str, RgbImage)]) -> Vec<Picture> {
+    let picture = |(name, cell): &(&'static str, RgbImage)| {
+        Picture::new(name, (cell.width() as usize, cell.height() as usize), cell)
+    };
+    cells.iter().map(picture).collect()
 }
 
 /// A generated picture that no network here has learned from.
@@ -146,7 +147,7 @@ impl Lesson {
     /// The total loss of every step.
     #[wasm_bindgen(getter)]
     pub fn totals(&self) -> Vec<f64> {
-        self.0.losses().map(|losses| losses.total).collect()
+        self.0.totals()
     }
 
     /// Learns from the next pictures.

@@ -18,8 +18,7 @@ use tagseg::data::shapes::{Split, picture};
 use tagseg::engine::gpu::Plan;
 use tagseg::engine::kernel::Target;
 use tagseg::engine::kernel::wgsl::render;
-use tagseg::method::bmp::iteration::Sizes;
-use tagseg::method::bmp::{Iteration, Schedule};
+use tagseg::method::{Methods, Schedule, Sizes, Step};
 use tagseg::parts::network::NetworkConfig;
 use tagseg_browser::{Lesson, Network};
 
@@ -75,7 +74,7 @@ fn it_computes_what_the_program_computes() {
     for _ in 0..6 {
         pollster::block_on(lesson.step()).unwrap();
     }
-    let here: Vec<_> = lesson.losses().map(|losses| losses.total).collect();
+    let here = lesson.totals();
     let there = page.evaluate(
         "(async () => {
             const module = await import('./tagseg_browser.js');
@@ -96,13 +95,14 @@ fn the_browser_compiles_every_kernel() {
     let mut kernels = BTreeMap::new();
     for (preset, crop) in [("nano", 64), ("voc", 128)] {
         let config = Config::preset(preset).unwrap();
-        let (schedule, network) = (Schedule::new(&config), NetworkConfig::new(&config, 20));
+        let (method, network) = (Methods::default().of(&config).unwrap(), NetworkConfig::new(&config, 20).unwrap());
+        let schedule = Schedule::new(&method, &config, &network.encoder);
         let sizes = Sizes { batch: 2, crop: [crop; 2], slots: 4 };
         for n in [0, config.train_iters - 1] {
-            let iteration = Iteration::record(&config, &network, schedule.phase(n), sizes, true).unwrap();
-            iteration.update(&config).unwrap();
+            let step = Step::record(&method, &config, &network, &schedule.phase(n), sizes, true).unwrap();
+            step.update().unwrap();
             for target in [software, Target::graphics()] {
-                let steps = Plan::new(&iteration.graph, &[], target).steps;
+                let steps = Plan::new(&step.graph, &[], target).steps;
                 let launches = steps.iter().flat_map(|step| &step.launches.list);
                 kernels.extend(launches.map(|launch| (render(launch).unwrap(), launch.shader.name)));
             }

@@ -1,9 +1,186 @@
-//! MiT, the Mix Transformer encoder (spec 1).
+//! MiT, the Mix Transformer encoder (spec 1), in the released sizes and a small one of ours.
 
+use std::sync::Arc;
+
+use super::encoder::{Encoder, EncoderLayers, Features, Level, LevelSize, SCOPE};
+use super::mit_names;
+use super::names::NamesElsewhere;
+use crate::config::Config;
 use crate::engine::graph::Tensor;
-use crate::engine::nn::{Block, Conv2d, Grid, LayerNorm, Mode, Scope, Scores};
-use crate::error::Result;
-use crate::parts::network::NetworkConfig;
+use crate::engine::nn::{Block, Conv2d, Grid, LayerNorm, Mode, Scope};
+use crate::error::{Error, Result};
+
+/// Blocks of the last stage, from the end, whose scores the affinity head reads (spec 2.1).
+const SCORED_BLOCKS: usize = 2;
+
+/// Rate of drop path in the last block (spec 1.5).
+const DROP_PATH: f64 = 0.1;
+
+/// A size of MiT by its name in configurations; what it leaves open is the same in all (spec 1.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// Its name.
+    pub name: &'static str,
+    dims: [usize; 4],
+    heads: [usize; 4],
+    depths: [usize; 4],
+}
+
+const SMALL: [usize; 4] = [32, 64, 160, 256];
+const LARGE: [usize; 4] = [64, 128, 320, 512];
+const HEADS: [usize; 4] = [1, 2, 5, 8];
+
+/// The smallest released size.
+pub const B0: Variant = Variant { name: "mit_b0", dims: SMALL, heads: HEADS, depths: [2, 2, 2, 2] };
+/// The size of the paper.
+pub const B1: Variant = Variant { name: "mit_b1", dims: LARGE, heads: HEADS, depths: [2, 2, 2, 2] };
+/// As B1, deeper.
+pub const B2: Variant = Variant { name: "mit_b2", dims: LARGE, heads: HEADS, depths: [3, 4, 6, 3] };
+/// As B2, deeper.
+pub const B3: Variant = Variant { name: "mit_b3", dims: LARGE, heads: HEADS, depths: [3, 4, 18, 3] };
+/// As B3, deeper.
+pub const B4: Variant = Variant { name: "mit_b4", dims: LARGE, heads: HEADS, depths: [3, 8, 27, 3] };
+/// The deepest.
+pub const B5: Variant = Variant { name: "mit_b5", dims: LARGE, heads: HEADS, depths: [3, 6, 40, 3] };
+/// Small enough to train from scratch on a CPU; ours.
+pub const NANO: Variant = Variant { name: "nano", dims: [16, 32, 64, 96], heads: [1, 2, 4, 8], depths: [1, 1, 1, 2] };
+
+impl Variant {
+    /// The encoder of this size, with the strides of a configuration.
+    pub fn of(self, config: &Config) -> Mit {
+        let Variant { name, dims, heads, depths } = self;
+        let sizes = MitSizes {
+            dims,
+            heads,
+            depths,
+            mlp: [4; 4],
+            sr: [8, 4, 2, 1],
+            strides: config.model_strides,
+            drop_path: DROP_PATH,
+        };
+        Mit { name: name.to_owned(), sizes }
+    }
+
+    /// The same as one of the listed encoders.
+    pub(super) fn open(self, config: &Config) -> Arc<dyn Encoder> {
+        Arc::new(self.of(config))
+    }
+}
+
+/// Sizes of a MiT, stage by stage.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+pub struct MitSizes {
+    /// Channels.
+    pub dims: [usize; 4],
+    /// Attention heads.
+    pub heads: [usize; 4],
+    /// Blocks.
+    pub depths: [usize; 4],
+    /// Widening of the mix-FFN.
+    pub mlp: [usize; 4],
+    /// Key reduction.
+    pub sr: [usize; 4],
+    /// Strides of the patch embeddings.
+    pub strides: [usize; 4],
+    /// Drop-path rate of the last block.
+    pub drop_path: f64,
+}
+
+/// A MiT of any sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mit {
+    /// What it is called.
+    pub name: String,
+    /// Its sizes.
+    pub sizes: MitSizes,
+}
+
+impl Encoder for Mit {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn levels(&self) -> Vec<LevelSize> {
+        let mut cell = 1;
+        let level = |(&channels, stride): (&usize, &usize)| {
+            cell *= stride;
+            LevelSize { channels, stride: cell }
+        };
+        self.sizes.dims.iter().zip(&self.sizes.strides).map(level).collect()
+    }
+
+    fn score_heads(&self) -> Vec<usize> {
+        let MitSizes { heads: [.., heads], depths: [.., depth], .. } = self.sizes;
+        vec![heads; depth.min(SCORED_BLOCKS)]
+    }
+
+    /// At every stage its keys, reduced, must leave a cell (spec 13, row 40). 29 with the released strides.
+    fn smallest_side(&self) -> usize {
+        let side = |(level, reduction): (LevelSize, &usize)| (reduction - 1) * level.stride + 1;
+        self.levels().into_iter().zip(&self.sizes.sr).map(side).max().unwrap_or(1)
+    }
+
+    fn widest(&self, [height, width]: [usize; 2]) -> usize {
+        let MitSizes { dims: [channels, ..], mlp: [widening, ..], strides: [stride, ..], .. } = self.sizes;
+        widening * channels * height.div_ceil(stride) * width.div_ceil(stride)
+    }
+
+    fn record(&self, scope: &Scope) -> Result<Box<dyn EncoderLayers>> {
+        let MitSizes { dims, heads, depths, mlp, sr, strides, drop_path } = self.sizes;
+        let positive = [dims, heads, depths, mlp, sr, strides].as_flattened().iter().all(|&size| size > 0);
+        if !positive || !(0.0..1.0).contains(&drop_path) {
+            let needs = "sizes above 0 and rates below 1";
+            return Err(Error::Graph(format!("{self:?} is no encoder: it needs {needs}")));
+        }
+        let total: usize = depths.iter().sum();
+        let mut index = 0;
+        let mut stages = Vec::new();
+        for stage in 0..dims.len() {
+            let name = |part: &str| scope.at(format!("{part}{}", stage + 1));
+            let (inputs, kernel) = if stage == 0 { (3, 7) } else { (dims[stage - 1], 3) };
+            let channels = dims[stage];
+            let embed = PatchEmbed::new(&name("patch_embed"), inputs, channels, kernel, strides[stage]);
+            let blocks = (0..depths[stage])
+                .map(|block| {
+                    // Rates rise linearly from 0 to the last block's (spec 1.5).
+                    let rate = drop_path * index as f64 / (total.max(2) - 1) as f64;
+                    index += 1;
+                    Block::new(&name("block").at(block), channels, heads[stage], sr[stage], mlp[stage], rate)
+                })
+                .collect::<Result<_>>()?;
+            stages.push(Stage { embed, blocks, norm: LayerNorm::new(&name("norm"), channels, 1e-6) });
+        }
+        Ok(Box::new(MitLayers { stages }))
+    }
+
+    fn names_elsewhere(&self) -> &'static [NamesElsewhere] {
+        &mit_names::NAMES
+    }
+
+    fn recognise(&self, tensors: &[(&str, &[usize])]) -> Option<String> {
+        let (mut dims, mut depths) = ([0; 4], [0; 4]);
+        for (name, shape) in tensors {
+            for stage in 0..4 {
+                let module = |kind: &str| {
+                    let name = name.strip_prefix(SCOPE)?.strip_prefix('.')?;
+                    name.strip_prefix(&format!("{kind}{}.", stage + 1))
+                };
+                if module("patch_embed") == Some("proj.weight") {
+                    dims[stage] = shape.first().copied().unwrap_or(0);
+                }
+                let block = module("block").and_then(|rest| rest.strip_suffix(".norm1.weight"));
+                if let Some(block) = block.and_then(|block| block.parse::<usize>().ok()) {
+                    depths[stage] = depths[stage].max(block.saturating_add(1));
+                }
+            }
+        }
+        // Heads leave no trace in a file.
+        match (dims, depths) == (self.sizes.dims, self.sizes.depths) {
+            true => Some(self.name.clone()),
+            false => (!dims.contains(&0)).then(|| format!("MiT of dims {dims:?} and depths {depths:?}")),
+        }
+    }
+}
 
 /// Overlapping patches: convolution, flatten, layer norm.
 pub struct PatchEmbed {
@@ -37,74 +214,31 @@ struct Stage {
     norm: LayerNorm,
 }
 
-/// Four stages of transformer blocks.
-pub struct Encoder {
+/// The recorded stages of transformer blocks: parameters `patch_embed{i}`, `block{i}.{j}`, `norm{i}`.
+struct MitLayers {
     stages: Vec<Stage>,
 }
 
-/// What the encoder gives.
-pub struct Features {
-    /// X1…X4: normalised tokens \[B, N_i, C_i\].
-    pub tokens: Vec<Tensor>,
-    /// Their grids.
-    pub grids: Vec<Grid>,
-    /// Attention scores of the last two blocks of stage 4, \[B, heads, N, N\]. If the stage has only one block,
-    /// the list has one entry.
-    pub scores: Vec<Scores>,
-}
-
-impl Encoder {
-    /// Parameters `patch_embed{i}`, `block{i}.{j}`, `norm{i}`.
-    ///
-    /// # Errors
-    /// [`Error::Graph`](crate::error::Error::Graph) if the heads of a stage do not share its channels.
-    pub fn new(scope: &Scope, config: &NetworkConfig) -> Result<Self> {
-        let total: usize = config.depths.iter().sum();
-        let mut index = 0;
-        let mut stages = Vec::new();
-        for stage in 0..4 {
-            let name = |part: &str| scope.at(format!("{part}{}", stage + 1));
-            let inputs = if stage == 0 { 3 } else { config.dims[stage - 1] };
-            let (channels, kernel) = (config.dims[stage], if stage == 0 { 7 } else { 3 });
-            let embed = PatchEmbed::new(&name("patch_embed"), inputs, channels, kernel, config.strides[stage]);
-            let blocks = (0..config.depths[stage])
-                .map(|block| {
-                    // Rates rise linearly from 0 to the last block's (spec 1.5).
-                    let rate = config.drop_path * index as f64 / (total.max(2) - 1) as f64;
-                    index += 1;
-                    let scope = name("block").at(block);
-                    Block::new(&scope, channels, config.heads[stage], config.sr[stage], config.mlp[stage], rate)
-                })
-                .collect::<Result<_>>()?;
-            stages.push(Stage { embed, blocks, norm: LayerNorm::new(&name("norm"), channels, 1e-6) });
-        }
-        Ok(Encoder { stages })
-    }
-
-    /// image \[B, 3, H, W\] → features of all stages.
-    ///
-    /// # Errors
-    /// If the image is too small for the coarsest key reduction.
-    pub fn forward(&self, image: &Tensor, mode: &Mode) -> Result<Features> {
+impl EncoderLayers for MitLayers {
+    fn forward(&self, image: &Tensor, mode: &Mode) -> Result<Features> {
         let mut map = image.permute(&[0, 2, 3, 1])?;
-        let mut features = Features { tokens: Vec::new(), grids: Vec::new(), scores: Vec::new() };
+        let mut features = Features { levels: Vec::new(), scores: Vec::new() };
         for (index, stage) in self.stages.iter().enumerate() {
+            let last = index + 1 == self.stages.len();
             let (mut x, grid) = stage.embed.forward(&map)?;
             for block in &stage.blocks {
                 let (next, scores) = block.forward(&x, grid, mode)?;
                 x = next;
-                if index == 3 {
+                if last {
                     features.scores.push(scores);
                 }
             }
             // The next stage takes the normalised tokens.
-            let x = stage.norm.forward(&x)?;
-            let [batch, _, channels] = x.extents()?;
-            map = x.reshape([batch, grid.height, grid.width, channels])?;
-            features.tokens.push(x);
-            features.grids.push(grid);
+            let level = Level { tokens: stage.norm.forward(&x)?, grid };
+            map = level.map()?;
+            features.levels.push(level);
         }
-        features.scores.drain(..features.scores.len().saturating_sub(2));
+        features.scores.drain(..features.scores.len().saturating_sub(SCORED_BLOCKS));
         Ok(features)
     }
 }

@@ -1,3 +1,10 @@
-//! Encoders: an image in, features of four levels out.
+//! Encoders: an image in, features of several levels out.
 
+pub mod encoder;
+mod list;
 pub mod mit;
+mod mit_names;
+pub mod names;
+
+pub use encoder::{Encoder, EncoderLayers, Features, Level, LevelSize, SCOPE};
+pub use list::{ENCODERS, check, find, is_listed, names_elsewhere, recognise};

@@ -33,14 +33,14 @@ pub struct Measured {
     /// What two plain kernels reach on this device in this run.
     pub peak: Peak,
     /// Time on the device by part of the step, in the order of the step.
-    pub parts: Vec<Part>,
+    pub parts: Vec<StepPart>,
     /// Kernels by shader and result, the heaviest first.
     pub kernels: Vec<Kernel>,
 }
 
 /// A part of the step.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Part {
+pub struct StepPart {
     /// Its name in the recording.
     pub name: &'static str,
     /// Time on the device.

@@ -6,6 +6,6 @@ mod report;
 mod step;
 mod sums;
 
-pub use measured::{Kernel, Measured, Part};
+pub use measured::{Kernel, Measured, StepPart};
 pub use probe::{Peak, median_time};
 pub use step::{Settings, run};

@@ -38,7 +38,7 @@ pub fn run(session: &Session, settings: &Settings) -> Result<Measured> {
     let mut config = settings.config.clone();
     config.optim_lr = 0.0;
     let (crop, batch, classes) = (config.train_crop, config.batch_global, settings.classes);
-    let network = NetworkConfig::new(&config, classes);
+    let network = NetworkConfig::new(&config, classes)?;
     let mut trainer = Trainer::new(session, &config, &network, TAGS.min(classes), 1)?;
     let last = config.train_iters - 1;
     let images: Vec<f32> = (0..batch * 3 * crop * crop).map(|index| ((index * 7919) % 1009) as f32 / 300.0).collect();

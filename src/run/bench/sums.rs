@@ -1,6 +1,6 @@
 //! Dispatches summed by part and by kernel.
 
-use super::measured::{Kernel, Part};
+use super::measured::{Kernel, StepPart};
 use crate::engine::gpu::KernelTime;
 
 /// The middle one of `values`, of which there is at least one.
@@ -19,11 +19,11 @@ pub(super) fn medians(mut profiles: Vec<Vec<KernelTime>>) -> Vec<KernelTime> {
     dispatches
 }
 
-pub(super) fn parts(dispatches: &[KernelTime]) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
+pub(super) fn parts(dispatches: &[KernelTime]) -> Vec<StepPart> {
+    let mut parts: Vec<StepPart> = Vec::new();
     for dispatch in dispatches {
         let known = parts.iter().position(|part| part.name == dispatch.part).unwrap_or_else(|| {
-            parts.push(Part { name: dispatch.part, seconds: 0.0, operations: 0, dispatches: 0 });
+            parts.push(StepPart { name: dispatch.part, seconds: 0.0, operations: 0, dispatches: 0 });
             parts.len() - 1
         });
         parts[known].seconds += dispatch.seconds;

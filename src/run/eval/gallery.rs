@@ -1,8 +1,9 @@
 //! Samples kept during an evaluation, to be drawn.
 
+use super::model::{MapValues, SeenMap};
 use crate::data::{Mask, Rgb8};
 use crate::error::Result;
-use crate::run::report::{Map, Sample};
+use crate::run::report::{Cell, Map, Sample, photo_of};
 
 /// A few images with everything that was said of them.
 #[derive(Default)]
@@ -17,12 +18,8 @@ pub struct Item {
     pub caption: String,
     /// The image.
     pub image: Rgb8,
-    /// Strongest seed of the tagged classes.
-    pub seed: Vec<f32>,
-    /// Propagated label.
-    pub y_c: Vec<u8>,
-    /// Confident objects of the segmentation branch.
-    pub y_s: Vec<u8>,
+    /// The maps of the method that are pictured.
+    pub maps: Vec<SeenMap>,
     /// Arg-max of the segmentation branch.
     pub prediction: Vec<u8>,
     /// The truth.
@@ -50,21 +47,23 @@ impl Gallery {
     /// # Errors
     /// If a map has another size than its image.
     pub fn samples(&self) -> Result<Vec<Sample<'_>>> {
-        self.items
-            .iter()
-            .map(|item| {
-                let (height, width) = (item.image.height, item.image.width);
-                let labels = |data| Map::new(height, width, data).map(Some);
-                Ok(Sample {
-                    photo: crate::run::report::photo_of(&item.image)?,
-                    seed: Some(Map::new(height, width, &item.seed)?),
-                    y_c: labels(&item.y_c[..])?,
-                    y_s: labels(&item.y_s[..])?,
-                    prediction: labels(&item.prediction[..])?,
-                    truth: labels(&item.truth.data[..])?,
-                    caption: item.caption.clone(),
-                })
-            })
-            .collect()
+        self.items.iter().map(Item::sample).collect()
+    }
+}
+
+impl Item {
+    fn sample(&self) -> Result<Sample<'_>> {
+        let (height, width) = (self.image.height, self.image.width);
+        let mut maps = Vec::new();
+        for map in &self.maps {
+            let cell = match &map.values {
+                MapValues::Labels(labels) => Cell::Labels(Map::new(height, width, labels)?),
+                MapValues::Heat(heat) => Cell::Heat(Map::new(height, width, heat)?),
+            };
+            maps.push((map.info.title, cell));
+        }
+        maps.push((Sample::PREDICTION, Cell::Labels(Map::new(height, width, &self.prediction)?)));
+        maps.push((Sample::TRUTH, Cell::Labels(Map::new(height, width, &self.truth.data)?)));
+        Ok(Sample { photo: photo_of(&self.image)?, maps, caption: self.caption.clone() })
     }
 }

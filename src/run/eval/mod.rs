@@ -1,18 +1,17 @@
 //! Trained networks in use: scores and predictions by the procedures of spec 9, pictures.
 
 mod canvas;
+mod checkpoint;
 #[cfg(feature = "native")]
 mod gallery;
+mod graph;
 pub mod metrics;
 mod model;
-#[cfg(feature = "native")]
-mod network;
 #[cfg(feature = "native")]
 mod predict;
 mod request;
 #[cfg(feature = "native")]
 mod score;
-mod sight;
 
 #[cfg(feature = "native")]
 pub use self::{
@@ -20,5 +19,6 @@ pub use self::{
     predict::{PredictOptions, Predicted, predict},
     score::{ScoreOptions, Scored, Scoring, score_run},
 };
-pub use model::{Model, Seen, SeenTagged, View};
-pub use request::{Protocol, Request, Tags};
+pub use crate::method::Protocol;
+pub use model::{MapValues, Model, Seen, SeenMap, View};
+pub use request::{Request, Tags};

@@ -1,17 +1,20 @@
 //! A trained network that looks at whole images, in evaluation form.
 
+use std::sync::Arc;
+
 use super::canvas::{cut, padded};
-use super::request::{Protocol, Request, Tags};
-use super::sight::{Recorder, Sight, test_ratio};
+use super::checkpoint::parameters;
+use super::graph::{EvalGraph, Recorder, test_ratio};
+use super::request::{Request, Tags};
 use crate::config::Config;
 #[cfg(feature = "native")]
 use crate::data::Mask;
 use crate::data::{Rgb8, normalise};
-use crate::engine::graph::{Graph, Tensor};
-use crate::engine::nn::Parameter;
+use crate::engine::graph::Tensor;
 use crate::engine::session::{Program, Session};
 use crate::error::{Error, Result};
-use crate::parts::network::{Form, Network, NetworkConfig};
+use crate::method::{MapInfo, MapKind, Method, Methods, Protocol};
+use crate::parts::network::NetworkConfig;
 use crate::parts::propagation::Slots;
 use crate::run::weights::Checkpoint;
 
@@ -20,25 +23,41 @@ pub struct Model {
     session: Session,
     config: Config,
     network: NetworkConfig,
+    method: Arc<dyn Method>,
     classes: Vec<String>,
 }
 
 impl Model {
-    /// The network whose weights `session` holds.
-    pub fn new(session: &Session, config: &Config, network: &NetworkConfig, classes: &[String]) -> Self {
-        let (config, network) = (config.clone(), network.clone());
-        Model { session: session.clone(), config, network, classes: classes.to_vec() }
+    /// The network whose weights `session` holds, trained by `method`.
+    pub fn new(
+        session: &Session,
+        config: &Config,
+        network: &NetworkConfig,
+        method: &Arc<dyn Method>,
+        classes: &[String],
+    ) -> Self {
+        let (config, network, method) = (config.clone(), network.clone(), method.clone());
+        Model { session: session.clone(), config, network, method, classes: classes.to_vec() }
     }
 
-    /// The network of a checkpoint, whose weights this puts into `session`.
+    /// The network of a checkpoint, whose weights this puts into `session`; its method is one of ours.
     ///
     /// # Errors
-    /// If the checkpoint holds other tensors than its network.
+    /// If the checkpoint holds other tensors than its network, or is of a method that is not ours.
     pub fn of(session: &Session, checkpoint: &Checkpoint) -> Result<Self> {
-        let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len());
+        Model::of_with(session, checkpoint, &Methods::default())
+    }
+
+    /// As [`Model::of`], with the method one of `methods`.
+    ///
+    /// # Errors
+    /// As [`Model::of`].
+    pub fn of_with(session: &Session, checkpoint: &Checkpoint, methods: &Methods) -> Result<Self> {
+        let method = methods.of(&checkpoint.config)?;
+        let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len())?;
         let mut session = session.clone();
         checkpoint.put(&mut session, &parameters(&network, &checkpoint.config)?)?;
-        Ok(Model::new(&session, &checkpoint.config, &network, &checkpoint.classes))
+        Ok(Model::new(&session, &checkpoint.config, &network, &method, &checkpoint.classes))
     }
 
     /// Loads a run's newest checkpoint, or a file, onto a device. Says on standard error if a newer one is damaged.
@@ -47,8 +66,21 @@ impl Model {
     /// If there is no checkpoint, it is damaged, or the device cannot be opened.
     #[cfg(feature = "native")]
     pub fn load(run: &std::path::Path, device: impl Into<crate::engine::gpu::DeviceChoice>) -> Result<Self> {
-        let checkpoint = super::network::opened(run, &[])?;
-        Model::of(&crate::run::device::open(device)?, &checkpoint)
+        Model::load_with(run, device, &Methods::default())
+    }
+
+    /// As [`Model::load`], with the method one of `methods`.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    #[cfg(feature = "native")]
+    pub fn load_with(
+        run: &std::path::Path,
+        device: impl Into<crate::engine::gpu::DeviceChoice>,
+        methods: &Methods,
+    ) -> Result<Self> {
+        let checkpoint = super::checkpoint::opened(run, &[], methods)?;
+        Model::of_with(&crate::run::device::open(device)?, &checkpoint, methods)
     }
 
     /// Names of the foreground classes.
@@ -59,6 +91,16 @@ impl Model {
     /// The configuration it was trained with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The session that holds its weights.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The method it was trained by.
+    pub fn method(&self) -> &Arc<dyn Method> {
+        &self.method
     }
 
     /// Smallest side of an image in training's validation: at the smallest scale the encoder still needs its own
@@ -87,7 +129,7 @@ impl Model {
 
     /// Smallest side that leaves the encoder enough at all of `scales` and at 1.
     fn smallest_at(&self, scales: &[f64]) -> usize {
-        (self.config.smallest_side() as f64 / scales.iter().copied().fold(1.0, f64::min)).ceil() as usize
+        (self.network.encoder.smallest_side() as f64 / scales.iter().copied().fold(1.0, f64::min)).ceil() as usize
     }
 
     /// Segments one image; for many of one size prepare a [`View`] once and let it segment them.
@@ -99,8 +141,8 @@ impl Model {
         self.view(1, self.canvas([image.height, image.width]), None)?.segment(image)
     }
 
-    /// Prepares to look at `batch` images of `size` at once; with `max_tags` also at their seeds and pseudo labels,
-    /// which know the images' tags.
+    /// Prepares to look at `batch` images of `size` at once; with `max_tags` also at the maps of the method, which know
+    /// the images' tags.
     ///
     /// # Errors
     /// If the plan does not fit the device.
@@ -113,13 +155,13 @@ impl Model {
     /// # Errors
     /// If the plan does not fit the device.
     pub fn view_for(&self, batch: usize, size: [usize; 2], request: Request) -> Result<View> {
-        let sight = self.recorder().record(batch, size, request)?;
-        let program = self.session.compile(&sight.graph, &sight.read.iter().collect::<Vec<_>>())?;
-        Ok(View { program, batch, size, foreground: self.network.classes - 1, sight })
+        let recorded = self.recorder().record(batch, size, request)?;
+        let program = self.session.compile(&recorded.graph, &recorded.read.iter().collect::<Vec<_>>())?;
+        Ok(View { program, batch, size, foreground: self.network.classes - 1, recorded })
     }
 
     fn recorder(&self) -> Recorder<'_> {
-        Recorder { config: &self.config, network: &self.network }
+        Recorder { config: &self.config, network: &self.network, method: &self.method }
     }
 
     /// Plans what [`Model::view_for`] would prepare, and prepares nothing.
@@ -127,14 +169,9 @@ impl Model {
     /// # Errors
     /// If the plan does not fit the device, with its bytes.
     pub fn check_view(&self, batch: usize, size: [usize; 2], request: Request) -> Result<()> {
-        let sight = self.recorder().record(batch, size, request)?;
-        self.session.plan(&sight.graph, &sight.read.iter().collect::<Vec<_>>()).map(|_| ())
+        let recorded = self.recorder().record(batch, size, request)?;
+        self.session.plan(&recorded.graph, &recorded.read.iter().collect::<Vec<_>>()).map(|_| ())
     }
-}
-
-/// Parameters of a network, in order.
-pub(super) fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec<Parameter>> {
-    Ok(Network::new(&Graph::new(), network, Form::new(config))?.parameters())
 }
 
 /// A model prepared for images of one size.
@@ -143,7 +180,7 @@ pub struct View {
     batch: usize,
     size: [usize; 2],
     foreground: usize,
-    sight: Sight,
+    recorded: EvalGraph,
 }
 
 /// What the model says of one batch; label maps are \[B, H, W\].
@@ -156,24 +193,59 @@ pub struct Seen {
     pub probabilities: Option<Vec<f32>>,
     /// Image logits \[B, K\].
     pub cls: Vec<f32>,
-    /// What it says with the images' tags known.
-    pub tagged: Option<SeenTagged>,
+    /// The maps of the method, with the images' tags known; nothing where they are not.
+    pub maps: Vec<SeenMap>,
 }
 
-/// The part of [`Seen`] that knows the images' tags.
-pub struct SeenTagged {
-    /// Seeds against the background threshold.
-    pub seeds: Vec<u8>,
-    /// Seeds refined by PAR against the background threshold, in the final test.
-    pub par: Option<Vec<u8>>,
-    /// Seeds after a step along the predicted affinity.
-    pub afa: Vec<u8>,
-    /// Propagated label, every pixel labelled.
-    pub y_c: Vec<u8>,
-    /// Confident objects of the segmentation branch, else 255.
-    pub y_s: Vec<u8>,
-    /// Strongest seed of the tagged classes, 0 to 1.
-    pub cams: Vec<f32>,
+/// A map of the method.
+pub struct SeenMap {
+    /// What it is.
+    pub info: MapInfo,
+    /// Its values, \[B, H, W\].
+    pub values: MapValues,
+}
+
+/// The values of a map.
+pub enum MapValues {
+    /// A class for each pixel, 255 = ignore.
+    Labels(Vec<u8>),
+    /// A real number from 0 to 1 for each pixel.
+    Heat(Vec<f32>),
+}
+
+impl MapValues {
+    /// Those of image `slot`: the top left part `own` of maps of `size`.
+    fn cut(&self, slot: usize, size: [usize; 2], own: [usize; 2]) -> Self {
+        match self {
+            MapValues::Labels(labels) => MapValues::Labels(cut(labels, slot, size, own)),
+            MapValues::Heat(heat) => MapValues::Heat(cut(heat, slot, size, own)),
+        }
+    }
+}
+
+impl SeenMap {
+    /// The map of image `slot` of the batch: the top left part `own` of maps of `size`.
+    pub fn of_image(&self, slot: usize, size: [usize; 2], own: [usize; 2]) -> Self {
+        SeenMap { info: self.info, values: self.values.cut(slot, size, own) }
+    }
+}
+
+impl Seen {
+    /// The labels of a map of the method.
+    pub fn labels(&self, name: &str) -> Option<&[u8]> {
+        match &self.maps.iter().find(|map| map.info.name == name)?.values {
+            MapValues::Labels(labels) => Some(labels),
+            MapValues::Heat(_) => None,
+        }
+    }
+
+    /// The real numbers of a map of the method.
+    pub fn heat(&self, name: &str) -> Option<&[f32]> {
+        match &self.maps.iter().find(|map| map.info.name == name)?.values {
+            MapValues::Heat(heat) => Some(heat),
+            MapValues::Labels(_) => None,
+        }
+    }
 }
 
 impl View {
@@ -196,7 +268,7 @@ impl View {
     /// # Errors
     /// If the sizes are others, or the device was lost.
     pub async fn look_async(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
-        let Sight { image, looked_at, seg, msc, probabilities, cls, tagged, .. } = &self.sight;
+        let EvalGraph { image, looked_at, seg, msc, probabilities, cls, tagged, .. } = &self.recorded;
         self.program.write(image, images)?;
         if let Some(tagged) = tagged {
             if let Some(classes) = &tagged.given {
@@ -210,23 +282,20 @@ impl View {
             self.program.write(&tagged.extent, &boxes.flat_map(extent).collect::<Vec<_>>())?;
         }
         self.program.run()?;
-        let tagged = match tagged {
-            None => None,
-            Some(tagged) => Some(SeenTagged {
-                seeds: self.labels(&tagged.seeds).await?,
-                par: self.labels_if(tagged.par.as_ref()).await?,
-                afa: self.labels(&tagged.afa).await?,
-                y_c: self.labels(&tagged.y_c).await?,
-                y_s: self.labels(&tagged.y_s).await?,
-                cams: self.reals(&tagged.cams).await?,
-            }),
-        };
+        let mut maps = Vec::new();
+        for (info, map) in tagged.iter().flat_map(|tagged| &tagged.maps) {
+            let values = match info.kind {
+                MapKind::Labels => MapValues::Labels(self.labels(map).await?),
+                MapKind::Heat => MapValues::Heat(self.reals(map).await?),
+            };
+            maps.push(SeenMap { info: *info, values });
+        }
         let msc = self.labels_if(msc.as_ref()).await?;
         let probabilities = match probabilities {
             Some(probabilities) => Some(self.reals(probabilities).await?),
             None => None,
         };
-        Ok(Seen { seg: self.labels(seg).await?, msc, probabilities, cls: self.reals(cls).await?, tagged })
+        Ok(Seen { seg: self.labels(seg).await?, msc, probabilities, cls: self.reals(cls).await?, maps })
     }
 
     async fn labels(&self, tensor: &Tensor) -> Result<Vec<u8>> {
@@ -284,12 +353,8 @@ impl View {
         if let Some(maps) = &mut seen.probabilities {
             *maps = (0..=self.foreground).flat_map(|class| cut(maps, class, size, own)).collect();
         }
-        if let Some(tagged) = &mut seen.tagged {
-            let maps = [&mut tagged.seeds, &mut tagged.afa, &mut tagged.y_c, &mut tagged.y_s];
-            for map in maps.into_iter().chain(&mut tagged.par) {
-                *map = cut(map, 0, size, own);
-            }
-            tagged.cams = cut(&tagged.cams, 0, size, own);
+        for map in &mut seen.maps {
+            *map = map.of_image(0, size, own);
         }
         Ok(seen)
     }

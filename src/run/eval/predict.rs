@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::model::{Model, View};
-use super::network::opened;
-use super::request::{Protocol, Request, Tags};
+use super::checkpoint::opened;
+use super::model::{MapValues, Model, View};
+use super::request::{Request, Tags};
 use crate::data::palette::write_index_png;
 use crate::data::{Mask, Rgb8};
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
+use crate::method::{Method, Methods, Protocol};
 use crate::parts::crf::DenseCrf;
 use crate::run::device;
 use crate::run::report::{Map, heat_overlay, label_overlay, photo_of};
@@ -33,10 +34,12 @@ pub struct PredictOptions {
     pub protocol: Protocol,
     /// Whether the dense CRF refines the masks.
     pub crf: bool,
-    /// Whether to write the seeds and Y_c too, of the classes that the classification finds.
+    /// Whether to write the maps of the method too, of the classes that the classification finds.
     pub seeds: bool,
     /// Options of the evaluation that differ from the run's, `key=value`.
     pub assignments: Vec<String>,
+    /// Where the method of the run is found.
+    pub methods: Methods,
 }
 
 /// What became of one image.
@@ -47,21 +50,24 @@ pub enum Predicted<'a> {
     Unreadable(Error),
 }
 
-/// The endings of the files written for an image, without and with seeds.
-const ENDINGS: [&str; 5] = [".png", "_overlay.png", "_seed.png", "_seed_overlay.png", "_y_c.png"];
+/// The endings of the files written for every image.
+const MASK: &str = ".png";
+const OVERLAY: &str = "_overlay.png";
 
 /// Writes `NAME.png` (class indices with the VOC palette, at the image's size) and `NAME_overlay.png` for every image;
-/// `done` hears of each, and of the number of images. With `seeds` also `NAME_seed.png` and `NAME_y_c.png`, indices as
-/// well, and `NAME_seed_overlay.png`. Images come in the order of their sizes, so that one size is prepared at a time.
+/// `done` hears of each, and of the number of images. With `seeds` also the maps that the method says are written, as
+/// `NAME_seed.png` and `NAME_y_c.png`, indices as well, and `NAME_seed_overlay.png`. Images come in the order of their
+/// sizes, so that one size is prepared at a time.
 ///
 /// # Errors
 /// If an input is not there, two images share a name, or a file exists already: all found before anything is written.
 /// An image that cannot be read is none, see [`Predicted::Unreadable`].
 pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usize)) -> Result<()> {
     let images = listed(&options.inputs)?;
-    let checkpoint = opened(&options.network, &options.assignments)?;
-    check_targets(&images, options)?;
-    let model = Model::of(&device::open(options.device.clone())?, &checkpoint)?;
+    let checkpoint = opened(&options.network, &options.assignments, &options.methods)?;
+    let method = options.methods.of(&checkpoint.config)?;
+    check_targets(&images, &endings(&*method, options.seeds), options)?;
+    let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
     std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
     let crf = options.crf.then(|| DenseCrf::new(model.config()));
     let tags = if options.seeds { Tags::Predicted } else { Tags::Unknown };
@@ -95,19 +101,34 @@ fn write_results(view: &mut View, image: &Rgb8, crf: Option<&DenseCrf>, path: &P
         _ => Mask::new(image.height, image.width, seen.msc.unwrap_or(seen.seg)),
     };
     let photo = photo_of(image)?;
-    let [mask_path, overlay, seed, seed_overlay, y_c] = ENDINGS.map(|ending| target(path, out, ending));
+    let mask_path = target(path, out, MASK);
     let save = |picture: image::RgbImage, path: &Path| {
         picture.save(path).map_err(|error| Error::data(path, error.to_string(), "check the disk"))
     };
-    save(label_overlay(&photo, Map::new(mask.height, mask.width, &mask.data)?), &overlay)?;
-    if let Some(tagged) = seen.tagged {
-        let labels = |data| Mask::new(image.height, image.width, data);
-        write_index_png(&seed, &labels(tagged.seeds))?;
-        write_index_png(&y_c, &labels(tagged.y_c))?;
-        save(heat_overlay(&photo, Map::new(image.height, image.width, &tagged.cams)?), &seed_overlay)?;
+    save(label_overlay(&photo, Map::new(mask.height, mask.width, &mask.data)?), &target(path, out, OVERLAY))?;
+    for map in seen.maps {
+        let Some(file) = map.info.file else { continue };
+        let path = target(path, out, &map_ending(file));
+        match map.values {
+            MapValues::Labels(labels) => write_index_png(&path, &Mask::new(image.height, image.width, labels))?,
+            MapValues::Heat(heat) => {
+                save(heat_overlay(&photo, Map::new(image.height, image.width, &heat)?), &path)?;
+            }
+        }
     }
     write_index_png(&mask_path, &mask)?;
     Ok(mask_path)
+}
+
+/// The endings of all files that may be written for an image.
+fn endings(method: &dyn Method, maps: bool) -> Vec<String> {
+    let files = method.maps().iter().filter(|_| maps).filter_map(|map| map.file);
+    [MASK, OVERLAY].into_iter().map(String::from).chain(files.map(map_ending)).collect()
+}
+
+/// The ending of the file of a map.
+fn map_ending(file: &str) -> String {
+    format!("_{file}.png")
 }
 
 /// The images among `inputs`, with those in the folders among them in the order of their names.
@@ -135,14 +156,13 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// Refuses to write over images, over files that exist, two results into one file, and into what is no folder.
-fn check_targets(images: &[PathBuf], options: &PredictOptions) -> Result<()> {
+fn check_targets(images: &[PathBuf], endings: &[String], options: &PredictOptions) -> Result<()> {
     if options.out.is_file() {
         return Err(Error::data(&options.out, "is a file", "give the name of a folder"));
     }
     let sources: Vec<_> = images.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let sources: std::collections::HashSet<_> = sources.into_iter().collect();
     let mut targets: HashMap<PathBuf, &PathBuf> = HashMap::new();
-    let endings = if options.seeds { &ENDINGS[..] } else { &ENDINGS[..2] };
     for path in images {
         for target in endings.iter().map(|ending| target(path, &options.out, ending)) {
             if target.canonicalize().is_ok_and(|target| sources.contains(&target)) {

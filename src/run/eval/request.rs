@@ -1,14 +1,6 @@
 //! What is asked of a model: by which procedure it looks, and what of what it sees is wanted.
 
-/// The procedure by which images are looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Protocol {
-    /// Validation during training (spec 9.2): one pass at the image's own size; seeds over `ms.scales`.
-    #[default]
-    Train,
-    /// The final test (spec 9.3): long side 512, scales, mirror images, fusion by max, everything at `test.*`.
-    Test,
-}
+use crate::method::Protocol;
 
 /// What is known of the tags of the images that are looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +19,7 @@ pub enum Tags {
 pub struct Request {
     /// How the images are looked at.
     pub protocol: Protocol,
-    /// Known tags also give seeds and pseudo labels.
+    /// Known tags also give the maps of the method, seeds among them.
     pub tags: Tags,
     /// Whether the probabilities of the classes are wanted, for the CRF.
     pub probabilities: bool,

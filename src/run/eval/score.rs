@@ -1,21 +1,21 @@
 //! Scores of both branches on a data set (spec 9.1 to 9.3).
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::canvas::{cut, padded};
+use super::checkpoint::opened;
 use super::gallery::{Gallery, Item};
 use super::metrics::{Confusion, multilabel_f1};
-use super::model::{Model, Seen, View};
-use super::network::opened;
-use super::request::{Protocol, Request, Tags};
+use super::model::{MapValues, Model, Seen, View};
+use super::request::{Request, Tags};
 use crate::data::tags::numbered_classes;
 use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8, normalise};
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
+use crate::method::{MapInfo, Methods, Protocol};
 use crate::parts::crf::DenseCrf;
 use crate::run::device;
-use crate::run::report::{LabelScores, Scores};
+use crate::run::record::{LabelScores, MapScores, Scores};
 
 /// Pixels looked at together; small images go in batches.
 const PIXELS: usize = 16 * 128 * 128;
@@ -53,21 +53,29 @@ struct Example {
 /// Sums over the images seen so far.
 struct Tally {
     classes: usize,
-    kinds: BTreeMap<Kind, Confusion>,
+    /// In the order of tables.
+    maps: Vec<(MapInfo, Confusion)>,
     f1: f64,
     images: usize,
 }
 
-/// The kinds of labels that are scored; of those of the segmentation branch the best comes last.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Seg,
-    Msc,
-    Crf,
-    Cam,
-    Par,
-    Afa,
-    YC,
+/// The segmentation branch, one pass over the image.
+const SEG: MapInfo = MapInfo::labels(Scores::SEG, "segmentation").headline();
+/// The segmentation branch, fused over scales and mirror images.
+const FUSED: MapInfo = MapInfo::labels("msc", "fused").scored();
+/// The best of these, refined by the dense CRF.
+const CRF: MapInfo = MapInfo::labels("crf", "+ CRF").scored();
+
+impl Tally {
+    /// Counts the labels of an image.
+    fn count(&mut self, map: MapInfo, truth: &Mask, labels: &[u8]) {
+        let known = self.maps.iter().position(|(known, _)| known.name == map.name).unwrap_or_else(|| {
+            self.maps.push((map, Confusion::new(self.classes)));
+            self.maps.len() - 1
+        });
+        let (_, confusion) = &mut self.maps[known];
+        confusion.add(&truth.data, labels);
+    }
 }
 
 impl<'a> Scoring<'a> {
@@ -85,7 +93,7 @@ impl<'a> Scoring<'a> {
             groups: groups(model, dataset, protocol)?.into_iter(),
             view: None,
             gallery: None,
-            tally: Tally { classes, kinds: BTreeMap::new(), f1: 0.0, images: 0 },
+            tally: Tally { classes, maps: Vec::new(), f1: 0.0, images: 0 },
         })
     }
 
@@ -132,27 +140,24 @@ impl<'a> Scoring<'a> {
 
     /// Counts what was seen of a group against its truth.
     fn count(&mut self, group: Vec<Example>, seen: &Seen, canvas: [usize; 2]) -> Result<()> {
-        let Some(tagged) = &seen.tagged else { return Err(Error::Graph("scores need a view with tags".into())) };
         let (dataset, tally) = (self.dataset, &mut self.tally);
         let foreground = dataset.classes().len();
         for (slot, Example { index, image, truth }) in group.into_iter().enumerate() {
             let own = [image.height, image.width];
             let labels = |maps: &[u8]| cut(maps, slot, canvas, own);
-            let (seg, y_c) = (labels(&seen.seg), labels(&tagged.y_c));
-            let mut count = |kind: Kind, labels: &[u8]| {
-                let confusion = tally.kinds.entry(kind).or_insert_with(|| Confusion::new(tally.classes));
-                confusion.add(&truth.data, labels);
-            };
-            count(Kind::Seg, &seg);
-            count(Kind::Cam, &labels(&tagged.seeds));
-            count(Kind::Afa, &labels(&tagged.afa));
-            count(Kind::YC, &y_c);
-            seen.msc.iter().for_each(|maps| count(Kind::Msc, &labels(maps)));
-            tagged.par.iter().for_each(|maps| count(Kind::Par, &labels(maps)));
+            let seg = labels(&seen.seg);
+            tally.count(SEG, &truth, &seg);
+            seen.msc.iter().for_each(|maps| tally.count(FUSED, &truth, &labels(maps)));
             if let (Some(crf), Some(maps)) = (&self.crf, &seen.probabilities) {
                 let planes = slot * (foreground + 1)..(slot + 1) * (foreground + 1);
                 let own: Vec<_> = planes.flat_map(|plane| cut(maps, plane, canvas, own)).collect();
-                count(Kind::Crf, &crf.infer(&image, &own).labels().data);
+                tally.count(CRF, &truth, &crf.infer(&image, &own).labels().data);
+            }
+            let maps: Vec<_> = seen.maps.iter().map(|map| map.of_image(slot, canvas, own)).collect();
+            for map in maps.iter().filter(|map| map.info.scored) {
+                if let MapValues::Labels(labels) = &map.values {
+                    tally.count(map.info, &truth, labels);
+                }
             }
             tally.f1 += multilabel_f1(dataset.tags(index), &seen.cls[slot * foreground..][..foreground]);
             tally.images += 1;
@@ -161,11 +166,9 @@ impl<'a> Scoring<'a> {
                 let names: Vec<_> = names.map(|(_, name)| name.as_str()).collect();
                 gallery.add(Item {
                     caption: format!("{}: {}", dataset.ids()[index], names.join(", ")),
-                    seed: cut(&tagged.cams, slot, canvas, own),
-                    y_s: labels(&tagged.y_s),
+                    maps: maps.into_iter().filter(|map| map.info.pictured).collect(),
                     prediction: seg,
                     image,
-                    y_c,
                     truth,
                 });
             }
@@ -175,22 +178,17 @@ impl<'a> Scoring<'a> {
 
     /// The scores of all images so far.
     pub fn scored(self) -> Scored {
-        let mut tally = self.tally;
-        let labels = |kind: Kind| tally.kinds.get(&kind).map(LabelScores::of);
-        let always = |kind: Kind| labels(kind).unwrap_or_default();
-        let scores = Scores {
-            seg: always(Kind::Seg),
-            msc: labels(Kind::Msc),
-            crf: labels(Kind::Crf),
-            cam: always(Kind::Cam),
-            par: labels(Kind::Par),
-            afa: labels(Kind::Afa),
-            y_c: always(Kind::YC),
-            cls_f1: tally.f1 / tally.images.max(1) as f64,
-            images: tally.images,
+        let Tally { classes, maps, f1, images } = self.tally;
+        let scored = |(info, confusion): &(MapInfo, Confusion)| MapScores {
+            name: info.name.to_owned(),
+            title: info.title.to_owned(),
+            headline: info.headline,
+            scores: LabelScores::of(confusion),
         };
-        let best = [Kind::Crf, Kind::Msc, Kind::Seg].into_iter().find_map(|kind| tally.kinds.remove(&kind));
-        Scored { scores, confusion: best.unwrap_or_else(|| Confusion::new(tally.classes)) }
+        let scores = Scores { maps: maps.iter().map(scored).collect(), cls_f1: f1 / images.max(1) as f64, images };
+        let of = |map: MapInfo| maps.iter().find(|(known, _)| *known == map).map(|(_, confusion)| confusion.clone());
+        let best = [CRF, FUSED, SEG].into_iter().find_map(of);
+        Scored { scores, confusion: best.unwrap_or_else(|| Confusion::new(classes)) }
     }
 }
 
@@ -249,6 +247,8 @@ pub struct ScoreOptions {
     pub crf: bool,
     /// Options of the evaluation that differ from the run's, `key=value`.
     pub assignments: Vec<String>,
+    /// Where the method of the run is found.
+    pub methods: Methods,
 }
 
 /// `tagseg eval`: loads a network and scores it on a split of a data set.
@@ -256,11 +256,11 @@ pub struct ScoreOptions {
 /// # Errors
 /// If the network or the data set cannot be used, or they do not fit each other.
 pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, Scored)> {
-    let checkpoint = opened(&options.network, &options.assignments)?;
+    let checkpoint = opened(&options.network, &options.assignments, &options.methods)?;
     let expected = DatasetOptions { classes: Some(checkpoint.classes.clone()) };
     let mut dataset = Dataset::open(&options.data, &options.split, &expected)?;
     check_classes(&checkpoint.classes, &dataset)?;
-    let model = Model::of(&device::open(options.device.clone())?, &checkpoint)?;
+    let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
     dataset.check_images(options.skip_broken)?;
     dataset.check_masks()?;
     let mut scoring = Scoring::new(&model, &dataset, options.protocol, options.crf)?;

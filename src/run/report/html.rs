@@ -6,11 +6,11 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::chart::{Chart, Series, escape};
 use super::picture::png_bytes;
-use super::record::{EvalScores, Losses, Record};
-use super::scores::{LabelScores, Scores};
-use super::sheet::Sample;
+use super::sheet::{Sample, cell_of, titles};
 use crate::data::palette::colour;
 use crate::error::{Error, Result};
+use crate::method::MapInfo;
+use crate::run::record::{LabelScores, MapScores, Named, Record, Scores};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -25,6 +25,8 @@ pub struct Report<'a> {
     pub facts: Vec<(String, String)>,
     /// Class names, background first.
     pub classes: Vec<String>,
+    /// The maps of the method: the curves and tables call them by their titles.
+    pub maps: Vec<MapInfo>,
     /// The final scores.
     pub scores: Option<Scores>,
     /// The run's record.
@@ -89,48 +91,41 @@ impl Report<'_> {
                 100.0 * value
             )
         };
-        let tiles = [
-            tile("s0", scores.seg.miou, "Segmentation", "mean IoU, image alone"),
-            tile("s1", scores.cam.miou, "Seeds", "mean IoU, tags known"),
-            tile("s2", scores.y_c.miou, "Labels Y<sub>c</sub>", "mean IoU, tags known"),
-            tile("", scores.cls_f1, "Tags", "F1 of the classification"),
-        ];
+        let headlines: Vec<_> = scores.headlines().collect();
+        let mut tiles = String::new();
+        for (line, map) in headlines.iter().enumerate() {
+            let known = if map.name == Scores::SEG { "mean IoU, image alone" } else { "mean IoU, tags known" };
+            tiles += &tile(&format!("s{line}"), map.scores.miou, &heading(&map.title), known);
+        }
+        tiles += &tile("", scores.cls_f1, "Tags", "F1 of the classification");
+        let right = scores.get(Scores::SEG).map_or(0.0, |seg| seg.pixel_accuracy);
         format!(
             "<section>\n<h2>Scores</h2>\n<div class=\"tiles\">\n{}</div>\n{}\
              <p class=\"note\">On {} images. Pixels labelled right by the segmentation branch: {:.1}%.</p>\n</section>\n",
-            tiles.concat(),
-            self.class_table(scores),
+            tiles,
+            self.class_table(&headlines),
             scores.images,
-            100.0 * scores.seg.pixel_accuracy
+            100.0 * right
         )
     }
 
-    fn class_table(&self, scores: &Scores) -> String {
-        let cell = |label: &LabelScores, index: usize, line: usize| match label.iou.get(index).copied().flatten() {
+    fn class_table(&self, maps: &[&MapScores]) -> String {
+        let cell = |line: usize, label: &LabelScores, index: usize| match label.iou.get(index).copied().flatten() {
             Some(iou) => format!(
                 "<td><span class=\"bar s{line}\"><i style=\"width:{0:.1}%\"></i></span><em>{0:.1}</em></td>",
                 100.0 * iou
             ),
             None => "<td class=\"none\"><em>absent</em></td>".to_owned(),
         };
-        let rows: String = self
-            .classes
-            .iter()
-            .enumerate()
-            .map(|(index, class)| {
-                format!(
-                    "<tr><th scope=\"row\">{}{}</th>{}{}{}</tr>\n",
-                    swatch(index),
-                    escape(class),
-                    cell(&scores.seg, index, 0),
-                    cell(&scores.cam, index, 1),
-                    cell(&scores.y_c, index, 2)
-                )
-            })
-            .collect();
+        let mut rows = String::new();
+        for (index, class) in self.classes.iter().enumerate() {
+            let cells: String = maps.iter().enumerate().map(|(line, map)| cell(line, &map.scores, index)).collect();
+            rows += &format!("<tr><th scope=\"row\">{}{}</th>{cells}</tr>\n", swatch(index), escape(class));
+        }
+        let heads: String = maps.iter().map(|map| format!("<th scope=\"col\">{}</th>", heading(&map.title))).collect();
         format!(
-            "<table>\n<thead><tr><th scope=\"col\">IoU of each class</th><th scope=\"col\">Segmentation</th>\
-             <th scope=\"col\">Seeds</th><th scope=\"col\">Y<sub>c</sub></th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+            "<table>\n<thead><tr><th scope=\"col\">IoU of each class</th>{heads}</tr></thead>\n\
+             <tbody>\n{rows}</tbody>\n</table>\n"
         )
     }
 
@@ -138,38 +133,40 @@ impl Report<'_> {
         let (mut losses, mut evaluations) = (Vec::new(), Vec::new());
         for record in &self.records {
             match record {
-                Record::Step(record) => losses.push((record.step as f64, record.loss)),
+                Record::Step(record) => losses.push((record.step as f64, record.loss.clone())),
                 Record::Eval(record) => evaluations.push((record.step as f64, &record.eval)),
             }
         }
-        let score = |name: &str, value: fn(&EvalScores) -> f64| Series {
-            name: name.to_owned(),
-            points: evaluations.iter().map(|(step, scores)| (*step, value(scores))).collect(),
+        // Every map that some evaluation has a number of, by the method's title; in the order of the record.
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in evaluations.iter().flat_map(|(_, scores)| scores.miou.iter()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let score = |name: &&str| Series {
+            name: self.maps.iter().find(|map| map.name == *name).map_or(*name, |map| map.title).to_owned(),
+            points: evaluations.iter().filter_map(|(step, scores)| Some((*step, *scores.miou.get(name)?))).collect(),
             spread: Vec::new(),
         };
         let mut html = String::new();
         if !losses.is_empty() {
             html.push_str(&format!(
                 "<section>\n<h2>Losses</h2>\n{}<p class=\"note\">Over steps, smoothed; raw values are faint. \
-                 Before its weight, each loss: classification, labels to segmentation, segmentation to seeds, \
-                 affinity.</p>\n</section>\n",
+                 Each loss before its weight, and their weighted sum.</p>\n</section>\n",
                 loss_chart(&losses, &self.events).svg()
             ));
         }
         if !evaluations.is_empty() {
             let chart = Chart {
                 title: "mean IoU over steps".into(),
-                series: vec![
-                    score("seg", |scores| scores.seg_miou),
-                    score("seeds", |scores| scores.cam_miou),
-                    score("Y_c", |scores| scores.y_c_miou),
-                ],
+                series: names.iter().map(score).collect(),
                 percent: true,
                 events: marks(&self.events),
                 ..Chart::default()
             };
             html.push_str(&format!(
-                "<section>\n<h2>Both branches</h2>\n{}<p class=\"note\">Mean IoU at each evaluation.</p>\n</section>\n",
+                "<section>\n<h2>Scores over steps</h2>\n{}<p class=\"note\">Mean IoU at each evaluation.</p>\n</section>\n",
                 chart.svg()
             ));
         }
@@ -180,27 +177,24 @@ impl Report<'_> {
         if self.samples.is_empty() {
             return Ok(String::new());
         }
-        let rows: Vec<_> = self.samples.iter().map(|sample| (sample.cells(), &sample.caption)).collect();
-        let columns: Vec<usize> = (0..Sample::COLUMNS.len())
-            .filter(|column| rows.iter().any(|(cells, _)| cells[*column].is_some()))
-            .collect();
+        let rows: Vec<_> = self.samples.iter().map(Sample::cells).collect();
+        let columns = titles(&rows);
         let mut html = String::from("<section>\n<h2>Pictures</h2>\n");
         html.push_str(&self.legend());
-        for (cells, caption) in &rows {
+        for (cells, Sample { caption, .. }) in rows.iter().zip(&self.samples) {
             html.push_str(&format!("<div class=\"row\" style=\"--columns:{}\">\n", columns.len()));
             for column in &columns {
-                let name = Sample::COLUMNS[*column].replace("_c", "<sub>c</sub>").replace("_s", "<sub>s</sub>");
-                let picture = match &cells[*column] {
+                let picture = match cell_of(cells, column) {
                     Some(cell) => format!(
                         "<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">",
-                        escape(&format!("{}: {}", Sample::COLUMNS[*column], caption)),
+                        escape(&format!("{column}: {caption}")),
                         cell.width(),
                         cell.height(),
                         BASE64_STANDARD.encode(png_bytes(cell)?)
                     ),
                     None => String::new(),
                 };
-                html.push_str(&format!("<figure>{picture}<figcaption>{name}</figcaption></figure>\n"));
+                html.push_str(&format!("<figure>{picture}<figcaption>{}</figcaption></figure>\n", subscripts(column)));
             }
             html.push_str(&format!("<p class=\"caption\">{}</p>\n</div>\n", escape(caption)));
         }
@@ -229,27 +223,41 @@ impl Report<'_> {
     }
 }
 
-/// The curves of the losses by step; `events` are steps at which something begins.
-pub fn loss_chart(losses: &[(f64, Losses)], events: &[(usize, String)]) -> Chart {
-    let line = |name: &str, value: fn(&Losses) -> f64| Series {
+/// The curves of the losses by step and name; `events` are steps at which something begins.
+pub fn loss_chart(losses: &[(f64, Named<f64>)], events: &[(usize, String)]) -> Chart {
+    let line = |name: &str| Series {
         name: name.to_owned(),
         // A loss is zero until its phase begins; its line starts there.
-        points: losses.iter().map(|(step, losses)| (*step, value(losses))).skip_while(|(_, y)| *y == 0.0).collect(),
+        points: losses
+            .iter()
+            .filter_map(|(step, losses)| Some((*step, *losses.get(name)?)))
+            .skip_while(|(_, y)| *y == 0.0)
+            .collect(),
         spread: Vec::new(),
     };
+    let names = losses.first().into_iter().flat_map(|(_, losses)| losses.iter());
     Chart {
         title: "losses over steps".into(),
-        series: vec![
-            line("total", |losses| losses.total),
-            line("cls", |losses| losses.cls),
-            line("c2s", |losses| losses.c2s),
-            line("s2c", |losses| losses.s2c),
-            line("aff", |losses| losses.aff),
-        ],
+        series: names.map(|(name, _)| line(name)).collect(),
         smooth: true,
         events: marks(events),
         ..Chart::default()
     }
+}
+
+/// A title with its subscript: `Y_c` as people write it.
+fn subscripts(title: &str) -> String {
+    match escape(title).split_once('_') {
+        Some((word, index)) => format!("{word}<sub>{index}</sub>"),
+        None => escape(title),
+    }
+}
+
+/// A title with a capital letter in front.
+fn heading(title: &str) -> String {
+    let mut letters = title.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    subscripts(&format!("{first}{}", letters.as_str()))
 }
 
 fn marks(events: &[(usize, String)]) -> Vec<(f64, String)> {

@@ -6,18 +6,13 @@ use serde::Serialize;
 
 use super::chart::{Chart, Series};
 use super::picture::png_bytes;
-use super::record::{EvalRecord, EvalScores};
 use super::table::Table;
 use crate::config::Rung;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
-
-/// A score: its name in a table and its value in a record.
-type Column = (&'static str, fn(&EvalScores) -> f64);
-
-/// What is scored.
-const COLUMNS: [Column; 3] =
-    [("seg", |eval| eval.seg_miou), ("seeds", |eval| eval.cam_miou), ("Y_c", |eval| eval.y_c_miou)];
+use crate::method::MapInfo;
+use crate::method::maps::CAM;
+use crate::run::record::{EvalRecord, Scores};
 
 /// A finished run.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +30,8 @@ pub struct LadderRun {
 pub struct Ladder {
     /// What was trained and on what, in one line.
     pub title: String,
+    /// The maps of the methods; those that they report a number of are columns.
+    pub maps: Vec<MapInfo>,
     /// The runs.
     pub runs: Vec<LadderRun>,
 }
@@ -80,19 +77,34 @@ impl Ladder {
         self.runs.iter().filter(move |run| run.rung == rung)
     }
 
-    /// A column's final score on a rung; nothing of a branch that the rung does not train.
-    fn score(&self, rung: Rung, column: usize) -> Option<Mean> {
-        let untrained = rung == Rung::Cls && column == 0;
-        let last = |run: &LadderRun| run.evaluations.last().map(|record| COLUMNS[column].1(&record.eval));
+    /// The columns, as the names and titles of maps: the segmentation, and what the methods report a number of.
+    fn columns(&self) -> Vec<(&'static str, &'static str)> {
+        let mut columns = vec![(Scores::SEG, Scores::SEG)];
+        for map in self.maps.iter().filter(|map| map.headline) {
+            if !columns.iter().any(|(name, _)| *name == map.name) {
+                columns.push((map.name, map.title));
+            }
+        }
+        columns
+    }
+
+    /// A map's final score on a rung; nothing of a branch that the rung does not train, and of a map that it lacks.
+    fn score(&self, rung: Rung, map: &str) -> Option<Mean> {
+        let untrained = rung == Rung::Cls && map == Scores::SEG;
+        let last = |run: &LadderRun| run.evaluations.last().and_then(|record| record.eval.miou.get(map).copied());
         if untrained { None } else { Mean::of(self.runs_of(rung).filter_map(last).collect()) }
     }
 
     /// The table's rows as text, its heads first.
     fn rows(&self) -> Vec<Vec<String>> {
-        let mut rows = vec![["rung", "runs", COLUMNS[0].0, COLUMNS[1].0, COLUMNS[2].0, ""].map(String::from).to_vec()];
+        let columns = self.columns();
+        let titles = columns.iter().map(|(_, title)| *title);
+        let heads = ["rung", "runs"].into_iter().chain(titles).chain([""]);
+        let mut rows = vec![heads.map(String::from).collect::<Vec<_>>()];
         for rung in self.rungs() {
             let mut row = vec![rung.name().to_owned(), self.runs_of(rung).count().to_string()];
-            row.extend((0..3).map(|column| self.score(rung, column).map_or("–".into(), |mean| mean.percent())));
+            let score = |map: &str| self.score(rung, map).map_or("–".into(), |mean| mean.percent());
+            row.extend(columns.iter().map(|(map, _)| score(map)));
             row.push(rung.summary().to_owned());
             rows.push(row);
         }
@@ -122,7 +134,7 @@ impl Ladder {
         for (index, row) in self.rows().into_iter().enumerate() {
             text.push_str(&format!("| {} |\n", row.join(" | ")));
             if index == 0 {
-                text.push_str("|---|---:|---:|---:|---:|---|\n");
+                text.push_str(&format!("|---|---:|{}---|\n", "---:|".repeat(self.columns().len())));
             }
         }
         if self.feedback().is_some() {
@@ -135,10 +147,11 @@ impl Ladder {
     pub fn json(&self) -> serde_json::Value {
         let rung = |rung: Rung| {
             let seeds: Vec<_> = self.runs_of(rung).map(|run| run.seed).collect();
-            let [seg, cam, y_c] = [0, 1, 2].map(|column| self.score(rung, column));
-            serde_json::json!({
-                "rung": rung.name(), "run_seeds": seeds, "seg_miou": seg, "cam_miou": cam, "y_c_miou": y_c,
-            })
+            let mut object = serde_json::json!({ "rung": rung.name(), "run_seeds": seeds });
+            for (map, _) in self.columns() {
+                object[format!("{map}_miou")] = serde_json::json!(self.score(rung, map));
+            }
+            object
         };
         serde_json::json!({ "title": self.title, "rungs": self.rungs().map(rung).collect::<Vec<_>>() })
     }
@@ -146,13 +159,13 @@ impl Ladder {
     /// The final scores of every rung of the ladder; baselines stand in the table alone.
     pub fn chart(&self) -> Chart {
         let rungs: Vec<_> = self.rungs().filter(|rung| Rung::LADDER.contains(rung)).collect();
-        let series = |column: usize| {
-            let score = |(place, rung): (usize, &Rung)| self.score(*rung, column).map(|mean| (place as f64, mean));
-            line(COLUMNS[column].0, rungs.iter().enumerate().filter_map(score).collect())
+        let series = |(map, title): (&str, &str)| {
+            let score = |(place, rung): (usize, &Rung)| self.score(*rung, map).map(|mean| (place as f64, mean));
+            line(title, rungs.iter().enumerate().filter_map(score).collect())
         };
         Chart {
             title: "mean IoU of every rung".into(),
-            series: (0..COLUMNS.len()).map(series).collect(),
+            series: self.columns().into_iter().map(series).collect(),
             percent: true,
             places: rungs.iter().map(|rung| rung.name().to_owned()).collect(),
             ..Chart::default()
@@ -161,21 +174,22 @@ impl Ladder {
 
     /// Segmentation and seeds over the steps, with and without the feedback of s2c; nothing if one of them did not run.
     pub fn feedback(&self) -> Option<Chart> {
-        let series = |name: &str, rung: Rung, column: usize| {
+        let series = |name: &str, rung: Rung, map: &str| {
             let runs: Vec<_> = self.runs_of(rung).collect();
             let steps: Vec<_> = runs.first()?.evaluations.iter().map(|record| record.step).collect();
             let at = |(index, step): (usize, usize)| {
                 let values =
                     runs.iter().filter_map(|run| run.evaluations.get(index)).filter(|record| record.step == step);
-                Mean::of(values.map(|record| COLUMNS[column].1(&record.eval)).collect()).map(|mean| (step as f64, mean))
+                let values = values.filter_map(|record| record.eval.miou.get(map).copied());
+                Mean::of(values.collect()).map(|mean| (step as f64, mean))
             };
             Some(line(name, steps.into_iter().enumerate().filter_map(at).collect()))
         };
         let series = [
-            series("seg+s2c", Rung::S2c, 0)?,
-            series("seeds+s2c", Rung::S2c, 1)?,
-            series("seg", Rung::C2s, 0)?,
-            series("seeds", Rung::C2s, 1)?,
+            series("seg+s2c", Rung::S2c, Scores::SEG)?,
+            series("seeds+s2c", Rung::S2c, CAM.name)?,
+            series("seg", Rung::C2s, Scores::SEG)?,
+            series("seeds", Rung::C2s, CAM.name)?,
         ];
         let title = "mean IoU over steps, with and without feedback from the segmentation to the seeds".into();
         Some(Chart { title, series: series.into(), percent: true, ..Chart::default() })
@@ -209,10 +223,14 @@ fn line(name: &str, means: Vec<(f64, Mean)>) -> Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::method::bmp::MAPS;
+    use crate::run::record::EvalScores;
 
     fn run(rung: Rung, seed: u64, seg_miou: f64) -> LadderRun {
-        let record =
-            |step, seg_miou| EvalRecord { step, eval: EvalScores { seg_miou, cam_miou: 0.3, ..EvalScores::default() } };
+        let record = |step, seg_miou| {
+            let miou = [("seg", seg_miou), ("cam", 0.3), ("y_c", 0.0)].into_iter().collect();
+            EvalRecord { step, eval: EvalScores { miou, ..EvalScores::default() } }
+        };
         LadderRun { rung, seed, evaluations: vec![record(5, 0.1), record(10, seg_miou)] }
     }
 
@@ -222,7 +240,7 @@ mod tests {
     fn the_table_has_mean_and_deviation_over_seeds() {
         let runs =
             vec![run(Rung::S2c, 1, 0.5), run(Rung::C2s, 1, 0.375), run(Rung::C2s, 2, 0.5), run(Rung::Cls, 1, 0.0)];
-        let ladder = Ladder { title: "shapes".into(), runs };
+        let ladder = Ladder { title: "shapes".into(), maps: MAPS.to_vec(), runs };
         let rows = ladder.rows();
         assert_eq!(rows[1][..5], ["cls", "1", "–", "30.0", "0.0"]);
         assert_eq!(rows[2][..4], ["c2s", "2", "43.8 ± 8.8", "30.0 ± 0.0"]);

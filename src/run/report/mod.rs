@@ -1,4 +1,4 @@
-//! What a run leaves for people: its record, pictures, tables, a progress bar and one page that shows everything.
+//! What a run leaves for people: pictures, tables, a progress bar and one page that shows everything.
 
 mod chart;
 mod colour;
@@ -10,8 +10,6 @@ mod picture;
 mod plot;
 #[cfg(feature = "native")]
 mod progress;
-mod record;
-mod scores;
 mod sheet;
 mod table;
 
@@ -23,8 +21,6 @@ pub use ladder::{Ladder, LadderRun, Mean};
 pub use memory::memory_table;
 pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo_of, png_bytes};
 #[cfg(feature = "native")]
-pub use progress::{FileBar, Place, Progress};
-pub use record::{EmptyMasks, EvalRecord, EvalScores, Losses, Record, RecordWriter, StepRecord, read_records};
-pub use scores::{LabelScores, Scores};
-pub use sheet::{Sample, contact_sheet};
+pub use progress::{FileBar, Progress, RunSeries};
+pub use sheet::{Cell, Sample, contact_sheet};
 pub use table::{Table, score_table};

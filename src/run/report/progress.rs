@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::record::Losses;
 use crate::data::Follow;
+use crate::run::record::Named;
 
 /// Where a run stands among others that are trained one after the other. By default it is alone.
 #[derive(Debug, Clone, Default)]
-pub struct Place {
+pub struct RunSeries {
     /// What it is called among them; nothing if it is alone.
     pub name: String,
     /// When the first of them began.
@@ -25,7 +25,7 @@ pub struct Place {
 /// Shows steps, losses, images a second and the time left (of all runs, where there are several), on standard error.
 #[derive(Debug)]
 pub struct Progress {
-    place: Place,
+    series: RunSeries,
     /// Hidden where standard error is no terminal.
     bar: ProgressBar,
     plain: bool,
@@ -36,23 +36,24 @@ pub struct Progress {
 
 impl Progress {
     /// Progress over `total` steps; without a terminal a line is printed every `line_every` steps.
-    pub fn new(total: usize, line_every: usize, place: Place) -> Self {
+    pub fn new(total: usize, line_every: usize, series: RunSeries) -> Self {
         let plain = !std::io::stderr().is_terminal();
         let bar = new_bar("{prefix}{pos:>6}/{len} {bar:20.cyan/238} {msg}");
         bar.set_length(total as u64);
-        let progress = Self { place, bar, plain, total, line_every: line_every.max(1), first: None };
-        if !progress.place.name.is_empty() {
-            progress.note(&progress.place.name);
-            progress.bar.set_prefix(format!("{} ", progress.place.name));
+        let progress = Self { series, bar, plain, total, line_every: line_every.max(1), first: None };
+        if !progress.series.name.is_empty() {
+            progress.note(&progress.series.name);
+            progress.bar.set_prefix(format!("{} ", progress.series.name));
         }
         progress
     }
 
     /// After a step: `step` of the total are done.
-    pub fn step(&mut self, step: usize, losses: &Losses, images_per_second: f64) {
-        let (first_step, start) = *self.first.get_or_insert((step, self.place.begun.unwrap_or_else(Instant::now)));
-        let timed = self.place.steps_before + step - first_step.min(step);
-        let to_come = self.total.saturating_sub(step) + self.place.steps_after;
+    pub fn step(&mut self, step: usize, losses: &Named<f64>, images_per_second: f64) {
+        let losses = in_words(losses);
+        let (first_step, start) = *self.first.get_or_insert((step, self.series.begun.unwrap_or_else(Instant::now)));
+        let timed = self.series.steps_before + step - first_step.min(step);
+        let to_come = self.total.saturating_sub(step) + self.series.steps_after;
         let left = match timed {
             0 => String::new(),
             _ => format!(", {} left", HumanDuration(time_left(start.elapsed(), timed, to_come))),
@@ -114,6 +115,14 @@ fn new_bar(template: &str) -> ProgressBar {
         bar.set_style(style.progress_chars("━╸─"));
     }
     bar
+}
+
+/// The total and the losses behind it: `loss 0.6931 (cls 0.693 c2s 0.000)`.
+fn in_words(losses: &Named<f64>) -> String {
+    let total = losses.get("total").copied().unwrap_or(f64::NAN);
+    let others = losses.iter().filter(|(name, _)| *name != "total");
+    let others: Vec<_> = others.map(|(name, value)| format!("{name} {value:.3}")).collect();
+    format!("loss {total:.4} ({})", others.join(" "))
 }
 
 /// Time for `left` more steps at the pace of `done` steps in `elapsed`.

@@ -13,48 +13,78 @@ const PAPER: [u8; 3] = [250, 249, 246];
 const INK: [u8; 3] = [60, 60, 64];
 const CAPTION_HEIGHT: u32 = 26;
 
-/// What the method made of one image. Maps may be of any size, they are stretched over the image; a missing one leaves
-/// its cell out of the page and empty on the sheet.
+/// A map to draw over an image.
+#[derive(Debug, Clone, Copy)]
+pub enum Cell<'a> {
+    /// A class for each pixel.
+    Labels(Map<'a, u8>),
+    /// A real number from 0 to 1 for each pixel.
+    Heat(Map<'a, f32>),
+}
+
+/// What a network makes of one image: maps by the titles of their columns. Maps may be of any size, they are stretched
+/// over the image.
 #[derive(Debug, Clone, Default)]
 pub struct Sample<'a> {
     /// The image.
     pub photo: RgbImage,
-    /// The strongest seed at each pixel, 0 … 1.
-    pub seed: Option<Map<'a, f32>>,
-    /// The label that supervises the segmentation branch.
-    pub y_c: Option<Map<'a, u8>>,
-    /// The label that supervises the classification branch.
-    pub y_s: Option<Map<'a, u8>>,
-    /// Arg-max of the segmentation branch.
-    pub prediction: Option<Map<'a, u8>>,
-    /// The truth.
-    pub truth: Option<Map<'a, u8>>,
+    /// The maps, in the order of the columns.
+    pub maps: Vec<(&'static str, Cell<'a>)>,
     /// Its name or tags.
     pub caption: String,
 }
 
 impl Sample<'_> {
-    /// Captions of the columns, in order.
-    pub const COLUMNS: [&'static str; 6] = ["image", "seed", "Y_c", "Y_s", "prediction", "truth"];
+    /// The title of the column of images.
+    pub const IMAGE: &'static str = "image";
+    /// The title of the column of the segmentation's arg-max.
+    pub const PREDICTION: &'static str = "prediction";
+    /// The title of the column of true masks.
+    pub const TRUTH: &'static str = "truth";
 
-    /// The pictures of the row, enlarged to be readable, in the order of [`Sample::COLUMNS`].
-    pub fn cells(&self) -> [Option<RgbImage>; 6] {
+    /// The pictures of the row by their titles, enlarged to be readable: the image, and every map over it.
+    pub fn cells(&self) -> Vec<(&'static str, RgbImage)> {
         let photo = enlarge(&self.photo, CELL_WIDTH.div_ceil(self.photo.width().max(1)).min(4));
-        let labels = |map: Option<Map<'_, u8>>| map.map(|map| label_overlay(&photo, map));
-        let seed = self.seed.map(|map| heat_overlay(&photo, map));
-        let [y_c, y_s, prediction, truth] = [self.y_c, self.y_s, self.prediction, self.truth].map(labels);
-        [Some(photo), seed, y_c, y_s, prediction, truth]
+        let maps = self.maps.iter().map(|(title, map)| match map {
+            Cell::Labels(map) => (*title, label_overlay(&photo, *map)),
+            Cell::Heat(map) => (*title, heat_overlay(&photo, *map)),
+        });
+        let maps: Vec<_> = maps.collect();
+        std::iter::once((Self::IMAGE, photo)).chain(maps).collect()
     }
 }
 
-/// One picture of all `samples`, with captions over the columns. Columns that no sample fills are left out.
+/// The titles of all columns of some rows, in order: a column is missing where a row has none of it.
+pub(super) fn titles(rows: &[Vec<(&'static str, RgbImage)>]) -> Vec<&'static str> {
+    let mut titles: Vec<&str> = Vec::new();
+    for row in rows {
+        let mut place = 0;
+        for (title, _) in row {
+            match titles.iter().position(|known| known == title) {
+                Some(known) => place = known + 1,
+                None => {
+                    titles.insert(place, title);
+                    place += 1;
+                }
+            }
+        }
+    }
+    titles
+}
+
+/// The picture of a column in a row.
+pub(super) fn cell_of<'a>(row: &'a [(&'static str, RgbImage)], title: &str) -> Option<&'a RgbImage> {
+    row.iter().find(|(known, _)| *known == title).map(|(_, cell)| cell)
+}
+
+/// One picture of all `samples`, with titles over the columns.
 pub fn contact_sheet(samples: &[Sample<'_>]) -> RgbImage {
     let rows: Vec<_> = samples.iter().map(Sample::cells).collect();
-    let columns: Vec<usize> =
-        (0..Sample::COLUMNS.len()).filter(|column| rows.iter().any(|row| row[*column].is_some())).collect();
-    let largest = |side: fn(&RgbImage) -> u32| rows.iter().flatten().flatten().map(side).max().unwrap_or(CELL_WIDTH);
+    let columns = titles(&rows);
+    let largest =
+        |side: fn(&RgbImage) -> u32| rows.iter().flatten().map(|(_, cell)| side(cell)).max().unwrap_or(CELL_WIDTH);
     let cell_width = largest(RgbImage::width);
-    let row_height = |row: &[Option<RgbImage>; 6]| row.iter().flatten().map(RgbImage::height).max().unwrap_or(0);
+    let row_height = |row: &[(&'static str, RgbImage)]| row.iter().map(|(_, cell)| cell.height()).max().unwrap_or(0);
 
     let width = 2 * MARGIN + (columns.len().max(1) as u32) * (cell_width + GAP) - GAP;
     let height = 2 * MARGIN + CAPTION_HEIGHT + rows.iter().map(|row| row_height(row) + GAP).sum::<u32>();
@@ -62,12 +92,12 @@ pub fn contact_sheet(samples: &[Sample<'_>]) -> RgbImage {
     let left = |place: usize| MARGIN + place as u32 * (cell_width + GAP);
 
     for (place, column) in columns.iter().enumerate() {
-        font::draw(&mut sheet, Sample::COLUMNS[*column], (left(place), MARGIN), 2, INK);
+        font::draw(&mut sheet, column, (left(place), MARGIN), 2, INK);
     }
     let mut top = MARGIN + CAPTION_HEIGHT;
     for row in &rows {
         for (place, column) in columns.iter().enumerate() {
-            if let Some(cell) = &row[*column] {
+            if let Some(cell) = cell_of(row, column) {
                 imageops::replace(&mut sheet, cell, left(place).into(), top.into());
             }
         }

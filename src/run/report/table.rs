@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::scores::{LabelScores, Scores};
+use crate::run::record::{LabelScores, Scores};
 
 /// A table of text: the first column to the left, all others to the right.
 #[derive(Debug, Clone, Default)]
@@ -53,10 +53,10 @@ impl fmt::Display for Table {
 /// The scores of an evaluation in per cent: one row a class, then the means. `classes` has background first.
 pub fn score_table(scores: &Scores, classes: &[String]) -> String {
     let percent = |fraction: Option<f64>| fraction.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
-    let columns = scores.columns();
-    let mut table = Table::new(["IoU in %"].into_iter().chain(columns.iter().map(|(name, _)| *name)));
+    let mut table = Table::new(["IoU in %"].into_iter().chain(scores.maps.iter().map(|map| &map.title[..])));
     let mut row = |name: &str, value: &dyn Fn(&LabelScores) -> Option<f64>| {
-        table.row([name.to_owned()].into_iter().chain(columns.iter().map(|(_, label)| percent(value(label)))));
+        let cells = scores.maps.iter().map(|map| percent(value(&map.scores)));
+        table.row([name.to_owned()].into_iter().chain(cells));
     };
     for (index, class) in classes.iter().enumerate() {
         row(class, &|label| label.iou.get(index).copied().flatten());

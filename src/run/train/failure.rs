@@ -12,6 +12,7 @@ use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::formats::sealed;
 use crate::formats::sealed::Tensors;
+use crate::method::Methods;
 use crate::parts::network::NetworkConfig;
 use crate::run::device;
 
@@ -93,8 +94,8 @@ pub struct Replayed {
 /// `tagseg replay`: repeats a kept step on a device.
 ///
 /// # Errors
-/// [`Error::Data`] if the folder holds no kept step.
-pub fn replay(folder: &Path, device: impl Into<DeviceChoice>) -> Result<Replayed> {
+/// [`Error::Data`] if the folder holds no kept step; [`Error::Config`] if it is of a method that `methods` lacks.
+pub fn replay(folder: &Path, device: impl Into<DeviceChoice>, methods: &Methods) -> Result<Replayed> {
     let path = file_in(folder);
     let remedy = "give the folder `failure` that a stopped run left";
     let (metadata, mut tensors): (Metadata, Tensors) =
@@ -107,7 +108,8 @@ pub fn replay(folder: &Path, device: impl Into<DeviceChoice>) -> Result<Replayed
     };
 
     let mut session = device::open(device)?;
-    let mut trainer = Trainer::new(&session, &config, &NetworkConfig::new(&config, foreground), max_tags, 1)?;
+    let (method, network) = (methods.of(&config)?, NetworkConfig::new(&config, foreground)?);
+    let mut trainer = Trainer::with_method(&session, &method, &config, &network, max_tags, 1)?;
     trainer.check()?;
     for parameter in trainer.parameters() {
         session.set_state(&parameter.name, &parameter.shape, &take(&parameter.name)?)?;

@@ -4,8 +4,7 @@ use crate::config::Config;
 use crate::engine::gpu::Plan;
 use crate::engine::kernel::Target;
 use crate::error::Result;
-use crate::method::bmp::iteration::Sizes;
-use crate::method::bmp::{Iteration, Schedule};
+use crate::method::{Methods, Schedule, Sizes, Step};
 use crate::parts::network::NetworkConfig;
 
 /// Batches that are tried.
@@ -36,14 +35,14 @@ pub struct Fit {
 pub fn fit(preset: &'static str, largest: u64, target: Target) -> Result<Option<Fit>> {
     let config = Config::preset(preset)?;
     let crop = config.train_crop;
-    let phase = Schedule::new(&config).phase(config.train_iters - 1);
-    let network = NetworkConfig::new(&config, CLASSES);
+    let (method, network) = (Methods::default().of(&config)?, NetworkConfig::new(&config, CLASSES)?);
+    let phase = Schedule::new(&method, &config, &network.encoder).phase(config.train_iters - 1);
     let mut found = None;
     for batch in BATCHES {
         let sizes = Sizes { batch, crop: [crop; 2], slots: SLOTS };
-        let iteration = Iteration::record(&config, &network, phase, sizes, true)?;
-        iteration.update(&config)?;
-        let plan = Plan::new(&iteration.graph, &[], target);
+        let step = Step::record(&method, &config, &network, &phase, sizes, true)?;
+        step.update()?;
+        let plan = Plan::new(&step.graph, &[], target);
         if plan.largest() > largest {
             break;
         }

@@ -11,7 +11,9 @@ use crate::config::Config;
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
-use crate::run::report::{Place, RecordWriter};
+use crate::method::{Method, Methods};
+use crate::run::record::RecordWriter;
+use crate::run::report::RunSeries;
 use crate::run::weights::{Checkpoint, DataFacts, Found, RunFacts, Training};
 
 /// What may be said about a run that goes on; what it was started with stands in its checkpoint.
@@ -28,7 +30,9 @@ pub struct ResumeOptions {
     /// How to end it early.
     pub stop: Stop,
     /// Where it stands among others.
-    pub place: Place,
+    pub series: RunSeries,
+    /// Where the method of the run is found.
+    pub methods: Methods,
 }
 
 /// A run about to go on from its newest checkpoint. While this lives no other process can.
@@ -63,30 +67,35 @@ impl Resume {
     /// # Errors
     /// As [`super::run`]; besides if anything is not as it was.
     pub fn run(self, options: &ResumeOptions) -> Result<TrainSummary> {
-        let Resume { folder, found, training } = self;
-        let (checkpoint, facts) = (&found.checkpoint, &training.run);
+        let Resume { folder, found, mut training } = self;
+        let checkpoint = &found.checkpoint;
+        let method = options.methods.of(&checkpoint.config)?;
         check_config(&checkpoint.config, options, &folder)?;
         if is_finished(checkpoint, &training) {
+            let facts = &training.run;
             bring_back(&folder, &found, facts)?;
             found.notices().for_each(|notice| eprintln!("{notice}"));
             eprintln!("{}", farewell(&folder, &found));
             return Ok(TrainSummary {
                 device: facts.adapter.clone(),
                 classes: checkpoint.classes.clone(),
+                parameters: 0,
                 scores: None,
                 seconds_per_step: facts.record.seconds / checkpoint.step as f64,
                 stopped: None,
             });
         }
-        if options.skip_broken && !facts.data.skip_broken {
+        if options.skip_broken && !training.run.data.skip_broken {
             return Err(Error::config("--skip-broken", "was not given when this run began", "leave it away"));
         }
-        let data = open_data(options.data.as_deref(), &facts.data, &checkpoint.config)?;
+        let data = open_data(options.data.as_deref(), &training.run.data, &checkpoint.config, &*method)?;
         if data.images.classes() != checkpoint.classes {
             return Err(other_data(data.images.root(), "its classes are not those of this run"));
         }
-        let device = options.device.clone().over(&facts.device);
-        let mut setting = Setting::open(&checkpoint.config, data, &device)?;
+        let device = options.device.clone().over(&training.run.device);
+        let mut setting = Setting::open(&checkpoint.config, &method, data, &device)?;
+        training.align(&setting.trainer.columns().names());
+        let facts = &training.run;
         let misfit = |error: Error| {
             let remedy = "give a run that this version of `tagseg train` began";
             Error::data(&found.path, error.to_string(), remedy)
@@ -107,7 +116,7 @@ impl Resume {
             eprintln!("other kernels are chosen than so far: the bits will not be those of one table");
         }
 
-        let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.place);
+        let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.series);
         run.clock = Clock::at(facts.record.seconds);
         run.best = facts.best;
         run.saved = Some((checkpoint.step, found.path.clone()));
@@ -116,7 +125,7 @@ impl Resume {
 }
 
 /// Whether the run of a checkpoint is over: its last step is done and, where there is something to score on, scored.
-pub(super) fn is_finished(checkpoint: &Checkpoint, training: &Training) -> bool {
+pub(in crate::run) fn is_finished(checkpoint: &Checkpoint, training: &Training) -> bool {
     checkpoint.step == checkpoint.config.train_iters && training.run.evaluated
 }
 
@@ -159,12 +168,12 @@ fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Re
 }
 
 /// The data set of the run, where it was or where it is said to be now.
-fn open_data(moved: Option<&Path>, facts: &DataFacts, config: &Config) -> Result<TrainingData> {
+fn open_data(moved: Option<&Path>, facts: &DataFacts, config: &Config, method: &dyn Method) -> Result<TrainingData> {
     let root = moved.unwrap_or(Path::new(&facts.folder));
     if moved.is_none() && !root.exists() {
         return Err(Error::data(root, "the data set is gone", "say where it is now with --data"));
     }
-    let data = TrainingData::open(root, config, facts.skip_broken)?;
+    let data = TrainingData::open(root, config, method, facts.skip_broken)?;
     if data.facts.images != facts.images {
         let reason = format!("has {} training images, this run {}", data.facts.images, facts.images);
         return Err(other_data(root, &reason));

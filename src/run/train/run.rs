@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use super::clock::Clock;
 use super::failure;
 use super::folder::RunFolder;
+use super::means::step_record;
 use super::setting::{Setting, TrainingData};
 use super::stop::Stop;
-use super::trainer::StepValues;
-use super::window::step_record;
 use crate::config::Config;
 use crate::data::Loader;
 use crate::engine::gpu::{DeviceChoice, Plan};
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
-use crate::method::bmp::Group;
-use crate::run::eval::{Gallery, Protocol, Scoring};
-use crate::run::report::{EvalRecord, EvalScores, Place, Progress, RecordWriter, Scores, contact_sheet};
+use crate::method::{Methods, Protocol, StepValues};
+use crate::run::eval::{Gallery, Scoring};
+use crate::run::record::{EvalRecord, RecordWriter, Scores};
+use crate::run::report::{Progress, RunSeries, contact_sheet};
 use crate::run::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training};
 
 /// What a run needs.
@@ -41,7 +41,9 @@ pub struct TrainOptions {
     /// How to end it early.
     pub stop: Stop,
     /// Where it stands among others.
-    pub place: Place,
+    pub series: RunSeries,
+    /// Where the method that the configuration names is found.
+    pub methods: Methods,
 }
 
 /// What a run made.
@@ -51,6 +53,8 @@ pub struct TrainSummary {
     pub device: String,
     /// Names of the foreground classes.
     pub classes: Vec<String>,
+    /// Weights of the network that are trained; 0 of a run that was over before.
+    pub parameters: usize,
     /// Scores of the last evaluation, if there was one: the data set may have no masks to score on.
     pub scores: Option<Scores>,
     /// Seconds a step, over the whole run without evaluations and saves.
@@ -67,8 +71,7 @@ const SHOWN: usize = 6;
 /// # Errors
 /// Everything that is wrong with data, configuration or device is found before anything is written.
 pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
-    let data = TrainingData::open(&options.data, &options.config, options.skip_broken)?;
-    let mut setting = Setting::open(&options.config, data, &options.device)?;
+    let mut setting = open(options)?;
     let loader = setting.loader(setting.position(0))?;
     let weights = options.weights.as_deref();
     let weights = weights.map(|path| Import::read(path, setting.trainer.parameters(), options.partial)).transpose()?;
@@ -80,7 +83,7 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     let folder = RunFolder::create(&options.out, options.overwrite)?;
     write_atomically(&folder.config(), setting.config.to_toml().as_bytes())?;
     let record = RecordWriter::append_to(folder.metrics())?;
-    let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.place);
+    let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.series);
     if let Some(weights) = &weights {
         run.progress.note(&weights.to_string());
     }
@@ -94,8 +97,16 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
 /// # Errors
 /// As [`run`]: also if the plan does not fit the device.
 pub fn plan(options: &TrainOptions) -> Result<Option<Plan>> {
-    let data = TrainingData::open(&options.data, &options.config, options.skip_broken)?;
-    Setting::open(&options.config, data, &options.device)?.trainer.check()
+    open(options)?.trainer.check()
+}
+
+/// Data, device and network of a new run.
+fn open(options: &TrainOptions) -> Result<Setting> {
+    let TrainOptions { config, methods, skip_broken, .. } = options;
+    methods.check(config)?;
+    let method = methods.of(config)?;
+    let data = TrainingData::open(&options.data, config, &*method, *skip_broken)?;
+    Setting::open(config, &method, data, &options.device)
 }
 
 /// A run under way.
@@ -130,10 +141,10 @@ impl Run {
         loader: Loader,
         record: RecordWriter,
         stop: &Stop,
-        place: &Place,
+        series: &RunSeries,
     ) -> Self {
         let Config { train_iters, train_log_every, .. } = setting.config;
-        let progress = Progress::new(train_iters, train_log_every.max(train_iters / 60), place.clone());
+        let progress = Progress::new(train_iters, train_log_every.max(train_iters / 60), series.clone());
         let (clock, stop) = (Clock::default(), stop.clone());
         Run { setting, folder, loader, record, progress, stop, clock, best: None, saved: None, scores: None }
     }
@@ -158,6 +169,7 @@ impl Run {
         Ok(TrainSummary {
             device: self.setting.session.name().to_owned(),
             classes: self.setting.classes().to_vec(),
+            parameters: self.setting.trained_weights(),
             scores: self.scores,
             seconds_per_step: self.clock.total() / done.max(1) as f64,
             stopped,
@@ -214,11 +226,10 @@ impl Run {
     fn log(&mut self, n: usize, values: &[StepValues]) -> Result<()> {
         let Setting { trainer, config, .. } = &self.setting;
         let seconds = self.clock.lap();
-        let mut line = step_record(n, values, trainer.schedule().rate(Group::Encoder, n));
+        let mut line = step_record(n, values, trainer.schedule().rate(1.0, n));
         line.images_per_second = (values.len() * config.batch_global) as f64 / seconds;
-        self.record.write(line)?;
         self.progress.step(n + 1, &line.loss, line.images_per_second);
-        Ok(())
+        self.record.write(line)
     }
 
     /// Saves a checkpoint after `done` steps. `evaluated` as in [`Run::train`].
@@ -234,6 +245,7 @@ impl Run {
             record: RecordFacts { bytes, seconds: self.clock.total() },
             evaluated,
             best: self.best,
+            columns: trainer.columns().names(),
         };
         let mut checkpoint = Checkpoint::take(session, trainer.parameters(), done, config, self.setting.classes())?;
         checkpoint.training = Some(Training::take(session, trainer.parameters(), run)?);
@@ -258,24 +270,12 @@ impl Run {
             }
         }
         let scores = scoring.scored().scores;
-        let seg_miou = scores.seg.miou;
-        self.record.write(EvalRecord {
-            step,
-            eval: EvalScores {
-                seg_miou,
-                cam_miou: scores.cam.miou,
-                y_c_miou: scores.y_c.miou,
-                cls_f1: scores.cls_f1,
-                seg_iou: scores.seg.iou.clone(),
-            },
-        })?;
+        let seg_miou = scores.get(Scores::SEG).map_or(0.0, |seg| seg.miou);
+        self.record.write(EvalRecord { step, eval: scores.for_record() })?;
         let path = self.folder.pictures().join(format!("step_{step:07}.png"));
         let sheet = contact_sheet(&gallery.samples()?);
         sheet.save(&path).map_err(|error| Error::data(&path, error.to_string(), "check the disk"))?;
-        self.progress.note(&format!(
-            "step {step}: mIoU segmentation {seg_miou:.3}, seeds {:.3}, Y_c {:.3}; tags F1 {:.3}",
-            scores.cam.miou, scores.y_c.miou, scores.cls_f1
-        ));
+        self.progress.note(&format!("step {step}: {}; tags F1 {:.3}", scores.in_words(), scores.cls_f1));
         self.scores = Some(scores);
         if self.best.is_none_or(|best| seg_miou > best.seg_miou) {
             self.best = Some(Best { step, seg_miou });
@@ -316,13 +316,14 @@ mod tests {
         for assignment in ["train.iters=6", "batch.global=2", "train.crop=64", "ms.scales=[1]"] {
             config.set(assignment).unwrap();
         }
-        let data = TrainingData::open(&data, &config, false).unwrap();
-        let setting = Setting::open(&config, data, &"auto".into()).unwrap();
+        let method = Methods::default().of(&config).unwrap();
+        let data = TrainingData::open(&data, &config, &*method, false).unwrap();
+        let setting = Setting::open(&config, &method, data, &"auto".into()).unwrap();
         let loader = setting.loader(setting.position(0)).unwrap();
         let session = setting.session.clone();
         let folder = RunFolder::create(&out, false).unwrap();
         let record = RecordWriter::append_to(folder.metrics()).unwrap();
-        let mut run = Run::new(setting, folder, loader, record, &Stop::default(), &Place::default());
+        let mut run = Run::new(setting, folder, loader, record, &Stop::default(), &RunSeries::default());
         run.save(0, true).unwrap();
         session.lose();
         let text = run.train(0, true).unwrap_err().to_string();

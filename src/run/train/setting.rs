@@ -4,31 +4,32 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::trainer::Trainer;
-use crate::config::{Config, YcSource};
+use crate::config::Config;
 use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
 use crate::engine::gpu::{DeviceChoice, mebibytes};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
+use crate::method::{Method, Protocol};
 use crate::parts::network::NetworkConfig;
 use crate::run::device;
-use crate::run::eval::{Model, Protocol, Scoring};
+use crate::run::eval::{Model, Scoring};
 use crate::run::report::FileBar;
 use crate::run::weights::{DataFacts, SamplerPosition};
 
 /// A data set to learn from, with the split to score on if it has one.
-pub(super) struct TrainingData {
+pub(in crate::run) struct TrainingData {
     /// The split to learn from.
     pub(super) images: Arc<Dataset>,
     /// The split `val`, if it has masks.
-    pub(super) validation: Option<Dataset>,
+    pub(in crate::run) validation: Option<Dataset>,
     /// What tells it from another.
-    pub(super) facts: DataFacts,
+    pub(in crate::run) facts: DataFacts,
 }
 
 impl TrainingData {
-    /// Opens a data set and decodes all that a run needs of it once.
-    pub(super) fn open(root: &Path, config: &Config, skip_broken: bool) -> Result<Self> {
-        let options = SplitOptions::new(config, skip_broken);
+    /// Opens a data set and decodes all that a run by `method` needs of it once.
+    pub(in crate::run) fn open(root: &Path, config: &Config, method: &dyn Method, skip_broken: bool) -> Result<Self> {
+        let options = SplitOptions::new(config, skip_broken, method.needs_masks());
         let Splits { train: images, val } = Splits::open(root, options, &FileBar::new(), &mut Err)?;
         let validation = val.filter(Dataset::has_masks);
         // A run may be resumed from another folder than it was started in.
@@ -67,10 +68,16 @@ pub(super) struct Setting {
 
 impl Setting {
     /// Opens the device and makes a trainer for the data.
-    pub(super) fn open(config: &Config, data: TrainingData, device: &DeviceChoice) -> Result<Self> {
+    pub(super) fn open(
+        config: &Config,
+        method: &Arc<dyn Method>,
+        data: TrainingData,
+        device: &DeviceChoice,
+    ) -> Result<Self> {
         let session = device::open(device)?;
-        let network = NetworkConfig::new(config, data.images.classes().len());
-        let trainer = Trainer::new(&session, config, &network, data.images.max_tags(), config.train_log_every)?;
+        let network = NetworkConfig::new(config, data.images.classes().len())?;
+        let (max_tags, window) = (data.images.max_tags(), config.train_log_every);
+        let trainer = Trainer::with_method(&session, method, config, &network, max_tags, window)?;
         // Whatever the table says by then, a run goes on with the kernels that it began with.
         let device = device.clone().kernels(session.kernels());
         Ok(Setting { config: config.clone(), device, data, network, session, trainer })
@@ -83,7 +90,7 @@ impl Setting {
 
     /// The network that the session holds, to be looked at.
     pub(super) fn model(&self) -> Model {
-        Model::new(&self.session, &self.config, &self.network, self.classes())
+        Model::new(&self.session, &self.config, &self.network, self.trainer.method(), self.classes())
     }
 
     /// Checks that training and scoring fit the device, and prepares step `start`.
@@ -104,7 +111,7 @@ impl Setting {
             seed: config.seed,
             start_step: start.epoch * self.steps_per_epoch() + start.batch,
             augment: AugmentOptions { scale: (config.data_scale[0], config.data_scale[1]), flip: config.data_flip },
-            masks: config.yc_source == YcSource::Masks,
+            masks: self.trainer.method().needs_masks(),
             ..LoaderOptions::default()
         };
         Loader::new(self.data.images.clone(), options)
@@ -121,11 +128,16 @@ impl Setting {
         (self.data.images.len() / self.config.batch_global).max(1) as u64
     }
 
+    /// Weights of the network, without running statistics.
+    pub(super) fn trained_weights(&self) -> usize {
+        let trained = self.trainer.parameters().iter().filter(|parameter| parameter.trained);
+        trained.map(|parameter| parameter.shape.len()).sum()
+    }
+
     /// The header: what is trained, on what, with how much memory.
     pub(super) fn introduction(&self) -> String {
         let Setting { config, data, session, trainer, .. } = self;
-        let trained = trainer.parameters().iter().filter(|parameter| parameter.trained);
-        let parameters: usize = trained.map(|parameter| parameter.shape.len()).sum();
+        let parameters = self.trained_weights();
         let (whole, micro) = (config.batch_global, trainer.micro_batch());
         let batch = match whole / micro {
             1 => format!("batch {whole}"),

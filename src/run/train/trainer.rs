@@ -1,22 +1,22 @@
 //! The training step on a device: compiled once per phase, replayed without waiting for it.
 
-use crate::config::{Config, Precision, YcSource};
+use std::sync::Arc;
+
+use crate::config::{Config, Precision};
 use crate::engine::gpu::{KernelTime, Plan};
 use crate::engine::graph::{DType, Node, NodeId, Tensor};
 use crate::engine::nn::Parameter;
 use crate::engine::session::{Program, Session};
 use crate::error::{Error, Result};
-use crate::method::bmp::iteration::{FLAGS, Inputs, Sizes, VALUES, moment_names};
-use crate::method::bmp::{Iteration, Phase, Schedule};
+use crate::method::{Columns, FLAGS, Inputs, Method, Methods, Phase, Schedule, Sizes, Step, StepValues, moment_names};
 use crate::parts::network::NetworkConfig;
 use crate::parts::propagation::Slots;
+use crate::run::weights::HISTORY;
 
-/// The state that keeps the values of recent steps on the device.
-const HISTORY: &str = "record.values";
-
-/// Trains a network in a session.
+/// Trains a network by a method, in a session.
 pub struct Trainer {
     session: Session,
+    method: Arc<dyn Method>,
     config: Config,
     network: NetworkConfig,
     schedule: Schedule,
@@ -26,12 +26,14 @@ pub struct Trainer {
     current: Option<Compiled>,
     parameters: Vec<Parameter>,
     trained: Vec<Parameter>,
+    /// What the record keeps of a step.
+    columns: Columns,
 }
 
 /// The program of a phase.
 struct Compiled {
     phase: Phase,
-    iteration: Iteration,
+    step: Step,
     row: Tensor,
     program: Program,
 }
@@ -45,7 +47,7 @@ pub struct StepBatch<'a> {
     pub tags: &'a [f32],
     /// Part of each crop that holds image, \[B, 4\].
     pub boxes: &'a [i32],
-    /// True masks \[B, S, S\] where `yc.source` is `masks`.
+    /// True masks \[B, S, S\] for a method that needs them.
     pub masks: &'a [i32],
 }
 
@@ -56,35 +58,29 @@ impl<'a> From<&'a crate::data::Batch> for StepBatch<'a> {
     }
 }
 
-/// The values of one step, see [`VALUES`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StepValues {
-    /// Weighted sum of the losses.
-    pub total: f64,
-    /// Classification.
-    pub cls: f64,
-    /// Y_c on the segmentation branch.
-    pub c2s: f64,
-    /// Y_s on the classification branch.
-    pub s2c: f64,
-    /// Affinity.
-    pub aff: f64,
-    /// Replica groups with an empty Y_c.
-    pub c2s_empty: f64,
-    /// Replica groups with an empty Y_s.
-    pub s2c_empty: f64,
-    /// Whether total and gradients of this and all earlier steps were finite.
-    pub finite: bool,
-}
-
 impl Trainer {
-    /// A trainer for `foreground` classes and images with up to `max_tags` tags. Parameters get their first values
-    /// from the configuration's seed. Values of the last `window` steps can be read back.
+    /// A trainer by the method that the configuration names, one of ours; see [`Trainer::with_method`].
+    ///
+    /// # Errors
+    /// If there is no such method, or the crop is too small for the network.
+    pub fn new(
+        session: &Session,
+        config: &Config,
+        network: &NetworkConfig,
+        max_tags: usize,
+        window: usize,
+    ) -> Result<Self> {
+        Trainer::with_method(session, &Methods::default().of(config)?, config, network, max_tags, window)
+    }
+
+    /// A trainer by `method` for images with up to `max_tags` tags. Parameters get their first values from the
+    /// configuration's seed. Values of the last `window` steps can be read back.
     ///
     /// # Errors
     /// If the crop is too small for the network.
-    pub fn new(
+    pub fn with_method(
         session: &Session,
+        method: &Arc<dyn Method>,
         config: &Config,
         network: &NetworkConfig,
         max_tags: usize,
@@ -94,19 +90,22 @@ impl Trainer {
         let sizes = Sizes { batch: config.batch_global, crop, slots: Slots::width_for(max_tags) };
         let mut trainer = Trainer {
             session: session.clone(),
+            method: method.clone(),
             config: config.clone(),
             network: network.clone(),
-            schedule: Schedule::new(config),
+            schedule: Schedule::new(method, config, &network.encoder),
             sizes,
             drop: true,
             window,
             current: None,
             parameters: Vec::new(),
             trained: Vec::new(),
+            columns: Columns::default(),
         };
-        let iteration = trainer.record(trainer.schedule.phase(0))?;
-        trainer.parameters = iteration.parameters.clone();
-        trainer.trained = iteration.trained(&trainer.schedule);
+        let first = trainer.record(&trainer.schedule.phase(0))?;
+        trainer.parameters = first.parameters.clone();
+        trainer.trained = first.trained()?;
+        trainer.columns = first.columns();
         for parameter in &trainer.parameters {
             trainer.session.set_state(&parameter.name, &parameter.shape, &parameter.initial(config.seed))?;
         }
@@ -118,7 +117,8 @@ impl Trainer {
         }
         let flags = trainer.trained.len() + 1;
         trainer.session.set_state(FLAGS, &[flags], &vec![0.0; flags])?;
-        trainer.session.set_state(HISTORY, &[window, VALUES.len()], &vec![0.0; window * VALUES.len()])?;
+        let width = trainer.columns.count();
+        trainer.session.set_state(HISTORY, &[window, width], &vec![0.0; window * width])?;
         Ok(trainer)
     }
 
@@ -128,8 +128,18 @@ impl Trainer {
         self
     }
 
-    fn record(&self, phase: Phase) -> Result<Iteration> {
-        Iteration::record(&self.config, &self.network, phase, self.sizes, self.drop)
+    fn record(&self, phase: &Phase) -> Result<Step> {
+        Step::record(&self.method, &self.config, &self.network, phase, self.sizes, self.drop)
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Arc<dyn Method> {
+        &self.method
+    }
+
+    /// The names of the values that are recorded of each step.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     /// Parameters and running statistics of the network.
@@ -153,16 +163,23 @@ impl Trainer {
     }
 
     /// A step with its updates, and the input that says which row of the history it writes.
-    fn record_step(&self, phase: Phase) -> Result<(Iteration, Tensor)> {
-        let iteration = self.record(phase)?;
-        let finite = iteration.update(&self.config)?;
-        if let Some(bytes) = self.config.train_memory.0 {
-            iteration.graph.limit_memory(bytes);
+    fn record_step(&self, phase: &Phase) -> Result<(Step, Tensor)> {
+        let step = self.record(phase)?;
+        if step.columns() != self.columns {
+            let (method, now, first) = (self.method.name(), step.columns().names(), self.columns.names());
+            let reason = format!("method `{method}` gives the losses {now:?} in {phase:?} and {first:?} before");
+            return Err(Error::Graph(format!(
+                "{reason}; give all of them in every phase, off where they do not count"
+            )));
         }
-        let row = iteration.graph.input("row", [1], DType::I32);
-        let values = iteration.record_values(phase, &finite)?;
-        iteration.graph.state(HISTORY, [self.window, VALUES.len()]).write_row(&values, &row)?;
-        Ok((iteration, row))
+        let finite = step.update()?;
+        if let Some(bytes) = self.config.train_memory.0 {
+            step.graph.limit_memory(bytes);
+        }
+        let row = step.graph.input("row", [1], DType::I32);
+        let values = step.record_values(&finite)?;
+        step.graph.state(HISTORY, [self.window, self.columns.count()]).write_row(&values, &row)?;
+        Ok((step, row))
     }
 
     /// Plans the programs of all phases and prepares none, so that what does not fit shows before the first step. Where
@@ -216,14 +233,10 @@ impl Trainer {
     }
 
     fn plan_all(&self) -> Result<Option<Plan>> {
-        let mut seen: Vec<Phase> = Vec::new();
         let mut largest: Option<Plan> = None;
-        for phase in (0..self.config.train_iters).map(|n| self.schedule.phase(n)) {
-            if !seen.contains(&phase) {
-                let plan = self.session.plan(&self.record_step(phase)?.0.graph, &[])?;
-                largest = largest.into_iter().chain(plan).max_by_key(Plan::bytes);
-                seen.push(phase);
-            }
+        for phase in self.schedule.phases() {
+            let plan = self.session.plan(&self.record_step(&phase)?.0.graph, &[])?;
+            largest = largest.into_iter().chain(plan).max_by_key(Plan::bytes);
         }
         Ok(largest)
     }
@@ -239,9 +252,9 @@ impl Trainer {
         }
         // The old program's buffers are freed before the new one's are made.
         self.current = None;
-        let (iteration, row) = self.record_step(phase)?;
-        let program = self.session.compile(&iteration.graph, &[]).map_err(|error| self.with_options(error))?;
-        self.current = Some(Compiled { phase, iteration, row, program });
+        let (step, row) = self.record_step(&phase)?;
+        let program = self.session.compile(&step.graph, &[]).map_err(|error| self.with_options(error))?;
+        self.current = Some(Compiled { phase, step, row, program });
         Ok(())
     }
 
@@ -252,7 +265,7 @@ impl Trainer {
     pub fn step(&mut self, n: usize, batch: StepBatch<'_>) -> Result<()> {
         self.prepare(n)?;
         let Some(mut current) = self.current.take() else { unreachable!("prepare compiled a program") };
-        self.write(&mut current.program, &current.iteration.inputs, n, batch)?;
+        self.write(&mut current.program, &current.step.inputs, n, batch)?;
         current.program.write(&current.row, &[(n % self.window) as i32])?;
         current.program.run()?;
         self.current = Some(current);
@@ -266,7 +279,7 @@ impl Trainer {
         program.write(&inputs.tags, batch.tags)?;
         program.write(&inputs.classes, &slots.classes)?;
         program.write(&inputs.boxes, batch.boxes)?;
-        if self.config.yc_source == YcSource::Masks {
+        if self.method.needs_masks() {
             program.write(&inputs.masks, batch.masks)?;
         }
         program.write(&inputs.random, &[seed as i32, (seed >> 32) as i32, n as i32])?;
@@ -293,10 +306,10 @@ impl Trainer {
                 return Ok(Some(format!("parameter `{}`", parameter.name)));
             }
         }
-        let iteration = self.record(self.schedule.phase(n))?;
-        let graph = &iteration.graph;
-        let mut ends: Vec<_> = iteration.gradients(&self.trained)?.iter().map(Tensor::id).collect();
-        ends.push(iteration.total.id());
+        let step = self.record(&self.schedule.phase(n))?;
+        let graph = &step.graph;
+        let mut ends: Vec<_> = step.gradients(&self.trained)?.iter().map(Tensor::id).collect();
+        ends.push(step.total.id());
         let live = graph.live(&ends);
         let nodes = graph.nodes();
         let computed = |node: &Node| node.ty.dtype == DType::F32 && node.op().is_some_and(|op| op.mutates().is_empty());
@@ -305,7 +318,7 @@ impl Trainer {
         for part in ids.chunks(64) {
             let outputs: Vec<_> = part.iter().map(|&id| graph.tensor(id)).collect();
             let mut program = self.session.compile(graph, &outputs.iter().collect::<Vec<_>>())?;
-            self.write(&mut program, &iteration.inputs, n, batch)?;
+            self.write(&mut program, &step.inputs, n, batch)?;
             program.run()?;
             for output in &outputs {
                 if program.read_async(output).await?.iter().any(|value| !value.is_finite()) {
@@ -353,20 +366,8 @@ impl Trainer {
     /// If the device was lost.
     pub async fn values_async(&self, steps: std::ops::Range<usize>) -> Result<Vec<StepValues>> {
         let (_, history) = self.session.state_async(HISTORY).await?;
-        Ok(steps
-            .map(|n| {
-                let row = &history[(n % self.window) * VALUES.len()..][..VALUES.len()];
-                StepValues {
-                    total: row[0],
-                    cls: row[1],
-                    c2s: row[2],
-                    s2c: row[3],
-                    aff: row[4],
-                    c2s_empty: row[5],
-                    s2c_empty: row[6],
-                    finite: row[9] != 0.0,
-                }
-            })
-            .collect())
+        let width = self.columns.count();
+        let rows: Vec<_> = history.chunks(width).collect();
+        Ok(steps.map(|n| self.columns.read(rows[n % self.window])).collect())
     }
 }

@@ -11,8 +11,7 @@ use crate::engine::reference::random::noise;
 use crate::engine::reference::square_error;
 use crate::engine::session::{Program, Session};
 use crate::error::Result;
-use crate::method::bmp::iteration::Sizes;
-use crate::method::bmp::{Iteration, Schedule};
+use crate::method::{Methods, Schedule, Sizes, Step};
 use crate::parts::network::NetworkConfig;
 
 /// Foreground classes and slots for tags of the steps, those of PASCAL VOC.
@@ -36,13 +35,13 @@ pub(super) struct Timed {
 
 /// Adds the ops of a training step with all losses that only compute, on real values.
 pub(super) fn collect(config: &Config, cases: &mut Vec<Case>) -> Result<()> {
-    let phase = Schedule::new(config).phase(config.train_iters - 1);
-    let network = NetworkConfig::new(config, CLASSES);
+    let (method, network) = (Methods::default().of(config)?, NetworkConfig::new(config, CLASSES)?);
+    let phase = Schedule::new(&method, config, &network.encoder).phase(config.train_iters - 1);
     let sizes = Sizes { batch: config.batch_global, crop: [config.train_crop; 2], slots: SLOTS };
-    let iteration = Iteration::record(config, &network, phase, sizes, true)?;
-    iteration.update(config)?;
-    let nodes = iteration.graph.nodes();
-    let live = iteration.graph.live(&[]);
+    let step = Step::record(&method, config, &network, &phase, sizes, true)?;
+    step.update()?;
+    let nodes = step.graph.nodes();
+    let live = step.graph.live(&[]);
     for node in nodes.iter().zip(live).filter_map(|(node, live)| live.then_some(node)) {
         let Some(op) = node.op().filter(|op| op.mutates().is_empty() && !op.is_alias()) else { continue };
         let inputs: Vec<_> = node.inputs.iter().map(|input| nodes[input.0].ty.clone()).collect();

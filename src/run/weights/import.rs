@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::anatomy::Anatomy;
-use super::keymap::{ENCODER, Scheme, to_tagseg};
+use super::keymap::{Scheme, of_encoder, to_tagseg};
 use super::report::{KeyReport, Misshaped};
 use super::shelf::file_of;
 use crate::engine::nn::Parameter;
@@ -13,6 +12,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::formats::element::Values;
 use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
+use crate::parts::encoders::{is_listed, recognise};
 
 /// The tensors of a file that fit a network.
 pub struct Import {
@@ -20,8 +20,8 @@ pub struct Import {
     pub path: PathBuf,
     /// The layout of the file.
     pub scheme: Scheme,
-    /// The encoder in it, if there is one.
-    pub anatomy: Option<Anatomy>,
+    /// What to call the encoder in it, if there is one that we know.
+    pub encoder: Option<String>,
     /// What became of every key.
     pub report: KeyReport,
     /// Shape and values by our names.
@@ -52,7 +52,8 @@ impl Import {
     fn match_up(path: &Path, file: TensorFile, parameters: &[Parameter]) -> Result<Self> {
         let mapped = to_tagseg(file.tensors).map_err(|fault| fault.at(path))?;
         let mut report = KeyReport { dropped: [file.dropped, mapped.dropped.clone()].concat(), ..KeyReport::default() };
-        let anatomy = Anatomy::of(mapped.tensors.iter().map(|tensor| (&tensor.name[..], &tensor.shape[..])));
+        let shapes: Vec<_> = mapped.tensors.iter().map(|tensor| (&tensor.name[..], &tensor.shape[..])).collect();
+        let encoder = recognise(&shapes);
         let encoder_only = mapped.is_encoder_only();
         let known: BTreeMap<_, _> = parameters.iter().map(|parameter| (&parameter.name[..], parameter)).collect();
 
@@ -81,23 +82,21 @@ impl Import {
         };
         let absent: Vec<_> = parameters.iter().map(|parameter| &parameter.name[..]).filter(absent).collect();
         for name in absent {
-            let may = encoder_only && !name.starts_with(ENCODER);
+            let may = encoder_only && !of_encoder(name);
             if may { &mut report.initial } else { &mut report.missing }.push(name.to_owned());
         }
-        Ok(Import { path: path.to_owned(), scheme: mapped.scheme, anatomy, report, tensors })
+        Ok(Import { path: path.to_owned(), scheme: mapped.scheme, encoder, report, tensors })
     }
 
     /// What helps if the file does not fit: most often it is of another backbone.
     fn remedy(&self, parameters: &[Parameter]) -> String {
-        let wanted = Anatomy::of(parameters.iter().map(|parameter| (&parameter.name[..], &parameter.shape[..])));
-        match (self.anatomy, wanted) {
-            (Some(found), Some(wanted)) if found != wanted => match found.backbone() {
-                Some(backbone) => {
-                    format!("it holds {found} and the network is {wanted}: set model.backbone={backbone}")
-                }
-                None => format!("it holds {found}, the network is {wanted}: give weights of that"),
+        let shapes: Vec<_> = parameters.iter().map(|parameter| (&parameter.name[..], &parameter.shape[..])).collect();
+        match (&self.encoder, &recognise(&shapes)) {
+            (Some(found), Some(wanted)) if found != wanted => match is_listed(found) {
+                true => format!("it holds {found} and the network is {wanted}: set model.backbone={found}"),
+                false => format!("it holds {found}, the network is {wanted}: give weights of that"),
             },
-            (None, Some(wanted)) => format!("it holds no MiT encoder: give weights of {wanted}"),
+            (None, Some(wanted)) => format!("it holds no encoder that is known here: give weights of {wanted}"),
             _ => "give weights of the same network".into(),
         }
     }
@@ -121,8 +120,8 @@ impl Import {
 impl fmt::Display for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "weights {} ({}", self.path.display(), self.scheme)?;
-        if let Some(anatomy) = self.anatomy {
-            write!(f, ", {anatomy}")?;
+        if let Some(encoder) = &self.encoder {
+            write!(f, ", {encoder}")?;
         }
         write!(f, "): {}", self.report)
     }

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::anatomy::Anatomy;
 use super::keymap::{Scheme, to_tagseg};
 use super::shelf::file_of;
 use super::training::is_training_state;
 use crate::error::Result;
 use crate::formats::element::Values;
 use crate::formats::tensor_file::{Dropped, TensorFile};
+use crate::parts::encoders::recognise;
 
 /// The table of contents of a file of weights.
 #[derive(Clone, Debug, Serialize)]
@@ -62,11 +62,11 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     });
     let parameters = parameters.sum();
     let mapped = to_tagseg(file.tensors).map_err(|fault| fault.at(path))?;
-    let anatomy = Anatomy::of(mapped.tensors.iter().map(|tensor| (&tensor.name[..], &tensor.shape[..])));
+    let shapes: Vec<_> = mapped.tensors.iter().map(|tensor| (&tensor.name[..], &tensor.shape[..])).collect();
     Ok(Inspection {
         format: file.format.name(),
         layout: mapped.scheme.to_string(),
-        backbone: anatomy.filter(|_| mapped.scheme != Scheme::Unknown).map(|anatomy| anatomy.to_string()),
+        backbone: recognise(&shapes).filter(|_| mapped.scheme != Scheme::Unknown),
         parameters,
         unknown: mapped.unknown().map(str::to_owned).collect(),
         tensors,

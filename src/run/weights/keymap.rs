@@ -1,9 +1,8 @@
 //! Names of parameters in the layouts that people hold weights in, brought to ours and back (spec 10).
 //!
-//! Our names are those of the official release without the `module.` in front. The Hugging Face scheme counts stages
-//! from 0, has other words for most layers, and splits `kv` into a key half and a value half. Its models have
-//! other names again in memory today (`transformers` 5.23), which `torch.save(model.state_dict())` writes, while
-//! `save_pretrained` writes those of the scheme.
+//! Our names are those of the official release without the `module.` in front. Others count stages from 0, have other
+//! words for most layers, and may hold one of our tensors as two halves. The encoders know the names of their modules
+//! ([`crate::parts::encoders::names`]); here stand those of decoder and heads.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +11,9 @@ use super::training::is_training_state;
 use crate::formats::element::Values;
 use crate::formats::fault::{Checked, Fault, quoted};
 use crate::formats::tensor_file::{Dropped, NamedTensor};
+use crate::parts::encoders::names::Share::{self, FirstHalf, Whole};
+use crate::parts::encoders::names::{ModuleName, name_at, place_of};
+use crate::parts::encoders::{SCOPE, names_elsewhere};
 
 /// A layout to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum Scheme {
     BmpCheckpoint,
     /// `segformer.encoder.patch_embeddings.0.proj.weight`.
     HuggingFace,
+    /// Another layout that an encoder knows, by its name.
+    Elsewhere(&'static str),
     /// `encoder.patch_embed1.proj.weight`: ours.
     Tagseg,
     /// None of them.
@@ -58,39 +62,19 @@ impl fmt::Display for Scheme {
         f.write_str(match self {
             Self::OriginalMit => "original MiT encoder",
             Self::BmpCheckpoint => "BMP checkpoint (module.)",
-            Self::HuggingFace => "Hugging Face",
+            Self::HuggingFace => HUGGING_FACE,
+            Self::Elsewhere(layout) => layout,
             Self::Tagseg => "tagseg",
             Self::Unknown => "unknown",
         })
     }
 }
 
-/// The part of one of our tensors that a foreign tensor holds, along the first axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Whole,
-    FirstHalf,
-    SecondHalf,
-}
-use Part::{FirstHalf, SecondHalf, Whole};
+/// The layout that [`Layout::HuggingFace`] writes.
+const HUGGING_FACE: &str = "Hugging Face";
 
-/// Our module, that of Hugging Face, and how much of it; `{i}` is the stage, from 1 with us and from 0 there, `{j}` the
-/// block. The leaf (`weight`, `bias`, `running_mean`, …) is the same. A module without a counterpart keeps its name.
-const MODULES: [(&str, &str, Part); 19] = [
-    ("encoder.patch_embed{i}.proj", "segformer.encoder.patch_embeddings.{i}.proj", Whole),
-    ("encoder.patch_embed{i}.norm", "segformer.encoder.patch_embeddings.{i}.layer_norm", Whole),
-    ("encoder.block{i}.{j}.norm1", "segformer.encoder.block.{i}.{j}.layer_norm_1", Whole),
-    ("encoder.block{i}.{j}.attn.q", "segformer.encoder.block.{i}.{j}.attention.self.query", Whole),
-    ("encoder.block{i}.{j}.attn.kv", "segformer.encoder.block.{i}.{j}.attention.self.key", FirstHalf),
-    ("encoder.block{i}.{j}.attn.kv", "segformer.encoder.block.{i}.{j}.attention.self.value", SecondHalf),
-    ("encoder.block{i}.{j}.attn.proj", "segformer.encoder.block.{i}.{j}.attention.output.dense", Whole),
-    ("encoder.block{i}.{j}.attn.sr", "segformer.encoder.block.{i}.{j}.attention.self.sr", Whole),
-    ("encoder.block{i}.{j}.attn.norm", "segformer.encoder.block.{i}.{j}.attention.self.layer_norm", Whole),
-    ("encoder.block{i}.{j}.norm2", "segformer.encoder.block.{i}.{j}.layer_norm_2", Whole),
-    ("encoder.block{i}.{j}.mlp.fc1", "segformer.encoder.block.{i}.{j}.mlp.dense1", Whole),
-    ("encoder.block{i}.{j}.mlp.dwconv.dwconv", "segformer.encoder.block.{i}.{j}.mlp.dwconv.dwconv", Whole),
-    ("encoder.block{i}.{j}.mlp.fc2", "segformer.encoder.block.{i}.{j}.mlp.dense2", Whole),
-    ("encoder.norm{i}", "segformer.encoder.layer_norm.{i}", Whole),
+/// The modules of decoder and heads in that layout, as rows of [`ModuleName`].
+const MODULES: [ModuleName; 5] = [
     ("decoder.linear_c{i}.proj", "decode_head.linear_c.{i}.proj", Whole),
     ("decoder.linear_fuse.conv", "decode_head.linear_fuse", Whole),
     ("decoder.linear_fuse.bn", "decode_head.batch_norm", Whole),
@@ -98,32 +82,41 @@ const MODULES: [(&str, &str, Part); 19] = [
     ("attn_proj", "attn_proj", Whole),
 ];
 
-/// As [`MODULES`], by the names that Hugging Face's models have in memory, where these are others.
-const MODULES_IN_MEMORY: [(&str, &str, Part); 15] = [
-    ("encoder.patch_embed{i}.proj", "segformer.stages.{i}.patch_embeddings.proj", Whole),
-    ("encoder.patch_embed{i}.norm", "segformer.stages.{i}.patch_embeddings.layer_norm", Whole),
-    ("encoder.block{i}.{j}.norm1", "segformer.stages.{i}.blocks.{j}.layernorm_before", Whole),
-    ("encoder.block{i}.{j}.attn.q", "segformer.stages.{i}.blocks.{j}.attention.q_proj", Whole),
-    ("encoder.block{i}.{j}.attn.kv", "segformer.stages.{i}.blocks.{j}.attention.k_proj", FirstHalf),
-    ("encoder.block{i}.{j}.attn.kv", "segformer.stages.{i}.blocks.{j}.attention.v_proj", SecondHalf),
-    ("encoder.block{i}.{j}.attn.proj", "segformer.stages.{i}.blocks.{j}.attention.o_proj", Whole),
-    (
-        "encoder.block{i}.{j}.attn.sr",
-        "segformer.stages.{i}.blocks.{j}.attention.sequence_reduction.sequence_reduction",
-        Whole,
-    ),
-    (
-        "encoder.block{i}.{j}.attn.norm",
-        "segformer.stages.{i}.blocks.{j}.attention.sequence_reduction.layer_norm",
-        Whole,
-    ),
-    ("encoder.block{i}.{j}.norm2", "segformer.stages.{i}.blocks.{j}.layernorm_after", Whole),
-    ("encoder.block{i}.{j}.mlp.fc1", "segformer.stages.{i}.blocks.{j}.mlp.fc1", Whole),
-    ("encoder.block{i}.{j}.mlp.dwconv.dwconv", "segformer.stages.{i}.blocks.{j}.mlp.dwconv.dwconv", Whole),
-    ("encoder.block{i}.{j}.mlp.fc2", "segformer.stages.{i}.blocks.{j}.mlp.fc2", Whole),
-    ("encoder.norm{i}", "segformer.stages.{i}.layer_norm", Whole),
-    ("decoder.linear_c{i}.proj", "decode_head.linear_projections.{i}.proj", Whole),
-];
+/// Those that are called otherwise in memory.
+const MODULES_IN_MEMORY: [ModuleName; 1] =
+    [("decoder.linear_c{i}.proj", "decode_head.linear_projections.{i}.proj", Whole)];
+
+/// A row of the key map.
+#[derive(Clone, Copy)]
+struct Row {
+    layout: &'static str,
+    ours: &'static str,
+    theirs: &'static str,
+    share: Share,
+    /// Stages that `{i}` may count.
+    stages: usize,
+    /// Whether weights are written by the foreign name, too.
+    written: bool,
+}
+
+/// Every row: of decoder and heads, and of all encoders.
+fn rows() -> Vec<Row> {
+    let row = |layout, stages, written, &(ours, theirs, share): &ModuleName| Row {
+        layout,
+        ours,
+        theirs,
+        share,
+        stages,
+        written,
+    };
+    let own = MODULES.iter().map(|module| row(HUGGING_FACE, usize::MAX, true, module));
+    let in_memory = MODULES_IN_MEMORY.iter().map(|module| row(HUGGING_FACE, usize::MAX, false, module));
+    let mut rows: Vec<_> = own.chain(in_memory).collect();
+    for names in names_elsewhere() {
+        rows.extend(names.modules.iter().map(|module| row(names.layout, names.stages, names.written, module)));
+    }
+    rows
+}
 
 /// Our image classifier. It is no row above, since Hugging Face calls its own, which we drop, by the same name.
 const CLASSIFIER: &str = "classifier.weight";
@@ -142,17 +135,25 @@ pub struct Mapped {
 impl Mapped {
     /// Names that the key map does not know.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
-        self.tensors.iter().map(|tensor| tensor.name.as_str()).filter(|name| !is_ours(name))
+        let rows = rows();
+        self.tensors.iter().map(|tensor| tensor.name.as_str()).filter(move |name| !is_ours(name, &rows))
     }
 
     /// Whether there is nothing but an encoder.
     pub fn is_encoder_only(&self) -> bool {
-        !self.tensors.is_empty() && self.tensors.iter().all(|tensor| tensor.name.starts_with(ENCODER))
+        !self.tensors.is_empty() && self.tensors.iter().all(|tensor| of_encoder(&tensor.name))
     }
 }
 
-/// What stands in front of every name of the encoder.
-pub const ENCODER: &str = "encoder.";
+/// Whether a name of ours is one of the encoder.
+pub(super) fn of_encoder(name: &str) -> bool {
+    bare(name).is_some()
+}
+
+/// A name of the encoder without what stands in front of all of them.
+fn bare(name: &str) -> Option<&str> {
+    name.strip_prefix(SCOPE)?.strip_prefix('.')
+}
 
 /// Brings tensors of any layout to our names.
 ///
@@ -165,6 +166,7 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
         let name = format!("{} tensors like {}", states.len(), first.name);
         mapped.dropped.push(Dropped { name, reason: "only training has them".into() });
     }
+    let rows = rows();
     let mut halves: HashMap<(String, bool), NamedTensor> = HashMap::new();
     for mut tensor in tensors {
         let bare = tensor.name.strip_prefix("module.").unwrap_or(&tensor.name);
@@ -172,7 +174,7 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
             mapped.dropped.push(Dropped { name: tensor.name, reason: "belongs to the ImageNet classifier".into() });
             continue;
         }
-        let Some((name, part, scheme)) = our_name(bare) else {
+        let Some((name, part, scheme)) = our_name(bare, &rows) else {
             mapped.tensors.push(tensor);
             continue;
         };
@@ -212,19 +214,20 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
 /// # Errors
 /// If keys and values cannot be split.
 pub fn from_tagseg(tensors: Vec<NamedTensor>, layout: Layout) -> Checked<Vec<NamedTensor>> {
-    let encoder_only = tensors.iter().all(|tensor| tensor.name.starts_with(ENCODER));
+    let encoder_only = tensors.iter().all(|tensor| of_encoder(&tensor.name));
+    let rows = rows();
     let mut mapped = Vec::new();
     for tensor in tensors {
         match layout {
             Layout::Tagseg => mapped.push(tensor),
             Layout::Official => {
-                let name = match tensor.name.strip_prefix(ENCODER) {
+                let name = match bare(&tensor.name) {
                     Some(flat) if encoder_only => flat.to_owned(),
                     _ => format!("module.{}", tensor.name),
                 };
                 mapped.push(NamedTensor { name, ..tensor });
             }
-            Layout::HuggingFace => match &foreign_names(&tensor.name)[..] {
+            Layout::HuggingFace => match &foreign_names(&tensor.name, &rows)[..] {
                 [] => mapped.push(tensor),
                 [name] => mapped.push(NamedTensor { name: name.clone(), ..tensor }),
                 [first, second, ..] => mapped.extend(split(&tensor, [first, second])?),
@@ -235,11 +238,9 @@ pub fn from_tagseg(tensors: Vec<NamedTensor>, layout: Layout) -> Checked<Vec<Nam
 }
 
 /// Whether a name is one of ours, of whatever network.
-fn is_ours(name: &str) -> bool {
-    name == CLASSIFIER
-        || name
-            .rsplit_once('.')
-            .is_some_and(|(module, _)| MODULES.iter().any(|row| matches(row.0, module, 1).is_some()))
+fn is_ours(name: &str, rows: &[Row]) -> bool {
+    let known = |module: &str| rows.iter().any(|row| place_of(row.ours, module, 1, row.stages).is_some());
+    name == CLASSIFIER || name.rsplit_once('.').is_some_and(|(module, _)| known(module))
 }
 
 /// The 1000-way head of ImageNet, `head` with the original and `classifier` with Hugging Face. Ours is a convolution.
@@ -248,23 +249,24 @@ fn is_imagenet_head(name: &str, shape: &[usize]) -> bool {
 }
 
 /// Our name of a foreign tensor, and how much of ours it holds. The encoder's prefix may be missing.
-fn our_name(name: &str) -> Option<(String, Part, Scheme)> {
+fn our_name(name: &str, rows: &[Row]) -> Option<(String, Share, Scheme)> {
     if name == CLASSIFIER {
         return Some((name.to_owned(), Whole, Scheme::Unknown));
     }
     let (module, leaf) = name.rsplit_once('.')?;
-    for prefix in ["", ENCODER] {
+    for (prefix, scheme) in [("", Scheme::Tagseg), ("encoder.", Scheme::OriginalMit)] {
         let module = format!("{prefix}{module}");
-        if MODULES.iter().any(|row| matches(row.0, &module, 1).is_some()) {
-            let scheme = if prefix.is_empty() { Scheme::Tagseg } else { Scheme::OriginalMit };
+        if rows.iter().any(|row| place_of(row.ours, &module, 1, row.stages).is_some()) {
             return Some((format!("{module}.{leaf}"), Whole, scheme));
         }
     }
     for prefix in ["", "segformer.", "segformer.encoder."] {
         let module = format!("{prefix}{module}");
-        for &(ours, theirs, part) in MODULES.iter().chain(&MODULES_IN_MEMORY) {
-            if let Some(place) = matches(theirs, &module, 0) {
-                return Some((format!("{}.{leaf}", fill(ours, place, 1)), part, Scheme::HuggingFace));
+        for row in rows {
+            if let Some(place) = place_of(row.theirs, &module, 0, row.stages) {
+                let scheme =
+                    if row.layout == HUGGING_FACE { Scheme::HuggingFace } else { Scheme::Elsewhere(row.layout) };
+                return Some((format!("{}.{leaf}", name_at(row.ours, place, 1)), row.share, scheme));
             }
         }
     }
@@ -272,32 +274,11 @@ fn our_name(name: &str) -> Option<(String, Part, Scheme)> {
 }
 
 /// Hugging Face's names for a tensor of ours: none, one, or those of the two halves.
-fn foreign_names(name: &str) -> Vec<String> {
+fn foreign_names(name: &str, rows: &[Row]) -> Vec<String> {
     let Some((module, leaf)) = name.rsplit_once('.') else { return Vec::new() };
-    let rows = MODULES.iter().filter_map(|row| Some((row.1, matches(row.0, module, 1)?)));
-    rows.map(|(theirs, place)| format!("{}.{leaf}", fill(theirs, place, 0))).collect()
-}
-
-/// Stage, from 0, and block of a name that follows `pattern`, whose stages count from `first`.
-fn matches(pattern: &str, name: &str, first: usize) -> Option<[usize; 2]> {
-    let (mut pattern, mut name, mut place) = (pattern, name, [0, 0]);
-    while let Some((literal, rest)) = pattern.split_once('{') {
-        name = name.strip_prefix(literal)?;
-        let (digits, behind) = name.split_at(name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len()));
-        // `01` would be the same block as `1` under another name.
-        let number: usize = digits.parse().ok().filter(|number: &usize| number.to_string() == digits)?;
-        match rest.split_once('}')? {
-            ("i", behind) => (place[0], pattern) = (number.checked_sub(first).filter(|stage| *stage < 4)?, behind),
-            (_, behind) => (place[1], pattern) = (number, behind),
-        }
-        name = behind;
-    }
-    (pattern == name).then_some(place)
-}
-
-/// The name that follows `pattern` at a place.
-fn fill(pattern: &str, place: [usize; 2], first: usize) -> String {
-    pattern.replace("{i}", &(place[0] + first).to_string()).replace("{j}", &place[1].to_string())
+    let rows = rows.iter().filter(|row| row.written && row.layout == HUGGING_FACE);
+    let rows = rows.filter_map(|row| Some((row.theirs, place_of(row.ours, module, 1, row.stages)?)));
+    rows.map(|(theirs, place)| format!("{}.{leaf}", name_at(theirs, place, 0))).collect()
 }
 
 /// One tensor of the rows of two.
@@ -348,24 +329,24 @@ mod tests {
     fn names_go_there_and_back() {
         let ours = "encoder.block3.17.attn.q.weight";
         let theirs = "segformer.encoder.block.2.17.attention.self.query.weight";
-        assert_eq!(foreign_names(ours), [theirs]);
+        assert_eq!(foreign_names(ours, &rows()), [theirs]);
         for name in [theirs, &theirs["segformer.".len()..], ours, &ours["encoder.".len()..]] {
-            assert_eq!(our_name(name).unwrap().0, ours, "{name}");
+            assert_eq!(our_name(name, &rows()).unwrap().0, ours, "{name}");
         }
-        let halves = foreign_names("encoder.block1.0.attn.kv.bias");
+        let halves = foreign_names("encoder.block1.0.attn.kv.bias", &rows());
         assert_eq!(
             halves,
             [0, 1].map(|half| format!("segformer.encoder.block.0.0.attention.self.{}.bias", ["key", "value"][half]))
         );
-        assert_eq!(our_name(&halves[1]).unwrap().1, SecondHalf);
+        assert_eq!(our_name(&halves[1], &rows()).unwrap().1, Share::SecondHalf);
     }
 
     #[test]
     fn names_of_other_networks_are_unknown() {
         for name in ["encoder.block5.0.norm1.weight", "encoder.block0.0.norm1.weight", "encoder.block1.00.norm1.weight"]
         {
-            assert!(our_name(name).is_none() && !is_ours(name), "{name}");
+            assert!(our_name(name, &rows()).is_none() && !is_ours(name, &rows()), "{name}");
         }
-        assert!(our_name("layer1.0.conv1.weight").is_none() && our_name("weight").is_none());
+        assert!(our_name("layer1.0.conv1.weight", &rows()).is_none() && our_name("weight", &rows()).is_none());
     }
 }

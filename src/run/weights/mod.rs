@@ -1,6 +1,5 @@
 //! Weights on disk: the checkpoints of runs, and files from elsewhere in either direction.
 
-mod anatomy;
 mod checkpoint;
 mod convert;
 mod import;
@@ -10,7 +9,6 @@ mod report;
 mod shelf;
 mod training;
 
-pub use anatomy::Anatomy;
 pub use checkpoint::Checkpoint;
 pub use convert::{Conversion, convert};
 pub use import::Import;
@@ -18,4 +16,4 @@ pub use inspect::{InspectedTensor, Inspection, inspect};
 pub use keymap::{Layout, Mapped, Scheme, from_tagseg, to_tagseg};
 pub use report::{KeyReport, Misshaped};
 pub use shelf::{BEST, Found, LATEST, Shelf};
-pub use training::{Best, DataFacts, RecordFacts, RunFacts, SamplerPosition, Training};
+pub use training::{Best, DataFacts, HISTORY, RecordFacts, RunFacts, SamplerPosition, Training};

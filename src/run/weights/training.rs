@@ -43,6 +43,19 @@ pub struct RunFacts {
     pub evaluated: bool,
     /// The best evaluation so far.
     pub best: Option<Best>,
+    /// What the columns of the values of recent steps are.
+    #[serde(default = "first_columns")]
+    pub columns: Vec<String>,
+}
+
+/// The state that keeps the values of recent steps on the device: a row for each step, a column for each value.
+pub const HISTORY: &str = "record.values";
+
+/// The columns of runs that did not name them yet.
+fn first_columns() -> Vec<String> {
+    let first =
+        ["total", "cls", "c2s", "s2c", "aff", "c2s_empty", "s2c_empty", "y_c_labelled", "y_s_labelled", "finite"];
+    first.map(String::from).to_vec()
 }
 
 /// What tells one data set from another.
@@ -100,6 +113,20 @@ impl Training {
         Ok(Training { states: names.into_iter().zip(states).collect(), run })
     }
 
+    /// Brings the values of recent steps into these columns. One that the run did not record is 0.
+    pub fn align(&mut self, columns: &[String]) {
+        let own = std::mem::replace(&mut self.run.columns, columns.to_vec());
+        let Some((shape, values)) = self.states.get_mut(HISTORY).filter(|_| own != columns) else { return };
+        let row = |row: &[f32]| -> Vec<f32> {
+            let value = |name: &String| own.iter().zip(row).find(|(known, _)| *known == name).map(|(_, value)| *value);
+            columns.iter().map(|name| value(name).unwrap_or(0.0)).collect()
+        };
+        *values = values.chunks(own.len().max(1)).flat_map(row).collect();
+        if let Some(width) = shape.last_mut() {
+            *width = columns.len();
+        }
+    }
+
     /// Gives every state of a fresh training session its value.
     ///
     /// # Errors
@@ -124,4 +151,27 @@ impl Training {
 fn names(session: &Session, parameters: &[Parameter]) -> Vec<String> {
     let own = |name: &String| !parameters.iter().any(|parameter| parameter.name == *name);
     session.state_names().into_iter().filter(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects: the values of recent steps of an old run, whose columns had no names, and were others.
+    #[test]
+    fn values_are_found_by_their_names() {
+        let text = serde_json::json!({
+            "device": DeviceChoice::from("reference"), "adapter": "", "sampler": { "epoch": 0, "batch": 0 },
+            "data": { "folder": "", "skip_broken": false, "images": 1, "checksum": 0 },
+            "record": { "bytes": 0, "seconds": 0.0 }, "evaluated": true, "best": null,
+        });
+        let run: RunFacts = serde_json::from_value(text).unwrap();
+        let history: Vec<f32> = (0..20).map(|index| index as f32).collect();
+        let mut training = Training { states: [(HISTORY.to_owned(), (vec![2, 10], history))].into(), run };
+        training.align(&["finite", "aff", "other"].map(String::from));
+        assert_eq!(training.states[HISTORY], (vec![2, 3], vec![9.0, 4.0, 0.0, 19.0, 14.0, 0.0]));
+        // Nothing is left to do, nor is anything done to a session's own columns.
+        training.align(&["finite", "aff", "other"].map(String::from));
+        assert_eq!(training.states[HISTORY].0, [2, 3]);
+    }
 }

@@ -5,10 +5,10 @@ use super::trial::{Trial, channels_first, channels_last};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Attention, Block, Grid, MixFfn, Mode, Scope, Scores};
 use crate::error::{Error, Result};
-use crate::parts::decoder::Decoder;
-use crate::parts::encoders::mit::{Features, PatchEmbed};
+use crate::parts::decoder::{Decoder, DecoderSizes};
+use crate::parts::encoders::mit::PatchEmbed;
+use crate::parts::encoders::{Features, Level};
 use crate::parts::network;
-use crate::parts::network::NetworkConfig;
 use crate::run::verify::golden::GoldenCase;
 use crate::run::verify::judge::Results;
 
@@ -161,17 +161,14 @@ pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         }
         let cam = part.trial.input("cam")?;
         let inputs = ["x1", "x2", "x3", "x4"];
-        let mut features = Features { tokens: Vec::new(), grids: Vec::new(), scores: Vec::new() };
+        let mut features = Features { levels: Vec::new(), scores: Vec::new() };
         for input in inputs {
-            let x = part.input(input)?;
-            let [batch, channels, height, width] = x.extents()?;
-            features.tokens.push(channels_last(&x)?.reshape([batch, height * width, channels])?);
-            features.grids.push(Grid { height, width });
+            features.levels.push(Level::of_map(&channels_last(&part.input(input)?)?)?);
         }
-        let decoder = Decoder::new(&Scope::root(&part.trial.graph).at("decoder"), &config(&part, &features)?)?;
+        let decoder = Decoder::new(&Scope::root(&part.trial.graph).at("decoder"), &sizes(&part, &features)?)?;
         let seen = network::see_objects(&features, &cam.max_keep(1)?.sigmoid()?)?;
-        for (index, tokens) in seen.tokens.iter().enumerate() {
-            part.trial.output(format!("{name}.ofd{}", index + 1), &map_of_tokens(tokens, seen.grids[index])?);
+        for (number, level) in (1..).zip(&seen.levels) {
+            part.trial.output(format!("{name}.ofd{number}"), &map_of(level)?);
         }
         let y = decoder.predict(&[decoder.fuse(&seen)?], &mode)?.swap_remove(0);
         let trial = part.finish(&[("y", &y)], &inputs, results)?;
@@ -186,32 +183,18 @@ pub fn decoder_head(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-/// Tokens \[B, N, C\] as a map \[B, C, H, W\].
-pub(super) fn map_of_tokens(tokens: &Tensor, grid: Grid) -> Result<Tensor> {
-    let [batch, _, channels] = tokens.extents()?;
-    channels_first(&tokens.reshape([batch, grid.height, grid.width, channels])?)
+/// A level as a map \[B, C, H, W\].
+pub(super) fn map_of(level: &Level) -> Result<Tensor> {
+    channels_first(&level.map()?)
 }
 
-/// The sizes that a decoder needs; the encoder's are of no concern to it.
-fn config(part: &Part<'_>, features: &Features) -> Result<NetworkConfig> {
+/// The sizes of the decoder of a part.
+fn sizes(part: &Part<'_>, features: &Features) -> Result<DecoderSizes> {
     let [embed, ..]: [usize; 4] = part.parameter("linear_fuse.conv.weight")?.extents()?;
     let [classes] = part.parameter("linear_pred.bias")?.extents()?;
-    let mut dims = [0; 4];
-    for (dim, tokens) in dims.iter_mut().zip(&features.tokens) {
-        [.., *dim] = tokens.extents::<3>()?;
-    }
-    Ok(NetworkConfig {
-        dims,
-        heads: [1; 4],
-        depths: [1; 4],
-        mlp: [1; 4],
-        sr: [1; 4],
-        strides: [1; 4],
-        embed,
-        classes,
-        drop_path: 0.0,
-        drop_seg: 0.0,
-    })
+    let channels = |level: &Level| Ok(level.tokens.extents::<3>()?[2]);
+    let inputs = features.levels.iter().map(channels).collect::<Result<_>>()?;
+    Ok(DecoderSizes { inputs, embed, classes, drop_rate: 0.0 })
 }
 
 /// `affinity_head`: two stacks of scores to a symmetric affinity.

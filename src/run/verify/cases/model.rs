@@ -1,26 +1,46 @@
 //! The whole network: every stage, the heads, the gradients of all parameters, the total loss.
 
+use std::sync::Arc;
+
 use super::bench::Bench;
-use super::blocks::map_of_tokens;
+use super::blocks::map_of;
 use super::trial::Trial;
 use crate::config::LossKind;
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Mode, Parameter};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::parts::encoders::mit::{Mit, MitSizes};
 use crate::parts::losses;
-use crate::parts::network::{Form, Network, NetworkConfig, Outputs};
-use crate::run::verify::golden::{Stored, StoredValues};
+use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
+use crate::run::verify::golden::{GoldenCase, Stored, StoredValues};
 use crate::run::verify::judge::Results;
 use crate::run::verify::recipe;
 
 /// Training form without dropout, which no two implementations share.
 pub(super) const TRAIN: Mode = Mode::Train { random: None, part: None };
 
+/// Sizes of a network as the cases store them: those of a MiT, and of what reads its features.
+#[derive(serde::Deserialize)]
+struct StoredSizes {
+    #[serde(flatten)]
+    encoder: MitSizes,
+    embed: usize,
+    classes: usize,
+    drop_seg: f64,
+}
+
+/// The sizes of the case's network.
+pub(super) fn sizes(case: &GoldenCase) -> Result<NetworkConfig> {
+    let StoredSizes { encoder, embed, classes, drop_seg } = case.constant("config")?;
+    let encoder = Arc::new(Mit { name: case.name().to_owned(), sizes: encoder });
+    Ok(NetworkConfig { encoder, embed, classes, drop_seg })
+}
+
 /// Records the case's network and gives its parameters and statistics their stored values.
 pub(super) fn network(bench: &Bench<'_>, trial: &mut Trial<'_>) -> Result<Network> {
-    let config: NetworkConfig = bench.case.constant("config")?;
-    let form = Form { features: bench.precision.features(), ..Form::default() };
-    let network = Network::new(&trial.graph, &config, form)?;
+    let config = sizes(bench.case)?;
+    let options = NetworkOptions { features: bench.precision.features(), ..NetworkOptions::default() };
+    let network = Network::new(&trial.graph, &config, options)?;
     for parameter in network.parameters() {
         let values = weight(bench, &parameter)?;
         trial.session.set_state(&parameter.name, &parameter.shape, &values)?;
@@ -41,8 +61,8 @@ pub(super) fn weight(bench: &Bench<'_>, parameter: &Parameter) -> Result<Vec<f32
 fn named(outputs: &Outputs) -> Result<Vec<(String, Tensor)>> {
     let features = &outputs.features;
     let mut named = Vec::new();
-    for (index, (tokens, grid)) in features.tokens.iter().zip(&features.grids).enumerate() {
-        named.push((format!("x{}", index + 1), map_of_tokens(tokens, *grid)?));
+    for (number, level) in (1..).zip(&features.levels) {
+        named.push((format!("x{number}"), map_of(level)?));
     }
     for (name, scores) in ["logits_a", "logits_b"].into_iter().zip(&features.scores) {
         named.push((name.to_owned(), scores.raw()?));
@@ -52,11 +72,16 @@ fn named(outputs: &Outputs) -> Result<Vec<(String, Tensor)>> {
         ("seg_small", &outputs.seg_small),
         ("cls", &outputs.cls),
         ("seg", &outputs.seg),
-        ("attn_pred", &outputs.affinity),
+        ("attn_pred", affinity(outputs)?),
         ("cam", &outputs.cam),
     ];
     named.extend(others.into_iter().map(|(name, tensor)| (name.to_owned(), tensor.clone())));
     Ok(named)
+}
+
+/// The affinity of a network that predicts one.
+fn affinity(outputs: &Outputs) -> Result<&Tensor> {
+    outputs.affinity.as_ref().ok_or_else(|| Error::Graph("the case's network predicts no affinity".into()))
 }
 
 /// Runs the evaluation form on the input `x` and hands over what is stored under `prefix`.
@@ -151,7 +176,7 @@ pub fn total_loss(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let cls = losses::classification_loss(&outputs.cls, &label("cls_label")?)?;
     let (c2s, _) = losses::c2s_loss(&outputs.seg_small, &label("y_c")?, LossKind::Bce, batch)?;
     let (s2c, _) = losses::s2c_loss(&outputs.cam_small, &label("y_s")?, 1, LossKind::Ce, batch)?;
-    let aff = losses::affinity_loss(&outputs.affinity, &label("aff_label")?, batch)?;
+    let aff = losses::affinity_loss(affinity(&outputs)?, &label("aff_label")?, batch)?;
     let mut total = cls.clone();
     for (loss, weight) in [(&c2s, "lambda_1"), (&s2c, "lambda_2"), (&aff, "lambda_3")] {
         total = total.add(&loss.scale(case.constant(weight)?)?)?;

@@ -7,9 +7,9 @@ use crate::engine::graph::Tensor;
 use crate::engine::ops::par::Par;
 use crate::engine::reference;
 use crate::error::{Error, Result};
-use crate::parts::labels;
 use crate::parts::propagation::PictureBox;
 use crate::parts::walk::Walk;
+use crate::parts::{affinity, labels};
 use crate::run::verify::golden::{Stored, StoredValues};
 use crate::run::verify::judge::Results;
 
@@ -75,7 +75,7 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
     trial.output("cam_label_boxed", &banded);
     trial.output("cam_label_plain", &labels::seed_label(&seeds, &classes, case.constant("bkg")?)?);
     let radius = case.constant("radius")?;
-    trial.output("affinity_label", &labels::affinity_label(&banded, 16, radius)?);
+    trial.output("affinity_label", &affinity::affinity_label(&banded, 16, radius)?);
     let seg = trial.input("seg")?;
     trial.output(
         "seg_label",
@@ -118,5 +118,5 @@ fn radius_mask(trial: &Trial<'_>, name: &str) -> Result<Tensor> {
             .find(|columns| first_gap == columns * (cells / columns).min(radius + 1))
             .unwrap_or(cells),
     };
-    labels::radius_mask(&trial.graph, [cells / columns, columns], radius)
+    affinity::radius_mask(&trial.graph, [cells / columns, columns], radius)
 }

@@ -9,20 +9,18 @@ use crate::engine::graph::Tensor;
 use crate::engine::nn::Mode;
 use crate::engine::session::Program;
 use crate::error::Result;
-use crate::parts::propagation::{Par, PictureBox, Slots};
+use crate::parts::propagation::{Par, PictureBox, Scene, Slots};
 use crate::parts::seeds::MultiScale;
 use crate::parts::walk::Walk;
-use crate::parts::{labels, propagation, seeds, walk};
+use crate::parts::{affinity, labels, propagation, seeds, walk};
 use crate::run::verify::judge::Results;
 
 /// What both cases start from.
 struct Setting {
     image: Tensor,
-    /// Slots of the valid classes, and the same as an input.
+    /// Slots of the valid classes; the scene has the same as an input.
     slots: Slots,
-    classes: Tensor,
-    picture_box: PictureBox,
-    picture: Tensor,
+    scene: Scene,
 }
 
 impl Setting {
@@ -33,7 +31,8 @@ impl Setting {
         let picture_box = PictureBox::new(&trial.input("img_box")?, [height, width])?;
         let classes = trial.given("classes", stored(&slots));
         let picture = seeds::picture(&image)?;
-        Ok(Setting { image, slots, classes, picture_box, picture })
+        let scene = Scene { picture, classes, picture_box, par: Par::new(&Config::default()) };
+        Ok(Setting { image, slots, scene })
     }
 }
 
@@ -72,35 +71,40 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
     let mut trial = Trial::new(case, bench.session);
     let network = network(bench, &mut trial)?;
-    let Setting { image, slots, classes, picture_box, picture } = Setting::new(&mut trial)?;
+    let Setting { image, slots, scene } = Setting::new(&mut trial)?;
     let plain = network.forward(&image, &TRAIN)?;
     let scales: Vec<f64> = case.constant("scales")?;
     let passes = seeds::multi_scale(&network, &image, &scales, &TRAIN)?;
     let thresholds = [case.constant("low")?, case.constant("high")?];
     let (sigma_c, sigma_s): (f64, f64) = (case.constant("sigma_c")?, case.constant("sigma_s")?);
     let radius = case.constant("radius")?;
-    let par = Par::new(&Config::default());
 
     let [batch, channels, height, width] = plain.seg.extents()?;
-    let (seeds, cams) = (passes.seeds(0..batch, &classes)?, maps_of_seeds(&passes, batch, channels - 1)?);
+    let (seeds, cams) = (passes.seeds(0..batch, &scene.classes)?, maps_of_seeds(&passes, batch, channels - 1)?);
     let segs = passes.scores(0..batch, 0..channels)?;
-    let fixed = propagation::fixed_threshold_label(&seeds, &picture, &classes, &picture_box, &par, thresholds)?;
+    let fixed = propagation::fixed_threshold_label(&seeds, &scene, thresholds)?;
     let background = passes.scores(0..batch, 0..1)?;
-    let bsp = propagation::propagate_with_background(&seeds, &background, &picture, &classes, &picture_box, &par)?;
-    let (affinity, grid) = passes.largest().affinity(0..batch)?;
+    let bsp = propagation::propagate_with_background(&seeds, &background, &scene)?;
+    let (predicted, grid) = passes.largest().affinity(0..batch)?;
     let walk = Walk::new(radius);
-    let afa = walk::walked_label(&seeds, &affinity, grid, &picture, &classes, &picture_box, &walk, &par, thresholds)?;
+    let afa = walk::walked_label(&seeds, &predicted, grid, &scene, &walk, thresholds)?;
 
     trial.output("plain.seg", &plain.seg);
-    trial.output("picture", &picture);
+    trial.output("picture", &scene.picture);
     trial.output("cam", &cams);
     trial.output("msc_seg", &segs);
-    trial.output("aff_max_scale", &passes.largest().parts[0].affinity);
-    trial.output("cam_label", &labels::banded_seed_label(&seeds, &classes, &picture_box, thresholds)?);
+    // With the mirror images, as one part.
+    if let Some(affinity) = passes.largest().parts.first().and_then(|part| part.affinity.as_ref()) {
+        trial.output("aff_max_scale", affinity);
+    }
+    trial.output("cam_label", &labels::banded_seed_label(&seeds, &scene.classes, &scene.picture_box, thresholds)?);
     trial.output("par_label", &fixed.label);
-    trial.output("bsp_label", &labels::label_from_map(&bsp, &classes, &picture_box, Some(sigma_c))?);
-    trial.output("y_s", &labels::segmentation_label(&plain.seg, &picture_box, sigma_s, labels::Confidence::Logit, 1)?);
-    trial.output("aff_label", &labels::affinity_label(&fixed.label, 16, radius)?);
+    trial.output("bsp_label", &labels::label_from_map(&bsp, &scene, Some(sigma_c))?);
+    trial.output(
+        "y_s",
+        &labels::segmentation_label(&plain.seg, &scene.picture_box, sigma_s, labels::Confidence::Logit, 1)?,
+    );
+    trial.output("aff_label", &affinity::affinity_label(&fixed.label, 16, radius)?);
     trial.output("afa_label", &afa.label);
     let two_sided = [("par_maps.low", &fixed.low), ("par_maps.high", &fixed.high)];
     let walked = [("afa.walked_low", &afa.walked[0]), ("afa.walked_high", &afa.walked[1])];
@@ -158,15 +162,14 @@ pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
     let mut trial = Trial::new(case, bench.session);
     let network = network(bench, &mut trial)?;
-    let Setting { image, slots, classes, picture_box, picture } = Setting::new(&mut trial)?;
+    let Setting { image, slots, scene } = Setting::new(&mut trial)?;
     let scales: Vec<f64> = case.constant("scales")?;
     let passes = seeds::test_scales(&network, &image, &scales, true, &Mode::Eval)?;
     let [batch, _, height, width] = image.extents()?;
     let [_, channels, ..]: [usize; 4] = passes.passes[0].parts[0].seg.extents()?;
-    let seeds = passes.seeds(0..batch, &classes)?;
+    let seeds = passes.seeds(0..batch, &scene.classes)?;
     let background = passes.scores(0..batch, 0..1)?;
-    let par = Par::new(&Config::default());
-    let bsp = propagation::propagate_with_background(&seeds, &background, &picture, &classes, &picture_box, &par)?;
+    let bsp = propagation::propagate_with_background(&seeds, &background, &scene)?;
     let fused = passes.logits(0..batch, 0..channels, Fuse::Max)?;
 
     trial.output("cam", &maps_of_seeds(&passes, batch, channels - 1)?);
@@ -179,7 +182,7 @@ pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     }
     trial.output("msc_seg", &fused);
     trial.output("msc_pred", &fused.arg_max_keep(1)?.reshape([batch, height, width])?);
-    trial.output("cam_label", &labels::seed_label(&seeds, &classes, case.constant("bkg")?)?);
+    trial.output("cam_label", &labels::seed_label(&seeds, &scene.classes, case.constant("bkg")?)?);
     trial.observe(&bsp);
     let program = trial.run(results)?;
 

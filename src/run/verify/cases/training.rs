@@ -1,9 +1,10 @@
 //! The optimiser alone, and twenty steps of the whole method.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::bench::Bench;
-use super::model::{norm, weight};
+use super::model::{norm, sizes, weight};
 use super::slots::{slots_of_tags, stored};
 use crate::config::{Config, Propagation};
 use crate::engine::graph::{DType, Graph, Tensor};
@@ -11,9 +12,10 @@ use crate::engine::ops::adamw::{Trained, adamw};
 use crate::engine::ops::pack::Packed;
 use crate::engine::session::{Program, Session};
 use crate::error::{Error, Result};
-use crate::method::bmp::iteration::{FLAGS, Sizes, moment_names};
-use crate::method::bmp::{Group, Iteration, Phase, Schedule, group_of};
-use crate::parts::network::{Network, NetworkConfig};
+use crate::method::bmp::{AFF, Bmp, C2S, S2C};
+use crate::method::{FLAGS, Method, Phase, Schedule, Sizes, Step, moment_names};
+use crate::parts::encoders::{Encoder, find};
+use crate::parts::network::{Network, NetworkOptions};
 use crate::run::verify::golden::{GoldenCase, Stored, StoredValues};
 use crate::run::verify::judge::Results;
 
@@ -58,6 +60,21 @@ fn config(case: &GoldenCase, path: &str) -> Result<Config> {
     Ok(config)
 }
 
+/// The method of the cases.
+fn bmp() -> Arc<dyn Method> {
+    Arc::new(Bmp)
+}
+
+/// The schedule of a recipe of a case.
+fn schedule_of(case: &GoldenCase, path: &str, encoder: &Arc<dyn Encoder>) -> Result<Schedule> {
+    Ok(schedule(&config(case, path)?, encoder))
+}
+
+/// The schedule of the cases' method, for a network with this encoder.
+fn schedule(config: &Config, encoder: &Arc<dyn Encoder>) -> Schedule {
+    Schedule::new(&bmp(), config, encoder)
+}
+
 /// Values of an input that does not change.
 fn feed(program: &mut Program, input: &Tensor, stored: &Stored) -> Result<()> {
     if stored.shape[..] != input.shape()[..] {
@@ -73,17 +90,19 @@ fn feed(program: &mut Program, input: &Tensor, stored: &Stored) -> Result<()> {
 /// the schedule; and the factors of the learning rate.
 pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
-    let schedule = Schedule::new(&config(case, "recipe")?);
+    // Parameters are named as those of any MiT.
+    let encoder = find(&Config::default())?;
+    let schedule = schedule_of(case, "recipe", &encoder)?;
     let mut session = bench.session.fresh();
     let graph = Graph::new();
-    let hyper = graph.input("hyper", [Group::ALL.len(), 4], DType::F32);
+    let hyper = graph.input("hyper", [schedule.groups().len(), 4], DType::F32);
     let (mut trained, mut gradients) = (Vec::new(), Vec::new());
     let names: Vec<_> = case.names().filter_map(|name| name.strip_prefix("start.")).collect();
     for name in &names {
         let start = format!("start.{name}");
         let shape = case.shape(&start)?;
         session.set_state(name, shape, case.reals(&start)?)?;
-        if !schedule.trains(group_of(name)) {
+        if !schedule.trains(name)? {
             continue;
         }
         let moments = moment_names(name);
@@ -91,7 +110,7 @@ pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
             session.set_state(moment, shape, &vec![0.0; shape.iter().product()])?;
         }
         let [m, v] = moments.map(|name| graph.state(&name, shape));
-        trained.push(Trained { param: graph.state(name, shape), m, v, group: group_of(name) as usize });
+        trained.push(Trained { param: graph.state(name, shape), m, v, group: schedule.row_of(name)? });
         gradients.push(graph.input(&format!("grad.{name}"), shape, DType::F32));
     }
     adamw(schedule.optimiser(), &trained, &Packed::new(&gradients)?, &hyper, None)?;
@@ -109,7 +128,7 @@ pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         }
     }
 
-    let published = Schedule::new(&config(case, "published")?);
+    let published = schedule_of(case, "published", &encoder)?;
     let steps: Vec<usize> = case.constant("published_steps")?;
     results.set("published_lr_factor", &[steps.len()], steps.iter().map(|&n| published.rate_factor(n)).collect());
     // The format writes -1 past the end, where the last rate stays.
@@ -122,7 +141,7 @@ pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 /// A compiled phase of the trajectory.
 struct Compiled {
     phase: Phase,
-    iteration: Iteration,
+    step: Step,
     program: Program,
 }
 
@@ -130,34 +149,35 @@ impl Compiled {
     /// Records and compiles `phase`, without dropout, and writes what never changes.
     fn new(bench: &Bench<'_>, session: &Session, config: &Config, phase: Phase) -> Result<Self> {
         let case = bench.case;
-        let network: NetworkConfig = case.constant("config")?;
         let slots = slots_of_tags(case, "cls_label")?;
         let [batch, _, height, width] = case.extents("x")?;
-        let sizes = Sizes { batch, crop: [height, width], slots: slots.width };
-        let iteration = Iteration::record(config, &network, phase, sizes, false)?;
-        iteration.update(config)?;
-        let outputs: Vec<_> = terms(&iteration).into_iter().chain(labels(&iteration).map(|(_, label)| label)).collect();
-        let mut program = session.compile(&iteration.graph, &outputs)?;
-        let inputs = &iteration.inputs;
+        let shape = Sizes { batch, crop: [height, width], slots: slots.width };
+        let step = Step::record(&bmp(), config, &sizes(case)?, &phase, shape, false)?;
+        step.update()?;
+        let outputs: Vec<_> = terms(&step)?.into_iter().chain(labels(&step).map(|(_, label)| label)).collect();
+        let mut program = session.compile(&step.graph, &outputs)?;
+        let inputs = &step.inputs;
         feed(&mut program, &inputs.image, case.tensor("x")?)?;
         feed(&mut program, &inputs.tags, case.tensor("cls_label")?)?;
         feed(&mut program, &inputs.boxes, case.tensor("img_box")?)?;
         feed(&mut program, &inputs.classes, &stored(&slots))?;
         program.write(&inputs.random, &[0, 0, 0])?;
-        Ok(Compiled { phase, iteration, program })
+        Ok(Compiled { phase, step, program })
     }
 }
 
 /// The columns of `loss_terms`.
-fn terms(iteration: &Iteration) -> [&Tensor; 5] {
-    let losses = &iteration.losses;
-    [&losses.cls, &losses.c2s, &losses.s2c, &losses.aff, &iteration.total]
+fn terms(step: &Step) -> Result<Vec<&Tensor>> {
+    let loss = |name: &str| {
+        step.losses.loss(name).ok_or_else(|| Error::Graph(format!("the network of the case has no loss `{name}`")))
+    };
+    Ok(vec![loss("cls")?, loss(C2S)?, loss(S2C)?, loss(AFF)?, &step.total])
 }
 
-/// The labels that are stored at some steps.
-fn labels(iteration: &Iteration) -> impl Iterator<Item = (&'static str, &Tensor)> {
-    let labels = &iteration.labels;
-    [("par_label", &labels.y_par), ("bsp_label", &labels.propagated), ("y_s", &labels.y_s)].into_iter()
+/// The labels that are stored at some steps, by their names in the case and in the method.
+fn labels(step: &Step) -> impl Iterator<Item = (&'static str, &Tensor)> {
+    let names = [("par_label", "y_par"), ("bsp_label", "propagated"), ("y_s", "y_s")];
+    names.into_iter().filter_map(|(stored, name)| Some((stored, step.map(name)?)))
 }
 
 /// `trajectory`: optimiser steps of the small network with the complete loss, whose terms switch on one after another.
@@ -167,7 +187,7 @@ pub fn trajectory(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let mut config = config(case, "recipe")?;
     [config.loss_replica_size, ..] = case.extents::<4>("x")?;
     config.train_precision = bench.precision;
-    let schedule = Schedule::new(&config);
+    let schedule = schedule(&config, &sizes(case)?.encoder);
     let mut session = bench.session.fresh();
     let mut compiled: Option<Compiled> = None;
     let starts = initialise(bench, &mut session, &schedule)?;
@@ -177,14 +197,14 @@ pub fn trajectory(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let phase = schedule.phase(n);
         let mut current = match compiled.take().filter(|compiled| compiled.phase == phase) {
             Some(current) => current,
-            None => Compiled::new(bench, &session, &config, phase)?,
+            None => Compiled::new(bench, &session, &config, phase.clone())?,
         };
-        current.program.write(&current.iteration.inputs.hyper, &schedule.hypers(n))?;
+        current.program.write(&current.step.inputs.hyper, &schedule.hypers(n))?;
         current.program.run()?;
-        for term in terms(&current.iteration) {
+        for term in terms(&current.step)? {
             table.extend(current.program.read(term)?);
         }
-        for (name, label) in labels(&current.iteration) {
+        for (name, label) in labels(&current.step) {
             let name = format!("step{n}.{name}");
             if case.has(&name) {
                 results.set(name, label.shape(), current.program.read(label)?);
@@ -198,12 +218,12 @@ pub fn trajectory(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 
 /// Gives all parameters their first values, which it returns, and their moments zeros.
 fn initialise(bench: &Bench<'_>, session: &mut Session, schedule: &Schedule) -> Result<Weights> {
-    let network = Network::new(&Graph::new(), &bench.case.constant("config")?, crate::parts::network::Form::default())?;
+    let network = Network::new(&Graph::new(), &sizes(bench.case)?, NetworkOptions::default())?;
     let mut starts = Weights::new();
     for parameter in network.parameters() {
         let values = weight(bench, &parameter)?;
         session.set_state(&parameter.name, &parameter.shape, &values)?;
-        if parameter.trained && schedule.trains(group_of(&parameter.name)) {
+        if parameter.trained && schedule.trains(&parameter.name)? {
             for moment in moment_names(&parameter.name) {
                 session.set_state(&moment, &parameter.shape, &vec![0.0; values.len()])?;
             }

@@ -1,78 +1,77 @@
 //! The record of a run: `metrics.jsonl`, one JSON object a line, only ever appended to.
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::Error as _;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::named::Named;
 use crate::error::{Error, Result};
 
-/// The losses of a step, before weighting; `total` is their weighted sum (spec 6.6).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Losses {
-    /// What was minimised.
-    #[serde(deserialize_with = "null_is_nan")]
-    pub total: f64,
-    /// Image classification.
-    #[serde(deserialize_with = "null_is_nan")]
-    pub cls: f64,
-    /// `Y_c` against the segmentation branch.
-    #[serde(deserialize_with = "null_is_nan")]
-    pub c2s: f64,
-    /// `Y_s` against the classification branch.
-    #[serde(deserialize_with = "null_is_nan")]
-    pub s2c: f64,
-    /// Affinity.
-    #[serde(deserialize_with = "null_is_nan")]
-    pub aff: f64,
-}
-
-impl fmt::Display for Losses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Losses { total, cls, c2s, s2c, aff } = self;
-        write!(f, "loss {total:.4} (cls {cls:.3} c2s {c2s:.3} s2c {s2c:.3} aff {aff:.3})")
-    }
-}
-
-/// How often a loss had no pixel to act on since the line before (spec 6.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct EmptyMasks {
-    /// Replicas whose `Y_c` was ignored everywhere.
-    pub c2s: u64,
-    /// Replicas whose `Y_s` was ignored everywhere.
-    pub s2c: u64,
-}
-
-/// A line about a training step.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// A line about a training step. Its losses are means over the steps since the line before.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Steps done.
     pub step: usize,
-    /// Its losses.
-    pub loss: Losses,
+    /// `total`, which was minimised, and every loss of the method before its weight (spec 6.6).
+    #[serde(deserialize_with = "null_is_nan")]
+    pub loss: Named<f64>,
     /// Learning rate of the encoder in this step.
     pub lr: f64,
     /// Training images a second since the line before.
     pub images_per_second: f64,
-    /// Losses without a pixel.
-    pub empty: EmptyMasks,
+    /// How many replica groups since the line before had no labelled pixel, by loss (spec 6.5); nothing for a method that
+    /// counts none.
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
+    pub empty: Named<u64>,
 }
 
-/// Scores of an evaluation during training, as fractions (spec 9.2).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// Scores of an evaluation during training, as fractions (spec 9.2). In JSON an object with `seg_miou` and the like.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct EvalScores {
-    /// Mean IoU of the segmentation branch.
-    pub seg_miou: f64,
-    /// Mean IoU of the seeds.
-    pub cam_miou: f64,
-    /// Mean IoU of `Y_c`.
-    pub y_c_miou: f64,
+    /// Mean IoU by map: `seg`, the segmentation branch, and those that the method reports.
+    pub miou: Named<f64>,
     /// Multi-label F1 of the image classification.
     pub cls_f1: f64,
     /// IoU of the segmentation branch for every class, background first; `None` (null) where the truth has no pixel.
     pub seg_iou: Vec<Option<f64>>,
+}
+
+/// What follows a map's name in JSON.
+const MIOU: &str = "_miou";
+
+impl Serialize for EvalScores {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        for (name, miou) in self.miou.iter() {
+            object.serialize_entry(&format!("{name}{MIOU}"), miou)?;
+        }
+        object.serialize_entry("cls_f1", &self.cls_f1)?;
+        object.serialize_entry("seg_iou", &self.seg_iou)?;
+        object.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for EvalScores {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object: Named<serde_json::Value> = Named::deserialize(deserializer)?;
+        let mut scores = EvalScores::default();
+        let mut miou = Vec::new();
+        for (name, value) in object.iter() {
+            let misfit = |error: serde_json::Error| D::Error::custom(error);
+            match name.strip_suffix(MIOU) {
+                Some(map) => miou.push((map.to_owned(), f64::deserialize(value).map_err(misfit)?)),
+                None if name == "cls_f1" => scores.cls_f1 = f64::deserialize(value).map_err(misfit)?,
+                None if name == "seg_iou" => scores.seg_iou = Vec::deserialize(value).map_err(misfit)?,
+                None => return Err(D::Error::custom(format!("`{name}` is no score of an evaluation"))),
+            }
+        }
+        scores.miou = miou.into_iter().collect();
+        Ok(scores)
+    }
 }
 
 /// A line about an evaluation.
@@ -182,6 +181,6 @@ pub fn read_records(path: impl AsRef<Path>) -> Result<Vec<Record>> {
 }
 
 /// JSON has no NaN: it is written as null, and comes back here.
-fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Named<f64>, D::Error> {
+    Ok(Named::<Option<f64>>::deserialize(deserializer)?.map(|value| value.unwrap_or(f64::NAN)))
 }

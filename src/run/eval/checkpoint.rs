@@ -1,33 +1,50 @@
-//! The network that a person names, as far as it can be checked without a device.
+//! The checkpoint that a person names, as far as it can be checked without a device.
 
+#[cfg(feature = "native")]
 use std::path::Path;
 
-use super::model::parameters;
-use crate::config::{Config, OptionInfo};
-use crate::error::{Error, Result};
-use crate::parts::network::NetworkConfig;
+use crate::config::Config;
+#[cfg(feature = "native")]
+use crate::config::OptionInfo;
+use crate::engine::graph::Graph;
+use crate::engine::nn::Parameter;
+#[cfg(feature = "native")]
+use crate::error::Error;
+use crate::error::Result;
+#[cfg(feature = "native")]
+use crate::method::Methods;
+use crate::parts::network::{Network, NetworkConfig, NetworkOptions};
+#[cfg(feature = "native")]
 use crate::run::weights::Checkpoint;
+
+/// Parameters of a network, in order.
+pub(super) fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec<Parameter>> {
+    Ok(Network::new(&Graph::new(), network, NetworkOptions::new(config))?.parameters())
+}
 
 /// The newest checkpoint of a run, or a file, with options of its evaluation set by `key=value`: what can be found wrong
 /// with them without a device. Says on standard error if a newer checkpoint is damaged.
 ///
 /// # Errors
 /// If there is no checkpoint, it is damaged or of another network, or an option is not known, was settled by training, or
-/// its value is not allowed.
-pub(super) fn opened(run: &Path, assignments: &[String]) -> Result<Checkpoint> {
+/// its value is not allowed, or it is of a method that `methods` lacks.
+#[cfg(feature = "native")]
+pub(super) fn opened(run: &Path, assignments: &[String], methods: &Methods) -> Result<Checkpoint> {
     let found = Checkpoint::open(run)?;
     found.notices().for_each(|notice| eprintln!("{notice}"));
     let mut checkpoint = found.checkpoint;
-    let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len());
+    methods.of(&checkpoint.config)?;
+    let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len())?;
     parameters(&network, &checkpoint.config).and_then(|parameters| checkpoint.check(&parameters)).map_err(|error| {
         Error::data(&found.path, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
     })?;
     assignments.iter().try_for_each(|assignment| set(&mut checkpoint.config, assignment))?;
-    checkpoint.config.validate()?;
+    methods.check(&checkpoint.config)?;
     Ok(checkpoint)
 }
 
 /// Sets an option that training did not settle.
+#[cfg(feature = "native")]
 fn set(config: &mut Config, assignment: &str) -> Result<()> {
     let name = assignment.split('=').next().unwrap_or_default().trim();
     let groups = ["test.", "crf.", "par.", "cam.", "ms.scales", "train.precision"];

@@ -1,20 +1,20 @@
-//! What is computed when a trained network looks at images, as a graph: passes by a protocol, labels of both branches.
+//! What is computed when a trained network is evaluated on images, as a graph: passes by a protocol, and the maps of the
+//! method.
 
-use super::request::{Protocol, Request, Tags};
-use crate::config::{Config, Propagation};
+use std::sync::Arc;
+
+use super::request::{Request, Tags};
+use crate::config::Config;
 use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::nn::Mode;
-use crate::error::Result;
-use crate::parts::labels::{Confidence, seed_label, segmentation_label};
-use crate::parts::network::{Form, Network, NetworkConfig, Outputs};
-use crate::parts::propagation::{
-    Par, PictureBox, Slots, best_class, fixed_threshold_label, propagate_with_background, refined_seeds,
-};
+use crate::error::{Error, Result};
+use crate::method::{MapInfo, MapPass, Method, Protocol};
+use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
+use crate::parts::propagation::{Par, PictureBox, Scene, Slots};
 use crate::parts::seeds::{MultiScale, multi_scale, picture, test_scales};
-use crate::parts::walk::{Walk, walked_label};
 
 /// What a view computes, recorded. The fields of [`super::model::Seen`] of the same names tell what each map is.
-pub struct Sight {
+pub struct EvalGraph {
     pub graph: Graph,
     /// All that is read after a run.
     pub read: Vec<Tensor>,
@@ -26,11 +26,11 @@ pub struct Sight {
     pub msc: Option<Tensor>,
     pub probabilities: Option<Tensor>,
     pub cls: Tensor,
-    pub tagged: Option<Tagged>,
+    pub tagged: Option<TaggedMaps>,
 }
 
-/// The part of [`Sight`] that knows the images' tags.
-pub struct Tagged {
+/// The part of [`EvalGraph`] that knows the images' tags.
+pub struct TaggedMaps {
     /// The classes' slots, if the host writes them.
     pub given: Option<Tensor>,
     /// Slots of an image.
@@ -39,27 +39,25 @@ pub struct Tagged {
     pub boxes: Tensor,
     /// Its height and width at the size of the truth.
     pub extent: Tensor,
-    pub seeds: Tensor,
-    pub par: Option<Tensor>,
-    pub afa: Tensor,
-    pub y_c: Tensor,
-    pub y_s: Tensor,
-    pub cams: Tensor,
+    /// The maps of the method, \[B, H, W\].
+    pub maps: Vec<(MapInfo, Tensor)>,
 }
 
-/// Records what a network of this form and configuration computes.
+/// Records what a network of this configuration computes.
 pub struct Recorder<'a> {
     /// Every option.
     pub config: &'a Config,
     /// Sizes of the network.
     pub network: &'a NetworkConfig,
+    /// The method it was trained by.
+    pub method: &'a Arc<dyn Method>,
 }
 
 impl Recorder<'_> {
     /// Records `request`. Maps of the network are made at the size that the protocol looks at, and end at `size`.
-    pub fn record(&self, batch: usize, size: [usize; 2], request: Request) -> Result<Sight> {
+    pub fn record(&self, batch: usize, size: [usize; 2], request: Request) -> Result<EvalGraph> {
         let graph = Graph::new();
-        let network = Network::new(&graph, self.network, Form::new(self.config))?;
+        let network = Network::new(&graph, self.network, NetworkOptions::new(self.config))?;
         let image = graph.input("image", [batch, 3, size[0], size[1]], DType::F32);
         let Passes { looked_at, single, fused, scales } = self.passes(&network, &image, request)?;
         let labels = |logits: &Tensor| logits.arg_max_keep(1)?.reshape([batch, size[0], size[1]]);
@@ -71,14 +69,12 @@ impl Recorder<'_> {
         read.extend(msc.iter().chain(&probabilities).cloned());
         let tagged = match scales {
             None => None,
-            Some(scales) => Some(self.tagged(request, [batch, size[0], size[1]], &looked_at, &single, &scales)?),
+            Some(scales) => Some(self.tagged(request, size, &looked_at, &single, &scales)?),
         };
-        if let Some(tagged) = &tagged {
-            let labels = [&tagged.seeds, &tagged.afa, &tagged.y_c, &tagged.y_s, &tagged.cams];
-            read.extend(labels.into_iter().chain(&tagged.par).cloned());
-        }
-        let looked_at = [looked_at.shape()[2], looked_at.shape()[3]];
-        Ok(Sight { graph, read, image, looked_at, seg, msc, probabilities, cls: single.cls, tagged })
+        read.extend(tagged.iter().flat_map(|tagged| tagged.maps.iter().map(|(_, map)| map.clone())));
+        let [.., height, width]: [usize; 4] = looked_at.extents()?;
+        let looked_at = [height, width];
+        Ok(EvalGraph { graph, read, image, looked_at, seg, msc, probabilities, cls: single.cls, tagged })
     }
 
     /// Runs the network as the protocol says.
@@ -99,8 +95,9 @@ impl Recorder<'_> {
                 let looked_at = image.resize(size.map(|side| (side as f64 * ratio) as usize), false)?;
                 let scales = test_scales(network, &looked_at, &config.test_scales, config.test_flip, &mode)?;
                 let fused = scales.logits(0..batch, 0..self.network.classes, config.test_fuse)?;
-                let cls = scales.passes[0].pictures(0..batch, |outputs| &outputs.cls)?;
-                let seg = scales.passes[0].pictures(0..batch, |outputs| &outputs.seg)?;
+                let [pass, ..] = &scales.passes[..] else { unreachable!("scale 1 always runs") };
+                let cls = pass.pictures(0..batch, |outputs| &outputs.cls)?;
+                let seg = pass.pictures(0..batch, |outputs| &outputs.seg)?;
                 let single = Single::new(cls, &seg, size)?;
                 Ok(Passes { looked_at, single, fused: Some(fused.resize(size, false)?), scales: Some(scales) })
             }
@@ -111,16 +108,16 @@ impl Recorder<'_> {
         })
     }
 
-    /// Seeds and pseudo labels of whole pictures, at the size of the truth (spec 9.2, 9.3).
+    /// The maps of the method on whole pictures, at the size of the truth (spec 9.2, 9.3).
     fn tagged(
         &self,
         request: Request,
-        [batch, height, width]: [usize; 3],
+        size: [usize; 2],
         looked_at: &Tensor,
         single: &Single,
         scales: &MultiScale,
-    ) -> Result<Tagged> {
-        let (graph, config, size) = (looked_at.graph(), self.config, [height, width]);
+    ) -> Result<TaggedMaps> {
+        let (graph, batch) = (looked_at.graph(), looked_at.shape()[0]);
         let foreground = self.network.classes - 1;
         let slots = Slots::width_for(match request.tags {
             Tags::Given(max_tags) => max_tags,
@@ -135,67 +132,40 @@ impl Recorder<'_> {
         };
         let boxes = graph.input("boxes", [batch, 4], DType::I32);
         let extent = graph.input("extent", [batch, 2], DType::I32);
-        let picture_box = PictureBox::new(&boxes, [looked_at.shape()[2], looked_at.shape()[3]])?;
-        let picture = picture(looked_at)?;
-        let seeds = scales.seeds(0..batch, &classes)?;
-
-        let label = |scores: &Tensor| best_class(&scores.resize_channels_last(size, false)?, &classes);
-        let y_c = label(&self.propagated_scores(scales, &seeds, &picture, &classes, &picture_box)?)?;
-        let background = match request.protocol {
-            Protocol::Train => config.cam_low,
-            Protocol::Test => config.cam_bkg,
+        let [.., height, width]: [usize; 4] = looked_at.extents()?;
+        let scene = Scene {
+            picture: picture(looked_at)?,
+            classes,
+            picture_box: PictureBox::new(&boxes, [height, width])?,
+            par: Par::new(self.config),
         };
-        let (affinity, grid) = scales.passes[0].affinity(0..batch)?;
-        let walk = Walk::new(config.aff_radius);
-        let afa = label(&walk.from_seeds(&seeds, &classes, &affinity, grid, background)?)?;
-        let par = match request.protocol {
-            Protocol::Train => None,
-            Protocol::Test => {
-                let picture = picture.resize(size, false)?;
-                let par = Par::new(config);
-                Some(label(&refined_seeds(&seeds, &picture, &classes, &extent, &par, config.cam_bkg)?)?)
-            }
-        };
-        let whole = PictureBox::new(
-            &graph.constant(&[0.0, height as f64, 0.0, width as f64], [1, 4]).expand([batch, 4])?.to_integer()?,
+        let seeds = scales.seeds(0..batch, &scene.classes)?;
+        let maps = self.method.record_maps(&MapPass {
+            config: self.config,
+            protocol: request.protocol,
             size,
-        )?;
-        let first = config.s2c_map.first_class();
-        let y_s =
-            segmentation_label(&single.seg, &whole, config.sigma_s, Confidence::new(config), first)?.to_integer()?;
-        let cams = seeds.resize_channels_last(size, false)?;
-        let seeds = seed_label(&cams, &classes, config.cam_bkg)?;
-        let cams = cams.max_keep(3)?;
-        Ok(Tagged { given, slots, boxes, extent, seeds, par, afa, y_c, y_s, cams })
+            seg: &single.seg,
+            scales,
+            scene: &scene,
+            seeds: &seeds,
+            large_seeds: &seeds.resize_channels_last(size, false)?,
+            extent: &extent,
+        })?;
+        Ok(TaggedMaps { given, slots, boxes, extent, maps: self.described(maps)? })
     }
 
-    /// The scores that Y_c of whole pictures is the arg-max of, in slots \[B, h, w, P\], propagated as training does.
-    fn propagated_scores(
-        &self,
-        scales: &MultiScale,
-        seeds: &Tensor,
-        picture: &Tensor,
-        classes: &Tensor,
-        picture_box: &PictureBox,
-    ) -> Result<Tensor> {
-        let (batch, par) = (seeds.shape()[0], Par::new(self.config));
-        // Against one background instead of two there is no band of doubt.
-        let background = [self.config.cam_bkg; 2];
-        match self.config.propagation {
-            Propagation::Bsp => {
-                let background = scales.scores(0..batch, 0..1)?;
-                propagate_with_background(seeds, &background, picture, classes, picture_box, &par)
-            }
-            Propagation::Par => Ok(fixed_threshold_label(seeds, picture, classes, picture_box, &par, background)?.high),
-            Propagation::Afa => {
-                let (affinity, grid) = scales.passes[0].affinity(0..batch)?;
-                let walk = Walk::new(self.config.aff_radius);
-                let label =
-                    walked_label(seeds, &affinity, grid, picture, classes, picture_box, &walk, &par, background)?;
-                let [_, high] = label.refined;
-                Ok(high)
-            }
+    /// Recorded maps with what the method says of them, in its order.
+    fn described(&self, maps: Vec<(&'static str, Tensor)>) -> Result<Vec<(MapInfo, Tensor)>> {
+        let infos = self.method.maps();
+        if let Some((name, _)) = maps.iter().find(|(name, _)| !infos.iter().any(|info| info.name == *name)) {
+            let method = self.method.name();
+            return Err(Error::Graph(format!("method `{method}` records the map `{name}`, which it does not list")));
         }
+        let found = |info: &MapInfo| {
+            let map = maps.iter().find(|(name, _)| *name == info.name)?;
+            Some((*info, map.1.clone()))
+        };
+        Ok(infos.iter().filter_map(found).collect())
     }
 }
 

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::resume::{Resume, ResumeOptions, is_finished};
-use super::run::{TrainOptions, TrainSummary, run};
-use super::setting::TrainingData;
-use super::stop::Stop;
 use crate::config::{Config, Rung};
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
-use crate::run::report::{Ladder, LadderRun, Place, Record, read_records};
+use crate::method::Methods;
+use crate::run::record::{Record, read_records};
+use crate::run::report::{Ladder, LadderRun, RunSeries};
+use crate::run::train::resume::is_finished;
+use crate::run::train::setting::TrainingData;
+use crate::run::train::{Resume, ResumeOptions, Stop, TrainOptions, TrainSummary, run};
 use crate::run::weights::{DataFacts, Shelf};
 
 /// What an ablation needs.
@@ -30,6 +31,8 @@ pub struct AblateOptions {
     pub device: DeviceChoice,
     /// How to end it early.
     pub stop: Stop,
+    /// Where the methods of the rungs are found.
+    pub methods: Methods,
 }
 
 /// What an ablation made.
@@ -74,13 +77,13 @@ pub fn ablate(options: &AblateOptions) -> Result<AblateSummary> {
         }
         let step = &steps[index];
         let to_come = steps[index + 1..].iter().filter(|step| step.state != State::Finished).count();
-        let place = Place {
+        let series = RunSeries {
             name: format!("run {} of {runs} ({}, seed {})", index + 1, step.rung.name(), step.seed),
             begun: Some(begun),
             steps_before: trained * iters,
             steps_after: to_come * iters,
         };
-        if train(step, options, place)?.stopped.is_some() {
+        if train(step, options, series)?.stopped.is_some() {
             stopped = true;
             break;
         }
@@ -104,7 +107,7 @@ fn steps(options: &AblateOptions) -> Result<Vec<Step>> {
             let mut config = options.config.clone();
             rung.apply(&mut config)?;
             config.seed = seed;
-            config.validate()?;
+            options.methods.check(&config)?;
             let folder = options.out.join(format!("{}-{seed}", rung.name()));
             steps.push(Step { rung, seed, config, folder, state: State::Fresh });
         }
@@ -112,9 +115,10 @@ fn steps(options: &AblateOptions) -> Result<Vec<Step>> {
     let mut facts: Option<DataFacts> = None;
     for &rung in &options.rungs {
         let Some(step) = steps.iter().find(|step| step.rung == rung) else { continue };
-        // Only rungs that learn from masks ask more of the data than the others.
-        if facts.is_none() || rung == Rung::Full {
-            let data = TrainingData::open(&options.data, &step.config, false)?;
+        let method = options.methods.of(&step.config)?;
+        // Only methods that learn from masks ask more of the data than the others.
+        if facts.is_none() || method.needs_masks() {
+            let data = TrainingData::open(&options.data, &step.config, &*method, false)?;
             if data.validation.is_none() {
                 let remedy = "add ImageSets/Segmentation/val.txt and the masks of its images";
                 return Err(Error::data(&options.data, "holds nothing to score the rungs on", remedy));
@@ -154,14 +158,15 @@ fn state(folder: &Path, config: &Config, data: Option<&DataFacts>) -> Result<Sta
 }
 
 /// Trains a run to its end, from the start or from where it is.
-fn train(step: &Step, options: &AblateOptions, place: Place) -> Result<TrainSummary> {
-    let AblateOptions { data, device, stop, .. } = options;
+fn train(step: &Step, options: &AblateOptions, series: RunSeries) -> Result<TrainSummary> {
+    let AblateOptions { data, device, stop, methods, .. } = options;
     if step.state == State::Begun {
         return Resume::open(&step.folder)?.run(&ResumeOptions {
             data: Some(data.clone()),
             device: device.clone(),
             stop: stop.clone(),
-            place,
+            series,
+            methods: methods.clone(),
             ..ResumeOptions::default()
         });
     }
@@ -175,13 +180,17 @@ fn train(step: &Step, options: &AblateOptions, place: Place) -> Result<TrainSumm
         overwrite: true,
         skip_broken: false,
         stop: stop.clone(),
-        place,
+        series,
+        methods: methods.clone(),
     })
 }
 
 /// The finished runs, read from their folders.
 fn ladder(options: &AblateOptions, steps: &[Step]) -> Result<Ladder> {
-    let mut runs = Vec::new();
+    let (mut runs, mut maps) = (Vec::new(), Vec::new());
+    for step in steps {
+        maps.extend(options.methods.of(&step.config)?.maps().iter().copied());
+    }
     for step in steps.iter().filter(|step| step.state == State::Finished) {
         let records = read_records(step.folder.join("metrics.jsonl"))?;
         let evaluations = records.into_iter().filter_map(|record| match record {
@@ -192,5 +201,5 @@ fn ladder(options: &AblateOptions, steps: &[Step]) -> Result<Ladder> {
     }
     let Config { train_iters, batch_global, train_crop, model_backbone, .. } = &options.config;
     let title = format!("{model_backbone}, {train_iters} steps of {batch_global} crops of {train_crop}²");
-    Ok(Ladder { title, runs })
+    Ok(Ladder { title, maps, runs })
 }

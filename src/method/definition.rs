@@ -1,0 +1,142 @@
+//! What a method is: the labels and losses of a step, what trains, and the maps that it makes of images.
+
+use std::fmt;
+
+use super::groups::{Group, official_group_of, official_groups};
+use super::losses::Objective;
+use super::maps::{MapInfo, MapPass};
+use super::phase::Phase;
+use crate::config::Config;
+use crate::engine::graph::Tensor;
+use crate::engine::nn::Mode;
+use crate::error::Result;
+use crate::parts::encoders::Encoder;
+use crate::parts::network::{Network, Outputs};
+use crate::parts::propagation::{Par, PictureBox, Scene};
+use crate::parts::seeds::picture;
+
+/// What the host writes before each step.
+pub struct Inputs {
+    /// Normalised crops \[B, 3, S, S\].
+    pub image: Tensor,
+    /// Multi-hot tags \[B, K\].
+    pub tags: Tensor,
+    /// Valid classes in slots, i32 \[B, P\].
+    pub classes: Tensor,
+    /// Part of each crop that holds image: i32 \[B, 4\] = y0, y1, x0, x1.
+    pub boxes: Tensor,
+    /// True masks i32 \[B, S, S\], 255 = void; only a method that [needs](Method::needs_masks) them reads them.
+    pub masks: Tensor,
+    /// Key of the random numbers: i32 \[3\] = seed (low, high), step.
+    pub random: Tensor,
+    /// What AdamW needs for each group of parameters, \[groups, 4\]: rate, weight decay, bias corrections.
+    pub hyper: Tensor,
+}
+
+/// Sizes of the tensors of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Images.
+    pub batch: usize,
+    /// Height and width of the crops.
+    pub crop: [usize; 2],
+    /// Slots per image, see [`Slots`](crate::parts::propagation::Slots).
+    pub slots: usize,
+}
+
+/// A step under construction: the differentiable pass of all images is recorded, labels and losses are not.
+pub struct TrainPass<'a> {
+    /// Every option.
+    pub config: &'a Config,
+    /// The network.
+    pub network: &'a Network,
+    /// What the host writes.
+    pub inputs: &'a Inputs,
+    /// What the differentiable pass gave.
+    pub outputs: &'a Outputs,
+    /// Sizes of the step.
+    pub sizes: Sizes,
+    /// Which parts of the method are on.
+    pub phase: &'a Phase,
+    /// The key of dropout, if anything is dropped.
+    pub random: Option<Tensor>,
+}
+
+impl TrainPass<'_> {
+    /// Training form for a further pass of the network, whose statistics move the running ones.
+    pub fn train_mode(&self) -> Mode {
+        Mode::Train { random: self.random.clone(), part: None }
+    }
+
+    /// What seeds are propagated over: the pictures of the batch and their classes.
+    ///
+    /// # Errors
+    /// Never for the inputs of a step.
+    pub fn scene(&self) -> Result<Scene> {
+        Ok(Scene {
+            picture: picture(&self.inputs.image)?,
+            classes: self.inputs.classes.clone(),
+            picture_box: PictureBox::new(&self.inputs.boxes, self.sizes.crop)?,
+            par: Par::new(self.config),
+        })
+    }
+}
+
+/// A method of learning: records the labels and losses of a step.
+///
+/// The trainer records the forward pass before and the update behind it, so that checkpoints, resuming, micro-batches,
+/// evaluation, pictures and pages are the same for all methods: they know the names that a method gives and nothing
+/// else of it. `examples/own_method.rs` shows one.
+pub trait Method: fmt::Debug + Send + Sync {
+    /// Its name, as in the option `method.name`.
+    fn name(&self) -> &str;
+
+    /// Whether it learns from true masks.
+    fn needs_masks(&self) -> bool {
+        false
+    }
+
+    /// Checks that the options of a configuration fit the method and the encoder.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::error::Error::Config) for an option that does not fit.
+    fn check(&self, _config: &Config, _encoder: &dyn Encoder) -> Result<()> {
+        Ok(())
+    }
+
+    /// The parts that are on in the zero-based step `step`.
+    fn phase(&self, _config: &Config, _step: usize) -> Phase {
+        Phase::default()
+    }
+
+    /// The parts whose beginnings the curves show, in order.
+    fn marked_parts(&self) -> &[&'static str] {
+        &[]
+    }
+
+    /// Groups of parameters, with learning rates and decay.
+    fn groups(&self, config: &Config) -> Vec<Group> {
+        official_groups(config)
+    }
+
+    /// The name of the group that a parameter belongs to.
+    fn group_of(&self, parameter: &str, encoder: &dyn Encoder) -> &'static str {
+        official_group_of(parameter, encoder)
+    }
+
+    /// Records the labels of a step, and gives its losses. Every phase must give losses of the same names in the same
+    /// order.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    fn record(&self, pass: &TrainPass<'_>) -> Result<Objective>;
+
+    /// The maps that it makes of images with known tags, in the order of tables and pictures.
+    fn maps(&self) -> &[MapInfo];
+
+    /// Records those of its [maps](Method::maps) that there are, by name.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    fn record_maps(&self, pass: &MapPass<'_>) -> Result<Vec<(&'static str, Tensor)>>;
+}

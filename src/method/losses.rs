@@ -1,0 +1,107 @@
+//! The named losses of a step, and their weighted sum.
+
+use std::ops::Range;
+
+use crate::engine::graph::Tensor;
+use crate::error::{Error, Result};
+use crate::parts::network::Outputs;
+
+/// A loss by its name in the record.
+pub struct LossTerm {
+    /// The name.
+    pub name: &'static str,
+    /// The loss before weighting, \[\].
+    pub value: Tensor,
+    /// Its weight in the total.
+    pub weight: f64,
+    /// Whether it is part of the total in this phase; else the record holds 0.
+    pub on: bool,
+}
+
+impl LossTerm {
+    /// A loss that is on.
+    pub fn new(name: &'static str, value: Tensor, weight: f64) -> Self {
+        LossTerm { name, value, weight, on: true }
+    }
+
+    /// The same loss, if `on`.
+    pub fn when(self, on: bool) -> Self {
+        LossTerm { on, ..self }
+    }
+}
+
+/// How many replica groups of a step have no labelled pixel for a loss (spec 6.5).
+pub struct EmptyCount {
+    /// The loss.
+    pub name: &'static str,
+    /// The number, \[\].
+    pub value: Tensor,
+    /// Whether it counts in this phase; else the record holds 0.
+    pub on: bool,
+}
+
+/// All losses of some images.
+#[derive(Default)]
+pub struct Losses {
+    /// The losses, in the order of the record.
+    pub terms: Vec<LossTerm>,
+    /// Empty groups by loss.
+    pub empty: Vec<EmptyCount>,
+}
+
+impl Losses {
+    /// Losses without counts of empty groups.
+    pub fn new(terms: Vec<LossTerm>) -> Self {
+        Losses { terms, empty: Vec::new() }
+    }
+
+    /// Σ weight · loss over the losses that are on: what is differentiated.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if no loss is on.
+    pub fn total(&self) -> Result<Tensor> {
+        let mut total: Option<Tensor> = None;
+        for term in self.terms.iter().filter(|term| term.on) {
+            let weighted = || term.value.scale(term.weight);
+            total = Some(match total {
+                Some(total) => total.add(&weighted()?)?,
+                None if term.weight == 1.0 => term.value.clone(),
+                None => weighted()?,
+            });
+        }
+        total.ok_or_else(|| Error::Graph("a step needs a loss that is on in its phase".into()))
+    }
+
+    /// The loss of a name.
+    pub fn loss(&self, name: &str) -> Option<&Tensor> {
+        self.terms.iter().find(|term| term.name == name).map(|term| &term.value)
+    }
+
+    /// The count of empty groups of a loss.
+    pub fn empty(&self, name: &str) -> Option<&Tensor> {
+        self.empty.iter().find(|count| count.name == name).map(|count| &count.value)
+    }
+}
+
+/// Gives the losses of the images `range` of a batch, from the network's outputs for these images alone.
+pub type LossesOf = Box<dyn Fn(&Outputs, &Range<usize>) -> Result<Losses>>;
+
+/// What a method makes of a step: labels, which get no gradient, and the losses that read them.
+pub struct Objective {
+    /// Labels and other maps by name, \[B, …\]; nothing is computed of those that nobody reads.
+    pub maps: Vec<(&'static str, Tensor)>,
+    /// The losses. They are asked for the whole batch and, where `batch.micro` divides it, for each micro-batch: every
+    /// loss of the batch must be the mean of those of equal micro-batches.
+    pub losses: LossesOf,
+}
+
+/// The rows `images` of a tensor \[B, …\].
+///
+/// # Errors
+/// If there are no such images.
+pub fn of_images(tensor: &Tensor, images: &Range<usize>) -> Result<Tensor> {
+    match images.len() == tensor.shape()[0] {
+        true => Ok(tensor.clone()),
+        false => tensor.slice(0, images.clone()),
+    }
+}
