@@ -135,8 +135,8 @@ fn each_loss_reaches_the_parts_it_should() {
     }
 }
 
-/// Protects: behind the propagation s2c still teaches the seeds and what they come from, and nothing else; its background
-/// is detached, whichever pass it is of.
+/// Protects: behind the propagation s2c still teaches the seeds and what they come from, and nothing else; its
+/// background is detached, whichever pass it is of.
 #[test]
 fn s2c_on_the_propagated_map_reaches_the_same_parts() {
     for background in ["multi_scale", "single_scale"] {
@@ -150,8 +150,8 @@ fn s2c_on_the_propagated_map_reaches_the_same_parts() {
     }
 }
 
-/// Protects: on the propagated map Y_s names background too, and a device computes the loss and the gradients of the whole
-/// step that the interpreter does.
+/// Protects: on the propagated map Y_s names background too, and a device computes the loss and the gradients of the
+/// whole step that the interpreter does.
 #[test]
 fn s2c_on_the_propagated_map_is_the_same_on_a_device() {
     let mut config = config();
@@ -324,8 +324,8 @@ fn every_option_moves_what_it_names() {
     }
 }
 
-/// Protects: strides other than the released ones, finer and coarser, with grids of their own at every stage: the device
-/// computes what the interpreter does, labels and all four losses included.
+/// Protects: strides other than the released ones, finer and coarser, with grids of their own at every stage: the
+/// device computes what the interpreter does, labels and all four losses included.
 #[test]
 fn other_strides_work_on_a_device() {
     for (strides, tokens) in [([4, 2, 2, 2], 4), ([2, 2, 2, 1], 64), ([4, 1, 2, 1], 64)] {
@@ -422,8 +422,8 @@ impl EncoderLayers for Layers {
     }
 }
 
-/// Protects: an encoder without attention and with other levels. The network has no affinity head, BMP trains without its
-/// affinity loss and evaluates without the walk, and an affinity loss is refused with the reason.
+/// Protects: an encoder without attention and with other levels. The network has no affinity head, BMP trains without
+/// its affinity loss and evaluates without the walk, and an affinity loss is refused with the reason.
 #[test]
 fn an_encoder_without_attention_trains() {
     let mut config = config();

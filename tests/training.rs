@@ -146,8 +146,8 @@ fn difference(runs: &[Run; 2]) -> f64 {
     apart.fold(0.0, f64::max)
 }
 
-/// Protects: parts of a batch give the undivided step: weights, moments, running statistics and recorded values, dropout
-/// and all, in f64 up to rounding.
+/// Protects: parts of a batch give the undivided step: weights, moments, running statistics and recorded values,
+/// dropout and all, in f64 up to rounding.
 #[test]
 fn a_divided_batch_gives_the_undivided_step() {
     for (replica, micro, s2c_map) in [(2, 2, S2cMap::CamLogits), (1, 1, S2cMap::Propagated)] {

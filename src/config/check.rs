@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 const LOGGED: usize = 100_000;
 
 impl Config {
-    /// Checks the range of every option, and that the options are compatible with each other. The encoder and the method
-    /// have requirements of their own: [`Methods::check`](crate::method::Methods::check) checks all of them.
+    /// Checks the range of every option, and that the options are compatible with each other. The encoder and the
+    /// method have requirements of their own: [`Methods::check`](crate::method::Methods::check) checks all of them.
     ///
     /// # Errors
     /// [`Error::Config`] for the first invalid option.

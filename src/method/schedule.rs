@@ -82,8 +82,8 @@ impl Schedule {
         self.row_of(parameter).map(|row| self.groups[row].trains)
     }
 
-    /// Factor of every learning rate at step `n` (spec 7.4): linear warm-up, then polynomial decay that is not re-based.
-    /// Past the end of the run the last factor holds.
+    /// Factor of every learning rate at step `n` (spec 7.4): linear warm-up, then polynomial decay that is not
+    /// re-based. Past the end of the run the last factor holds.
     pub fn rate_factor(&self, n: usize) -> f64 {
         let config = &self.config;
         let iters = config.train_iters.max(1);

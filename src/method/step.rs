@@ -46,8 +46,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// Records forward pass, labels and losses of a step of `method` in `phase`. Dropout draws from the `random` input if
-    /// `drop` is set.
+    /// Records forward pass, labels and losses of a step of `method` in `phase`. Dropout draws from the `random` input
+    /// if `drop` is set.
     ///
     /// # Errors
     /// If the crop is too small for the network.

@@ -52,8 +52,8 @@ impl Confidence {
 }
 
 /// Y_s from segmentation logits \[B, K + 1, h, w\], interpolated to the pixels of the crop (spec 5.3): the best class,
-/// ignored where its confidence is below `sigma_s`, where it is below `first` (1 leaves out background), and outside the
-/// box.
+/// ignored where its confidence is below `sigma_s`, where it is below `first` (1 leaves out background), and outside
+/// the box.
 ///
 /// # Errors
 /// If the shapes do not fit.

@@ -14,8 +14,8 @@ pub fn classification_loss(logits: &Tensor, tags: &Tensor) -> Result<Tensor> {
     tags.neg()?.offset(1.0)?.mul(logits)?.sub(&logits.log_sigmoid()?)?.mean_all()
 }
 
-/// L_c2s: loss of seg \[B, K + 1, h, w\], interpolated, at the pixels that Y_c \[B, H, W\] labels, mean over the pixels of
-/// each group of `replica` images (spec 6.2). Gives the loss and the number of empty groups.
+/// L_c2s: loss of seg \[B, K + 1, h, w\], interpolated, at the pixels that Y_c \[B, H, W\] labels, mean over the pixels
+/// of each group of `replica` images (spec 6.2). Gives the loss and the number of empty groups.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -23,8 +23,9 @@ pub fn c2s_loss(seg: &Tensor, y_c: &Tensor, kind: LossKind, replica: usize) -> R
     masked_mean(&pixel_loss(seg, y_c, 0, kind)?, y_c, replica)
 }
 
-/// L_s2c: loss of map \[B, C, h, w\], interpolated, over its classes at the pixels that Y_s \[B, H, W\] labels (spec 6.4).
-/// Channel 0 is class `first`: 1 for seeds, 0 for a map with background. Gives the loss and the number of empty groups.
+/// L_s2c: loss of map \[B, C, h, w\], interpolated, over its classes at the pixels that Y_s \[B, H, W\] labels (spec
+/// 6.4). Channel 0 is class `first`: 1 for seeds, 0 for a map with background. Gives the loss and the number of empty
+/// groups.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -54,8 +55,8 @@ fn groups(label: &Tensor, replica: usize) -> Result<[usize; 2]> {
     }
 }
 
-/// Mean of `map`, which is 0 at ignored pixels, over the labelled pixels of every group, averaged over the groups; and the
-/// number of groups without such a pixel.
+/// Mean of `map`, which is 0 at ignored pixels, over the labelled pixels of every group, averaged over the groups; and
+/// the number of groups without such a pixel.
 pub(crate) fn masked_mean(map: &Tensor, label: &Tensor, replica: usize) -> Result<(Tensor, Tensor)> {
     let rows = groups(label, replica)?;
     let graph = map.graph();

@@ -331,8 +331,8 @@ mod tests {
     use crate::engine::session::Session;
     use crate::parts::encoders::mit::NANO;
 
-    /// Protects: a batch that is passed in parts gives what it gives at once, dropout and batch norm included, and so do
-    /// the statistics of the norm and their gradients.
+    /// Protects: a batch that is passed in parts gives what it gives at once, dropout and batch norm included, and so
+    /// do the statistics of the norm and their gradients.
     #[test]
     fn parts_are_the_batch() {
         let (graph, batch) = (Graph::new(), 4);

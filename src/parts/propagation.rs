@@ -209,9 +209,9 @@ pub fn fixed_threshold_label(seeds: &Tensor, scene: &Scene, [low, high]: [f64; 2
     Ok(FixedThreshold { high, low, label })
 }
 
-/// Scores in slots \[B, H, W, P\] of the PAR label of the final test (spec 9.3), from `seeds` in slots: softmax over the valid
-/// classes against a constant background, propagation at the full size of `picture` \[B, 3, H, W\] inside `extent`
-/// \[B, 2\].
+/// Scores in slots \[B, H, W, P\] of the PAR label of the final test (spec 9.3), from `seeds` in slots: softmax over
+/// the valid classes against a constant background, propagation at the full size of `picture` \[B, 3, H, W\] inside
+/// `extent` \[B, 2\].
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -228,7 +228,8 @@ pub fn refined_seeds(
     par.refine(&compete(&scores, classes, background)?, &picture.permute(&[0, 2, 3, 1])?, extent, classes)
 }
 
-/// Softmax over the valid classes of scores in slots \[B, h, w, P\], of which the background's is `background` everywhere.
+/// Softmax over the valid classes of scores in slots \[B, h, w, P\], of which the background's is `background`
+/// everywhere.
 pub(crate) fn compete(scores: &Tensor, classes: &Tensor, background: f64) -> Result<Tensor> {
     let (graph, [batch, slots]) = (scores.graph(), classes.extents()?);
     // Unused slots drop out of the softmax: e^(−10⁴) is exactly 0 in f32.
@@ -236,8 +237,8 @@ pub(crate) fn compete(scores: &Tensor, classes: &Tensor, background: f64) -> Res
     scores.add(&first_slot(classes)?.scale(background)?)?.add(&unused)?.softmax(-1)
 }
 
-/// The label from scores in slots against a high and a low background (spec 4.4, steps 5 to 7): foreground where it beats
-/// the high one, background where that wins even when low, 255 between and outside the box.
+/// The label from scores in slots against a high and a low background (spec 4.4, steps 5 to 7): foreground where it
+/// beats the high one, background where that wins even when low, 255 between and outside the box.
 pub(crate) fn two_sided_label(high: &Tensor, low: &Tensor, scene: &Scene) -> Result<Tensor> {
     let Scene { classes, picture_box, .. } = scene;
     let graph = high.graph();
@@ -261,8 +262,8 @@ pub fn propagate_with_background(seeds: &Tensor, background: &Tensor, scene: &Sc
     refine_in_box(&seeds.add(&background)?, &scene.classes, scene)
 }
 
-/// S^c of seed logits \[B, K, h, w\], interpolated (spec 11, row 5): Z' as one map per class, 0 where an image lacks the
-/// tag; \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
+/// S^c of seed logits \[B, K, h, w\], interpolated (spec 11, row 5): Z' as one map per class, 0 where an image lacks
+/// the tag; \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -272,8 +273,8 @@ pub fn propagated_map(logits: &Tensor, background: &Tensor, scene: &Scene) -> Re
     propagate_with_background(&seeds, background, scene)?.scatter_slots(&scene.classes, foreground + 1, 0)
 }
 
-/// Refines scores in the slots of `classes` \[B, H, W, P\] inside the picture box, at half its size; 0 outside (spec 4.5,
-/// steps 2 to 5).
+/// Refines scores in the slots of `classes` \[B, H, W, P\] inside the picture box, at half its size; 0 outside (spec
+/// 4.5, steps 2 to 5).
 pub(crate) fn refine_in_box(scores: &Tensor, classes: &Tensor, scene: &Scene) -> Result<Tensor> {
     let Scene { picture, picture_box, par, .. } = scene;
     let [_, height, width, _] = scores.extents()?;

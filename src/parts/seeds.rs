@@ -10,11 +10,12 @@ use crate::error::{Error, Result};
 use crate::parts::batch_parts::{parts, together};
 use crate::parts::network::{Network, Outputs};
 
-/// The passes over scales and mirror images. Its methods make maps of them at the size of the image, for some images at a
-/// time and for no more classes than are asked for, since these maps are the largest of a step. Nothing carries a gradient.
+/// The passes over scales and mirror images. Its methods make maps of them at the size of the image, for some images at
+/// a time and for no more classes than are asked for, since these maps are the largest of a step. Nothing carries a
+/// gradient.
 ///
-/// What is alike for all columns or linear is done before maps are interpolated (spec 14.5): mirror images are turned back,
-/// classes chosen and logits averaged on the grids of the network.
+/// What is alike for all columns or linear is done before maps are interpolated (spec 14.5): mirror images are turned
+/// back, classes chosen and logits averaged on the grids of the network.
 pub struct MultiScale {
     /// The passes, scale 1 first.
     pub passes: Vec<Pass>,
@@ -149,7 +150,8 @@ impl MultiScale {
         largest.unwrap_or_else(|| unreachable!("scale 1 always runs"))
     }
 
-    /// Elements of the widest map of an image with `slots`: interpolated to the largest scale, or twice at its own size.
+    /// Elements of the widest map of an image with `slots`: interpolated to the largest scale, or twice at its own
+    /// size.
     pub(crate) fn widest(&self, slots: usize) -> usize {
         let area = |[height, width]: [usize; 2]| height * width;
         slots * self.passes.iter().map(|pass| area(pass.seen)).fold(2 * area(self.size), usize::max)
@@ -246,8 +248,8 @@ mod tests {
     use crate::engine::session::Session;
     use crate::parts::network::{NetworkConfig, NetworkOptions};
 
-    /// Protects: maps of some images are those of the whole batch, however the passes were cut into parts, and the seeds of
-    /// a slot do not depend on the others.
+    /// Protects: maps of some images are those of the whole batch, however the passes were cut into parts, and the
+    /// seeds of a slot do not depend on the others.
     #[test]
     fn maps_do_not_depend_on_parts() {
         let graph = Graph::new();

@@ -66,8 +66,8 @@ pub struct WalkedLabel {
     pub label: Tensor,
 }
 
-/// The label of a walk (spec 4.6): `seeds` in slots \[B, H, W, P\] against a low and a high background take one step along
-/// `affinity` \[B, N, N\] on `grid`, and are refined inside the picture box.
+/// The label of a walk (spec 4.6): `seeds` in slots \[B, H, W, P\] against a low and a high background take one step
+/// along `affinity` \[B, N, N\] on `grid`, and are refined inside the picture box.
 ///
 /// # Errors
 /// If the shapes do not fit.

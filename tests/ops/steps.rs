@@ -25,8 +25,8 @@ pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
     phases.into_iter().map(record).collect()
 }
 
-/// Protects: a desktop on the same device. No dispatch of MiT-B1 at 512², batch 8, and beyond takes longer than 100 ms on a
-/// device of 1 TFLOP/s: those that would are cut.
+/// Protects: a desktop on the same device. No dispatch of MiT-B1 at 512², batch 8, and beyond takes longer than 100 ms
+/// on a device of 1 TFLOP/s: those that would are cut.
 #[test]
 fn no_dispatch_is_long() {
     let mut cut = 0;
@@ -66,8 +66,8 @@ fn default_limits_carry_the_small_preset() {
     }
 }
 
-/// Protects: what was measured. On software, subgroups compute most of the products, and single invocations the others by
-/// tiles of 4×4, which compile fast; on cards, workgroups compute the large ones.
+/// Protects: what was measured. On software, subgroups compute most of the products, and single invocations the others
+/// by tiles of 4×4, which compile fast; on cards, workgroups compute the large ones.
 #[test]
 fn products_take_the_tiles_that_were_measured() {
     let products = |graph: &Graph, target| -> Vec<Launch> {

@@ -54,8 +54,8 @@ fn layouts_go_to_ours_and_back_byte_equal() {
     }
 }
 
-/// Protects: the names that Hugging Face's models have in memory, which `torch.save(model.state_dict())` writes, are those
-/// of a file that `save_pretrained` writes of the same model.
+/// Protects: the names that Hugging Face's models have in memory, which `torch.save(model.state_dict())` writes, are
+/// those of a file that `save_pretrained` writes of the same model.
 #[test]
 fn names_in_memory_are_known() {
     let mapped = mapped("hf_in_memory.pth");

@@ -12,8 +12,8 @@ pub const AFF: &str = "aff";
 /// Y_c comes from propagation instead of fixed thresholds.
 pub const BSP: &str = "bsp";
 
-/// The phase of the zero-based step `n` of a run that `propagates`: warm-ups include their last step, propagation starts
-/// at its own. What has weight 0 never begins.
+/// The phase of the zero-based step `n` of a run that `propagates`: warm-ups include their last step, propagation
+/// starts at its own. What has weight 0 never begins.
 pub fn phase(config: &Config, n: usize, propagates: bool) -> Phase {
     let [c2s, s2c, aff] = config.lambda.map(|weight| weight > 0.0);
     let begun = n > config.schedule_n_c2s;

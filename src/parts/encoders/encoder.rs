@@ -61,8 +61,8 @@ pub struct Features {
 
 /// An encoder of known sizes. It describes itself as data, and records its layers once in each graph.
 ///
-/// A new encoder is a file with this trait and a line of [`super::ENCODERS`]. One without attention gives no scores: the
-/// network then has no affinity head, and methods train without an affinity loss.
+/// A new encoder is a file with this trait and a line of [`super::ENCODERS`]. One without attention gives no scores:
+/// the network then has no affinity head, and methods train without an affinity loss.
 pub trait Encoder: fmt::Debug + Send + Sync {
     /// Its name, as in the option `model.backbone`.
     fn name(&self) -> &str;

@@ -105,8 +105,8 @@ mod tests {
     use crate::engine::nn::{Mode, Scope};
     use crate::parts::encoders::encoder::{LevelSize, SCOPE};
 
-    /// Protects: the row of every listed encoder — channels and strides of its levels, heads of its scores, the smallest
-    /// side — and that what it records keeps to them.
+    /// Protects: the row of every listed encoder — channels and strides of its levels, heads of its scores, the
+    /// smallest side — and that what it records keeps to them.
     #[test]
     fn encoders_record_what_they_say() {
         let small = [(32, 4), (64, 8), (160, 16), (256, 16)];

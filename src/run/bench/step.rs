@@ -28,7 +28,8 @@ pub struct Settings {
 /// Measures the training step of `settings` on made-up images in `session`.
 ///
 /// # Errors
-/// [`Error::Memory`] if the step does not fit the device; [`Error::Device`] if that has no timestamps, or is none at all.
+/// [`Error::Memory`] if the step does not fit the device; [`Error::Device`] if that has no timestamps, or is none at
+/// all.
 pub fn run(session: &Session, settings: &Settings) -> Result<Measured> {
     if session.is_reference() {
         let remedy = "choose an adapter that `tagseg devices` lists";

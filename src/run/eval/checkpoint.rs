@@ -22,12 +22,12 @@ pub(super) fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec
     Ok(Network::new(&Graph::new(), network, NetworkOptions::new(config))?.parameters())
 }
 
-/// The newest checkpoint of a run, or a file, with options of its evaluation set by `key=value`: what can be found wrong
-/// with them without a device. Says on standard error if a newer checkpoint is damaged.
+/// The newest checkpoint of a run, or a file, with options of its evaluation set by `key=value`: what can be found
+/// wrong with them without a device. Says on standard error if a newer checkpoint is damaged.
 ///
 /// # Errors
-/// If there is no checkpoint, it is damaged or of another network, or an option is not known, was settled by training, or
-/// its value is not allowed, or it is of a method that `methods` lacks.
+/// If there is no checkpoint, it is damaged or of another network, or an option is not known, was settled by training,
+/// or its value is not allowed, or it is of a method that `methods` lacks.
 #[cfg(feature = "native")]
 pub(super) fn opened(run: &Path, assignments: &[String], methods: &Methods) -> Result<Checkpoint> {
     let found = Checkpoint::open(run)?;

@@ -1,5 +1,5 @@
-//! What is computed when a trained network is evaluated on images, as a graph: passes by a protocol, and the maps of the
-//! method.
+//! What is computed when a trained network is evaluated on images, as a graph: passes by a protocol, and the maps of
+//! the method.
 
 use std::sync::Arc;
 

@@ -23,8 +23,8 @@ pub struct StepRecord {
     pub lr: f64,
     /// Training images a second since the line before.
     pub images_per_second: f64,
-    /// How many replica groups since the line before had no labelled pixel, by loss (spec 6.5); nothing for a method that
-    /// counts none.
+    /// How many replica groups since the line before had no labelled pixel, by loss (spec 6.5); nothing for a method
+    /// that counts none.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
     pub empty: Named<u64>,
 }

@@ -101,7 +101,8 @@ impl Report<'_> {
         let right = scores.get(Scores::SEG).map_or(0.0, |seg| seg.pixel_accuracy);
         format!(
             "<section>\n<h2>Scores</h2>\n<div class=\"tiles\">\n{}</div>\n{}\
-             <p class=\"note\">On {} images. Pixels labelled right by the segmentation branch: {:.1}%.</p>\n</section>\n",
+             <p class=\"note\">On {} images. Pixels labelled right by the segmentation branch: {:.1}%.</p>\n\
+             </section>\n",
             tiles,
             self.class_table(&headlines),
             scores.images,
@@ -166,7 +167,8 @@ impl Report<'_> {
                 ..Chart::default()
             };
             html.push_str(&format!(
-                "<section>\n<h2>Scores over steps</h2>\n{}<p class=\"note\">Mean IoU at each evaluation.</p>\n</section>\n",
+                "<section>\n<h2>Scores over steps</h2>\n{}\
+                 <p class=\"note\">Mean IoU at each evaluation.</p>\n</section>\n",
                 chart.svg()
             ));
         }

@@ -183,8 +183,8 @@ impl Trainer {
     }
 
     /// Plans the programs of all phases and prepares none, so that what does not fit shows before the first step. Where
-    /// `batch.micro` is 0 and the whole batch does not fit, the largest part of it is taken that does. Gives the plan that
-    /// takes most memory; the interpreter plans nothing.
+    /// `batch.micro` is 0 and the whole batch does not fit, the largest part of it is taken that does. Gives the plan
+    /// that takes most memory; the interpreter plans nothing.
     ///
     /// # Errors
     /// If a plan does not fit the device, with its bytes.

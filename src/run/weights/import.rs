@@ -30,8 +30,8 @@ pub struct Import {
 
 impl Import {
     /// Reads a file in any layout, or the newest checkpoint of a run, for the network with `parameters`. A file with
-    /// nothing but an encoder is complete with the encoder's tensors. Otherwise every tensor must have its match, unless
-    /// `partial`.
+    /// nothing but an encoder is complete with the encoder's tensors. Otherwise every tensor must have its match,
+    /// unless `partial`.
     ///
     /// # Errors
     /// If the file cannot be read, does not fit, or holds values that are not finite.

@@ -98,8 +98,8 @@ fn evaluate(bench: &Bench<'_>, trial: &mut Trial<'_>, x: &str, prefix: &str, res
     Ok(())
 }
 
-/// `nano_forward`, `nano2_forward`: every stage in evaluation form; where cotangents are stored, also the gradients of all
-/// parameters: in training form where its results are stored too, else in evaluation form.
+/// `nano_forward`, `nano2_forward`: every stage in evaluation form; where cotangents are stored, also the gradients of
+/// all parameters: in training form where its results are stored too, else in evaluation form.
 pub fn forward(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let pictures = bench.case.parts("x").into_iter().filter(|part| part.is_empty() || part.ends_with('.'));
     for part in pictures {
