@@ -279,7 +279,7 @@ type Reads = fn(&Step) -> Vec<&Tensor>;
 fn every_option_moves_what_it_names() {
     let cls: Reads = |it| vec![loss(it, "cls")];
     let seg: Reads = |it| vec![&it.outputs.seg];
-    let seeds: Reads = |it| vec![map(it, "seeds")];
+    let background: Reads = |it| vec![map(it, "background")];
     let y_par: Reads = |it| vec![map(it, "y_par")];
     let y_c: Reads = |it| vec![map(it, "y_c")];
     let y_s: Reads = |it| vec![map(it, "y_s")];
@@ -291,7 +291,7 @@ fn every_option_moves_what_it_names() {
         ("model.pooling=gap", cls),
         ("ofd.mode=off", seg),
         ("ofd.mode=paper", seg),
-        ("ms.mode=eval", seeds),
+        ("ms.mode=eval", background),
         ("ms.scales=[1.0, 1.5]", y_par),
         ("method.name=afa", y_c),
         ("bsp.bg=single_scale", y_c),

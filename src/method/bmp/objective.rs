@@ -39,8 +39,15 @@ pub(crate) fn record(pass: &TrainPass<'_>, spreading: Spreading) -> Result<Objec
     let labels = labels(pass, spreading)?;
     let setting =
         LossSetting { config: pass.config.clone(), phase: pass.phase.clone(), cell: pass.network.config().cell() };
-    let Labels { seeds, y_par, propagated, y_c, y_s, .. } = &labels;
-    let maps = [("seeds", seeds), ("y_par", y_par), ("propagated", propagated), ("y_c", y_c), ("y_s", y_s)];
+    let Labels { seeds, y_par, propagated, y_c, y_s, background, .. } = &labels;
+    let maps = [
+        ("seeds", seeds),
+        ("background", background),
+        ("y_par", y_par),
+        ("propagated", propagated),
+        ("y_c", y_c),
+        ("y_s", y_s),
+    ];
     let maps = maps.map(|(name, map)| (name, map.clone())).to_vec();
     let (batch, tags) = (pass.sizes.batch, pass.inputs.tags.clone());
     let of_some = move |outputs: &Outputs, images: &Range<usize>| {
