@@ -158,8 +158,8 @@ fn fast(plan: &Plan) -> usize {
     plan.steps.iter().flat_map(|step| &step.launches.list).filter(is_fast).count()
 }
 
-/// Protects: a session, opened as the program does, stores the verdict in the user's cache folder and obeys it the next time.
-/// Asks itself in processes with caches of their own.
+/// Protects: a session, opened as the program does, stores the verdict in the user's cache folder and obeys it the next
+/// time. Asks itself in processes with caches of their own.
 #[test]
 fn a_session_obeys_the_verdict() {
     if env::var_os("TAGSEG_TEST_OPENS").is_some() {
