@@ -6,7 +6,7 @@
 //!
 //! # Ten minutes
 //!
-//! **Record.** Tensor methods compute nothing: they append nodes of static shape to a [`Graph`](graph::Graph). A
+//! **Record.** Tensor methods compute nothing: they append nodes of static shape to a [`Graph`](engine::graph::Graph). A
 //! mistake shows here, with the op, the shapes and your line. Four values drive a graph: what the host writes before
 //! each run (`input`), what lives between runs under a name (`state`), what never changes (`constant`), and what is
 //! computed.
@@ -88,8 +88,8 @@
 //! Operators, reductions and axes are those of NumPy and PyTorch: `(&a + &b)?`, `x.softmax(-1)?`, `x.mean([0, 2])?`; see
 //! [`engine::ops`]. Graphs, tensors, sessions and programs may be sent to other threads.
 //!
-//! **The method** needs no more than this. [`train::run`] trains from a folder to a folder, [`train::Trainer`] is the
-//! step alone, and a trained network is three lines:
+//! **A trained network** is three lines. [`run::train::run`] trains one from a folder of images to a folder of results, and
+//! [`run::train::Trainer`] is the training step alone.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -104,21 +104,20 @@
 //!
 //! # Map
 //!
-//! Each row uses rows below it; `graph`, `ops` and `reference` share a few plain types.
+//! Each row uses the rows below it.
 //!
 //! | Module | Subject |
 //! |---|---|
-//! | [`mod@bench`], [`tune`] | where the time of a training step goes; which kernel variants are fastest |
-//! | [`train`], [`verify`] | runs and what they leave on disk; golden cases |
-//! | [`eval`], [`report`] | trained networks in use, scores; pictures, tables, the page of a run |
-//! | [`bmp`] | the method: network, seeds, propagation, pseudo labels, losses, schedule |
-//! | [`weights`], [`data`], [`config`] | checkpoints; data sets and loading; every option |
-//! | [`nn`] | layers and their parameters |
-//! | [`Session`], [`Program`] | one face for a device and the interpreter |
-//! | [`self_test`] | whether the fast kernels are right on a device |
-//! | [`gpu`] | adapters, the plan of a program, its replay |
-//! | [`graph`], [`ops`] | recording, gradients, the interpreter; one operation a file |
-//! | [`reference`](mod@reference) | the CPU twin of every op, plain loops in f64 |
+//! | [`run`] | a method in use: training, scores, predictions, reports, checkpoints, measurements |
+//! | [`method`] | what is recorded in a training step |
+//! | [`parts`] | what methods are made of: networks, seeds, propagation, pseudo labels, losses |
+//! | [`data`], [`config`] | data sets, augmentation and loading; every option |
+//! | [`formats`] | other people's files |
+//! | [`engine::optim`], [`engine::nn`] | optimisers; layers and their parameters |
+//! | [`Session`], [`Program`] | the common interface of a device and the interpreter |
+//! | [`engine::gpu`], [`engine::self_test`] | adapters, plans and their replay; tests of the fast kernels on a device |
+//! | [`engine::ops`], [`engine::graph`] | one operation a file; recording, gradients, the interpreter |
+//! | [`engine::reference`] | the CPU twin of every op, plain loops in f64 |
 //!
 //! `examples/add_an_op.rs` shows how an op is added, `docs/design.md` why all of this is as it is.
 

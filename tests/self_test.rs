@@ -158,8 +158,8 @@ fn fast(plan: &Plan) -> usize {
     plan.steps.iter().flat_map(|step| &step.launches.list).filter(is_fast).count()
 }
 
-/// Protects: a session, opened as the program does, stores the verdict in the user's cache folder and obeys it the next time.
-/// Asks itself in processes with caches of their own.
+/// Protects: a session, opened as the program does, stores the verdict in the user's cache folder and obeys it the next
+/// time. Asks itself in processes with caches of their own.
 #[test]
 fn a_session_obeys_the_verdict() {
     if env::var_os("TAGSEG_TEST_OPENS").is_some() {
@@ -293,7 +293,7 @@ fn doubled(graph: &Graph, fast: &'static str) -> Result<Vec<Tensor>> {
 #[test]
 fn a_broken_kernel_is_refused() {
     const WRONG: &str = "select(2.0, 1.99, id.x % 3u == 2u)";
-    const NO_NUMBER: &str = "bitcast<f32>(0x7fc00000u + min(count, 0u))";
+    const NO_NUMBER: &str = "bitcast<f32>(0x7fc00000u + min(p.count, 0u))";
     const NO_KERNEL: &str = "nothing";
     fn family(record: fn(&Graph) -> Result<Vec<Tensor>>) -> Family {
         Family { name: "broken rows", switch: |target| &mut target.shared_rows, kernels: Kernels::SHARED, record }

@@ -1,4 +1,4 @@
-//! Optimisers: each records a whole training step behind a loss, the gradients, the moments and the updates, in one call.
+//! Optimisers: each records a whole training step in one call, the gradients of a loss, the moments and the updates.
 //!
 //! ```
 //! use tagseg::Session;
@@ -17,7 +17,7 @@
 //! scope.initialise(&mut session, 1)?;
 //! let mut program = session.compile(&graph, &[&loss])?;
 //! program.write(&x, &[0.5_f32; 128])?;
-//! for step in 1..=20 {
+//! for step in 1..=200 {
 //!     optimiser.write(&mut program, step)?;
 //!     program.run()?;
 //! }
@@ -26,8 +26,8 @@
 //! ```
 //!
 //! The number of the step and the learning rate are inputs, so that one program runs every step. Moments are states,
-//! called after their parameters; a session makes them, filled with zeros, when it compiles the graph, and a checkpoint of
-//! its states has all that is needed to resume.
+//! called after their parameters. A session makes them, filled with zeros, when it compiles the graph; who stores all its
+//! states can resume.
 
 use super::graph::{DType, Graph, Tensor};
 use super::ops::adamw::{self, Constants, Trained};

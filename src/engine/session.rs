@@ -39,8 +39,8 @@ impl Session {
     /// Opens a device: `auto`, an index, a part of an adapter's name, or `reference` for the CPU interpreter; or all
     /// that a [`gpu::DeviceChoice`] can say. Prints nothing, writes nothing, and reads no environment.
     ///
-    /// Kernels are those of the table. [`self_test::tested`](super::self_test::tested) tests the fast ones among them and
-    /// leaves out what this driver gets wrong.
+    /// Kernels are those of the table. [`self_test::tested`](super::self_test::tested) tests the fast ones among them
+    /// and leaves out what this driver gets wrong.
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.

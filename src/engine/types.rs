@@ -13,8 +13,8 @@ impl Shape {
         if self.0.contains(&0) { 0 } else { self.0.iter().copied().fold(1, usize::saturating_mul) }
     }
 
-    /// Whether there are more elements than any device holds: 2^48 of them, or 2^30 where addresses have 32 bits. Sums of
-    /// the bytes of smaller values do not overflow.
+    /// Whether there are more elements than any device holds: 2^48 of them, or 2^30 where addresses have 32 bits. Sums
+    /// of the bytes of smaller values do not overflow.
     pub(crate) fn is_boundless(&self) -> bool {
         self.len() > if cfg!(target_pointer_width = "64") { 1 << 48 } else { 1 << 30 }
     }

@@ -1,7 +1,7 @@
 //! What the host writes into an input.
 
-/// Host values for an input: a slice, array or `Vec` of `f32`, `f64`, `i32` or `u8`, by reference. They are converted to the
-/// input's element type.
+/// Host values for an input: a slice, array or `Vec` of `f32`, `f64`, `i32` or `u8`, by reference. They are converted to
+/// the input's element type.
 pub enum Values<'a> {
     /// Real values as a device holds them.
     F32(&'a [f32]),

@@ -1,5 +1,5 @@
-//! Devices as the program opens them: within the limits of the environment, their fast kernels tested, the verdict kept in
-//! the user's cache folder, and notices on standard error. A library that wants none of this calls [`Session::open`].
+//! Devices as the program opens them: within the limits of the environment, their fast kernels tested, the verdict kept
+//! in the user's cache folder, and notices on standard error. A library that wants none of this calls [`Session::open`].
 
 use std::path::PathBuf;
 
@@ -13,7 +13,8 @@ use crate::error::Result;
 /// Opens a device as the program does.
 ///
 /// # Errors
-/// [`Error::Device`](crate::Error::Device) if there is no such adapter, or the environment names limits that do not exist.
+/// [`Error::Device`](crate::Error::Device) if there is no such adapter, or the environment names limits that do not
+/// exist.
 pub fn open(device: impl Into<DeviceChoice>) -> Result<Session> {
     let session = Session::open(with_environment(device)?)?;
     self_test::tested(session, cache_folder().as_deref(), |notice| eprintln!("{notice}"))

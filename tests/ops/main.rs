@@ -125,7 +125,12 @@ struct Objective {
 
 /// A value of its own, which fusion leaves alone.
 fn copied(x: &Tensor) -> Result<Tensor> {
-    if x.shape().rank() == 0 { x.reshape([1])?.pad(0, 0, 1)?.reshape([]) } else { x.pad(0, 0, x.shape()[0]) }
+    let len = x.shape().len();
+    // Copies have one to four axes.
+    match x.shape().rank() {
+        1..=4 => x.pad(0, 0, x.shape()[0]),
+        _ => x.reshape([len])?.pad(0, 0, len)?.reshape(x.shape().clone()),
+    }
 }
 
 fn record(case: &Case, size: &[Operand], setting: Setting) -> Result<Objective> {

@@ -61,8 +61,8 @@ fn adamw_computes_what_the_formula_says() {
     }
 }
 
-/// Protects: AdamW in one call is the packed op with moments of zeros, to the last bit, over steps; what a session holds
-/// of the moments already is kept.
+/// Protects: AdamW in one call is the packed op with moments of zeros, to the last bit, over steps; moments that a
+/// session holds already are kept.
 #[test]
 fn adamw_is_the_op() {
     let shapes = [&[37][..], &[5, 7], &[256]];

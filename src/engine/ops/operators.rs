@@ -17,8 +17,8 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use crate::engine::graph::Tensor;
 use crate::error::Result;
 
-/// Implements an operator for tensors and numbers by reference and by value: what an operator gives is a value, which the
-/// next one takes.
+/// Implements an operator for tensors and numbers by reference and by value: an operator gives a value, which the next
+/// one takes.
 macro_rules! operator {
     ($trait:ident $method:ident, $x:ident $other:ident => $both:expr, $c:ident => $right:expr, $left:expr) => {
         operator!(@both $trait $method, &Tensor, &Tensor, |$x, $other| $both);
