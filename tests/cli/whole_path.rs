@@ -218,9 +218,12 @@ fn a_plan_is_printed_and_nothing_is_trained() {
     let data = place.data();
     let plan = ["train", "--preset", "nano", "--plan", "--data", &data, "--set", "train.crop=64"];
     let text = succeed(&plan);
-    for part in
-        ["states: parameters, moments, statistics", "pool of buffers", "alive at the peak", "src/nn/attention.rs"]
-    {
+    for part in [
+        "states: parameters, moments, statistics",
+        "pool of buffers",
+        "alive at the peak",
+        "src/engine/nn/attention.rs",
+    ] {
         assert!(text.contains(part), "`{part}` is missing in:\n{text}");
     }
     assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 1, "nothing is written");
