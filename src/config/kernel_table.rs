@@ -1,4 +1,4 @@
-//! Tables of kernel choices as files: what `--kernels` reads and `tagseg tune` writes.
+//! Files of kernel tables, read by `--kernels` and written by `tagseg tune`.
 //!
 //! ```toml
 //! [graphics]
@@ -7,7 +7,7 @@
 //! product.large.long = "4x4"
 //! ```
 //!
-//! A section makes every choice of [`Kernels`].
+//! Each section contains every choice of [`Kernels`].
 
 use std::path::Path;
 use std::str::FromStr;
@@ -16,10 +16,10 @@ use crate::engine::kernel::{KernelTable, Kernels};
 use crate::error::{Error, Result};
 
 impl KernelTable {
-    /// A section as it stands in a file, with a comment behind choices that have one.
+    /// A section in the format of the file, with the comments of choices that have one.
     ///
     /// # Errors
-    /// [`Error::Graph`] if `kernels` lacks a choice: a mistake in [`Kernels::choices`], found by a test.
+    /// [`Error::Graph`] if `kernels` lacks a choice, which is an error in [`Kernels::choices`].
     pub fn write(section: &str, kernels: &Kernels, comment: impl Fn(&str) -> Option<String>) -> Result<String> {
         let bare = section.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_');
         let name = if bare { section.to_owned() } else { toml::Value::String(section.to_owned()).to_string() };
@@ -36,18 +36,18 @@ impl KernelTable {
     }
 }
 
-/// Reads a file, which is named by its path.
+/// Reads the file at a path.
 impl FromStr for KernelTable {
     type Err = Error;
 
     fn from_str(path: &str) -> Result<Self> {
         let path = Path::new(path);
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        read(&text).map_err(|reason| Error::data(path, reason, "write it as `tagseg tune` does"))
+        read(&text).map_err(|reason| Error::data(path, reason, "write a table with `tagseg tune`"))
     }
 }
 
-/// A table out of the text of a file, or what is wrong with it.
+/// Parses the text of a file; returns the cause on an error.
 fn read(text: &str) -> Result<KernelTable, String> {
     let table: KernelTable = toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use crate::engine::kernel::Class;
 
-    /// What the repository says of both classes of devices.
+    /// The built-in sections of both device classes.
     fn shipped() -> String {
         let section = |class| {
             let (name, kernels) = KernelTable::choose(None, "", class);
@@ -88,9 +88,9 @@ mod tests {
         assert!(kernels.choosing("product.tiny.short", "4x4").is_err());
     }
 
-    /// Protects: what is wrong with a file is told with its line and what is allowed there.
+    /// Protects: errors in a file name the line and the allowed values.
     #[test]
-    fn a_wrong_table_is_told_by_its_line() {
+    fn errors_name_the_line() {
         let shipped = shipped();
         for (from, to, parts) in [
             ("busy = 256", "bussy = 512", ["unknown field `bussy`", "`busy`", "`rows`"]),
