@@ -56,8 +56,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         sum0 += gather(ring, wa, wb, four);
 #endif
     }
-    out[index * p.fours + four] = sum0;
+    store_out(index * p.fours + four, sum0);
 #if PAIR
-    if four + 1u < p.fours { out[index * p.fours + four + 1u] = sum1; }
+    if four + 1u < p.fours { store_out(index * p.fours + four + 1u, sum1); }
 #endif
 }

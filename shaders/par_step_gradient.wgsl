@@ -35,5 +35,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             }
         }
     }
-    out[index * p.fours + four] = sum;
+    store_out(index * p.fours + four, sum);
 }

@@ -5,7 +5,7 @@
 // One invocation makes one element, or the four of a word (VECTOR). Copies only: deterministic.
 #include "common/index.wgsl"
 
-struct Params { length: u32, channels: u32 }
+struct Params { length: u32, channels: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> words: array<u32>;

@@ -256,3 +256,34 @@ const _: () = {
     moves_between_threads::<Session>();
     moves_between_threads::<Program>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::graph::DType;
+
+    /// Protects: a device that is lost is an error of the next read, and never a panic or a wrong value.
+    #[test]
+    fn a_lost_device_is_an_error() {
+        let mut session = Session::open("auto").unwrap();
+        session.set_state("w", &[1], &[2.0]).unwrap();
+        let graph = Graph::new();
+        let x = graph.input("x", [1], DType::F32);
+        let doubled = x.scale(2.0).unwrap();
+        let mut program = session.compile(&graph, &[&doubled]).unwrap();
+        let step = |program: &mut Program| -> Result<Vec<f64>> {
+            program.write(&x, &[3.0_f32])?;
+            program.run()?;
+            program.read(&doubled)
+        };
+        assert_eq!(step(&mut program).unwrap(), [6.0]);
+        session.lose();
+        for _ in 0..4 {
+            let lost = |error: Error| matches!(&error, Error::Device { reason, .. } if reason.contains("was lost"));
+            assert!(step(&mut program).is_err_and(lost));
+            assert!(session.state("w").is_err_and(lost));
+            assert!(session.states(&["w"]).is_err_and(lost));
+            assert!(session.wait().is_err_and(lost));
+        }
+    }
+}

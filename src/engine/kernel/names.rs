@@ -84,23 +84,3 @@ impl<'de> MapAccess<'de> for Fields<'_> {
         seed.deserialize(Place { path: format!("{}{dot}{}", self.path, self.field), found: self.found })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::choices::Kernels;
-
-    /// Protects: the names that files and people use.
-    #[test]
-    fn choices_have_the_names_of_their_types() {
-        let choices = Kernels::choices().unwrap();
-        let names: Vec<_> = choices.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names[..6], ["busy", "rows.short", "rows.long", "runs", "attention.narrow", "attention.wide"]);
-        assert_eq!((names.len(), names[13]), (14, "product.huge.long"));
-        let variants = |name: &str| choices.iter().find(|(own, _)| own == name).unwrap().1;
-        assert!(variants("busy").is_empty());
-        assert_eq!(variants("runs"), ["alone", "together"]);
-        assert_eq!(variants("attention.wide"), ["2 rows", "4 rows"]);
-        let tiles = ["4x4", "4x8", "8x4", "8x8", "16x16", "64x64", "coop", "subgroup"];
-        assert_eq!(variants("product.large.short"), tiles);
-    }
-}

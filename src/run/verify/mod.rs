@@ -19,9 +19,13 @@ pub mod cases;
 pub mod golden;
 pub mod judge;
 pub mod manifest;
+#[cfg(test)]
+mod misfits;
 pub mod recipe;
 mod report;
 mod runner;
+#[cfg(test)]
+mod sizes;
 
 pub use report::{CaseReport, Report};
 pub use runner::{run, run_set};

@@ -7,15 +7,11 @@ mod bench;
 mod blocks;
 mod evaluation;
 mod list;
-#[cfg(test)]
-mod misfits;
 mod model;
 mod ops;
 mod propagation;
 mod pseudo;
 mod recipe;
-#[cfg(test)]
-mod sizes;
 mod slots;
 mod training;
 mod trial;

@@ -5,15 +5,15 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::bench::Bench;
-use super::list::runner;
+use super::cases::Bench;
+use super::cases::runner;
+use super::golden::{GoldenCase, GoldenSet, Stored, StoredValues};
+use super::judge::{Results, Rounding, judge};
+use super::manifest::{ElementType, Role};
+use super::recipe;
 use crate::config::Precision;
 use crate::data::augment::{MEAN, STD};
 use crate::engine::session::Session;
-use crate::run::verify::golden::{GoldenCase, GoldenSet, Stored, StoredValues};
-use crate::run::verify::judge::{Results, Rounding, judge};
-use crate::run::verify::manifest::{ElementType, Role};
-use crate::run::verify::recipe;
 
 /// A change of a constant: its JSON pointer and value.
 type Constant = (&'static str, serde_json::Value);

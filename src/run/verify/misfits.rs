@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::bench::Bench;
+use super::cases::Bench;
+use super::golden::{GoldenCase, GoldenSet, Stored};
+use super::manifest::Role;
+use super::runner::run_case;
 use crate::config::Precision;
 use crate::engine::session::Session;
-use crate::run::verify::golden::{GoldenCase, GoldenSet, Stored};
-use crate::run::verify::manifest::Role;
-use crate::run::verify::runner::run_case;
 
 /// The same elements under other shapes: in one axis, behind an axis more, and with the outer two axes exchanged.
 fn misfits(stored: &Stored) -> Vec<Stored> {
