@@ -156,12 +156,12 @@ impl File<'_> {
             let Some(start) = start else { continue };
             let (mut names, end) = path(branch, start);
             names.splice(0..0, prefix.iter().cloned());
-            if let Some(TokenTree::Group(group)) = branch.get(end).filter(|_| branch.len() > end) {
-                if group.delimiter() == Delimiter::Brace {
-                    let inner: Vec<_> = group.stream().into_iter().collect();
-                    self.tree(&inner, &names, scope);
-                    continue;
-                }
+            if let Some(TokenTree::Group(group)) = branch.get(end)
+                && group.delimiter() == Delimiter::Brace
+            {
+                let inner: Vec<_> = group.stream().into_iter().collect();
+                self.tree(&inner, &names, scope);
+                continue;
             }
             let line = branch[start].span().start().line;
             if names.last().is_some_and(|last| last == "self") {
@@ -171,11 +171,11 @@ impl File<'_> {
                 (Some(TokenTree::Ident(word)), Some(TokenTree::Ident(name))) if *word == "as" => Some(name.to_string()),
                 _ => None,
             };
-            if let Some(path) = self.note(&names, scope, line) {
-                if self.sources.files.contains_key(&path) {
-                    let name = renamed.or_else(|| names.last().cloned()).unwrap_or_default();
-                    self.aliases.insert(name, path);
-                }
+            if let Some(path) = self.note(&names, scope, line)
+                && self.sources.files.contains_key(&path)
+            {
+                let name = renamed.or_else(|| names.last().cloned()).unwrap_or_default();
+                self.aliases.insert(name, path);
             }
         }
     }

@@ -297,7 +297,7 @@ mod tests {
         let ids = outputs.each_ref().map(Tensor::id);
         let values: Vec<f32> = (0..3 * 131 * 29).map(|index| (index % 101) as f32 / 50.0 - 1.0).collect();
         let run = |nice: bool, count: u64| {
-            let choice = super::super::DeviceChoice::default().nice(nice);
+            let choice = super::super::choice::DeviceChoice::default().nice(nice);
             let device = pollster::block_on(Device::open(&choice)).unwrap();
             let mut plan = plan(&device, &graph, &ids).unwrap();
             for step in &mut plan.steps {

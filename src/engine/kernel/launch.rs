@@ -94,7 +94,7 @@ pub enum Slot {
     /// The scratch buffer of that index.
     Scratch(usize),
     /// The `count` inputs from index `first` on, states all of them and updated: a device keeps them in one buffer, as
-    /// their [`Packing`] says.
+    /// their [`Packing`](super::Packing) says.
     States {
         /// The first of the inputs.
         first: usize,
