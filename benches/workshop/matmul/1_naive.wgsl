@@ -4,7 +4,7 @@
 // loaded is used again, except by way of caches.
 #include "common/index.wgsl"
 
-struct Params { n: u32, first_row: u32 }
+struct Params { n: u32, columns: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;

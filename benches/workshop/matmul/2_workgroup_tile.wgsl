@@ -5,7 +5,7 @@
 // and every barrier stops and resumes 256 invocations: two loads a multiplication remain, and copies come on top.
 #include "common/index.wgsl"
 
-struct Params { n: u32 }
+struct Params { n: u32, columns: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;

@@ -4,7 +4,7 @@
 // read by fours: 5 loads for 16 multiplications.
 #include "common/index.wgsl"
 
-struct Params { n: u32 }
+struct Params { n: u32, columns: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;

@@ -3,7 +3,7 @@
 // Four rows share what is read of b, too: 8 loads for 64 multiplications. The tile lives in registers.
 #include "common/index.wgsl"
 
-struct Params { n: u32 }
+struct Params { n: u32, columns: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;

@@ -5,7 +5,7 @@
 // loads for 1024 multiplications of vectors, where a tile of 16×16 takes 32.
 #include "common/index.wgsl"
 
-struct Params { n: u32 }
+struct Params { n: u32, columns: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;

@@ -5,7 +5,7 @@
 // invocations at each of the 15 barriers.
 #include "common/index.wgsl"
 
-struct Params { rows: u32, width: u32 }
+struct Params { rows: u32, width: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

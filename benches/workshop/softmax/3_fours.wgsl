@@ -3,7 +3,7 @@
 // A quarter of the loads and stores, and of the steps of every loop.
 #include "common/index.wgsl"
 
-struct Params { rows: u32, width: u32 }
+struct Params { rows: u32, width: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
