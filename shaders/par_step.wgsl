@@ -1,4 +1,4 @@
-// One iteration of pixel-adaptive refinement (spec 4.1, step 4) on mask [batch, height, width, slots].
+// One iteration of pixel-adaptive refinement (method.md 4.1, step 4) on mask [batch, height, width, slots].
 //
 //   out[b, y, x, s] = Σ_k weights[b, y, x, k] · mask[b, neighbour k of (y, x), s]
 //

@@ -1,9 +1,9 @@
-// Neighbour weights of pixel-adaptive refinement (spec 4.1, steps 1 to 3).
+// Neighbour weights of pixel-adaptive refinement (method.md 4.1, steps 1 to 3).
 //
 //   out[b, y, x, k] = softmax_k(e) + position[k],   e_k = −mean_c ( |I_c(k) − I_c| / (s_c + 1e-8) / w1 )²
 //
-// I_c is channel c of image [batch, height, width, 4] (the fourth is not read) at (y, x), I_c(k) at neighbour k, s_c the
-// unbiased standard deviation of I_c(k) over all k. Neighbour k = 8·ring + n: the eight around (y, x) at distance
+// I_c is channel c of image [batch, height, width, 4] (the fourth is not read) at (y, x), I_c(k) at neighbour k, s_c
+// the unbiased standard deviation of I_c(k) over all k. Neighbour k = 8·ring + n: the eight around (y, x) at distance
 // dilations[ring], row by row. Their coordinates are clamped to the image's extent [batch, (height, width)], outside
 // of which the weights are 0. `position` is the part that depends on k alone.
 // One invocation makes all weights of one pixel; mean and deviation are updated neighbour by neighbour (Welford), in

@@ -10,7 +10,7 @@ use tagseg::formats::tensor_file::TensorFile;
 use tagseg::parts::crf::{DenseCrf, Marginals};
 use tagseg::run::eval::metrics::Confusion;
 
-/// The field of the final test (spec 9.3).
+/// The field of the final test (method.md 9.3).
 fn published() -> DenseCrf {
     DenseCrf { iterations: 10, gauss: [3.0, 3.0], bilateral: [4.0, 64.0, 5.0] }
 }

@@ -110,7 +110,7 @@ fn touched(reach: &[(String, f64)], prefix: &str) -> bool {
     part(reach, prefix).any(|gradient| gradient > 0.0)
 }
 
-/// Protects: gradient routing of spec 6.7. An untouched part gets exact zeros.
+/// Protects: gradient routing of method.md 6.7. An untouched part gets exact zeros.
 #[test]
 fn each_loss_reaches_the_parts_it_should() {
     let mut config = config();
@@ -195,7 +195,7 @@ fn phases_decide_the_total() {
     assert!((read[0][0] - sum).abs() < 1e-12);
 }
 
-/// Protects: empty masks give zero loss, zero gradient and a count per replica group (spec 6.5).
+/// Protects: empty masks give zero loss, zero gradient and a count per replica group (method.md 6.5).
 #[test]
 fn empty_masks_give_zero_and_are_counted() {
     let mut config = config();
@@ -219,7 +219,7 @@ fn empty_masks_give_zero_and_are_counted() {
     assert!(c2s.iter().all(|(_, gradient)| *gradient == 0.0));
 }
 
-/// Protects: pseudo labels are ignored outside the picture box, and Y_c holds only tagged classes (spec 5).
+/// Protects: pseudo labels are ignored outside the picture box, and Y_c holds only tagged classes (method.md 5).
 #[test]
 fn labels_stay_inside_the_box_and_the_tags() {
     let mut config = config();
@@ -238,7 +238,7 @@ fn labels_stay_inside_the_box_and_the_tags() {
     }
 }
 
-/// Protects: AdamW updates exactly the groups that train, and frozen norms keep their values (spec 7.2).
+/// Protects: AdamW updates exactly the groups that train, and frozen norms keep their values (method.md 7.2).
 #[test]
 fn frozen_groups_never_change() {
     let mut config = config();
@@ -356,7 +356,7 @@ fn other_strides_work_on_a_device() {
     }
 }
 
-/// Protects: without the tags' filter Y_s may name absent classes, with it never (spec 5.3, 11 row 13).
+/// Protects: without the tags' filter Y_s may name absent classes, with it never (method.md 5.3, 11 row 13).
 #[test]
 fn a_filtered_y_s_holds_only_tagged_classes() {
     let mut config = config();
@@ -370,7 +370,7 @@ fn a_filtered_y_s_holds_only_tagged_classes() {
     }
 }
 
-/// Protects: the affinity loss of one half everywhere tends to one half (spec 16).
+/// Protects: the affinity loss of one half everywhere tends to one half (method.md 16).
 #[test]
 fn affinity_loss_of_undecided_pairs_is_one_half() {
     let graph = tagseg::engine::graph::Graph::new();

@@ -1,4 +1,4 @@
-//! Pixel-adaptive refinement against the numbers of spec 16, on the device and on the reference.
+//! Pixel-adaptive refinement against the numbers of method.md 16, on the device and on the reference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -89,7 +89,8 @@ fn gain_and_constant_picture() {
             }
         }
         let (_, weights) = refine(&session, &constant, &fixture_masks(), 1).unwrap();
-        // The position term's table of spec 4.1, for the first edge neighbour and the first diagonal of rings 1 and 4.
+        // The position term's table of method.md 4.1, for the first edge neighbour and the first diagonal of rings 1
+        // and 4.
         let position = [(1, 7.645338e-2), (0, 6.825980e-2), (17, 1.396116e-2), (16, 2.276222e-3)];
         for (k, term) in position {
             close(weights[k], 1.0 / 48.0 + 0.01 * term, &format!("{name}: weight {k} of a constant picture"));

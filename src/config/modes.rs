@@ -50,7 +50,7 @@ macro_rules! modes {
 }
 
 modes! {
-    /// Pooling of the last feature map to one vector per image (spec 2.1, step 4).
+    /// Pooling of the last feature map to one vector per image (method.md 2.1, step 4).
     Pooling {
         /// Global max.
         Gmp = "gmp",
@@ -58,7 +58,7 @@ modes! {
         Gap = "gap",
     }
 
-    /// The object-aware prior on the decoder's input (spec 2.3).
+    /// The object-aware prior on the decoder's input (method.md 2.3).
     OfdMode {
         /// Sigmoid of the largest seed, resized via the input resolution, detached.
         Released = "released",
@@ -68,7 +68,7 @@ modes! {
         Off = "off",
     }
 
-    /// Mode of the network in the multi-scale passes of a training step (spec 3.2).
+    /// Mode of the network in the multi-scale passes of a training step (method.md 3.2).
     MsMode {
         /// Dropout, drop path and batch statistics active, as released.
         Train = "train",
@@ -76,7 +76,7 @@ modes! {
         Eval = "eval",
     }
 
-    /// Propagation of seeds into `Y_c` from `schedule.n_bsp` on (spec 5.2).
+    /// Propagation of seeds into `Y_c` from `schedule.n_bsp` on (method.md 5.2).
     Propagation {
         /// Background-aware spatial propagation.
         Bsp = "bsp",
@@ -84,7 +84,7 @@ modes! {
         Par = "par",
     }
 
-    /// The score that `sigma_s` is compared with (spec 11, row 2).
+    /// The score that `sigma_s` is compared with (method.md 11, row 2).
     SigmaSDomain {
         /// The raw logit, as released.
         Logit = "logit",
@@ -92,7 +92,7 @@ modes! {
         Prob = "prob",
     }
 
-    /// The source of `Y_s` (spec 5.3).
+    /// The source of `Y_s` (method.md 5.3).
     YsSource {
         /// The differentiable single-scale pass, as released.
         TrainPass = "train_pass",
@@ -100,7 +100,7 @@ modes! {
         MultiScale = "multi_scale",
     }
 
-    /// Form of a segmentation loss (spec 6.2, 6.4).
+    /// Form of a segmentation loss (method.md 6.2, 6.4).
     LossKind {
         /// Sigmoid of every channel against the one-hot label.
         Bce = "bce",
@@ -108,7 +108,7 @@ modes! {
         Ce = "ce",
     }
 
-    /// The map that `Y_s` supervises (spec 6.4).
+    /// The map that `Y_s` supervises (method.md 6.4).
     S2cMap {
         /// The seed logits before any propagation, as released.
         CamLogits = "cam_logits",
@@ -116,7 +116,7 @@ modes! {
         Propagated = "propagated",
     }
 
-    /// The label of the affinity loss (spec 6.3).
+    /// The label of the affinity loss (method.md 6.3).
     AffLabel {
         /// The fixed-threshold PAR label, always.
         YPar = "y_par",
@@ -124,7 +124,7 @@ modes! {
         YC = "y_c",
     }
 
-    /// The background map of BSP (spec 4.5 and 11, row 11).
+    /// The background map of BSP (method.md 4.5 and 11, row 11).
     BspBackground {
         /// Channel 0 of the fused multi-scale logits, as released.
         MultiScale = "multi_scale",
@@ -140,7 +140,7 @@ modes! {
         Mixed = "mixed",
     }
 
-    /// Fusion of the scales of the final test (spec 9.3).
+    /// Fusion of the scales of the final test (method.md 9.3).
     Fuse {
         /// Element-wise max, as released.
         Max = "max",

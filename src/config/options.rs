@@ -1,5 +1,5 @@
 //! The registry of options, one row each. A row defines the field in [`Config`], the key on the command line and in
-//! files, and the comment in written configurations. Names and defaults are those of spec section 15.
+//! files, and the comment in written configurations. Names and defaults are those of method.md 15.
 
 use std::collections::BTreeMap;
 

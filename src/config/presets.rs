@@ -20,7 +20,7 @@ impl Config {
         PRESETS.iter().map(|(name, _)| *name)
     }
 
-    /// The named preset: `voc` (spec section 15) and its variants, `coco`, or `nano` (small, trains from scratch). With
+    /// The named preset: `voc` (method.md 15) and its variants, `coco`, or `nano` (small, trains from scratch). With
     /// `+` and a [`Rung`], e.g. `nano+s2c`, it is restricted to a subset of the method.
     ///
     /// # Errors

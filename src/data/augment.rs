@@ -1,4 +1,4 @@
-//! From a decoded image to a training crop, and normalisation (spec 8.3 to 8.5).
+//! From a decoded image to a training crop, and normalisation (method.md 8.3 to 8.5).
 
 use rand::{Rng, RngExt};
 
@@ -68,14 +68,14 @@ pub struct Crop {
     /// `[3, S, S]`, normalised; padding is black before normalisation.
     pub image: Vec<f32>,
     /// `[y0, y1, x0, x1]`, half open, in crop coordinates: the part that shows the image rather than padding.
-    /// Clamped to the crop (spec 8.4).
+    /// Clamped to the crop (method.md 8.4).
     pub img_box: [i32; 4],
     /// `[S, S]`, void on padding: what the mask becomes; empty where none was given.
     pub mask: Vec<i32>,
 }
 
-/// Draws a training crop of side `crop_side`: scale, flip, pad, crop, normalise, in this order (spec 8.3). A mask of the
-/// image, where training may see one, goes the same way with the nearest of its values.
+/// Draws a training crop of side `crop_side`: scale, flip, pad, crop, normalise, in this order (method.md 8.3). A mask
+/// of the image, where training may see one, goes the same way with the nearest of its values.
 pub fn augment(
     image: &Rgb8,
     mask: Option<&Mask>,
@@ -174,7 +174,7 @@ fn cut_mask(mask: &Mask, crop_side: usize, rows: &Placement, columns: &Placement
     plane
 }
 
-/// The whole image, normalised, for evaluation: `[3, height, width]` (spec 8.5).
+/// The whole image, normalised, for evaluation: `[3, height, width]` (method.md 8.5).
 pub fn normalise(image: &Rgb8) -> Vec<f32> {
     let plane = |channel: usize| {
         let values = image.data.iter().skip(channel).step_by(3);
@@ -187,7 +187,8 @@ pub fn normalise(image: &Rgb8) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    /// Protects the clamped img_box of spec 8.4 in all its cases: image inside the crop, equal to it, larger than it.
+    /// Protects the clamped img_box of method.md 8.4 in all its cases: image inside the crop, equal to it, larger than
+    /// it.
     #[test]
     fn placement_is_clamped_to_the_crop() {
         let place = |side, offset, origin| Placement::at(side, 10, offset, origin);
@@ -206,7 +207,7 @@ mod tests {
         assert_eq!(scaled_side(1, 0.5), 1);
     }
 
-    /// Protects the normalised value of black padding (spec 16).
+    /// Protects the normalised value of black padding (method.md 16).
     #[test]
     fn black_is_normalised_to_the_documented_values() {
         let black = normalise(&Rgb8::new(1, 1, vec![0; 3]));

@@ -64,7 +64,7 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// `[B, K]`, 0 or 1.
     pub tags: Vec<f32>,
-    /// `[B, 4]`: y0, y1, x0, x1 of the image within its crop, half open (spec 5.1).
+    /// `[B, 4]`: y0, y1, x0, x1 of the image within its crop, half open (method.md 5.1).
     pub boxes: Vec<i32>,
     /// `[B, S, S]`: class indices, void on padding; empty where no masks are wanted.
     pub masks: Vec<i32>,
@@ -72,7 +72,7 @@ pub struct Batch {
     pub ids: Vec<String>,
 }
 
-/// Which images a step sees (spec 7.5): every epoch is shuffled anew, and its incomplete last batch dropped.
+/// Which images a step sees (method.md 7.5): every epoch is shuffled anew, and its incomplete last batch dropped.
 #[derive(Clone, Debug)]
 struct Sampler {
     images: usize,
@@ -178,8 +178,8 @@ impl Source {
     }
 }
 
-/// Yields the batches of the steps `start_step, start_step + 1, …`, epoch after epoch, without end. Dropping it ends its
-/// threads.
+/// Yields the batches of the steps `start_step, start_step + 1, …`, epoch after epoch, without end. Dropping it ends
+/// its threads.
 pub struct Loader {
     source: Arc<Source>,
     /// Worker `w` sends the batches of every step with `(step - start_step) % threads == w`.

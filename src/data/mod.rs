@@ -1,4 +1,4 @@
-//! Data sets with image tags: reading, augmenting and loading them (spec section 8).
+//! Data sets with image tags: reading, augmenting and loading them (method.md 8).
 //!
 //! | File | Subject |
 //! |---|---|

@@ -40,7 +40,7 @@ pub fn colourise(mask: &Mask) -> Rgb8 {
 }
 
 /// Reads a mask from a PNG file: the *indices* of a palette image, never its colours, or the values of a grey image
-/// (spec 8.1). Depths of 1, 2, 4 and 8 bits are read; values are not scaled.
+/// (method.md 8.1). Depths of 1, 2, 4 and 8 bits are read; values are not scaled.
 ///
 /// # Errors
 ///

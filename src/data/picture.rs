@@ -21,7 +21,7 @@ pub struct Rgb8 {
     pub data: Vec<u8>,
 }
 
-/// A class index for every pixel: 0 is background, 1 to K are the classes, 255 is void (spec 8.1).
+/// A class index for every pixel: 0 is background, 1 to K are the classes, 255 is void (method.md 8.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
     /// Rows.
@@ -43,10 +43,10 @@ impl Rgb8 {
         Self { height, width, data }
     }
 
-    /// Decodes a JPEG or PNG file to the colours that Pillow's `convert("RGB")` gives. Grey is replicated to three channels
-    /// and a palette looked up, as the official loader does; CMYK is taken as Adobe writes it, inverted. The EXIF
-    /// orientation is ignored, so that pixels stay aligned with their mask. Where the official loader fails or makes
-    /// noise there is one rule: alpha is dropped, and of 16 bits the upper 8 are kept.
+    /// Decodes a JPEG or PNG file to the colours that Pillow's `convert("RGB")` gives. Grey is replicated to three
+    /// channels and a palette looked up, as the official loader does; CMYK is taken as Adobe writes it, inverted. The
+    /// EXIF orientation is ignored, so that pixels stay aligned with their mask. Where the official loader fails or
+    /// makes noise there is one rule: alpha is dropped, and of 16 bits the upper 8 are kept.
     ///
     /// # Errors
     ///

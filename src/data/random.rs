@@ -1,7 +1,7 @@
 //! Independent random streams, each named by what it is for.
 //!
 //! A stream's key *is* its name (seed, purpose and two counters), so that any batch can be drawn again without the ones
-//! before it, on any thread, in any order (spec 7.5).
+//! before it, on any thread, in any order (method.md 7.5).
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

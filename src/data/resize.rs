@@ -1,5 +1,6 @@
-//! Bilinear resize exactly as Pillow does it (spec 8.3): antialiased when shrinking, in whole numbers, so that every
-//! platform gives the same bytes. The network's own interpolation is not antialiased; the two have nothing in common.
+//! Bilinear resize exactly as Pillow does it (method.md 8.3): antialiased when shrinking, in whole numbers, so that
+//! every platform gives the same bytes. The network's own interpolation is not antialiased; the two have nothing in
+//! common.
 
 use crate::data::picture::{Mask, Rgb8};
 
@@ -36,8 +37,8 @@ struct Taps {
     weights: Vec<u32>,
 }
 
-/// The taps of every pixel of an axis that goes from `from` to `to` pixels: a triangle around the pixel's centre, as wide
-/// as a pixel of the coarser of the two grids on either side.
+/// The taps of every pixel of an axis that goes from `from` to `to` pixels: a triangle around the pixel's centre, as
+/// wide as a pixel of the coarser of the two grids on either side.
 fn triangle_taps(from: usize, to: usize) -> Vec<Taps> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);

@@ -6,13 +6,13 @@ use std::path::Path;
 use crate::data::picture::Mask;
 use crate::error::{Error, Result};
 
-/// The mask value of pixels that belong to no class and are not scored (spec 0.1, `IGN`).
+/// The mask value of pixels that belong to no class and are not scored (method.md 0.1, `IGN`).
 pub const VOID: u8 = 255;
 
 /// The largest number of foreground classes: a mask is one byte, 0 is background and 255 is void.
 pub const MAX_CLASSES: usize = 254;
 
-/// The classes of PASCAL VOC, in the order of mask values and label vectors (spec 8.1).
+/// The classes of PASCAL VOC, in the order of mask values and label vectors (method.md 8.1).
 pub const VOC_CLASSES: [&str; 20] = [
     "aeroplane",
     "bicycle",

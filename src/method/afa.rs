@@ -1,5 +1,5 @@
-//! AFA's way of spreading seeds in the place of BSP: a random walk along the predicted affinity (spec 4.6). Everything
-//! else is that of BMP, so that the two can be compared.
+//! AFA's way of spreading seeds in the place of BSP: a random walk along the predicted affinity (method.md 4.6).
+//! Everything else is that of BMP, so that the two can be compared.
 
 use super::bmp::objective::{self, MAPS};
 use super::bmp::{BSP, C2S, S2C, Spreading, phase};

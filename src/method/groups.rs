@@ -1,4 +1,4 @@
-//! Groups of parameters that share a learning rate (spec 7.2).
+//! Groups of parameters that share a learning rate (method.md 7.2).
 
 use crate::config::Config;
 use crate::parts::encoders::{Encoder, SCOPE};
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::parts::encoders::find;
 
-    /// Protects: the groups, which the official release decides by substrings (spec 7.2, 13.48).
+    /// Protects: the groups, which the official release decides by substrings (method.md 7.2, 13.48).
     #[test]
     fn groups_follow_names() {
         let encoder = find(&Config::default()).unwrap();

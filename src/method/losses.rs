@@ -30,7 +30,7 @@ impl LossTerm {
     }
 }
 
-/// How many replica groups of a step have no labelled pixel for a loss (spec 6.5).
+/// How many replica groups of a step have no labelled pixel for a loss (method.md 6.5).
 pub struct EmptyCount {
     /// The loss.
     pub name: &'static str,

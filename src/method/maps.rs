@@ -11,10 +11,10 @@ use crate::parts::walk::Walk;
 /// The procedure by which images are evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// Validation during training (spec 9.2): one pass at the image's own size; seeds over `ms.scales`.
+    /// Validation during training (method.md 9.2): one pass at the image's own size; seeds over `ms.scales`.
     #[default]
     Train,
-    /// The final test (spec 9.3): long side 512, scales, mirror images, fusion by max, everything at `test.*`.
+    /// The final test (method.md 9.3): long side 512, scales, mirror images, fusion by max, everything at `test.*`.
     Test,
 }
 

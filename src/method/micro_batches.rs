@@ -1,15 +1,15 @@
 //! The gradients of a step micro-batch by micro-batch, so that only one micro-batch's activations are held for them.
 //!
-//! What couples the images of a batch is the decoder's batch norm (spec 2.2), and the means over replica groups (spec
-//! 6), which micro-batches do not cut. So the losses L are those of a pass of all images, whose activations die at
-//! once, and with its statistics S = (mean, variance) kept fixed every micro-batch m is passed through the network
-//! again:
+//! What couples the images of a batch is the decoder's batch norm (method.md 2.2), and the means over replica groups
+//! (method.md 6), which micro-batches do not cut. So the losses L are those of a pass of all images, whose activations
+//! die at once, and with its statistics S = (mean, variance) kept fixed every micro-batch m is passed through the
+//! network again:
 //!
 //! dL/dθ = Σ_m ∂(L_m/M)/∂θ + ∂L/∂S · ∂S/∂s_m · ∂s_m/∂θ,
 //!
 //! where s_m are the micro-batch's own statistics: mean = Σ mean_m / M,
-//! variance = Σ (variance_m + (mean_m − mean)²) / M. That is the gradient of the undivided step, not an approximation. Dropout draws for the whole batch and takes its
-//! rows.
+//! variance = Σ (variance_m + (mean_m − mean)²) / M. That is the gradient of the undivided step, not an approximation.
+//! Dropout draws for the whole batch and takes its rows.
 
 use std::sync::Arc;
 use std::sync::OnceLock;

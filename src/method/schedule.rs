@@ -1,4 +1,4 @@
-//! What changes over a run: phases and learning rates (spec 6.6, 7).
+//! What changes over a run: phases and learning rates (method.md 6.6, 7).
 
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ impl Schedule {
         self.row_of(parameter).map(|row| self.groups[row].trains)
     }
 
-    /// Factor of every learning rate at step `n` (spec 7.4): linear warm-up, then polynomial decay that is not
+    /// Factor of every learning rate at step `n` (method.md 7.4): linear warm-up, then polynomial decay that is not
     /// re-based. Past the end of the run the last factor holds.
     pub fn rate_factor(&self, n: usize) -> f64 {
         let config = &self.config;
@@ -101,8 +101,8 @@ impl Schedule {
         self.config.optim_lr * multiple * self.rate_factor(n)
     }
 
-    /// What AdamW needs at step `n` (spec 7.3), a row for each group: rate, weight decay, 1 − β1ᵗ, √(1 − β2ᵗ), with
-    /// t = n + 1.
+    /// What AdamW needs at step `n` (method.md 7.3), a row for each group: rate, weight decay, 1 − β1ᵗ, √(1 − β2ᵗ),
+    /// with t = n + 1.
     pub fn hypers(&self, n: usize) -> Vec<f64> {
         let row = |group: &Group| self.optimiser().hyper(self.rate(group.rate, n), group.decay, n as u64 + 1);
         self.groups.iter().flat_map(row).collect()
@@ -125,7 +125,7 @@ mod tests {
         Schedule::new(&Methods::default().of(config).unwrap(), config, &find(config).unwrap())
     }
 
-    /// Protects: the factor's check values of spec 7.4 and 16, with the jump at the end of warm-up.
+    /// Protects: the factor's check values of method.md 7.4 and 16, with the jump at the end of warm-up.
     #[test]
     fn rate_factor_has_the_published_values() {
         let expected = [(0, 1e-6), (1, 6.67666e-4), (1499, 0.999_333_33), (1500, 0.925), (2000, 0.9), (19_999, 5e-5)];
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    /// Protects: the first step after warm-up with zero gradients moves by 2.9412 rates (spec 16).
+    /// Protects: the first step after warm-up with zero gradients moves by 2.9412 rates (method.md 16).
     #[test]
     fn bias_correction_counts_zero_gradient_steps() {
         let mut config = Config::default();

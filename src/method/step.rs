@@ -1,4 +1,4 @@
-//! One training step as a graph (spec 0.5): forward pass, the labels and losses of a method, gradients, AdamW.
+//! One training step as a graph (method.md 0.5): forward pass, the labels and losses of a method, gradients, AdamW.
 
 use std::sync::{Arc, OnceLock};
 

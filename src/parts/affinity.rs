@@ -1,10 +1,11 @@
-//! Which cells of the seeds' grid belong together: labels of pairs (spec 6.3), and which pairs are near.
+//! Which cells of the seeds' grid belong together: labels of pairs (method.md 6.3), and which pairs are near.
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::error::Result;
 
-/// Affinity label from a label \[B, S, S\] (spec 6.3): \[B, N, N\] over the grid of cells of `cell` pixels a side (16
-/// as released); 1 where two cells agree, 0 where they differ, 255 where one is ignored or they are further apart than
+/// Affinity label from a label \[B, S, S\] (method.md 6.3): \[B, N, N\] over the grid of cells of `cell` pixels a side
+/// (16 as released); 1 where two cells agree, 0 where they differ, 255 where one is ignored or they are further apart
+/// than
 /// `radius` (Chebyshev).
 ///
 /// # Errors
@@ -23,8 +24,8 @@ pub fn affinity_label(label: &Tensor, cell: usize, radius: usize) -> Result<Tens
     known.select(&first.equal(&second)?, &ignore)?.detach()
 }
 
-/// `axis` of a label \[B, H, W\] at `cells` samples (spec 0.2, nearest): the first pixel of every cell, the pixel 16i
-/// of cells of 16.
+/// `axis` of a label \[B, H, W\] at `cells` samples (method.md 0.2, nearest): the first pixel of every cell, the pixel
+/// 16i of cells of 16.
 fn nearest(label: &Tensor, axis: usize, cells: usize) -> Result<Tensor> {
     let mut shape = label.shape().to_vec();
     let pixels = shape[axis];

@@ -1,4 +1,4 @@
-//! The all-MLP decoder (spec 2.2).
+//! The all-MLP decoder (method.md 2.2).
 
 use crate::engine::graph::{Storage, Tensor};
 use crate::engine::nn::{BatchNorm, Init, Linear, Mode, Scope, dropout_channels, each_part};
@@ -46,8 +46,8 @@ impl Decoder {
             })
             .collect();
         // The 1×1 fuse convolution commutes with bilinear resizing, so each of its blocks is applied at its own
-        // level's resolution and the concatenation of all levels is never built (spec 14.5). Nothing lies between a
-        // projection and its block then: their weights are multiplied once, for all passes.
+        // level's resolution and the concatenation of all levels is never built (method.md 14.5). Nothing lies between
+        // a projection and its block then: their weights are multiplied once, for all passes.
         let (init, width) = (Init::Normal((2.0 / embed as f64).sqrt()), sizes.inputs.len() * embed);
         let fuse = scope.at("linear_fuse").at("conv").parameter("weight", [embed, width, 1, 1], init);
         let fuse = fuse.reshape([embed, width])?;

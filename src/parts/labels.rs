@@ -1,4 +1,4 @@
-//! Pseudo labels: Y_c and Y_s (spec 5). Labels are real-valued integers, 255 = ignore.
+//! Pseudo labels: Y_c and Y_s (method.md 5). Labels are real-valued integers, 255 = ignore.
 
 use crate::config::{Config, LossKind, SigmaSDomain};
 use crate::engine::graph::Tensor;
@@ -13,7 +13,8 @@ pub fn inside_box(label: &Tensor, picture_box: &PictureBox) -> Result<Tensor> {
     picture_box.inside()?.select(label, &label.graph().scalar(255.0))
 }
 
-/// Y_c from propagated scores Z' in slots \[B, H, W, P\] (spec 5.2): the best class, ignored where its score is below
+/// Y_c from propagated scores Z' in slots \[B, H, W, P\] (method.md 5.2): the best class, ignored where its score is
+/// below
 /// `sigma_c` and outside the box. Without `sigma_c` every pixel keeps its class.
 ///
 /// # Errors
@@ -29,7 +30,7 @@ pub fn label_from_map(scores: &Tensor, scene: &Scene, sigma_c: Option<f64>) -> R
     inside_box(&label, &scene.picture_box)?.detach()
 }
 
-/// What the confidence of a pixel in Y_s is compared with (spec 11, row 2).
+/// What the confidence of a pixel in Y_s is compared with (method.md 11, row 2).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Confidence {
     /// The best raw logit, as released.
@@ -51,9 +52,9 @@ impl Confidence {
     }
 }
 
-/// Y_s from segmentation logits \[B, K + 1, h, w\], interpolated to the pixels of the crop (spec 5.3): the best class,
-/// ignored where its confidence is below `sigma_s`, where it is below `first` (1 leaves out background), and outside
-/// the box.
+/// Y_s from segmentation logits \[B, K + 1, h, w\], interpolated to the pixels of the crop (method.md 5.3): the best
+/// class, ignored where its confidence is below `sigma_s`, where it is below `first` (1 leaves out background), and
+/// outside the box.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -93,7 +94,8 @@ pub fn only_tagged(label: &Tensor, tags: &Tensor) -> Result<Tensor> {
     named.select(label, &graph.scalar(255.0))
 }
 
-/// Seeds as a label (spec 9.1): the best tagged class of `seeds` in slots \[B, H, W, P\], background where none exceeds
+/// Seeds as a label (method.md 9.1): the best tagged class of `seeds` in slots \[B, H, W, P\], background where none
+/// exceeds
 /// `background`. Integers \[B, H, W\].
 ///
 /// # Errors
@@ -103,8 +105,8 @@ pub fn seed_label(seeds: &Tensor, classes: &Tensor, background: f64) -> Result<T
     best_class(&seeds.add(&first_slot(classes)?.scale(background)?)?, classes)
 }
 
-/// Seeds as a label with a band of doubt (spec 5.4): the best tagged class of `seeds` in slots \[B, H, W, P\] where it
-/// exceeds `high`, background where it does not exceed `low`, 255 between and outside the box.
+/// Seeds as a label with a band of doubt (method.md 5.4): the best tagged class of `seeds` in slots \[B, H, W, P\]
+/// where it exceeds `high`, background where it does not exceed `low`, 255 between and outside the box.
 ///
 /// # Errors
 /// If the shapes do not fit.

@@ -1,11 +1,11 @@
-//! The four losses (spec 6). Pixel and pair losses are normalised per replica group and averaged over the groups; an
-//! empty mask gives 0 with zero gradient and is counted.
+//! The four losses (method.md 6). Pixel and pair losses are normalised per replica group and averaged over the groups;
+//! an empty mask gives 0 with zero gradient and is counted.
 
 use crate::config::LossKind;
 use crate::engine::graph::Tensor;
 use crate::error::{Error, Result};
 
-/// L_cls: multi-label soft margin of logits \[B, K\] against multi-hot tags (spec 0.3).
+/// L_cls: multi-label soft margin of logits \[B, K\] against multi-hot tags (method.md 0.3).
 ///
 /// # Errors
 /// If the shapes differ.
@@ -15,7 +15,7 @@ pub fn classification_loss(logits: &Tensor, tags: &Tensor) -> Result<Tensor> {
 }
 
 /// L_c2s: loss of seg \[B, K + 1, h, w\], interpolated, at the pixels that Y_c \[B, H, W\] labels, mean over the pixels
-/// of each group of `replica` images (spec 6.2). Gives the loss and the number of empty groups.
+/// of each group of `replica` images (method.md 6.2). Gives the loss and the number of empty groups.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -23,7 +23,8 @@ pub fn c2s_loss(seg: &Tensor, y_c: &Tensor, kind: LossKind, replica: usize) -> R
     masked_mean(&pixel_loss(seg, y_c, 0, kind)?, y_c, replica)
 }
 
-/// L_s2c: loss of map \[B, C, h, w\], interpolated, over its classes at the pixels that Y_s \[B, H, W\] labels (spec
+/// L_s2c: loss of map \[B, C, h, w\], interpolated, over its classes at the pixels that Y_s \[B, H, W\] labels
+/// (method.md
 /// 6.4). Channel 0 is class `first`: 1 for seeds, 0 for a map with background. Gives the loss and the number of empty
 /// groups.
 ///
@@ -66,7 +67,8 @@ pub(crate) fn masked_mean(map: &Tensor, label: &Tensor, replica: usize) -> Resul
     Ok((mean.mean_all()?, count.equal(&zero)?.sum_all()?))
 }
 
-/// L_aff: pairs labelled 1 should have affinity 1, pairs labelled 0 affinity 0; both counts are raised by one (spec
+/// L_aff: pairs labelled 1 should have affinity 1, pairs labelled 0 affinity 0; both counts are raised by one
+/// (method.md
 /// 6.3). affinity and label \[B, N, N\].
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The whole network: encoder, classification and affinity heads, object-aware decoding (spec 2).
+//! The whole network: encoder, classification and affinity heads, object-aware decoding (method.md 2).
 
 use std::sync::Arc;
 
@@ -201,7 +201,7 @@ impl Network {
     }
 
     /// The parts of a batch one after another, so that only the maps which the decoder's norm needs of all of them are
-    /// held together. Nothing else couples samples (spec 3.2).
+    /// held together. Nothing else couples samples (method.md 3.2).
     ///
     /// # Errors
     /// If the images are too small.
@@ -286,9 +286,9 @@ struct Encoded {
     fused: Tensor,
 }
 
-/// Affinity \[B, N, N\] from the scores R of several blocks: σ(Σ_h w_h (R_h + R_hᵀ) + bias) over all heads (spec 2.1,
-/// steps 2 and 3), `weight` \[1, heads of all, 1, 1\]. The weighted sum over heads is taken before the transposition,
-/// with which it commutes.
+/// Affinity \[B, N, N\] from the scores R of several blocks: σ(Σ_h w_h (R_h + R_hᵀ) + bias) over all heads (method.md
+/// 2.1, steps 2 and 3), `weight` \[1, heads of all, 1, 1\]. The weighted sum over heads is taken before the
+/// transposition, with which it commutes.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -306,7 +306,7 @@ pub fn affinity_of_scores(scores: &[Scores], weight: &Tensor, bias: &Tensor) -> 
     sum.add(&sum.permute(&[0, 2, 1])?)?.add(bias)?.sigmoid()
 }
 
-/// Object-aware features X̂_i = X_i ⊙ prior (spec 2.3), the prior \[B, 1, h, w\] resized to every level.
+/// Object-aware features X̂_i = X_i ⊙ prior (method.md 2.3), the prior \[B, 1, h, w\] resized to every level.
 ///
 /// # Errors
 /// If the shapes do not fit.

@@ -1,5 +1,5 @@
-//! Propagation of seeds by pixel-adaptive refinement: fixed thresholds (spec 4.4) and with the segmentation branch's
-//! background (spec 4.5).
+//! Propagation of seeds by pixel-adaptive refinement: fixed thresholds (method.md 4.4) and with the segmentation
+//! branch's background (method.md 4.5).
 //!
 //! Scores travel in *slots*: slot p of image b holds class `classes[b, p]`, background first, unused slots are −1.
 //! So only the classes that an image is tagged with are propagated.
@@ -11,7 +11,7 @@ use crate::engine::graph::Tensor;
 use crate::engine::ops::par;
 use crate::error::Result;
 
-/// The valid classes of every image (spec 4.3), as the propagation wants them.
+/// The valid classes of every image (method.md 4.3), as the propagation wants them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slots {
     /// Slots per image, a multiple of 4.
@@ -38,7 +38,7 @@ impl Slots {
     }
 }
 
-/// Settings of pixel-adaptive refinement (spec 4.1).
+/// Settings of pixel-adaptive refinement (method.md 4.1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Par {
     /// Iterations.
@@ -68,7 +68,7 @@ impl Par {
     }
 }
 
-/// The part of each crop that real image covers (spec 5.1), from the input i32 \[B, 4\] = y0, y1, x0, x1.
+/// The part of each crop that real image covers (method.md 5.1), from the input i32 \[B, 4\] = y0, y1, x0, x1.
 #[derive(Clone)]
 pub struct PictureBox {
     /// First row, end row, first column, end column, each \[B, 1\], cut at the crop's edge.
@@ -186,7 +186,8 @@ pub struct FixedThreshold {
     pub label: Tensor,
 }
 
-/// Fixed-threshold PAR labels (spec 4.4): softmax over the valid classes, propagation at half size over the whole crop.
+/// Fixed-threshold PAR labels (method.md 4.4): softmax over the valid classes, propagation at half size over the whole
+/// crop.
 ///
 /// `seeds` in slots \[B, H, W, P\], of the size of the scene's pictures.
 ///
@@ -209,8 +210,9 @@ pub fn fixed_threshold_label(seeds: &Tensor, scene: &Scene, [low, high]: [f64; 2
     Ok(FixedThreshold { high, low, label })
 }
 
-/// Scores in slots \[B, H, W, P\] of the PAR label of the final test (spec 9.3), from `seeds` in slots: softmax over
-/// the valid classes against a constant background, propagation at the full size of `picture` \[B, 3, H, W\] inside
+/// Scores in slots \[B, H, W, P\] of the PAR label of the final test (method.md 9.3), from `seeds` in slots: softmax
+/// over the valid classes against a constant background, propagation at the full size of `picture` \[B, 3, H, W\]
+/// inside
 /// `extent` \[B, 2\].
 ///
 /// # Errors
@@ -237,8 +239,8 @@ pub(crate) fn compete(scores: &Tensor, classes: &Tensor, background: f64) -> Res
     scores.add(&first_slot(classes)?.scale(background)?)?.add(&unused)?.softmax(-1)
 }
 
-/// The label from scores in slots against a high and a low background (spec 4.4, steps 5 to 7): foreground where it
-/// beats the high one, background where that wins even when low, 255 between and outside the box.
+/// The label from scores in slots against a high and a low background (method.md 4.4, steps 5 to 7): foreground where
+/// it beats the high one, background where that wins even when low, 255 between and outside the box.
 pub(crate) fn two_sided_label(high: &Tensor, low: &Tensor, scene: &Scene) -> Result<Tensor> {
     let Scene { classes, picture_box, .. } = scene;
     let graph = high.graph();
@@ -249,7 +251,7 @@ pub(crate) fn two_sided_label(high: &Tensor, low: &Tensor, scene: &Scene) -> Res
     picture_box.inside()?.select(&label, &ignore)?.detach()
 }
 
-/// Background-aware spatial propagation (spec 4.5): raw scores, inside the picture box only, at half its size.
+/// Background-aware spatial propagation (method.md 4.5): raw scores, inside the picture box only, at half its size.
 ///
 /// `seeds` in slots \[B, H, W, P\], `background` \[B, 1, H, W\] → Z' in slots \[B, H, W, P\], 0 outside the box.
 ///
@@ -262,8 +264,8 @@ pub fn propagate_with_background(seeds: &Tensor, background: &Tensor, scene: &Sc
     refine_in_box(&seeds.add(&background)?, &scene.classes, scene)
 }
 
-/// S^c of seed logits \[B, K, h, w\], interpolated (spec 11, row 5): Z' as one map per class, 0 where an image lacks
-/// the tag; \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
+/// S^c of seed logits \[B, K, h, w\], interpolated (method.md 11, row 5): Z' as one map per class, 0 where an image
+/// lacks the tag; \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -273,7 +275,8 @@ pub fn propagated_map(logits: &Tensor, background: &Tensor, scene: &Scene) -> Re
     propagate_with_background(&seeds, background, scene)?.scatter_slots(&scene.classes, foreground + 1, 0)
 }
 
-/// Refines scores in the slots of `classes` \[B, H, W, P\] inside the picture box, at half its size; 0 outside (spec
+/// Refines scores in the slots of `classes` \[B, H, W, P\] inside the picture box, at half its size; 0 outside
+/// (method.md
 /// 4.5, steps 2 to 5).
 pub(crate) fn refine_in_box(scores: &Tensor, classes: &Tensor, scene: &Scene) -> Result<Tensor> {
     let Scene { picture, picture_box, par, .. } = scene;
@@ -291,7 +294,7 @@ pub(crate) fn refine_in_box(scores: &Tensor, classes: &Tensor, scene: &Scene) ->
 mod tests {
     use super::*;
 
-    /// Protects: background first, tags ascending, −1 behind (spec 4.3).
+    /// Protects: background first, tags ascending, −1 behind (method.md 4.3).
     #[test]
     fn slots_hold_background_and_tags() {
         let slots = Slots::new(&[0.0, 1.0, 1.0, 0.0, 0.0, 0.0], 3, Slots::width_for(2));

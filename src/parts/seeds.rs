@@ -1,4 +1,4 @@
-//! Multi-scale, flip-averaged maps of both branches (spec 3), and the picture that PAR looks at (spec 4.2).
+//! Multi-scale, flip-averaged maps of both branches (method.md 3), and the picture that PAR looks at (method.md 4.2).
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ use crate::parts::network::{Network, Outputs};
 /// a time and for no more classes than are asked for, since these maps are the largest of a step. Nothing carries a
 /// gradient.
 ///
-/// What is alike for all columns or linear is done before maps are interpolated (spec 14.5): mirror images are turned
-/// back, classes chosen and logits averaged on the grids of the network.
+/// What is alike for all columns or linear is done before maps are interpolated (method.md 14.5): mirror images are
+/// turned back, classes chosen and logits averaged on the grids of the network.
 pub struct MultiScale {
     /// The passes, scale 1 first.
     pub passes: Vec<Pass>,
@@ -44,7 +44,7 @@ impl Pass {
         self.view(images, &self.parts.iter().map(value).collect::<Vec<_>>(), 0)
     }
 
-    /// Affinity of `images`, \[B, N, N\], with its grid (spec 4.6).
+    /// Affinity of `images`, \[B, N, N\], with its grid (method.md 4.6).
     ///
     /// # Errors
     /// If there are no such images, or the encoder gives no scores to make an affinity of.
@@ -89,8 +89,8 @@ impl Pass {
 }
 
 impl MultiScale {
-    /// Seeds of `images` in \[0, 1\] (spec 3.1, steps 4 and 6), in the slots of their `classes` \[B, P\]: max over each
-    /// mirrored pair, ReLU, sum over scales, norm01. \[B, H, W, P\].
+    /// Seeds of `images` in \[0, 1\] (method.md 3.1, steps 4 and 6), in the slots of their `classes` \[B, P\]: max over
+    /// each mirrored pair, ReLU, sum over scales, norm01. \[B, H, W, P\].
     ///
     /// # Errors
     /// If the classes are not those of as many images.
@@ -123,7 +123,7 @@ impl MultiScale {
         self.passes.iter().map(average).collect()
     }
 
-    /// The same over all scales: their sum, or their max as in the final test (spec 9.3).
+    /// The same over all scales: their sum, or their max as in the final test (method.md 9.3).
     ///
     /// # Errors
     /// As [`MultiScale::averages`].
@@ -135,7 +135,7 @@ impl MultiScale {
         fold(self.averages(&images, &channels)?.into_iter().map(Ok), with)
     }
 
-    /// Segmentation scores of `images` in \[0, 1\] (spec 3.1, steps 5 and 7): norm01 of the sum, per channel.
+    /// Segmentation scores of `images` in \[0, 1\] (method.md 3.1, steps 5 and 7): norm01 of the sum, per channel.
     /// \[B, C, H, W\].
     ///
     /// # Errors
@@ -159,7 +159,7 @@ impl MultiScale {
 }
 
 /// Runs the network on `image` \[B, 3, H, W\] and its mirror image at every scale: 1 first, then the others in their
-/// order. Sizes are cut to whole pixels (spec 3.1).
+/// order. Sizes are cut to whole pixels (method.md 3.1).
 ///
 /// # Errors
 /// If the smallest scale leaves too few pixels.
@@ -170,8 +170,8 @@ pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mod
     over_scales(network, image, scales, true, rescale, mode)
 }
 
-/// The same in the form of the final test (spec 9.3), where images are resized by the factor itself; with `flip` their
-/// mirror images are seen too.
+/// The same in the form of the final test (method.md 9.3), where images are resized by the factor itself; with `flip`
+/// their mirror images are seen too.
 ///
 /// # Errors
 /// As [`multi_scale`].
@@ -214,7 +214,7 @@ fn fold(
     maps.try_fold(first?, |so_far, map| with(&so_far, &map?))
 }
 
-/// norm01 (spec 0.4): u = x − min x, then u / (max u + 1e-5), per sample and channel over \[H, W\].
+/// norm01 (method.md 0.4): u = x − min x, then u / (max u + 1e-5), per sample and channel over \[H, W\].
 ///
 /// # Errors
 /// If the tensor has not four axes.
@@ -228,8 +228,8 @@ fn normalise(maps: &Tensor, axes: Range<isize>) -> Result<Tensor> {
     maps.sub(&low)?.div(&high.sub(&low)?.offset(1e-5)?)
 }
 
-/// The normalised `image` \[B, 3, H, W\] as the 8-bit picture it came from, divided by 255 (spec 4.2: truncated, not
-/// rounded).
+/// The normalised `image` \[B, 3, H, W\] as the 8-bit picture it came from, divided by 255 (method.md 4.2: truncated,
+/// not rounded).
 ///
 /// # Errors
 /// If the image has not three channels.

@@ -1,4 +1,5 @@
-//! Propagation of seeds along the predicted affinity, as AFA does (spec 4.6): the baseline that BSP is compared with.
+//! Propagation of seeds along the predicted affinity, as AFA does (method.md 4.6): the baseline that BSP is compared
+//! with.
 
 use crate::engine::graph::Tensor;
 use crate::error::Result;
@@ -66,8 +67,8 @@ pub struct WalkedLabel {
     pub label: Tensor,
 }
 
-/// The label of a walk (spec 4.6): `seeds` in slots \[B, H, W, P\] against a low and a high background take one step
-/// along `affinity` \[B, N, N\] on `grid`, and are refined inside the picture box.
+/// The label of a walk (method.md 4.6): `seeds` in slots \[B, H, W, P\] against a low and a high background take one
+/// step along `affinity` \[B, N, N\] on `grid`, and are refined inside the picture box.
 ///
 /// # Errors
 /// If the shapes do not fit.

@@ -8,15 +8,15 @@ use tagseg::data::{AugmentOptions, Crop, Mask, Rgb8, augment, normalise};
 
 use crate::folder::{assert_names, message};
 
-/// Black after normalisation, by channel (spec 16).
+/// Black after normalisation, by channel (method.md 16).
 const BLACK: [f32; 3] = [-2.117_904, -2.035_714_3, -1.804_444_4];
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data").join(name)
 }
 
-/// Protects parity with the `resize(size, BILINEAR)` of Pillow 11.3 (from 13.0 on it filters columns first when only the
-/// height shrinks much): half a photograph, half noise, up, down, one axis.
+/// Protects parity with the `resize(size, BILINEAR)` of Pillow 11.3 (from 13.0 on it filters columns first when only
+/// the height shrinks much): half a photograph, half noise, up, down, one axis.
 #[test]
 fn resize_equals_pillow() {
     let source = Rgb8::read(&fixture("resize_source.png")).unwrap();
@@ -48,7 +48,7 @@ fn assert_box_holds_the_image(crop: &Crop, side: usize) {
     }
 }
 
-/// Protects img_box and black padding (spec 8.4), with an image smaller, larger and mixed, at random scales.
+/// Protects img_box and black padding (method.md 8.4), with an image smaller, larger and mixed, at random scales.
 #[test]
 fn img_box_tells_image_from_padding() {
     for (height, width) in [(9, 7), (40, 50), (8, 40), (24, 24), (1, 60)] {

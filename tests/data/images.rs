@@ -25,7 +25,7 @@ fn png_pictures_equal_pillow() {
 }
 
 /// Protects JPEG in grey, colour and both kinds of CMYK, and the orientation, which must not turn the picture. JPEG
-/// decoders round differently (spec 13, row 47).
+/// decoders round differently (method.md 13, row 47).
 #[test]
 fn jpeg_pictures_are_pillows() {
     for name in ["colour.jpg", "grey.jpg", "cmyk.jpg", "ycck.jpg", "turned.jpg"] {

@@ -30,7 +30,7 @@ fn official() -> Folder {
     folder
 }
 
-/// Protects the official labels: the numbers of spec 8.1, class by class and image by image.
+/// Protects the official labels: the numbers of method.md 8.1, class by class and image by image.
 #[test]
 fn the_official_labels_have_the_published_sums() {
     let folder = official();
@@ -162,7 +162,7 @@ fn annotations_give_tags_where_there_are_no_masks() {
     assert_names(&folder.refusal(), &["Annotations/b.xml"]);
 }
 
-/// Protects MS-COCO in VOC-style folders: images and masks by split (spec 8.2), grey ones among them.
+/// Protects MS-COCO in VOC-style folders: images and masks by split (method.md 8.2), grey ones among them.
 #[test]
 fn coco_may_lie_in_folders_of_its_splits() {
     let folder = Folder::new();

@@ -20,8 +20,8 @@ fn only(tensors: &Bits, wanted: impl Fn(&str) -> bool) -> Bits {
     tensors.iter().filter(|(name, _)| wanted(name)).map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
 }
 
-/// Protects: spec 10 in both directions. Every layout gives the same bits under our names, and going back gives every
-/// tensor of the file byte for byte, apart from the ImageNet head.
+/// Protects: method.md 10 in both directions. Every layout gives the same bits under our names, and going back gives
+/// every tensor of the file byte for byte, apart from the ImageNet head.
 #[test]
 fn layouts_go_to_ours_and_back_byte_equal() {
     let expected = bits(&read("expected.safetensors").tensors);

@@ -1,13 +1,13 @@
-//! MS-COCO as it is distributed (spec 8.2).
+//! MS-COCO as it is distributed (method.md 8.2).
 //!
 //! ```text
 //! annotations/instances_<split>[year].json     images, objects, classes
 //! <split>[year]/<file name>                     images; also in images/<split>[year]/ or JPEGImages/
 //! ```
 //!
-//! Classes are the categories in the order of their ids. An image has the tag of every object in it, crowds included, and
-//! an image without objects is left out. A mask shows the objects' classes; where objects overlap, the smaller counts:
-//! so the script does that the AFA release names for its masks. Nothing is void.
+//! Classes are the categories in the order of their ids. An image has the tag of every object in it, crowds included,
+//! and an image without objects is left out. A mask shows the objects' classes; where objects overlap, the smaller
+//! counts: so the script does that the AFA release names for its masks. Nothing is void.
 //!
 //! The file of objects may be large: it is read once and only an index of it is kept. The outlines are read again where
 //! a mask is asked for.

@@ -1,4 +1,4 @@
-//! The PASCAL VOC layout (spec 8.1), and MS-COCO in folders of the same kind (spec 8.2).
+//! The PASCAL VOC layout (method.md 8.1), and MS-COCO in folders of the same kind (method.md 8.2).
 //!
 //! ```text
 //! JPEGImages/<id>.jpg | .jpeg | .png

@@ -1,4 +1,4 @@
-//! The transformer block of MiT (spec 1.3).
+//! The transformer block of MiT (method.md 1.3).
 
 use super::layers::{Conv2d, DepthwiseConv2d, LayerNorm, Linear, drop_path};
 use super::mode::Mode;
@@ -23,7 +23,7 @@ impl Grid {
     }
 }
 
-/// Weights of encoder linears: std 0.02 (spec 1.6).
+/// Weights of encoder linears: std 0.02 (method.md 1.6).
 const LINEAR: Init = Init::Normal(0.02);
 const ZERO: Init = Init::Constant(0.0);
 

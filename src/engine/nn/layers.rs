@@ -62,7 +62,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// `weight` \[outputs, inputs, kernel, kernel\], normal with variance 2 / fan_out (spec 1.6).
+    /// `weight` \[outputs, inputs, kernel, kernel\], normal with variance 2 / fan_out (method.md 1.6).
     #[track_caller]
     pub fn new(scope: &Scope, inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize) -> Self {
         let init = Init::Normal((2.0 / (kernel * kernel * outputs) as f64).sqrt());
@@ -92,7 +92,7 @@ pub struct DepthwiseConv2d {
 }
 
 impl DepthwiseConv2d {
-    /// `weight` \[channels, 1, 3, 3\], normal with variance 2 / 9 (spec 1.6).
+    /// `weight` \[channels, 1, 3, 3\], normal with variance 2 / 9 (method.md 1.6).
     #[track_caller]
     pub fn new(scope: &Scope, channels: usize) -> Self {
         let weight = scope.parameter("weight", [channels, 1, 3, 3], Init::Normal((2.0_f64 / 9.0).sqrt()));
@@ -134,7 +134,7 @@ impl LayerNorm {
     }
 }
 
-/// Batch norm over all axes but the last, with running statistics (spec 2.2).
+/// Batch norm over all axes but the last, with running statistics (method.md 2.2).
 pub struct BatchNorm {
     weight: Tensor,
     bias: Tensor,
@@ -189,7 +189,8 @@ impl BatchNorm {
                     return Ok(whole.clone());
                 }
             }
-            // The features of a pass for labels must not wait until the passes before it have moved the running statistics.
+            // The features of a pass for labels must not wait until the passes before it have moved the running
+            // statistics.
             None => statistics.hoist(),
         }
         let count = parts.iter().map(|part| part.shape().len() / channels).sum::<usize>() as f64;
@@ -225,7 +226,7 @@ fn statistics_of_all(parts: &[Tensor]) -> Result<Tensor> {
     Tensor::concat(&[&mean, &variance], 0)
 }
 
-/// Keeps each sample's branch with probability 1 − `rate` and scales survivors (spec 1.5). x \[B, …\].
+/// Keeps each sample's branch with probability 1 − `rate` and scales survivors (method.md 1.5). x \[B, …\].
 ///
 /// # Errors
 /// Never for a valid tensor.

@@ -1,4 +1,4 @@
-//! The optimiser's step: AdamW with decoupled decay (spec 7.3).
+//! The optimiser's step: AdamW with decoupled decay (method.md 7.3).
 
 use super::assign::{check_states, nothing};
 use super::matmul::mismatch;
@@ -100,8 +100,8 @@ impl Op for Update {
 }
 
 /// Records one step of the parameters in `trained`, whose gradients are the first of `grads`, in the same order.
-/// `hyper` \[groups, 4\] has a row as from [`Constants::hyper`] for every group. Where `gate` \[1\] is given and 0, nothing
-/// changes.
+/// `hyper` \[groups, 4\] has a row as from [`Constants::hyper`] for every group. Where `gate` \[1\] is given and 0,
+/// nothing changes.
 ///
 /// # Errors
 /// If the shapes differ, there is no such group or gradient, or a param, m or v is no state or stands there twice.

@@ -1,4 +1,4 @@
-//! Bilinear resize from rectangle to rectangle, both of them data (spec 4.5: the crop to the image and back).
+//! Bilinear resize from rectangle to rectangle, both of them data (method.md 4.5: the crop to the image and back).
 
 use super::rows::Lanes;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};

@@ -1,4 +1,4 @@
-//! The classes of each image as slots: few maps per image, laid last (spec 4.3).
+//! The classes of each image as slots: few maps per image, laid last (method.md 4.3).
 
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::shader;

@@ -171,7 +171,7 @@ impl Tensor {
 
     /// Raw attention scores per head, q·kᵀ: q \[B, N, C\], k \[B, M, C\] → \[B, heads, N, M\], unscaled.
     ///
-    /// Head j owns channels \[j·C/heads, (j+1)·C/heads) (spec 1.3).
+    /// Head j owns channels \[j·C/heads, (j+1)·C/heads) (method.md 1.3).
     ///
     /// # Errors
     /// If the shapes do not fit.

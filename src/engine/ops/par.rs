@@ -1,4 +1,4 @@
-//! Pixel-adaptive refinement: masks spread along weights that fall with colour distance (spec 4.1).
+//! Pixel-adaptive refinement: masks spread along weights that fall with colour distance (method.md 4.1).
 
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::shader;

@@ -1,4 +1,4 @@
-//! Losses of single pixels against a label map (spec 6.2, 6.4): one value per pixel, averaged outside.
+//! Losses of single pixels against a label map (method.md 6.2, 6.4): one value per pixel, averaged outside.
 //!
 //! The logits may be given on a coarser grid than the label: they are interpolated where they are needed, and maps of
 //! them at the label's size never exist.
@@ -173,7 +173,7 @@ impl Tensor {
     /// \[B, H, W\]. Logits on a coarser grid are interpolated to the label's pixels (bilinear, no aligned corners).
     ///
     /// The class of a pixel is `label` − `first`. Where the label is 255 or its class is no channel, the loss and its
-    /// gradient are exactly 0. Divide by C for the mean over channels of spec 0.3.
+    /// gradient are exactly 0. Divide by C for the mean over channels of method.md 0.3.
     ///
     /// # Errors
     /// If the shapes or types do not fit.
@@ -182,8 +182,8 @@ impl Tensor {
         Tensor::record(PixelLoss { form: Form::Margin, first }, &[self, label])
     }
 
-    /// Softmax cross-entropy of every pixel of logits \[B, C, h, w\] against `label` \[B, H, W\]: \[B, H, W\]. Logits on a
-    /// coarser grid are interpolated to the label's pixels (bilinear, no aligned corners).
+    /// Softmax cross-entropy of every pixel of logits \[B, C, h, w\] against `label` \[B, H, W\]: \[B, H, W\]. Logits
+    /// on a coarser grid are interpolated to the label's pixels (bilinear, no aligned corners).
     ///
     /// The class of a pixel is `label` − `first`. Where the label is 255 or its class is no channel, the loss and its
     /// gradient are exactly 0.

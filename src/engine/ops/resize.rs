@@ -1,4 +1,4 @@
-//! Bilinear resize without antialiasing, by size or by factor (spec 0.2).
+//! Bilinear resize without antialiasing, by size or by factor (method.md 0.2).
 
 pub use crate::engine::geometry::axis::{Axis, Resize};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Shape, Tensor, TensorType};

@@ -1,4 +1,4 @@
-//! Slots back to one map per class, zeros where an image has no such slot (spec 4.3).
+//! Slots back to one map per class, zeros where an image has no such slot (method.md 4.3).
 
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::shader;

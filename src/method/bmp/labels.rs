@@ -1,4 +1,4 @@
-//! The pseudo labels of BMP (spec 4 and 5): Y_par, the propagated label, Y_c and Y_s, and what they are made of.
+//! The pseudo labels of BMP (method.md 4 and 5): Y_par, the propagated label, Y_c and Y_s, and what they are made of.
 
 use std::ops::Range;
 
@@ -17,9 +17,9 @@ use crate::parts::walk::{Walk, walked_label};
 /// How seeds become Y_c once propagation begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spreading {
-    /// By refinement with the segmentation branch's background (spec 4.5).
+    /// By refinement with the segmentation branch's background (method.md 4.5).
     Background,
-    /// By a random walk along the predicted affinity (spec 4.6).
+    /// By a random walk along the predicted affinity (method.md 4.6).
     Walk,
 }
 
@@ -107,7 +107,8 @@ pub(super) fn labels(pass: &TrainPass<'_>, spreading: Spreading) -> Result<Label
     Ok(Labels { seeds: together(&seeds)?, y_par, propagated, y_c, y_s, background, scene })
 }
 
-/// Seeds of `images`, Y_par and the propagated label (spec 4.4 to 4.6); scene and background are those of these images.
+/// Seeds of `images`, Y_par and the propagated label (method.md 4.4 to 4.6); scene and background are those of these
+/// images.
 fn from_seeds(
     config: &Config,
     scales: &MultiScale,

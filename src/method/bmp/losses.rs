@@ -1,4 +1,4 @@
-//! The four losses of BMP (spec 6).
+//! The four losses of BMP (method.md 6).
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! BMP: a network of two branches that supervise each other (spec 2 to 7).
+//! BMP: a network of two branches that supervise each other (method.md 2 to 7).
 
 mod definition;
 mod labels;

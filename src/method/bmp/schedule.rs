@@ -1,4 +1,4 @@
-//! Which parts of BMP are on in a step, and the weights of its losses (spec 6.6).
+//! Which parts of BMP are on in a step, and the weights of its losses (method.md 6.6).
 
 use crate::config::Config;
 use crate::method::phase::Phase;
@@ -30,7 +30,7 @@ pub fn phase(config: &Config, n: usize, propagates: bool) -> Phase {
 mod tests {
     use super::*;
 
-    /// Protects: `≤` for loss warm-ups, `≥` for propagation, zero-based (spec 6.6, 13.31).
+    /// Protects: `≤` for loss warm-ups, `≥` for propagation, zero-based (method.md 6.6, 13.31).
     #[test]
     fn phases_switch_at_the_right_step() {
         let voc = |n| phase(&Config::default(), n, true);

@@ -13,15 +13,17 @@ const LANES: usize = 8;
 const LEAST: f32 = 1e-5;
 /// A class that is no likelier than this anywhere is not filtered.
 ///
-/// What that changes is bounded. Messages m are not negative, so Q_c = p_c e^{m_c} / Σ p e^m ≤ p_c e^{m_c}, and m_c is at
-/// most the kernels' weight (7 in the spec, and normalised rows sum to about 1) times the largest Q_c: Q_c stays below
+/// What that changes is bounded. Messages m are not negative, so Q_c = p_c e^{m_c} / Σ p e^m ≤ p_c e^{m_c}, and m_c is
+/// at most the kernels' weight (7 in the spec, and normalised rows sum to about 1) times the largest Q_c: Q_c stays
+/// below
 /// 0.011. Its p_c remains in the sum; only the factor e^{m_c} < 1.08 is left out.
 const NEGLIGIBLE: f32 = 0.01;
 
-/// Mean-field inference with a kernel of positions, one of positions and colours, and Potts compatibility (spec 9.3).
+/// Mean-field inference with a kernel of positions, one of positions and colours, and Potts compatibility (method.md
+/// 9.3).
 ///
-/// Repeats Q ← softmax(log p + Σ w · N K N Q), a sum over both kernels, from Q = p. K_ij = exp(−½ |f_i − f_j|²) with the
-/// positions and colours f divided by their σ, and N = diag(K 1)^(−½): rows of N K N sum to about 1, and it is as
+/// Repeats Q ← softmax(log p + Σ w · N K N Q), a sum over both kernels, from Q = p. K_ij = exp(−½ |f_i − f_j|²) with
+/// the positions and colours f divided by their σ, and N = diag(K 1)^(−½): rows of N K N sum to about 1, and it is as
 /// symmetric as K. After Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
 /// Potentials", 2011.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,5 @@
-//! The fully connected conditional random field of the final test (spec 9.3): it lets a segmentation snap to the edges
-//! of its image.
+//! The fully connected conditional random field of the final test (method.md 9.3): it lets a segmentation snap to the
+//! edges of its image.
 
 mod lattice;
 mod mean_field;

@@ -1,4 +1,4 @@
-//! MiT, the Mix Transformer encoder (spec 1), in the released sizes and a small one of ours.
+//! MiT, the Mix Transformer encoder (method.md 1), in the released sizes and a small one of ours.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::engine::graph::Tensor;
 use crate::engine::nn::{Block, Conv2d, Grid, LayerNorm, Mode, Scope};
 use crate::error::{Error, Result};
 
-/// Blocks of the last stage, from the end, whose scores the affinity head reads (spec 2.1).
+/// Blocks of the last stage, from the end, whose scores the affinity head reads (method.md 2.1).
 const SCORED_BLOCKS: usize = 2;
 
-/// Rate of drop path in the last block (spec 1.5).
+/// Rate of drop path in the last block (method.md 1.5).
 const DROP_PATH: f64 = 0.1;
 
-/// A size of MiT by its name in configurations; what it leaves open is the same in all (spec 1.1).
+/// A size of MiT by its name in configurations; what it leaves open is the same in all (method.md 1.1).
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
     /// Its name.
@@ -114,7 +114,7 @@ impl Encoder for Mit {
         vec![heads; depth.min(SCORED_BLOCKS)]
     }
 
-    /// At every stage its keys, reduced, must leave a cell (spec 13, row 40). 29 with the released strides.
+    /// At every stage its keys, reduced, must leave a cell (method.md 13, row 40). 29 with the released strides.
     fn smallest_side(&self) -> usize {
         let side = |(level, reduction): (LevelSize, &usize)| (reduction - 1) * level.stride + 1;
         self.levels().into_iter().zip(&self.sizes.sr).map(side).max().unwrap_or(1)
@@ -142,7 +142,7 @@ impl Encoder for Mit {
             let embed = PatchEmbed::new(&name("patch_embed"), inputs, channels, kernel, strides[stage]);
             let blocks = (0..depths[stage])
                 .map(|block| {
-                    // Rates rise linearly from 0 to the last block's (spec 1.5).
+                    // Rates rise linearly from 0 to the last block's (method.md 1.5).
                     let rate = drop_path * index as f64 / (total.max(2) - 1) as f64;
                     index += 1;
                     Block::new(&name("block").at(block), channels, heads[stage], sr[stage], mlp[stage], rate)

@@ -1,4 +1,4 @@
-//! The names of MiT's modules in the files of Hugging Face (spec 10).
+//! The names of MiT's modules in the files of Hugging Face (method.md 10).
 
 use super::names::Share::{FirstHalf, SecondHalf, Whole};
 use super::names::{ModuleName, NamesElsewhere};

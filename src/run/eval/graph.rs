@@ -90,7 +90,7 @@ impl Recorder<'_> {
                 Ok(Passes { looked_at: image.clone(), single: Single::new(cls, &seg, size)?, fused: None, scales })
             }
             Protocol::Test => {
-                // Cut to whole pixels, so that the long side may become 511 (spec 13.42).
+                // Cut to whole pixels, so that the long side may become 511 (method.md 13.42).
                 let ratio = test_ratio(config, size);
                 let looked_at = image.resize(size.map(|side| (side as f64 * ratio) as usize), false)?;
                 let scales = test_scales(network, &looked_at, &config.test_scales, config.test_flip, &mode)?;
@@ -108,7 +108,7 @@ impl Recorder<'_> {
         })
     }
 
-    /// The maps of the method on whole pictures, at the size of the truth (spec 9.2, 9.3).
+    /// The maps of the method on whole pictures, at the size of the truth (method.md 9.2, 9.3).
     fn tagged(
         &self,
         request: Request,

@@ -1,4 +1,4 @@
-//! Scores of masks and tags (spec 9.1).
+//! Scores of masks and tags (method.md 9.1).
 
 use crate::data::tags::VOID;
 
@@ -145,7 +145,7 @@ mod tests {
         confusion
     }
 
-    /// Protects the definitions of spec 9.1, computed by hand.
+    /// Protects the definitions of method.md 9.1, computed by hand.
     #[test]
     fn scores_of_a_small_example() {
         let confusion = example();

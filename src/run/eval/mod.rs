@@ -1,4 +1,4 @@
-//! Trained networks in use: scores and predictions by the procedures of spec 9, pictures.
+//! Trained networks in use: scores and predictions by the procedures of method.md 9, pictures.
 
 mod canvas;
 mod checkpoint;

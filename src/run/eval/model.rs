@@ -104,7 +104,7 @@ impl Model {
     }
 
     /// Smallest side of an image in training's validation: at the smallest scale the encoder still needs its own
-    /// (spec 13.40).
+    /// (method.md 13.40).
     pub fn smallest_side(&self) -> usize {
         self.smallest_at(&self.config.ms_scales)
     }

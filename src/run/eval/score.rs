@@ -1,4 +1,4 @@
-//! Scores of both branches on a data set (spec 9.1 to 9.3).
+//! Scores of both branches on a data set (method.md 9.1 to 9.3).
 
 use std::path::PathBuf;
 

@@ -16,20 +16,21 @@ use crate::error::{Error, Result};
 pub struct StepRecord {
     /// Steps done.
     pub step: usize,
-    /// `total`, which was minimised, and every loss of the method before its weight (spec 6.6).
+    /// `total`, which was minimised, and every loss of the method before its weight (method.md 6.6).
     #[serde(deserialize_with = "null_is_nan")]
     pub loss: Named<f64>,
     /// Learning rate of the encoder in this step.
     pub lr: f64,
     /// Training images a second since the line before.
     pub images_per_second: f64,
-    /// How many replica groups since the line before had no labelled pixel, by loss (spec 6.5); nothing for a method
-    /// that counts none.
+    /// How many replica groups since the line before had no labelled pixel, by loss (method.md 6.5); nothing for a
+    /// method that counts none.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
     pub empty: Named<u64>,
 }
 
-/// Scores of an evaluation during training, as fractions (spec 9.2). In JSON an object with `seg_miou` and the like.
+/// Scores of an evaluation during training, as fractions (method.md 9.2). In JSON an object with `seg_miou` and the
+/// like.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EvalScores {
     /// Mean IoU by map: `seg`, the segmentation branch, and those that the method reports.

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::lines::EvalScores;
 
-/// Agreement of one kind of label with the truth, as fractions (spec 9.1).
+/// Agreement of one kind of label with the truth, as fractions (method.md 9.1).
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct LabelScores {
     /// Mean IoU over the classes that the truth has a pixel of.

@@ -59,7 +59,8 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Resu
         return Err(Error::data(source, "holds no weights of a network of ours", "give MiT or BMP weights"));
     }
 
-    // A run knows how many batches its batch norm has seen; in our own layout it stays a network with its configuration.
+    // A run knows how many batches its batch norm has seen; in our own layout it stays a network with its
+    // configuration.
     if file.metadata.contains_key(CHECKPOINT) {
         let checkpoint = Checkpoint::load(source)?;
         if layout == Layout::Tagseg {
@@ -76,7 +77,7 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Resu
 }
 
 /// The counter that PyTorch would have after the checkpoint's steps: each runs batch norm once with gradient and, in
-/// training form, once for every scale of the multi-scale passes, of which 1 is always one (spec 3.2).
+/// training form, once for every scale of the multi-scale passes, of which 1 is always one (method.md 3.2).
 fn batches(checkpoint: &Checkpoint) -> NamedTensor {
     let config = &checkpoint.config;
     let scales = 1 + config.ms_scales.iter().filter(|scale| **scale != 1.0).count();

@@ -1,4 +1,4 @@
-//! Names of parameters in the layouts that people hold weights in, brought to ours and back (spec 10).
+//! Names of parameters in the layouts that people hold weights in, brought to ours and back (method.md 10).
 //!
 //! Our names are those of the official release without the `module.` in front. Others count stages from 0, have other
 //! words for most layers, and may hold one of our tensors as two halves. The encoders know the names of their modules
