@@ -1,5 +1,5 @@
-# `make demo` and `make test` do everything. Both first make sure that there is a Vulkan driver. `make browser` builds the
-# page that does the same in a browser.
+# `make demo` runs the demo and `make test` all checks. On Linux both install a software Vulkan driver if there is none.
+# `make browser` builds the page for the browser.
 
 CARGO ?= cargo
 
@@ -9,7 +9,7 @@ CARGO ?= cargo
 demo: driver
 	$(CARGO) run --release -- demo --out demo --overwrite
 
-## Everything that must hold: format, lints, docs, shaders, tests.
+## Check format, lints, docs, shaders and tests.
 test: driver
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -35,7 +35,7 @@ test-browser: driver browser
 	@scripts/chromium.sh
 	$(CARGO) test -p tagseg-browser -- --test-threads=1
 
-## Brings a software Vulkan driver where there is no driver at all.
+## Install a software Vulkan driver if none is present.
 driver:
 	@scripts/driver.sh
 

@@ -1,4 +1,4 @@
-//! A method of one's own, trained, scored and shown by what the others have: plain CAM. The classification finds seeds;
+//! Your own method, trained, scored and reported like the built-in ones: plain CAM. The classification finds seeds;
 //! thresholds and refinement make labels of them; these labels teach the segmentation.
 //!
 //! cargo run --release --example own_method

@@ -8,8 +8,7 @@ use std::{env, fs};
 
 use tagseg::engine::gpu::{Device, DeviceChoice, Plan, adapters};
 use tagseg::engine::graph::{Graph, Op, Tensor, TensorType};
-use tagseg::engine::kernel::KernelTable;
-use tagseg::engine::kernel::{Class, Kernels, Launch, LaunchContext, Launches, Shader, Slot, Target};
+use tagseg::engine::kernel::{Class, KernelTable, Kernels, Launch, LaunchContext, Launches, Shader, Slot, Target};
 use tagseg::engine::reference::Array;
 use tagseg::engine::reference::random::noise;
 use tagseg::engine::self_test::{FAMILIES, Family, Standing, Verdict, verdict};

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use tagseg::config::Config;
-use tagseg::run::bench;
-use tagseg::run::device;
+use tagseg::run::{bench, device};
 
 use super::common::{ConfigArgs, DeviceArg, preset_name, within};
 use super::output::print;

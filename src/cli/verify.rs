@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use tagseg::config::Config;
-use tagseg::run::device;
-use tagseg::run::verify;
+use tagseg::run::{device, verify};
 
 use super::common::{DeviceArg, precision};
 use super::output::print;

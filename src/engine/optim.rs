@@ -26,8 +26,8 @@
 //! ```
 //!
 //! The number of the step and the learning rate are inputs, so that one program runs every step. Moments are states,
-//! called after their parameters. A session makes them, filled with zeros, when it compiles the graph; who stores all its
-//! states can resume.
+//! named after their parameters. A session creates them, filled with zeros, when it compiles the graph. To resume, store
+//! and restore all states of the session.
 
 use super::graph::{DType, Graph, Tensor};
 use super::ops::adamw::{self, Constants, Trained};
@@ -78,7 +78,7 @@ impl AdamW {
     /// [`Scope::trainable`](super::nn::Scope::trainable) gives them. The moments of `w` are the states `w.m` and `w.v`.
     ///
     /// # Errors
-    /// As [`Graph::gradients`], and if a parameter is no state or stands there twice.
+    /// As [`Graph::gradients`], and if a parameter is not a state or is listed twice.
     #[track_caller]
     pub fn step(&self, loss: &Tensor, parameters: &[Tensor]) -> Result<Optimiser> {
         let graph = loss.graph();
@@ -131,7 +131,7 @@ impl Sgd {
     /// [`Scope::trainable`](super::nn::Scope::trainable) gives them. The momentum of `w` is the state `w.momentum`.
     ///
     /// # Errors
-    /// As [`Graph::gradients`], and if a parameter is no state.
+    /// As [`Graph::gradients`], and if a parameter is not a state.
     #[track_caller]
     pub fn step(&self, loss: &Tensor, parameters: &[Tensor]) -> Result<Optimiser> {
         let graph = loss.graph();

@@ -19,8 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::gpu::{Device, DeviceChoice, Plan};
 use crate::engine::graph::{Graph, Tensor};
-use crate::engine::kernel::wgsl;
-use crate::engine::kernel::{Kernels, Target};
+use crate::engine::kernel::{Kernels, Target, wgsl};
 use crate::engine::reference::random::noise;
 use crate::engine::reference::square_error;
 use crate::engine::session::Session;

@@ -1,4 +1,4 @@
-//! One face for both engines: a device, or the f64 interpreter on the CPU.
+//! The common interface of both engines: a device, or the f64 interpreter on the CPU.
 //!
 //! ```
 //! use tagseg::Session;
@@ -40,7 +40,7 @@ impl Session {
     /// that a [`gpu::DeviceChoice`] can say. Prints nothing, writes nothing, and reads no environment.
     ///
     /// Kernels are those of the table. [`self_test::tested`](super::self_test::tested) tests the fast ones among them
-    /// and leaves out what this driver gets wrong.
+    /// and replaces those that this driver computes wrong.
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.
@@ -202,7 +202,7 @@ impl Session {
         Ok(Program::new(graph, ids, compiled))
     }
 
-    /// Bytes allocated on the device, where its interface tells.
+    /// Bytes allocated on the device, if its interface reports them.
     pub fn allocated(&self) -> Option<u64> {
         self.device().and_then(gpu::Device::allocated)
     }

@@ -84,9 +84,9 @@ impl TrainPass<'_> {
 
 /// A method of learning: records the labels and losses of a step.
 ///
-/// The trainer records the forward pass before and the update behind it, so that checkpoints, resuming, micro-batches,
-/// evaluation, pictures and pages are the same for all methods: they know the names that a method gives and nothing
-/// else of it. `examples/own_method.rs` shows one.
+/// The trainer records the forward pass before it and the update after it. Checkpoints, resuming, micro-batches,
+/// evaluation, pictures and reports are the same for all methods: they use only the names that a method declares.
+/// `examples/own_method.rs` shows one.
 pub trait Method: fmt::Debug + Send + Sync {
     /// Its name, as in the option `method.name`.
     fn name(&self) -> &str;

@@ -10,8 +10,8 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::parts::encoders;
 
-/// Methods by name. The default holds ours; a run with a method of one's own needs it at training, resuming and
-/// evaluation alike.
+/// Methods by name. The default lists those of this crate. A run with your own method needs it for training, resuming
+/// and evaluation.
 #[derive(Clone, Debug)]
 pub struct Methods(Vec<Arc<dyn Method>>);
 

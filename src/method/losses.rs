@@ -88,7 +88,7 @@ pub type LossesOf = Box<dyn Fn(&Outputs, &Range<usize>) -> Result<Losses>>;
 
 /// What a method makes of a step: labels, which get no gradient, and the losses that read them.
 pub struct Objective {
-    /// Labels and other maps by name, \[B, …\]; nothing is computed of those that nobody reads.
+    /// Labels and other maps by name, \[B, …\]. Maps that are not read are not computed.
     pub maps: Vec<(&'static str, Tensor)>,
     /// The losses. They are asked for the whole batch and, where `batch.micro` divides it, for each micro-batch: every
     /// loss of the batch must be the mean of those of equal micro-batches.

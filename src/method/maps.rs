@@ -159,8 +159,7 @@ impl MapPass<'_> {
             Protocol::Train => self.config.cam_low,
             Protocol::Test => self.config.cam_bkg,
         };
-        let [pass, ..] = &self.scales.passes[..] else { unreachable!("scale 1 always runs") };
-        let (affinity, grid) = pass.affinity(0..self.batch())?;
+        let (affinity, grid) = self.scales.at_scale_1().affinity(0..self.batch())?;
         let walk = Walk::new(self.config.aff_radius);
         self.label_of(&walk.from_seeds(self.seeds, &self.scene.classes, &affinity, grid, background)?)
     }

@@ -11,8 +11,7 @@
 //! variance = Σ (variance_m + (mean_m − mean)²) / M. That is the gradient of the undivided step, not an approximation.
 //! Dropout draws for the whole batch and takes its rows.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::losses::Objective;
 use crate::engine::graph::Tensor;

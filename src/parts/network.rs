@@ -321,8 +321,7 @@ pub fn see_objects(features: &Features, prior: &Tensor) -> Result<Features> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::OnceLock;
+    use std::sync::{Arc, OnceLock};
 
     use super::*;
     use crate::engine::graph::DType;

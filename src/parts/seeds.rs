@@ -144,6 +144,11 @@ impl MultiScale {
         normalise_map(&self.logits(images, channels, Fuse::Sum)?)
     }
 
+    /// The pass over the images as they are.
+    pub fn at_scale_1(&self) -> &Pass {
+        self.passes.first().unwrap_or_else(|| unreachable!("scale 1 always runs"))
+    }
+
     /// The pass of the largest scale.
     pub fn largest(&self) -> &Pass {
         let largest = self.passes.iter().max_by(|one, other| one.scale.total_cmp(&other.scale));

@@ -2,8 +2,7 @@
 
 use std::fs;
 
-use tagseg::engine::kernel::KernelTable;
-use tagseg::engine::kernel::{Class, Kernels};
+use tagseg::engine::kernel::{Class, KernelTable, Kernels};
 
 use crate::place::{assert_refused, succeed, tagseg};
 

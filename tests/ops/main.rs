@@ -22,8 +22,7 @@ mod updates;
 
 use tagseg::engine::gpu::DeviceChoice;
 use tagseg::engine::graph::{DType, Graph, Storage, Tensor};
-use tagseg::engine::kernel::KernelTable;
-use tagseg::engine::kernel::{Kernels, Target};
+use tagseg::engine::kernel::{KernelTable, Kernels, Target};
 use tagseg::engine::reference::square_error;
 use tagseg::run::device;
 use tagseg::{Error, Result, Session};

@@ -8,14 +8,14 @@ pub const MAX_AXES: usize = 8;
 /// The axes along which inputs are walked to give an output, outermost first: neighbours that every input walks alike
 /// are merged, and those of extent 1 left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Walk {
+pub struct Broadcast {
     /// Extents of the axes.
     pub extents: Vec<usize>,
     /// For every input, its step along each axis: 0 where it is repeated.
     pub strides: Vec<Vec<usize>>,
 }
 
-impl Walk {
+impl Broadcast {
     /// How inputs of these shapes, each of which broadcasts to `shape`, are walked.
     pub fn of<'a>(shape: &Shape, inputs: impl IntoIterator<Item = &'a Shape>) -> Self {
         let full: Vec<_> = inputs.into_iter().map(|input| input.broadcast_strides(shape)).collect();
@@ -37,7 +37,7 @@ impl Walk {
                 }
             }
         }
-        Walk { extents, strides }
+        Broadcast { extents, strides }
     }
 
     /// Whether a kernel walks so many axes.

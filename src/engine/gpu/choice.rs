@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::kernel::Class;
-use crate::engine::kernel::KernelTable;
+use crate::engine::kernel::{Class, KernelTable};
 use crate::error::{Error, Result};
 
 /// A device as a person wishes for it; what is left open is decided when it is opened. A text alone names the adapter.

@@ -12,9 +12,7 @@ use futures_channel::oneshot;
 
 use super::choice::{DeviceChoice, Limits};
 use super::fault::Faults;
-use crate::engine::kernel::KernelTable;
-use crate::engine::kernel::wgsl;
-use crate::engine::kernel::{Class, Launch, Target, WORKGROUP};
+use crate::engine::kernel::{Class, KernelTable, Launch, Target, WORKGROUP, wgsl};
 use crate::error::{Error, Result};
 
 /// What a person needs to know of an adapter.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::views::Views;
-use crate::engine::geometry::broadcast::Walk;
+use crate::engine::geometry::broadcast::Broadcast;
 use crate::engine::graph::{Chain, Node, NodeId, Op};
 use crate::engine::kernel::Slot;
 
@@ -68,7 +68,7 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
                 .and_then(|(producer, own)| chain.inline(&leaves, slot, producer, own))
                 // Values that are broadcast in other ways are walked along more axes together than each alone.
                 .filter(|(_, inputs)| {
-                    Walk::of(&node.ty.shape, inputs.iter().map(|input| &nodes[input.0].ty.shape)).fits()
+                    Broadcast::of(&node.ty.shape, inputs.iter().map(|input| &nodes[input.0].ty.shape)).fits()
                 });
             match merged {
                 Some((longer, inputs)) => {

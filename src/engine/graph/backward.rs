@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::node::Tensor;
-use super::node::{Backward, BackwardError};
+use super::node::{Backward, BackwardError, Tensor};
 use super::{Graph, NodeId};
 use crate::error::{Error, Result};
 

@@ -88,6 +88,11 @@ pub struct ByLength<T> {
 }
 
 impl<T: Copy> ByLength<T> {
+    /// One choice for every length.
+    const fn all(choice: T) -> Self {
+        ByLength { short: choice, long: choice }
+    }
+
     pub(super) fn of(&self, length: usize, long: usize) -> T {
         if length < long { self.short } else { self.long }
     }
@@ -115,6 +120,14 @@ pub struct BySize<T> {
     pub large: T,
     /// Others.
     pub huge: T,
+}
+
+impl<T: Copy> BySize<ByLength<T>> {
+    /// One choice for every size and length.
+    const fn all(choice: T) -> Self {
+        let choice = ByLength::all(choice);
+        BySize { small: choice, medium: choice, large: choice, huge: choice }
+    }
 }
 
 /// A section of a kernel table: the variant of every kernel family by shape class. A choice is named by its path, as in
@@ -175,54 +188,36 @@ impl Kernels {
     }
 
     /// What the repository's table says of software devices.
-    pub const SOFTWARE: Kernels = {
-        let tiles = ByLength { short: Tile::Subgroup, long: Tile::Subgroup };
-        Kernels {
-            busy: 256,
-            rows: ByLength { short: Walk::Alone, long: Walk::Alone },
-            runs: Walk::Alone,
-            attention: ByWidth { narrow: Queries::Four, wide: Queries::Four },
-            product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles },
-        }
+    pub const SOFTWARE: Kernels = Kernels {
+        busy: 256,
+        rows: ByLength::all(Walk::Alone),
+        runs: Walk::Alone,
+        attention: ByWidth { narrow: Queries::Four, wide: Queries::Four },
+        product: BySize::all(Tile::Subgroup),
     };
 
     /// What the repository's table says of graphics cards. No card has registers for [`Tile::T16x16`].
-    pub const GRAPHICS: Kernels = {
-        let tiles = ByLength { short: Tile::T4x4, long: Tile::T4x4 };
-        let huge = ByLength { short: Tile::T64x64, long: Tile::T64x64 };
-        Kernels {
-            busy: 1 << 15,
-            rows: ByLength { short: Walk::Together, long: Walk::Together },
-            runs: Walk::Together,
-            attention: ByWidth { narrow: Queries::Four, wide: Queries::Two },
-            product: BySize { small: tiles, medium: tiles, large: tiles, huge },
-        }
+    pub const GRAPHICS: Kernels = Kernels {
+        attention: ByWidth { narrow: Queries::Four, wide: Queries::Two },
+        product: BySize { huge: ByLength::all(Tile::T64x64), ..BySize::all(Tile::T4x4) },
+        ..Self::SHARED
     };
 
     /// Every variant with workgroup memory, wherever there is one: what their self-tests run.
-    pub const SHARED: Kernels = {
-        let tiles = ByLength { short: Tile::T64x64, long: Tile::T64x64 };
-        Kernels {
-            busy: 1 << 15,
-            rows: ByLength { short: Walk::Together, long: Walk::Together },
-            runs: Walk::Together,
-            attention: ByWidth { narrow: Queries::Two, wide: Queries::Two },
-            product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles },
-        }
+    pub const SHARED: Kernels = Kernels {
+        busy: 1 << 15,
+        rows: ByLength::all(Walk::Together),
+        runs: Walk::Together,
+        attention: ByWidth { narrow: Queries::Two, wide: Queries::Two },
+        product: BySize::all(Tile::T64x64),
     };
 
     /// Cooperative matrices in every product: what their self-test runs. A device opened with a table of these can run
     /// all that any table chooses.
-    pub const COOPERATIVE: Kernels = {
-        let tiles = ByLength { short: Tile::Cooperative, long: Tile::Cooperative };
-        Kernels { product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles }, ..Self::SHARED }
-    };
+    pub const COOPERATIVE: Kernels = Kernels { product: BySize::all(Tile::Cooperative), ..Self::SHARED };
 
     /// Subgroups in every product, with wide tiles wherever they fit: what their self-test runs.
-    pub const SUBGROUPS: Kernels = {
-        let tiles = ByLength { short: Tile::Subgroup, long: Tile::Subgroup };
-        Kernels { busy: 1, product: BySize { small: tiles, medium: tiles, large: tiles, huge: tiles }, ..Self::SHARED }
-    };
+    pub const SUBGROUPS: Kernels = Kernels { busy: 1, product: BySize::all(Tile::Subgroup), ..Self::SHARED };
 
     /// What was chosen, as it stands in a table.
     ///

@@ -73,8 +73,8 @@ pub struct Launch {
     pub first: Option<[u32; 2]>,
     /// What stands at bindings 1, 2, ….
     pub bindings: Vec<Slot>,
-    /// What is bound as `vec4<f32>` and may be stored in half precision: values that lie by fours, none of which the
-    /// kernel gets at but by `load_…` and `store_…`.
+    /// What is bound as `vec4<f32>` and may be stored in half precision, because the kernel accesses it through
+    /// `load_…` and `store_…` only.
     pub fours: Vec<Slot>,
     /// The numbers of the bindings that are stored in half precision; an op leaves that to the plan.
     pub half: Vec<usize>,
@@ -204,7 +204,7 @@ impl Launch {
         self
     }
 
-    /// Declares what the kernel binds as `vec4<f32>` and gets at by `load_…` and `store_…` alone, so that it may be
+    /// Declares what the kernel binds as `vec4<f32>` and accesses through `load_…` and `store_…` only, so that it may be
     /// stored in half precision.
     pub fn fours(mut self, slots: &[Slot]) -> Self {
         self.fours.extend_from_slice(slots);

@@ -1,5 +1,5 @@
-//! The choices of a section by name, as serde derives them from its types: a deserializer that has nothing to give and
-//! notes what is asked of it.
+//! The choices of a section by name, as serde derives them from its types: a deserializer that supplies the first variant
+//! everywhere and records the path and the variants of every choice.
 
 use std::slice;
 
@@ -19,7 +19,7 @@ pub(super) fn of<'de, T: Deserialize<'de>>() -> Result<Vec<Choice>> {
     asked.map(|_| found).map_err(|refusal| Error::Graph(refusal.to_string()))
 }
 
-/// A place in a section where something is asked for.
+/// The choice, or the group of choices, at a path of a section.
 struct Place<'a> {
     path: String,
     found: &'a mut Vec<Choice>,

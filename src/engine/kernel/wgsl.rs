@@ -9,7 +9,7 @@
 //! - `#update x: array<T>`: the next one, with both;
 //! - `$NAME`: the value that the variant gives to `NAME`.
 //!
-//! Bindings are numbered in the order of their lines, as [`Launch::bind`] names what stands there. What a launch
+//! Bindings are numbered in the order of their lines, as [`Launch::bind`] lists their contents. What a launch
 //! declares by [`Launch::fours`] may be stored in half precision: then `load_x` and `store_x` convert, and nothing else
 //! changes.
 
@@ -117,7 +117,7 @@ impl Joined<'_> {
         self.add(snippet)
     }
 
-    /// Declares the next storage binding, `name: array<element>`, with the functions by which the kernel gets at it.
+    /// Declares the next storage binding, `name: array<element>`, with the functions that access it.
     fn declare(&mut self, access: Access, binding: &str) -> Result<()> {
         let binding = self.substitute(binding)?;
         let parts = binding.split_once(": array<").and_then(|(name, rest)| Some((name, rest.strip_suffix('>')?)));

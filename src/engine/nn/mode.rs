@@ -1,8 +1,7 @@
 //! How a forward pass treats what couples the images of a batch.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::engine::graph::Tensor;
 use crate::error::Result;

@@ -3,8 +3,7 @@
 use super::reduce::sum_of_chunks;
 pub use crate::engine::geometry::heads::{Gradient, Heads};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, Target};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, Target, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;

@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((of(.., 3), of(.., 0)), ([0, 1, 2], []));
     }
 
-    /// Protects: an axis that is not there, or stands there twice, is told.
+    /// Protects: an axis that does not exist, or is named twice, is an error that names it.
     #[test]
     fn axes_that_are_not_there() {
         let refused = |axes: Axes, rank: usize| axes.of(rank).unwrap_err();

@@ -4,12 +4,11 @@
 
 use super::matmul::mismatch;
 use super::norm_sums::norm_sums;
-use super::rows::{Lanes, split_rows};
+use super::rows::ColumnSums;
 use crate::engine::graph::{
     Backward, BackwardError, Chain, DType, Function, Instruction, Op, Operand, Storage, Tensor, TensorType,
 };
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
+use crate::engine::kernel::{LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -45,13 +44,10 @@ impl Op for BatchStatistics {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let channels = context.output.shape[1];
-        let rows = context.inputs[0].shape.len() / channels;
-        let lanes = Lanes::of(channels);
-        let columns = channels / lanes.count;
-        let (chunk, chunks) = split_rows(rows, 32, columns, context.target);
+        let sums = ColumnSums::of(context.inputs[0].shape.len(), channels, context.target);
+        let ColumnSums { columns, chunks, .. } = sums;
         let kernel = |shader, invocations: usize, slots: &[Slot]| {
-            let launch = Launch::new(shader, invocations, 1).uints(&[rows, columns, chunk, chunks]).bind(slots);
-            lanes.of_launch(launch, slots)
+            sums.lanes.of_launch(sums.launch(shader, invocations).bind(slots), slots)
         };
         Launches {
             list: vec![

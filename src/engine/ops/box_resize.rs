@@ -2,8 +2,7 @@
 
 use super::rows::Lanes;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! Functions of single elements, with broadcasting; chains of them are fused into one kernel.
 
 use super::elementwise_kernel::launch;
-use crate::engine::geometry::broadcast::{MAX_AXES, Walk};
+use crate::engine::geometry::broadcast::{Broadcast, MAX_AXES};
 use crate::engine::graph::{
     Backward, BackwardError, Chain, DType, Function, Instruction, Op, Operand, Shape, Tensor, TensorType,
 };
@@ -22,7 +22,7 @@ impl Op for Chain {
         for input in inputs {
             shape = shape.broadcast(&input.shape).ok_or("the shapes do not broadcast")?;
         }
-        if !Walk::of(&shape, inputs.iter().map(|input| &input.shape)).fits() {
+        if !Broadcast::of(&shape, inputs.iter().map(|input| &input.shape)).fits() {
             return Err(format!("broadcasts along more than {MAX_AXES} groups of axes"));
         }
         let integer = self.body.last().is_some_and(|last| last.function == Function::ToInteger);

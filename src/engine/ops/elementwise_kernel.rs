@@ -1,13 +1,13 @@
 //! Writes the kernel of a chain of functions, with broadcasting.
 
 use super::rows::Lanes;
-use crate::engine::geometry::broadcast::{MAX_AXES, Walk};
+use crate::engine::geometry::broadcast::{Broadcast, MAX_AXES};
 use crate::engine::graph::{Chain, DType, MAX_LEAVES, MAX_SCALARS, Operand};
 use crate::engine::kernel::{Launch, LaunchContext, Shader, Slot};
 
 /// Whether four neighbours can be computed at once: every input is contiguous or constant along the innermost axis, and
 /// aligned.
-fn by_fours(walk: &Walk) -> bool {
+fn by_fours(walk: &Broadcast) -> bool {
     let aligned = |own: &Vec<usize>| match own.split_last() {
         Some((&1, outer)) => outer.iter().all(|stride| stride.is_multiple_of(4)),
         Some((&last, _)) => last == 0,
@@ -40,7 +40,7 @@ impl Reach {
 /// The launch of a chain: its bindings, and a function of one line per load and per function of the chain, on top of
 /// `shaders/common/elementwise.wgsl`.
 pub(super) fn launch(op: &Chain, context: &LaunchContext<'_>) -> Launch {
-    let walk = Walk::of(&context.output.shape, context.inputs.iter().map(|input| &input.shape));
+    let walk = Broadcast::of(&context.output.shape, context.inputs.iter().map(|input| &input.shape));
     let reach: Vec<_> = walk.strides.iter().map(|own| Reach::of(own)).collect();
     let plain = !reach.contains(&Reach::Strided);
     let lanes = Lanes::of(if plain || by_fours(&walk) { 4 } else { 1 });

@@ -4,8 +4,7 @@ use std::ops::Range;
 
 pub use crate::engine::geometry::gather::Gather;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Shape, Tensor, TensorType};
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;

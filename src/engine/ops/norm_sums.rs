@@ -1,9 +1,8 @@
 //! The column sums that the gradients of both normalisations are made of.
 
-use super::rows::{Lanes, split_rows};
+use super::rows::ColumnSums;
 use crate::engine::graph::{Op, Tensor, TensorType};
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
+use crate::engine::kernel::{LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -32,13 +31,14 @@ impl Op for NormSums {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let channels = context.output.shape[1];
-        let rows = context.inputs[0].shape.len() / channels;
-        let lanes = Lanes::of(channels);
-        let columns = channels / lanes.count;
-        let (chunk, chunks) = split_rows(rows, 32, columns, context.target);
-        let first = Launch::new(shader!("norm_sums"), columns * chunks, 1)
-            .uints(&[rows, columns, chunk, chunks])
-            .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Scratch(0)]);
+        let sums = ColumnSums::of(context.inputs[0].shape.len(), channels, context.target);
+        let ColumnSums { lanes, chunks, .. } = sums;
+        let first = sums.launch(shader!("norm_sums"), sums.columns * chunks).bind(&[
+            Slot::Input(0),
+            Slot::Input(1),
+            Slot::Input(2),
+            Slot::Scratch(0),
+        ]);
         let first = match self.per_row {
             true => lanes.of_launch(first.define("PER_ROW", 1), &[Slot::Input(0), Slot::Input(2)]),
             false => lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1), Slot::Input(2)]),

@@ -1,5 +1,4 @@
-//! Arithmetic by operators. Each records one node, or two where a number stands on the left, and is an error like the
-//! method of its name.
+//! Arithmetic operators. Each records the method of the same name (`1.0 - &x` records two nodes) and fails like it.
 //!
 //! ```
 //! use tagseg::engine::graph::{DType, Graph};

@@ -1,8 +1,7 @@
 //! Pixel-adaptive refinement: masks spread along weights that fall with colour distance (method.md 4.1).
 
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;

@@ -5,9 +5,7 @@
 
 use super::resize::{Axis, Resize, transposed};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::Shader;
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 pub use crate::engine::reference::pixel_loss::{Form, PixelLoss};

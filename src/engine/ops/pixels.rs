@@ -1,8 +1,7 @@
 //! Pictures of bytes, four bytes to a word, as reals.
 
 use crate::engine::graph::{DType, Op, Shape, Tensor, TensorType};
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;

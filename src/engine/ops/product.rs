@@ -3,8 +3,7 @@
 
 use crate::engine::geometry::matrix::MatrixView;
 use crate::engine::geometry::patches::Patches;
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, Launches, Slot, Target, Tile, WORKGROUP};
+use crate::engine::kernel::{Launch, Launches, Slot, Target, Tile, WORKGROUP, shader};
 
 /// How a matrix lies in a tensor.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -1,8 +1,7 @@
 //! Random numbers: a function of (seed, step, stream, element), never of when or where it runs.
 
 use crate::engine::graph::{Backward, BackwardError, Op, Shape, Tensor, TensorType};
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;

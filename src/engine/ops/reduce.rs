@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use super::axes::Axes;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 pub use crate::engine::reference::reduce::Reduction;

@@ -2,8 +2,7 @@
 
 pub use crate::engine::geometry::axis::{Axis, Resize};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Shape, Tensor, TensorType};
-use crate::engine::kernel::shader;
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;

@@ -35,6 +35,35 @@ pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Targ
     (chunk, rows.div_ceil(chunk))
 }
 
+/// Sums over all rows of the columns of a tensor \[…, C\], in chunks of rows that are added by a second launch.
+pub(crate) struct ColumnSums {
+    /// Rows of the tensor.
+    pub rows: usize,
+    /// What one load takes along a row.
+    pub lanes: Lanes,
+    /// Loads of a row.
+    pub columns: usize,
+    /// Rows of a chunk.
+    pub chunk: usize,
+    /// Number of chunks.
+    pub chunks: usize,
+}
+
+impl ColumnSums {
+    /// Those of `elements` in rows of so many channels.
+    pub(crate) fn of(elements: usize, channels: usize, target: Target) -> Self {
+        let (rows, lanes) = (elements / channels, Lanes::of(channels));
+        let columns = channels / lanes.count;
+        let (chunk, chunks) = split_rows(rows, 32, columns, target);
+        ColumnSums { rows, lanes, columns, chunk, chunks }
+    }
+
+    /// A launch that knows these sizes by its first parameters.
+    pub(crate) fn launch(&self, shader: Shader, invocations: usize) -> Launch {
+        Launch::new(shader, invocations, 1).uints(&[self.rows, self.columns, self.chunk, self.chunks])
+    }
+}
+
 /// The launch of a kernel that includes `shaders/common/rows.wgsl`, on `rows` rows of so many channels; `slots` are
 /// bound by the elements that it loads. Its first parameters are the rows and the loads of each.
 pub(crate) fn launch_rows(shader: Shader, rows: usize, channels: usize, target: Target, slots: &[Slot]) -> Launch {

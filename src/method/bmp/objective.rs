@@ -75,8 +75,7 @@ fn propagated_scores(pass: &MapPass<'_>, spreading: Spreading) -> Result<Tensor>
     let thresholds = [config.cam_bkg; 2];
     match (spreading, config.propagation) {
         (Spreading::Walk, _) => {
-            let [pass, ..] = &scales.passes[..] else { unreachable!("scale 1 always runs") };
-            let (affinity, grid) = pass.affinity(0..seeds.shape()[0])?;
+            let (affinity, grid) = scales.at_scale_1().affinity(0..seeds.shape()[0])?;
             let walk = Walk::new(config.aff_radius);
             let [_, high] = walked_label(seeds, &affinity, grid, scene, &walk, thresholds)?.refined;
             Ok(high)

@@ -86,7 +86,7 @@ pub trait Encoder: fmt::Debug + Send + Sync {
         parameter.contains("norm")
     }
 
-    /// Checks the options that are its own concern, such as `model.strides`. What follows from its sizes (crops,
+    /// Checks the options that only this encoder uses, such as `model.strides`. What follows from its sizes (crops,
     /// scales) is checked for all encoders by [`super::check`].
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The checkpoint that a person names, as far as it can be checked without a device.
+//! The checkpoint that a command names, checked as far as possible without a device.
 
 #[cfg(feature = "native")]
 use std::path::Path;

@@ -95,7 +95,7 @@ impl Recorder<'_> {
                 let looked_at = image.resize(size.map(|side| (side as f64 * ratio) as usize), false)?;
                 let scales = test_scales(network, &looked_at, &config.test_scales, config.test_flip, &mode)?;
                 let fused = scales.logits(0..batch, 0..self.network.classes, config.test_fuse)?;
-                let [pass, ..] = &scales.passes[..] else { unreachable!("scale 1 always runs") };
+                let pass = scales.at_scale_1();
                 let cls = pass.pictures(0..batch, |outputs| &outputs.cls)?;
                 let seg = pass.pictures(0..batch, |outputs| &outputs.seg)?;
                 let single = Single::new(cls, &seg, size)?;

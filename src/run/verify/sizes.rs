@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::cases::Bench;
-use super::cases::runner;
+use super::cases::{Bench, runner};
 use super::golden::{GoldenCase, GoldenSet, Stored, StoredValues};
 use super::judge::{Results, Rounding, judge};
 use super::manifest::{ElementType, Role};
