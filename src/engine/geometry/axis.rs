@@ -33,7 +33,7 @@ impl Axis {
                 ..Self::fraction(2 * cells, cells - outputs, 2 * outputs)
             };
         }
-        if input == 1 || output == 1 {
+        if input <= 1 || output <= 1 {
             // Everything comes from the first cell, whatever the step.
             return Axis { input, output, scale: 0.0, align_corners, ..Self::fraction(1, 0, 1) };
         }
@@ -67,8 +67,10 @@ impl Axis {
 
     /// Whether the kernels' integers hold all coordinates.
     pub(crate) fn fits(&self) -> bool {
-        let reach = (self.output as i64 + 1) * self.step + self.shift.abs();
-        reach.max((self.input as i64 + 1) * self.unit) < 1 << 31
+        // Extents may be as large as anybody writes them.
+        let [input, output] = [self.input, self.output].map(|extent| extent as i128 + 1);
+        let [step, shift, unit] = [self.step, self.shift, self.unit].map(i128::from);
+        (output * step + shift.abs()).max(input * unit) < 1 << 31
     }
 
     pub(crate) fn params(&self) -> [u32; 8] {

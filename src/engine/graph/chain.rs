@@ -92,7 +92,7 @@ impl Chain {
 pub enum Function {
     /// x
     Copy,
-    /// x, as an integer
+    /// x truncated toward zero, as an integer; the nearest where that is beyond 32 bits
     ToInteger,
     /// −x
     Negate,
@@ -237,7 +237,9 @@ impl Function {
         let x = args[0];
         let truth = |holds: bool| f64::from(u8::from(holds));
         match self {
-            Copy | ToInteger => x,
+            Copy => x,
+            // The largest integer that is an f32, too.
+            ToInteger => x.trunc().clamp(f64::from(i32::MIN), 2_147_483_520.0),
             Negate => -x,
             Scale(c) => x * c,
             Offset(c) => x + c,

@@ -47,9 +47,9 @@ impl Heads {
     }
 }
 
-/// Multiplications of one product over all pairs of a query and a key, q and k being the first inputs.
-fn pairs(context: &LaunchContext<'_>) -> usize {
-    context.inputs[0].shape.len() * context.inputs[1].shape[1]
+/// Operations, `each` for every channel of every pair of a query and a key, as factors; q and k are the first inputs.
+fn pairs(context: &LaunchContext<'_>, each: usize) -> [usize; 3] {
+    [each, context.inputs[0].shape.len(), context.inputs[1].shape[1]]
 }
 
 /// softmax(scale · q·kᵀ)·v per head; inputs q, k, v.
@@ -85,7 +85,7 @@ impl Op for Attention {
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         self.0
             .forward(context)
-            .operations(4 * pairs(context))
+            .operations(&pairs(context, 4))
             .define("OUTPUT", 1)
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
             .fours(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
@@ -112,7 +112,7 @@ impl Op for Statistics {
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        let launch = self.0.forward(context).operations(2 * pairs(context));
+        let launch = self.0.forward(context).operations(&pairs(context, 2));
         launch.bind(&[Slot::Input(0), Slot::Input(1), Slot::Output]).fours(&[Slot::Input(0), Slot::Input(1)]).into()
     }
 
@@ -154,7 +154,7 @@ impl Op for AttentionGradient {
         let launch = defines.iter().fold(launch, |launch, name| launch.define(name, 1));
         let products = if self.1 == Gradient::Value { 2 } else { 3 };
         let first = launch
-            .operations(2 * products * pairs(context))
+            .operations(&pairs(context, 2 * products))
             .bind(&[slots, vec![to]].concat())
             .fours(&[q, k, v, grad, to]);
         if chunks == 1 {

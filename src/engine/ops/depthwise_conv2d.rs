@@ -32,7 +32,7 @@ fn slide(context: &LaunchContext<'_>) -> Launch {
     let runs = width.div_ceil(run);
     let total = rows * runs * loads;
     let launch = Launch::new(shader!("depthwise_conv2d"), total, 1)
-        .operations(18 * context.output.shape.len())
+        .operations(&[18, context.output.shape.len()])
         .uints(&[total, height, width, loads, run, runs]);
     lanes.of_launch(launch, &[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
 }
@@ -115,7 +115,7 @@ impl Op for WeightGradient {
         let rows = batch * height;
         let (chunk, chunks) = split_rows(rows, 32usize.div_ceil(width), loads, context.target);
         let first = Launch::new(shader!("depthwise_conv2d_weight"), loads * chunks, 1)
-            .operations(19 * context.inputs[0].shape.len())
+            .operations(&[19, context.inputs[0].shape.len()])
             .uints(&[rows, height, width, loads, chunk, chunks])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Scratch(0)]);
         let first = lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1)]);

@@ -146,7 +146,7 @@ methods! {
     abs() = Function::Abs;
     /// x truncated toward zero; no gradient passes.
     trunc() = Function::Truncate;
-    /// The values as integers; no gradient passes.
+    /// The values truncated toward zero, as integers of 32 bits; no gradient passes.
     to_integer() = Function::ToInteger;
     /// The values as real numbers.
     to_real() = Function::Copy;

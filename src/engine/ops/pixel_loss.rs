@@ -9,6 +9,7 @@ use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, shade
 use crate::engine::reference;
 use crate::engine::reference::Array;
 pub use crate::engine::reference::pixel_loss::{Form, PixelLoss};
+use crate::engine::types::product;
 use crate::error::Result;
 
 impl Form {
@@ -142,7 +143,7 @@ impl Op for Gradient {
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let (x, label) = (context.inputs[0], context.inputs[1]);
         let Resize { outer, rows, columns, .. } = resize(&x.shape, &label.shape);
-        let half_way = outer * rows.output * columns.input;
+        let half_way = product(&[outer, rows.output, columns.input]);
         let to = if rows.is_identity() { Slot::Output } else { Slot::Scratch(0) };
         let slots = [(0..context.inputs.len()).map(Slot::Input).collect(), vec![to]].concat();
         let mut first = launch(shader!("pixel_loss_gradient"), half_way, x, label, self.0.first)

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::axes::Axes;
+use super::matmul::mismatch;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
@@ -38,7 +39,9 @@ impl Op for Reduce {
         if x.dtype != DType::F32 {
             return Err("takes real values".into());
         }
-        if self.last > x.shape.rank() || self.first >= self.last || self.extents(x)[1] == 0 {
+        // The sum of nothing is 0.
+        let nothing = self.reduction != Reduction::Sum && x.shape[self.first..self.last].contains(&0);
+        if nothing {
             return Err(format!("axes {}..{} hold nothing to reduce", self.first, self.last));
         }
         let mut shape = x.shape.to_vec();
@@ -52,14 +55,9 @@ impl Op for Reduce {
         let gradient = match self.reduction {
             Reduction::Sum => grad.expand(x.shape().clone())?,
             Reduction::Max | Reduction::Min => {
-                let [outer, length, inner] = self.extents(x.ty());
                 let highest = if self.reduction == Reduction::Max { x.clone() } else { x.neg()? };
-                let position = highest.reduce_run(Reduction::ArgMax, self.first..self.last)?;
-                let position = position.reshape([outer, 1, inner])?;
-                let index: Vec<_> = (0..length).map(|index| index as f64).collect();
-                let index = x.graph().constant(&index, [length, 1]);
-                let chosen = position.equal(&index)?.reshape(x.shape().clone())?;
-                grad.mul(&chosen)?
+                let chosen = highest.reshape(self.extents(x.ty()))?.first_highest(EXACT)?;
+                grad.mul(&chosen.reshape(x.shape().clone())?)?
             }
             Reduction::ArgMax => return Err(BackwardError::Undefined),
         };
@@ -120,6 +118,9 @@ impl Op for Reduce {
     }
 }
 
+/// Positions below this are exact as real numbers.
+const EXACT: usize = 1 << 24;
+
 /// The launch that adds `chunks` partial sums of `inner` values each in the scratch buffer, in order.
 pub(crate) fn sum_of_chunks(chunks: usize, inner: usize) -> Launch {
     let (layout, per_row) = if inner.is_multiple_of(4) { ("VECTOR", inner / 4) } else { ("SCALAR", inner) };
@@ -138,7 +139,7 @@ macro_rules! methods {
             $(#[$doc])*
             ///
             /// # Errors
-            /// If the axes do not exist or hold nothing, or the tensor is not real.
+            /// If the axes do not exist, or the tensor is not real; for extrema, if the axes hold nothing.
             #[track_caller]
             pub fn $name(&self, axes: impl Into<Axes>) -> Result<Tensor> {
                 self.reduce($reduction, &axes.into(), false)
@@ -147,7 +148,7 @@ macro_rules! methods {
             #[doc = concat!("As [`Tensor::", stringify!($name), "`], but the axes stay, with extent 1.")]
             ///
             /// # Errors
-            /// If the axes do not exist or hold nothing, or the tensor is not real.
+            /// If the axes do not exist, or the tensor is not real; for extrema, if the axes hold nothing.
             #[track_caller]
             pub fn $keep(&self, axes: impl Into<Axes>) -> Result<Tensor> {
                 self.reduce($reduction, &axes.into(), true)
@@ -157,7 +158,7 @@ macro_rules! methods {
 }
 
 methods! {
-    /// Σ x over `axes`, which are dropped.
+    /// Σ x over `axes`, which are dropped; the sum of nothing is 0.
     sum, sum_keep = Reduction::Sum;
     /// max x over `axes`, which are dropped; ties give the gradient to the first.
     max, max_keep = Reduction::Max;
@@ -187,6 +188,28 @@ impl Tensor {
         Tensor::record(Reduce { reduction, first: axes.start, last: axes.end }, &[self])
     }
 
+    /// 1 at the first maximum along the middle axis of \[outer, length, inner\], 0 elsewhere. An axis longer than `most`
+    /// is searched in parts, so that a position is a small number.
+    #[track_caller]
+    fn first_highest(&self, most: usize) -> Result<Tensor> {
+        let [outer, length, inner] = self.extents()?;
+        if length <= most {
+            let position = self.reduce_run(Reduction::ArgMax, 1..2)?;
+            let index: Vec<_> = (0..length).map(|index| index as f64).collect();
+            return position.equal(&self.graph().constant(&index, [length, 1]));
+        }
+        let highest = self.reduce_run(Reduction::Max, 1..2)?;
+        let mut free = self.graph().full(1.0, [outer, 1, inner])?;
+        let mut parts = Vec::new();
+        for start in (0..length).step_by(most) {
+            let part = self.slice(1, start..length.min(start + most))?;
+            let here = part.reduce_run(Reduction::Max, 1..2)?.equal(&highest)?.mul(&free)?;
+            parts.push(part.first_highest(most)?.mul(&here)?);
+            free = free.sub(&here)?;
+        }
+        Tensor::concat(&parts.iter().collect::<Vec<_>>(), 1)
+    }
+
     /// Mean over `axes`, which are dropped.
     ///
     /// # Errors
@@ -208,6 +231,9 @@ impl Tensor {
     #[track_caller]
     fn mean_of(&self, axes: &Axes, keep: bool) -> Result<Tensor> {
         let count: usize = self.axes("reduce", axes)?.iter().map(|&axis| self.shape()[axis]).product();
+        if count == 0 {
+            return Err(mismatch("reduce", &[self], "there is no mean of nothing"));
+        }
         self.reduce(Reduction::Sum, axes, keep)?.scale(1.0 / count as f64)
     }
 
@@ -223,9 +249,12 @@ impl Tensor {
     /// Mean over all elements, without axes.
     ///
     /// # Errors
-    /// If the tensor is not real.
+    /// If the tensor is not real or holds nothing.
     #[track_caller]
     pub fn mean_all(&self) -> Result<Tensor> {
+        if self.shape().is_empty() {
+            return Err(mismatch("reduce", &[self], "there is no mean of nothing"));
+        }
         self.sum_all()?.scale(1.0 / self.shape().len() as f64)
     }
 

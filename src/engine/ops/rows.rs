@@ -27,9 +27,11 @@ impl Lanes {
     }
 }
 
-/// Rows of a chunk (at least `least`, but for the last), and the number of chunks, such that `columns` sums per chunk
+/// Rows of a chunk (at least `least`, but for the last), and the number of chunks, at least 1 of each, such that `columns` sums per chunk
 /// keep the device busy.
 pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Target) -> (usize, usize) {
+    // A sum over no rows is one over a chunk of none.
+    let rows = rows.max(1);
     let chunks = (target.busy() / columns).clamp(1, rows.div_ceil(least));
     let chunk = rows.div_ceil(chunks);
     (chunk, rows.div_ceil(chunk))
