@@ -150,6 +150,7 @@ fn reduce() -> Vec<Case> {
         row("min", SIZES, |x| x[0].min_keep(1)),
         fixed("arg_max", SIZES, |x| x[0].arg_max_keep(1)),
         fixed("arg_max of the last axis", SIZES, |x| x[0].arg_max(-1)),
+        fixed("arg_max in parts", &[&[(&[45_001, 2], Normal)], &[(&[90_004, 1], Normal)]], |x| x[0].arg_max(0)),
         row("mean_all", SIZES, |x| x[0].mean_all()),
         row("mean of the last axis", SIZES, |x| x[0].mean(-1)),
         row("sum of axes apart", APART, |x| x[0].sum([0, -1])),

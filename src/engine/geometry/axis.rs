@@ -65,12 +65,13 @@ impl Axis {
         3 * self.step <= 2 * self.unit
     }
 
-    /// Whether the kernels' integers hold all coordinates.
+    /// Whether the kernels' integers hold all coordinates, and the gradient can walk all outputs that read an input.
     pub(crate) fn fits(&self) -> bool {
         // Extents may be as large as anybody writes them.
         let [input, output] = [self.input, self.output].map(|extent| extent as i128 + 1);
         let [step, shift, unit] = [self.step, self.shift, self.unit].map(i128::from);
-        (output * step + shift.abs()).max(input * unit) < 1 << 31
+        let is_steep = step * MOST_ENLARGED < unit;
+        (output * step + shift.abs()).max(input * unit) < 1 << 31 && !is_steep
     }
 
     pub(crate) fn params(&self) -> [u32; 8] {
@@ -79,6 +80,9 @@ impl Axis {
         [self.input as u32, self.output as u32, step, shift, unit, inverse.to_bits(), 0, 0]
     }
 }
+
+/// Outputs for an input, at most.
+const MOST_ENLARGED: i128 = 1 << 14;
 
 fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }

@@ -3,12 +3,17 @@
 use super::reduce::sum_of_chunks;
 pub use crate::engine::geometry::heads::{Gradient, Heads};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, Target, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Shader, Slot, Target, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
 
 impl Heads {
+    /// Columns that an invocation walks at most. It takes eight in about two turns for each of a head's fours of channels.
+    fn most_columns(&self, channels: usize) -> usize {
+        8 * (MOST_TURNS / (2 * channels / self.count / 4 + 10))
+    }
+
     /// The launch of a kernel whose rows are the tokens of `rows`, and whose columns, those of `columns`, are split into
     /// chunks.
     fn launch(&self, shader: Shader, rows: &TensorType, columns: &TensorType, chunk: usize, target: Target) -> Launch {
@@ -147,7 +152,7 @@ impl Op for AttentionGradient {
         // There may be few keys and many queries.
         let invocations = rows.shape[1].div_ceil(self.0.rows(rows, context.target)) * rows.shape[0] * self.0.count;
         let most = (context.target.busy() / invocations).clamp(1, columns.shape[1].div_ceil(64));
-        let chunk = columns.shape[1].div_ceil(most).next_multiple_of(8);
+        let chunk = columns.shape[1].div_ceil(most).next_multiple_of(8).min(self.0.most_columns(rows.shape[2]));
         let chunks = columns.shape[1].div_ceil(chunk);
         let to = if chunks == 1 { Slot::Output } else { Slot::Scratch(0) };
         let launch = self.0.launch(shader!("attention_gradient"), rows, columns, chunk, context.target);
@@ -173,12 +178,19 @@ impl Op for AttentionGradient {
 impl Tensor {
     /// Attention with merged heads, softmax(scale · q·kᵀ)·v: q \[B, N, C\], k and v \[B, M, C\] → \[B, N, C\].
     ///
-    /// The matrix of scores is not stored; gradients compute it again. The channels of a head come by fours.
+    /// The matrix of scores is not stored; gradients compute it again. The channels of a head come by fours. With tens of
+    /// thousands of keys, the scores are stored nevertheless.
     ///
     /// # Errors
     /// If the shapes do not fit.
     #[track_caller]
     pub fn attention(&self, key: &Tensor, value: &Tensor, heads: Heads) -> Result<Tensor> {
-        Tensor::record(Attention(heads), &[self, key, value])
+        let op = Attention(heads);
+        let walks = op.output(&[self.ty(), key.ty(), value.ty()]).is_ok();
+        if walks && key.shape()[1] > heads.most_columns(self.shape()[2]) {
+            // Nobody walks so many keys.
+            return self.attention_scores(key, heads.count)?.softmax_scaled(heads.scale)?.attention_values(value);
+        }
+        Tensor::record(op, &[self, key, value])
     }
 }

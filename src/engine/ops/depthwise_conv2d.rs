@@ -3,7 +3,7 @@
 use super::matmul::mismatch;
 use super::rows::{Lanes, split_rows};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -27,7 +27,7 @@ fn slide(context: &LaunchContext<'_>) -> Launch {
     let loads = channels / lanes.count;
     // Long runs load least; they are cut where too few invocations would be left.
     let rows = batch * height;
-    let runs = (context.target.busy() / (rows * loads)).clamp(1, width.div_ceil(4));
+    let runs = (context.target.busy() / (rows * loads)).clamp(1, width.div_ceil(4)).max(width.div_ceil(MOST_TURNS));
     let run = width.div_ceil(runs);
     let runs = width.div_ceil(run);
     let total = rows * runs * loads;
@@ -113,7 +113,7 @@ impl Op for WeightGradient {
         let lanes = Lanes::of(channels);
         let loads = channels / lanes.count;
         let rows = batch * height;
-        let (chunk, chunks) = split_rows(rows, 32usize.div_ceil(width), loads, context.target);
+        let (chunk, chunks) = split_rows(rows, 32usize.div_ceil(width), loads, width + 1, context.target);
         let first = Launch::new(shader!("depthwise_conv2d_weight"), loads * chunks, 1)
             .operations(&[19, context.inputs[0].shape.len()])
             .uints(&[rows, height, width, loads, chunk, chunks])

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::axes::Axes;
 use super::matmul::mismatch;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 pub use crate::engine::reference::reduce::Reduction;
@@ -64,7 +64,8 @@ impl Op for Reduce {
         Ok(vec![Some(gradient)])
     }
 
-    /// Long sums with few results are split into chunks of fixed size, whose results are reduced by a second launch.
+    /// Long sums with few results are split into chunks of fixed size, whose results are reduced by a second launch; so are
+    /// those along which nobody can walk, and positions among these.
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let [outer, length, inner] = self.extents(context.inputs[0]);
         let kernel = |length: usize, chunk: usize, inner: usize, chunks: usize, [from, to]: [Slot; 2]| {
@@ -94,20 +95,25 @@ impl Op for Reduce {
                 })
         };
         let parallel = outer * inner;
-        let splittable = self.reduction != Reduction::ArgMax && length >= 256;
-        if !splittable || parallel >= context.target.busy() {
+        let is_position = self.reduction == Reduction::ArgMax;
+        let splittable = !is_position && length >= 256 && parallel < context.target.busy();
+        let chunks = match splittable {
+            true => (context.target.busy() / parallel).clamp(2, length.div_ceil(32)),
+            false => 1,
+        };
+        let chunk = length.div_ceil(chunks).min(LONGEST).next_multiple_of(4);
+        if !splittable && length <= LONGEST {
             return kernel(length, length, inner, 1, [Slot::Input(0), Slot::Output]).into();
         }
-        let chunks = (context.target.busy() / parallel).clamp(2, length.div_ceil(32));
-        let chunk = length.div_ceil(chunks).next_multiple_of(4);
         let chunks = length.div_ceil(chunk);
-        Launches {
-            list: vec![
-                kernel(length, chunk, inner, chunks, [Slot::Input(0), Slot::Scratch(0)]),
-                kernel(chunks, chunks, inner, 1, [Slot::Scratch(0), Slot::Output]),
-            ],
-            scratch: vec![outer * chunks * inner],
-        }
+        let first = kernel(length, chunk, inner, chunks, [Slot::Input(0), Slot::Scratch(0)]);
+        let second = match is_position {
+            true => Launch::new(shader!("reduce_positions"), parallel, 1)
+                .uints(&[outer, length, inner, chunks])
+                .bind(&[Slot::Input(0), Slot::Scratch(0), Slot::Output]),
+            false => kernel(chunks, chunks, inner, 1, [Slot::Scratch(0), Slot::Output]),
+        };
+        Launches { list: vec![first, second], scratch: vec![outer * chunks * inner] }
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
@@ -117,6 +123,9 @@ impl Op for Reduce {
         vec![reference::reduce::reduce(self.reduction, inputs[0], &shape, self.extents(&ty))]
     }
 }
+
+/// Elements along which one invocation walks, at most: it takes five turns for four of them.
+const LONGEST: usize = MOST_TURNS / 4 * 3;
 
 /// Positions below this are exact as real numbers.
 const EXACT: usize = 1 << 24;
