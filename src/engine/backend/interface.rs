@@ -37,7 +37,7 @@ pub(crate) trait Engine: Portable {
     fn aimed_at(&self, target: Target) -> Arc<dyn Engine>;
 
     /// Sets a state, in place if it exists. The values are as many as the type has elements.
-    fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]);
+    fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]) -> Result<()>;
 
     /// The type of a state, if there is one of that name.
     fn state_type(&self, name: &str) -> Option<TensorType>;

@@ -5,12 +5,12 @@ use serde::{Serialize, Serializer};
 
 use super::lines::EvalScores;
 
-/// Agreement of one kind of label with the truth, as fractions (method.md 9.1).
+/// Agreement of one kind of label with the truth, as fractions (method.md 9.1). A mean over nothing is NaN, in JSON null.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct LabelScores {
     /// Mean IoU over the classes that the truth has a pixel of.
     pub miou: f64,
-    /// IoU of every class, background first; `None` (null) where the truth has no pixel.
+    /// IoU of every class, background first; `None` (null) of a class that neither truth nor labels have.
     pub iou: Vec<Option<f64>>,
     /// Share of pixels labelled right.
     pub pixel_accuracy: f64,

@@ -270,7 +270,8 @@ impl Run {
             }
         }
         let scores = scoring.scored().scores;
-        let seg_miou = scores.get(Scores::SEG).map_or(0.0, |seg| seg.miou);
+        // Nothing is better than a score of nothing.
+        let seg_miou = scores.get(Scores::SEG).map(|seg| seg.miou).filter(|miou| !miou.is_nan()).unwrap_or(0.0);
         self.record.write(EvalRecord { step, eval: scores.for_record() })?;
         let path = self.folder.pictures().join(format!("step_{step:07}.png"));
         let sheet = contact_sheet(&gallery.samples()?);
