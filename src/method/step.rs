@@ -14,6 +14,7 @@ use crate::engine::ops::adamw::{Trained, adamw};
 use crate::engine::ops::pack::Packed;
 use crate::error::Result;
 use crate::parts::batch_parts::parts;
+use crate::parts::images::Images;
 use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
 
 /// The state that remembers what was not finite; it keeps the weights from being touched until it is cleared.
@@ -46,8 +47,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// Records forward pass, labels and losses of a step of `method` in `phase`. Dropout draws from the `random` input
-    /// if `drop` is set.
+    /// Records forward pass, labels and losses of a step of `method` in `phase`, whose images the host hands over as
+    /// bytes. Dropout draws from the `random` input if `drop` is set.
     ///
     /// # Errors
     /// If the crop is too small for the network.
@@ -59,12 +60,29 @@ impl Step {
         sizes: Sizes,
         drop: bool,
     ) -> Result<Self> {
-        let graph = Graph::new();
+        let images = Images::of_bytes(&Graph::new(), sizes.batch, sizes.crop)?;
+        Step::record_on(images, method, config, network, phase, sizes, drop)
+    }
+
+    /// As [`Step::record`], in the graph of `images`.
+    ///
+    /// # Errors
+    /// As [`Step::record`].
+    pub fn record_on(
+        images: Images,
+        method: &Arc<dyn Method>,
+        config: &Config,
+        network: &NetworkConfig,
+        phase: &Phase,
+        sizes: Sizes,
+        drop: bool,
+    ) -> Result<Self> {
+        let graph = images.input.graph().clone();
         let schedule = Schedule::new(method, config, &network.encoder);
         let Sizes { batch, crop, slots } = sizes;
         let foreground = network.classes - 1;
         let inputs = Inputs {
-            image: graph.input("image", [batch, 3, crop[0], crop[1]], DType::F32),
+            images,
             tags: graph.input("tags", [batch, foreground], DType::F32),
             classes: graph.input("classes", [batch, slots], DType::I32),
             boxes: graph.input("boxes", [batch, 4], DType::I32),
@@ -81,10 +99,10 @@ impl Step {
         let divided = (1..batch).contains(&config.batch_micro);
         let outputs = if divided {
             let parts = parts(batch, 4 * model.widest(crop)).into_iter();
-            let images = parts.map(|images| inputs.image.slice(0, images)).collect::<Result<Vec<_>>>()?;
+            let images = parts.map(|images| inputs.images.normalised.slice(0, images)).collect::<Result<Vec<_>>>()?;
             Outputs::together(&model.forward_parts(&images, &mode)?)?
         } else {
-            model.forward(&inputs.image, &mode)?
+            model.forward(&inputs.images.normalised, &mode)?
         };
         let objective = method.record(&TrainPass {
             config,
@@ -132,7 +150,7 @@ impl Step {
             parameters.iter().map(|parameter| self.graph.state(&parameter.name, parameter.shape.clone())).collect();
         match &self.micro_batches {
             None => self.graph.gradients(&self.total, &tensors),
-            Some(micro) => micro.gradients(&self.inputs.image, &self.objective, &self.total, &tensors),
+            Some(micro) => micro.gradients(&self.inputs.images.normalised, &self.objective, &self.total, &tensors),
         }
     }
 

@@ -3,7 +3,7 @@
 use tagseg::config::Config;
 use tagseg::data::shapes::{CLASSES, Split, picture};
 use tagseg::data::tags::classes_shown;
-use tagseg::data::{Mask, Rgb8, normalise};
+use tagseg::data::{Mask, Rgb8};
 use tagseg::method::Methods;
 use tagseg::method::maps::SEED;
 use tagseg::parts::network::NetworkConfig;
@@ -60,10 +60,10 @@ impl Drawn {
 }
 
 /// What a program takes of several pictures: images, tags and boxes, one after the other.
-fn batch_of<'a>(pictures: impl Iterator<Item = &'a Drawn>) -> (Vec<f32>, Vec<f32>, Vec<i32>) {
+fn batch_of<'a>(pictures: impl Iterator<Item = &'a Drawn>) -> (Vec<u8>, Vec<f32>, Vec<i32>) {
     let (mut images, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
     for drawn in pictures {
-        images.extend(normalise(&drawn.image));
+        images.extend_from_slice(&drawn.image.data);
         tags.extend(drawn.tags);
         boxes.extend([0, SIDE as i32, 0, SIDE as i32]);
     }
