@@ -1,8 +1,10 @@
 //! From a decoded image to a training crop (method.md 8.3, 8.4).
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 
 use crate::data::picture::{Mask, Rgb8};
+use crate::data::random::Stream;
 use crate::data::resize::{resize_bilinear, resize_nearest};
 use crate::data::tags::VOID;
 use crate::error::{Error, Result};
@@ -60,8 +62,9 @@ pub fn augment(
     mask: Option<&Mask>,
     crop_side: usize,
     options: &AugmentOptions,
-    rng: &mut impl Rng,
+    random: &mut Stream,
 ) -> Crop {
+    let rng = &mut random.0;
     // Both numbers are always drawn, so that an option changes only what it names.
     let (smallest, largest) = options.scale;
     let ratio = smallest + (largest - smallest) * rng.random::<f64>();
@@ -108,7 +111,7 @@ struct Placement {
 impl Placement {
     /// Draws the image's offset on a black canvas of max(crop, side) pixels, then the crop's origin on that canvas. At
     /// least one of the two is 0.
-    fn draw(side: usize, crop_side: usize, rng: &mut impl Rng) -> Self {
+    fn draw(side: usize, crop_side: usize, rng: &mut ChaCha8Rng) -> Self {
         let canvas = side.max(crop_side);
         let offset = rng.random_range(0..=(canvas - side) as u64) as usize;
         let origin = rng.random_range(0..=(canvas - crop_side) as u64) as usize;

@@ -96,7 +96,7 @@ impl Sampler {
         }
         let (_, order) = self.current.get_or_insert_with(|| {
             let mut order: Vec<usize> = (0..self.images).collect();
-            order.shuffle(&mut stream(self.seed, Purpose::Shuffle, [epoch, 0]));
+            order.shuffle(&mut stream(self.seed, Purpose::Shuffle, [epoch, 0]).0);
             (epoch, order)
         });
         (epoch, &order[place * self.batch..][..self.batch])

@@ -20,6 +20,9 @@ use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
 /// The state that remembers what was not finite; it keeps the weights from being touched until it is cleared.
 pub const FLAGS: &str = "guard.flags";
 
+/// The part of a step that holds the images and the differentiable pass.
+const FORWARD: &str = "forward";
+
 /// Names of the states that hold a parameter's first and second moment.
 pub fn moment_names(parameter: &str) -> [String; 2] {
     [format!("adamw.first.{parameter}"), format!("adamw.second.{parameter}")]
@@ -60,7 +63,9 @@ impl Step {
         sizes: Sizes,
         drop: bool,
     ) -> Result<Self> {
-        let images = Images::of_bytes(&Graph::new(), sizes.batch, sizes.crop)?;
+        let graph = Graph::new();
+        graph.begin(FORWARD);
+        let images = Images::of_bytes(&graph, sizes.batch, sizes.crop)?;
         Step::record_on(images, method, config, network, phase, sizes, drop)
     }
 
@@ -93,7 +98,7 @@ impl Step {
         let random = drop.then(|| inputs.random.clone());
         let streams = graph.random_streams();
         let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });
-        graph.begin("forward");
+        graph.begin(FORWARD);
         let model = Network::new(&graph, network, NetworkOptions::new(config))?;
         let mode = Mode::Train { random: random.clone(), part: Some(whole.clone()) };
         let divided = (1..batch).contains(&config.batch_micro);

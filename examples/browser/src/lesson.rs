@@ -9,7 +9,7 @@ use tagseg::method::maps::SEED;
 use tagseg::parts::network::NetworkConfig;
 use tagseg::run::eval::{Model, View};
 use tagseg::run::record::Named;
-use tagseg::run::report::{Cell, Map, RgbImage, Sample, loss_chart, photo_of};
+use tagseg::run::report::{Cell, Map, Sample, loss_chart};
 use tagseg::run::train::{StepBatch, Trainer};
 use tagseg::{Result, Session};
 
@@ -42,7 +42,7 @@ pub struct Glimpse {
     /// Names of the shapes in it.
     pub caption: String,
     /// The drawings by the titles of their columns.
-    pub cells: Vec<(&'static str, RgbImage)>,
+    pub cells: Vec<(&'static str, Rgb8)>,
 }
 
 impl Drawn {
@@ -147,7 +147,7 @@ impl Lesson {
             }
             maps.push((Sample::PREDICTION, labels(&seen.seg[part])?));
             maps.push((Sample::TRUTH, labels(&drawn.mask.data)?));
-            let sample = Sample { photo: photo_of(&drawn.image)?, maps, ..Sample::default() };
+            let sample = Sample { photo: drawn.image.clone(), maps, ..Sample::default() };
             Ok(Glimpse { caption: drawn.caption(), cells: sample.cells() })
         };
         self.watched.iter().enumerate().map(glimpse).collect()
