@@ -115,7 +115,7 @@ pub trait Encoder: fmt::Debug + Send + Sync {
 
 /// The recorded layers of an encoder. They are applied as often as the network asks.
 pub trait EncoderLayers {
-    /// Normalised images \[B, 3, H, W\] → features of all levels. Layers that keep statistics of a batch are to be
+    /// Normalised images \[B, H, W, 3\] → features of all levels. Layers that keep statistics of a batch are to be
     /// applied in evaluation form, since only the decoder's norm may couple the images of a batch.
     ///
     /// # Errors
