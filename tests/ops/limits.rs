@@ -6,7 +6,7 @@ use tagseg::engine::kernel::Target;
 use tagseg::engine::ops::attention::Heads;
 use tagseg::engine::reference::square_error;
 
-use super::{noise, targets};
+use super::{noise, targets, worst_error};
 
 /// A value of this graph that no other is like.
 fn constant(graph: &Graph, shape: &[usize]) -> Tensor {
@@ -38,6 +38,8 @@ fn agrees(targets: &[Target], shapes: &[&[usize]], build: impl Fn(&[Tensor]) -> 
         for (got, want) in run(session).iter().zip(&want) {
             let error = square_error(got, want);
             assert!(error <= 1e-9, "{shapes:?}: squared error {error:e} for {target:?}");
+            let worst = worst_error(got, want);
+            assert!(worst <= 1e-4, "{shapes:?}: an element is off by {worst:e} of the largest for {target:?}");
         }
     }
 }
