@@ -297,7 +297,10 @@ fn reads(config: &Config) -> Vec<(&'static str, Vec<f64>)> {
 /// Options that no value of a step shows, with the file of tests that holds each.
 const ELSEWHERE: &[(&str, &[&str])] = &[
     ("tests/data", &["data.scale", "data.flip"]),
-    ("tests/cli", &["batch.global", "train.crop", "train.iters", "train.save_every", "train.eval_every", "train.log_every"]),
+    (
+        "tests/cli",
+        &["batch.global", "train.crop", "train.iters", "train.save_every", "train.eval_every", "train.log_every"],
+    ),
     ("tests/cli", &["test.scales", "test.flip", "test.fuse", "test.long_side", "train.keep", "seed"]),
     ("tests/memory.rs", &["train.precision", "batch.micro"]),
     ("tests/crf.rs", &["crf.iterations", "crf.bilateral"]),
@@ -330,7 +333,10 @@ fn options_reach_their_place() {
 fn every_option_moves_what_it_names() {
     const CASES: &[(&str, &[&str])] = &[
         ("model.backbone=mit_b0", &["background", "y_par", "y_c", "y_s", "seg", "cls", "c2s", "s2c", "aff", "total"]),
-        ("model.strides=[4, 2, 2, 2]", &["background", "y_par", "y_c", "y_s", "seg", "cls", "c2s", "s2c", "aff", "total"]),
+        (
+            "model.strides=[4, 2, 2, 2]",
+            &["background", "y_par", "y_c", "y_s", "seg", "cls", "c2s", "s2c", "aff", "total"],
+        ),
         ("model.embed_dim=32", &["background", "y_c", "y_s", "seg", "c2s", "s2c", "total"]),
         ("model.pooling=gap", &["cls", "total"]),
         ("ofd.mode=off", &["background", "y_c", "y_s", "seg", "c2s", "s2c", "total"]),
@@ -378,7 +384,8 @@ fn every_option_moves_what_it_names() {
         changed.set(setting).unwrap();
         Methods::default().check(&changed).unwrap();
         let changed = reads(&changed);
-        let moved: Vec<_> = plain.iter().zip(&changed).filter(|(one, other)| one.1 != other.1).map(|(one, _)| one.0).collect();
+        let moved: Vec<_> =
+            plain.iter().zip(&changed).filter(|(one, other)| one.1 != other.1).map(|(one, _)| one.0).collect();
         if moved != *moves {
             wrong.push(format!("        (\"{setting}\", &{moved:?}),"));
         }

@@ -200,7 +200,8 @@ fn run(
                 given.push((format!("%{number} in run {run} of program {part}"), exact(number), values));
             }
         }
-        let states: BTreeMap<_, _> = recorder.states.iter().map(|state| (format!("s{}", state.number), state)).collect();
+        let states: BTreeMap<_, _> =
+            recorder.states.iter().map(|state| (format!("s{}", state.number), state)).collect();
         for name in session.state_names() {
             let exact = states.get(&name).is_some_and(|state| exact(state.number));
             given.push((format!("state {name} after run {run}"), exact, session.state(&name)?.1));

@@ -54,9 +54,9 @@ pub fn of(line: &Line, takes: &[&Known], shape: &[usize]) -> (f64, Option<i32>) 
         },
         "state_filled" => (64.0, None),
         "full" | "scalar" => (number(0).abs() / 2.0, Some(-1)),
-        "neg" | "negative" | "abs" | "to_real" | "relu" | "expand" | "permute" | "slice" | "pad" | "flip" | "concat"
-        | "reshape" | "detach" | "hoist" | "max" | "max_keep" | "min" | "min_keep" | "maximum" | "minimum"
-        | "gather_slots" | "pack" => Known::of(largest, unit),
+        "neg" | "negative" | "abs" | "to_real" | "relu" | "expand" | "permute" | "slice" | "pad" | "flip"
+        | "concat" | "reshape" | "detach" | "hoist" | "max" | "max_keep" | "min" | "min_keep" | "maximum"
+        | "minimum" | "gather_slots" | "pack" => Known::of(largest, unit),
         "select" => Known::of(bound(1).max(bound(2)), unit),
         "trunc" | "to_integer" => Known::of(largest, unit.map(|unit| unit.max(0))),
         "finite" | "equal" | "greater" | "at_least" => (1.0, unit.map(|_| 0)),
@@ -69,7 +69,9 @@ pub fn of(line: &Line, takes: &[&Known], shape: &[usize]) -> (f64, Option<i32>) 
             let power = number(1) as i32;
             Known::of(bound(0) * number(0).abs() * 2f64.powi(power), unit.map(|unit| unit + power))
         }
-        "sum" | "sum_keep" | "sum_all" | "sum_all_axes" => Known::of(bound(0) * (len(takes[0]) / results).max(1.0), unit),
+        "sum" | "sum_keep" | "sum_all" | "sum_all_axes" => {
+            Known::of(bound(0) * (len(takes[0]) / results).max(1.0), unit)
+        }
         "mean" | "mean_keep" | "mean_all" => (bound(0), None),
         "scatter_slots" => Known::of(bound(0) * last(0).max(1.0), unit),
         "arg_max" | "arg_max_keep" => (len(takes[0]), unit.map(|_| 0)),

@@ -174,7 +174,8 @@ impl Generator {
             let one = random.below(values.len());
             values.remove(one);
         }
-        let second = if values.len() > 1 && random.chance(25) { values.split_off(values.len() / 2) } else { Vec::new() };
+        let second =
+            if values.len() > 1 && random.chance(25) { values.split_off(values.len() / 2) } else { Vec::new() };
         self.program.reads = [values, second].into_iter().filter(|reads| !reads.is_empty()).collect();
         let any = !self.half && random.chance(30);
         self.program.target = random.below(if any { targets } else { 2 });
@@ -390,8 +391,18 @@ impl Generator {
         match kind?.0 {
             "unary" => {
                 let op = self.random.of(&[
-                    "neg", "abs", "relu", "sigmoid", "log_sigmoid", "gelu", "finite", "to_real", "scale", "offset",
-                    "minus_from", "negative",
+                    "neg",
+                    "abs",
+                    "relu",
+                    "sigmoid",
+                    "log_sigmoid",
+                    "gelu",
+                    "finite",
+                    "to_real",
+                    "scale",
+                    "offset",
+                    "minus_from",
+                    "negative",
                 ]);
                 let x = self.tame_real(0..=6, 64.0)?;
                 let numbers = match op {

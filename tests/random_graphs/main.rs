@@ -134,11 +134,14 @@ fn every_public_op_is_drawn() {
         let mut tables = false;
         for line in source.lines() {
             tables = (tables || line.starts_with("methods! {")) && line != "}";
-            let method = line.strip_prefix("    pub fn ").filter(|rest| rest.contains("self") || rest.contains("[&Tensor"));
+            let method =
+                line.strip_prefix("    pub fn ").filter(|rest| rest.contains("self") || rest.contains("[&Tensor"));
             let row = line.strip_prefix("    ").filter(|line| tables && !line.starts_with([' ', '/']));
             let names = match (method, row) {
                 (Some(method), _) => method.split('(').take(1).collect::<Vec<_>>(),
-                (_, Some(row)) => row.split([' ', ',', '(']).take(if row.contains("Reduction") { 3 } else { 1 }).collect(),
+                (_, Some(row)) => {
+                    row.split([' ', ',', '(']).take(if row.contains("Reduction") { 3 } else { 1 }).collect()
+                }
                 _ => continue,
             };
             for name in names.into_iter().filter(|name| !name.is_empty() && !UNDRAWN.contains(name)) {

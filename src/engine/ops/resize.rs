@@ -139,8 +139,9 @@ pub(super) fn transposed(axis: &Axis, outer: usize, inner: usize, from: Slot, to
         false => "SCALAR",
     };
     let inner = if vector { inner / 4 } else { inner };
-    let mut launch =
-        Launch::new(shader!("resize_gradient"), product(&[outer, axis.input, inner]), 1).define(variant, 1).bind(&[from, to]);
+    let mut launch = Launch::new(shader!("resize_gradient"), product(&[outer, axis.input, inner]), 1)
+        .define(variant, 1)
+        .bind(&[from, to]);
     launch = launch.fours(&match variant {
         "VECTOR" => vec![from, to],
         "ALONG" => vec![from],
