@@ -7,8 +7,8 @@ const DOTS_WIDE: u32 = 5;
 const DOTS_HIGH: u32 = 8;
 const ADVANCE: u32 = 6;
 
-/// Draws `text` with its top left corner at `at`, each dot `scale` pixels wide, clipped to the picture. Characters that
-/// the font lacks come out as a space.
+/// Draws `text` with its top left corner at `at`, each dot `scale` pixels wide, clipped to the picture. Characters
+/// missing in the font are drawn as a space.
 pub(super) fn draw(picture: &mut RgbImage, text: &str, at: (u32, u32), scale: u32, ink: [u8; 3]) {
     for (place, letter) in text.chars().enumerate() {
         let columns = glyph(letter);
@@ -24,7 +24,7 @@ pub(super) fn draw(picture: &mut RgbImage, text: &str, at: (u32, u32), scale: u3
     }
 }
 
-/// Pixels that `text` takes across.
+/// Width of `text` in pixels.
 pub(super) fn width(text: &str, scale: u32) -> u32 {
     text.chars().count() as u32 * ADVANCE * scale
 }

@@ -1,4 +1,4 @@
-//! Pictures from raw data: images back from network input, heat maps of seeds, label maps in colour.
+//! Pictures from raw data: photos, heat maps of seeds, label maps in colour.
 
 use std::io::Cursor;
 
@@ -10,7 +10,7 @@ use crate::data::palette::colour;
 use crate::data::{Rgb8, VOID};
 use crate::error::{Error, Result};
 
-/// A borrowed map of one value a pixel, row by row.
+/// A borrowed map with one value per pixel, row-major.
 #[derive(Debug, Clone, Copy)]
 pub struct Map<'a, T> {
     height: usize,
@@ -22,7 +22,7 @@ impl<'a, T: Copy> Map<'a, T> {
     /// A map of `height` × `width` values.
     ///
     /// # Errors
-    /// [`Error::Graph`] when `data` has another length or is empty.
+    /// [`Error::Graph`] if `data` has a different length or is empty.
     pub fn new(height: usize, width: usize, data: &'a [T]) -> Result<Self> {
         check_length("a map", &[height, width], data.len())?;
         Ok(Self { height, width, data })
@@ -55,11 +55,11 @@ impl Map<'_, f32> {
 /// An image of a data set as a picture to draw on.
 ///
 /// # Errors
-/// [`Error::Graph`] when the image holds another number of bytes than its size says.
+/// [`Error::Graph`] if the number of bytes does not match the size.
 pub fn photo_of(image: &Rgb8) -> Result<RgbImage> {
     let (width, height) = (image.width as u32, image.height as u32);
     RgbImage::from_raw(width, height, image.data.clone())
-        .ok_or_else(|| Error::Graph(format!("an image of {width}×{height} holds {} bytes", image.data.len())))
+        .ok_or_else(|| Error::Graph(format!("an image of {width}×{height} cannot have {} bytes", image.data.len())))
 }
 
 /// Heat of 0 … 1 over the grey version of `photo`. The map may be of any size; it is stretched smoothly.
@@ -103,7 +103,7 @@ pub(super) fn enlarge(picture: &RgbImage, factor: u32) -> RgbImage {
 /// `picture` as the bytes of a PNG file.
 ///
 /// # Errors
-/// [`Error::Graph`] when the encoder fails, which an empty picture makes it do.
+/// [`Error::Graph`] if the encoder fails, as it does for an empty picture.
 pub fn png_bytes(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     picture
@@ -114,7 +114,7 @@ pub fn png_bytes(picture: &RgbImage) -> Result<Vec<u8>> {
 
 fn check_length(what: &str, shape: &[usize], length: usize) -> Result<()> {
     if length == 0 || shape.iter().product::<usize>() != length {
-        return Err(Error::Graph(format!("{what} of {shape:?} values cannot be made of {length}")));
+        return Err(Error::Graph(format!("{what} of shape {shape:?} cannot have {length} values")));
     }
     Ok(())
 }
