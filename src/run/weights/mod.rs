@@ -1,4 +1,4 @@
-//! Weights on disk: the checkpoints of runs, and files from elsewhere in either direction.
+//! Weights on disk: the checkpoints of runs, and import and export of other programs' files.
 
 mod checkpoint;
 mod convert;
