@@ -10,7 +10,7 @@ use image::{ExtendedColorType, ImageReader};
 
 use crate::error::{Error, Result};
 
-/// An RGB image, 8 bits a channel.
+/// An RGB image, 8 bits per channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rgb8 {
     /// Rows.
@@ -37,7 +37,7 @@ impl Rgb8 {
     ///
     /// # Panics
     ///
-    /// When `data` has another length.
+    /// If the length of `data` differs.
     pub fn new(height: usize, width: usize, data: Vec<u8>) -> Self {
         assert_eq!(data.len(), height * width * 3, "an RGB image of {height}x{width} pixels");
         Self { height, width, data }
@@ -46,11 +46,11 @@ impl Rgb8 {
     /// Decodes a JPEG or PNG file to the colours that Pillow's `convert("RGB")` gives. Grey is replicated to three
     /// channels and a palette looked up, as the official loader does; CMYK is taken as Adobe writes it, inverted. The
     /// EXIF orientation is ignored, so that pixels stay aligned with their mask. Where the official loader fails or
-    /// makes noise there is one rule: alpha is dropped, and of 16 bits the upper 8 are kept.
+    /// returns noise, alpha is dropped, and the upper 8 of 16 bits are kept.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or does not decode.
+    /// If the file cannot be opened or does not decode.
     pub fn read(path: &Path) -> Result<Self> {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
         let image = reader.decode().map_err(|error| undecodable(path, &error))?;
@@ -66,7 +66,7 @@ impl Rgb8 {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or its header cannot be read.
+    /// If the file cannot be opened or its header cannot be read.
     pub fn read_size(path: &Path) -> Result<(usize, usize)> {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
         let (width, height) = reader.into_dimensions().map_err(|error| undecodable(path, &error))?;
@@ -77,7 +77,7 @@ impl Rgb8 {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_png(&self, path: &Path) -> Result<()> {
         let (width, height) = (self.width as u32, self.height as u32);
         image::save_buffer_with_format(
@@ -95,7 +95,7 @@ impl Rgb8 {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_jpeg(&self, path: &Path, quality: u8) -> Result<()> {
         let mut file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
         JpegEncoder::new_with_quality(&mut file, quality)
@@ -109,7 +109,7 @@ impl Mask {
     ///
     /// # Panics
     ///
-    /// When `data` has another length.
+    /// If the length of `data` differs.
     pub fn new(height: usize, width: usize, data: Vec<u8>) -> Self {
         assert_eq!(data.len(), height * width, "a mask of {height}x{width} pixels");
         Self { height, width, data }
@@ -129,7 +129,7 @@ fn undecodable(path: &Path, error: &image::ImageError) -> Error {
     Error::data(
         path,
         format!("does not decode as JPEG or PNG ({})", one_line(error)),
-        "replace the file, or train without it: `--skip-broken`",
+        "replace the file, or skip it with `--skip-broken`",
     )
 }
 
@@ -137,7 +137,7 @@ fn unwritable(path: &Path, error: &image::ImageError) -> Error {
     Error::data(path, format!("cannot be written ({})", one_line(error)), "check the folder and the free disk space")
 }
 
-/// The message of a foreign error on one line, as every message of this crate is.
+/// The message of another crate's error on one line, as all messages of this crate are.
 pub(crate) fn one_line(error: &dyn std::fmt::Display) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
