@@ -12,7 +12,7 @@ use crate::run::report::{Ladder, LadderRun, RunSeries};
 use crate::run::train::resume::is_finished;
 use crate::run::train::setting::TrainingData;
 use crate::run::train::{Resume, ResumeOptions, Stop, TrainOptions, TrainSummary, run};
-use crate::run::weights::{DataFacts, Shelf};
+use crate::run::weights::{Checkpoints, DataFacts};
 
 /// What an ablation needs.
 #[derive(Clone, Debug)]
@@ -134,12 +134,12 @@ fn steps(options: &AblateOptions) -> Result<Vec<Step>> {
 
 /// How far the run in a folder has come.
 fn state(folder: &Path, config: &Config, data: Option<&DataFacts>) -> Result<State> {
-    let shelf = Shelf::of(folder);
+    let checkpoints = Checkpoints::of(folder);
     // A run that was killed before its first checkpoint starts over; one that cannot be read is not overwritten.
-    if shelf.is_empty() {
+    if checkpoints.is_empty() {
         return Ok(State::Fresh);
     }
-    let found = shelf.newest()?;
+    let found = checkpoints.newest()?;
     let remedy = "choose another --out, or delete that folder";
     if let Some(option) = config.first_difference(&found.checkpoint.config) {
         let (theirs, ours) = (option.write(&found.checkpoint.config), option.write(config));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use tagseg::run::weights::Shelf;
+use tagseg::run::weights::Checkpoints;
 
 use crate::place::{assert_untouched, copy, data, errors, generate, nearly_done, resume, tagseg, untouched};
 
@@ -84,7 +84,7 @@ fn a_data_set_that_is_gone() {
     let places = ["--data", first.to_str().unwrap(), "--out", run.to_str().unwrap()];
     let output = tagseg(&["train"]).args(sizes).args(saves).args(places).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
-    let forget = |step| fs::remove_file(Shelf::of(&run).path(step)).unwrap();
+    let forget = |step| fs::remove_file(Checkpoints::of(&run).path(step)).unwrap();
 
     forget(2);
     forget(3);

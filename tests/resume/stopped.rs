@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use tagseg::run::weights::{Checkpoint, Shelf};
+use tagseg::run::weights::{Checkpoint, Checkpoints};
 
 use crate::place::{STEPS, Training, assert_untouched, copy, data, errors, resume, tagseg, train, untouched};
 
@@ -62,7 +62,7 @@ fn a_finished_run_is_reported() {
     let output = resume(&run).args(["--data", "nowhere"]).output().unwrap();
     let text = errors(&output);
     assert!(output.status.success() && text.lines().count() == 1, "{text}");
-    let network = Shelf::of(&run).path(STEPS).display().to_string();
+    let network = Checkpoints::of(&run).path(STEPS).display().to_string();
     let again = format!("`tagseg train --weights {}`", run.display());
     for part in ["run: finished at step 40", &network, &again, "metrics.jsonl"] {
         assert!(text.contains(part), "`{part}` is missing in: {text}");

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use tagseg::config::Config;
 use tagseg::formats::element::Values;
 use tagseg::formats::tensor_file::{NamedTensor, TensorFile};
-use tagseg::run::weights::{Checkpoint, Shelf};
+use tagseg::run::weights::{Checkpoint, Checkpoints};
 
 use super::{bits, fixture, read};
 
@@ -78,7 +78,7 @@ fn a_run_is_exported() {
     let config = Config::preset("voc").unwrap();
     let checkpoint = Checkpoint { step: 300, config, classes: vec!["a".into(), "b".into()], tensors, training: None };
     std::fs::create_dir(folder.path().join("checkpoints")).unwrap();
-    Shelf::of(folder.path()).put(&checkpoint).unwrap();
+    Checkpoints::of(folder.path()).put(&checkpoint).unwrap();
 
     let out = folder.path().join("official.safetensors");
     said(&["weights", "convert", text(folder.path()), text(&out)]);
@@ -93,7 +93,7 @@ fn a_run_is_exported() {
     assert_eq!(Checkpoint::load(&own).unwrap(), checkpoint);
 
     // A run would lose its checkpoint.
-    let newest = Shelf::of(folder.path()).path(300);
+    let newest = Checkpoints::of(folder.path()).path(300);
     let over_itself = refused(&["weights", "convert", text(folder.path()), text(&newest), "--overwrite"]);
     assert!(over_itself.contains("is the file to convert; choose another name"), "{over_itself}");
     assert_eq!(Checkpoint::load(&newest).unwrap(), checkpoint);

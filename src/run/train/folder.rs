@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::run::weights::Shelf;
+use crate::run::weights::Checkpoints;
 
 /// A run's folder, locked as long as this value lives. The operating system releases the lock when the process ends.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl RunFolder {
         if overwrite {
             folder.clear()?;
         }
-        for name in [folder.shelf().folder().to_owned(), folder.pictures()] {
+        for name in [folder.checkpoints().folder().to_owned(), folder.pictures()] {
             fs::create_dir_all(&name).map_err(Error::io(&name))?;
         }
         Ok(folder)
@@ -36,7 +36,7 @@ impl RunFolder {
     /// # Errors
     /// If it contains no run, or another process is using it.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        if !Shelf::of(path).folder().is_dir() {
+        if !Checkpoints::of(path).folder().is_dir() {
             let reason = if path.is_dir() { "contains no run" } else { "is not a folder" };
             return Err(Error::data(path, reason, "give a folder that `tagseg train --out RUN` created"));
         }
@@ -51,8 +51,8 @@ impl RunFolder {
     }
 
     /// The checkpoints.
-    pub(super) fn shelf(&self) -> Shelf {
-        Shelf::of(&self.path)
+    pub(super) fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::of(&self.path)
     }
 
     /// The resolved configuration, to read and to repeat the run.
@@ -80,7 +80,8 @@ impl RunFolder {
         for file in [self.config(), self.metrics()].iter().filter(|file| file.is_file()) {
             fs::remove_file(file).map_err(Error::io(file))?;
         }
-        for folder in [self.shelf().folder(), &self.pictures(), &self.failure()].iter().filter(|folder| folder.is_dir())
+        for folder in
+            [self.checkpoints().folder(), &self.pictures(), &self.failure()].iter().filter(|folder| folder.is_dir())
         {
             fs::remove_dir_all(folder).map_err(Error::io(folder))?;
         }

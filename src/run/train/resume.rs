@@ -51,7 +51,7 @@ impl Resume {
     /// If there is none, or another process is training there.
     pub fn open(run: &Path) -> Result<Self> {
         let folder = RunFolder::open(run)?;
-        let mut found = folder.shelf().newest()?;
+        let mut found = folder.checkpoints().newest()?;
         let training = found.checkpoint.training.take().ok_or_else(|| {
             Error::data(&found.path, "has no training state", "start a new run with `tagseg train --out RUN`")
         })?;
@@ -142,11 +142,11 @@ fn farewell(folder: &RunFolder, found: &Found) -> String {
 
 /// After all checks: restores the folder to the state at the checkpoint, and opens its record.
 fn bring_back(folder: &RunFolder, found: &Found, facts: &RunFacts) -> Result<RecordWriter> {
-    let (shelf, checkpoint) = (folder.shelf(), &found.checkpoint);
+    let (checkpoints, checkpoint) = (folder.checkpoints(), &found.checkpoint);
     for (path, _) in &found.damaged {
-        shelf.set_aside(path)?;
+        checkpoints.set_aside(path)?;
     }
-    shelf.restore(checkpoint.step, facts.best.map(|best| best.step))?;
+    checkpoints.restore(checkpoint.step, facts.best.map(|best| best.step))?;
     write_atomically(&folder.config(), checkpoint.config.to_toml().as_bytes())?;
     RecordWriter::continue_at(folder.metrics(), facts.record.bytes)
 }

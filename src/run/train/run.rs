@@ -251,12 +251,12 @@ impl Run {
         };
         let mut checkpoint = Checkpoint::take(session, trainer.parameters(), done, config, self.setting.classes())?;
         checkpoint.training = Some(Training::take(session, trainer.parameters(), run)?);
-        let shelf = self.folder.shelf();
-        self.saved = Some((done, shelf.put(&checkpoint)?));
+        let checkpoints = self.folder.checkpoints();
+        self.saved = Some((done, checkpoints.put(&checkpoint)?));
         if self.best.is_some_and(|best| best.step == done) {
-            shelf.point(BEST, done)?;
+            checkpoints.point(BEST, done)?;
         }
-        shelf.prune(config.train_keep)
+        checkpoints.prune(config.train_keep)
     }
 
     /// Scores the network on the validation set if there is one, records the scores, draws pictures and saves again:

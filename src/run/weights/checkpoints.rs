@@ -21,7 +21,7 @@ const ENDING: &str = "safetensors";
 
 /// The checkpoints of a run.
 #[derive(Clone, Debug)]
-pub struct Shelf {
+pub struct Checkpoints {
     run: PathBuf,
     folder: PathBuf,
 }
@@ -37,10 +37,10 @@ pub struct Found {
     pub damaged: Vec<(PathBuf, Error)>,
 }
 
-impl Shelf {
+impl Checkpoints {
     /// The checkpoints of a run's folder.
     pub fn of(run: &Path) -> Self {
-        Shelf { run: run.to_owned(), folder: run.join("checkpoints") }
+        Checkpoints { run: run.to_owned(), folder: run.join("checkpoints") }
     }
 
     /// The folder.
@@ -166,7 +166,7 @@ impl Checkpoint {
     /// [`Error::Data`] if there is none, or it cannot be read.
     pub fn open(network: &Path) -> Result<Found> {
         if !network.is_file() {
-            return Shelf::of(network).newest();
+            return Checkpoints::of(network).newest();
         }
         let path = follow(network).unwrap_or_else(|| network.to_owned());
         Ok(Found { checkpoint: Checkpoint::load(&path)?, path, damaged: Vec::new() })
@@ -185,7 +185,7 @@ pub(super) fn file_of(network: &Path) -> Result<PathBuf> {
         let remedy = "give a .safetensors, .pth or .pt file, or the folder of a run (`tagseg train --out RUN`)";
         return Err(Error::data(network, "does not exist", remedy));
     }
-    let found = Shelf::of(network).newest()?;
+    let found = Checkpoints::of(network).newest()?;
     found.notices().for_each(|notice| eprintln!("{notice}"));
     Ok(found.path)
 }
@@ -210,48 +210,48 @@ mod tests {
         Checkpoint { step, config, classes: vec!["cat".into()], tensors, training: None }
     }
 
-    fn steps(shelf: &Shelf) -> Vec<usize> {
-        shelf.list().iter().map(|path| Checkpoint::load(path).unwrap().step).collect()
+    fn steps(checkpoints: &Checkpoints) -> Vec<usize> {
+        checkpoints.list().iter().map(|path| Checkpoint::load(path).unwrap().step).collect()
     }
 
     /// Protects: files that pointers refer to are never deleted, however few are kept.
     #[test]
     fn pruning_keeps_latest_and_best() {
         let run = tempfile::tempdir().unwrap();
-        let shelf = Shelf::of(run.path());
-        fs::create_dir(shelf.folder()).unwrap();
+        let checkpoints = Checkpoints::of(run.path());
+        fs::create_dir(checkpoints.folder()).unwrap();
         for step in [10, 20, 30, 40] {
-            shelf.put(&checkpoint(step)).unwrap();
+            checkpoints.put(&checkpoint(step)).unwrap();
         }
-        shelf.point(BEST, 10).unwrap();
-        shelf.prune(0).unwrap();
-        assert_eq!(steps(&shelf), [10, 20, 30, 40]);
-        shelf.prune(2).unwrap();
-        assert_eq!(steps(&shelf), [10, 30, 40]);
-        assert_eq!(Checkpoint::open(&shelf.folder().join(BEST)).unwrap().checkpoint.step, 10);
-        assert_eq!(Checkpoint::open(&shelf.folder().join(LATEST)).unwrap().checkpoint.step, 40);
+        checkpoints.point(BEST, 10).unwrap();
+        checkpoints.prune(0).unwrap();
+        assert_eq!(steps(&checkpoints), [10, 20, 30, 40]);
+        checkpoints.prune(2).unwrap();
+        assert_eq!(steps(&checkpoints), [10, 30, 40]);
+        assert_eq!(Checkpoint::open(&checkpoints.folder().join(BEST)).unwrap().checkpoint.step, 10);
+        assert_eq!(Checkpoint::open(&checkpoints.folder().join(LATEST)).unwrap().checkpoint.step, 40);
         // A run that was resumed from an older checkpoint: its newest is not the one of the highest step.
-        shelf.put(&checkpoint(5)).unwrap();
-        shelf.prune(1).unwrap();
-        assert_eq!(steps(&shelf), [5, 10, 40]);
+        checkpoints.put(&checkpoint(5)).unwrap();
+        checkpoints.prune(1).unwrap();
+        assert_eq!(steps(&checkpoints), [5, 10, 40]);
     }
 
     /// Protects: any flipped bit and any truncation is detected, and the previous checkpoint is used.
     #[test]
     fn a_damaged_file_is_passed_over() {
         let run = tempfile::tempdir().unwrap();
-        let shelf = Shelf::of(run.path());
-        fs::create_dir(shelf.folder()).unwrap();
-        shelf.put(&checkpoint(10)).unwrap();
-        let path = shelf.put(&checkpoint(20)).unwrap();
+        let checkpoints = Checkpoints::of(run.path());
+        fs::create_dir(checkpoints.folder()).unwrap();
+        checkpoints.put(&checkpoint(10)).unwrap();
+        let path = checkpoints.put(&checkpoint(20)).unwrap();
         let whole = fs::read(&path).unwrap();
-        assert_eq!(shelf.newest().unwrap().checkpoint, checkpoint(20));
+        assert_eq!(checkpoints.newest().unwrap().checkpoint, checkpoint(20));
         for place in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[place] ^= 1 << (place % 8);
             fs::write(&path, &bytes).unwrap();
             // A space in the header may become other white space without changing its meaning.
-            let found = shelf.newest().unwrap();
+            let found = checkpoints.newest().unwrap();
             assert!(found.checkpoint.step == 10 || found.checkpoint == checkpoint(20), "byte {place}");
             if found.checkpoint.step == 10 {
                 assert_eq!(found.damaged.len(), 1);
@@ -261,7 +261,7 @@ mod tests {
         }
         for length in (0..whole.len()).step_by(7) {
             fs::write(&path, &whole[..length]).unwrap();
-            assert_eq!(shelf.newest().unwrap().checkpoint.step, 10, "{length} bytes");
+            assert_eq!(checkpoints.newest().unwrap().checkpoint.step, 10, "{length} bytes");
         }
     }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::checkpoint::Checkpoint;
+use super::checkpoints::file_of;
 use super::keymap::{Layout, Scheme, from_tagseg, to_tagseg};
-use super::shelf::file_of;
 use crate::config::MsMode;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::checkpoints::file_of;
 use super::keymap::{Scheme, of_encoder, to_tagseg};
 use super::report::{KeyReport, Misshaped};
-use super::shelf::file_of;
 use crate::engine::nn::Parameter;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};

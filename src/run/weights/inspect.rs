@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::checkpoints::file_of;
 use super::keymap::{Scheme, to_tagseg};
-use super::shelf::file_of;
 use super::training::is_training_state;
 use crate::error::Result;
 use crate::formats::element::Values;
