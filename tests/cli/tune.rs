@@ -71,7 +71,7 @@ fn a_table_may_select_missing_features() {
 
     let output = tagseg(&["verify", "--device", "0", "--kernels", path]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let notice = "lacks what cooperative matrices need, plain kernels take their place";
+    let notice = "does not support cooperative matrices, using plain kernels instead";
     assert_eq!(String::from_utf8_lossy(&output.stderr).contains(notice), !there, "{output:?}");
     fs::remove_file(&file).unwrap();
     assert_refused(&tagseg(&["devices", "--kernels", path]).output().unwrap(), &["mine.toml", "check the path"]);

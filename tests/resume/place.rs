@@ -201,7 +201,7 @@ impl Training {
 
     /// Waits until the steps begin.
     pub fn wait_for_steps(&self) -> bool {
-        self.wait_for("dispatches a step")
+        self.wait_for("dispatches per step")
     }
 
     /// Sends the named signal.

@@ -42,7 +42,7 @@ fn a_run_can_be_stopped_and_resumed() {
         assert_eq!(last, command);
         steps.push(step);
         training = Training::start(resume(&run));
-        assert!(training.wait_for(&format!("goes on at step {step} of {STEPS}")));
+        assert!(training.wait_for(&format!("resumed at step {step} of {STEPS}")));
         assert!(training.wait_for_steps());
     }
     assert!(steps[0] >= 6 && steps[1] > steps[0] && steps[1] < STEPS, "{steps:?}");
@@ -103,6 +103,6 @@ fn a_second_signal_stops_immediately() {
     }
     assert!(impatient < 5, "every run ended before the second signal");
     let mut training = Training::start(resume(&run));
-    assert!(training.wait_for("goes on at step") && training.wait_for_steps());
+    assert!(training.wait_for("resumed at step") && training.wait_for_steps());
     training.child.kill().unwrap();
 }
