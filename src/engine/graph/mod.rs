@@ -1,6 +1,6 @@
 //! The graph: a computation, recorded once with static shapes.
 //!
-//! Tensor methods (in `src/ops/`) append nodes; [`Graph::gradients`] appends the gradient's nodes; a
+//! Tensor methods (in `src/engine/ops/`) append nodes; [`Graph::gradients`] appends the gradient's nodes; a
 //! [`Program`](crate::engine::gpu::Program) or the [interpreter](crate::engine::reference) then runs it any number of
 //! times.
 //!

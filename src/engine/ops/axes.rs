@@ -143,7 +143,7 @@ mod tests {
 
     /// Protects: an axis that does not exist, or is given twice, is an error that names it.
     #[test]
-    fn axes_that_are_not_there() {
+    fn axes_that_do_not_exist() {
         let refused = |axes: Axes, rank: usize| axes.of(rank).unwrap_err();
         assert_eq!(refused(4.into(), 4), "axis 4 is out of range for 4 axes");
         assert_eq!(refused((-5).into(), 4), "axis -5 is out of range for 4 axes");

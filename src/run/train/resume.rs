@@ -158,10 +158,10 @@ fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Re
     if path.is_file() {
         written.load_file(&path)?;
     }
-    let wishes = [(Some(&written), "config.toml"), (options.config.as_ref(), "the command line")];
+    let wishes = [(Some(&written), "in config.toml"), (options.config.as_ref(), "on the command line")];
     for (wish, who) in wishes.into_iter().filter_map(|(wish, who)| Some((wish?, who))) {
         if let Some(option) = own.first_difference(wish) {
-            let reason = format!("is {} in this run, but {} in {who}", option.write(own), option.write(wish));
+            let reason = format!("is {} in this run, but {} {who}", option.write(own), option.write(wish));
             return Err(Error::config(option.name, reason, "undo the change, or start a new run with --out"));
         }
     }
