@@ -45,7 +45,7 @@ impl Method for PlainCam {
     fn record(&self, pass: &TrainPass<'_>) -> Result<Objective> {
         // Labels, without gradient: seeds over scales and mirror images, refined against two thresholds.
         let (config, scene) = (pass.config, pass.scene()?);
-        let scales = multi_scale(pass.network, &pass.inputs.image, &config.ms_scales, &pass.train_mode())?;
+        let scales = multi_scale(pass.network, &pass.inputs.images.normalised, &config.ms_scales, &pass.train_mode())?;
         let seeds = scales.seeds(0..pass.sizes.batch, &scene.classes)?;
         let label = fixed_threshold_label(&seeds, &scene, [config.cam_low, config.cam_high])?.label;
         label.hoist();

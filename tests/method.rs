@@ -34,12 +34,12 @@ fn config() -> Config {
     config
 }
 
-/// Repeatable values in [-1, 1).
-fn noise(count: usize) -> Vec<f64> {
+/// Repeatable bytes.
+fn bytes(count: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / f64::from(1 << 23) - 1.0
+        (state >> 56) as u8
     };
     (0..count).map(|_| next()).collect()
 }
@@ -64,7 +64,7 @@ fn map<'a>(step: &'a Step, name: &str) -> &'a Tensor {
 
 fn feed(program: &mut Program, inputs: &Inputs) {
     let tags = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
-    program.write(&inputs.image, &noise(BATCH * 3 * CROP * CROP)).unwrap();
+    program.write(&inputs.images.input, &bytes(BATCH * 3 * CROP * CROP)).unwrap();
     program.write(&inputs.tags, &tags).unwrap();
     program.write(&inputs.classes, &Slots::new(&tags, FOREGROUND, 4).classes).unwrap();
     program.write(&inputs.boxes, &[0, 64, 0, 64, 3, 50, 0, 41]).unwrap();
@@ -416,7 +416,7 @@ impl Encoder for TwoConvolutions {
 impl EncoderLayers for Layers {
     fn forward(&self, image: &Tensor, _: &Mode) -> tagseg::Result<Features> {
         let Layers([first, second]) = self;
-        let fine = first.forward(&image.permute(&[0, 2, 3, 1])?)?.gelu()?;
+        let fine = first.forward(image)?.gelu()?;
         let coarse = second.forward(&fine)?.gelu()?;
         Ok(Features { levels: vec![Level::of_map(&fine)?, Level::of_map(&coarse)?], scores: Vec::new() })
     }
@@ -450,7 +450,7 @@ fn an_encoder_without_attention_trains() {
     Trainer::with_method(&session, &method, &config, &network, 2, 1).unwrap();
     let model = Model::new(&session, &config, &network, &method, &["a", "b", "c"].map(String::from));
     let mut view = model.view(1, [32, 40], Some(2)).unwrap();
-    let seen = view.look(&vec![0.5; 3 * 32 * 40], &[1.0, 0.0, 1.0], &[0, 32, 0, 40]).unwrap();
+    let seen = view.look(&bytes(3 * 32 * 40), &[1.0, 0.0, 1.0], &[0, 32, 0, 40]).unwrap();
     let names: Vec<_> = seen.maps.iter().map(|map| map.info.name).collect();
     assert_eq!(names, ["seed", "cam", "y_c", "y_s"]);
 }

@@ -60,8 +60,8 @@ impl Default for LoaderOptions {
 /// The input of one training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// `[B, 3, S, S]`, normalised.
-    pub images: Vec<f32>,
+    /// Red, green and blue, `[B, S, S, 3]`.
+    pub images: Vec<u8>,
     /// `[B, K]`, 0 or 1.
     pub tags: Vec<f32>,
     /// `[B, 4]`: y0, y1, x0, x1 of the image within its crop, half open (method.md 5.1).
@@ -96,7 +96,7 @@ impl Sampler {
         }
         let (_, order) = self.current.get_or_insert_with(|| {
             let mut order: Vec<usize> = (0..self.images).collect();
-            order.shuffle(&mut stream(self.seed, Purpose::Shuffle, [epoch, 0]));
+            order.shuffle(&mut stream(self.seed, Purpose::Shuffle, [epoch, 0]).0);
             (epoch, order)
         });
         (epoch, &order[place * self.batch..][..self.batch])

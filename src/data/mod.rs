@@ -46,7 +46,7 @@ mod tag_source;
 mod tag_sources;
 pub mod tags;
 
-pub use augment::{AugmentOptions, Crop, augment, normalise};
+pub use augment::{AugmentOptions, Crop, augment};
 #[cfg(feature = "native")]
 pub use dataset::{Dataset, DatasetOptions};
 #[cfg(feature = "native")]

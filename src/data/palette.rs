@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::BufReader;
 use std::path::Path;
 
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 
 use crate::data::picture::{Mask, Rgb8, one_line};
 use crate::error::{Error, Result};
+use crate::formats::durable::write_whole;
 
 /// The PASCAL VOC colour of an index: its bits, three at a time from the lowest, become the bits of red, green and
 /// blue, from the highest. 0 is black, 255 is (224, 224, 192).
@@ -89,7 +90,7 @@ fn unpack(row: &[u8], depth: u8, width: usize) -> impl Iterator<Item = u8> + '_ 
     })
 }
 
-/// Writes a mask as an 8-bit palette PNG in the PASCAL VOC colours, the format of VOC's masks.
+/// Writes a mask as an 8-bit palette PNG in the PASCAL VOC colours, the format of VOC's masks, atomically.
 ///
 /// # Errors
 ///
@@ -99,14 +100,15 @@ pub fn write_index_png(path: &Path, mask: &Mask) -> Result<()> {
         let reason = format!("cannot be written ({})", one_line(&error));
         Error::data(path, reason, "check the folder and the free disk space")
     };
-    let file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
-    let mut encoder = Encoder::new(file, mask.width as u32, mask.height as u32);
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, mask.width as u32, mask.height as u32);
     encoder.set_color(ColorType::Indexed);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_palette(Cow::Borrowed(PALETTE.as_flattened()));
     let mut writer = encoder.write_header().map_err(unwritable)?;
     writer.write_image_data(&mask.data).map_err(unwritable)?;
-    writer.finish().map_err(unwritable)
+    writer.finish().map_err(unwritable)?;
+    write_whole(path, &bytes)
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! Decoded pictures: an RGB image and a mask of class indices, both row-major bytes.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 
 use image::ColorType::{L16, La16, Rgb16, Rgba16};
 use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, ImageReader};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder, ImageReader};
 
 use crate::error::{Error, Result};
+use crate::formats::durable::write_whole;
 
 /// An RGB image, 8 bits per channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rgb8 {
     /// Rows.
     pub height: usize,
@@ -41,6 +41,29 @@ impl Rgb8 {
     pub fn new(height: usize, width: usize, data: Vec<u8>) -> Self {
         assert_eq!(data.len(), height * width * 3, "an RGB image of {height}x{width} pixels");
         Self { height, width, data }
+    }
+
+    /// An image whose pixel in row y and column x is `pixel(y, x)`.
+    pub fn from_fn(height: usize, width: usize, pixel: impl Fn(usize, usize) -> [u8; 3]) -> Self {
+        Self::new(height, width, (0..height * width).flat_map(|place| pixel(place / width, place % width)).collect())
+    }
+
+    /// The pixel in row `y` and column `x`.
+    ///
+    /// # Panics
+    ///
+    /// If the pixel does not exist.
+    pub fn pixel(&self, y: usize, x: usize) -> [u8; 3] {
+        self.data.as_chunks().0[y * self.width + x]
+    }
+
+    /// Changes the pixel in row `y` and column `x`.
+    ///
+    /// # Panics
+    ///
+    /// If the pixel does not exist.
+    pub fn set_pixel(&mut self, y: usize, x: usize, colour: [u8; 3]) {
+        self.data.as_chunks_mut().0[y * self.width + x] = colour;
     }
 
     /// Decodes a JPEG or PNG file to the colours that Pillow's `convert("RGB")` gives. Grey is replicated to three
@@ -73,34 +96,42 @@ impl Rgb8 {
         Ok((height as usize, width as usize))
     }
 
-    /// Writes a PNG file.
+    /// The bytes of a PNG file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Graph`] if the image is empty.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.encode(PngEncoder::new(&mut bytes))?;
+        Ok(bytes)
+    }
+
+    /// Writes a PNG file atomically.
     ///
     /// # Errors
     ///
     /// If the file cannot be written.
     pub fn write_png(&self, path: &Path) -> Result<()> {
-        let (width, height) = (self.width as u32, self.height as u32);
-        image::save_buffer_with_format(
-            path,
-            &self.data,
-            width,
-            height,
-            ExtendedColorType::Rgb8,
-            image::ImageFormat::Png,
-        )
-        .map_err(|error| unwritable(path, &error))
+        write_whole(path, &self.png()?)
     }
 
-    /// Writes a JPEG file of the given quality, 1 to 100.
+    /// Writes a JPEG file of the given quality, 1 to 100, atomically.
     ///
     /// # Errors
     ///
     /// If the file cannot be written.
     pub fn write_jpeg(&self, path: &Path, quality: u8) -> Result<()> {
-        let mut file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
-        JpegEncoder::new_with_quality(&mut file, quality)
-            .encode(&self.data, self.width as u32, self.height as u32, ExtendedColorType::Rgb8)
-            .map_err(|error| unwritable(path, &error))
+        let mut bytes = Vec::new();
+        self.encode(JpegEncoder::new_with_quality(&mut bytes, quality))?;
+        write_whole(path, &bytes)
+    }
+
+    fn encode(&self, encoder: impl ImageEncoder) -> Result<()> {
+        let Rgb8 { height, width, ref data } = *self;
+        encoder.write_image(data, width as u32, height as u32, ExtendedColorType::Rgb8).map_err(|error| {
+            Error::Graph(format!("an image of {height}x{width} pixels cannot be encoded ({})", one_line(&error)))
+        })
     }
 }
 
@@ -131,10 +162,6 @@ fn undecodable(path: &Path, error: &image::ImageError) -> Error {
         format!("does not decode as JPEG or PNG ({})", one_line(error)),
         "replace the file, or skip it with `--skip-broken`",
     )
-}
-
-fn unwritable(path: &Path, error: &image::ImageError) -> Error {
-    Error::data(path, format!("cannot be written ({})", one_line(error)), "check the folder and the free disk space")
 }
 
 /// The message of another crate's error on one line, as all messages of this crate are.

@@ -17,11 +17,14 @@ pub enum Purpose {
     Shapes = 3,
 }
 
+/// A stream of random numbers, see [`stream`].
+pub struct Stream(pub(super) ChaCha8Rng);
+
 /// The stream of random numbers for one purpose and two counters.
-pub fn stream(seed: u64, purpose: Purpose, counters: [u64; 2]) -> ChaCha8Rng {
+pub fn stream(seed: u64, purpose: Purpose, counters: [u64; 2]) -> Stream {
     let mut key = [0; 32];
     for (bytes, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, counters[0], counters[1]]) {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
-    ChaCha8Rng::from_seed(key)
+    Stream(ChaCha8Rng::from_seed(key))
 }

@@ -29,6 +29,26 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(Error::io(path))
 }
 
+/// Writes a file under a temporary name beside it and renames it into place: the file has the old content or the new,
+/// never a part, whatever happens to the process or on a full disk. Unlike [`write_atomically`], it does not sync to
+/// disk, which is enough for files that can be generated again.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> io::Result<()> {
+        // Pipes and devices are written to, not replaced.
+        if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return std::fs::write(path, bytes);
+        }
+        let mut file = beside(path)?;
+        file.write_all(bytes)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(Error::io(path))
+}
+
 /// A new file in the folder of `path`, named after it, with the default permissions of the process:
 /// by default, only its owner may read a temporary file.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {

@@ -11,14 +11,14 @@ use crate::engine::graph::Tensor;
 use crate::engine::nn::Mode;
 use crate::error::Result;
 use crate::parts::encoders::Encoder;
+use crate::parts::images::Images;
 use crate::parts::network::{Network, Outputs};
 use crate::parts::propagation::{Par, PictureBox, Scene};
-use crate::parts::seeds::picture;
 
 /// The inputs that the host writes before each step.
 pub struct Inputs {
-    /// Normalised crops \[B, 3, S, S\].
-    pub image: Tensor,
+    /// The crops.
+    pub images: Images,
     /// Multi-hot tags \[B, K\].
     pub tags: Tensor,
     /// Valid classes in slots, i32 \[B, P\].
@@ -74,7 +74,7 @@ impl TrainPass<'_> {
     /// Never for the inputs of a step.
     pub fn scene(&self) -> Result<Scene> {
         Ok(Scene {
-            picture: picture(&self.inputs.image)?,
+            picture: self.inputs.images.pictures()?,
             classes: self.inputs.classes.clone(),
             picture_box: PictureBox::new(&self.inputs.boxes, self.sizes.crop)?,
             par: Par::new(self.config),

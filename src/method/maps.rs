@@ -146,7 +146,7 @@ impl MapPass<'_> {
     /// If the shapes do not fit.
     pub fn refined_label(&self) -> Result<Tensor> {
         let Scene { picture, classes, par, .. } = self.scene;
-        let picture = picture.resize(self.size, false)?;
+        let picture = picture.resize_channels_last(self.size, false)?;
         self.label_of(&refined_seeds(self.seeds, &picture, classes, self.extent, par, self.config.cam_bkg)?)
     }
 

@@ -33,7 +33,7 @@ pub(super) struct MicroBatches {
 }
 
 impl MicroBatches {
-    /// Gradients of `total`, that of all images `image` \[B, 3, S, S\], with respect to `parameters`.
+    /// Gradients of `total`, that of all images `image` \[B, S, S, 3\], with respect to `parameters`.
     pub(super) fn gradients(
         &self,
         image: &Tensor,

@@ -14,10 +14,14 @@ use crate::engine::ops::adamw::{Trained, adamw};
 use crate::engine::ops::pack::Packed;
 use crate::error::Result;
 use crate::parts::batch_parts::parts;
+use crate::parts::images::Images;
 use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
 
 /// The state that records which values were not finite; while one is set, the weights are not updated.
 pub const FLAGS: &str = "guard.flags";
+
+/// The part of a step that holds the images and the differentiable pass.
+const FORWARD: &str = "forward";
 
 /// Names of the states that hold a parameter's first and second moment.
 pub fn moment_names(parameter: &str) -> [String; 2] {
@@ -46,8 +50,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// Records forward pass, labels and losses of a step of `method` in `phase`. Dropout uses the `random` input
-    /// if `drop` is set.
+    /// Records forward pass, labels and losses of a step of `method` in `phase`, whose images the host uploads as
+    /// bytes. Dropout uses the `random` input if `drop` is set.
     ///
     /// # Errors
     /// If the crop is too small for the network.
@@ -60,11 +64,30 @@ impl Step {
         drop: bool,
     ) -> Result<Self> {
         let graph = Graph::new();
+        graph.begin(FORWARD);
+        let images = Images::of_bytes(&graph, sizes.batch, sizes.crop)?;
+        Step::record_on(images, method, config, network, phase, sizes, drop)
+    }
+
+    /// As [`Step::record`], in the graph of `images`.
+    ///
+    /// # Errors
+    /// As [`Step::record`].
+    pub fn record_on(
+        images: Images,
+        method: &Arc<dyn Method>,
+        config: &Config,
+        network: &NetworkConfig,
+        phase: &Phase,
+        sizes: Sizes,
+        drop: bool,
+    ) -> Result<Self> {
+        let graph = images.input.graph().clone();
         let schedule = Schedule::new(method, config, &network.encoder);
         let Sizes { batch, crop, slots } = sizes;
         let foreground = network.classes - 1;
         let inputs = Inputs {
-            image: graph.input("image", [batch, 3, crop[0], crop[1]], DType::F32),
+            images,
             tags: graph.input("tags", [batch, foreground], DType::F32),
             classes: graph.input("classes", [batch, slots], DType::I32),
             boxes: graph.input("boxes", [batch, 4], DType::I32),
@@ -75,16 +98,16 @@ impl Step {
         let random = drop.then(|| inputs.random.clone());
         let streams = graph.random_streams();
         let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });
-        graph.begin("forward");
+        graph.begin(FORWARD);
         let model = Network::new(&graph, network, NetworkOptions::new(config))?;
         let mode = Mode::Train { random: random.clone(), part: Some(whole.clone()) };
         let divided = (1..batch).contains(&config.batch_micro);
         let outputs = if divided {
             let parts = parts(batch, 4 * model.widest(crop)).into_iter();
-            let images = parts.map(|images| inputs.image.slice(0, images)).collect::<Result<Vec<_>>>()?;
+            let images = parts.map(|images| inputs.images.normalised.slice(0, images)).collect::<Result<Vec<_>>>()?;
             Outputs::together(&model.forward_parts(&images, &mode)?)?
         } else {
-            model.forward(&inputs.image, &mode)?
+            model.forward(&inputs.images.normalised, &mode)?
         };
         let objective = method.record(&TrainPass {
             config,
@@ -132,7 +155,7 @@ impl Step {
             parameters.iter().map(|parameter| self.graph.state(&parameter.name, parameter.shape.clone())).collect();
         match &self.micro_batches {
             None => self.graph.gradients(&self.total, &tensors),
-            Some(micro) => micro.gradients(&self.inputs.image, &self.objective, &self.total, &tensors),
+            Some(micro) => micro.gradients(&self.inputs.images.normalised, &self.objective, &self.total, &tensors),
         }
     }
 

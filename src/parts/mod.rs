@@ -6,6 +6,7 @@ pub(crate) mod batch_parts;
 pub mod crf;
 pub mod decoder;
 pub mod encoders;
+pub mod images;
 pub mod labels;
 pub mod losses;
 pub mod network;

@@ -193,7 +193,7 @@ impl Network {
         &self.scope
     }
 
-    /// image \[B, 3, H, W\], normalised.
+    /// image \[B, H, W, 3\], normalised.
     ///
     /// # Errors
     /// If the image is too small.
@@ -221,7 +221,7 @@ impl Network {
 
     /// Everything before the decoder's norm.
     fn encode(&self, image: &Tensor, mode: &Mode) -> Result<Encoded> {
-        let [batch, _, height, width] = image.extents()?;
+        let [batch, height, width, _] = image.extents()?;
         let features = self.of_features(|| self.encoder.forward(image, mode))?;
         let affinity = self.affinity.as_ref();
         let affinity =
@@ -342,7 +342,7 @@ mod tests {
         let config = NetworkConfig::new(&options, 5).unwrap();
         let config = NetworkConfig { encoder: Arc::new(encoder), drop_seg: 0.5, ..config };
         let network = Network::new(&graph, &config, NetworkOptions::default()).unwrap();
-        let image = graph.input("image", [batch, 3, 32, 48], DType::F32);
+        let image = graph.input("image", [batch, 32, 48, 3], DType::F32);
         let random = graph.input("random", [3], DType::I32);
         let pass = |counts: &[usize]| {
             let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });

@@ -79,7 +79,7 @@ pub struct PictureBox {
 
 /// The scene that seeds are propagated over: pictures, their boxes in the crops, and the classes of every image.
 pub struct Scene {
-    /// Pictures \[B, 3, H, W\].
+    /// 8-bit pictures from 0 to 1, \[B, H, W, 3\].
     pub picture: Tensor,
     /// Classes in slots, i32 \[B, P\].
     pub classes: Tensor,
@@ -198,7 +198,7 @@ pub fn fixed_threshold_label(seeds: &Tensor, scene: &Scene, [low, high]: [f64; 2
     let graph = seeds.graph();
     let [batch, height, width, slots] = seeds.extents()?;
     let half = [(height / 2).max(1), (width / 2).max(1)];
-    let small = picture.resize(half, false)?.permute(&[0, 2, 3, 1])?;
+    let small = picture.resize_channels_last(half, false)?;
     let scores = seeds.resize_channels_last(half, false)?;
     // Both runs share one affinity: they are stacked along the slots.
     let masks = Tensor::concat(&[&compete(&scores, classes, high)?, &compete(&scores, classes, low)?], 3)?;
@@ -211,9 +211,8 @@ pub fn fixed_threshold_label(seeds: &Tensor, scene: &Scene, [low, high]: [f64; 2
 }
 
 /// Scores in slots \[B, H, W, P\] of the PAR label of the final test (method.md 9.3), from `seeds` in slots: softmax
-/// over the valid classes against a constant background, propagation at the full size of `picture` \[B, 3, H, W\]
-/// inside
-/// `extent` \[B, 2\].
+/// over the valid classes against a constant background, propagation at the full size of `picture` \[B, H, W, 3\]
+/// inside `extent` \[B, 2\].
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -225,9 +224,9 @@ pub fn refined_seeds(
     par: &Par,
     background: f64,
 ) -> Result<Tensor> {
-    let [.., height, width]: [usize; 4] = picture.extents()?;
+    let [_, height, width, _] = picture.extents()?;
     let scores = seeds.resize_channels_last([height, width], false)?;
-    par.refine(&compete(&scores, classes, background)?, &picture.permute(&[0, 2, 3, 1])?, extent, classes)
+    par.refine(&compete(&scores, classes, background)?, picture, extent, classes)
 }
 
 /// Softmax over the valid classes of scores in slots \[B, h, w, P\], of which the background's is `background`
@@ -283,7 +282,7 @@ pub(crate) fn refine_in_box(scores: &Tensor, classes: &Tensor, scene: &Scene) ->
     let [_, height, width, _] = scores.extents()?;
     let half = [height.div_ceil(2), width.div_ceil(2)];
     let (whole, reduced) = picture_box.rectangles()?;
-    let small = picture.permute(&[0, 2, 3, 1])?.box_resize(&whole, &reduced, half, false)?;
+    let small = picture.box_resize(&whole, &reduced, half, false)?;
     let masks = scores.box_resize(&whole, &reduced, half, true)?;
     let extent = reduced.slice(1, 2..4)?;
     let refined = par.refine(&masks, &small, &extent, classes)?;

@@ -1,9 +1,8 @@
-//! Multi-scale, flip-averaged maps of both branches (method.md 3), and the picture that PAR uses (method.md 4.2).
+//! Multi-scale, flip-averaged maps of both branches (method.md 3).
 
 use std::ops::Range;
 
 use crate::config::Fuse;
-use crate::data::augment::{MEAN, STD};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Grid, Mode};
 use crate::error::{Error, Result};
@@ -163,15 +162,15 @@ impl MultiScale {
     }
 }
 
-/// Runs the network on `image` \[B, 3, H, W\] and its mirror image at every scale: 1 first, then the others in their
+/// Runs the network on `image` \[B, H, W, 3\] and its mirror image at every scale: 1 first, then the others in their
 /// order. Sizes are truncated to whole pixels (method.md 3.1).
 ///
 /// # Errors
 /// If images are too small at the smallest scale.
 pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mode) -> Result<MultiScale> {
     let whole = |extent: usize, scale: f64| (scale * extent as f64) as usize;
-    let [.., height, width]: [usize; 4] = image.extents()?;
-    let rescale = |scale: f64| image.resize([whole(height, scale), whole(width, scale)], false);
+    let [_, height, width, _] = image.extents()?;
+    let rescale = |scale: f64| image.resize_channels_last([whole(height, scale), whole(width, scale)], false);
     over_scales(network, image, scales, true, rescale, mode)
 }
 
@@ -181,7 +180,8 @@ pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mod
 /// # Errors
 /// As [`multi_scale`].
 pub fn test_scales(network: &Network, image: &Tensor, scales: &[f64], flip: bool, mode: &Mode) -> Result<MultiScale> {
-    let rescale = |scale: f64| if scale == 1.0 { Ok(image.clone()) } else { image.resize_by_factor(scale) };
+    let rescale =
+        |scale: f64| if scale == 1.0 { Ok(image.clone()) } else { image.resize_channels_last_by_factor(scale) };
     over_scales(network, image, scales, flip, rescale, mode)
 }
 
@@ -193,16 +193,16 @@ fn over_scales(
     rescale: impl Fn(f64) -> Result<Tensor>,
     mode: &Mode,
 ) -> Result<MultiScale> {
-    let [batch, _, height, width] = image.extents()?;
+    let [batch, height, width, _] = image.extents()?;
     let size = [height, width];
     let mut passes = Vec::new();
     for scale in [1.0].into_iter().chain(scales.iter().copied().filter(|&scale| scale != 1.0)) {
         let scaled = rescale(scale)?;
-        let [.., rows, columns]: [usize; 4] = scaled.extents()?;
+        let [_, rows, columns, _] = scaled.extents()?;
         let seen = [rows, columns];
         let views = |images: Range<usize>| {
             let images = scaled.slice(0, images)?;
-            if flip { Tensor::concat(&[&images, &images.flip(3)?], 0) } else { Ok(images) }
+            if flip { Tensor::concat(&[&images, &images.flip(2)?], 0) } else { Ok(images) }
         };
         let images = parts(batch, 2 * 4 * network.widest(seen)).into_iter().map(views).collect::<Result<Vec<_>>>()?;
         passes.push(Pass { scale, parts: network.forward_parts(&images, mode)?, seen, flip });
@@ -233,18 +233,6 @@ fn normalise(maps: &Tensor, axes: Range<isize>) -> Result<Tensor> {
     maps.sub(&low)?.div(&high.sub(&low)?.offset(1e-5)?)
 }
 
-/// The normalised `image` \[B, 3, H, W\] as the 8-bit picture it came from, divided by 255 (method.md 4.2: truncated,
-/// not rounded).
-///
-/// # Errors
-/// If the image does not have three channels.
-pub fn picture(image: &Tensor) -> Result<Tensor> {
-    let graph = image.graph();
-    let channels = |values: [f64; 3]| graph.constant(&values, [3, 1, 1]);
-    let (mean, std) = (channels(MEAN), channels(STD));
-    image.detach()?.mul(&std)?.add(&mean)?.trunc()?.scale(1.0 / 255.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,13 +248,13 @@ mod tests {
         let graph = Graph::new();
         let config = NetworkConfig::new(&Config::preset("nano").unwrap(), 5).unwrap();
         let network = Network::new(&graph, &config, NetworkOptions::default()).unwrap();
-        let image = graph.input("image", [3, 3, 32, 48], DType::F32);
+        let image = graph.input("image", [3, 32, 48, 3], DType::F32);
         let pass = |counts: &[usize]| {
             let mut first = 0;
             let views = |count: &usize| {
                 let images = image.slice(0, first..first + count).unwrap();
                 first += count;
-                Tensor::concat(&[&images, &images.flip(3).unwrap()], 0).unwrap()
+                Tensor::concat(&[&images, &images.flip(2).unwrap()], 0).unwrap()
             };
             let images: Vec<_> = counts.iter().map(views).collect();
             let parts = network.forward_parts(&images, &Mode::Eval).unwrap();

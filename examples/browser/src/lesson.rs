@@ -3,13 +3,13 @@
 use tagseg::config::Config;
 use tagseg::data::shapes::{CLASSES, Split, picture};
 use tagseg::data::tags::classes_shown;
-use tagseg::data::{Mask, Rgb8, normalise};
+use tagseg::data::{Mask, Rgb8};
 use tagseg::method::Methods;
 use tagseg::method::maps::SEED;
 use tagseg::parts::network::NetworkConfig;
 use tagseg::run::eval::{Model, View};
 use tagseg::run::record::Named;
-use tagseg::run::report::{Cell, Map, RgbImage, Sample, loss_chart, photo_of};
+use tagseg::run::report::{Cell, Map, Sample, loss_chart};
 use tagseg::run::train::{StepBatch, Trainer};
 use tagseg::{Result, Session};
 
@@ -42,7 +42,7 @@ pub struct Glimpse {
     /// Names of the shapes in it.
     pub caption: String,
     /// The drawings by the titles of their columns.
-    pub cells: Vec<(&'static str, RgbImage)>,
+    pub cells: Vec<(&'static str, Rgb8)>,
 }
 
 impl Drawn {
@@ -60,10 +60,10 @@ impl Drawn {
 }
 
 /// The inputs of a program for several pictures: images, tags and boxes.
-fn batch_of<'a>(pictures: impl Iterator<Item = &'a Drawn>) -> (Vec<f32>, Vec<f32>, Vec<i32>) {
+fn batch_of<'a>(pictures: impl Iterator<Item = &'a Drawn>) -> (Vec<u8>, Vec<f32>, Vec<i32>) {
     let (mut images, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
     for drawn in pictures {
-        images.extend(normalise(&drawn.image));
+        images.extend_from_slice(&drawn.image.data);
         tags.extend(drawn.tags);
         boxes.extend([0, SIDE as i32, 0, SIDE as i32]);
     }
@@ -147,7 +147,7 @@ impl Lesson {
             }
             maps.push((Sample::PREDICTION, labels(&seen.seg[part])?));
             maps.push((Sample::TRUTH, labels(&drawn.mask.data)?));
-            let sample = Sample { photo: photo_of(&drawn.image)?, maps, ..Sample::default() };
+            let sample = Sample { photo: drawn.image.clone(), maps, ..Sample::default() };
             Ok(Glimpse { caption: drawn.caption(), cells: sample.cells() })
         };
         self.watched.iter().enumerate().map(glimpse).collect()

@@ -5,7 +5,7 @@ use std::path::Path;
 use tagseg::data::Rgb8;
 use tagseg::method::maps::SEED;
 use tagseg::run::eval::{Model, View};
-use tagseg::run::report::{Cell, Map, RgbImage, Sample, photo_of};
+use tagseg::run::report::{Cell, Map, Sample};
 use tagseg::run::weights::Checkpoint;
 use tagseg::{Result, Session};
 
@@ -22,7 +22,7 @@ pub struct Sight {
     /// Class of every pixel, from the picture alone.
     pub prediction: Vec<u8>,
     /// The drawings by the titles of their columns; that of the seeds only if there are tags.
-    pub cells: Vec<(&'static str, RgbImage)>,
+    pub cells: Vec<(&'static str, Rgb8)>,
 }
 
 impl Network {
@@ -55,7 +55,7 @@ impl Network {
             maps.push((SEED.title, Cell::Heat(Map::new(height, width, heat)?)));
         }
         maps.push((Sample::PREDICTION, Cell::Labels(Map::new(height, width, &seen.seg)?)));
-        let sample = Sample { photo: photo_of(picture)?, maps, ..Sample::default() };
+        let sample = Sample { photo: picture.clone(), maps, ..Sample::default() };
         let cells = sample.cells();
         Ok(Sight { logits: seen.cls, prediction: seen.seg, cells })
     }

@@ -5,7 +5,6 @@ use tagseg::data::Rgb8;
 use tagseg::data::palette::colour;
 use tagseg::data::shapes::{Split, picture};
 use tagseg::engine::self_test;
-use tagseg::run::report::RgbImage;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{Clamped, JsError};
 
@@ -52,10 +51,8 @@ impl Picture {
 }
 
 /// The drawings of a sample.
-fn pictures(cells: &[(&'static str, RgbImage)]) -> Vec<Picture> {
-    let picture = |(name, cell): &(&'static str, RgbImage)| {
-        Picture::new(name, (cell.width() as usize, cell.height() as usize), cell)
-    };
+fn pictures(cells: &[(&'static str, Rgb8)]) -> Vec<Picture> {
+    let picture = |(name, cell): &(&'static str, Rgb8)| Picture::new(name, (cell.width, cell.height), &cell.data);
     cells.iter().map(picture).collect()
 }
 

@@ -10,6 +10,7 @@ use super::set::{CLASSES, Split, picture};
 use crate::data::palette::write_index_png;
 use crate::data::tags::classes_shown;
 use crate::error::{Error, Result};
+use crate::formats::durable::write_whole;
 
 /// With shorter sides, the textures would be finer than the pixels.
 const SMALLEST_SIDE: usize = 32;
@@ -67,12 +68,12 @@ pub fn generate(out: &Path, options: &ShapesOptions) -> Result<()> {
         let written = (0..count).into_par_iter().map(write).collect::<Result<Vec<(String, Value)>>>()?;
         let list: String = written.iter().map(|(id, _)| format!("{id}\n")).collect();
         let path = out.join("ImageSets/Segmentation").join(format!("{}.txt", split.name()));
-        fs::write(&path, list).map_err(Error::io(path))?;
+        write_whole(&path, list.as_bytes())?;
         tags.extend(written);
     }
     let labels = format!("{:#}\n", json!({ "classes": CLASSES, "tags": tags }));
     let path = out.join("labels.json");
-    fs::write(&path, labels).map_err(Error::io(path))
+    write_whole(&path, labels.as_bytes())
 }
 
 /// Writes one image and its mask; returns its id and tags.

@@ -28,5 +28,5 @@ impl Split {
 
 /// Picture `index` of a split: the image and its mask, `size` pixels per side.
 pub fn picture(split: Split, index: usize, size: usize, seed: u64) -> (Rgb8, Mask) {
-    scene::draw(size, &mut stream(seed, Purpose::Shapes, [split as u64, index as u64]))
+    scene::draw(size, &mut stream(seed, Purpose::Shapes, [split as u64, index as u64]).0)
 }

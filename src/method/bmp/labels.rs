@@ -62,13 +62,13 @@ impl Labels {
 pub(super) fn labels(pass: &TrainPass<'_>, spreading: Spreading) -> Result<Labels> {
     let TrainPass { config, network, inputs, outputs, .. } = pass;
     let Sizes { batch, crop, slots } = pass.sizes;
-    let (graph, classes) = (inputs.image.graph(), network.config().classes);
+    let (graph, classes) = (inputs.tags.graph(), network.config().classes);
     let mode = match config.ms_mode {
         MsMode::Train => pass.train_mode(),
         MsMode::Eval => Mode::Eval,
     };
     graph.begin("multi-scale");
-    let scales = multi_scale(network, &inputs.image, &config.ms_scales, &mode)?;
+    let scales = multi_scale(network, &inputs.images.normalised, &config.ms_scales, &mode)?;
 
     let background = match config.bsp_bg {
         BspBackground::MultiScale => scales.scores(0..batch, 0..1)?,

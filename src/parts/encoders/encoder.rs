@@ -115,7 +115,7 @@ pub trait Encoder: fmt::Debug + Send + Sync {
 
 /// The recorded layers of an encoder. The network may apply them several times.
 pub trait EncoderLayers {
-    /// Normalised images \[B, 3, H, W\] → features of all levels. Layers with batch statistics must be
+    /// Normalised images \[B, H, W, 3\] → features of all levels. Layers with batch statistics must be
     /// applied in evaluation mode, since only the decoder's norm may couple the images of a batch.
     ///
     /// # Errors

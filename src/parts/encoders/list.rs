@@ -132,7 +132,7 @@ mod tests {
 
             let graph = Graph::new();
             let scope = Scope::root(&graph).at(SCOPE);
-            let image = graph.input("image", [2, 3, 64, 96], DType::F32);
+            let image = graph.input("image", [2, 64, 96, 3], DType::F32);
             let features = encoder.record(&scope).unwrap().forward(&image, &Mode::Eval).unwrap();
             assert_eq!(features.levels.len(), levels.len());
             for (level, (channels, stride)) in features.levels.iter().zip(levels) {

@@ -222,7 +222,7 @@ struct MitLayers {
 
 impl EncoderLayers for MitLayers {
     fn forward(&self, image: &Tensor, mode: &Mode) -> Result<Features> {
-        let mut map = image.permute(&[0, 2, 3, 1])?;
+        let mut map = image.clone();
         let mut features = Features { levels: Vec::new(), scores: Vec::new() };
         for (index, stage) in self.stages.iter().enumerate() {
             let last = index + 1 == self.stages.len();

@@ -42,7 +42,7 @@ pub fn run(session: &Session, settings: &Settings) -> Result<Measured> {
     let network = NetworkConfig::new(&config, classes)?;
     let mut trainer = Trainer::new(session, &config, &network, TAGS.min(classes), 1)?;
     let last = config.train_iters - 1;
-    let images: Vec<f32> = (0..batch * 3 * crop * crop).map(|index| ((index * 7919) % 1009) as f32 / 300.0).collect();
+    let images: Vec<u8> = (0..batch * 3 * crop * crop).map(|index| ((index * 7919) % 251) as u8).collect();
     let tags: Vec<f32> = (0..batch * classes).map(|index| f32::from(u8::from(index % classes < TAGS))).collect();
     let boxes = [0, crop as i32, 0, crop as i32].repeat(batch);
     let masks = vec![0; batch * crop * crop];

@@ -3,7 +3,7 @@
 use super::model::{MapValues, SeenMap};
 use crate::data::{Mask, Rgb8};
 use crate::error::Result;
-use crate::run::report::{Cell, Map, Sample, photo_of};
+use crate::run::report::{Cell, Map, Sample};
 
 /// A few images with the maps that were computed for them.
 #[derive(Default)]
@@ -64,6 +64,6 @@ impl Item {
         }
         maps.push((Sample::PREDICTION, Cell::Labels(Map::new(height, width, &self.prediction)?)));
         maps.push((Sample::TRUTH, Cell::Labels(Map::new(height, width, &self.truth.data)?)));
-        Ok(Sample { photo: photo_of(&self.image)?, maps, caption: self.caption.clone() })
+        Ok(Sample { photo: self.image.clone(), maps, caption: self.caption.clone() })
     }
 }

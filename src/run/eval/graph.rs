@@ -9,17 +9,18 @@ use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::nn::Mode;
 use crate::error::{Error, Result};
 use crate::method::{MapInfo, MapPass, Method, Protocol};
+use crate::parts::images::Images;
 use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
 use crate::parts::propagation::{Par, PictureBox, Scene, Slots};
-use crate::parts::seeds::{MultiScale, multi_scale, picture, test_scales};
+use crate::parts::seeds::{MultiScale, multi_scale, test_scales};
 
 /// What a view computes, recorded. The fields of the same names of [`super::model::Seen`] describe each map.
 pub struct EvalGraph {
     pub graph: Graph,
     /// All outputs that are read after a run.
     pub read: Vec<Tensor>,
-    /// The input \[B, 3, H, W\].
-    pub image: Tensor,
+    /// The input, bytes \[B, H, W, 3\].
+    pub images: Tensor,
     /// The size of the network's input.
     pub looked_at: [usize; 2],
     pub seg: Tensor,
@@ -58,8 +59,8 @@ impl Recorder<'_> {
     pub fn record(&self, batch: usize, size: [usize; 2], request: Request) -> Result<EvalGraph> {
         let graph = Graph::new();
         let network = Network::new(&graph, self.network, NetworkOptions::new(self.config))?;
-        let image = graph.input("image", [batch, 3, size[0], size[1]], DType::F32);
-        let Passes { looked_at, single, fused, scales } = self.passes(&network, &image, request)?;
+        let images = Images::of_bytes(&graph, batch, size)?;
+        let Passes { looked_at, single, fused, scales } = self.passes(&network, &images, request)?;
         let labels = |logits: &Tensor| logits.arg_max_keep(1)?.reshape([batch, size[0], size[1]]);
         let seg = labels(&single.seg)?;
         let mut read = vec![seg.clone(), single.cls.clone()];
@@ -72,28 +73,27 @@ impl Recorder<'_> {
             Some(scales) => Some(self.tagged(request, size, &looked_at, &single, &scales)?),
         };
         read.extend(tagged.iter().flat_map(|tagged| tagged.maps.iter().map(|(_, map)| map.clone())));
-        let [.., height, width]: [usize; 4] = looked_at.extents()?;
-        let looked_at = [height, width];
-        Ok(EvalGraph { graph, read, image, looked_at, seg, msc, probabilities, cls: single.cls, tagged })
+        let (images, looked_at) = (images.input, looked_at.size());
+        Ok(EvalGraph { graph, read, images, looked_at, seg, msc, probabilities, cls: single.cls, tagged })
     }
 
     /// Runs the network according to the protocol.
-    fn passes(&self, network: &Network, image: &Tensor, request: Request) -> Result<Passes> {
+    fn passes(&self, network: &Network, images: &Images, request: Request) -> Result<Passes> {
         let (config, mode) = (self.config, Mode::Eval);
-        let (batch, size) = (image.shape()[0], [image.shape()[2], image.shape()[3]]);
+        let (image, batch, size) = (&images.normalised, images.batch(), images.size());
         match request.protocol {
             Protocol::Train => {
                 let Outputs { cls, seg, .. } = network.forward(image, &mode)?;
                 let scales = (request.tags != Tags::Unknown)
                     .then(|| multi_scale(network, image, &config.ms_scales, &mode))
                     .transpose()?;
-                Ok(Passes { looked_at: image.clone(), single: Single::new(cls, &seg, size)?, fused: None, scales })
+                Ok(Passes { looked_at: images.clone(), single: Single::new(cls, &seg, size)?, fused: None, scales })
             }
             Protocol::Test => {
                 // Cut to whole pixels, so that the long side may become 511 (method.md 13.42).
                 let ratio = test_ratio(config, size);
-                let looked_at = image.resize(size.map(|side| (side as f64 * ratio) as usize), false)?;
-                let scales = test_scales(network, &looked_at, &config.test_scales, config.test_flip, &mode)?;
+                let looked_at = images.resized(size.map(|side| (side as f64 * ratio) as usize))?;
+                let scales = test_scales(network, &looked_at.normalised, &config.test_scales, config.test_flip, &mode)?;
                 let fused = scales.logits(0..batch, 0..self.network.classes, config.test_fuse)?;
                 let pass = scales.at_scale_1();
                 let cls = pass.pictures(0..batch, |outputs| &outputs.cls)?;
@@ -113,11 +113,11 @@ impl Recorder<'_> {
         &self,
         request: Request,
         size: [usize; 2],
-        looked_at: &Tensor,
+        looked_at: &Images,
         single: &Single,
         scales: &MultiScale,
     ) -> Result<TaggedMaps> {
-        let (graph, batch) = (looked_at.graph(), looked_at.shape()[0]);
+        let (graph, batch) = (looked_at.input.graph(), looked_at.batch());
         let foreground = self.network.classes - 1;
         let slots = Slots::width_for(match request.tags {
             Tags::Given(max_tags) => max_tags,
@@ -132,11 +132,10 @@ impl Recorder<'_> {
         };
         let boxes = graph.input("boxes", [batch, 4], DType::I32);
         let extent = graph.input("extent", [batch, 2], DType::I32);
-        let [.., height, width]: [usize; 4] = looked_at.extents()?;
         let scene = Scene {
-            picture: picture(looked_at)?,
+            picture: looked_at.pictures()?,
             classes,
-            picture_box: PictureBox::new(&boxes, [height, width])?,
+            picture_box: PictureBox::new(&boxes, looked_at.size())?,
             par: Par::new(self.config),
         };
         let seeds = scales.seeds(0..batch, &scene.classes)?;
@@ -190,8 +189,8 @@ fn predicted_classes(cls: &Tensor, slots: usize) -> Result<Tensor> {
 
 /// The results of a protocol's passes, from which labels are made.
 struct Passes {
-    /// The image at the size of the network's input.
-    looked_at: Tensor,
+    /// The images at the size of the network's input.
+    looked_at: Images,
     single: Single,
     /// Logits over all scales, \[B, K + 1, H, W\] at the image's own size.
     fused: Option<Tensor>,

@@ -9,7 +9,7 @@ use super::request::{Request, Tags};
 use crate::config::Config;
 #[cfg(feature = "native")]
 use crate::data::Mask;
-use crate::data::{Rgb8, normalise};
+use crate::data::Rgb8;
 use crate::engine::graph::Tensor;
 use crate::engine::session::{Program, Session};
 use crate::error::{Error, Result};
@@ -254,12 +254,13 @@ impl View {
         self.batch
     }
 
-    /// Evaluates normalised images \[B, 3, H, W\] with tags \[B, K\]; `boxes` \[B, 4\] are the parts without padding.
+    /// Evaluates images, red, green and blue bytes \[B, H, W, 3\], with tags \[B, K\]; `boxes` \[B, 4\] are the parts
+    /// without padding.
     ///
     /// # Errors
     /// If the sizes do not match, or the device was lost.
     #[cfg(feature = "native")]
-    pub fn look(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
+    pub fn look(&mut self, images: &[u8], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
         pollster::block_on(self.look_async(images, tags, boxes))
     }
 
@@ -267,9 +268,9 @@ impl View {
     ///
     /// # Errors
     /// If the sizes do not match, or the device was lost.
-    pub async fn look_async(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
-        let EvalGraph { image, looked_at, seg, msc, probabilities, cls, tagged, .. } = &self.recorded;
-        self.program.write(image, images)?;
+    pub async fn look_async(&mut self, images: &[u8], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
+        let EvalGraph { images: input, looked_at, seg, msc, probabilities, cls, tagged, .. } = &self.recorded;
+        self.program.write(input, images)?;
         if let Some(tagged) = tagged {
             if let Some(classes) = &tagged.given {
                 self.program.write(classes, &Slots::new(tags, self.foreground, tagged.slots).classes)?;
@@ -346,7 +347,7 @@ impl View {
             )));
         }
         let picture_box = [0, own[0] as i32, 0, own[1] as i32];
-        let mut seen = self.look_async(&normalise(&padded(image, size)), tags, &picture_box).await?;
+        let mut seen = self.look_async(&padded(image, size).data, tags, &picture_box).await?;
         for map in std::iter::once(&mut seen.seg).chain(&mut seen.msc) {
             *map = cut(map, 0, size, own);
         }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::method::{Method, Methods, Protocol};
 use crate::parts::crf::DenseCrf;
 use crate::run::device;
-use crate::run::report::{Map, heat_overlay, label_overlay, photo_of};
+use crate::run::report::{Map, heat_overlay, label_overlay};
 
 /// Options of a prediction.
 #[derive(Clone, Debug)]
@@ -100,19 +100,16 @@ fn write_results(view: &mut View, image: &Rgb8, crf: Option<&DenseCrf>, path: &P
         (Some(crf), Some(probabilities)) => crf.infer(image, &probabilities).labels(),
         _ => Mask::new(image.height, image.width, seen.msc.unwrap_or(seen.seg)),
     };
-    let photo = photo_of(image)?;
     let mask_path = target(path, out, MASK);
-    let save = |picture: image::RgbImage, path: &Path| {
-        picture.save(path).map_err(|error| Error::data(path, error.to_string(), "check the disk"))
-    };
-    save(label_overlay(&photo, Map::new(mask.height, mask.width, &mask.data)?), &target(path, out, OVERLAY))?;
+    let overlay = label_overlay(image, Map::new(mask.height, mask.width, &mask.data)?);
+    overlay.write_png(&target(path, out, OVERLAY))?;
     for map in seen.maps {
         let Some(file) = map.info.file else { continue };
         let path = target(path, out, &map_ending(file));
         match map.values {
             MapValues::Labels(labels) => write_index_png(&path, &Mask::new(image.height, image.width, labels))?,
             MapValues::Heat(heat) => {
-                save(heat_overlay(&photo, Map::new(image.height, image.width, &heat)?), &path)?;
+                heat_overlay(image, Map::new(image.height, image.width, &heat)?).write_png(&path)?;
             }
         }
     }

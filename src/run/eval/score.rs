@@ -9,7 +9,7 @@ use super::metrics::{Confusion, multilabel_f1};
 use super::model::{MapValues, Model, Seen, View};
 use super::request::{Request, Tags};
 use crate::data::tags::numbered_classes;
-use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8, normalise};
+use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8};
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::method::{MapInfo, Methods, Protocol};
@@ -129,7 +129,7 @@ impl<'a> Scoring<'a> {
         // A group that is not full is padded with its first image.
         for slot in 0..batch {
             let Example { index, image, .. } = group.get(slot).unwrap_or(&group[0]);
-            pixels.extend(normalise(&padded(image, canvas)));
+            pixels.extend(padded(image, canvas).data);
             tags.extend_from_slice(dataset.tags(*index));
             boxes.extend([0, image.height as i32, 0, image.width as i32]);
         }

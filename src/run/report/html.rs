@@ -5,10 +5,10 @@ use std::path::Path;
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::chart::{Chart, Series, escape};
-use super::picture::png_bytes;
 use super::sheet::{Sample, cell_of, titles};
 use crate::data::palette::colour;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::formats::durable::write_whole;
 use crate::method::MapInfo;
 use crate::run::record::{LabelScores, MapScores, Named, Record, Scores};
 
@@ -67,7 +67,7 @@ impl Report<'_> {
     /// # Errors
     /// [`Error::Io`] if the file cannot be written, else those of [`Report::html`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        std::fs::write(&path, self.html()?).map_err(Error::io(&path))
+        write_whole(path.as_ref(), self.html()?.as_bytes())
     }
 
     fn header(&self) -> String {
@@ -190,9 +190,9 @@ impl Report<'_> {
                     Some(cell) => format!(
                         "<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">",
                         escape(&format!("{column}: {caption}")),
-                        cell.width(),
-                        cell.height(),
-                        BASE64_STANDARD.encode(png_bytes(cell)?)
+                        cell.width,
+                        cell.height,
+                        BASE64_STANDARD.encode(cell.png()?)
                     ),
                     None => String::new(),
                 };

@@ -5,7 +5,6 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::chart::{Chart, Series};
-use super::picture::png_bytes;
 use super::table::Table;
 use crate::config::Rung;
 use crate::error::{Error, Result};
@@ -202,9 +201,9 @@ impl Ladder {
     pub fn save(&self, folder: &Path) -> Result<()> {
         let write = |name: &str, bytes: &[u8]| write_atomically(&folder.join(name), bytes);
         let json = serde_json::to_string_pretty(&self.json()).map_err(|error| Error::Graph(error.to_string()))?;
-        write("ladder.png", &png_bytes(&self.chart().picture())?)?;
+        write("ladder.png", &self.chart().picture().png()?)?;
         if let Some(chart) = self.feedback() {
-            write("feedback.png", &png_bytes(&chart.picture())?)?;
+            write("feedback.png", &chart.picture().png()?)?;
         }
         write("ladder.json", format!("{json}\n").as_bytes())?;
         write("ladder.md", self.markdown().as_bytes())

@@ -48,8 +48,9 @@ pub fn keep(
     let names: Vec<&str> = trainer.parameters().iter().map(|parameter| parameter.name.as_str()).collect();
     let states = names.iter().map(|name| (*name).to_owned()).zip(trainer.session().states(&names)?);
     let reals = |integers: &[i32]| integers.iter().map(|&value| value as f32).collect();
+    let pixels = batch.images.iter().map(|&byte| f32::from(byte)).collect();
     let (boxes, masks) = (reals(&batch.boxes), reals(&batch.masks));
-    let parts = [("images", batch.images.clone()), ("tags", batch.tags.clone()), ("boxes", boxes), ("masks", masks)];
+    let parts = [("pixels", pixels), ("tags", batch.tags.clone()), ("boxes", boxes), ("masks", masks)];
     let parts = parts.map(|(name, values)| (format!("batch.{name}"), (vec![values.len()], values)));
     let tensors: Tensors = states.chain(parts).collect();
 
@@ -114,7 +115,8 @@ pub fn replay(folder: &Path, device: impl Into<DeviceChoice>, methods: &Methods)
     for parameter in trainer.parameters() {
         session.set_state(&parameter.name, &parameter.shape, &take(&parameter.name)?)?;
     }
-    let (images, tags) = (take("batch.images")?, take("batch.tags")?);
+    let (pixels, tags) = (take("batch.pixels")?, take("batch.tags")?);
+    let images: Vec<_> = pixels.into_iter().map(|value| value as u8).collect();
     let mut integers =
         |name: &str| Ok::<_, Error>(take(name)?.into_iter().map(|value| value as i32).collect::<Vec<_>>());
     let (boxes, masks) = (integers("batch.boxes")?, integers("batch.masks")?);

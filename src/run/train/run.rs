@@ -276,7 +276,7 @@ impl Run {
         self.record.write(EvalRecord { step, eval: scores.for_record() })?;
         let path = self.folder.pictures().join(format!("step_{step:07}.png"));
         let sheet = contact_sheet(&gallery.samples()?);
-        sheet.save(&path).map_err(|error| Error::data(&path, error.to_string(), "check the disk"))?;
+        sheet.write_png(&path)?;
         self.progress.note(&format!("step {step}: {}; tags F1 {:.3}", scores.in_words(), scores.cls_f1));
         self.scores = Some(scores);
         if self.best.is_none_or(|best| seg_miou > best.seg_miou) {

@@ -41,8 +41,8 @@ struct Compiled {
 /// One batch of training images.
 #[derive(Clone, Copy, Debug)]
 pub struct StepBatch<'a> {
-    /// Normalised crops \[B, 3, S, S\].
-    pub images: &'a [f32],
+    /// Red, green and blue of the crops, \[B, S, S, 3\].
+    pub images: &'a [u8],
     /// Multi-hot tags \[B, K\].
     pub tags: &'a [f32],
     /// Part of each crop without padding, \[B, 4\].
@@ -275,7 +275,7 @@ impl Trainer {
     fn write(&self, program: &mut Program, inputs: &Inputs, n: usize, batch: StepBatch<'_>) -> Result<()> {
         let slots = Slots::new(batch.tags, self.network.classes - 1, self.sizes.slots);
         let seed = self.config.seed;
-        program.write(&inputs.image, batch.images)?;
+        program.write(&inputs.images.input, batch.images)?;
         program.write(&inputs.tags, batch.tags)?;
         program.write(&inputs.classes, &slots.classes)?;
         program.write(&inputs.boxes, batch.boxes)?;

@@ -11,8 +11,8 @@ use super::judge::{Results, Rounding, judge};
 use super::manifest::{ElementType, Role};
 use super::recipe;
 use crate::config::Precision;
-use crate::data::augment::{MEAN, STD};
 use crate::engine::session::Session;
+use crate::parts::images::{MEAN, STD};
 
 /// A change of a constant: its JSON pointer and value.
 type Constant = (&'static str, serde_json::Value);

@@ -88,7 +88,7 @@ fn affinity(outputs: &Outputs) -> Result<&Tensor> {
 /// Runs the evaluation mode on the input `x` and records the results that are stored under `prefix`.
 fn evaluate(bench: &Bench<'_>, trial: &mut Trial<'_>, x: &str, prefix: &str, results: &mut Results) -> Result<()> {
     let network = network(bench, trial)?;
-    let image = trial.input(x)?;
+    let image = trial.images(x)?;
     for (name, tensor) in named(&network.forward(&image, &Mode::Eval)?)? {
         let name = format!("{prefix}{name}");
         if bench.case.has(&name) {
@@ -112,7 +112,7 @@ pub fn forward(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let mut trial = Trial::new(bench.case, bench.session);
         let network = network(bench, &mut trial)?;
         let trains = bench.case.has(&format!("{part}train.seg_small"));
-        let outputs = network.forward(&trial.input(&x)?, if trains { &TRAIN } else { &Mode::Eval })?;
+        let outputs = network.forward(&trial.images(&x)?, if trains { &TRAIN } else { &Mode::Eval })?;
         if trains {
             trial.output(format!("{part}train.seg_small"), &outputs.seg_small);
         }
@@ -155,7 +155,7 @@ pub fn eps_probe(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let values: Vec<_> = weight(bench, parameter)?.into_iter().map(|value| value / 1024.0).collect();
         trial.session.set_state(&parameter.name, &parameter.shape, &values)?;
     }
-    let image = trial.input("x")?;
+    let image = trial.images("x")?;
     for (name, tensor) in named(&network.forward(&image, &Mode::Eval)?)? {
         if bench.case.has(&name) {
             trial.output(name, &tensor);
@@ -170,7 +170,7 @@ pub fn total_loss(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
     let mut trial = Trial::new(case, bench.session);
     let network = network(bench, &mut trial)?;
-    let image = trial.input("x")?;
+    let image = trial.images("x")?;
     let [batch, ..]: [usize; 4] = image.extents()?;
     let outputs = network.forward(&image, &TRAIN)?;
     let mut label = |name: &str| trial.input(name)?.to_real();
@@ -201,7 +201,7 @@ pub fn mit_b1(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
 
     let mut trial = Trial::new(case, bench.session);
     let network = network(bench, &mut trial)?;
-    let outputs = network.forward(&trial.input("x")?, &TRAIN)?;
+    let outputs = network.forward(&trial.images("x")?, &TRAIN)?;
     trial.output("train.seg_small", &outputs.seg_small);
     let (mut pairs, mut objective) = (Vec::new(), trial.graph.scalar(0.0));
     for (name, output) in named(&outputs)? {

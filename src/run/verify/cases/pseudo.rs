@@ -3,12 +3,13 @@
 use super::bench::Bench;
 use super::model::{TRAIN, network, statistics};
 use super::slots::{leads, maps_of_images, slots_of_tags, stored};
-use super::trial::Trial;
+use super::trial::{Trial, channels_first};
 use crate::config::{Config, Fuse};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::Mode;
 use crate::engine::session::Program;
 use crate::error::Result;
+use crate::parts::images::Images;
 use crate::parts::propagation::{Par, PictureBox, Scene, Slots};
 use crate::parts::seeds::MultiScale;
 use crate::parts::walk::Walk;
@@ -26,12 +27,11 @@ struct Setting {
 impl Setting {
     fn new(trial: &mut Trial<'_>) -> Result<Self> {
         let slots = slots_of_tags(trial.case, "cls_label")?;
-        let image = trial.input("x")?;
-        let [.., height, width]: [usize; 4] = image.extents()?;
-        let picture_box = PictureBox::new(&trial.input("img_box")?, [height, width])?;
+        let image = trial.images("x")?;
+        let images = Images::of_normalised(&image)?;
+        let picture_box = PictureBox::new(&trial.input("img_box")?, images.size())?;
         let classes = trial.given("classes", stored(&slots));
-        let picture = seeds::picture(&image)?;
-        let scene = Scene { picture, classes, picture_box, par: Par::new(&Config::default()) };
+        let scene = Scene { picture: images.pictures()?, classes, picture_box, par: Par::new(&Config::default()) };
         Ok(Setting { image, slots, scene })
     }
 }
@@ -90,7 +90,7 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let afa = walk::walked_label(&seeds, &predicted, grid, &scene, &walk, thresholds)?;
 
     trial.output("plain.seg", &plain.seg);
-    trial.output("picture", &scene.picture);
+    trial.output("picture", &channels_first(&scene.picture)?);
     trial.output("cam", &cams);
     trial.output("msc_seg", &segs);
     // With the mirror images, as one part.
@@ -165,7 +165,7 @@ pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let Setting { image, slots, scene } = Setting::new(&mut trial)?;
     let scales: Vec<f64> = case.constant("scales")?;
     let passes = seeds::test_scales(&network, &image, &scales, true, &Mode::Eval)?;
-    let [batch, _, height, width] = image.extents()?;
+    let [batch, height, width, _] = image.extents()?;
     let [_, channels, ..]: [usize; 4] = passes.passes[0].parts[0].seg.extents()?;
     let seeds = passes.seeds(0..batch, &scene.classes)?;
     let background = passes.scores(0..batch, 0..1)?;

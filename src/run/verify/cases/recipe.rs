@@ -1,10 +1,9 @@
 //! The hash recipe, checked against stored numbers; and the conversion of network input back to pixels.
 
 use super::bench::Bench;
-use super::trial::Trial;
-use crate::data::augment::{MEAN, STD};
+use super::trial::{Trial, channels_first};
 use crate::error::{Error, Result};
-use crate::parts::seeds;
+use crate::parts::images::{Images, MEAN, STD};
 use crate::run::verify::golden::GoldenCase;
 use crate::run::verify::judge::Results;
 use crate::run::verify::recipe;
@@ -107,7 +106,7 @@ pub fn denormalise(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         results.set(&input, &pixels.shape, normalised.collect());
 
         let mut trial = Trial::new(case, bench.session);
-        let seen = seeds::picture(&trial.input(&input)?)?;
+        let seen = channels_first(&Images::of_normalised(&trial.images(&input)?)?.pictures()?)?;
         trial.observe(&seen);
         let program = trial.run(results)?;
         let mut seen: Vec<f64> = program.read(&seen)?.into_iter().map(|value| (value * 255.0).round()).collect();

@@ -44,6 +44,14 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// The stored images `name`, \[B, 3, H, W\], in the layout of networks: \[B, H, W, 3\].
+    ///
+    /// # Errors
+    /// If the case has no such images.
+    pub fn images(&mut self, name: &str) -> Result<Tensor> {
+        channels_last(&self.input(name)?)
+    }
+
     /// An input with values from the runner.
     pub fn given(&mut self, name: &str, values: Stored) -> Tensor {
         let dtype = match values.values {
