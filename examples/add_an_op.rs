@@ -17,9 +17,8 @@ use tagseg::engine::reference::Array;
 use tagseg::{Result, Session};
 
 /// 1. The kernel. Binding 0 holds the launch's parameters, the others the slots in `Launch::bind`, in the order of
-/// `#read`
-///    and `#write`, which define functions to load and store elements. `#if` keeps lines for the variants that define a
-///    name: here, one text contains the function and its gradient.
+///    `#read` and `#write`, which define functions to load and store elements. `#if` keeps lines for the variants that
+///    define a name: here, one text contains the function and its gradient.
 const KERNEL: &str = r#"
 // Hard swish of x [N]:  y[i] = x[i] · clamp(x[i] + 3, 0, 6) / 6
 //
