@@ -98,7 +98,7 @@ fn cooperative_products(graph: &Graph) -> Result<Vec<Tensor>> {
     Ok(outputs)
 }
 
-/// A product that fills wide tiles, and its gradients, which fill narrow ones, of operands that are loaded by fours;
+/// A product that fills wide tiles, and its gradients, which fill narrow ones, of operands that are loaded as `vec4`;
 /// one of odd sides; a convolution with its gradients.
 fn subgroup_products(graph: &Graph) -> Result<Vec<Tensor>> {
     let [x, weight, bias] = [&[150, 44][..], &[124, 44], &[124]].map(|shape| constant(graph, shape));
@@ -110,7 +110,7 @@ fn subgroup_products(graph: &Graph) -> Result<Vec<Tensor>> {
     Ok(outputs)
 }
 
-/// Softmax, layer norm and their gradients, on rows read one by one and by fours.
+/// Softmax, layer norm and their gradients, on rows with scalar and `vec4` loads.
 fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
     let mut outputs = Vec::new();
     for width in [37, 68] {

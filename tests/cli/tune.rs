@@ -19,11 +19,11 @@ fn a_written_table_can_be_used() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kernels.toml");
     let path = file.to_str().unwrap();
-    let today = place.path().join("today.toml");
+    let current = place.path().join("current.toml");
     let (_, kernels) = KernelTable::choose(None, "", Class::Cpu);
-    fs::write(&today, everywhere(&kernels.choosing("busy", "999").unwrap())).unwrap();
+    fs::write(&current, everywhere(&kernels.choosing("busy", "999").unwrap())).unwrap();
     // Timestamps are not among WebGPU's default features.
-    let quick = ["tune", "--limits", "adapter", "--quick", "--kernels", today.to_str().unwrap(), "--out", path];
+    let quick = ["tune", "--limits", "adapter", "--quick", "--kernels", current.to_str().unwrap(), "--out", path];
     let printed = succeed(&quick);
     let rows: Vec<_> = printed.split("\n\n").nth(1).unwrap().lines().collect();
     let names: Vec<_> = rows[2..].iter().map(|row| row.split_whitespace().next().unwrap()).collect();

@@ -10,7 +10,7 @@ use crate::engine::reference::Array;
 use crate::error::Result;
 
 /// flags\[k\] ← 1 if an element of tensor k is infinite or NaN; other flags are unchanged. Inputs: flags, tensors
-/// one behind the other, and (k, how many elements count) of every block.
+/// packed into one, and (k, number of valid elements) of every block.
 #[derive(Debug)]
 struct FlagNonfinite;
 
