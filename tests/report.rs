@@ -239,7 +239,7 @@ fn the_score_table_is_aligned() {
     let text = score_table(&scores(), &classes);
     let widths: Vec<_> = text.lines().take(10).map(|line| line.chars().count()).collect();
     assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
-    assert!(text.contains("background             88.0   88.0  88.0"), "{text}");
+    assert!(text.contains("background              88.0   88.0  88.0"), "{text}");
     assert!(text.contains("multi-label F1 87.1 over 120 images"));
 }
 
