@@ -3,7 +3,7 @@
 //   y[b, i, j, c] = bias[c] + Σ_ky Σ_kx taps[3·ky + kx, c] · x[b, i + ky - 1, j + kx - 1, c]
 //
 // MIRRORED: the gradient with respect to x: taps[8 - (3·ky + kx), c] and no bias.
-// One invocation computes a run of neighbours along j for one channel (or four, where C allows): the taps are loaded
+// One invocation computes a run of neighbours along j for one channel (or four, if C allows): the taps are loaded
 // once and every step loads only the next column of three pixels. Every output is one sum in fixed order.
 #include "common/index.wgsl"
 

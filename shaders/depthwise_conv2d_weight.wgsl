@@ -3,7 +3,7 @@
 //   sums[chunk, 3·ky + kx, c] = Σ_b Σ_i Σ_j grad[b, i, j, c] · x[b, i + ky - 1, j + kx - 1, c]
 //   sums[chunk, 9, c]         = Σ_b Σ_i Σ_j grad[b, i, j, c]                  rows (b, i) in the chunk
 //
-// One invocation sums one channel (or four, where C allows) of one chunk of rows, in order, sliding along j; `reduce`
+// One invocation sums one channel (or four, if C allows) of one chunk of rows, in order, sliding along j; `reduce`
 // then adds the chunks in order. Nothing depends on scheduling.
 #include "common/index.wgsl"
 

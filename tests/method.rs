@@ -1,5 +1,5 @@
-//! The method against its specification, on the f64 interpreter: who learns from which loss, what switches when, what
-//! an empty mask does.
+//! The method against its specification, on the f64 interpreter: gradient routing, schedule, and
+//! empty masks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -31,7 +31,7 @@ fn config() -> Config {
     let mut config = Config::preset("nano").unwrap();
     config.train_crop = CROP;
     config.batch_global = BATCH;
-    // One scale is enough to see where gradients go.
+    // One scale is enough to test gradient routing.
     config.ms_scales = vec![1.0];
     config
 }
@@ -136,8 +136,8 @@ fn each_loss_reaches_the_parts_it_should() {
     }
 }
 
-/// Protects: behind the propagation s2c still teaches the seeds and what they come from, and nothing else; its
-/// background is detached, whichever pass it is of.
+/// Protects: after the propagation, s2c still trains the seeds and the layers that they come from, and nothing else;
+/// its background is detached, whichever pass it comes from.
 #[test]
 fn s2c_on_the_propagated_map_reaches_the_same_parts() {
     for background in ["multi_scale", "single_scale"] {
@@ -151,8 +151,8 @@ fn s2c_on_the_propagated_map_reaches_the_same_parts() {
     }
 }
 
-/// Protects: on the propagated map Y_s names background too, and a device computes the loss and the gradients of the
-/// whole step that the interpreter does.
+/// Protects: on the propagated map, Y_s has background too, and a device computes the same loss and gradients of the
+/// whole step as the interpreter.
 #[test]
 fn s2c_on_the_propagated_map_is_the_same_on_a_device() {
     let mut config = config();
@@ -168,7 +168,7 @@ fn s2c_on_the_propagated_map_is_the_same_on_a_device() {
     let named = |class: f64| truth[0].contains(&class);
     assert!(named(0.0) && named(255.0) && (1..=FOREGROUND).any(|class| named(class as f64)));
     for (device, truth) in device.iter().zip(&truth).skip(1) {
-        // Labels are decided by comparisons, which a rounding may turn at single pixels.
+        // Labels depend on comparisons, which rounding may flip at single pixels.
         let error = square_error(device, truth);
         assert!(truth.iter().any(|value| *value != 0.0) && error < 1e-6, "{error}");
     }
@@ -184,7 +184,7 @@ fn a_loss_of_weight_zero_gives_exactly_zero() {
     assert!(touched(&reach, "classifier"));
 }
 
-/// Protects: losses that are off leave their parameters without gradient, and the rest of the total is the rest.
+/// Protects: inactive losses leave their parameters without gradient, and the total is the sum of the others.
 #[test]
 fn phases_decide_the_total() {
     let off = record(&config(), Phase::default());
@@ -220,7 +220,7 @@ fn empty_masks_give_zero_and_are_counted() {
     assert!(c2s.iter().all(|(_, gradient)| *gradient == 0.0));
 }
 
-/// Protects: pseudo labels are ignored outside the picture box, and Y_c holds only tagged classes (method.md 5).
+/// Protects: pseudo labels are ignored outside the picture box, and Y_c has only tagged classes (method.md 5).
 #[test]
 fn labels_stay_inside_the_box_and_the_tags() {
     let mut config = config();
@@ -265,7 +265,7 @@ fn frozen_groups_never_change() {
         let zero = before.iter().all(|&value| value == 0.0);
         match official_group_of(&parameter.name, &*encoder) {
             NORM => assert_eq!(after, before, "{} is frozen", parameter.name),
-            // Without gradient the decoder only decays, which leaves zeros alone.
+            // Without gradient the decoder only decays, which does not change zeros.
             DECODER if zero => assert_eq!(after, before),
             _ => assert_ne!(after, before, "{} is trained", parameter.name),
         }
@@ -330,7 +330,7 @@ fn options_reach_their_place() {
 /// Protects: every option of the method is carried out. Each moves what it names and what follows from that, and nothing
 /// else; everything stays finite. An option that is not among these is held by a test elsewhere.
 #[test]
-fn every_option_moves_what_it_names() {
+fn every_option_has_its_effect() {
     const CASES: &[(&str, &[&str])] = &[
         ("model.backbone=mit_b0", &["background", "y_par", "y_c", "y_s", "seg", "cls", "c2s", "s2c", "aff", "total"]),
         (
@@ -401,8 +401,8 @@ fn every_option_moves_what_it_names() {
     assert!(missing.is_empty(), "no test holds {missing:?}");
 }
 
-/// Protects: strides other than the released ones, finer and coarser, with grids of their own at every stage: the
-/// device computes what the interpreter does, labels and all four losses included.
+/// Protects: strides other than the released ones, finer and coarser, with different grids at every stage: the
+/// device agrees with the interpreter, including labels and all four losses.
 #[test]
 fn other_strides_work_on_a_device() {
     for (strides, tokens) in [([4, 2, 2, 2], 4), ([2, 2, 2, 1], 64), ([4, 1, 2, 1], 64)] {
@@ -426,16 +426,16 @@ fn other_strides_work_on_a_device() {
             ["cls", "c2s", "s2c", "aff", "seg", "seeds"].iter().zip(device.iter().zip(&truth))
         {
             let error = square_error(device, truth);
-            // Labels are decided by comparisons, which a rounding may turn at single pixels.
+            // Labels depend on comparisons, which rounding may flip at single pixels.
             let limit = if ["c2s", "s2c", "aff"].contains(name) { 1e-6 } else { 1e-9 };
             assert!(truth.iter().any(|value| *value != 0.0) && error < limit, "{strides:?} {name}: {error}");
         }
     }
 }
 
-/// Protects: without the tags' filter Y_s may name absent classes, with it never (method.md 5.3, 11 row 13).
+/// Protects: without the filter by tags, Y_s may have absent classes, with it never (method.md 5.3, 11 row 13).
 #[test]
-fn a_filtered_y_s_holds_only_tagged_classes() {
+fn a_filtered_y_s_has_only_tagged_classes() {
     let mut config = config();
     config.sigma_s = -10.0;
     config.ys_filter_by_labels = true;
@@ -506,12 +506,12 @@ fn an_encoder_without_attention_trains() {
     let mut config = config();
     let encoder: Arc<dyn Encoder> = Arc::new(TwoConvolutions);
     let text = Bmp.check(&config, &*encoder).unwrap_err().to_string();
-    for part in ["`lambda`", "weight 0.1", "`two_convolutions` gives no attention scores", "set its third entry to 0"] {
+    for part in ["`lambda`", "weight 0.1", "`two_convolutions` has no attention scores", "set its third entry to 0"] {
         assert!(text.contains(part), "`{part}` is missing in: {text}");
     }
     config.lambda = [0.7, 0.1, 0.0];
     Bmp.check(&config, &*encoder).unwrap();
-    assert!(Afa.check(&config, &*encoder).unwrap_err().to_string().contains("gives none"));
+    assert!(Afa.check(&config, &*encoder).unwrap_err().to_string().contains("`two_convolutions` does not have"));
 
     let method: Arc<dyn Method> = Arc::new(Bmp);
     let network = NetworkConfig { encoder, embed: 8, classes: FOREGROUND + 1, drop_seg: 0.1 };

@@ -70,7 +70,7 @@ fn scores() -> Scores {
     Scores { maps: maps.to_vec(), cls_f1: 0.871, images: 120 }
 }
 
-/// A disc and a square on stripes, with maps that look like what the method makes of them.
+/// A disc and a square on stripes, with maps similar to those of the method.
 struct Scene {
     photo: Rgb8,
     heat: Vec<f32>,
@@ -130,7 +130,7 @@ fn samples(scenes: &[Scene]) -> Vec<Sample<'_>> {
 }
 
 #[test]
-fn record_lines_have_exactly_the_keys_of_their_form() {
+fn record_lines_have_exactly_the_documented_keys() {
     let step = serde_json::to_string(&Record::from(step_record(7))).unwrap();
     assert_eq!(
         keys(&step),
@@ -196,7 +196,7 @@ fn the_record_is_appended_to_and_reads_back() {
 }
 
 #[test]
-fn a_nan_loss_is_written_as_null_and_comes_back() {
+fn a_nan_loss_is_written_as_null_and_read_back() {
     let mut record = step_record(1);
     record.loss =
         record.loss.iter().map(|(name, value)| (name, if name == "c2s" { f64::NAN } else { *value })).collect();
@@ -221,7 +221,7 @@ fn the_sheet_has_a_cell_for_every_sample_and_column() {
 }
 
 #[test]
-fn labels_are_told_apart_by_their_colours() {
+fn labels_have_distinct_colours() {
     let scenes = [scene(0.0)];
     let cells = samples(&scenes)[0].cells();
     let (_, y_c) = cells.iter().find(|(title, _)| *title == "Y_c").unwrap();
@@ -234,17 +234,17 @@ fn labels_are_told_apart_by_their_colours() {
 }
 
 #[test]
-fn the_score_table_lines_up() {
+fn the_score_table_is_aligned() {
     let classes = ["background", "disc", "square", "cross", "ring"].map(String::from);
     let text = score_table(&scores(), &classes);
     let widths: Vec<_> = text.lines().take(10).map(|line| line.chars().count()).collect();
     assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
-    assert!(text.contains("background             88.0   88.0  88.0"), "{text}");
+    assert!(text.contains("background              88.0   88.0  88.0"), "{text}");
     assert!(text.contains("multi-label F1 87.1 over 120 images"));
 }
 
 #[test]
-fn the_page_holds_everything_and_links_to_nothing() {
+fn the_page_is_self_contained() {
     let scenes = [scene(0.0), scene(3.0), scene(7.0)];
     let mut records: Vec<Record> = (1..=300).step_by(2).map(|step| step_record(step).into()).collect();
     records.extend((0..=6).map(|n| Record::from(eval_record(n * 50))));
@@ -252,7 +252,7 @@ fn the_page_holds_everything_and_links_to_nothing() {
     let report = Report {
         title: "Shapes <learned> from tags".into(),
         summary: "A nano network of 0.4 million weights, trained from scratch for 300 steps on 500 images of textured \
-                  shapes. It was told which shapes an image holds, never where they are."
+                  shapes. Its only labels were the shapes in each image, not their positions."
             .into(),
         facts: vec![
             fact("device", "llvmpipe (LLVM 15, software Vulkan)"),

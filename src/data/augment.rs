@@ -9,7 +9,7 @@ use crate::data::resize::{resize_bilinear, resize_nearest};
 use crate::data::tags::VOID;
 use crate::error::{Error, Result};
 
-/// What is drawn at random for a training crop besides its place.
+/// The random augmentations of a training crop besides its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AugmentOptions {
     /// Smallest and largest scale; the scale is uniform between them.
@@ -29,7 +29,7 @@ impl AugmentOptions {
     ///
     /// # Errors
     ///
-    /// When it is not `0 < smallest <= largest`, both finite.
+    /// Unless `0 < smallest <= largest`, both finite.
     pub fn check(&self) -> Result<()> {
         let (smallest, largest) = self.scale;
         if smallest > 0.0 && smallest <= largest && largest.is_finite() {
@@ -37,26 +37,26 @@ impl AugmentOptions {
         }
         Err(Error::config(
             "augment.scale",
-            format!("{smallest} to {largest} is not a range of scales"),
+            format!("{smallest} to {largest} is not a valid range of scales"),
             "give two numbers above 0, the smaller one first",
         ))
     }
 }
 
-/// One image as the network sees it in training.
+/// One training crop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Crop {
     /// Red, green and blue, `[S, S, 3]`; padding is black.
     pub image: Vec<u8>,
-    /// `[y0, y1, x0, x1]`, half open, in crop coordinates: the part that shows the image rather than padding.
+    /// `[y0, y1, x0, x1]`, half open, in crop coordinates: the part that is image rather than padding.
     /// Clamped to the crop (method.md 8.4).
     pub img_box: [i32; 4],
-    /// `[S, S]`, void on padding: what the mask becomes; empty where none was given.
+    /// `[S, S]`, the mask, void on padding; empty if none was given.
     pub mask: Vec<i32>,
 }
 
-/// Draws a training crop of side `crop_side`: scale, flip, pad, crop, in this order (method.md 8.3). A mask
-/// of the image, where training may see one, goes the same way with the nearest of its values.
+/// Draws a training crop of side `crop_side`: scale, flip, pad, crop, in this order (method.md 8.3). A mask of
+/// the image, if given, is transformed likewise with nearest-neighbour sampling.
 pub fn augment(
     image: &Rgb8,
     mask: Option<&Mask>,
@@ -65,7 +65,7 @@ pub fn augment(
     random: &mut Stream,
 ) -> Crop {
     let rng = &mut random.0;
-    // Both numbers are always drawn, so that an option changes only what it names.
+    // Both numbers are always drawn, so that an option does not change the other random numbers.
     let (smallest, largest) = options.scale;
     let ratio = smallest + (largest - smallest) * rng.random::<f64>();
     let flip = rng.random::<f64>() > 0.5 && options.flip;
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(place(25, 0, 7), Placement { start: 0, end: 10, source: 7 });
     }
 
-    /// Protects truncation of scaled sides, and the smallest side there is.
+    /// Protects truncation of scaled sides, and a smallest side of 1.
     #[test]
     fn scaled_sides_truncate_but_never_vanish() {
         assert_eq!(scaled_side(375, 1.9999), 749);

@@ -45,7 +45,7 @@ pub fn colourise(mask: &Mask) -> Rgb8 {
 ///
 /// # Errors
 ///
-/// When the file cannot be opened, does not decode, or holds colours instead of indices.
+/// If the file cannot be opened, does not decode, or contains colours instead of indices.
 pub fn read_index_png(path: &Path) -> Result<Mask> {
     let undecodable = |error: png::DecodingError| {
         let reason = format!("does not decode as PNG ({})", one_line(&error));
@@ -63,7 +63,7 @@ pub fn read_index_png(path: &Path) -> Result<Mask> {
             "store each pixel's class index in a palette PNG or an 8-bit grey PNG",
         ));
     }
-    let too_large = || Error::data(path, "is too large for this machine's memory", "use a smaller mask");
+    let too_large = || Error::data(path, "does not fit in memory", "use a smaller mask");
     let mut packed = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
     let frame = reader.next_frame(&mut packed).map_err(undecodable)?;
 
@@ -72,7 +72,7 @@ pub fn read_index_png(path: &Path) -> Result<Mask> {
     Ok(Mask::new(height, width, data))
 }
 
-/// Whether a PNG file has a palette, and shows any index in another colour than PASCAL VOC.
+/// Whether a PNG file has a palette in which any index has a colour other than PASCAL VOC's.
 pub fn has_other_colours(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     let Ok(reader) = Decoder::new(BufReader::new(file)).read_info() else { return false };
@@ -90,11 +90,11 @@ fn unpack(row: &[u8], depth: u8, width: usize) -> impl Iterator<Item = u8> + '_ 
     })
 }
 
-/// Writes a mask as an 8-bit palette PNG in the PASCAL VOC colours, the form of VOC's own masks; whole or not at all.
+/// Writes a mask as an 8-bit palette PNG in the PASCAL VOC colours, the format of VOC's masks, atomically.
 ///
 /// # Errors
 ///
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn write_index_png(path: &Path, mask: &Mask) -> Result<()> {
     let unwritable = |error: png::EncodingError| {
         let reason = format!("cannot be written ({})", one_line(&error));
@@ -115,7 +115,7 @@ pub fn write_index_png(path: &Path, mask: &Mask) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Protects the colours by which people know VOC results.
+    /// Protects the well-known colours of VOC results.
     #[test]
     fn colours_are_those_of_voc() {
         let known: [(u8, [u8; 3]); 7] = [

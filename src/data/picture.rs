@@ -10,7 +10,7 @@ use image::{ExtendedColorType, ImageEncoder, ImageReader};
 use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
 
-/// An RGB image, 8 bits a channel.
+/// An RGB image, 8 bits per channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rgb8 {
     /// Rows.
@@ -37,7 +37,7 @@ impl Rgb8 {
     ///
     /// # Panics
     ///
-    /// When `data` has another length.
+    /// If the length of `data` differs.
     pub fn new(height: usize, width: usize, data: Vec<u8>) -> Self {
         assert_eq!(data.len(), height * width * 3, "an RGB image of {height}x{width} pixels");
         Self { height, width, data }
@@ -52,7 +52,7 @@ impl Rgb8 {
     ///
     /// # Panics
     ///
-    /// When there is no such pixel.
+    /// If the pixel does not exist.
     pub fn pixel(&self, y: usize, x: usize) -> [u8; 3] {
         self.data.as_chunks().0[y * self.width + x]
     }
@@ -61,7 +61,7 @@ impl Rgb8 {
     ///
     /// # Panics
     ///
-    /// When there is no such pixel.
+    /// If the pixel does not exist.
     pub fn set_pixel(&mut self, y: usize, x: usize, colour: [u8; 3]) {
         self.data.as_chunks_mut().0[y * self.width + x] = colour;
     }
@@ -69,11 +69,11 @@ impl Rgb8 {
     /// Decodes a JPEG or PNG file to the colours that Pillow's `convert("RGB")` gives. Grey is replicated to three
     /// channels and a palette looked up, as the official loader does; CMYK is taken as Adobe writes it, inverted. The
     /// EXIF orientation is ignored, so that pixels stay aligned with their mask. Where the official loader fails or
-    /// makes noise there is one rule: alpha is dropped, and of 16 bits the upper 8 are kept.
+    /// returns noise, alpha is dropped, and the upper 8 of 16 bits are kept.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or does not decode.
+    /// If the file cannot be opened or does not decode.
     pub fn read(path: &Path) -> Result<Self> {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
         let image = reader.decode().map_err(|error| undecodable(path, &error))?;
@@ -89,7 +89,7 @@ impl Rgb8 {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or its header cannot be read.
+    /// If the file cannot be opened or its header cannot be read.
     pub fn read_size(path: &Path) -> Result<(usize, usize)> {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
         let (width, height) = reader.into_dimensions().map_err(|error| undecodable(path, &error))?;
@@ -100,27 +100,27 @@ impl Rgb8 {
     ///
     /// # Errors
     ///
-    /// [`Error::Graph`] when the image is empty.
+    /// [`Error::Graph`] if the image is empty.
     pub fn png(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.encode(PngEncoder::new(&mut bytes))?;
         Ok(bytes)
     }
 
-    /// Writes a PNG file, whole or not at all.
+    /// Writes a PNG file atomically.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_png(&self, path: &Path) -> Result<()> {
         write_whole(path, &self.png()?)
     }
 
-    /// Writes a JPEG file of the given quality, 1 to 100, whole or not at all.
+    /// Writes a JPEG file of the given quality, 1 to 100, atomically.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_jpeg(&self, path: &Path, quality: u8) -> Result<()> {
         let mut bytes = Vec::new();
         self.encode(JpegEncoder::new_with_quality(&mut bytes, quality))?;
@@ -140,7 +140,7 @@ impl Mask {
     ///
     /// # Panics
     ///
-    /// When `data` has another length.
+    /// If the length of `data` differs.
     pub fn new(height: usize, width: usize, data: Vec<u8>) -> Self {
         assert_eq!(data.len(), height * width, "a mask of {height}x{width} pixels");
         Self { height, width, data }
@@ -160,11 +160,11 @@ fn undecodable(path: &Path, error: &image::ImageError) -> Error {
     Error::data(
         path,
         format!("does not decode as JPEG or PNG ({})", one_line(error)),
-        "replace the file, or train without it: `--skip-broken`",
+        "replace the file, or skip it with `--skip-broken`",
     )
 }
 
-/// The message of a foreign error on one line, as every message of this crate is.
+/// The message of another crate's error on one line, as all messages of this crate are.
 pub(crate) fn one_line(error: &dyn std::fmt::Display) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

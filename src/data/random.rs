@@ -1,12 +1,12 @@
-//! Independent random streams, each named by what it is for.
+//! Independent random streams, each named after its purpose.
 //!
-//! A stream's key *is* its name (seed, purpose and two counters), so that any batch can be drawn again without the ones
+//! A stream's key *is* its name (seed, purpose and two counters), so that any batch can be reproduced without the ones
 //! before it, on any thread, in any order (method.md 7.5).
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream of random numbers decides.
+/// The purpose of a stream of random numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
     /// The order of the images in an epoch. Counters: epoch, 0.

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Number of elements (1 for a scalar); the largest number there is where that is more than can be counted.
+    /// Number of elements (1 for a scalar); saturates on overflow.
     pub fn len(&self) -> usize {
         // An extent of 0 empties the shape, also behind others whose product cannot be counted.
         if self.0.contains(&0) { 0 } else { product(&self.0) }
@@ -125,13 +125,13 @@ impl DType {
     }
 }
 
-/// In how many bits a device stores a real element. Arithmetic is done in 32 bits in either case.
+/// The precision in which a device stores real elements. Arithmetic is in 32 bits in either case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Storage {
     /// In 32 bits.
     #[default]
     Whole,
-    /// In 16 bits, where all kernels that touch the value can: 11 significant bits, up to 65504.
+    /// In 16 bits, if all kernels that access the value support it: 11 significant bits, up to 65504.
     Half,
 }
 

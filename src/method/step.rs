@@ -17,7 +17,7 @@ use crate::parts::batch_parts::parts;
 use crate::parts::images::Images;
 use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
 
-/// The state that remembers what was not finite; it keeps the weights from being touched until it is cleared.
+/// The state that records which values were not finite; while one is set, the weights are not updated.
 pub const FLAGS: &str = "guard.flags";
 
 /// The part of a step that holds the images and the differentiable pass.
@@ -28,11 +28,11 @@ pub fn moment_names(parameter: &str) -> [String; 2] {
     [format!("adamw.first.{parameter}"), format!("adamw.second.{parameter}")]
 }
 
-/// A recorded step. What is not read and updates no state never runs.
+/// A recorded step. Nodes that are not read and update no state never run.
 pub struct Step {
     /// The recording.
     pub graph: Graph,
-    /// What the host writes.
+    /// The inputs.
     pub inputs: Inputs,
     /// The differentiable pass.
     pub outputs: Outputs,
@@ -45,13 +45,13 @@ pub struct Step {
     /// Parameters and running statistics of the network.
     pub parameters: Vec<Parameter>,
     schedule: Schedule,
-    /// Where gradients are computed micro-batch by micro-batch.
+    /// Set if gradients are computed micro-batch by micro-batch.
     micro_batches: Option<MicroBatches>,
 }
 
 impl Step {
-    /// Records forward pass, labels and losses of a step of `method` in `phase`, whose images the host hands over as
-    /// bytes. Dropout draws from the `random` input if `drop` is set.
+    /// Records forward pass, labels and losses of a step of `method` in `phase`, whose images the host uploads as
+    /// bytes. Dropout uses the `random` input if `drop` is set.
     ///
     /// # Errors
     /// If the crop is too small for the network.
@@ -135,7 +135,7 @@ impl Step {
     /// The parameters that training updates.
     ///
     /// # Errors
-    /// If the method puts one into a group that it does not list.
+    /// If the method assigns one to a group that it does not list.
     pub fn trained(&self) -> Result<Vec<Parameter>> {
         let mut trained = Vec::new();
         for parameter in self.parameters.iter().filter(|parameter| parameter.trained) {
@@ -160,10 +160,10 @@ impl Step {
     }
 
     /// Records the AdamW step of every trained parameter. Its moments are the states of [`moment_names`]. Once a total
-    /// or a gradient is not finite, nothing is updated any more; the value given here, \[1\], is 1 until then.
+    /// or a gradient is not finite, nothing is updated any more; the returned value, \[1\], is 1 until then.
     ///
     /// # Errors
-    /// If the method puts a parameter into a group that it does not list.
+    /// If the method assigns a parameter to a group that it does not list.
     pub fn update(&self) -> Result<Tensor> {
         let parameters = self.trained()?;
         self.graph.begin("backward");
@@ -190,7 +190,7 @@ impl Step {
         flags.max_keep(0)?.neg()?.offset(1.0)
     }
 
-    /// The names of the values that the record keeps of this step.
+    /// The names of the values that are recorded for this step.
     pub fn columns(&self) -> Columns {
         Columns {
             losses: self.losses.terms.iter().map(|term| term.name).collect(),
@@ -198,7 +198,7 @@ impl Step {
         }
     }
 
-    /// The values of [`Step::columns`], \[columns\]; `finite` is what [`Step::update`] gave. Losses that are off are 0.
+    /// The values of [`Step::columns`], \[columns\]; `finite` is the result of [`Step::update`]. Inactive losses are 0.
     ///
     /// # Errors
     /// Never for a recorded step.
@@ -214,7 +214,7 @@ impl Step {
     }
 }
 
-/// The names of the values that the record keeps of a step: the total, every loss, the counts of empty groups, and
+/// The names of the values that are recorded for a step: the total, every loss, the counts of empty groups, and
 /// whether all was finite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
@@ -229,7 +229,7 @@ pub struct Columns {
 pub struct StepValues {
     /// Weighted sum of the losses.
     pub total: f64,
-    /// The losses by name, before weighting; 0 where they are off.
+    /// The losses by name, before weighting; 0 if inactive.
     pub losses: Vec<(&'static str, f64)>,
     /// Replica groups without a labelled pixel, by loss.
     pub empty: Vec<(&'static str, f64)>,

@@ -1,4 +1,4 @@
-//! A batch of images as the host hands it over, as the encoder reads it, and as PAR reads it (method.md 4.2, 8.5).
+//! A batch of images as uploaded by the host, as read by the encoder, and as read by PAR (method.md 4.2, 8.5).
 
 use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::ops::pixels::words_of;
@@ -10,14 +10,14 @@ pub const MEAN: [f64; 3] = [123.675, 116.28, 103.53];
 /// Standard deviation of red, green and blue over ImageNet, on the scale 0 to 255.
 pub const STD: [f64; 3] = [58.395, 57.12, 57.375];
 
-/// A batch of images in a graph. What nobody reads is never computed.
+/// A batch of images in a graph. Forms that are not read are never computed.
 #[derive(Clone, Debug)]
 pub struct Images {
-    /// What they are made of: the input that the host writes as bytes, or the normalised images.
+    /// Their source: the input that the host writes as bytes, or the normalised images.
     pub input: Tensor,
-    /// (level − mean) / std of each channel, \[B, H, W, 3\]: what encoders read.
+    /// (level − mean) / std of each channel, \[B, H, W, 3\], for encoders.
     pub normalised: Tensor,
-    /// Red, green and blue from 0 to 255, \[B, H, W, 3\]; whole numbers unless the images were resized.
+    /// Red, green and blue from 0 to 255, \[B, H, W, 3\]; integers unless the images were resized.
     levels: Tensor,
 }
 
@@ -54,10 +54,10 @@ impl Images {
         Ok(Images { normalised: input.pixels(shape, &normalised)?, levels: input.pixels(shape, &levels)?, input })
     }
 
-    /// Images that are normalised already: \[B, H, W, 3\].
+    /// Images that are already normalised: \[B, H, W, 3\].
     ///
     /// # Errors
-    /// If the tensor has not three channels.
+    /// If the tensor does not have three channels.
     pub fn of_normalised(image: &Tensor) -> Result<Self> {
         let channels = |values: [f64; 3]| image.graph().constant(&values, [3]);
         let levels = image.detach()?.mul(&channels(STD))?.add(&channels(MEAN))?;
@@ -76,7 +76,7 @@ impl Images {
         })
     }
 
-    /// The 8-bit pictures that PAR reads, divided by 255: \[B, H, W, 3\]. Levels between two whole numbers are truncated,
+    /// The 8-bit pictures that PAR reads, divided by 255: \[B, H, W, 3\]. Levels between two integers are truncated,
     /// not rounded (method.md 4.2).
     ///
     /// # Errors
@@ -101,8 +101,8 @@ mod tests {
     use super::*;
     use crate::engine::session::Session;
 
-    /// Protects: bytes become what undoing their normalisation gives but for what that loses, black padding included, and
-    /// the picture of PAR is the bytes themselves (method.md 4.2, 16).
+    /// Protects: bytes equal the inverse of their normalisation up to rounding, including black padding, and
+    /// the picture of PAR consists of the bytes themselves (method.md 4.2, 16).
     #[test]
     fn bytes_are_normalised_and_kept() {
         let graph = Graph::new();

@@ -24,7 +24,7 @@ fn resize_equals_pillow() {
     assert_eq!(resize_bilinear(&source, 29, 41), source, "the same size is the same image");
 }
 
-/// An image whose pixels name their place: red is 10 + y, green 10 + x, blue 200.
+/// An image whose pixels encode their position: red is 10 + y, green 10 + x, blue 200.
 fn chart(height: usize, width: usize) -> Rgb8 {
     let pixels = (0..height * width).flat_map(|place| [10 + (place / width) as u8, 10 + (place % width) as u8, 200]);
     Rgb8::new(height, width, pixels.collect())
@@ -47,7 +47,7 @@ fn assert_box_holds_the_image(crop: &Crop, side: usize) {
 
 /// Protects img_box and black padding (method.md 8.4), with an image smaller, larger and mixed, at random scales.
 #[test]
-fn img_box_tells_image_from_padding() {
+fn img_box_separates_image_from_padding() {
     for (height, width) in [(9, 7), (40, 50), (8, 40), (24, 24), (1, 60)] {
         for crop in crops(&chart(height, width), 24, &AugmentOptions::default()) {
             assert_eq!(crop.image.len(), 3 * 24 * 24);
@@ -56,11 +56,11 @@ fn img_box_tells_image_from_padding() {
     }
 }
 
-/// Protects masks of supervised baselines: what happens to the image happens to its mask, and padding is void.
+/// Protects masks of supervised baselines: a mask is transformed like its image, and padding is void.
 #[test]
-fn a_mask_goes_where_its_image_goes() {
+fn a_mask_is_transformed_like_its_image() {
     let (height, width, side) = (30, 40, 24);
-    // Two halves: the mask says which, and the image is dark in one and bright in the other.
+    // Two halves: the mask labels them, and the image is dark in one and bright in the other.
     let half = |place: usize| place % width >= width / 2;
     let image = Rgb8::new(
         height,
@@ -77,7 +77,7 @@ fn a_mask_goes_where_its_image_goes() {
         for (place, &label) in crop.mask.iter().enumerate() {
             let inside = (y0..y1).contains(&(place / side)) && (x0..x1).contains(&(place % side));
             assert_eq!(label != 255, inside);
-            // Between the halves the image is grey, where the mask may say either.
+            // Between the halves the image is grey, where the mask may have either label.
             let bright = crop.image[3 * place];
             let wrong = if bright > 245 { 0 } else { 7 };
             assert!((15..=245).contains(&bright) || label != wrong, "{bright} is labelled {label}");
@@ -92,8 +92,8 @@ fn a_mask_goes_where_its_image_goes() {
     );
 }
 
-/// Protects the place of the crop: without scale and flip each pixel comes from where the box says, and every place
-/// occurs.
+/// Protects the position of the crop: without scale and flip, each pixel comes from the position given by the box, and
+/// every position occurs.
 #[test]
 fn crops_keep_pixels_in_place() {
     let fixed = AugmentOptions { scale: (1.0, 1.0), flip: false };

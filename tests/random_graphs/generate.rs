@@ -542,10 +542,8 @@ impl Generator {
             "expand" => {
                 let x = self.real(0..=4)?;
                 let mut shape = self.known(x).shape.clone();
-                for index in 0..shape.len() {
-                    if shape[index] == 1 {
-                        shape[index] = self.extent();
-                    }
+                for extent in shape.iter_mut().filter(|extent| **extent == 1) {
+                    *extent = self.extent();
                 }
                 while shape.len() < 6 && self.random.chance(40) {
                     let extent = self.extent();

@@ -12,7 +12,7 @@ use crate::data::tags::classes_shown;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
 
-/// Below this side the textures would be finer than the pixels.
+/// With shorter sides, the textures would be finer than the pixels.
 const SMALLEST_SIDE: usize = 32;
 
 const JPEG_QUALITY: u8 = 95;
@@ -26,9 +26,9 @@ pub struct ShapesOptions {
     pub val: usize,
     /// Side of the square images in pixels, at least 32.
     pub size: usize,
-    /// Seed; the same seed and size give the same pictures, however many there are.
+    /// Seed; the same seed and size give the same pictures, regardless of their number.
     pub seed: u64,
-    /// Write into a folder that already holds something. Files of the same name are replaced, others stay.
+    /// Write into a folder that is not empty. Files of the same name are replaced, others are kept.
     pub overwrite: bool,
 }
 
@@ -43,7 +43,7 @@ impl Default for ShapesOptions {
 ///
 /// # Errors
 ///
-/// When an option is out of range, the folder holds something and `overwrite` is not set, or a file cannot be written.
+/// If an option is out of range, the folder is not empty and `overwrite` is not set, or a file cannot be written.
 pub fn generate(out: &Path, options: &ShapesOptions) -> Result<()> {
     if options.size < SMALLEST_SIDE {
         let reason = format!("{} pixels are too few for the textures", options.size);
@@ -51,11 +51,11 @@ pub fn generate(out: &Path, options: &ShapesOptions) -> Result<()> {
     }
     for (key, count) in [("train", options.train), ("val", options.val)] {
         if count == 0 {
-            return Err(Error::config(key, "is 0, but a split is not empty", "use 1 or more"));
+            return Err(Error::config(key, "is 0, but splits must not be empty", "use 1 or more"));
         }
     }
     if !options.overwrite && fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::data(out, "the folder is not empty", "name another folder, or pass `--overwrite`"));
+        return Err(Error::data(out, "the folder is not empty", "choose another folder, or pass `--overwrite`"));
     }
     for folder in ["JPEGImages", "SegmentationClassAug", "ImageSets/Segmentation"] {
         let path = out.join(folder);

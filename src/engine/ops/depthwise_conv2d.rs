@@ -25,7 +25,7 @@ fn slide(context: &LaunchContext<'_>) -> Launch {
     let [batch, height, width, channels] = extents(context.output);
     let lanes = Lanes::of(channels);
     let loads = channels / lanes.count;
-    // Long runs load least; they are cut where too few invocations would be left.
+    // Long runs need the fewest loads; they are split if there would be too few invocations.
     let rows = batch * height;
     let runs = (context.target.busy() / (rows * loads)).clamp(1, width.div_ceil(4)).max(width.div_ceil(MOST_TURNS));
     let run = width.div_ceil(runs);
@@ -37,7 +37,7 @@ fn slide(context: &LaunchContext<'_>) -> Launch {
     lanes.of_launch(launch, &[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
 }
 
-/// The four extents of an image; the shape rule has seen that there are four.
+/// The four extents of an image; the shape rule has checked that there are four.
 fn extents(image: &TensorType) -> [usize; 4] {
     [0, 1, 2, 3].map(|axis| image.shape.get(axis).copied().unwrap_or(1))
 }

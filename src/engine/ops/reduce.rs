@@ -222,7 +222,7 @@ impl Tensor {
     /// Mean over `axes`, which are dropped.
     ///
     /// # Errors
-    /// If the axes do not exist or hold nothing, or the tensor is not real.
+    /// If the axes do not exist or are empty, or the tensor is not real.
     #[track_caller]
     pub fn mean(&self, axes: impl Into<Axes>) -> Result<Tensor> {
         self.mean_of(&axes.into(), false)
@@ -231,7 +231,7 @@ impl Tensor {
     /// As [`Tensor::mean`], but the axes stay, with extent 1.
     ///
     /// # Errors
-    /// If the axes do not exist or hold nothing, or the tensor is not real.
+    /// If the axes do not exist or are empty, or the tensor is not real.
     #[track_caller]
     pub fn mean_keep(&self, axes: impl Into<Axes>) -> Result<Tensor> {
         self.mean_of(&axes.into(), true)
@@ -270,7 +270,7 @@ impl Tensor {
     /// Index of the first maximum along `axis`, which is dropped.
     ///
     /// # Errors
-    /// If the axis does not exist or holds nothing, or the tensor is not real.
+    /// If the axis does not exist or is empty, or the tensor is not real.
     #[track_caller]
     pub fn arg_max(&self, axis: isize) -> Result<Tensor> {
         self.reduce(Reduction::ArgMax, &axis.into(), false)
@@ -279,7 +279,7 @@ impl Tensor {
     /// As [`Tensor::arg_max`], but the axis stays, with extent 1.
     ///
     /// # Errors
-    /// If the axis does not exist or holds nothing, or the tensor is not real.
+    /// If the axis does not exist or is empty, or the tensor is not real.
     #[track_caller]
     pub fn arg_max_keep(&self, axis: isize) -> Result<Tensor> {
         self.reduce(Reduction::ArgMax, &axis.into(), true)

@@ -14,14 +14,14 @@ use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
 use crate::parts::propagation::{Par, PictureBox, Scene, Slots};
 use crate::parts::seeds::{MultiScale, multi_scale, test_scales};
 
-/// What a view computes, recorded. The fields of [`super::model::Seen`] of the same names tell what each map is.
+/// What a view computes, recorded. The fields of the same names of [`super::model::Seen`] describe each map.
 pub struct EvalGraph {
     pub graph: Graph,
-    /// All that is read after a run.
+    /// All outputs that are read after a run.
     pub read: Vec<Tensor>,
     /// The input, bytes \[B, H, W, 3\].
     pub images: Tensor,
-    /// The size that the network looks at.
+    /// The size of the network's input.
     pub looked_at: [usize; 2],
     pub seg: Tensor,
     pub msc: Option<Tensor>,
@@ -30,13 +30,13 @@ pub struct EvalGraph {
     pub tagged: Option<TaggedMaps>,
 }
 
-/// The part of [`EvalGraph`] that knows the images' tags.
+/// The part of [`EvalGraph`] that uses the images' tags.
 pub struct TaggedMaps {
-    /// The classes' slots, if the host writes them.
+    /// The slots of the classes, if the host writes them.
     pub given: Option<Tensor>,
-    /// Slots of an image.
+    /// Slots per image.
     pub slots: usize,
-    /// The part that is image, at the size that the network looks at: y0, y1, x0, x1.
+    /// The box without padding, at the size of the network's input: y0, y1, x0, x1.
     pub boxes: Tensor,
     /// Its height and width at the size of the truth.
     pub extent: Tensor,
@@ -44,18 +44,18 @@ pub struct TaggedMaps {
     pub maps: Vec<(MapInfo, Tensor)>,
 }
 
-/// Records what a network of this configuration computes.
+/// Records the evaluation of a network of this configuration.
 pub struct Recorder<'a> {
     /// Every option.
     pub config: &'a Config,
     /// Sizes of the network.
     pub network: &'a NetworkConfig,
-    /// The method it was trained by.
+    /// The method it was trained with.
     pub method: &'a Arc<dyn Method>,
 }
 
 impl Recorder<'_> {
-    /// Records `request`. Maps of the network are made at the size that the protocol looks at, and end at `size`.
+    /// Records `request`. Maps of the network are computed at the input size of the protocol and resized to `size`.
     pub fn record(&self, batch: usize, size: [usize; 2], request: Request) -> Result<EvalGraph> {
         let graph = Graph::new();
         let network = Network::new(&graph, self.network, NetworkOptions::new(self.config))?;
@@ -77,7 +77,7 @@ impl Recorder<'_> {
         Ok(EvalGraph { graph, read, images, looked_at, seg, msc, probabilities, cls: single.cls, tagged })
     }
 
-    /// Runs the network as the protocol says.
+    /// Runs the network according to the protocol.
     fn passes(&self, network: &Network, images: &Images, request: Request) -> Result<Passes> {
         let (config, mode) = (self.config, Mode::Eval);
         let (image, batch, size) = (&images.normalised, images.batch(), images.size());
@@ -153,7 +153,7 @@ impl Recorder<'_> {
         Ok(TaggedMaps { given, slots, boxes, extent, maps: self.described(maps)? })
     }
 
-    /// Recorded maps with what the method says of them, in its order.
+    /// Recorded maps with the descriptions of the method, in its order.
     fn described(&self, maps: Vec<(&'static str, Tensor)>) -> Result<Vec<(MapInfo, Tensor)>> {
         let infos = self.method.maps();
         if let Some((name, _)) = maps.iter().find(|(name, _)| !infos.iter().any(|info| info.name == *name)) {
@@ -168,7 +168,7 @@ impl Recorder<'_> {
     }
 }
 
-/// By how much an image of `size` is resized before the final test.
+/// The factor by which an image of `size` is resized before the final test.
 pub fn test_ratio(config: &Config, [height, width]: [usize; 2]) -> f64 {
     match config.test_long_side {
         0 => 1.0,
@@ -176,7 +176,7 @@ pub fn test_ratio(config: &Config, [height, width]: [usize; 2]) -> f64 {
     }
 }
 
-/// Slots of the classes with logits \[B, K\] above 0: i32 \[B, slots\], class k in slot k, −1 where it is not found.
+/// Slots of the classes with logits \[B, K\] above 0: i32 \[B, slots\], class k in slot k, −1 if it is not predicted.
 fn predicted_classes(cls: &Tensor, slots: usize) -> Result<Tensor> {
     let (graph, batch, foreground) = (cls.graph(), cls.shape()[0], cls.shape()[1]);
     let numbers: Vec<_> = (0..foreground).map(|class| class as f64 + 2.0).collect();
@@ -187,9 +187,9 @@ fn predicted_classes(cls: &Tensor, slots: usize) -> Result<Tensor> {
     Tensor::concat(&parts, 1)?.to_integer()
 }
 
-/// What a protocol makes of the image before labels are made of it.
+/// The results of a protocol's passes, from which labels are made.
 struct Passes {
-    /// The images at the size that the network looks at.
+    /// The images at the size of the network's input.
     looked_at: Images,
     single: Single,
     /// Logits over all scales, \[B, K + 1, H, W\] at the image's own size.
@@ -197,7 +197,7 @@ struct Passes {
     scales: Option<MultiScale>,
 }
 
-/// One pass over the images alone.
+/// One pass over the unscaled images.
 struct Single {
     /// Image logits \[B, K\].
     cls: Tensor,

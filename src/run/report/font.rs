@@ -7,8 +7,8 @@ const DOTS_WIDE: usize = 5;
 const DOTS_HIGH: usize = 8;
 const ADVANCE: usize = 6;
 
-/// Draws `text` with its top left corner at `at`, each dot `scale` pixels wide, clipped to the picture. Characters that
-/// the font lacks come out as a space.
+/// Draws `text` with its top left corner at `at`, each dot `scale` pixels wide, clipped to the picture. Characters
+/// missing in the font are drawn as a space.
 pub(super) fn draw(picture: &mut Rgb8, text: &str, at: (usize, usize), scale: usize, ink: [u8; 3]) {
     for (place, letter) in text.chars().enumerate() {
         let columns = glyph(letter);
@@ -24,7 +24,7 @@ pub(super) fn draw(picture: &mut Rgb8, text: &str, at: (usize, usize), scale: us
     }
 }
 
-/// Pixels that `text` takes across.
+/// Width of `text` in pixels.
 pub(super) fn width(text: &str, scale: usize) -> usize {
     text.chars().count() * ADVANCE * scale
 }

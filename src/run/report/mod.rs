@@ -1,4 +1,4 @@
-//! What a run leaves for people: pictures, tables, a progress bar and one page that shows everything.
+//! Output for people: pictures, tables, a progress bar and the report page.
 
 mod chart;
 mod colour;

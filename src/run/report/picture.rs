@@ -6,7 +6,7 @@ use crate::data::resize::resize_bilinear;
 use crate::data::{Rgb8, VOID};
 use crate::error::{Error, Result};
 
-/// A borrowed map of one value a pixel, row by row.
+/// A borrowed map with one value per pixel, row-major.
 #[derive(Debug, Clone, Copy)]
 pub struct Map<'a, T> {
     height: usize,
@@ -18,7 +18,7 @@ impl<'a, T: Copy> Map<'a, T> {
     /// A map of `height` × `width` values.
     ///
     /// # Errors
-    /// [`Error::Graph`] when `data` has another length or is empty.
+    /// [`Error::Graph`] if `data` has a different length or is empty.
     pub fn new(height: usize, width: usize, data: &'a [T]) -> Result<Self> {
         check_length("a map", &[height, width], data.len())?;
         Ok(Self { height, width, data })
@@ -79,7 +79,7 @@ pub(super) fn enlarge(picture: &Rgb8, factor: usize) -> Rgb8 {
 
 fn check_length(what: &str, shape: &[usize], length: usize) -> Result<()> {
     if length == 0 || shape.iter().product::<usize>() != length {
-        return Err(Error::Graph(format!("{what} of {shape:?} values cannot be made of {length}")));
+        return Err(Error::Graph(format!("{what} of shape {shape:?} cannot have {length} values")));
     }
     Ok(())
 }

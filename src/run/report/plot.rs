@@ -1,4 +1,4 @@
-//! Charts as pictures, for pages that show no SVG.
+//! Charts as pictures, for pages that cannot show SVG.
 
 use super::chart::{Anchor, Chart, HEIGHT, Look, Mark, WIDTH};
 use super::colour::mix;
@@ -6,9 +6,9 @@ use super::font;
 use crate::data::Rgb8;
 use crate::data::resize::resize_bilinear;
 
-/// Pixels of the picture a unit of the drawing.
+/// Pixels of the picture per unit of the drawing.
 const SCALE: usize = 2;
-/// Shapes are painted this much larger and then shrunk, which smooths their edges.
+/// Factor of supersampling, which smooths the edges of shapes.
 const FINER: usize = 3;
 /// The style sheet's light colours.
 const PAPER: [u8; 3] = [251, 250, 247];

@@ -1,10 +1,10 @@
-//! The contact sheet: rows of samples, columns of what the method made of them.
+//! The contact sheet: rows of samples, columns of maps.
 
 use super::font;
 use super::picture::{Map, enlarge, heat_overlay, label_overlay};
 use crate::data::Rgb8;
 
-/// Cells are enlarged by a whole factor until they are about this wide.
+/// Cells are enlarged by an integer factor to about this width.
 const CELL_WIDTH: usize = 160;
 const GAP: usize = 6;
 const MARGIN: usize = 14;
@@ -21,7 +21,7 @@ pub enum Cell<'a> {
     Heat(Map<'a, f32>),
 }
 
-/// What a network makes of one image: maps by the titles of their columns. Maps may be of any size, they are stretched
+/// One image with its maps by column title. Maps may be of any size; they are stretched
 /// over the image.
 #[derive(Debug, Clone, Default)]
 pub struct Sample<'a> {
@@ -41,7 +41,7 @@ impl Sample<'_> {
     /// The title of the column of true masks.
     pub const TRUTH: &'static str = "truth";
 
-    /// The pictures of the row by their titles, enlarged to be readable: the image, and every map over it.
+    /// The pictures of the row by column title, enlarged to be readable: the image, and every map over it.
     pub fn cells(&self) -> Vec<(&'static str, Rgb8)> {
         let photo = enlarge(&self.photo, CELL_WIDTH.div_ceil(self.photo.width.max(1)).min(4));
         let maps = self.maps.iter().map(|(title, map)| match map {
@@ -53,7 +53,7 @@ impl Sample<'_> {
     }
 }
 
-/// The titles of all columns of some rows, in order: a column is missing where a row has none of it.
+/// The titles of all columns of some rows, in order; a row may lack some columns.
 pub(super) fn titles(rows: &[Vec<(&'static str, Rgb8)>]) -> Vec<&'static str> {
     let mut titles: Vec<&str> = Vec::new();
     for row in rows {

@@ -1,4 +1,4 @@
-//! Multi-scale maps and every pseudo label, in training form and as the final test wants them.
+//! Multi-scale maps and every pseudo label, in training and in the final test.
 
 use super::bench::Bench;
 use super::model::{TRAIN, network, statistics};
@@ -16,7 +16,7 @@ use crate::parts::walk::Walk;
 use crate::parts::{affinity, labels, propagation, seeds, walk};
 use crate::run::verify::judge::Results;
 
-/// What both cases start from.
+/// The inputs of both cases.
 struct Setting {
     image: Tensor,
     /// Slots of the valid classes; the scene has the same as an input.
@@ -36,7 +36,7 @@ impl Setting {
     }
 }
 
-/// The scores of each image over its classes, and how clear the decision between them is.
+/// The scores of each image over its classes, and the margin of the decision between them.
 struct Scores {
     /// \[classes, H, W\] of each image.
     maps: Vec<Vec<f64>>,
@@ -56,7 +56,7 @@ impl Scores {
         Ok(Scores { maps, leads, size: [height, width] })
     }
 
-    /// Hands the maps over as `name` or, with several images, `name.0`, `name.1` and so on.
+    /// Records the maps as `name` or, with several images, `name.0`, `name.1` and so on.
     fn set(&self, name: &str, numbered: bool, results: &mut Results) {
         let [height, width] = self.size;
         for (image, maps) in self.maps.iter().enumerate() {
@@ -66,7 +66,7 @@ impl Scores {
     }
 }
 
-/// `nano_pseudo_labels`: a plain pass, the passes over scales and mirror images, and what is made of them.
+/// `nano_pseudo_labels`: a plain pass, the passes over scales and mirror images, and the labels made from them.
 pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
     let mut trial = Trial::new(case, bench.session);
@@ -126,7 +126,7 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let ((low_name, low), (high_name, high)) = (low?, high?);
         low.set(low_name, true, results);
         high.set(high_name, true, results);
-        // Either decision may turn over.
+        // Either decision may flip.
         let both = low.leads.iter().zip(&high.leads);
         results.set(margin, &shape, both.map(|((low, _), (high, _))| low.min(*high)).collect());
     }
@@ -145,7 +145,7 @@ fn maps_of_seeds(passes: &MultiScale, batch: usize, foreground: usize) -> Result
     passes.seeds(0..batch, &every)?.scatter_slots(&every, foreground, 1)
 }
 
-/// How far the best channel of maps \[B, C, H, W\] lies above the second best at every pixel, and the best itself.
+/// The margin of the best channel of maps \[B, C, H, W\] over the second best at every pixel, and the best itself.
 fn leads_of(program: &Program, maps: &Tensor) -> Result<Vec<(f64, f64)>> {
     let [_, channels, height, width] = maps.extents()?;
     let (values, pixels) = (program.read(maps)?, height * width);

@@ -92,7 +92,7 @@ fn feed(program: &mut Program, input: &Tensor, stored: &Stored) -> Result<()> {
 /// the schedule; and the factors of the learning rate.
 pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
-    // Parameters are named as those of any MiT.
+    // Parameters have the names of any MiT.
     let encoder = find(&Config::default())?;
     let schedule = schedule_of(case, "recipe", &encoder)?;
     let mut session = bench.session.fresh();
@@ -220,7 +220,7 @@ pub fn trajectory(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     final_state(bench, &session, &starts, results)
 }
 
-/// Gives all parameters their first values, which it returns, and their moments zeros.
+/// Initialises all parameters, whose values it returns, and sets their moments to zero.
 fn initialise(bench: &Bench<'_>, session: &mut Session, schedule: &Schedule) -> Result<Weights> {
     let network = Network::new(&Graph::new(), &sizes(bench.case)?, NetworkOptions::default())?;
     let mut starts = Weights::new();
@@ -239,7 +239,7 @@ fn initialise(bench: &Bench<'_>, session: &mut Session, schedule: &Schedule) -> 
     Ok(starts)
 }
 
-/// What is stored of the weights after the last step.
+/// Records the weights after the last step that are stored.
 fn final_state(bench: &Bench<'_>, session: &Session, starts: &Weights, results: &mut Results) -> Result<()> {
     let case = bench.case;
     let order: Vec<String> = case.constant("parameter_order")?;
