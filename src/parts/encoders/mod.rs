@@ -1,5 +1,7 @@
 //! Encoders: an image in, features of several levels out.
 
+pub mod efficientnet_lite;
+mod efficientnet_lite_names;
 pub mod encoder;
 mod list;
 pub mod mit;

@@ -15,17 +15,32 @@ pub enum Share {
 /// 0 elsewhere, `{j}` for the block. The leaf (`weight`, `bias`, `running_mean`, …) is the same.
 pub type ModuleName = (&'static str, &'static str, Share);
 
+/// What numbers our blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbering {
+    /// The place in the stage, as elsewhere.
+    InStage,
+    /// The place among the blocks of all stages, while `{j}` is elsewhere the place in stage `{i}`.
+    Running,
+}
+
 /// The names of an encoder's modules in one layout.
 #[derive(Debug)]
 pub struct NamesElsewhere {
     /// The layout, as people know it: `Hugging Face`.
     pub layout: &'static str,
+    /// What to call a file with our names without the encoder's prefix.
+    pub original: &'static str,
+    /// How our blocks are numbered.
+    pub numbering: Numbering,
     /// Stages: a larger number in the place of `{i}` is of another network.
     pub stages: usize,
     /// Whether weights are also written by these names; others are only read.
     pub written: bool,
     /// A row for each module.
     pub modules: &'static [ModuleName],
+    /// Modules of the classifier that it was trained with, which we leave out, in any layout.
+    pub classifier: &'static [&'static str],
 }
 
 /// Stage, from 0, and block of a name that follows `pattern`, whose stages count from `first`, if it has no more than

@@ -51,12 +51,20 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Resu
     let unknown: Vec<_> = mapped.unknown().map(str::to_owned).collect();
     if let (Some(name), false) = (unknown.first(), partial) {
         let reason = format!("{} tensors are of no network of ours, as {}", unknown.len(), quoted(name));
-        return Err(Error::data(source, reason, "give MiT or BMP weights, or leave them out with --partial"));
+        return Err(Error::data(
+            source,
+            reason,
+            "give weights of BMP or of one of its encoders, or leave them out with --partial",
+        ));
     }
     mapped.tensors.retain(|tensor| !unknown.contains(&tensor.name));
     mapped.dropped.extend(unknown.into_iter().map(|name| Dropped { name, reason: "is of no network of ours".into() }));
     if mapped.tensors.is_empty() {
-        return Err(Error::data(source, "holds no weights of a network of ours", "give MiT or BMP weights"));
+        return Err(Error::data(
+            source,
+            "holds no weights of a network of ours",
+            "give weights of BMP or of one of its encoders",
+        ));
     }
 
     // A run knows how many batches its batch norm has seen; in our own layout it stays a network with its
