@@ -160,7 +160,7 @@ impl Encoder for EfficientNetLite {
         if config.model_strides == Config::default().model_strides {
             return Ok(());
         }
-        let reason = format!("are those of MiT's patch embeddings, and encoder `{}` has none", self.name);
+        let reason = format!("applies to the patch embeddings of MiT, and encoder `{}` has none", self.name);
         Err(Error::config("model.strides", reason, "remove the option, or choose a MiT encoder"))
     }
 
