@@ -2,8 +2,8 @@
 //!
 //! cargo bench --bench ops -- [FILTER] [--device D] [--json]
 //!
-//! Times are those of the device, from timestamps, the median of several runs. `forward` computes the op, `both` also
-//! the gradients of all its real operands. `benches/pytorch/compare.py` holds the same rows against PyTorch.
+//! Times are device times, from timestamps, the median of several runs. `forward` computes the op, `both` also
+//! the gradients of all its real operands. `benches/pytorch/compare.py` compares the same rows with PyTorch.
 
 use tagseg::engine::graph::{DType, Graph, Tensor};
 use tagseg::engine::ops::adamw::{Constants, Trained, adamw};
@@ -14,7 +14,7 @@ use tagseg::run::bench::{Peak, median_time};
 use tagseg::run::report::Table;
 use tagseg::{Result, Session};
 
-/// One row of the table; what the sizes mean is the op's affair, see [`record`].
+/// One row of the table; the meaning of the sizes depends on the op, see [`record`].
 #[derive(serde::Deserialize)]
 struct Row {
     name: String,
@@ -30,7 +30,7 @@ struct Recorded {
     real: Vec<Tensor>,
     /// Other operands with their values.
     given: Vec<(Tensor, Vec<f32>)>,
-    /// Multiplications and additions of a forward pass, where they are most of the work.
+    /// Multiplications and additions of a forward pass, if they are most of the work.
     operations: usize,
 }
 
@@ -46,7 +46,7 @@ fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            // Cargo says so to every bench.
+            // Cargo passes this flag to every bench.
             "--bench" => {}
             "--json" => json = true,
             "--device" => device = arguments.next().unwrap_or(device),
@@ -54,7 +54,7 @@ fn run() -> Result<()> {
         }
     }
     let rows: Vec<Row> = serde_json::from_str(include_str!("rows.json"))
-        .map_err(|error| tagseg::Error::data("benches/rows.json", error.to_string(), "mend the file"))?;
+        .map_err(|error| tagseg::Error::data("benches/rows.json", error.to_string(), "fix the file"))?;
     let mut session = tagseg::run::device::open(device.as_str())?;
     let mut measured = Vec::new();
     for row in rows.iter().filter(|row| row.name.contains(&filter)) {
@@ -69,7 +69,7 @@ fn run() -> Result<()> {
         return Ok(());
     }
     let peak = Peak::measure(&session)?;
-    let mut table = Table::new(["op", "size", "forward ms", "both ms", "GFLOP/s", "of the peak"]);
+    let mut table = Table::new(["op", "size", "forward ms", "both ms", "GFLOP/s", "% of peak"]);
     for (row, forward, both) in measured {
         let operations = record(row)?.operations as f64;
         let rate = |text: String| if operations > 0.0 { text } else { "–".to_owned() };
@@ -87,7 +87,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// Seconds of the op alone and with its gradients; 0 where it has none.
+/// Seconds of the op alone and with its gradients; 0 if it has none.
 fn measure(session: &mut Session, row: &Row) -> Result<[f64; 2]> {
     let mut seconds = [0.0; 2];
     for (differentiate, seconds) in [false, true].into_iter().zip(&mut seconds) {
@@ -210,7 +210,7 @@ fn record(row: &Row) -> Result<Recorded> {
             (p, vec![], 0)
         }
         other => {
-            let reason = format!("no op `{other}`");
+            let reason = format!("unknown op `{other}`");
             return Err(tagseg::Error::data("benches/rows.json", reason, "use one of the names in benches/ops.rs"));
         }
     };

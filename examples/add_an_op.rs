@@ -1,13 +1,13 @@
-//! How an operation is added: hard swish, y = x · clamp(x + 3, 0, 6) / 6, from its kernel to its checks.
+//! How to add an operation: hard swish, y = x · clamp(x + 3, 0, 6) / 6, from its kernel to its checks.
 //!
 //! cargo run --example add_an_op
 //!
-//! Inside the crate the four parts below lie in four places of one name, and nothing else changes:
+//! Inside the crate, the four parts below are in four files that share a name, and nothing else changes:
 //!
 //! 1. `shaders/<op>.wgsl`: the kernel;
-//! 2. `src/reference/<op>.rs`: the same formula in f64 on the CPU, with the same names of variables;
-//! 3. `src/ops/<op>.rs`: shape rule, gradient, launch, and the tensor method;
-//! 4. a row in `tests/ops/table.rs`, which brings every check that `main` does here by hand.
+//! 2. `src/engine/reference/<op>.rs`: the same formula in f64 on the CPU, with the same variable names;
+//! 3. `src/engine/ops/<op>.rs`: shape rule, gradient, launch, and the tensor method;
+//! 4. a row in `tests/ops/table.rs`, which adds every check that `main` does here by hand.
 
 use std::borrow::Cow;
 
@@ -16,16 +16,16 @@ use tagseg::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot};
 use tagseg::engine::reference::Array;
 use tagseg::{Result, Session};
 
-/// 1. The kernel. Binding 0 holds the launch's parameters, the others what `Launch::bind` names, in the order of `#read`
-///    and `#write`, which give functions to load and store elements. `#if` keeps lines for the variants that define a
-///    name: here one text gives the function and its gradient.
+/// 1. The kernel. Binding 0 holds the launch's parameters, the others the slots in `Launch::bind`, in the order of
+///    `#read` and `#write`, which define functions to load and store elements. `#if` keeps lines for the variants that
+///    define a name: here, one text contains the function and its gradient.
 const KERNEL: &str = r#"
 // Hard swish of x [N]:  y[i] = x[i] · clamp(x[i] + 3, 0, 6) / 6
 //
-// One invocation an element. Nothing is shared, so the order of the work does not matter.
+// One invocation per element. Nothing is shared, so the order of execution does not matter.
 #include "common/index.wgsl"
 
-// Where a piece of a long launch starts stands behind the parameters of the op.
+// The start of a piece of a long launch follows the parameters of the op.
 struct Params { count: u32, first_row: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -52,7 +52,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 }
 "#;
 
-/// 2. The twin on the CPU: plain f64, the truth that the kernel is compared with.
+/// 2. The reference on the CPU: plain f64, with which the kernel is compared.
 fn hard_swish(x: f64) -> f64 {
     x * (x + 3.0).clamp(0.0, 6.0) / 6.0
 }
@@ -65,11 +65,11 @@ fn hard_swish_slope(x: f64) -> f64 {
     }
 }
 
-/// 3. The op. It describes its launch as data and knows no device.
+/// 3. The op. It describes its launch as data and does not access a device.
 #[derive(Debug)]
 struct HardSwish;
 
-/// Its gradient is an op of its own: inputs x and the gradient of y.
+/// Its gradient is a separate op with the inputs x and the gradient of y.
 #[derive(Debug)]
 struct HardSwishGradient;
 
@@ -94,7 +94,7 @@ impl Op for HardSwish {
         }
     }
 
-    // The gradient is recorded like everything else, so that it is fused, planned and differentiated again.
+    // The gradient is recorded like everything else, so that it can be fused, planned and differentiated.
     fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
         Ok(vec![Some(Tensor::record(HardSwishGradient, &[&context.inputs[0], context.grad])?)])
     }
@@ -129,7 +129,7 @@ impl Op for HardSwishGradient {
     }
 }
 
-/// The method under which models find it.
+/// The tensor method for models.
 trait HardSwishExt {
     fn hard_swish(&self) -> Result<Tensor>;
 }
@@ -141,7 +141,7 @@ impl HardSwishExt for Tensor {
     }
 }
 
-/// What a run gives: y, the objective Σ 2.5 · y², and its gradient with respect to x.
+/// The results of a run: y, the objective Σ 2.5 · y², and its gradient with respect to x.
 struct Results {
     y: Vec<f64>,
     objective: f64,
@@ -152,7 +152,7 @@ fn run(session: &Session, values: &[f64]) -> Result<Results> {
     let graph = Graph::new();
     let x = graph.input("x", [values.len()], DType::F32);
     let y = x.hard_swish()?;
-    // In mid-graph, and weighted: a gradient must not assume that it comes last.
+    // In mid-graph, and weighted: a gradient must not assume that it is the last op.
     let objective = y.mul(&y)?.sum_all()?.scale(2.5)?;
     let gradient = graph.gradients(&objective, std::slice::from_ref(&x))?.remove(0);
     let mut program = session.compile(&graph, &[&y, &objective, &gradient])?;
@@ -168,7 +168,7 @@ pub fn main() -> Result<()> {
     let reference = Session::open("reference")?;
     let want = run(&reference, &values)?;
 
-    // The gradient against central differences, in f64 where they can be trusted.
+    // The gradient against central differences, in f64, where they are accurate.
     let eps = 1e-6;
     for i in 0..values.len() {
         let objective = |step: f64| -> Result<f64> {
@@ -180,7 +180,7 @@ pub fn main() -> Result<()> {
         assert!((difference - want.gradient[i]).abs() <= 1e-5 + 1e-3 * difference.abs(), "gradient of element {i}");
     }
 
-    // The kernel against its twin.
+    // The kernel against its reference.
     let device = Session::open("auto")?;
     let got = run(&device, &values)?;
     let worst =
@@ -189,7 +189,7 @@ pub fn main() -> Result<()> {
     println!("hard_swish on {}: worst error {forward:.1e}, of the gradient {backward:.1e}", device.name());
     assert!(forward < 1e-6 && backward < 1e-4);
 
-    // And what a mistake looks like.
+    // An example of an error.
     let integers = Graph::new().input("labels", [2, 3], DType::I32);
     match integers.hard_swish() {
         Err(error) => println!("{error}"),

@@ -1,4 +1,4 @@
-//! A small convolutional network learns to read digits: drawn at random places, sizes and slants, on noise.
+//! A small convolutional network learns to read digits, drawn at random positions, sizes and slants on noise.
 //!
 //! cargo run --release --example digits
 
@@ -26,7 +26,7 @@ const GLYPHS: [u16; 10] = [
     0b111_101_111_001_111,
 ];
 
-/// A batch of pictures \[BATCH, SIDE, SIDE, 1\] and what they show.
+/// A batch of pictures \[BATCH, SIDE, SIDE, 1\] and their labels.
 fn draw(random: &mut ChaCha8Rng) -> (Vec<f32>, Vec<i32>) {
     let (mut pictures, mut labels) = (Vec::new(), Vec::new());
     for _ in 0..BATCH {
@@ -46,7 +46,7 @@ fn draw(random: &mut ChaCha8Rng) -> (Vec<f32>, Vec<i32>) {
     (pictures, labels)
 }
 
-/// Trains 600 steps and gives the share of new digits that are read right.
+/// Trains 600 steps and returns the accuracy on new digits.
 pub fn main() -> Result<()> {
     // The network: two convolutions that halve the side, and a linear layer.
     let graph = Graph::new();
@@ -61,7 +61,7 @@ pub fn main() -> Result<()> {
     let answer = scores.arg_max(1)?;
     let loss = scores.reshape([BATCH, 10, 1, 1])?.cross_entropy_map(&label, 0)?.mean(..)?;
 
-    // The network alone answers; with AdamW recorded behind it, it learns.
+    // The network alone is for inference; with AdamW recorded after it, it is trained.
     let mut session = Session::open("auto")?;
     scope.initialise(&mut session, 1)?;
     let mut reader = session.compile(&graph, &[&answer])?;
@@ -90,7 +90,7 @@ pub fn main() -> Result<()> {
         right += answers.iter().zip(&labels).filter(|(answer, label)| **answer == f64::from(**label)).count();
     }
     let share = right as f64 / (rounds * BATCH) as f64;
-    println!("{:.1} % of {} new digits are read right on {}", 100.0 * share, rounds * BATCH, session.name());
+    println!("{:.1} % of {} new digits are classified correctly on {}", 100.0 * share, rounds * BATCH, session.name());
     assert!(share > 0.95);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Your own method, trained, scored and reported like the built-in ones: plain CAM. The classification finds seeds;
-//! thresholds and refinement make labels of them; these labels teach the segmentation.
+//! A custom method, trained, scored and reported like the built-in ones: plain CAM. The classification branch finds
+//! seeds; thresholds and refinement turn them into labels; these labels supervise the segmentation branch.
 //!
 //! cargo run --release --example own_method
 
@@ -20,9 +20,9 @@ use tagseg::run::report::RunSeries;
 use tagseg::run::train::{Stop, TrainOptions, run};
 use tagseg::{Error, Result};
 
-/// The part that begins once the seeds are worth something.
+/// The part that begins once the seeds are useful.
 const SEG: &str = "seg";
-/// The label that teaches the segmentation: its mean IoU is recorded as `label_miou`, and it is drawn.
+/// The label that supervises the segmentation: its mean IoU is recorded as `label_miou`, and it is drawn.
 const LABEL: MapInfo = MapInfo::labels("label", "label").headline().pictured();
 
 /// Classification, labels from seeds, cross-entropy.
@@ -45,7 +45,7 @@ impl Method for PlainCam {
     fn record(&self, pass: &TrainPass<'_>) -> Result<Objective> {
         // Labels, without gradient: seeds over scales and mirror images, refined against two thresholds.
         let (config, scene) = (pass.config, pass.scene()?);
-        let scales = multi_scale(pass.network, &pass.inputs.image, &config.ms_scales, &pass.train_mode())?;
+        let scales = multi_scale(pass.network, &pass.inputs.images.normalised, &config.ms_scales, &pass.train_mode())?;
         let seeds = scales.seeds(0..pass.sizes.batch, &scene.classes)?;
         let label = fixed_threshold_label(&seeds, &scene, [config.cam_low, config.cam_high])?.label;
         label.hoist();
@@ -72,12 +72,12 @@ impl Method for PlainCam {
     }
 }
 
-/// Ours and this one.
+/// The built-in methods and this one.
 pub fn methods() -> Methods {
     Methods::default().with(PlainCam)
 }
 
-/// A run of `steps` steps on generated shapes in `folder`, which this makes where they are missing.
+/// A run of `steps` steps on generated shapes in `folder`, which are generated if they are missing.
 pub fn options(folder: &Path, name: &str, steps: usize, device: &str) -> Result<TrainOptions> {
     let mut config = Config::preset("nano")?;
     let settings = ["method.name=cam", "train.crop=64", "lambda=[0, 0, 0]", &format!("train.iters={steps}")];

@@ -2,7 +2,7 @@
 //!
 //! cargo run --example segment_image -- RUN photo.jpg mask.png
 //!
-//! RUN is a run's folder or a .safetensors file; a fourth argument names the device.
+//! RUN is a run's folder or a .safetensors file; an optional fourth argument names the device.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Segments as the arguments say and prints what the image shows.
+/// Segments an image according to the arguments and prints its classes.
 pub fn run(arguments: &[&str]) -> Result<()> {
     let (network, photo, target, device) = match *arguments {
         [network, photo, target] => (network, photo, target, "auto"),

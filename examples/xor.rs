@@ -9,7 +9,7 @@ use tagseg::{Result, Session};
 
 /// Trains 500 steps and prints the four answers.
 pub fn main() -> Result<()> {
-    // What is computed, recorded once.
+    // The computation, recorded once.
     let graph = Graph::new();
     let scope = Scope::root(&graph);
     let question = graph.constant(&[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], [4, 2]);
@@ -23,7 +23,7 @@ pub fn main() -> Result<()> {
     // Its gradient and the update of every parameter, in the same recording.
     let optimiser = Sgd::new(0.1).step(&loss, &scope.trainable())?;
 
-    // One program, replayed: a run is a step.
+    // One program, replayed: each run is a step.
     let mut session = Session::open("auto")?;
     scope.initialise(&mut session, 1)?;
     let mut step = session.compile(&graph, &[&loss, &answer])?;

@@ -1,4 +1,4 @@
-// One step of AdamW on parameters that lie one behind the other, and so do their gradients and moments. Parameters and
+// One step of AdamW on packed parameters, gradients and moments. Parameters and
 // moments are updated in place.
 //
 //   p ← p · (1 - lr · decay)
@@ -6,11 +6,11 @@
 //   v ← beta2 · v + (1 - beta2) · g²
 //   p ← p - lr / (1 - beta1^t) · m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //
-// Where GATE is built in and 0, nothing changes.
+// With GATE, nothing changes if the gate is 0.
 //
 // hyper = (lr, decay, 1 - beta1^t, sqrt(1 - beta2^t)) of every group. One invocation updates four elements, a workgroup
-// a block of one parameter; block k goes by the hyper of groups[k]. Padding is updated like everything else and read by
-// nobody. Every element is computed alone: nothing depends on scheduling.
+// a block of one parameter; block k uses the hyper of groups[k]. Padding is updated like everything else and never
+// read. Every element is independent: nothing depends on scheduling.
 #include "common/index.wgsl"
 
 struct Params { n: u32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, eps: f32, first_row: u32 }

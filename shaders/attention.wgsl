@@ -4,8 +4,8 @@
 //   OUTPUT:      out[n] = Σ_m exp(s[n, m] − L[n]) · v[m]     with L[n] = log Σ_m exp(s[n, m])
 //   STATISTICS:  out[n] = L[n]
 //
-// An invocation walks its rows n over the columns m and carries the largest score so far, the sum of exponentials and
-// the weighted values relative to it. All sums run over m in order: deterministic.
+// An invocation iterates over the columns m for its rows n and keeps the largest score so far, the sum of exponentials
+// and the weighted values relative to it. All sums run over m in order: deterministic.
 #include "common/index.wgsl"
 
 @group(0) @binding(0) var<uniform> p: Params;

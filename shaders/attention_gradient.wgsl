@@ -1,4 +1,4 @@
-// Gradients of attention.wgsl, computed from its operands again. For every image and head, with grad [N] the gradient of
+// Gradients of attention.wgsl, recomputed from its operands. For every image and head, with grad [N] the gradient of
 // the output, L[n] = log Σ_m exp(s[n, m]) and D[n] = grad[n] · out[n]:
 //
 //   w[n, m] = exp(s[n, m] − L[n]),   s[n, m] = scale · q[n] · k[m]
@@ -8,8 +8,8 @@
 //   of values (KEYS):         out[m] = Σ_n w[n, m] · grad[n]   with a = k, b = q,                 b_value = grad
 //
 // Rows are those of the result: queries, or keys (KEYS).
-// An invocation gathers its rows over the columns of one chunk in order; z counts (chunk, image, head), and the results of
-// the chunks, which lie one after another, are added in order afterwards. Deterministic, no atomics.
+// An invocation gathers its rows over the columns of one chunk in order; z counts (chunk, image, head), and the partial
+// results of the chunks, which are contiguous, are added in order afterwards. Deterministic, no atomics.
 #include "common/index.wgsl"
 
 @group(0) @binding(0) var<uniform> p: Params;

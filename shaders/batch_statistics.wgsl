@@ -3,8 +3,8 @@
 //   partial[chunk, 0, c] = mean over the chunk of x[r, c]
 //   partial[chunk, 1, c] = Σ over the chunk of (x[r, c] - mean)²
 //
-// One invocation reads one column (or four neighbours) of one chunk once (Welford), as distances to its first value,
-// so that columns far from zero lose nothing. batch_statistics_merge.wgsl joins the chunks in order.
+// One invocation reads one column (or four neighbours) of one chunk once (Welford), as differences from its first
+// value, so that columns far from zero keep their precision. batch_statistics_merge.wgsl merges the chunks in order.
 #include "common/index.wgsl"
 
 alias V = $VALUE;

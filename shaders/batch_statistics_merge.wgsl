@@ -1,8 +1,8 @@
-// Joins the chunks of batch_statistics.wgsl.
+// Merges the chunks of batch_statistics.wgsl.
 //
 //   statistics[0, c] = mean of column c,  statistics[1, c] = 1/rows Σ_r (x[r, c] - mean)²
 //
-// One invocation per column (or four neighbours) takes the chunks in order, so the result does not depend on
+// One invocation per column (or four neighbours) reads the chunks in order, so the result does not depend on
 // scheduling. Two sets of n and m values with means a and b and squared distances s and t become one with mean
 // a + (b - a)·m/(n + m) and squared distance s + t + (b - a)²·n·m/(n + m).
 #include "common/index.wgsl"

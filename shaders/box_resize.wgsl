@@ -5,7 +5,7 @@
 //                     0 outside `destination`
 //
 // Rectangles [batch, (y, x, height, width)] are data; neighbours beyond `source` are replaced by its border.
-// One invocation makes one output, or four neighbours along the channels (VALUE = vec4<f32>): deterministic.
+// One invocation computes one output, or four neighbours along the channels (VALUE = vec4<f32>): deterministic.
 #include "common/index.wgsl"
 
 #read x: array<Value>
@@ -34,7 +34,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let x_at = position(columns, d.y);
     let row = cell(rows, y);
     let column = cell(columns, x_at);
-    // Rectangles that leave x are cut at its border.
+    // Rectangles are clipped to x.
     let first = clamp(from_box.xy + vec2<i32>(row, column), vec2<i32>(0), size - 1);
     let next = vec2<i32>(min(row + 1, rows.input - 1), min(column + 1, columns.input - 1));
     let last = clamp(from_box.xy + next, vec2<i32>(0), size - 1);

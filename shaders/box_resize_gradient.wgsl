@@ -3,8 +3,8 @@
 //   out[b, i, j, c] = Σ over cells (y, x) of `destination` of the weight with which they read (i, j), times
 //                     grad[b, y, x, c]; 0 outside `source`
 //
-// Weights are the forward's, in the same integers; cells of `destination` beyond grad have no part.
-// One invocation makes one result, or four neighbours along the channels (VALUE = vec4<f32>). Every sum runs over y
+// Weights are the forward's, in the same integers; cells of `destination` beyond grad are ignored.
+// One invocation computes one result, or four neighbours along the channels (VALUE = vec4<f32>). Every sum runs over y
 // and x in order: deterministic.
 #include "common/index.wgsl"
 
@@ -12,7 +12,7 @@
 #include "common/rectangle.wgsl"
 #write out: array<Value>
 
-// The readers of cell i that lie on an axis of `size` places, of which the rectangle starts at `start`.
+// The readers of cell i on an axis of `size` cells, on which the rectangle starts at `start`.
 fn readers_within(axis: Axis, i: i32, start: i32, size: u32) -> vec2<i32> {
     let all_readers = readers(axis, i);
     return vec2<i32>(max(all_readers.x, -start), min(all_readers.y, i32(size) - start));

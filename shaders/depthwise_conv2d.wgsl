@@ -8,9 +8,9 @@
 //
 //   y[b, i, j, c] = Σ_a Σ_b taps[K·(stride·(n-1-a) + r) + stride·(n-1-b) + s, c] · x[b, q + (a+1-n)·dilation, …, c]
 //
-// likewise across with s; there is no tap from K on. Stride or dilation is 1. Pixels along j that are `step` apart have
+// likewise across with s; taps from K on do not exist. Stride or dilation is 1. Pixels along j that are `step` apart have
 // the same r and read columns that are a whole number of taps apart: one invocation computes a run of them for one
-// channel (or four, where C allows). It loads the taps once and keeps the columns that neighbours share. Every output is
+// channel (or four, if C allows). It loads the taps once and keeps the columns that neighbours share. Every output is
 // one sum in fixed order.
 #include "common/index.wgsl"
 

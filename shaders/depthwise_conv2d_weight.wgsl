@@ -5,7 +5,7 @@
 //                               · x[b, i·stride + ky·dilation - above, j·stride + kx·dilation - left, c]
 //   sums[chunk, K·K, c]       = Σ_b Σ_i Σ_j grad[b, i, j, c]                                rows (b, i) in the chunk
 //
-// One invocation sums one channel (or four, where C allows) of one chunk of rows, in order, sliding along j, `step` by
+// One invocation sums one channel (or four, if C allows) of one chunk of rows, in order, sliding along j, `step` by
 // `step`, since only such neighbours read the same columns; `reduce` then adds the chunks in order. Nothing depends on
 // scheduling.
 #include "common/index.wgsl"

@@ -1,10 +1,10 @@
-// Sets the flag of each of several tensors, one behind the other, if a value of it is infinite or NaN.
+// Sets the flag of each of several packed tensors that has an infinite value or NaN.
 //
-//   flags[k] ← 1 if any x[i] of tensor k has an exponent of ones, else stays
+//   flags[k] ← 1 if any x[i] of tensor k has an exponent of ones, else unchanged
 //
-// By bits: WGSL lets a compiler assume that there is no NaN, so comparisons cannot find one. One invocation looks at
-// four elements, a workgroup at a block of one tensor: blocks = (k, how many of its elements count); the others are
-// padding and may hold anything. All that set a flag write the same bits.
+// By bits: WGSL lets a compiler assume that there is no NaN, so comparisons cannot find one. One invocation tests
+// four elements, a workgroup a block of one tensor: blocks = (k, number of its elements); the others are
+// padding with undefined contents. All invocations that set a flag write the same bits.
 #include "common/index.wgsl"
 
 struct Params { n: u32, first_row: u32 }

@@ -1,6 +1,7 @@
-// Picks one map per slot from maps [batch, channels, plane] and lays the slots last: out [batch, plane, slots].
+// Picks one map per slot from maps [batch, channels, plane] and moves the slots to the last axis: out [batch, plane,
+// slots].
 //
-//   out[b, s, k] = maps[b, classes[b, k] − first, s], 0 where that index is no channel
+//   out[b, s, k] = maps[b, classes[b, k] − first, s], 0 if that index is not a channel
 //
 // BLOCK (plane and slots divisible by 4): one invocation moves four pixels of four slots, with loads along the plane
 // and stores along the slots. Otherwise one invocation moves one element. Copies only: deterministic.

@@ -2,8 +2,8 @@
 //
 //   y[r, c] = (x[r, c] - mean[r]) · rstd[r] · gamma[c] + beta[c], (mean, rstd) = statistics[r]
 //
-// `parts` invocations share a row, each taking every parts-th element (or four neighbours, where C allows).
-// Every output is computed alone: nothing depends on scheduling.
+// `parts` invocations share a row, each taking every parts-th element (or four neighbours, if C allows).
+// Every output is independent: nothing depends on scheduling.
 #include "common/index.wgsl"
 
 alias V = $VALUE;

@@ -3,7 +3,7 @@
 //   h = grad[r, c] · gamma[c],  z = (x[r, c] - mean[r]) · rstd[r],  (mean, rstd) = statistics[r]
 //   dx[r, c] = rstd[r] · (h - 1/C Σ_c h - z · 1/C Σ_c h·z)
 //
-// The lanes of a row add up their parts of the two sums in order, then write the row. V is four neighbours where C
+// The lanes of a row add up their parts of the two sums in order, then write the row. V is four neighbours if C
 // allows.
 #include "common/rows.wgsl"
 

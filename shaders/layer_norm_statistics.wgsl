@@ -3,8 +3,8 @@
 //   statistics[r] = (mean, 1 / sqrt(variance + eps)), variance = 1/C Σ_c (x[r, c] - mean)²
 //
 // A lane reads its part of the row once (Welford): `count` values have mean `first + offset` and squared distance
-// `spread` from it. Taking distances to the row's first value keeps them small where the row is far from zero.
-// The four sides of a load (VECTOR) and then the lanes are merged at the end. The order of every sum is fixed.
+// `spread` from it. Differences from the row's first value stay small if the row is far from zero.
+// The four components of a load (VECTOR) and then the lanes are merged at the end. The order of every sum is fixed.
 #include "common/rows.wgsl"
 
 struct Params { rows: u32, width: u32, eps: f32, first_row: u32 }
@@ -42,7 +42,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
     var all = shared_by(0u, lane);
     for (var i = 1u; i < LANES; i++) {
-        // Merged as in batch_statistics_merge.wgsl; a lane may have had nothing.
+        // Merged as in batch_statistics_merge.wgsl; a lane may have no elements.
         let other = shared_by(i, lane);
         let apart = other.y - all.y;
         let weight = other.x / (all.x + other.x);

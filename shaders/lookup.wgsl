@@ -2,7 +2,7 @@
 //
 //   out[b, s] = table[b, index[b, s]], the index clamped to the table
 //
-// One invocation makes one entry, or four neighbours (INDEX = vec4<i32>). Copies only: deterministic.
+// One invocation computes one entry, or four neighbours (INDEX = vec4<i32>). Copies only: deterministic.
 #include "common/index.wgsl"
 
 struct Params { batch: u32, entries: u32, plane: u32, first_row: u32 }

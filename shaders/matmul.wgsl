@@ -2,9 +2,9 @@
 //
 //   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
 //
-// One invocation computes a tile of 4, 8 (TALL) or 16 rows (TALLER) by 4, 8 (WIDE) or 16 columns (WIDER) and walks k by
-// fours; z counts (split s, batch b). A larger tile loads less per product.
-// Every sum runs over k in order: the result does not depend on scheduling.
+// One invocation computes a tile of 4, 8 (TALL) or 16 rows (TALLER) by 4, 8 (WIDE) or 16 columns (WIDER) and iterates
+// over k in steps of four; z counts (split s, batch b). A larger tile needs fewer loads per product. Every sum runs
+// over k in order: the result does not depend on scheduling.
 #include "common/index.wgsl"
 #include "common/fours.wgsl"
 
@@ -12,7 +12,7 @@ const ROWS = $ROWS;
 const COLUMNS = $COLUMNS;
 const BESIDE = 4u;
 
-// The columns of a tile by fours: four rows of b (element [k][j]) or of results (element [i][j]).
+// The columns of a tile in groups of four: four rows of b (element [k][j]) or of results (element [i][j]).
 struct Fours {
     c0: mat4x4<f32>,
 #if WIDE
@@ -87,7 +87,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let rows = (p.m + ROWS - 1u) / ROWS;
     let index = invocation_index(id, groups);
     if index >= columns * rows { return; }
-    // Down strips of eight tiles: what a workgroup reads of b serves the next ones from a cache.
+    // Down strips of eight tiles, so that the next workgroups find the values of b in a cache.
     let strip = divide(index, STRIP * rows);
     let place = divide(strip.y, min(STRIP, columns - STRIP * strip.x));
     let j0 = (STRIP * strip.x + place.y) * COLUMNS;

@@ -1,11 +1,11 @@
-// Matrix product of strided operands by cooperative matrices, 8×8 values that lie spread over a subgroup.
+// Matrix product of strided operands by cooperative matrices, 8×8 values distributed over a subgroup.
 //
 //   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
 //
-// A workgroup computes 32×32 results. Its subgroups, however many the device makes of it, take squares of 16×16 in turns,
+// A workgroup computes 32×32 results. Its subgroups, whatever their number, compute squares of 16×16 in turn,
 // four matrices each; z counts (split s, batch b). m, n, k and the chunk are multiples of eight, and every operand is
-// loaded as it lies, by rows (A_ALONG_K, B_ALONG_N) or columns; so is the result stored (OUT_VECTOR: by rows).
-// Matrices beyond the last row or column are computed again from the last ones, and stored again with the same values.
+// loaded in its layout, by rows (A_ALONG_K, B_ALONG_N) or columns; the result is stored likewise (OUT_VECTOR: by rows).
+// Matrices beyond the last row or column repeat the last ones and store the same values again.
 // Every sum runs over k in steps of eight, in order: the result does not depend on scheduling.
 enable wgpu_cooperative_matrix;
 #include "common/index.wgsl"
@@ -16,7 +16,7 @@ alias Right = coop_mat8x8<f32, B>;
 alias Sum = coop_mat8x8<f32, C>;
 
 const SIDE = 32u;
-// What sums of eight rows begin with.
+// Initial values of sums of eight rows.
 var<workgroup> first: array<f32, 256>;
 
 fn left_matrix(start: u32, i: u32, k: u32) -> Left {
@@ -36,7 +36,7 @@ fn right_matrix(start: u32, k: u32, j: u32) -> Right {
 }
 
 fn store(sum: Sum, start: u32, i: u32, j: u32) {
-    // Named, since naga 30 forgets what is computed within a call of coopStore.
+    // In a variable, since naga 30 drops expressions in the arguments of coopStore.
     let at = start + i * p.out.row + j * p.out.column;
 #if OUT_VECTOR
     let step = p.out.row;
@@ -55,7 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let place = divide(workgroup_index(group, groups), columns);
     let i_block = place.x * SIDE;
     let j_block = place.y * SIDE;
-    // Squares of this block; none below the last row, where the grid is folded.
+    // Squares of this block; none beyond the last row, in case the grid is folded.
     let across = min((p.n - j_block + 15u) / 16u, 2u);
     let down = min((max(p.m, i_block) - i_block + 15u) / 16u, 2u);
 

@@ -1,11 +1,11 @@
-// Matrix product of strided operands by way of workgroup memory, for graphics cards: loads of it cost as much as global
-// ones on software devices.
+// Matrix product of strided operands through workgroup memory, for graphics cards: on software devices, its loads cost
+// as much as global ones.
 //
 //   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
 //
-// A workgroup computes 64×64 results, 8×8 an invocation. It brings 64×16 of a and 16×64 of b into its memory at a time,
-// each invocation 4×4 of both; z counts (split s, batch b).
-// Every sum runs over k in order: the result does not depend on scheduling.
+// A workgroup computes 64×64 results, 8×8 per invocation. It loads 64×16 of a and 16×64 of b into workgroup memory at a
+// time, each invocation 4×4 of both; z counts (split s, batch b). Every sum runs over k in order: the result does not
+// depend on scheduling.
 #include "common/index.wgsl"
 #include "common/fours.wgsl"
 

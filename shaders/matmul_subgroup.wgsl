@@ -1,12 +1,11 @@
-// Matrix product of strided operands by subgroups, for software devices: a subgroup is a vector of the processor there, so
-// that a load is as many loads as it has lanes, and a broadcast is none.
+// Matrix product of strided operands by subgroups, for software devices: there, a subgroup is a vector of the
+// processor, so that a load costs one load per lane, and a broadcast costs none.
 //
 //   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
 //
-// A subgroup of LANES (4, or EIGHT) computes 4·LANES rows by 4·LANES or, WIDE, 8·LANES columns; a lane has all these rows
-// of its own columns. At a time, every lane loads 4×4 of a, which it broadcasts to all, and its own columns of b. z counts
-// (split s, batch b).
-// Every sum runs over k in order: the result does not depend on scheduling.
+// A subgroup of LANES (4, or EIGHT) computes 4·LANES rows by 4·LANES or, WIDE, 8·LANES columns; a lane has all these
+// rows of its own columns. In each step, every lane loads 4×4 of a, which it broadcasts to all, and its own columns of
+// b. z counts (split s, batch b). Every sum runs over k in order: the result does not depend on scheduling.
 #include "common/index.wgsl"
 #include "common/fours.wgsl"
 
@@ -15,7 +14,7 @@ const BESIDE = 4u * LANES;
 const ROWS = 4u * LANES;
 const COLUMNS = $COLUMNS;
 
-// The columns of a lane by fours: four rows of b (element [k][j]) or of results (element [i][j]).
+// The columns of a lane in groups of four: four rows of b (element [k][j]) or of results (element [i][j]).
 struct Fours {
     left: mat4x4<f32>,
 #if WIDE
@@ -23,7 +22,7 @@ struct Fours {
 #endif
 }
 
-// What a lane has loaded of a, in all lanes.
+// Broadcasts a lane's values of a to all lanes.
 fn of_lane0(own: mat4x4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(subgroupBroadcast(own[0], 0u), subgroupBroadcast(own[1], 0u),
                        subgroupBroadcast(own[2], 0u), subgroupBroadcast(own[3], 0u));
@@ -87,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let rows = (p.m + ROWS - 1u) / ROWS;
     let index = workgroup_index(group, groups) * (WORKGROUP / LANES) + subgroup;
     if index >= columns * rows { return; }
-    // Down one column of tiles after the other: what they read of b serves the next ones from a cache.
+    // Down one column of tiles after the other, so that the next ones find the values of b in a cache.
     let place = divide(index, rows);
     let i0 = place.y * ROWS;
     let j0 = place.x * COLUMNS + 4u * lane;

@@ -3,7 +3,7 @@
 //   out[b, i, j] = bias[j] + sum over s of partial[s, b, i, j]
 //
 // With OUT_PATCHES, out is an image and the sums are its patches.
-// One invocation makes one element; the fixed order makes the sum repeatable.
+// One invocation computes one element; the fixed order makes the sum repeatable.
 #include "common/index.wgsl"
 
 #if OUT_PATCHES

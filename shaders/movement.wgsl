@@ -3,8 +3,8 @@
 //   y[y_offset + Σ c·y_strides] = x[x_offset + Σ c·x_strides] if low <= c < high on every axis, else 0
 //
 // Coordinates c run over `extents`, innermost last. One invocation copies one ELEMENT (a scalar, or four neighbours
-// where both sides are contiguous and aligned), or with LINEAR, where y is written from end to end, four scalars that
-// follow each other in y. Divisions are slow on software devices: there is one for each axis beyond the first.
+// if both sides are contiguous and aligned), or with LINEAR, if y is written completely, four scalars that
+// are contiguous in y. Divisions are slow on software devices: there is one for each axis beyond the first.
 #include "common/index.wgsl"
 
 struct Params {
@@ -42,7 +42,7 @@ fn coordinates(index: u32) -> vec4<u32> {
     return c;
 }
 
-// What goes to c. Outside the valid range the nearest valid element is read and not used.
+// The value at c. Outside the valid range, the nearest valid element is read and not used.
 fn element(c: vec4<u32>) -> $ELEMENT {
     let s = vec4<i32>(clamp(c, p.low, p.high - 1u));
     let inside = all(c >= p.low) && all(c < p.high);

@@ -1,4 +1,4 @@
-// The column sums that gradients of normalisations are made of, for x and grad [rows, C].
+// The column sums in the gradients of normalisations, for x and grad [rows, C].
 //
 //   sums[chunk, 0, c] = Σ_r grad[r, c] · (x[r, c] - mean) · rstd
 //   sums[chunk, 1, c] = Σ_r grad[r, c]                            r in the chunk

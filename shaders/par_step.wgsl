@@ -2,15 +2,15 @@
 //
 //   out[b, y, x, s] = Σ_k weights[b, y, x, k] · mask[b, neighbour k of (y, x), s]
 //
-// Neighbours are those of par_weights.wgsl, clamped to the image's extent; pixels outside it give 0. Slots go by fours:
-// fours whose classes [batch, slots] are all −1 are not computed and give 0.
-// One invocation makes one pixel of two fours (PAIR) or one, so that the weights are read once for both; z counts the
-// further ones. Every sum runs over k in order: deterministic. Every output is computed from the previous mask only.
+// Neighbours are those of par_weights.wgsl, clamped to the image's extent; pixels outside it give 0. Slots are in
+// groups of four: groups whose classes [batch, slots] are all −1 are skipped and give 0. One invocation computes one
+// pixel of two groups (PAIR) or one, so that the weights are read once for both; z counts the further ones. Every sum
+// runs over k in order: deterministic. Every output is computed from the previous mask only.
 #read mask: array<vec4<f32>>
 #read weights: array<vec4<f32>>
 #include "common/par.wgsl"
 
-// Σ over a ring of weight · mask, for the four that starts `four` elements into every pixel.
+// Σ over a ring of weight · mask, for the group that starts `four` elements into every pixel.
 fn gather(ring: Ring, a: vec4<f32>, b: vec4<f32>, four: u32) -> vec4<f32> {
     let near = ring.a * p.fours + four;
     let far = ring.b * p.fours + four;

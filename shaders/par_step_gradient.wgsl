@@ -2,14 +2,14 @@
 //
 //   out[b, q, s] = Σ_k Σ over pixels p of which q is neighbour k: weights[b, p, k] · grad[b, p, s]
 //
-// Neighbours are clamped to the extent: a cell at the border is that of a whole run of pixels, which are all gathered.
-// Pixels outside the extent and fours of slots without a class give 0, as they do there.
-// One invocation makes one pixel of one four. Every sum runs over rings, k and p in order: deterministic.
+// Neighbours are clamped to the extent: a cell at the border is the neighbour of a whole run of pixels, which are all
+// gathered. Pixels outside the extent and groups of four slots without a class give 0, as in the forward pass. One
+// invocation computes one pixel of one group. Every sum runs over rings, k and p in order: deterministic.
 #read grad: array<vec4<f32>>
 #read weights: array<f32>
 #include "common/par.wgsl"
 
-// The places along an axis, from x up to but without y, from which a step of `by`, clamped to the axis, ends at `at`.
+// The positions along an axis, from x to y (exclusive), from which a step of `by`, clamped to the axis, ends at `at`.
 fn origins(at: i32, by: i32, size: i32) -> vec2<i32> {
     return vec2<i32>(select(max(at - by, 0), 0, at == 0), select(min(at - by + 1, size), size, at == size - 1));
 }

@@ -5,8 +5,8 @@
 // I_c is channel c of image [batch, height, width, 4] (the fourth is not read) at (y, x), I_c(k) at neighbour k, s_c
 // the unbiased standard deviation of I_c(k) over all k. Neighbour k = 8·ring + n: the eight around (y, x) at distance
 // dilations[ring], row by row. Their coordinates are clamped to the image's extent [batch, (height, width)], outside
-// of which the weights are 0. `position` is the part that depends on k alone.
-// One invocation makes all weights of one pixel; mean and deviation are updated neighbour by neighbour (Welford), in
+// of which the weights are 0. `position` is the part that only depends on k.
+// One invocation computes all weights of one pixel; mean and deviation are updated neighbour by neighbour (Welford), in
 // order: deterministic.
 #include "common/index.wgsl"
 #include "common/ring.wgsl"

@@ -1,14 +1,14 @@
 // Loss of every pixel against label [batch, rows.output, columns.output], of logits that are given on a coarser grid, x
-// [batch, channels, rows.input, columns.input], and interpolated to the pixels as they are needed (z, as in resize.wgsl).
+// [batch, channels, rows.input, columns.input], and interpolated to the pixels as needed (z, as in resize.wgsl).
 //
 //   MARGIN:         out[b, s] = Σ_c −[h·logσ(z_c) + (1 − h)·logσ(−z_c)] with h = 1 where c = t, else 0, and t = label − first
 //   CROSS_ENTROPY:  out[b, s] = log Σ_c exp(z_c) − z_t
-//   both 0 where label = 255 or t is no channel: such pixels are skipped, so that nothing of them can reach a sum.
+//   both 0 where label = 255 or t is not a channel: such pixels are skipped, so that they cannot affect a sum.
 //   LOG_SUM:        out[b, s] = log Σ_c exp(z_c), without a label
 //
-// One invocation walks the channels of one pixel in order, or of four neighbours along x (FOURS, for enlargement by 1.5
-// and more, where these lie within four columns): deterministic. The exponential sum is kept relative to the largest
-// logit so far.
+// One invocation iterates over the channels of one pixel in order, or of four neighbours along x (FOURS, for
+// enlargement by 1.5 and more, where these are within four columns): deterministic. The exponential sum is kept
+// relative to the largest logit so far.
 #include "common/index.wgsl"
 #include "common/pixels.wgsl"
 
@@ -19,7 +19,7 @@
 #endif
 #write out: array<V>
 
-// Where the pixels of an invocation lie on the grid: the starts of two rows, the first column, and for every pixel the
+// Positions of an invocation's pixels on the grid: the starts of two rows, the first column, and for every pixel the
 // columns to its left counted from there and the weights of the cells below and to the right.
 struct Place { above: u32, below: u32, column: i32, left: I, down: f32, right: V }
 

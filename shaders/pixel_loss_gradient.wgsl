@@ -4,10 +4,10 @@
 //   out[b, c, y, j] = Σ over pixels d of row y of reads(d, j) · slope_c(d) · grad[b, y, d]
 //   MARGIN:         slope_c = σ(z_c) − h with h = 1 where c = t, else 0
 //   CROSS_ENTROPY:  slope_c = exp(z_c − log_sum) − h
-//   both 0 where label = 255 or t is no channel.
+//   both 0 where label = 255 or t is not a channel.
 //
-// What is left to gather along the rows is resize_gradient.wgsl. One invocation makes one result from the pixels that read
-// column j, in order, or by fours (FOURS): deterministic.
+// resize_gradient.wgsl then gathers along the rows. One invocation computes one result from the pixels that read
+// column j, in order, one or four at a time (FOURS): deterministic.
 #include "common/index.wgsl"
 #include "common/pixels.wgsl"
 
@@ -55,7 +55,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #else
         let offset = position(p.columns, d) - j * p.columns.unit;
 #endif
-        // The pixel lies to the right of column j, or to the left and is read from column j − 1 on.
+        // The pixel is to the right of column j, or to the left and is read from column j − 1 on.
         let right = offset >= I(0);
         let left = select(V(z.x), V(z.y), right);
         let next = select(V(z.y), V(z.z), right);

@@ -1,8 +1,8 @@
-// Bytes become reals by a table for each channel.
+// Converts bytes to reals with a table for each channel.
 //
 //   out[i] = table[i % channels, byte i]; byte i is the bits 8·(i % 4) to 8·(i % 4) + 7 of word i / 4
 //
-// One invocation makes one element, or the four of a word (VECTOR). Copies only: deterministic.
+// One invocation computes one element, or the four of a word (VECTOR). Copies only: deterministic.
 #include "common/index.wgsl"
 
 struct Params { length: u32, channels: u32, first_row: u32 }

@@ -2,8 +2,8 @@
 //
 //   y[4·i + lane] = (philox(counter = (i, stream, step, 0), key = seed)[lane] >> 8) · 2⁻²⁴
 //
-// key = (low word of the seed, high word of the seed, step). One invocation makes four elements. The numbers depend on
-// seed, step, stream and element alone: not on scheduling, device or how often the program ran.
+// key = (low word of the seed, high word of the seed, step). One invocation computes four elements. The numbers depend
+// on seed, step, stream and element only: not on scheduling, the device or earlier runs.
 #include "common/index.wgsl"
 #include "common/philox.wgsl"
 

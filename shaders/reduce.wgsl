@@ -2,7 +2,7 @@
 //
 //   y[o, c, i] = SUM, MAX, MIN or ARG_MAX over l in chunk c of x[o, l, i]
 //
-// One invocation makes one result, or four neighbours along `inner` (VECTOR). It walks its chunk in order, so the
+// One invocation computes one result, or four neighbours along `inner` (VECTOR). It reads its chunk in order, so the
 // result does not depend on scheduling. ALONG (inner = 1) loads four neighbours of the chunk at once.
 // Ties of ARG_MAX go to the lowest index.
 #include "common/index.wgsl"

@@ -4,11 +4,11 @@
 //   out[o, y, x, i] = Σ over the two rows and two columns next to the source position of weight · x[o, row, column, i]
 //
 // The source position of an output is a fraction of integers, see common/interpolate.wgsl. Interpolation is
-// a + t·(b − a), which keeps a constant map constant to the last bit.
-// VECTOR, SCALAR: one invocation makes one output, or four neighbours along `inner`.
-// NEAR, FAR (inner = 1): one invocation makes four neighbours along x; NEAR, for enlargement by 1.5 and more, where
-// these lie within four columns, loads each column once.
-// ONTO: what is computed is added to `base`, which has the shape of `out`.
+// a + t·(b − a), which keeps a constant map exactly constant.
+// VECTOR, SCALAR: one invocation computes one output, or four neighbours along `inner`.
+// NEAR, FAR (inner = 1): one invocation computes four neighbours along x; NEAR, for enlargement by 1.5 and more, where
+// these are within four columns, loads each column once.
+// ONTO: the result is added to `base`, which has the shape of `out`.
 // Every output is computed by one invocation in one order: deterministic.
 #include "common/index.wgsl"
 #include "common/interpolate.wgsl"

@@ -3,8 +3,8 @@
 //   out[o, i, j] = Σ over outputs d of max(0, 1 − |position(d) / unit − i|) · grad[o, d, j]
 //
 // The weight is the forward's, in the same integers (common/interpolate.wgsl): the two passes agree on every cell.
-// An input gathers the outputs that touched it, which are neighbours: none where a reduction passed it over.
-// One invocation makes one result, or four neighbours along `inner` (VECTOR). ALONG (inner = 1) loads four outputs
+// An input gathers the outputs that read it, which are neighbours: there are none if a reduction skipped it.
+// One invocation computes one result, or four neighbours along `inner` (VECTOR). ALONG (inner = 1) loads four outputs
 // at once. Every sum runs over d in order: deterministic.
 #include "common/index.wgsl"
 #include "common/interpolate.wgsl"

@@ -1,8 +1,8 @@
-// Lays slots [batch, plane, slots] out as the maps of their classes: out [batch, channels, plane].
+// Scatters slots [batch, plane, slots] to the maps of their classes: out [batch, channels, plane].
 //
 //   out[b, c, s] = Σ over the slots k with classes[b, k] − first = c of x[b, s, k]
 //
-// One invocation makes one element; the sum runs over k in order: deterministic.
+// One invocation computes one element; the sum runs over k in order: deterministic.
 #include "common/index.wgsl"
 
 struct Params { batch: u32, channels: u32, plane: u32, slots: u32, first: i32, first_row: u32 }

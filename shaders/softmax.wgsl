@@ -2,7 +2,7 @@
 //
 //   y[r, c] = exp(scale · x[r, c] - m) / Σ_c exp(scale · x[r, c] - m),  m = max_c scale · x[r, c]
 //
-// One pass over the lane's part of a row carries the largest value so far and the sum relative to it (four of each side
+// One pass over the lane's part of a row keeps the largest value so far and the sum relative to it (four of each side
 // by side with VECTOR); those of all lanes are merged, and one pass writes the row. The order of every sum is fixed.
 #include "common/rows.wgsl"
 

@@ -2,7 +2,7 @@
 //
 //   dx[r, c] = scale · y[r, c] · (grad[r, c] - Σ_c grad[r, c] · y[r, c])
 //
-// The lanes of a row add up their parts of the sum in order, then write the row. V is four neighbours where C allows.
+// The lanes of a row add up their parts of the sum in order, then write the row. V is four neighbours if C allows.
 #include "common/rows.wgsl"
 
 struct Params { rows: u32, width: u32, scale: f32, first_row: u32 }

@@ -14,7 +14,7 @@ pub enum Error {
     /// An operation was recorded with unsupported operands.
     #[error("{op}: {reason}; operands {shapes} (recorded at {at})")]
     Op {
-        /// Name of the operation, as in `src/ops/<op>.rs`.
+        /// Name of the operation, as in `src/engine/ops/<op>.rs`.
         op: &'static str,
         /// The operands' types, for example `f32[2, 3] f32[4]`.
         shapes: String,

@@ -138,3 +138,8 @@ pub mod run;
 
 pub use engine::session::{Program, Session, Values};
 pub use error::{Error, Result};
+
+/// Runs the example of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Without this variable Mesa's drivers complain on standard error, twice, of a desktop that nobody needs here.
+/// Without this variable, Mesa's drivers print two warnings about a missing desktop session, which is not needed here.
 fn calm_driver() {
     if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         // SAFETY: the first thing that the program does, with no other thread to read the environment.

@@ -1,8 +1,8 @@
-//! The layout is the architecture: what a file may import.
+//! The architecture: which imports are allowed.
 //!
 //! The folders of `src/` are floors. A file imports from floors below its own and from its own floor; inside every
-//! folder the files and sub-folders form no circle, and neither do single files. A `mod.rs` counts as a file: what it
-//! re-exports, it depends on, so that files inside a folder import from each other and not through their own `mod.rs`.
+//! folder, neither files nor sub-folders form circles. A `mod.rs` counts as a file: it depends on what it
+//! re-exports, so files inside a folder import from each other and not through their own `mod.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -228,7 +228,7 @@ fn path(tokens: &[TokenTree], mut at: usize) -> (Vec<String>, usize) {
 fn floor(module: &[String]) -> usize {
     let top = &module[0];
     let found = FLOORS.iter().position(|floor| floor.contains(&top.as_str()));
-    found.unwrap_or_else(|| panic!("src/{top} stands on no floor: add it to FLOORS in tests/architecture.rs"))
+    found.unwrap_or_else(|| panic!("src/{top} is on no floor: add it to FLOORS in tests/architecture.rs"))
 }
 
 /// A circle among the nodes of `edges`, as the lines that close it.
@@ -302,15 +302,15 @@ fn faults(sources: &Sources) -> Vec<String> {
     faults
 }
 
-/// Protects: the floors, and that nothing can only be understood together.
+/// Protects: the floors, and the absence of circles.
 #[test]
 fn imports_go_down() {
     let faults = faults(&Sources::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")));
     assert!(faults.is_empty(), "{} faults\n\n{}", faults.len(), faults.join("\n\n"));
 }
 
-/// Protects: that the test above sees what it should: arrows up, circles of files, circles of folders, however they are
-/// written; and that it names the line.
+/// Protects: the test above finds imports of higher floors, circles of files and circles of folders, however they are
+/// written, and names the line.
 #[test]
 fn wrong_imports_are_found() {
     let wrong = |files: &[(&str, &str)]| {

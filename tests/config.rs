@@ -75,6 +75,33 @@ fn defaults_are_those_of_the_method() {
     assert_eq!((config.optim_lr, config.optim_head_factor, config.optim_norm_lr_factor), (6e-5, 10.0, 0.0));
 }
 
+/// Protects: the schedules of the published presets are the published ones, and a run of any length keeps their
+/// proportions.
+#[test]
+fn schedules_follow_the_number_of_steps() {
+    let schedule = |config: &Config| {
+        Methods::default().check(config).unwrap();
+        let starts = [config.schedule_n_c2s, config.schedule_n_s2c, config.schedule_n_bsp];
+        (starts, [config.optim_warmup_iters, config.train_eval_every, config.train_save_every, config.train_log_every])
+    };
+    for (preset, starts, eval) in [
+        ("voc", [2000, 2000, 4000], 2000),
+        ("voc-paper", [2000, 4000, 4000], 2000),
+        ("voc-script", [2000, 2000, 4000], 2000),
+        ("coco", [13_000, 13_000, 15_000], 5000),
+        ("coco-literal", [13_000, 4000, 4000], 5000),
+    ] {
+        let mut config = Config::preset(preset).unwrap();
+        assert_eq!(schedule(&config), (starts, [1500, eval, 2000, 200]), "{preset}");
+        config.set(&format!("train.iters={}", config.train_iters / 10)).unwrap();
+        assert_eq!(schedule(&config), (starts.map(|start| start / 10), [150, eval / 10, 200, 20]), "{preset}");
+        for steps in 1..20 {
+            config.set(&format!("train.iters={steps}")).unwrap();
+            schedule(&config);
+        }
+    }
+}
+
 #[test]
 fn every_option_is_documented_in_the_written_file() {
     let text = Config::default().to_toml();
@@ -171,7 +198,7 @@ fn options_must_fit_each_other() {
         (&["model.strides=[8, 2, 2, 1]", "train.crop=64"], "train.crop"),
         (&["batch.global=3"], "batch.global"),
         (&["cam.low=0.9"], "cam.low"),
-        (&["train.iters=1500"], "optim.warmup_iters"),
+        (&["train.iters=1500", "optim.warmup_iters=1500"], "optim.warmup_iters"),
         (&["data.scale=[2, 1]"], "data.scale"),
         (&["model.backbone=mit_b9"], "model.backbone"),
         (&["method.name=bpm"], "method.name"),

@@ -80,8 +80,8 @@ fn noise(seed: u64) -> impl FnMut() -> f64 {
     }
 }
 
-/// A noisy picture of `classes − 1` slanted stripes, its truth, and probabilities that know the truth only in cells of
-/// four pixels, often wrongly.
+/// A noisy picture of `classes − 1` slanted stripes, its truth, and probabilities that follow the truth only in cells
+/// of four pixels, often wrongly.
 fn scene(seed: u64, side: usize, classes: usize) -> (Rgb8, Vec<u8>, Vec<f32>) {
     let mut random = noise(seed);
     let colours: Vec<[f64; 3]> = (0..classes).map(|_| [0, 1, 2].map(|_| 30.0 + 195.0 * random())).collect();
@@ -114,8 +114,8 @@ fn best(q: &[f64], pixels: usize) -> Vec<u8> {
     (0..pixels).map(|pixel| highest(of(pixel)) as u8).collect()
 }
 
-/// Protects: the lattice stands for the definition. What it makes of a Gaussian is off by some per cent, so at single
-/// pixels on the fence Q moves by up to 0.08 here; on average it moves by 0.0009, and mIoU by 0.03 points of 97.5.
+/// Protects: the lattice approximates the definition. Its Gaussian deviates by some per cent, so at single
+/// undecided pixels Q differs by up to 0.08 here; on average it differs by 0.0009, and mIoU by 0.03 points of 97.5.
 #[test]
 fn agrees_with_an_exact_evaluation() {
     let (side, crf) = (24, published());
@@ -135,15 +135,15 @@ fn agrees_with_an_exact_evaluation() {
     }
     let [ours, theirs, before] = [ours, theirs, before].map(|confusion| confusion.miou().unwrap());
     assert!((ours - theirs).abs() < 1e-3, "mIoU {ours}, exactly {theirs}");
-    assert!(ours > before + 0.3, "mIoU {before} before, {ours} after: borders have not snapped to the picture's");
+    assert!(ours > before + 0.3, "mIoU {before} before, {ours} after: borders do not follow the picture's");
     let worst = distances.iter().copied().fold(0.0, f64::max);
     let mean = distances.iter().sum::<f64>() / distances.len() as f64;
     assert!(worst < 0.1 && mean < 0.0015, "Q is off by {worst}, on average by {mean}");
 }
 
-/// Protects: the numbers of the program that the field's results were made with, which filters on the same lattice in
-/// f32: only rounding is left between the two. Where classes are next to nothing everywhere they are not filtered; what
-/// that may change is bounded in `src/parts/crf/mean_field.rs`, and was 9e-5 here.
+/// Protects: agreement with pydensecrf, which published results were made with and which filters on the same lattice in
+/// f32: the two differ only by rounding. Classes that are improbable everywhere are not filtered; the error
+/// is bounded in `src/parts/crf/mean_field.rs`, and was 9e-5 here.
 #[test]
 fn agrees_with_pydensecrf() {
     // Written by make_fixtures.py in the same folder.
@@ -152,9 +152,9 @@ fn agrees_with_pydensecrf() {
     let tensor = |name: &str| file.tensors.iter().find(|tensor| tensor.name == name).unwrap();
     let reals = |name: &str| match &tensor(name).values {
         Values::Reals(values) => values.clone(),
-        Values::Integers(_) => panic!("{name} holds integers"),
+        Values::Integers(_) => panic!("{name} contains integers"),
     };
-    let Values::Integers(bytes) = &tensor("image").values else { panic!("the image holds reals") };
+    let Values::Integers(bytes) = &tensor("image").values else { panic!("the image contains reals") };
     let [height, width] = [tensor("image").shape[0], tensor("image").shape[1]];
     let image = Rgb8::new(height, width, bytes.iter().map(|&byte| byte as u8).collect());
     for (case, limit) in [("likely", 1e-5), ("crowded", 2e-4)] {
@@ -168,7 +168,7 @@ fn agrees_with_pydensecrf() {
     }
 }
 
-/// Protects: the same bits whatever the number of threads.
+/// Protects: bit-identical results for any number of threads.
 #[test]
 fn threads_do_not_matter() {
     let (image, _, probabilities) = scene(5, 72, 5);
@@ -180,9 +180,9 @@ fn threads_do_not_matter() {
     assert!(infer(2) == alone && infer(5) == alone);
 }
 
-/// Protects: one pixel, one class, and a class that nothing speaks for.
+/// Protects: one pixel, one class, and a class with probability 0.
 #[test]
-fn small_extremes() {
+fn edge_cases() {
     let pixel = Rgb8::new(1, 1, vec![7, 8, 9]);
     assert_eq!(published().infer(&pixel, &[1.0]).labels().data, [0]);
     let marginals = published().infer(&pixel, &[0.2, 0.8, 0.0]);

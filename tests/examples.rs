@@ -1,4 +1,4 @@
-//! The examples run, and do what they say: each asserts its own result. So do the kernels of the workshop.
+//! Runs the examples, each of which checks its own result, and the kernels of the workshop.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -44,7 +44,7 @@ fn a_small_network_reads_digits() {
     digits::main().unwrap();
 }
 
-/// Protects: the library's way from a checkpoint and a photo to a mask, and the message when it is called wrongly.
+/// Protects: segmenting a photo with a checkpoint through the library, and the message for wrong arguments.
 #[test]
 fn one_image_is_segmented() {
     let folder = tempfile::tempdir().unwrap();
@@ -66,10 +66,10 @@ fn one_image_is_segmented() {
     assert!(segment_image::run(&paths[..2]).unwrap_err().to_string().contains("RUN IMAGE MASK.png"));
 }
 
-/// Protects: every kernel of the workshop, whose values are compared with the interpreter's, on tiles that fill neither
-/// the last strip nor the last workgroup; but for the one that needs subgroups of eight, where there are none.
+/// Protects: every kernel of the workshop, whose values are compared with the interpreter's, on sizes that fill neither
+/// the last strip nor the last workgroup; except the one that needs subgroups of eight, if the device has none.
 #[test]
-fn the_workshop_computes_right() {
+fn the_workshop_computes_correctly() {
     let session = tagseg::run::device::open("auto").unwrap();
     let steps = workshop::PROBLEMS.iter().map(|problem| problem.compile(&session, 192).unwrap().len());
     let eight = session.target().is_some_and(|target| target.subgroup_products && target.subgroup == 8);
@@ -84,11 +84,11 @@ fn bits(folder: &std::path::Path) -> Vec<(String, Vec<u32>)> {
     all.map(|(name, (_, values))| (name, values.iter().map(|value| value.to_bits()).collect())).collect()
 }
 
-/// Protects: a method from outside trains as ours do. A run that was stopped and resumed ends with the bits of one that
-/// never stopped; record, scores and page have the names that the method gives; without the method each of these says
-/// what is missing.
+/// Protects: a user's method trains like the built-in ones. A run that was stopped and resumed is bit-identical to one
+/// that was not; record, scores and page have the names that the method declares; without the method, each of these
+/// reports what is missing.
 #[test]
-fn a_method_of_ones_own_is_trained_resumed_scored_and_shown() {
+fn a_users_method_is_trained_resumed_scored_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let few = ShapesOptions { train: 12, val: 2, size: 64, ..ShapesOptions::default() };
     generate(&folder.path().join("data"), &few).unwrap();
@@ -107,7 +107,7 @@ fn a_method_of_ones_own_is_trained_resumed_scored_and_shown() {
     parts.stop.ask();
     assert_eq!(run(&parts).unwrap().stopped, Some(1));
     let without = Resume::open(&parts.out).unwrap().run(&ResumeOptions::default()).unwrap_err().to_string();
-    assert!(without.contains("`method.name`: there is no method `cam` here") && !without.contains('\n'), "{without}");
+    assert!(without.contains("`method.name`: unknown method `cam`") && !without.contains('\n'), "{without}");
     let methods = own_method::methods();
     let resumed = ResumeOptions { methods: methods.clone(), ..ResumeOptions::default() };
     assert_eq!(Resume::open(&parts.out).unwrap().run(&resumed).unwrap().stopped, None);
@@ -138,7 +138,7 @@ fn a_method_of_ones_own_is_trained_resumed_scored_and_shown() {
     let (_, scored) = score_run(&score, &()).unwrap();
     let titles: Vec<_> = scored.scores.maps.iter().map(|map| map.title.as_str()).collect();
     assert_eq!(titles, ["segmentation", "seeds", "label"]);
-    assert!(Model::load(&parts.out, "auto").err().unwrap().to_string().contains("no method `cam`"));
+    assert!(Model::load(&parts.out, "auto").err().unwrap().to_string().contains("unknown method `cam`"));
     let (report, _) = page(&PageOptions {
         run: parts.out.clone(),
         data: parts.data.clone(),

@@ -1,9 +1,8 @@
-//! The golden cases of `tests/golden/`, on the device that `auto` takes and on the f64 interpreter.
+//! The golden cases of `tests/golden/`, on the device that `auto` selects and on the f64 interpreter.
 //!
-//! Left out of the folder, because they are large and others cover what they show: `mit_b1_forward`, the stored weights
-//! of the small networks (the hash recipe makes them), the larger pictures of `par_refinement`, and the ops and blocks
-//! that the table of `tests/ops` and the network cases run.
-//! `tagseg verify DIR` runs a complete folder.
+//! Omitted from the folder, because they are large and covered by others: `mit_b1_forward`, the stored weights
+//! of the small networks (the hash recipe generates them), the larger pictures of `par_refinement`, and the ops and
+//! blocks that the table of `tests/ops` and the network cases run. `tagseg verify DIR` runs a complete folder.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -39,9 +38,9 @@ fn the_built_in_set_passes() -> Result<()> {
     check("reference", None, Precision::F32)
 }
 
-/// Protects: half precision does what it says, on a device and in its twin, within limits of its own.
+/// Protects: half precision is accurate within its own limits, on a device and in its reference.
 #[test]
-fn the_golden_cases_hold_with_features_in_half_precision() -> Result<()> {
+fn the_golden_cases_pass_with_features_in_half_precision() -> Result<()> {
     check("auto", Some(folder()), Precision::Mixed)?;
     check("reference", Some(folder()), Precision::Mixed)
 }

@@ -1,4 +1,4 @@
-//! The memory of a training step, which is planned before a device is touched.
+//! The memory of a training step, which is planned without a device.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use tagseg::parts::network::NetworkConfig;
 use tagseg::parts::propagation::Slots;
 use tagseg::run::report::memory_table;
 
-/// A training step of the recipe at MiT-B1, 512², batch 8, with all losses on.
+/// A training step of the recipe at MiT-B1, 512², batch 8, with all losses active.
 fn voc_step(precision: Precision) -> Graph {
     let mut config = Config::preset("voc").unwrap();
     config.train_precision = precision;
@@ -36,8 +36,8 @@ fn step_in(config: Config, phase: &Phase) -> Graph {
     step.graph
 }
 
-/// Protects: the recipe trains on a card of 8 GiB, and every adapter binds every buffer: those with no more than WebGPU
-/// grants, too.
+/// Protects: the recipe trains on a card with 8 GiB, and every buffer can be bound on every adapter, including those
+/// with WebGPU's default limits.
 #[test]
 fn the_voc_step_fits_eight_gibibytes_and_any_adapter() {
     let mut propagated = Config::preset("voc").unwrap();
@@ -52,8 +52,8 @@ fn the_voc_step_fits_eight_gibibytes_and_any_adapter() {
     }
 }
 
-/// Protects: no earlier phase takes more than the last. The passes for labels move the running statistics even where
-/// nobody reads their labels yet, which must not keep their features.
+/// Protects: no earlier phase takes more memory than the last. The passes for labels update the running statistics even
+/// if their labels are not used yet, which must not keep their features alive.
 #[test]
 fn no_phase_takes_more_than_the_last() {
     let config = Config::preset("voc").unwrap();
@@ -67,8 +67,8 @@ fn no_phase_takes_more_than_the_last() {
     }
 }
 
-/// Protects: under a limit values are computed again until the plan keeps to it, the same ones every time; a limit that
-/// cannot be kept is refused with both numbers.
+/// Protects: under a limit, values are recomputed until the plan is within it, the same ones every time; a limit that
+/// cannot be met is refused with both numbers.
 #[test]
 fn a_limit_is_kept_or_refused() {
     let graph = voc_step(Precision::F32);
@@ -79,7 +79,7 @@ fn a_limit_is_kept_or_refused() {
     let nodes = |plan: &Plan| plan.steps.iter().map(|step| step.node).collect::<Vec<_>>();
     let again = Plan::within(&graph, &[], Target::graphics(), limit).unwrap();
     assert_eq!(nodes(&plan), nodes(&again));
-    assert!(plan.steps.len() > Plan::new(&graph, &[], Target::graphics()).steps.len(), "nothing was computed again");
+    assert!(plan.steps.len() > Plan::new(&graph, &[], Target::graphics()).steps.len(), "nothing was recomputed");
 
     let error = Plan::within(&graph, &[], Target::graphics(), 1 << 28).unwrap_err().to_string();
     println!("{error}");
@@ -88,9 +88,9 @@ fn a_limit_is_kept_or_refused() {
     }
 }
 
-/// Protects: the gradients of a batch's parts compute values again, too, where parts alone do not keep to a limit.
+/// Protects: with micro-batches, gradients recompute values too if micro-batches alone are not enough for a limit.
 #[test]
-fn parts_keep_to_a_limit() {
+fn micro_batches_are_within_a_limit() {
     let mut config = Config::preset("voc").unwrap();
     config.batch_micro = 2;
     let (graph, limit) = (step(config), 1200 << 20);
@@ -99,9 +99,9 @@ fn parts_keep_to_a_limit() {
     assert!(plan.bytes() <= limit && limit < free.bytes(), "{}", memory_table(&plan));
 }
 
-/// Protects: what half precision is for. Features stored in it take half the room and half the bandwidth.
+/// Protects: half precision saves memory and bandwidth: features take half of both.
 #[test]
-fn half_precision_saves() {
+fn half_precision_saves_memory_and_bandwidth() {
     let measure = |precision| {
         let plan = Plan::new(&voc_step(precision), &[], Target::graphics());
         let moved: u64 = plan.steps.iter().flat_map(|step| &step.traffic).sum();

@@ -1,5 +1,5 @@
-//! The method against its specification, on the f64 interpreter: who learns from which loss, what switches when, what
-//! an empty mask does.
+//! The method against its specification, on the f64 interpreter: gradient routing, schedule, and
+//! empty masks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -29,17 +29,17 @@ fn config() -> Config {
     let mut config = Config::preset("nano").unwrap();
     config.train_crop = CROP;
     config.batch_global = BATCH;
-    // One scale is enough to see where gradients go.
+    // One scale is enough to test gradient routing.
     config.ms_scales = vec![1.0];
     config
 }
 
-/// Repeatable values in [-1, 1).
-fn noise(count: usize) -> Vec<f64> {
+/// Repeatable bytes.
+fn bytes(count: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / f64::from(1 << 23) - 1.0
+        (state >> 56) as u8
     };
     (0..count).map(|_| next()).collect()
 }
@@ -64,7 +64,7 @@ fn map<'a>(step: &'a Step, name: &str) -> &'a Tensor {
 
 fn feed(program: &mut Program, inputs: &Inputs) {
     let tags = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
-    program.write(&inputs.image, &noise(BATCH * 3 * CROP * CROP)).unwrap();
+    program.write(&inputs.images.input, &bytes(BATCH * 3 * CROP * CROP)).unwrap();
     program.write(&inputs.tags, &tags).unwrap();
     program.write(&inputs.classes, &Slots::new(&tags, FOREGROUND, 4).classes).unwrap();
     program.write(&inputs.boxes, &[0, 64, 0, 64, 3, 50, 0, 41]).unwrap();
@@ -134,8 +134,8 @@ fn each_loss_reaches_the_parts_it_should() {
     }
 }
 
-/// Protects: behind the propagation s2c still teaches the seeds and what they come from, and nothing else; its
-/// background is detached, whichever pass it is of.
+/// Protects: after the propagation, s2c still trains the seeds and the layers that they come from, and nothing else;
+/// its background is detached, whichever pass it comes from.
 #[test]
 fn s2c_on_the_propagated_map_reaches_the_same_parts() {
     for background in ["multi_scale", "single_scale"] {
@@ -149,8 +149,8 @@ fn s2c_on_the_propagated_map_reaches_the_same_parts() {
     }
 }
 
-/// Protects: on the propagated map Y_s names background too, and a device computes the loss and the gradients of the
-/// whole step that the interpreter does.
+/// Protects: on the propagated map, Y_s has background too, and a device computes the same loss and gradients of the
+/// whole step as the interpreter.
 #[test]
 fn s2c_on_the_propagated_map_is_the_same_on_a_device() {
     let mut config = config();
@@ -166,7 +166,7 @@ fn s2c_on_the_propagated_map_is_the_same_on_a_device() {
     let named = |class: f64| truth[0].contains(&class);
     assert!(named(0.0) && named(255.0) && (1..=FOREGROUND).any(|class| named(class as f64)));
     for (device, truth) in device.iter().zip(&truth).skip(1) {
-        // Labels are decided by comparisons, which a rounding may turn at single pixels.
+        // Labels depend on comparisons, which rounding may flip at single pixels.
         let error = square_error(device, truth);
         assert!(truth.iter().any(|value| *value != 0.0) && error < 1e-6, "{error}");
     }
@@ -182,7 +182,7 @@ fn a_loss_of_weight_zero_gives_exactly_zero() {
     assert!(touched(&reach, "classifier"));
 }
 
-/// Protects: losses that are off leave their parameters without gradient, and the rest of the total is the rest.
+/// Protects: inactive losses leave their parameters without gradient, and the total is the sum of the others.
 #[test]
 fn phases_decide_the_total() {
     let off = record(&config(), Phase::default());
@@ -218,7 +218,7 @@ fn empty_masks_give_zero_and_are_counted() {
     assert!(c2s.iter().all(|(_, gradient)| *gradient == 0.0));
 }
 
-/// Protects: pseudo labels are ignored outside the picture box, and Y_c holds only tagged classes (method.md 5).
+/// Protects: pseudo labels are ignored outside the picture box, and Y_c has only tagged classes (method.md 5).
 #[test]
 fn labels_stay_inside_the_box_and_the_tags() {
     let mut config = config();
@@ -263,19 +263,20 @@ fn frozen_groups_never_change() {
         let zero = before.iter().all(|&value| value == 0.0);
         match official_group_of(&parameter.name, &*encoder) {
             NORM => assert_eq!(after, before, "{} is frozen", parameter.name),
-            // Without gradient the decoder only decays, which leaves zeros alone.
+            // Without gradient the decoder only decays, which does not change zeros.
             DECODER if zero => assert_eq!(after, before),
             _ => assert_ne!(after, before, "{} is trained", parameter.name),
         }
     }
 }
 
-/// What an option is expected to move, as values of one step.
+/// The values of a step that an option is expected to change.
 type Reads = fn(&Step) -> Vec<&Tensor>;
 
-/// Protects: every option of the method is carried out. Each moves what it names, and everything stays finite.
+/// Protects: every option of the method has an effect. Each changes the values that it should, and everything stays
+/// finite.
 #[test]
-fn every_option_moves_what_it_names() {
+fn every_option_has_its_effect() {
     let cls: Reads = |it| vec![loss(it, "cls")];
     let seg: Reads = |it| vec![&it.outputs.seg];
     let background: Reads = |it| vec![map(it, "background")];
@@ -323,8 +324,8 @@ fn every_option_moves_what_it_names() {
     }
 }
 
-/// Protects: strides other than the released ones, finer and coarser, with grids of their own at every stage: the
-/// device computes what the interpreter does, labels and all four losses included.
+/// Protects: strides other than the released ones, finer and coarser, with different grids at every stage: the
+/// device agrees with the interpreter, including labels and all four losses.
 #[test]
 fn other_strides_work_on_a_device() {
     for (strides, tokens) in [([4, 2, 2, 2], 4), ([2, 2, 2, 1], 64), ([4, 1, 2, 1], 64)] {
@@ -348,16 +349,16 @@ fn other_strides_work_on_a_device() {
             ["cls", "c2s", "s2c", "aff", "seg", "seeds"].iter().zip(device.iter().zip(&truth))
         {
             let error = square_error(device, truth);
-            // Labels are decided by comparisons, which a rounding may turn at single pixels.
+            // Labels depend on comparisons, which rounding may flip at single pixels.
             let limit = if ["c2s", "s2c", "aff"].contains(name) { 1e-6 } else { 1e-9 };
             assert!(truth.iter().any(|value| *value != 0.0) && error < limit, "{strides:?} {name}: {error}");
         }
     }
 }
 
-/// Protects: without the tags' filter Y_s may name absent classes, with it never (method.md 5.3, 11 row 13).
+/// Protects: without the filter by tags, Y_s may have absent classes, with it never (method.md 5.3, 11 row 13).
 #[test]
-fn a_filtered_y_s_holds_only_tagged_classes() {
+fn a_filtered_y_s_has_only_tagged_classes() {
     let mut config = config();
     config.sigma_s = -10.0;
     config.ys_filter_by_labels = true;
@@ -415,7 +416,7 @@ impl Encoder for TwoConvolutions {
 impl EncoderLayers for Layers {
     fn forward(&self, image: &Tensor, _: &Mode) -> tagseg::Result<Features> {
         let Layers([first, second]) = self;
-        let fine = first.forward(&image.permute(&[0, 2, 3, 1])?)?.gelu()?;
+        let fine = first.forward(image)?.gelu()?;
         let coarse = second.forward(&fine)?.gelu()?;
         Ok(Features { levels: vec![Level::of_map(&fine)?, Level::of_map(&coarse)?], scores: Vec::new() })
     }
@@ -428,12 +429,12 @@ fn an_encoder_without_attention_trains() {
     let mut config = config();
     let encoder: Arc<dyn Encoder> = Arc::new(TwoConvolutions);
     let text = Bmp.check(&config, &*encoder).unwrap_err().to_string();
-    for part in ["`lambda`", "weight 0.1", "`two_convolutions` gives no attention scores", "set its third entry to 0"] {
+    for part in ["`lambda`", "weight 0.1", "`two_convolutions` has no attention scores", "set its third entry to 0"] {
         assert!(text.contains(part), "`{part}` is missing in: {text}");
     }
     config.lambda = [0.7, 0.1, 0.0];
     Bmp.check(&config, &*encoder).unwrap();
-    assert!(Afa.check(&config, &*encoder).unwrap_err().to_string().contains("gives none"));
+    assert!(Afa.check(&config, &*encoder).unwrap_err().to_string().contains("`two_convolutions` does not have"));
 
     let method: Arc<dyn Method> = Arc::new(Bmp);
     let network = NetworkConfig { encoder, embed: 8, classes: FOREGROUND + 1, drop_seg: 0.1 };
@@ -449,7 +450,7 @@ fn an_encoder_without_attention_trains() {
     Trainer::with_method(&session, &method, &config, &network, 2, 1).unwrap();
     let model = Model::new(&session, &config, &network, &method, &["a", "b", "c"].map(String::from));
     let mut view = model.view(1, [32, 40], Some(2)).unwrap();
-    let seen = view.look(&vec![0.5; 3 * 32 * 40], &[1.0, 0.0, 1.0], &[0, 32, 0, 40]).unwrap();
+    let seen = view.look(&bytes(3 * 32 * 40), &[1.0, 0.0, 1.0], &[0, 32, 0, 40]).unwrap();
     let names: Vec<_> = seen.maps.iter().map(|map| map.info.name).collect();
     assert_eq!(names, ["seed", "cam", "y_c", "y_s"]);
 }

@@ -1,5 +1,5 @@
-//! Everything that can be done wrong with a recording is an error, on a device and on the interpreter: it names the
-//! tensor, its type and the line of the mistake, which is one of this file.
+//! Misuse of a recording is an error, on a device and on the interpreter, which names the
+//! tensor, its type and the offending line, which is one of this file.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -21,7 +21,7 @@ fn sessions() -> [Session; 2] {
 
 /// Asserts that `result` is an error that names all of `parts` and a line of this file.
 fn assert_misuse<T>(result: Result<T>, parts: &[&str]) {
-    let text = result.err().expect("a mistake is an error").to_string();
+    let text = result.err().expect("misuse is an error").to_string();
     for part in parts.iter().chain(&["at tests/misuse.rs:"]) {
         assert!(text.contains(part), "`{part}` is missing in: {text}");
     }
@@ -45,14 +45,17 @@ fn doubled(session: &mut Session) -> Doubled {
     Doubled { x, half, y, program }
 }
 
-/// Protects: what is added to maps never takes another shape than theirs, whether it is resized or not.
+/// Protects: tensors that are added to maps must have their shape, whether they are resized or not.
 #[test]
-fn maps_that_do_not_fit_the_sum() {
+fn maps_of_different_shapes_are_not_added() {
     let graph = Graph::new();
     let base = graph.input("base", [2, 4, 3, 8], DType::F32);
     for shape in [[1, 4, 3, 8], [2, 4, 3, 1], [1, 2, 2, 8], [2, 2, 2, 1]] {
         let maps = graph.input("maps", shape, DType::F32);
-        assert_misuse(maps.resize_channels_last_onto(&base, false), &["resize", "adds to", "f32[2, 4, 3, 8]"]);
+        assert_misuse(
+            maps.resize_channels_last_onto(&base, false),
+            &["resize", "needs a real base", "f32[2, 4, 3, 8]"],
+        );
     }
 }
 
@@ -73,10 +76,10 @@ fn values_of_the_wrong_length() {
 }
 
 #[test]
-fn inputs_that_are_none_or_have_no_value() {
+fn writing_other_tensors_and_missing_inputs() {
     for mut session in sessions() {
         let Doubled { x, y, mut program, .. } = doubled(&mut session);
-        assert_misuse(program.write(&y, &[1.0; 3]), &["f32[1, 3] is no input"]);
+        assert_misuse(program.write(&y, &[1.0; 3]), &["f32[1, 3] is not an input"]);
         assert_misuse(program.run(), &["input `x` f32[2, 3] was never written"]);
         program.write(&x, &[1.0; 6]).unwrap();
         program.run().unwrap();
@@ -85,13 +88,13 @@ fn inputs_that_are_none_or_have_no_value() {
 }
 
 #[test]
-fn reading_what_is_not_kept() {
+fn reading_values_that_are_not_stored() {
     for mut session in sessions() {
         let Doubled { x, half, y, mut program } = doubled(&mut session);
         program.write(&x, &[1.0; 6]).unwrap();
         assert_misuse(program.read(&y), &["f32[1, 3] is read before the first run"]);
         program.run().unwrap();
-        assert_misuse(program.read(&half), &["f32[1, 3] is no output of this program"]);
+        assert_misuse(program.read(&half), &["f32[1, 3] is not an output of this program"]);
         assert_eq!(program.read(&x).unwrap(), [1.0; 6]);
         let error = session.state("v").unwrap_err().to_string();
         assert!(error.contains("state `v` has no value"), "{error}");
@@ -107,7 +110,7 @@ fn two_parameters_of_one_name() {
         let layer = |outputs| Linear::new(&scope.at("layer"), 4, outputs, Init::Normal(1.0), Init::Constant(0.0));
         let (first, _) = (layer(4), layer(4));
         let y = first.forward(&x).unwrap();
-        let parts = ["parameter `layer.weight` f32[4, 4] was made before", "Scope::at"];
+        let parts = ["parameter `layer.weight` f32[4, 4] already exists", "Scope::at"];
         assert_misuse(scope.initialise(&mut session, 1), &parts);
         assert_misuse(session.compile(&graph, &[&y]), &parts);
 
@@ -137,10 +140,10 @@ fn nodes_of_another_graph() {
 }
 
 #[test]
-fn a_loss_that_is_no_scalar() {
+fn a_loss_that_is_not_a_scalar() {
     let graph = Graph::new();
     let x = graph.state("x", [2, 3]);
-    assert_misuse(graph.gradients(&x, std::slice::from_ref(&x)), &["`x` f32[2, 3] is no scalar", "reduce it"]);
+    assert_misuse(graph.gradients(&x, std::slice::from_ref(&x)), &["`x` f32[2, 3] is not a scalar", "reduce it"]);
     let cotangent = graph.input("cotangent", [3, 2], DType::F32);
     let pulled = graph.pull_back(&[(x.clone(), cotangent)], std::slice::from_ref(&x));
     assert_misuse(pulled, &["`cotangent` f32[3, 2]", "shape of `x` f32[2, 3]"]);
@@ -156,19 +159,19 @@ fn a_program_without_outputs() {
     }
 }
 
-/// Protects: a shape error shows where it is made, with the op, the shapes and the line.
+/// Protects: a shape error is reported where it is made, with the op, the shapes and the line.
 #[test]
 fn operands_that_do_not_fit() {
     let graph = Graph::new();
     let (a, b) = (graph.input("a", [2, 3], DType::F32), graph.input("b", [2, 4], DType::F32));
     assert_misuse(a.add(&b), &["add", "f32[2, 3] f32[2, 4]"]);
-    assert_misuse(a.extents::<3>(), &["`a` f32[2, 3] has no 3 axes"]);
+    assert_misuse(a.extents::<3>(), &["`a` f32[2, 3] does not have 3 axes"]);
     assert_misuse(a.matmul(&b), &["matmul", "f32[2, 3] f32[2, 4]"]);
     let huge = graph.full(1.0, [1 << 30, 1 << 30]);
-    assert_misuse(huge, &["f32[1073741824, 1073741824] has more elements than any device holds"]);
+    assert_misuse(huge, &["f32[1073741824, 1073741824] has more elements than any device can store"]);
 }
 
-/// Protects: sizes that make no network are refused where its layers are recorded, also those of one layer alone.
+/// Protects: invalid sizes of a network are refused when its layers are recorded, also those of a single layer.
 #[test]
 fn a_network_of_impossible_sizes() {
     let nano = Config::preset("nano").unwrap();
@@ -182,18 +185,18 @@ fn a_network_of_impossible_sizes() {
         Network::new(&Graph::new(), &config, NetworkOptions::default()).map(|_| ()).unwrap_err().to_string()
     };
     assert!(Network::new(&Graph::new(), &sound(), NetworkOptions::default()).is_ok());
-    assert!(refusal(encoder(|sizes| sizes.heads = [1, 3, 1, 1])).contains("3 heads cannot share"));
+    assert!(refusal(encoder(|sizes| sizes.heads = [1, 3, 1, 1])).contains("not divisible by 3 heads"));
     assert!(refusal(encoder(|sizes| sizes.heads = [1, 0, 1, 1])).contains("sizes above 0"));
     assert!(refusal(NetworkConfig { classes: 1, ..sound() }).contains("two classes"));
     assert!(refusal(encoder(|sizes| sizes.drop_path = 1.0)).contains("rates below 1"));
     for (channels, heads) in [(8, 0), (0, 1), (8, 3)] {
         let attention = Attention::new(&Scope::root(&Graph::new()), channels, heads, 1);
         let text = attention.map(|_| ()).unwrap_err().to_string();
-        assert!(text.contains(&format!("{heads} heads cannot share {channels} channels")), "{text}");
+        assert!(text.contains(&format!("{channels} channels are not divisible by {heads} heads")), "{text}");
     }
 }
 
-/// Protects: a state that nobody gave a value is named, and the interpreter never makes one up.
+/// Protects: a state without a value is named, and the interpreter never invents one.
 #[test]
 fn a_state_without_a_value() {
     for session in sessions() {
@@ -205,7 +208,7 @@ fn a_state_without_a_value() {
     }
 }
 
-/// y = x by a kernel with this text.
+/// y = x with a kernel of this text.
 #[derive(Debug)]
 struct Copy(&'static str);
 
@@ -229,7 +232,7 @@ impl Op for Copy {
 }
 
 /// Protects: a kernel that does not parse or is not valid is refused in one line, with its name, what is wrong with it
-/// and where, and a remedy; not with a page of the compiler's.
+/// and where, and a remedy, rather than with the compiler's whole output.
 #[test]
 fn kernels_that_are_refused() {
     let session = tagseg::run::device::open("auto").unwrap();
@@ -241,7 +244,7 @@ fn kernels_that_are_refused() {
         let graph = Graph::new();
         let x = graph.input("x", [4], DType::F32);
         let y = Tensor::record(Copy(text), &[&x]).unwrap();
-        let error = session.compile(&graph, &[&y]).err().expect("a mistake is an error");
+        let error = session.compile(&graph, &[&y]).err().expect("misuse is an error");
         assert!(matches!(error, Error::Device { .. }), "{error:?}");
         let text = error.to_string();
         for part in ["refuses kernel copy: ", why, "at wgsl:1:", "; update the driver"] {
@@ -253,14 +256,14 @@ fn kernels_that_are_refused() {
 
 /// Protects: a shape with more elements than can be counted is an error, wherever it is given, and never a panic.
 #[test]
-fn shapes_that_nothing_holds() {
+fn shapes_that_are_too_large() {
     const SIDE: usize = 1 << 33;
     for mut session in sessions() {
-        let part = "more elements than any device holds";
+        let part = "more elements than any device can store";
         let graph = Graph::new();
         let x = graph.input("x", [SIDE, SIDE], DType::F32);
         assert_misuse(session.compile(&graph, &[&x.gelu().unwrap()]), &["input `x` f32[8589934592, 8589934592]", part]);
-        // What cannot be recorded for that reason tells the reason.
+        // Later errors report the first one.
         assert_misuse(x.reshape([SIDE]), &["input `x`", part]);
         let graph = Graph::new();
         let w = graph.state("w", [SIDE, SIDE]);
@@ -269,18 +272,18 @@ fn shapes_that_nothing_holds() {
         assert_misuse(session.compile(&graph, &[&graph.constant(&[], [SIDE, SIDE])]), &["a constant"]);
         assert_misuse(graph.full(1.0, [SIDE, SIDE]), &["a constant"]);
         assert_misuse(Graph::new().full(1.0, [SIDE, SIDE]), &["expand", part]);
-        assert_misuse(Graph::new().scalar(1.0).reshape([SIDE, SIDE]), &["reshape", "another number of elements"]);
+        assert_misuse(Graph::new().scalar(1.0).reshape([SIDE, SIDE]), &["reshape", "a different number of elements"]);
         assert_misuse(session.set_state("w", &[SIDE, SIDE], &[]), &["state `w`", part]);
     }
 }
 
-/// Protects: an axis that is not there is an error with the caller's line, whichever end it is counted from.
+/// Protects: an axis that does not exist is an error with the caller's line, counted from either end.
 #[test]
-fn axes_that_are_not_there() {
+fn axes_that_do_not_exist() {
     let graph = Graph::new();
     let x = graph.input("x", [2, 3], DType::F32);
     for axis in [2, -3] {
-        let part = format!("there is no axis {axis} among 2");
+        let part = format!("axis {axis} is out of range for 2 axes");
         let all = [
             x.softmax(axis),
             x.log_softmax(axis),
@@ -295,8 +298,8 @@ fn axes_that_are_not_there() {
         ];
         all.into_iter().for_each(|result| assert_misuse(result, &[&part, "f32[2, 3]", "tests/misuse.rs"]));
     }
-    assert_misuse(x.max([1, -1]), &["axis 1 is named twice"]);
-    assert_misuse(x.permute(&[1, -1]), &["[1, 1] is not an order of its axes"]);
+    assert_misuse(x.max([1, -1]), &["axis 1 is given twice"]);
+    assert_misuse(x.permute(&[1, -1]), &["[1, 1] is not a permutation of its axes"]);
 }
 
 /// Protects: an operator's error names the line of the operator.

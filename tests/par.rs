@@ -73,7 +73,7 @@ fn fixture_of_the_specification() {
     }
 }
 
-/// Protects: the weights' sum 1.01 with the gain that it makes, and a constant picture, where 0 is divided by 1e-8.
+/// Protects: the weights' sum of 1.01 with the resulting gain, and a constant picture, where 0 is divided by 1e-8.
 #[test]
 fn gain_and_constant_picture() {
     let constant = vec![0.4; SIDE * SIDE * 3];

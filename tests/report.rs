@@ -4,13 +4,12 @@
 
 use std::f32::consts::PI;
 
-use image::RgbImage;
 use tagseg::data::Rgb8;
 use tagseg::method::bmp::MAPS;
 use tagseg::run::record::{
     EvalRecord, EvalScores, LabelScores, MapScores, Record, RecordWriter, Scores, StepRecord, read_records,
 };
-use tagseg::run::report::{Cell, Map, Report, Sample, contact_sheet, photo_of, png_bytes, score_table};
+use tagseg::run::report::{Cell, Map, Report, Sample, contact_sheet, score_table};
 
 const SIDE: usize = 64;
 
@@ -71,9 +70,9 @@ fn scores() -> Scores {
     Scores { maps: maps.to_vec(), cls_f1: 0.871, images: 120 }
 }
 
-/// A disc and a square on stripes, with maps that look like what the method makes of them.
+/// A disc and a square on stripes, with maps similar to those of the method.
 struct Scene {
-    photo: RgbImage,
+    photo: Rgb8,
     heat: Vec<f32>,
     truth: Vec<u8>,
     y_c: Vec<u8>,
@@ -99,7 +98,7 @@ fn scene(shift: f32) -> Scene {
         *value = (115.0 + 57.0 * (0.5 * stripes + tint[label(pixel, 0.0) as usize])) as u8;
     }
     Scene {
-        photo: photo_of(&Rgb8::new(SIDE, SIDE, image)).unwrap(),
+        photo: Rgb8::new(SIDE, SIDE, image),
         heat: (0..16 * 16)
             .map(|cell| {
                 let pixel = (cell / 16 * 4 + 2) * SIDE + cell % 16 * 4 + 2;
@@ -131,7 +130,7 @@ fn samples(scenes: &[Scene]) -> Vec<Sample<'_>> {
 }
 
 #[test]
-fn record_lines_have_exactly_the_keys_of_their_form() {
+fn record_lines_have_exactly_the_documented_keys() {
     let step = serde_json::to_string(&Record::from(step_record(7))).unwrap();
     assert_eq!(
         keys(&step),
@@ -197,7 +196,7 @@ fn the_record_is_appended_to_and_reads_back() {
 }
 
 #[test]
-fn a_nan_loss_is_written_as_null_and_comes_back() {
+fn a_nan_loss_is_written_as_null_and_read_back() {
     let mut record = step_record(1);
     record.loss =
         record.loss.iter().map(|(name, value)| (name, if name == "c2s" { f64::NAN } else { *value })).collect();
@@ -211,22 +210,22 @@ fn the_sheet_has_a_cell_for_every_sample_and_column() {
     let scenes = [scene(0.0), scene(4.0)];
     let rows = samples(&scenes);
     let cells = rows[0].cells();
-    assert!(cells.iter().all(|(_, cell)| cell.dimensions() == (192, 192)), "64 is enlarged three times");
+    assert!(cells.iter().all(|(_, cell)| (cell.height, cell.width) == (192, 192)), "64 is enlarged three times");
     let sheet = contact_sheet(&rows);
-    assert_eq!(sheet.dimensions(), (28 + 6 * 198 - 6, 28 + 26 + 2 * 198));
+    assert_eq!((sheet.width, sheet.height), (28 + 6 * 198 - 6, 28 + 26 + 2 * 198));
 
     let mut without_truth = rows;
     without_truth.iter_mut().for_each(|row| row.maps.retain(|(title, _)| *title != Sample::TRUTH));
-    assert_eq!(contact_sheet(&without_truth).width(), 28 + 5 * 198 - 6);
-    assert!(contact_sheet(&[]).width() > 0);
+    assert_eq!(contact_sheet(&without_truth).width, 28 + 5 * 198 - 6);
+    assert!(contact_sheet(&[]).width > 0);
 }
 
 #[test]
-fn labels_are_told_apart_by_their_colours() {
+fn labels_have_distinct_colours() {
     let scenes = [scene(0.0)];
     let cells = samples(&scenes)[0].cells();
     let (_, y_c) = cells.iter().find(|(title, _)| *title == "Y_c").unwrap();
-    let class_one = y_c.get_pixel(22 * 3, 26 * 3).0;
+    let class_one = y_c.pixel(26 * 3, 22 * 3);
     assert!(
         class_one[0] > class_one[1] && class_one[0] > class_one[2],
         "{class_one:?} leans to {:?}",
@@ -235,17 +234,17 @@ fn labels_are_told_apart_by_their_colours() {
 }
 
 #[test]
-fn the_score_table_lines_up() {
+fn the_score_table_is_aligned() {
     let classes = ["background", "disc", "square", "cross", "ring"].map(String::from);
     let text = score_table(&scores(), &classes);
     let widths: Vec<_> = text.lines().take(10).map(|line| line.chars().count()).collect();
     assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
-    assert!(text.contains("background             88.0   88.0  88.0"), "{text}");
+    assert!(text.contains("background              88.0   88.0  88.0"), "{text}");
     assert!(text.contains("multi-label F1 87.1 over 120 images"));
 }
 
 #[test]
-fn the_page_holds_everything_and_links_to_nothing() {
+fn the_page_is_self_contained() {
     let scenes = [scene(0.0), scene(3.0), scene(7.0)];
     let mut records: Vec<Record> = (1..=300).step_by(2).map(|step| step_record(step).into()).collect();
     records.extend((0..=6).map(|n| Record::from(eval_record(n * 50))));
@@ -253,7 +252,7 @@ fn the_page_holds_everything_and_links_to_nothing() {
     let report = Report {
         title: "Shapes <learned> from tags".into(),
         summary: "A nano network of 0.4 million weights, trained from scratch for 300 steps on 500 images of textured \
-                  shapes. It was told which shapes an image holds, never where they are."
+                  shapes. Its only labels were the shapes in each image, not their positions."
             .into(),
         facts: vec![
             fact("device", "llvmpipe (LLVM 15, software Vulkan)"),
@@ -274,7 +273,7 @@ fn the_page_holds_everything_and_links_to_nothing() {
     if let Some(folder) = std::env::var_os("TAGSEG_KEEP") {
         let folder = std::path::PathBuf::from(folder);
         report.save(folder.join("report.html")).unwrap();
-        std::fs::write(folder.join("sheet.png"), png_bytes(&contact_sheet(&report.samples)).unwrap()).unwrap();
+        std::fs::write(folder.join("sheet.png"), contact_sheet(&report.samples).png().unwrap()).unwrap();
     }
     assert!(html.contains("<h1>Shapes &lt;learned&gt; from tags</h1>"));
     for part in ["llvmpipe", "53.4", "Seeds", "<svg", "<polyline class=\"line s4\"", "absent", "optim.lr = 0.002"] {

@@ -1,4 +1,5 @@
-//! What refuses kernels that compute wrong on a driver, on a software device with the kernels of graphics cards.
+//! The self-test, which refuses kernels that a driver computes wrongly, on a software device with the kernels of
+//! graphics cards.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -15,7 +16,7 @@ use tagseg::engine::self_test::{FAMILIES, Family, Standing, Verdict, verdict};
 use tagseg::run::device;
 use tagseg::{Result, Session};
 
-/// A choice within the limits that the program would keep to.
+/// A choice with the limits of the environment.
 fn choice(choice: DeviceChoice) -> DeviceChoice {
     device::with_environment(choice).unwrap()
 }
@@ -24,7 +25,7 @@ fn like_a_card() -> DeviceChoice {
     choice(DeviceChoice::default().class(Class::Gpu))
 }
 
-/// What the kernels of graphics cards are chosen for on this device, whose subgroups may have other sizes.
+/// The target of graphics cards' kernels on this device, whose subgroups may have other sizes.
 fn graphics() -> Target {
     pollster::block_on(Device::open(&like_a_card())).unwrap().target()
 }
@@ -34,22 +35,22 @@ fn judge(families: &[Family], folder: Option<&Path>) -> Verdict {
     pollster::block_on(verdict(families, &device, folder)).unwrap()
 }
 
-/// Of the families that kernels were chosen of.
+/// The results of the families that are not for another class.
 fn standings(verdict: &Verdict) -> Vec<Standing> {
     verdict.families.values().copied().filter(|standing| *standing != Standing::NotNeeded).collect()
 }
 
-/// The one file of a folder.
+/// The only file of a folder.
 fn stored(folder: &Path) -> PathBuf {
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
     files.into_iter().next().unwrap()
 }
 
-/// Protects: right kernels pass, once: what is stored is believed until it is damaged, and nothing else is needed of the
-/// folder.
+/// Protects: correct kernels pass, and are tested once: the stored result is used until it is damaged, and nothing else
+/// in the folder is needed.
 #[test]
-fn right_kernels_pass_once() {
+fn correct_kernels_are_tested_once() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("cache");
     let first = judge(FAMILIES, Some(&folder));
@@ -60,13 +61,13 @@ fn right_kernels_pass_once() {
 
     assert_eq!(judge(FAMILIES, Some(&folder)), first, "the file was written again");
 
-    // Only who reads the file, and runs nothing, finds this.
+    // This is only found by reading the file without running the test.
     fs::write(&file, whole.replace("\"shared rows\": true", "\"shared rows\": false")).unwrap();
     let refused = judge(FAMILIES, Some(&folder));
     assert_eq!(refused.families["shared rows"], Standing::Refused);
     assert_eq!(refused.target, Target { shared_rows: false, ..graphics() });
 
-    // Another driver's, half of one, one family's, and no file at all but a folder in its place.
+    // The file of another driver, half a file, one with a single family, and a folder in place of the file.
     let (other, one) = (whole.replace("tagseg", "tagsag"), whole.replace("shared rows", "rows"));
     for damaged in [other.as_str(), &whole[..whole.len() / 2], &one, ""] {
         fs::write(&file, damaged.replace("true", "false")).unwrap();
@@ -80,7 +81,7 @@ fn right_kernels_pass_once() {
 
 /// Protects: no folder, or one that cannot be made, only costs time.
 #[test]
-fn no_place_to_store_is_no_error() {
+fn an_unusable_folder_is_not_an_error() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for folder in [None, Some(file.path().join("cache"))] {
         let verdict = judge(FAMILIES, folder.as_deref());
@@ -88,8 +89,8 @@ fn no_place_to_store_is_no_error() {
     }
 }
 
-/// Protects: a software device needs products by subgroups alone, which are taken where it has subgroups and they are
-/// right; what is computed is right either way, and nobody is told of what he did not ask for.
+/// Protects: a software device only needs products by subgroups, which are used if it has subgroups and they are
+/// correct; results are correct either way, and there is no notice about features that were not requested.
 #[test]
 fn software_needs_subgroups() {
     let choice = choice(DeviceChoice::default().class(Class::Cpu));
@@ -115,9 +116,9 @@ fn software_needs_subgroups() {
     assert_eq!(program.read(&product).unwrap(), [768.0; 128 * 128]);
 }
 
-/// Protects: a run can be repeated without subgroups, within other limits or on another device, to the last bit.
+/// Protects: a run can be repeated without subgroups, with other limits or on another device, bit-identically.
 #[test]
-fn subgroups_change_no_bit() {
+fn subgroups_are_bit_identical() {
     let bits = |target: Target| -> Vec<Vec<f64>> {
         let graph = Graph::new();
         let constant = |shape: &[usize]| {
@@ -157,8 +158,8 @@ fn fast(plan: &Plan) -> usize {
     plan.steps.iter().flat_map(|step| &step.launches.list).filter(is_fast).count()
 }
 
-/// Protects: a session, opened as the program does, stores the verdict in the user's cache folder and obeys it the next
-/// time. Asks itself in processes with caches of their own.
+/// Protects: a session, opened as by the command line, stores the result in the user's cache folder and uses it the
+/// next time. Runs itself in processes with separate caches.
 #[test]
 fn a_session_obeys_the_verdict() {
     if env::var_os("TAGSEG_TEST_OPENS").is_some() {
@@ -186,11 +187,11 @@ fn a_session_obeys_the_verdict() {
     let file = stored(Path::new(&folder));
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("\"shared rows\": true", "\"shared rows\": false")).unwrap();
-    assert!(open().0.ends_with("plain"), "the stored verdict was not obeyed");
+    assert!(open().0.ends_with("plain"), "the stored result was not used");
 }
 
-/// Protects: a session of the library's own opening writes nothing and reads no environment: no cache, and no limits.
-/// Asks itself in a process with a cache of its own and limits that do not exist.
+/// Protects: a session opened through the library writes nothing and reads no environment: no cache, and no limits.
+/// Runs itself in a process with a separate cache and limits that do not exist.
 #[test]
 fn a_session_by_itself_leaves_no_trace() {
     if env::var_os("TAGSEG_TEST_OPENS_BY_ITSELF").is_some() {
@@ -211,17 +212,17 @@ fn a_session_by_itself_leaves_no_trace() {
     assert!(!folders.contains(&"tagseg".into()), "{folders:?}");
 }
 
-/// Protects: a table that asks for cooperative matrices takes them where the device has them and the self-test passes, and
-/// plain products elsewhere, and says which; what is computed is right.
+/// Protects: with a table that selects cooperative matrices, they are used if the device has them and the self-test
+/// passes, else plain products, with a notice; results are correct.
 #[test]
-fn cooperative_matrices_are_taken_where_they_are() {
+fn cooperative_matrices_are_used_if_available() {
     let choice = choice(DeviceChoice::default().kernels(KernelTable::of("", Kernels::COOPERATIVE)));
     let device = pollster::block_on(Device::open(&choice)).unwrap();
     let verdict = pollster::block_on(verdict(FAMILIES, &device, None)).unwrap();
     let adapters = pollster::block_on(adapters());
     let whole = env::var("TAGSEG_LIMITS").as_deref() != Ok("default");
     let there = whole && adapters.iter().find(|adapter| adapter.automatic).unwrap().cooperative;
-    println!("{}: cooperative matrices {}", device.driver(), if there { "tested" } else { "missing, only told of" });
+    println!("{}: cooperative matrices {}", device.driver(), if there { "tested" } else { "missing, notice only" });
     let standing = if there { Standing::Chosen } else { Standing::Missing };
     assert_eq!(verdict.families["cooperative matrices"], standing);
     assert_eq!(verdict.target.cooperative_products, there);
@@ -236,7 +237,7 @@ fn cooperative_matrices_are_taken_where_they_are() {
     assert_eq!(program.read(&product).unwrap(), [384.0; 64 * 64]);
 }
 
-/// y = 2·x with a fast kernel of another factor, which is a text of WGSL.
+/// y = 2·x, whose fast kernel has another factor, given as WGSL text.
 #[derive(Debug)]
 struct Doubled {
     fast: &'static str,
@@ -287,8 +288,8 @@ fn doubled(graph: &Graph, fast: &'static str) -> Result<Vec<Tensor>> {
     Ok(vec![Tensor::record(Doubled { fast }, &[&x])?])
 }
 
-/// Protects: a kernel that computes wrong, gives no number, or cannot even be compiled, is refused, and what is
-/// computed instead is right.
+/// Protects: a kernel that computes wrong values or NaN, or does not compile, is refused, and the
+/// results without it are correct.
 #[test]
 fn a_broken_kernel_is_refused() {
     const WRONG: &str = "select(2.0, 1.99, id.x % 3u == 2u)";
@@ -308,7 +309,7 @@ fn a_broken_kernel_is_refused() {
         let first = judge(&families, Some(place.path()));
         assert_eq!(standings(&first), [Standing::Refused]);
         assert_eq!(first.target, Target { shared_rows: false, ..graphics() });
-        assert_eq!(first.since.is_some(), kept, "a kernel that could not run is tried again");
+        assert_eq!(first.since.is_some(), kept, "a kernel that could not run is tested again");
         assert_eq!(first.notices.len(), 1);
         assert!(first.notices[0].contains("broken rows failed their self-test"), "{:?}", first.notices);
         let second = judge(&families, Some(place.path()));
@@ -323,9 +324,9 @@ fn a_broken_kernel_is_refused() {
     }
 }
 
-/// Protects: the self-test reaches the kernels that it speaks of, and without a family they are the plain ones.
+/// Protects: the self-test runs the kernels of its families, and without a family they are the plain ones.
 #[test]
-fn every_family_is_what_its_test_runs() {
+fn every_family_is_run_by_its_test() {
     for family in FAMILIES {
         let graph = Graph::new();
         let outputs: Vec<_> = (family.record)(&graph).unwrap().iter().map(Tensor::id).collect();

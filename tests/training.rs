@@ -1,4 +1,4 @@
-//! Training on the device: repeatable, flat in memory.
+//! Training on the device: repeatable, with constant memory.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ fn config(steps: usize) -> Config {
     config
 }
 
-/// A trainer with the generated shapes that feed it.
+/// A trainer with generated shapes as its data.
 struct Run {
     session: Session,
     trainer: Trainer,
@@ -80,10 +80,10 @@ impl Run {
     }
 }
 
-/// Protects: two runs of 50 steps through all phases from one seed are bit-equal in either precision, and every loss is
-/// finite.
+/// Protects: two runs of 50 steps through all phases from one seed are bit-identical in either precision, and every
+/// loss is finite.
 #[test]
-fn two_runs_are_bit_equal() {
+fn two_runs_are_bit_identical() {
     let train = |precision| {
         let mut run = Run::new(50, precision);
         (0..50).for_each(|n| run.step(n));
@@ -95,10 +95,10 @@ fn two_runs_are_bit_equal() {
         assert_eq!(first, second, "{precision}: losses, and hash of all weights, moments and statistics");
         first
     });
-    assert_ne!(whole, half, "mixed is another computation");
+    assert_ne!(whole, half, "mixed precision gives different results");
 }
 
-/// Protects: memory is planned once. After step 3 of a phase not one byte is added over 100 steps.
+/// Protects: memory is planned once. After step 3 of a phase, not a byte is allocated over 100 steps.
 #[test]
 fn memory_does_not_grow() {
     for precision in PRECISIONS {
@@ -106,14 +106,14 @@ fn memory_does_not_grow() {
         let mut run = Run::new(600, precision);
         (0..3).for_each(|n| run.step(n));
         run.session.wait().unwrap();
-        let before = run.session.allocated().expect("Vulkan tells what is allocated");
+        let before = run.session.allocated().expect("Vulkan reports what is allocated");
         (3..103).for_each(|n| run.step(n));
         run.session.wait().unwrap();
         assert_eq!(run.session.allocated(), Some(before), "{precision}");
     }
 }
 
-/// Four images in groups of `replica`, through all phases: the whole batch at once, and in parts of `micro`.
+/// Four images in groups of `replica`, through all phases: the whole batch at once, and in micro-batches of `micro`.
 fn whole_and_divided(steps: usize, replica: usize, micro: usize, s2c_map: S2cMap, device: &str) -> [Run; 2] {
     [0, micro].map(|micro| {
         let mut config = config(steps);
@@ -135,7 +135,7 @@ fn whole_and_divided(steps: usize, replica: usize, micro: usize, s2c_map: S2cMap
 /// The largest difference between the states of two runs, against the largest value of each.
 fn difference(runs: &[Run; 2]) -> f64 {
     let names = runs[0].session.state_names();
-    assert_eq!(names, runs[1].session.state_names(), "parts leave nothing that a checkpoint would have to hold");
+    assert_eq!(names, runs[1].session.state_names(), "micro-batches add no state to a checkpoint");
     let apart = names.into_iter().map(|name| {
         let [(_, whole), (_, divided)] = [0, 1].map(|run| runs[run].session.state(&name).unwrap());
         let largest =
@@ -146,8 +146,8 @@ fn difference(runs: &[Run; 2]) -> f64 {
     apart.fold(0.0, f64::max)
 }
 
-/// Protects: parts of a batch give the undivided step: weights, moments, running statistics and recorded values,
-/// dropout and all, in f64 up to rounding.
+/// Protects: micro-batches give the undivided step: weights, moments, running statistics and recorded values,
+/// with dropout, in f64 up to rounding.
 #[test]
 fn a_divided_batch_gives_the_undivided_step() {
     for (replica, micro, s2c_map) in [(2, 2, S2cMap::CamLogits), (1, 1, S2cMap::Propagated)] {
@@ -160,7 +160,7 @@ fn a_divided_batch_gives_the_undivided_step() {
     }
 }
 
-/// Protects: what parts are for.
+/// Protects: micro-batches save memory.
 #[test]
 fn parts_of_a_batch_take_less_memory() {
     let bytes = [0, 2].map(|micro| {
@@ -173,7 +173,7 @@ fn parts_of_a_batch_take_less_memory() {
     assert!(bytes[1] * 10 < bytes[0] * 7, "{bytes:?}");
 }
 
-/// Protects: the same on the device, up to what f32 makes of another order of sums.
+/// Protects: the same on the device, up to f32 rounding of sums in another order.
 #[test]
 fn a_divided_batch_follows_the_undivided_one_on_the_device() {
     let runs = whole_and_divided(4, 1, 1, S2cMap::Propagated, "auto");
@@ -186,12 +186,12 @@ fn a_divided_batch_follows_the_undivided_one_on_the_device() {
     assert_eq!(runs[1].hash(), again[1].hash(), "bit for bit");
 }
 
-/// Protects: computing values again for the gradient saves memory and changes no bit, of a batch in parts and in half
-/// precision as well.
+/// Protects: recomputing values for the gradient saves memory and is bit-identical, also with micro-batches and in half
+/// precision.
 #[test]
-fn a_limit_of_memory_changes_no_bit() {
+fn a_memory_limit_is_bit_identical() {
     changes_no_bit(&[]);
-    // Parts take more than the passes that make labels, which no limit shrinks.
+    // Micro-batches need more memory than the passes for labels, which no limit reduces.
     changes_no_bit(&["batch.global=8", "batch.micro=4", "ms.scales=[1.0]"]);
     changes_no_bit(&["train.precision=mixed", "batch.global=8", "ms.scales=[1.0]"]);
 }

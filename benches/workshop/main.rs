@@ -1,15 +1,15 @@
-//! The workshop: how two kernels came to be what they are, one idea a step.
+//! The workshop: the development of two kernels, one idea per step.
 //!
 //! cargo bench --bench workshop -- [FILTER] [--size N] [--device D] [--json]
 //!
-//! Every step is a WGSL file of its own, in `matmul/` or `softmax/`, whose first line is the idea and its row in the
-//! table; the last step is the kernel that ships, as the library makes it for the device. All of them compute the same
-//! from the same operands, are compared with the f64 interpreter, and are timed in turns. Each file is whole, so that the
-//! difference between two neighbours is the idea. Ideas that lost are in `docs/rejected.md`.
+//! Every step is a WGSL file in `matmul/` or `softmax/`, whose first line is the idea and its row in the
+//! table; the last step is the library's kernel for the device. All of them compute the same
+//! from the same operands, are compared with the f64 interpreter, and are timed in turns. Each file is complete, so
+//! that the difference between two neighbours is the idea. Rejected ideas are in `docs/rejected.md`.
 //!
-//! What the steps were worth on software Vulkan (llvmpipe, LLVM 15, Mesa 22.3.6, two cores; matmul on a quiet machine on
-//! 2026-11-23, softmax with other work the day before): milliseconds, and times as fast as the step before. A graphics card
-//! will order them differently.
+//! Results on software Vulkan (llvmpipe, LLVM 15, Mesa 22.3.6, two cores; matmul on a quiet machine on
+//! 2026-11-23, softmax with other work the day before): milliseconds, and speed-up over the previous step. A graphics
+//! card will order them differently.
 //!
 //! | matmul               | N = 512 |      | N = 1024 |      |
 //! |----------------------|--------:|-----:|---------:|-----:|
@@ -21,14 +21,14 @@
 //! | 6. 16×16 results     |    17.9 | 1.59 |      130 | 1.55 |
 //! | 7. strips            |    19.1 | 0.98 |      124 | 1.03 |
 //! | 8. by subgroups      |    11.0 | 1.69 |     74.3 | 1.70 |
-//! | 9. as it ships       |    11.7 | 0.92 |     72.9 | 0.97 |
+//! | 9. the library's      |    11.7 | 0.92 |     72.9 | 0.97 |
 //!
 //! | softmax              | 2048 × 128 |       | 4096 × 256 |      |
 //! |----------------------|-----------:|------:|-----------:|-----:|
 //! | 1. by trees          |       24.2 |       |       75.7 |      |
 //! | 2. alone             |       1.13 | 21.28 |       15.4 | 5.39 |
 //! | 3. fours             |       0.70 |  1.61 |       8.20 | 1.87 |
-//! | 4. as it ships       |       0.72 |  1.03 |       8.00 | 1.04 |
+//! | 4. the library's      |       0.72 |  1.03 |       8.00 | 1.04 |
 
 mod steps;
 
@@ -46,11 +46,11 @@ const ROUNDS: usize = 7;
 #[derive(serde::Serialize)]
 struct Row {
     step: &'static str,
-    /// Of every round.
+    /// Seconds of every round.
     seconds: Vec<f64>,
-    /// Additions and multiplications, where they are most of the work.
+    /// Additions and multiplications, if they are most of the work.
     operations: u64,
-    /// Bytes moved at least.
+    /// Fewest bytes moved.
     bytes: u64,
 }
 
@@ -66,7 +66,7 @@ fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            // Cargo says so to every bench.
+            // Cargo passes this flag to every bench.
             "--bench" => {}
             "--json" => json = true,
             "--size" => size = arguments.next().unwrap_or(size),
@@ -74,12 +74,13 @@ fn run() -> Result<()> {
             _ => filter = argument,
         }
     }
-    let no_size = || Error::config("--size", format!("`{size}` is no multiple of 64"), "choose one, for example 512");
+    let no_size =
+        || Error::config("--size", format!("`{size}` is not a multiple of 64"), "choose one, for example 512");
     let n = size.parse().ok().filter(|n: &usize| *n > 0 && n.is_multiple_of(64)).ok_or_else(no_size)?;
     let chosen: Vec<_> = PROBLEMS.iter().filter(|problem| problem.name.contains(&filter)).collect();
     if chosen.is_empty() {
         let names = PROBLEMS.iter().map(|problem| problem.name).collect::<Vec<_>>().join(" or ");
-        return Err(Error::config("FILTER", format!("there is no problem `{filter}`"), format!("choose {names}")));
+        return Err(Error::config("FILTER", format!("unknown problem `{filter}`"), format!("choose {names}")));
     }
     let session = tagseg::run::device::open(device.as_str())?;
     if session.is_reference() {
@@ -112,7 +113,7 @@ fn measure(mut steps: Vec<(&'static str, Program)>) -> Result<Vec<Row>> {
     let bar = FileBar::new();
     bar.begin("runs", ROUNDS * steps.len());
     for round in 0..ROUNDS {
-        // Whoever comes first in a round does not so in the next.
+        // Rotate the order, so that no step is first in every round.
         for place in round..round + steps.len() {
             let index = place % steps.len();
             let dispatches = steps[index].1.profile()?;
@@ -125,11 +126,11 @@ fn measure(mut steps: Vec<(&'static str, Program)>) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Medians over the rounds: of the time, and of how many times as fast a step is as the one before.
+/// Medians over the rounds: of the time, and of the speed-up over the previous step.
 fn table(problem: &str, rows: &[Row], peak: &Peak) -> Table {
     let counted = rows.iter().any(|row| row.operations > 0);
     let unit = if counted { "GFLOP/s" } else { "GB/s" };
-    let mut table = Table::new([problem, "ms", unit, "times the step before", "of the probe"]);
+    let mut table = Table::new([problem, "ms", unit, "speed-up", "% of probe"]);
     for (index, row) in rows.iter().enumerate() {
         let before = index.checked_sub(1).map(|before| rows[before].seconds.iter());
         let gain = before.map(|before| median(before.zip(&row.seconds).map(|(before, now)| before / now)));
@@ -151,7 +152,7 @@ fn giga(value: f64) -> String {
     format!("{:.2}", 1e-9 * value)
 }
 
-/// The middle one of at least one value.
+/// The median of at least one value.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The kernels of the workshop as ops, which the engine runs like its own (`examples/add_an_op.rs` tells how).
+//! The kernels of the workshop as ops, which the engine runs like its own (see `examples/add_an_op.rs`).
 
 use std::sync::Arc;
 
@@ -8,27 +8,27 @@ use tagseg::engine::reference::random::noise;
 use tagseg::engine::reference::{Array, square_error};
 use tagseg::{Error, Program, Result, Session};
 
-/// What is computed at a size n, and how it came to be computed so.
+/// A computation at a size n, with the steps of its kernel.
 pub struct Problem {
     pub name: &'static str,
     operands: &'static [&'static str],
     /// Extents of every operand and of the result.
     pub shape: fn(usize) -> [usize; 2],
-    /// Records the op that ships.
+    /// Records the library's op.
     record: fn(&[Tensor]) -> Result<Tensor>,
     steps: &'static [Step],
-    /// What the kernel that ships adds to the last step.
+    /// What the library's kernel adds to the last step.
     shipped: &'static str,
 }
 
-/// A kernel on the way there.
+/// A step of the development.
 #[derive(Debug)]
 struct Step {
     file: &'static str,
     source: &'static str,
-    /// The workgroups that it takes for a result of this shape.
+    /// The number of workgroups for a result of this shape.
     workgroups: fn(&Shape) -> usize,
-    /// The invocations that a subgroup must have for it, if it knows of them.
+    /// The invocations per subgroup that it needs, if it uses subgroups.
     subgroup: Option<usize>,
 }
 
@@ -41,7 +41,7 @@ macro_rules! step {
     };
 }
 
-/// Every problem there is.
+/// All problems.
 pub const PROBLEMS: &[Problem] = &[
     Problem {
         name: "matmul",
@@ -58,7 +58,7 @@ pub const PROBLEMS: &[Problem] = &[
             step!("matmul/7_strips.wgsl", |out| (out.len() / 256).div_ceil(WORKGROUP)),
             step!("matmul/8_subgroup.wgsl", |out| (out.len() / 256).div_ceil(WORKGROUP), Some(8)),
         ],
-        shipped: "9. as it ships: any extents and layouts, batches, a bias",
+        shipped: "9. the library's: any extents and layouts, batches, a bias",
     },
     Problem {
         name: "softmax",
@@ -70,11 +70,11 @@ pub const PROBLEMS: &[Problem] = &[
             step!("softmax/2_alone.wgsl", |out| out[0].div_ceil(WORKGROUP)),
             step!("softmax/3_fours.wgsl", |out| out[0].div_ceil(WORKGROUP)),
         ],
-        shipped: "4. as it ships: maximum and sum in one walk",
+        shipped: "4. the library's: maximum and sum in one pass",
     },
 ];
 
-/// The op that ships, computed by a kernel of the workshop.
+/// The library's op, computed by a kernel of the workshop.
 #[derive(Debug)]
 struct Variant {
     shipped: Arc<dyn Op>,
@@ -104,15 +104,15 @@ impl Op for Variant {
     }
 }
 
-/// Squared error over the sum of squares, at most: what the tests of single ops allow.
+/// Largest squared error relative to the sum of squares, as in the tests of single ops.
 const LIMIT: f64 = 1e-10;
 
 impl Problem {
-    /// Every step that the device has subgroups for, by its idea, ready to run at a size that is a multiple of 64, after a
-    /// run that gave the values of the interpreter.
+    /// Every step whose subgroups the device has, by its idea, ready to run at a size that is a multiple of 64, after a
+    /// run whose values agreed with the interpreter's.
     ///
     /// # Errors
-    /// [`Error::Device`] if a step gives other values.
+    /// [`Error::Device`] if a step computes other values.
     pub fn compile(&self, session: &Session, n: usize) -> Result<Vec<(&'static str, Program)>> {
         let graph = Graph::new();
         let [rows, columns] = (self.shape)(n);
@@ -147,7 +147,7 @@ impl Problem {
                 return Ok((idea, program));
             }
             let reason = format!("{} \"{idea}\": squared error {error:.0e}", self.name);
-            Err(Error::device(reason, "mend the kernel, or update the driver"))
+            Err(Error::device(reason, "fix the kernel, or update the driver"))
         };
         steps.into_iter().map(check).collect()
     }

@@ -7,7 +7,7 @@ use tagseg::config::Config;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    // A table of TOML takes some hundred bytes and may stand for two.
+    // A table of TOML takes some hundred bytes of memory for two bytes of input.
     tagseg_fuzz::bounded(data, 1024, || {
         if let Ok(config) = Config::from_toml(text) {
             let written = config.to_toml();

@@ -5,5 +5,5 @@
 use libfuzzer_sys::fuzz_target;
 use tagseg::formats::pickle;
 
-// A value takes 32 bytes and may stand for one; vectors that grow hold up to three times that for a moment.
+// A value takes 32 bytes of memory for one byte of input; growing vectors temporarily take up to three times that.
 fuzz_target!(|data: &[u8]| tagseg_fuzz::bounded(data, 128, || pickle::read(data).is_ok()));

@@ -1,5 +1,5 @@
-//! A safetensors file: the header in JSON and the tensors behind it. The header's length is put in place, so that changes
-//! reach what stands behind it.
+//! A safetensors file: the header in JSON and the tensors after it. The header's length is fixed up, so that mutations
+//! reach the contents.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What torch.save writes: zip archives, and the container from before 1.6.
+//! The formats of torch.save: zip archives, and the container from before 1.6.
 
 #![no_main]
 

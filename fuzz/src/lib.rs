@@ -1,9 +1,9 @@
-//! What every target asserts: bytes from anywhere neither panic nor take more memory than a multiple of their own.
+//! The assertion of every target: no input causes a panic or takes more memory than a multiple of its size.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The system's allocator, which also counts what is held.
+/// The system's allocator, which also counts the allocated bytes.
 struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -28,10 +28,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Bytes that any input may take, for messages and tables of fixed size.
+/// Bytes allowed for any input, for messages and tables of fixed size.
 const FIXED: usize = 1 << 17;
 
-/// Does `work` on `data` and panics if it held more than `factor` bytes at once for each byte of the data.
+/// Runs `work` on `data` and panics if it allocated more than `factor` bytes at once for each byte of the data.
 pub fn bounded<T>(data: &[u8], factor: usize, work: impl FnOnce() -> T) {
     let before = HELD.load(Relaxed);
     PEAK.store(before, Relaxed);

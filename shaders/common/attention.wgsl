@@ -1,7 +1,7 @@
-// What the attention kernels share. A matrix of scores belongs to every image and head; an invocation walks ROWS of its
-// rows over the columns, eight at a time, and holds no more of the matrix than that. Tokens lie as [B, tokens, C], of
-// which a head owns CHUNKS neighbouring vec4s. Rows and columns beyond the last are read from clamped addresses; such
-// rows are not stored, such columns get weight 0. No workgroup memory and no barrier.
+// Common parts of the attention kernels. Every image and head has a matrix of scores; an invocation traverses ROWS of
+// its rows, eight columns at a time, and keeps only these in registers. Tokens are [B, tokens, C], of which a head owns
+// CHUNKS neighbouring vec4s. Rows and columns beyond the last are read from clamped addresses; such rows are not
+// stored, such columns get weight 0. No workgroup memory and no barrier.
 const ROWS: u32 = $ROWS;
 const CHUNKS: u32 = $CHUNKS;
 
@@ -13,7 +13,7 @@ struct Params {
 // For every row, a value for each of eight columns.
 struct Tile { near: array<vec4<f32>, ROWS>, far: array<vec4<f32>, ROWS> }
 
-// Where the rows of an invocation, or eight columns, start.
+// Start of the rows of an invocation, or of eight columns.
 fn row_starts(batch: u32, head: u32, first: u32) -> array<u32, ROWS> {
     var starts: array<u32, ROWS>;
     for (var r = 0u; r < ROWS; r++) {
@@ -30,7 +30,7 @@ fn column_starts(batch: u32, head: u32, first: u32) -> array<u32, 8> {
     return starts;
 }
 
-// Which of eight columns lie before the end.
+// Which of eight columns are before the end.
 fn before(end: u32, first: u32) -> array<vec4<bool>, 2> {
     let index = vec4<u32>(first, first + 1u, first + 2u, first + 3u);
     return array<vec4<bool>, 2>(index < vec4<u32>(end), index + 4u < vec4<u32>(end));

@@ -1,8 +1,8 @@
 // A chain of element-wise functions with broadcasting: y[i] = chain(i), on V = f32 or four neighbours.
 //
 // The op writes the bindings and `chain`, one line per function (src/engine/ops/elementwise_kernel.rs). The parameters
-// are the extents of the axes that remain after merging, the step of every input along them (0 where it repeats), and
-// the constants of the chain in order. One invocation makes one element or four neighbours, alone: deterministic.
+// are the extents of the axes that remain after merging, the stride of every input along them (0 if it is repeated),
+// and the constants of the chain in order. One invocation computes one element or four neighbours: deterministic.
 #include "common/index.wgsl"
 #include "common/math.wgsl"
 
@@ -20,7 +20,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 
-// 1 for numbers, 0 for infinities and NaN. By bits: a compiler may assume that comparisons meet neither.
+// 1 for finite numbers, 0 for infinities and NaN. By bits, since a compiler may assume that comparisons see neither.
 fn finite(x: V) -> V {
     let exponent = U(0x7f800000u);
     return select(V(1.0), V(0.0), (bitcast<U>(x) & exponent) == exponent);

@@ -1,18 +1,18 @@
-// The operands of a product of matrices by fours: how a kernel loads blocks of 4×4 of them and stores such a block.
+// The operands of a product of matrices as vec4s: loads and stores of blocks of 4×4.
 //
-// Each operand is read by fours where one of its axes is contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K,
+// Each operand is read as vec4s if one of its axes is contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K,
 // B_ALONG_N), else element by element with zeros outside. Or it is an image, read as the matrix of its patches
-// (A_PATCHES, along k; B_PATCHES, along n) or written so (OUT_PATCHES).
+// (A_PATCHES, along k; B_PATCHES, along n) or written as such (OUT_PATCHES).
 // Rows and columns beyond m and n are computed from clamped addresses and not stored.
 //
-// The kernel says with BESIDE how far the fours of columns lie apart that one invocation takes.
+// The kernel sets BESIDE to the distance between the groups of four columns of one invocation.
 #include "common/product.wgsl"
 
 #if PATCHES
 #include "common/patches.wgsl"
 #endif
 
-// Where the matrices of a layer of the grid begin, (split s, batch b), and the terms of its sums.
+// Offsets of the matrices of a layer of the grid, (split s, batch b), and the range of terms of its sums.
 struct Layer { a: u32, b: u32, out: u32, first: u32, end: u32 }
 
 fn layer(z: u32) -> Layer {
@@ -93,7 +93,7 @@ fn block_of_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
 #if B_PATCHES
 alias Columns = Taps;
 
-// Where the fours from j0 on begin in a patch.
+// Positions in a patch of the groups of four from j0 on.
 fn columns_from(j0: u32) -> Columns {
     let j = j0 + BESIDE * vec4<u32>(0u, 1u, 2u, 3u);
     let down = j / p.b.run;
@@ -107,7 +107,7 @@ fn columns_from(j0: u32) -> Columns {
 }
 #endif
 
-// Four rows from k of the columns of that four: element [k][j].
+// Four rows from k of the columns of that group: element [k][j].
 fn block_of_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> mat4x4<f32> {
 #if B_PATCHES
     let e = elements(p.b, patches_from(p.b, k, p.k), columns.down[number], columns.along[number]);
@@ -144,7 +144,7 @@ fn block_of_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> ma
 #endif
 }
 
-// What four rows of four sums begin with.
+// Initial values of four rows of four sums.
 fn begin(j0: u32) -> mat4x4<f32> {
 #if BIAS
 #if OUT_VECTOR
@@ -159,7 +159,7 @@ fn begin(j0: u32) -> mat4x4<f32> {
 #endif
 }
 
-// One store in loops that no driver unrolls, since software devices compile long at each.
+// A single store in loops that no driver unrolls, since every store takes long to compile on software devices.
 fn store(sum: mat4x4<f32>, start: u32, i0: u32, j0: u32) {
     if j0 >= p.n { return; }
 #if OUT_PATCHES

@@ -1,13 +1,13 @@
-// Four reals in eight bytes, as halves: what load_x and store_x go through where x is stored so.
-// Twin: src/reference/half.rs.
+// Four reals as halves in eight bytes: the conversions of load_x and store_x if x is stored in half precision.
+// Reference: src/engine/reference/half.rs.
 
-// Rounded here and not by pack2x16float: that may take either neighbour, and drivers that cut off would shrink every
-// value; beyond the largest half it gives what it likes. Such numbers become the largest half, but what is not finite
-// stays so, to be seen.
+// Not rounded by pack2x16float, which may round to either neighbour: drivers that truncate would shrink every
+// value, and beyond the largest half its result is undefined. Such numbers become the largest half, but infinities and
+// NaN are kept, to be detected.
 fn to_halves(x: vec4<f32>) -> vec2<u32> {
     let bits = bitcast<vec4<u32>>(x);
     let size = bits & vec4<u32>(0x7fffffffu);
-    // The nearest multiple of 2^13 units, of two the even one, with the exponent moved from 127 to 15.
+    // The nearest multiple of 2^13 units, ties to even, with the exponent's bias changed from 127 to 15.
     let even = (size >> vec4<u32>(13u)) & vec4<u32>(1u);
     let normal = (size - 0x37fff001u + even) >> vec4<u32>(13u);
     // Below 2^-14, multiples of 2^-24: the last bit of numbers from 0.5 to 1.
@@ -18,7 +18,7 @@ fn to_halves(x: vec4<f32>) -> vec2<u32> {
     return half.xz | (half.yw << vec2<u32>(16u));
 }
 
-// By integers too: unpack2x16float asks for more than some software drivers have.
+// In integers too: unpack2x16float needs a feature that some software drivers lack.
 fn from_halves(x: vec2<u32>) -> vec4<f32> {
     let half = vec4<u32>(x.x, x.x >> 16u, x.y, x.y >> 16u);
     let size = half & vec4<u32>(0x7fffu);

@@ -1,5 +1,5 @@
-// What an iteration of refinement shares with its gradient: masks [batch, height, width, slots], of which slots go by
-// fours, and the classes [batch, slots] that these hold. Binding 1 is what is gathered, binding 2 the weights.
+// Common parts of an iteration of refinement and its gradient: masks [batch, height, width, slots], with slots in
+// groups of four, and their classes [batch, slots]. Binding 1 is the gathered values, binding 2 the weights.
 #include "common/index.wgsl"
 #include "common/ring.wgsl"
 
@@ -15,7 +15,7 @@ struct Params {
 #read classes: array<vec4<i32>>
 #write out: array<vec4<f32>>
 
-// Whether any slot of a four holds a class.
+// Whether any of four slots holds a class.
 fn in_use(image: u32, four: u32) -> bool {
     return any(load_classes(image * p.fours + four) >= vec4<i32>(0));
 }

@@ -11,27 +11,27 @@ struct Window {
     channels: u32, unused0: u32, unused1: u32, unused2: u32,
 }
 
-// Where four patches begin: the element, its row and its place along that, all wrapped below zero.
+// Start of four patches: the element, its row and its position in the row, all wrapped below zero.
 struct Patches {
     begin: vec4<u32>,
     top: vec4<u32>,
     left: vec4<u32>,
 }
 
-// Columns of four patches: their row in a patch and their place along that.
+// Columns of four patches: their row in a patch and their position in the row.
 struct Taps {
     down: vec4<u32>,
     along: vec4<u32>,
 }
 
-// Elements of the image, and whether they are in it; element 0 where they are not.
+// Elements of the image, and whether they are in it; element 0 if they are not.
 struct Elements {
     at: vec4<u32>,
     inside: vec4<bool>,
 }
 
-// How often the extent goes into numbers that exceed it by less than 3. FOURS: rows of patches are fours of them, so that
-// four neighbours are in one row.
+// Quotients by the extent of numbers that exceed it by less than 3. FOURS: the number of patches in a row is a multiple
+// of four, so that four neighbours are in one row.
 fn wraps(n: vec4<u32>, extent: u32) -> vec4<u32> {
 #if FOURS
     return vec4<u32>(0u);

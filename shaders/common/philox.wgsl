@@ -1,5 +1,5 @@
 // Philox 4x32-10 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3): a block of four random words from a
-// counter and a key, with no state. Twin: src/reference/random.rs.
+// counter and a key, with no state. Reference: src/engine/reference/random.rs.
 
 // The upper half of a 64-bit product, from 16-bit digits.
 fn multiply_high(a: u32, b: u32) -> u32 {

@@ -1,4 +1,5 @@
-// What the pixel losses share: their parameters, pixels one at a time or by fours (FOURS), and which of them count.
+// Common parts of the pixel losses: their parameters, pixels one at a time or four at a time (FOURS), and which of them
+// are labelled.
 #include "common/interpolate.wgsl"
 
 #if FOURS

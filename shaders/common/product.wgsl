@@ -1,4 +1,4 @@
-// The operands of a product of matrices: its extents, how every matrix lies, and where.
+// The operands of a product of matrices: its extents, and the layout and offset of every matrix.
 
 struct View {
     batch0: u32, batch1: u32, row: u32, column: u32,

@@ -1,4 +1,4 @@
-// What the resize of a rectangle that is data shares with its transpose: parameters, rectangles [batch, (y, x, height,
+// Common parts of the resize of a rectangle and its transpose: parameters, rectangles [batch, (y, x, height,
 // width)] and the axes of the resize. An element is one value or four neighbours along the channels (VALUE).
 #include "common/interpolate.wgsl"
 
@@ -14,7 +14,7 @@ struct Params {
 #read source: array<vec4<i32>>
 #read destination: array<vec4<i32>>
 
-// An element of maps [batch, height, width, p.channels]: its image, its (y, x) and its place along the channels.
+// An element of maps [batch, height, width, p.channels]: its image, its (y, x) and its channel.
 struct Place { image: u32, at: vec2<i32>, channel: u32 }
 
 fn place(index: u32, height: u32, width: u32) -> Place {

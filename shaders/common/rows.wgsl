@@ -1,16 +1,16 @@
-// Rows of a matrix, p.rows by p.width, each the work of LANES neighbouring invocations. On software devices that is one.
-// On graphics cards neighbours read neighbouring elements of the row (SHARED) and exchange partial results by way of the
-// workgroup's memory; every one of them then merges all of these in the same order, so that nothing depends on
+// Rows of a matrix, p.rows by p.width, each shared by LANES neighbouring invocations, of which there is one on software
+// devices. On graphics cards, neighbours read neighbouring elements of the row (SHARED) and exchange partial results
+// through workgroup memory; each of them then merges all of these in the same order, so that nothing depends on
 // scheduling.
 #include "common/index.wgsl"
 
 const LANES = u32($LANES);
 alias V = $VALUE;
 
-// What a lane walks: elements first, first + LANES, … before `end` of the row that begins at `start`.
+// The elements of a lane: first, first + LANES, … before `end` of the row that begins at `start`.
 struct Walk { row: u32, start: u32, first: u32, end: u32 }
 
-// All lanes stay to the end, those without a row with nothing to walk.
+// All lanes stay active until the end; those without a row have no elements.
 fn walk(index: u32, lane: u32) -> Walk {
     let row = min(index / LANES, p.rows - 1u);
     return Walk(row, row * p.width, lane % LANES, select(0u, p.width, index / LANES < p.rows));
@@ -19,7 +19,7 @@ fn walk(index: u32, lane: u32) -> Walk {
 #if SHARED
 var<workgroup> partial: array<vec3<f32>, WORKGROUP>;
 
-// Hands a partial result to the lanes of the row. To be called by all lanes, once.
+// Shares a partial result with the lanes of the row. Must be called by all lanes, once.
 fn share(own: vec3<f32>, lane: u32) {
     partial[lane] = own;
     workgroupBarrier();

@@ -245,7 +245,8 @@ mod tests {
     fn invalid_options_are_refused() {
         let text = resolve(&["--batch", "few"]).unwrap_err().to_string();
         assert_eq!(text, r#"option `batch.global`: "few" is not allowed; give a whole number from 1 to 4096"#);
-        assert!(resolve(&["--steps", "10"]).unwrap_err().to_string().contains("optim.warmup_iters"));
+        let text = resolve(&["--steps", "10", "--set", "optim.warmup_iters=10"]).unwrap_err().to_string();
+        assert!(text.contains("optim.warmup_iters"), "{text}");
         assert!(resolve(&["--config", "/nowhere/c.toml"]).unwrap_err().to_string().contains("/nowhere/c.toml"));
     }
 

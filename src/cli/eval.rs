@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::Error;
+use tagseg::formats::durable::write_whole;
 use tagseg::method::Methods;
 use tagseg::run::eval::{ScoreOptions, Scored, score_run};
 use tagseg::run::report::{FileBar, score_table};
@@ -72,14 +72,14 @@ impl EvalArgs {
         let (model, Scored { scores, confusion: counts }) = score_run(&options, &FileBar::new())?;
         let classes: Vec<_> = std::iter::once("background".to_owned()).chain(model.classes().to_vec()).collect();
         if let Some(path) = confusion {
-            std::fs::write(&path, counts.to_csv(&classes)).map_err(Error::io(&path))?;
+            write_whole(&path, counts.to_csv(&classes).as_bytes())?;
         }
         let object = format!("{}\n", serde_json::to_string(&scores)?);
         match json {
             Some(path) if path.as_os_str() == "-" => print(&object)?,
             json => {
                 if let Some(path) = json {
-                    std::fs::write(&path, object).map_err(Error::io(&path))?;
+                    write_whole(&path, object.as_bytes())?;
                 }
                 print(&score_table(&scores, &classes))?;
             }

@@ -36,7 +36,7 @@ macro_rules! options {
 
         impl Default for Config {
             fn default() -> Self {
-                Self { $( $field: $default, )+ shares: BTreeMap::new() }
+                Self { $( $field: $default, )+ shares: SHARES.into() }
             }
         }
 
@@ -54,6 +54,17 @@ macro_rules! options {
         }, )+];
     };
 }
+
+/// The defaults that are shares of `train.iters`: a shorter or longer run keeps the proportions of the published one.
+const SHARES: [(&str, f64); 7] = [
+    ("schedule.n_c2s", 0.1),
+    ("schedule.n_s2c", 0.1),
+    ("schedule.n_bsp", 0.2),
+    ("optim.warmup_iters", 0.075),
+    ("train.eval_every", 0.1),
+    ("train.save_every", 0.1),
+    ("train.log_every", 0.01),
+];
 
 options! {
     /// Method: `bmp`; `afa`, which propagates seeds by a random walk; or `segformer`, which learns from masks.

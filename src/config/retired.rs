@@ -1,6 +1,7 @@
-//! Options and values of earlier versions: what they say today, so that the configurations of old runs stay readable.
+//! Options and values of earlier versions and their current equivalents, so that configurations of old runs stay
+//! readable.
 
-/// The assignments that say today what `key = value` said; `None` where that is still an option and a value of it.
+/// The current equivalents of `key = value`; `None` if that is still a valid option and value.
 pub(super) fn replacement(key: &str, value: &toml::Value) -> Option<&'static [&'static str]> {
     match (key, value.as_str()?) {
         ("yc.source", "seeds") => Some(&[]),

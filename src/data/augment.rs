@@ -1,34 +1,15 @@
-//! From a decoded image to a training crop, and normalisation (method.md 8.3 to 8.5).
+//! From a decoded image to a training crop (method.md 8.3, 8.4).
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 
 use crate::data::picture::{Mask, Rgb8};
+use crate::data::random::Stream;
 use crate::data::resize::{resize_bilinear, resize_nearest};
 use crate::data::tags::VOID;
 use crate::error::{Error, Result};
 
-/// Mean of red, green and blue over ImageNet, on the scale 0 to 255.
-pub const MEAN: [f64; 3] = [123.675, 116.28, 103.53];
-
-/// Standard deviation of red, green and blue over ImageNet, on the scale 0 to 255.
-pub const STD: [f64; 3] = [58.395, 57.12, 57.375];
-
-/// `NORMALISED[channel][value]` is (value − mean) / std: computed in f64, stored as f32.
-static NORMALISED: [[f32; 256]; 3] = {
-    let mut table = [[0.0; 256]; 3];
-    let mut channel = 0;
-    while channel < 3 {
-        let mut value = 0;
-        while value < 256 {
-            table[channel][value] = ((value as f64 - MEAN[channel]) / STD[channel]) as f32;
-            value += 1;
-        }
-        channel += 1;
-    }
-    table
-};
-
-/// What is drawn at random for a training crop besides its place.
+/// The random augmentations of a training crop besides its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AugmentOptions {
     /// Smallest and largest scale; the scale is uniform between them.
@@ -48,7 +29,7 @@ impl AugmentOptions {
     ///
     /// # Errors
     ///
-    /// When it is not `0 < smallest <= largest`, both finite.
+    /// Unless `0 < smallest <= largest`, both finite.
     pub fn check(&self) -> Result<()> {
         let (smallest, largest) = self.scale;
         if smallest > 0.0 && smallest <= largest && largest.is_finite() {
@@ -56,34 +37,35 @@ impl AugmentOptions {
         }
         Err(Error::config(
             "augment.scale",
-            format!("{smallest} to {largest} is not a range of scales"),
+            format!("{smallest} to {largest} is not a valid range of scales"),
             "give two numbers above 0, the smaller one first",
         ))
     }
 }
 
-/// One image as the network sees it in training.
+/// One training crop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Crop {
-    /// `[3, S, S]`, normalised; padding is black before normalisation.
-    pub image: Vec<f32>,
-    /// `[y0, y1, x0, x1]`, half open, in crop coordinates: the part that shows the image rather than padding.
+    /// Red, green and blue, `[S, S, 3]`; padding is black.
+    pub image: Vec<u8>,
+    /// `[y0, y1, x0, x1]`, half open, in crop coordinates: the part that is image rather than padding.
     /// Clamped to the crop (method.md 8.4).
     pub img_box: [i32; 4],
-    /// `[S, S]`, void on padding: what the mask becomes; empty where none was given.
+    /// `[S, S]`, the mask, void on padding; empty if none was given.
     pub mask: Vec<i32>,
 }
 
-/// Draws a training crop of side `crop_side`: scale, flip, pad, crop, normalise, in this order (method.md 8.3). A mask
-/// of the image, where training may see one, goes the same way with the nearest of its values.
+/// Draws a training crop of side `crop_side`: scale, flip, pad, crop, in this order (method.md 8.3). A mask of
+/// the image, if given, is transformed likewise with nearest-neighbour sampling.
 pub fn augment(
     image: &Rgb8,
     mask: Option<&Mask>,
     crop_side: usize,
     options: &AugmentOptions,
-    rng: &mut impl Rng,
+    random: &mut Stream,
 ) -> Crop {
-    // Both numbers are always drawn, so that an option changes only what it names.
+    let rng = &mut random.0;
+    // Both numbers are always drawn, so that an option does not change the other random numbers.
     let (smallest, largest) = options.scale;
     let ratio = smallest + (largest - smallest) * rng.random::<f64>();
     let flip = rng.random::<f64>() > 0.5 && options.flip;
@@ -129,7 +111,7 @@ struct Placement {
 impl Placement {
     /// Draws the image's offset on a black canvas of max(crop, side) pixels, then the crop's origin on that canvas. At
     /// least one of the two is 0.
-    fn draw(side: usize, crop_side: usize, rng: &mut impl Rng) -> Self {
+    fn draw(side: usize, crop_side: usize, rng: &mut ChaCha8Rng) -> Self {
         let canvas = side.max(crop_side);
         let offset = rng.random_range(0..=(canvas - side) as u64) as usize;
         let origin = rng.random_range(0..=(canvas - crop_side) as u64) as usize;
@@ -143,23 +125,16 @@ impl Placement {
     }
 }
 
-/// Copies the visible part of the image onto black, normalising on the way.
+/// Copies the visible part of the image onto black.
 fn cut(image: &Rgb8, crop_side: usize, rows: &Placement, columns: &Placement) -> Crop {
-    let mut planes = Vec::with_capacity(3 * crop_side * crop_side);
-    for (channel, table) in NORMALISED.iter().enumerate() {
-        let plane = planes.len();
-        planes.resize(plane + crop_side * crop_side, table[0]);
-        for (y, source_y) in (rows.start..rows.end).zip(rows.source..) {
-            let first = (source_y * image.width + columns.source) * 3 + channel;
-            let source = image.data[first..].iter().step_by(3);
-            let target = plane + y * crop_side;
-            for (pixel, &value) in planes[target + columns.start..target + columns.end].iter_mut().zip(source) {
-                *pixel = table[usize::from(value)];
-            }
-        }
+    let mut pixels = vec![0; 3 * crop_side * crop_side];
+    for (y, source_y) in (rows.start..rows.end).zip(rows.source..) {
+        let source = &image.data[(source_y * image.width + columns.source) * 3..];
+        let target = &mut pixels[y * crop_side * 3..][columns.start * 3..columns.end * 3];
+        target.copy_from_slice(&source[..target.len()]);
     }
     let img_box = [rows.start, rows.end, columns.start, columns.end].map(|edge| edge as i32);
-    Crop { image: planes, img_box, mask: Vec::new() }
+    Crop { image: pixels, img_box, mask: Vec::new() }
 }
 
 /// Copies the visible part of the mask onto void.
@@ -172,15 +147,6 @@ fn cut_mask(mask: &Mask, crop_side: usize, rows: &Placement, columns: &Placement
         }
     }
     plane
-}
-
-/// The whole image, normalised, for evaluation: `[3, height, width]` (method.md 8.5).
-pub fn normalise(image: &Rgb8) -> Vec<f32> {
-    let plane = |channel: usize| {
-        let values = image.data.iter().skip(channel).step_by(3);
-        values.map(move |&value| NORMALISED[channel][usize::from(value)])
-    };
-    (0..3).flat_map(plane).collect()
 }
 
 #[cfg(test)]
@@ -199,18 +165,11 @@ mod tests {
         assert_eq!(place(25, 0, 7), Placement { start: 0, end: 10, source: 7 });
     }
 
-    /// Protects truncation of scaled sides, and the smallest side there is.
+    /// Protects truncation of scaled sides, and a smallest side of 1.
     #[test]
     fn scaled_sides_truncate_but_never_vanish() {
         assert_eq!(scaled_side(375, 1.9999), 749);
         assert_eq!(scaled_side(500, 0.5), 250);
         assert_eq!(scaled_side(1, 0.5), 1);
-    }
-
-    /// Protects the normalised value of black padding (method.md 16).
-    #[test]
-    fn black_is_normalised_to_the_documented_values() {
-        let black = normalise(&Rgb8::new(1, 1, vec![0; 3]));
-        assert_eq!(black, [-2.117_904, -2.035_714_3, -1.804_444_4]);
     }
 }

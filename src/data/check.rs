@@ -1,7 +1,9 @@
-//! A doctor for data sets: everything that training would refuse, and everything that a person may want to know before.
+//! Checks data sets: finds everything that training would refuse, and everything that a user may want to know
+//! beforehand.
 //!
-//! What would be refused is found by the code that training itself opens its data with ([`Splits::open`]), which here
-//! goes on where training stops. Warnings come from a second look, also at the masks that training never reads.
+//! Errors are found by the code with which training opens its data ([`Splits::open`]), which here
+//! continues where training would stop. Warnings come from a second pass, which also reads the masks that training
+//! never reads.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -15,18 +17,18 @@ use crate::data::splits::{SplitOptions, Splits};
 use crate::data::tags::classes_shown;
 use crate::error::Error;
 
-/// Something about a file.
+/// An error or a warning about a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The file, as seen from the data set's folder where it lies in there.
+    /// The file, relative to the data set's folder if it is in it.
     pub file: PathBuf,
     /// What was found.
     pub reason: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// What a split holds.
+/// Facts about a split.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SplitFacts {
     /// Its name.
@@ -41,7 +43,7 @@ pub struct SplitFacts {
     pub masks: usize,
     /// Smallest and largest height, smallest and largest width.
     pub sizes: [usize; 4],
-    /// What was noticed on opening it.
+    /// Notices from opening it.
     pub notices: Vec<String>,
 }
 
@@ -50,7 +52,7 @@ pub struct SplitFacts {
 pub struct ClassFacts {
     /// Its name.
     pub class: String,
-    /// Images with its tag, in each split; `None` for background, which is no tag.
+    /// Images with its tag, in each split; `None` for background, which is not a tag.
     pub images: Vec<Option<usize>>,
     /// Its share of the masks' pixels that are not void, in each split that has masks.
     pub pixels: Vec<Option<f64>>,
@@ -61,17 +63,17 @@ pub struct ClassFacts {
 pub struct Checkup {
     /// Whether training would start.
     pub sound: bool,
-    /// What training would refuse.
+    /// Errors, which training would refuse.
     pub errors: Vec<Finding>,
-    /// What training would take.
+    /// Warnings, which training would accept.
     pub warnings: Vec<Finding>,
-    /// The split to learn from, and the one to score on.
+    /// The training and the validation split.
     pub splits: Vec<SplitFacts>,
     /// Background and the classes.
     pub classes: Vec<ClassFacts>,
 }
 
-/// Looks at everything in a data set. `batch` is the number of images that a step will take.
+/// Checks everything in a data set. `batch` is the number of images per step.
 pub fn check(root: &Path, options: SplitOptions, batch: usize, follow: &dyn Follow) -> Checkup {
     let mut errors = Vec::new();
     let opened = Splits::open(root, options, follow, &mut |error| {
@@ -110,7 +112,7 @@ impl Finding {
     }
 }
 
-/// What one image and its mask tell.
+/// Facts about one image and its mask.
 #[derive(Default)]
 struct Look {
     size: Option<[usize; 2]>,
@@ -136,10 +138,10 @@ impl Checkup {
         let datasets = [Some(&splits.train), splits.val.as_ref()];
         let orphans = datasets.into_iter().flatten().flat_map(Dataset::masks_without_image).collect::<BTreeSet<_>>();
         let remedy = "add the image, or remove the mask";
-        self.warnings.extend(orphans.iter().map(|mask| Finding::at(mask, root, "is the mask of no image", remedy)));
+        self.warnings.extend(orphans.iter().map(|mask| Finding::at(mask, root, "is a mask without an image", remedy)));
     }
 
-    /// Counts a split and compares its tags with its masks. `judged` tells that training reads its masks too.
+    /// Counts a split and compares its tags with its masks. `judged` is true if training reads its masks too.
     fn look_at(&mut self, root: &Path, dataset: &Dataset, judged: bool, follow: &dyn Follow) {
         let looks = dataset.for_each(follow, "tags and masks", |index| look(root, dataset, index, judged));
         let sides = |side: usize| looks.iter().filter_map(move |look| Some(look.size?[side]));
@@ -162,15 +164,15 @@ impl Checkup {
             class.images.push(value.checked_sub(1).map(tagged));
             class.pixels.push((all > 0).then(|| pixels(value) as f64 / all as f64));
         }
-        // Who has another palette has it everywhere.
+        // If one mask has another palette, all have: report it once.
         let other_colours: Vec<&PathBuf> = looks.iter().filter_map(|look| look.other_colours.as_ref()).collect();
         if let Some(first) = other_colours.first() {
-            let reason = format!("one of {} masks whose palette is not PASCAL VOC's", other_colours.len());
+            let reason = format!("one of {} masks with a palette other than PASCAL VOC's", other_colours.len());
             self.warnings.push(Finding::at(
                 first,
                 root,
                 reason,
-                "nothing, if the indices are right: colours are not read",
+                "no action is needed if the indices are correct: colours are not read",
             ));
         }
         self.warnings.extend(looks.into_iter().flat_map(|look| look.warnings));
@@ -184,17 +186,17 @@ impl Checkup {
                 val.image_path(index),
                 root,
                 reason,
-                "score on images that are not learnt from",
+                "use different images for training and scoring",
             ));
         }
     }
 
-    /// A split with only some masks is not scored on at all.
+    /// A split with only some masks is not used for scoring.
     fn warn_of_missing_masks(&mut self, root: &Path, val: &Dataset) {
         let missing: Vec<usize> = (0..val.len()).filter(|index| val.mask_path(*index).is_none()).collect();
         let remedy = "add the mask: a run is only scored if every image has one";
         if missing.len() == val.len() {
-            let reason = format!("`{}` has no masks, so that runs are not scored", val.split());
+            let reason = format!("`{}` has no masks, so runs are not scored", val.split());
             self.warnings.push(Finding::at(root, root, reason, "add masks, if there are any"));
         } else {
             let reason = format!("of `{}` has no mask", val.split());
@@ -221,7 +223,7 @@ fn look(root: &Path, dataset: &Dataset, index: usize, judged: bool) -> Look {
     let Some(path) = dataset.mask_path(index) else { return look };
     let mask = match dataset.mask(index) {
         Ok(mask) => mask,
-        // What training reads has been judged already.
+        // Masks that training reads have been checked already.
         Err(_) if judged => return look,
         Err(error) => {
             look.warnings.push(Finding::of(&error, root));

@@ -1,6 +1,6 @@
-//! One split of a data set: ids, tags, and the way to its pictures.
+//! One split of a data set: ids, tags, and access to its images and masks.
 //!
-//! Training reads images and tags. Masks are read by evaluation, and once at opening when there are no tags.
+//! Training reads images and tags. Masks are read by evaluation, and once at opening if there are no tags.
 
 use std::path::{Path, PathBuf};
 
@@ -15,22 +15,22 @@ use crate::error::{Error, Result};
 /// How to open a data set.
 #[derive(Clone, Debug, Default)]
 pub struct DatasetOptions {
-    /// The foreground classes that are expected, for instance a trained model's. Without them they follow from the data
+    /// The expected foreground classes, for instance those of a trained model. Without them, they follow from the data
     /// set's own names, or from the largest value in the split's masks.
     pub classes: Option<Vec<String>>,
 }
 
-/// The images, tags and masks of one split. Pictures are decoded when they are asked for.
+/// The images, tags and masks of one split. Images are decoded on demand.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     images: Images,
     tags: Tags,
-    /// What a person should know about how the data set was read; one sentence each.
+    /// Notices about how the data set was read; one sentence each.
     pub notices: Vec<String>,
 }
 
 impl Dataset {
-    /// The images of a split with a row of tags for each; `notices` tells how they were read.
+    /// The images of a split with a row of tags for each; `notices` reports how they were read.
     pub(super) fn new(images: Images, tags: Tags, notices: Vec<String>) -> Self {
         let mut dataset = Dataset { images, tags, notices };
         dataset.notice_untagged();
@@ -71,7 +71,7 @@ impl Dataset {
     ///
     /// # Panics
     ///
-    /// When `index` is not below [`len`](Self::len).
+    /// If `index` is not below [`len`](Self::len).
     pub fn tags(&self, index: usize) -> &[f32] {
         self.tags.row(index)
     }
@@ -86,11 +86,11 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or does not decode.
+    /// If the file cannot be read or does not decode.
     ///
     /// # Panics
     ///
-    /// When `index` is not below [`len`](Self::len).
+    /// If `index` is not below [`len`](Self::len).
     pub fn image(&self, index: usize) -> Result<Rgb8> {
         Rgb8::read(&self.images.paths[index])
     }
@@ -99,11 +99,11 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     ///
     /// # Panics
     ///
-    /// When `index` is not below [`len`](Self::len).
+    /// If `index` is not below [`len`](Self::len).
     pub fn image_size(&self, index: usize) -> Result<[usize; 2]> {
         Rgb8::read_size(&self.images.paths[index]).map(<[usize; 2]>::from)
     }
@@ -118,12 +118,12 @@ impl Dataset {
         &self.images.paths[index]
     }
 
-    /// The file that the mask of image `index` stands in, if there is one.
+    /// The file with the mask of image `index`, if there is one.
     pub(super) fn mask_path(&self, index: usize) -> Option<PathBuf> {
         self.images.mask_path(index)
     }
 
-    /// Masks that no image has.
+    /// Masks without an image.
     pub(super) fn masks_without_image(&self) -> Vec<PathBuf> {
         self.images.masks_without_image()
     }
@@ -132,31 +132,32 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// When the file is missing or no mask of class indices, holds another value, or differs from the image in size.
+    /// If the file is missing or is not a mask of class indices, has an invalid value, or differs from the image in
+    /// size.
     ///
     /// # Panics
     ///
-    /// When `index` is not below [`len`](Self::len).
+    /// If `index` is not below [`len`](Self::len).
     pub fn mask(&self, index: usize) -> Result<Mask> {
         self.images.mask_within(index, self.classes().len())
     }
 
-    /// Decodes every image once, so that a broken one shows before training and not in the middle of it. Returns the
+    /// Decodes every image once, so that broken images are found before training. Returns the
     /// number of broken images; with `skip_broken` they are dropped, and each is named in [`notices`](Self::notices).
     ///
     /// # Errors
     ///
-    /// When an image is broken and `skip_broken` is not set, or when none is left.
+    /// If an image is broken and `skip_broken` is not set, or if none is left.
     pub fn check_images(&mut self, skip_broken: bool) -> Result<usize> {
         self.check_images_reporting(skip_broken, &(), &mut Err)
     }
 
-    /// Decodes every image once like [`check_images`](Self::check_images), and drops those that are broken if `on_fault`
-    /// goes on.
+    /// Decodes every image once like [`check_images`](Self::check_images), and drops those that are broken if
+    /// `on_fault` returns `Ok`.
     ///
     /// # Errors
     ///
-    /// Those of `on_fault`, or when no image is left.
+    /// Those of `on_fault`, or if no image is left.
     pub fn check_images_reporting(
         &mut self,
         skip_broken: bool,
@@ -182,16 +183,16 @@ impl Dataset {
         Ok(count)
     }
 
-    /// Reads every mask once, so that a bad one shows before anything is scored.
+    /// Reads every mask once, so that invalid masks are found before scoring.
     ///
     /// # Errors
     ///
-    /// As [`mask`](Self::mask), for the first image that has a bad one.
+    /// As [`mask`](Self::mask), for the first invalid mask.
     pub fn check_masks(&self) -> Result<()> {
         self.check_masks_reporting(&(), &mut Err)
     }
 
-    /// Reads every mask once, and hands what is wrong with each to `on_fault`.
+    /// Reads every mask once, and passes every error to `on_fault`.
     ///
     /// # Errors
     ///
@@ -201,20 +202,20 @@ impl Dataset {
         faults.into_iter().flatten().try_for_each(on_fault)
     }
 
-    /// Checks that there are images enough for a batch.
+    /// Checks that there are enough images for a batch.
     ///
     /// # Errors
     ///
-    /// When there are not.
+    /// If there are not.
     pub fn check_batch(&self, batch: usize) -> Result<()> {
         if self.len() >= batch {
             return Ok(());
         }
-        let reason = format!("split `{}` has {} images, a batch takes {batch}", self.split(), self.len());
+        let reason = format!("split `{}` has {} images, but a batch needs {batch}", self.split(), self.len());
         Err(Error::data(self.root(), reason, "use a smaller batch or add images"))
     }
 
-    /// Does something with every image, on all cores.
+    /// Calls a function for every image, on all cores.
     pub(super) fn for_each<T: Send>(
         &self,
         follow: &dyn Follow,
@@ -238,7 +239,7 @@ impl Dataset {
     fn notice_untagged(&mut self) {
         let untagged = (0..self.len()).filter(|&index| self.tags(index).iter().all(|&tag| tag == 0.0)).count();
         if untagged > 0 {
-            self.notices.push(format!("{untagged} of {} images have no tag: they show background only", self.len()));
+            self.notices.push(format!("{untagged} of {} images have no tags and count as background", self.len()));
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Who hears how far work on many files is.
+//! Progress of work on many files.
 
-/// Hears how far long work on many files is; from several threads.
+/// Receives the progress of long work on many files, from several threads.
 pub trait Follow: Sync {
-    /// Work on so many files begins.
+    /// Called before work on so many files.
     fn begin(&self, what: &str, files: usize);
 
-    /// A file is done.
+    /// Called after each file.
     fn file(&self);
 }
 
-/// Nobody listens.
+/// Ignores progress.
 impl Follow for () {
     fn begin(&self, _: &str, _: usize) {}
 

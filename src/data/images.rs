@@ -1,4 +1,4 @@
-//! The images of a split and the masks that belong to them, before anyone knows their tags.
+//! The images of a split and their masks, without tags.
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use crate::data::picture::{Mask, Rgb8};
 use crate::data::tags::value_outside;
 use crate::error::{Error, Result};
 
-/// Where the masks of a split are. Images are counted by their places in the list that the layout gave.
+/// Where the masks of a split are. Images are numbered by their positions in the layout's list.
 pub(super) trait Masks: Debug + Send + Sync {
-    /// The file that the mask of the image at `place` stands in, if there is one.
+    /// The file with the mask of the image at `place`, if there is one.
     fn path(&self, place: usize) -> Option<PathBuf>;
 
-    /// Reads the mask of the image at `place`, and names the file that it stands in.
+    /// Reads the mask of the image at `place`, and returns it with its file.
     ///
     /// # Errors
     ///
-    /// When there is none, or it cannot be read.
+    /// If there is none, or it cannot be read.
     fn read(&self, place: usize) -> Result<(PathBuf, Mask)>;
 
-    /// Masks that no image has, sorted.
+    /// Masks without an image, sorted.
     fn without_image(&self) -> Vec<PathBuf> {
         Vec::new()
     }
@@ -35,13 +35,13 @@ pub(super) struct Images {
     pub(super) split: String,
     pub(super) ids: Vec<String>,
     pub(super) paths: Vec<PathBuf>,
-    /// Places among the images that the layout gave: some may have been dropped since.
+    /// Positions in the layout's list: some images may have been dropped since.
     places: Vec<usize>,
     masks: Arc<dyn Masks>,
 }
 
 impl Images {
-    /// The images of a split as its layout lists them; `masks` counts them by their places here.
+    /// The images of a split as its layout lists them; `masks` uses their positions in this list.
     pub(super) fn new(
         root: &Path,
         split: &str,
@@ -62,12 +62,12 @@ impl Images {
         (0..self.len()).all(|index| self.mask_path(index).is_some())
     }
 
-    /// The file that the mask of image `index` stands in, if there is one.
+    /// The file with the mask of image `index`, if there is one.
     pub(super) fn mask_path(&self, index: usize) -> Option<PathBuf> {
         self.masks.path(self.places[index])
     }
 
-    /// Masks that no image has, sorted.
+    /// Masks without an image, sorted.
     pub(super) fn masks_without_image(&self) -> Vec<PathBuf> {
         self.masks.without_image()
     }
@@ -76,7 +76,8 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// When the mask is missing or no mask of class indices, holds another value, or differs from the image in size.
+    /// If the mask is missing or is not a mask of class indices, has an invalid value, or differs from the image in
+    /// size.
     pub(super) fn mask_within(&self, index: usize, classes: usize) -> Result<Mask> {
         let (path, mask) = self.masks.read(self.places[index])?;
         if let Some(value) = value_outside(&mask, classes) {
@@ -86,7 +87,7 @@ impl Images {
         let (height, width) = Rgb8::read_size(&self.paths[index])?;
         if (mask.height, mask.width) != (height, width) {
             let (id, shape) = (&self.ids[index], format!("{}x{} pixels (width x height)", mask.width, mask.height));
-            let reason = format!("the mask of `{id}` is {shape}, its image {width}x{height}");
+            let reason = format!("the mask of `{id}` is {shape}, but its image is {width}x{height}");
             return Err(Error::data(path, reason, "give mask and image the same size"));
         }
         Ok(mask)

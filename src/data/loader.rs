@@ -1,8 +1,8 @@
 //! Training batches, prepared on background threads.
 //!
-//! What a batch holds is a pure function of the data set, the seed and the training step: neither the number of threads
-//! nor the step a run was resumed at changes it. Worker `w` of `n` prepares the steps `w, w + n, w + 2n, …` into a
-//! channel of its own, and [`Loader::next`] takes from the channels in turn, so batches need no sorting.
+//! A batch is a pure function of the data set, the seed and the training step: neither the number of threads
+//! nor the step at which a run was resumed changes it. Worker `w` of `n` prepares the steps `w, w + n, w + 2n, …` into
+//! a channel of its own, and [`Loader::next`] takes from the channels in turn, so batches need no sorting.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,13 +18,13 @@ use crate::data::picture::Rgb8;
 use crate::data::random::{Purpose, stream};
 use crate::error::{Error, Result};
 
-/// Decoded images are kept up to this many bytes in all; the rest is decoded again in every epoch.
+/// Decoded images are kept up to this many bytes in all; the rest are decoded again in every epoch.
 const CACHE_BYTES: usize = 512 << 20;
 
 /// How batches are made.
 #[derive(Clone, Debug)]
 pub struct LoaderOptions {
-    /// Images a batch (B).
+    /// Images per batch (B).
     pub batch: usize,
     /// Side of the square crops in pixels (S).
     pub crop: usize,
@@ -32,13 +32,13 @@ pub struct LoaderOptions {
     pub seed: u64,
     /// Background threads.
     pub threads: usize,
-    /// Batches to hold ready, over all threads; every thread holds at least one.
+    /// Batches to prepare ahead, over all threads; every thread prepares at least one.
     pub prefetch: usize,
     /// Training step of the first batch: 0, or the step at which a run resumes.
     pub start_step: u64,
     /// Random scale and flip.
     pub augment: AugmentOptions,
-    /// Whether to read the masks too, which the method itself never sees.
+    /// Whether to read the masks too, which BMP never uses.
     pub masks: bool,
 }
 
@@ -60,25 +60,25 @@ impl Default for LoaderOptions {
 /// The input of one training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// `[B, 3, S, S]`, normalised.
-    pub images: Vec<f32>,
+    /// Red, green and blue, `[B, S, S, 3]`.
+    pub images: Vec<u8>,
     /// `[B, K]`, 0 or 1.
     pub tags: Vec<f32>,
     /// `[B, 4]`: y0, y1, x0, x1 of the image within its crop, half open (method.md 5.1).
     pub boxes: Vec<i32>,
-    /// `[B, S, S]`: class indices, void on padding; empty where no masks are wanted.
+    /// `[B, S, S]`: class indices, void on padding; empty if masks are not requested.
     pub masks: Vec<i32>,
     /// The images' ids, B of them.
     pub ids: Vec<String>,
 }
 
-/// Which images a step sees (method.md 7.5): every epoch is shuffled anew, and its incomplete last batch dropped.
+/// The images of each step (method.md 7.5): every epoch is reshuffled, and its incomplete last batch dropped.
 #[derive(Clone, Debug)]
 struct Sampler {
     images: usize,
     batch: usize,
     seed: u64,
-    /// The epoch last asked for and its order of images.
+    /// The most recent epoch and its order of images.
     current: Option<(u64, Vec<usize>)>,
 }
 
@@ -96,27 +96,27 @@ impl Sampler {
         }
         let (_, order) = self.current.get_or_insert_with(|| {
             let mut order: Vec<usize> = (0..self.images).collect();
-            order.shuffle(&mut stream(self.seed, Purpose::Shuffle, [epoch, 0]));
+            order.shuffle(&mut stream(self.seed, Purpose::Shuffle, [epoch, 0]).0);
             (epoch, order)
         });
         (epoch, &order[place * self.batch..][..self.batch])
     }
 }
 
-/// What the workers share.
+/// State shared by the workers.
 struct Source {
     dataset: Arc<Dataset>,
     options: LoaderOptions,
-    /// One place an image, filled when it is first decoded.
+    /// One entry per image, filled when it is first decoded.
     cache: Vec<OnceLock<Rgb8>>,
     room: Room,
 }
 
-/// The bytes that the cache may still grow by.
+/// Remaining capacity of the cache in bytes.
 struct Room(AtomicUsize);
 
 impl Room {
-    /// Takes room for an image of this many bytes, if there is that much.
+    /// Reserves space for an image of this many bytes, if there is enough.
     fn take(&self, bytes: usize) -> bool {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
     }
@@ -174,11 +174,11 @@ impl Source {
     fn panicked(&self, step: u64, panic: &(dyn std::any::Any + Send)) -> Error {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         let reason = format!("the loader panicked at step {step}: {}", text.unwrap_or("no message"));
-        Error::data(self.dataset.root(), reason, "please report this as a defect")
+        Error::data(self.dataset.root(), reason, "please report this bug")
     }
 }
 
-/// Yields the batches of the steps `start_step, start_step + 1, …`, epoch after epoch, without end. Dropping it ends
+/// Yields the batches of the steps `start_step, start_step + 1, …`, epoch after epoch, endlessly. Dropping it ends
 /// its threads.
 pub struct Loader {
     source: Arc<Source>,
@@ -193,7 +193,7 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// When an option is 0 that may not be, or the data set holds less than one batch.
+    /// If an option is 0 that must not be, or the data set has less than one batch.
     pub fn new(dataset: Arc<Dataset>, options: LoaderOptions) -> Result<Self> {
         for (key, value) in [("batch", options.batch), ("crop", options.crop), ("threads", options.threads)] {
             if value == 0 {
@@ -216,7 +216,7 @@ impl Loader {
 
     fn start(&mut self) -> Result<()> {
         let LoaderOptions { threads, prefetch, start_step, .. } = self.source.options;
-        // Besides what its channel holds, a worker holds the batch that it is about to send.
+        // In addition to its channel, a worker holds the batch that it is about to send.
         let held = prefetch.div_ceil(threads).saturating_sub(1);
         for worker in 0..threads {
             let (ready, channel) = sync_channel(held);
@@ -232,7 +232,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Training steps in an epoch.
+    /// Training steps per epoch.
     pub fn steps_per_epoch(&self) -> usize {
         self.source.dataset.len() / self.source.options.batch
     }
@@ -241,11 +241,12 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// When an image of the batch cannot be read. The loader then yields no further batch.
+    /// If an image of the batch cannot be read. The loader then yields no further batch.
     #[expect(clippy::should_implement_trait, reason = "endless and fallible: the caller counts the steps")]
     pub fn next(&mut self) -> Result<Batch> {
         let worker = (self.step - self.source.options.start_step) % self.channels.len() as u64;
-        let stopped = || Error::data(self.source.dataset.root(), "the loader stopped after an error", "start it anew");
+        let stopped =
+            || Error::data(self.source.dataset.root(), "the loader stopped after an error", "create a new loader");
         let batch = self.channels[worker as usize].recv().map_err(|_| stopped())??;
         self.step += 1;
         Ok(batch)
@@ -254,10 +255,10 @@ impl Loader {
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        // A worker waits in `send` or ends its batch; without receivers its next `send` fails, and it returns.
+        // A worker waits in `send` or finishes its batch; without receivers, its next `send` fails and it returns.
         self.channels.clear();
         for worker in self.workers.drain(..) {
-            // A worker catches its panics, so there is nothing to hear from it.
+            // A worker catches its panics, so the result of the thread can be ignored.
             let _ = worker.join();
         }
     }
@@ -269,14 +270,14 @@ mod tests {
     use crate::data::dataset::DatasetOptions;
     use crate::data::shapes::{ShapesOptions, generate};
 
-    /// Protects resuming: every epoch is a permutation of its own, and any step can be asked for first.
+    /// Protects resuming: every epoch is a permutation of its own, and any step can be requested first.
     #[test]
     fn sampler_is_a_pure_function_of_the_step() {
         let mut sampler = Sampler::new(7, 3, 1);
         let mut batches = Vec::new();
         for step in 0..6 {
             let (epoch, images) = sampler.batch(step);
-            assert_eq!(epoch, step / 2, "7 images give two batches of 3 an epoch");
+            assert_eq!(epoch, step / 2, "7 images give two batches of 3 per epoch");
             batches.push(images.to_vec());
             assert_eq!(Sampler::new(7, 3, 1).batch(step).1, images);
         }
@@ -290,7 +291,7 @@ mod tests {
         assert_ne!(Sampler::new(7, 3, 2).batch(0).1, batches[0], "seeds differ");
     }
 
-    /// Protects a run from waiting for ever on a worker that panicked.
+    /// Protects a run from waiting forever for a worker that panicked.
     #[test]
     fn a_panic_becomes_an_error() {
         let folder = tempfile::tempdir().unwrap();
@@ -298,7 +299,7 @@ mod tests {
         generate(folder.path(), &shapes).unwrap();
         let dataset = Dataset::open(folder.path(), "train", &DatasetOptions::default()).unwrap();
         let options = LoaderOptions { batch: 2, crop: 8, ..LoaderOptions::default() };
-        // A cache without places is a defect that no caller can bring about.
+        // An empty cache is a bug that no caller can cause.
         let source = Source { dataset: Arc::new(dataset), options, cache: Vec::new(), room: Room(0.into()) };
         let (ready, channel) = sync_channel(1);
         source.work(0, 1, &ready);
@@ -306,9 +307,9 @@ mod tests {
         assert!(error.contains("panicked at step 0: index out of bounds"), "{error}");
     }
 
-    /// Protects the bound on kept images.
+    /// Protects the limit of cached bytes.
     #[test]
-    fn room_is_given_out_once() {
+    fn capacity_is_reserved_once() {
         let room = Room(10.into());
         assert!(room.take(6) && !room.take(5) && room.take(4) && !room.take(1));
     }

@@ -7,11 +7,11 @@
 //! | [`tags`] | class names and tags |
 //! | `images` | the images of a split and their masks |
 //! | [`dataset`] | a split of a data set: images with tags |
-//! | `tag_sources/`, `tag_source` | the files that tags may stand in; which of them counts |
-//! | `layouts/`, `open` | how folders hold data sets; which layout a folder has |
-//! | `splits` | what a run opens of a data set |
-//! | [`check`] | a doctor for data sets |
-//! | `follow` | who hears how far work on many files is |
+//! | `tag_sources/`, `tag_source` | the files that tags are read from; which of them is used |
+//! | `layouts/`, `open` | folder layouts of data sets; which layout a folder has |
+//! | `splits` | the splits that a run opens |
+//! | [`check`] | checks of data sets |
+//! | `follow` | progress of work on many files |
 //! | [`resize`] | Pillow's antialiased bilinear resize |
 //! | [`mod@augment`] | from a decoded image to a training crop |
 //! | [`random`] | independent random streams |
@@ -46,7 +46,7 @@ mod tag_source;
 mod tag_sources;
 pub mod tags;
 
-pub use augment::{AugmentOptions, Crop, augment, normalise};
+pub use augment::{AugmentOptions, Crop, augment};
 #[cfg(feature = "native")]
 pub use dataset::{Dataset, DatasetOptions};
 #[cfg(feature = "native")]

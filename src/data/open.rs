@@ -1,4 +1,4 @@
-//! Opening a data set: the layout that its folder has is the first of a list that recognises it.
+//! Opens data sets with the first layout in a list that recognises the folder.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::data::layouts::{coco, voc};
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
 
-/// Every layout that is known. A folder without any is reported as one that lacks what the first needs.
+/// All known layouts. The error for a folder with none of them names what the first one needs.
 const LAYOUTS: [&Layout; 2] = [&voc::LAYOUT, &coco::LAYOUT];
 
 impl Dataset {
@@ -16,18 +16,18 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// When a folder, the split, an image or a tag is missing, a tag is not a class, or the split is empty. Where tags
-    /// have to be derived from masks also when a mask is missing or cannot be used.
+    /// If a folder, the split, an image or a tag is missing, a tag is not a class, or the split is empty. If tags
+    /// have to be derived from masks, also if a mask is missing or invalid.
     pub fn open(root: &Path, split: &str, options: &DatasetOptions) -> Result<Self> {
         Self::open_reporting(root, split, options, &mut Err)
     }
 
-    /// Opens a split like [`open`](Self::open), and hands what is wrong with single images to `on_fault`. If that goes
-    /// on, an image that is missing is left out, and one whose tags cannot be read has none.
+    /// Opens a split like [`open`](Self::open), and passes errors of single images to `on_fault`. If that returns
+    /// `Ok`, missing images are skipped, and images whose tags cannot be read have none.
     ///
     /// # Errors
     ///
-    /// Those of `on_fault`, and what is wrong with the split as a whole.
+    /// Those of `on_fault`, and errors of the split as a whole.
     pub fn open_reporting(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Self> {
         let layout = layout_of(root).unwrap_or(LAYOUTS[0]);
         check_folders(root, layout)?;
@@ -39,8 +39,8 @@ impl Dataset {
         layout_of(root).is_some_and(|layout| (layout.has_split)(root, split))
     }
 
-    /// The split to learn from: the one that is wished for, or, for `auto`, VOC's `train_aug` where there is one and
-    /// `train` elsewhere.
+    /// The training split: the one given or, for `auto`, VOC's `train_aug` if there is one and
+    /// `train` otherwise.
     pub fn train_split<'a>(root: &Path, wish: &'a str) -> &'a str {
         match wish {
             "auto" if Self::has_split(root, "train_aug") => "train_aug",

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::BufReader;
 use std::path::Path;
 
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 
 use crate::data::picture::{Mask, Rgb8, one_line};
 use crate::error::{Error, Result};
+use crate::formats::durable::write_whole;
 
 /// The PASCAL VOC colour of an index: its bits, three at a time from the lowest, become the bits of red, green and
 /// blue, from the highest. 0 is black, 255 is (224, 224, 192).
@@ -44,7 +45,7 @@ pub fn colourise(mask: &Mask) -> Rgb8 {
 ///
 /// # Errors
 ///
-/// When the file cannot be opened, does not decode, or holds colours instead of indices.
+/// If the file cannot be opened, does not decode, or contains colours instead of indices.
 pub fn read_index_png(path: &Path) -> Result<Mask> {
     let undecodable = |error: png::DecodingError| {
         let reason = format!("does not decode as PNG ({})", one_line(&error));
@@ -62,7 +63,7 @@ pub fn read_index_png(path: &Path) -> Result<Mask> {
             "store each pixel's class index in a palette PNG or an 8-bit grey PNG",
         ));
     }
-    let too_large = || Error::data(path, "is too large for this machine's memory", "use a smaller mask");
+    let too_large = || Error::data(path, "does not fit in memory", "use a smaller mask");
     let mut packed = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
     let frame = reader.next_frame(&mut packed).map_err(undecodable)?;
 
@@ -71,7 +72,7 @@ pub fn read_index_png(path: &Path) -> Result<Mask> {
     Ok(Mask::new(height, width, data))
 }
 
-/// Whether a PNG file has a palette, and shows any index in another colour than PASCAL VOC.
+/// Whether a PNG file has a palette in which any index has a colour other than PASCAL VOC's.
 pub fn has_other_colours(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     let Ok(reader) = Decoder::new(BufReader::new(file)).read_info() else { return false };
@@ -89,31 +90,32 @@ fn unpack(row: &[u8], depth: u8, width: usize) -> impl Iterator<Item = u8> + '_ 
     })
 }
 
-/// Writes a mask as an 8-bit palette PNG in the PASCAL VOC colours, the form of VOC's own masks.
+/// Writes a mask as an 8-bit palette PNG in the PASCAL VOC colours, the format of VOC's masks, atomically.
 ///
 /// # Errors
 ///
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn write_index_png(path: &Path, mask: &Mask) -> Result<()> {
     let unwritable = |error: png::EncodingError| {
         let reason = format!("cannot be written ({})", one_line(&error));
         Error::data(path, reason, "check the folder and the free disk space")
     };
-    let file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
-    let mut encoder = Encoder::new(file, mask.width as u32, mask.height as u32);
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, mask.width as u32, mask.height as u32);
     encoder.set_color(ColorType::Indexed);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_palette(Cow::Borrowed(PALETTE.as_flattened()));
     let mut writer = encoder.write_header().map_err(unwritable)?;
     writer.write_image_data(&mask.data).map_err(unwritable)?;
-    writer.finish().map_err(unwritable)
+    writer.finish().map_err(unwritable)?;
+    write_whole(path, &bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Protects the colours by which people know VOC results.
+    /// Protects the well-known colours of VOC results.
     #[test]
     fn colours_are_those_of_voc() {
         let known: [(u8, [u8; 3]); 7] = [

@@ -1,17 +1,17 @@
 //! Decoded pictures: an RGB image and a mask of class indices, both row-major bytes.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 
 use image::ColorType::{L16, La16, Rgb16, Rgba16};
 use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, ImageReader};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder, ImageReader};
 
 use crate::error::{Error, Result};
+use crate::formats::durable::write_whole;
 
-/// An RGB image, 8 bits a channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An RGB image, 8 bits per channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rgb8 {
     /// Rows.
     pub height: usize,
@@ -37,20 +37,43 @@ impl Rgb8 {
     ///
     /// # Panics
     ///
-    /// When `data` has another length.
+    /// If the length of `data` differs.
     pub fn new(height: usize, width: usize, data: Vec<u8>) -> Self {
         assert_eq!(data.len(), height * width * 3, "an RGB image of {height}x{width} pixels");
         Self { height, width, data }
     }
 
+    /// An image whose pixel in row y and column x is `pixel(y, x)`.
+    pub fn from_fn(height: usize, width: usize, pixel: impl Fn(usize, usize) -> [u8; 3]) -> Self {
+        Self::new(height, width, (0..height * width).flat_map(|place| pixel(place / width, place % width)).collect())
+    }
+
+    /// The pixel in row `y` and column `x`.
+    ///
+    /// # Panics
+    ///
+    /// If the pixel does not exist.
+    pub fn pixel(&self, y: usize, x: usize) -> [u8; 3] {
+        self.data.as_chunks().0[y * self.width + x]
+    }
+
+    /// Changes the pixel in row `y` and column `x`.
+    ///
+    /// # Panics
+    ///
+    /// If the pixel does not exist.
+    pub fn set_pixel(&mut self, y: usize, x: usize, colour: [u8; 3]) {
+        self.data.as_chunks_mut().0[y * self.width + x] = colour;
+    }
+
     /// Decodes a JPEG or PNG file to the colours that Pillow's `convert("RGB")` gives. Grey is replicated to three
     /// channels and a palette looked up, as the official loader does; CMYK is taken as Adobe writes it, inverted. The
     /// EXIF orientation is ignored, so that pixels stay aligned with their mask. Where the official loader fails or
-    /// makes noise there is one rule: alpha is dropped, and of 16 bits the upper 8 are kept.
+    /// returns noise, alpha is dropped, and the upper 8 of 16 bits are kept.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or does not decode.
+    /// If the file cannot be opened or does not decode.
     pub fn read(path: &Path) -> Result<Self> {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
         let image = reader.decode().map_err(|error| undecodable(path, &error))?;
@@ -66,41 +89,49 @@ impl Rgb8 {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or its header cannot be read.
+    /// If the file cannot be opened or its header cannot be read.
     pub fn read_size(path: &Path) -> Result<(usize, usize)> {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
         let (width, height) = reader.into_dimensions().map_err(|error| undecodable(path, &error))?;
         Ok((height as usize, width as usize))
     }
 
-    /// Writes a PNG file.
+    /// The bytes of a PNG file.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
-    pub fn write_png(&self, path: &Path) -> Result<()> {
-        let (width, height) = (self.width as u32, self.height as u32);
-        image::save_buffer_with_format(
-            path,
-            &self.data,
-            width,
-            height,
-            ExtendedColorType::Rgb8,
-            image::ImageFormat::Png,
-        )
-        .map_err(|error| unwritable(path, &error))
+    /// [`Error::Graph`] if the image is empty.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.encode(PngEncoder::new(&mut bytes))?;
+        Ok(bytes)
     }
 
-    /// Writes a JPEG file of the given quality, 1 to 100.
+    /// Writes a PNG file atomically.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
+    pub fn write_png(&self, path: &Path) -> Result<()> {
+        write_whole(path, &self.png()?)
+    }
+
+    /// Writes a JPEG file of the given quality, 1 to 100, atomically.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
     pub fn write_jpeg(&self, path: &Path, quality: u8) -> Result<()> {
-        let mut file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
-        JpegEncoder::new_with_quality(&mut file, quality)
-            .encode(&self.data, self.width as u32, self.height as u32, ExtendedColorType::Rgb8)
-            .map_err(|error| unwritable(path, &error))
+        let mut bytes = Vec::new();
+        self.encode(JpegEncoder::new_with_quality(&mut bytes, quality))?;
+        write_whole(path, &bytes)
+    }
+
+    fn encode(&self, encoder: impl ImageEncoder) -> Result<()> {
+        let Rgb8 { height, width, ref data } = *self;
+        encoder.write_image(data, width as u32, height as u32, ExtendedColorType::Rgb8).map_err(|error| {
+            Error::Graph(format!("an image of {height}x{width} pixels cannot be encoded ({})", one_line(&error)))
+        })
     }
 }
 
@@ -109,7 +140,7 @@ impl Mask {
     ///
     /// # Panics
     ///
-    /// When `data` has another length.
+    /// If the length of `data` differs.
     pub fn new(height: usize, width: usize, data: Vec<u8>) -> Self {
         assert_eq!(data.len(), height * width, "a mask of {height}x{width} pixels");
         Self { height, width, data }
@@ -129,15 +160,11 @@ fn undecodable(path: &Path, error: &image::ImageError) -> Error {
     Error::data(
         path,
         format!("does not decode as JPEG or PNG ({})", one_line(error)),
-        "replace the file, or train without it: `--skip-broken`",
+        "replace the file, or skip it with `--skip-broken`",
     )
 }
 
-fn unwritable(path: &Path, error: &image::ImageError) -> Error {
-    Error::data(path, format!("cannot be written ({})", one_line(error)), "check the folder and the free disk space")
-}
-
-/// The message of a foreign error on one line, as every message of this crate is.
+/// The message of another crate's error on one line, as all messages of this crate are.
 pub(crate) fn one_line(error: &dyn std::fmt::Display) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

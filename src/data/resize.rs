@@ -1,29 +1,28 @@
-//! Bilinear resize exactly as Pillow does it (method.md 8.3): antialiased when shrinking, in whole numbers, so that
-//! every platform gives the same bytes. The network's own interpolation is not antialiased; the two have nothing in
-//! common.
+//! Bilinear resize exactly as Pillow does it (method.md 8.3): antialiased when shrinking, in integer arithmetic, so
+//! that every platform gives the same bytes. Interpolation in the network is different: it is not antialiased.
 
 use crate::data::picture::{Mask, Rgb8};
 
-/// Weights are whole numbers that sum to about 2^22, as Pillow's do for 8-bit images.
+/// Weights are integers that sum to about 2^22, as Pillow's do for 8-bit images.
 const WEIGHT_BITS: u32 = 22;
 
 /// The image at another size, equal to Pillow's `resize((width, height), BILINEAR)`.
 ///
 /// # Panics
 ///
-/// When a side is 0.
+/// If a side is 0.
 pub fn resize_bilinear(image: &Rgb8, height: usize, width: usize) -> Rgb8 {
-    assert!(height > 0 && width > 0, "an image has no side of length 0");
+    assert!(height > 0 && width > 0, "the sides of an image are at least 1");
     // Rows before columns, rounded to bytes in between; an axis that keeps its length is not filtered.
     let widened = if width == image.width { image.clone() } else { resize_rows(image, width) };
     if height == image.height { widened } else { resize_columns(&widened, height) }
 }
 
-/// The mask at another size: every pixel takes the value that lies under its centre.
+/// The mask at another size: every pixel takes the value under its centre.
 ///
 /// # Panics
 ///
-/// When the mask has no pixel.
+/// If the mask is empty.
 pub fn resize_nearest(mask: &Mask, height: usize, width: usize) -> Mask {
     let under = |pixel: usize, from: usize, to: usize| (2 * pixel + 1) * from / (2 * to);
     let row = |y: usize| &mask.data[under(y, mask.height, height) * mask.width..][..mask.width];
@@ -54,7 +53,7 @@ fn triangle_taps(from: usize, to: usize) -> Vec<Taps> {
     (0..to).map(taps_of).collect()
 }
 
-/// Half a grey level, with which every sum starts.
+/// Half a grey level, the initial value of every sum, for rounding.
 const HALF: u32 = 1 << (WEIGHT_BITS - 1);
 
 fn to_byte(sum: u32) -> u8 {

@@ -1,4 +1,4 @@
-//! What a run works with of a data set: a split to learn from, a split to score on.
+//! The splits of a data set that a run uses: one for training, one for scoring.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 /// The splits of a run.
 #[derive(Clone, Debug)]
 pub struct Splits {
-    /// What to learn from.
+    /// The training split.
     pub train: Dataset,
-    /// The split `val`, if there is one. It is scored on if it has masks.
+    /// The split `val`, if there is one. It is used for scoring if it has masks.
     pub val: Option<Dataset>,
 }
 
@@ -22,33 +22,33 @@ pub struct Splits {
 pub struct SplitOptions<'a> {
     /// The option `data.train_split`.
     pub train_split: &'a str,
-    /// Whether images that do not decode are left out.
+    /// Whether images that do not decode are skipped.
     pub skip_broken: bool,
-    /// Whether training reads masks, as only a method does that learns from them.
+    /// Whether training reads masks, which only supervised methods do.
     pub true_masks: bool,
 }
 
 impl<'a> SplitOptions<'a> {
-    /// What a run with this configuration opens.
+    /// The options of a run with this configuration.
     pub fn new(config: &'a Config, skip_broken: bool, true_masks: bool) -> Self {
         SplitOptions { train_split: &config.data_train_split, skip_broken, true_masks }
     }
 }
 
 impl Splits {
-    /// Opens a data set for training, and reads every file of it once that a run will read.
+    /// Opens a data set for training, and reads every file that a run will read once.
     ///
     /// # Errors
     ///
-    /// What is wrong with a single file goes to `on_fault`, see [`Dataset::open_reporting`]; if that goes on, so does
-    /// this, without the file. What is wrong with a split as a whole always ends it.
+    /// Errors of single files are passed to `on_fault`, see [`Dataset::open_reporting`]; if it returns `Ok`,
+    /// the file is skipped. Errors of a split as a whole are always returned.
     pub fn open(root: &Path, options: SplitOptions, follow: &dyn Follow, on_fault: OnFault) -> Result<Self> {
         let split = Dataset::train_split(root, options.train_split);
         let mut train = Dataset::open_reporting(root, split, &DatasetOptions::default(), on_fault)?;
         train.check_images_reporting(options.skip_broken, follow, on_fault)?;
         if options.true_masks {
             if !train.has_masks() {
-                let reason = "the method (segformer, rung `full`) learns from masks, some are missing";
+                let reason = "the method (segformer, rung `full`) learns from masks, but some are missing";
                 let remedy = "add SegmentationClassAug/<id>.png for every image to train on, or set method.name=bmp";
                 on_fault(Error::data(root, reason, remedy))?;
             }

@@ -1,4 +1,4 @@
-//! Where the tags of a split in PASCAL VOC layout come from: the first of these that is there.
+//! Where the tags of a split in PASCAL VOC layout come from: the first of these that exists.
 //!
 //! | Place | Class names |
 //! |---|---|
@@ -21,15 +21,15 @@ use crate::error::{Error, Result};
 
 pub(super) use crate::data::tag_sources::source::Found;
 
-/// What is looked for behind `labels.json`, in this order; the masks come last.
+/// The sources after `labels.json`, in this order; the masks are last.
 const SOURCES: [Source; 4] = [onehot::read, matrix::read, csv::read, annotations::read];
 
-/// Reads the tags of all `images`. `listed` is the split's list, also with images that are missing, and `list_folder`
-/// where it lies below the data set's folder.
+/// Reads the tags of all `images`. `listed` is the split's list, including missing images, and `list_folder`
+/// its folder below the data set's folder.
 ///
 /// # Errors
 ///
-/// When a file cannot be used; a single image's tags may be gone on from.
+/// If a file is invalid; errors of a single image's tags are passed to `on_fault`.
 pub(super) fn read_tags(
     images: &Images,
     listed: &[String],
@@ -41,7 +41,7 @@ pub(super) fn read_tags(
     if let Some(path) = wanted.at(labels::FILE) {
         let Labels { classes, tags } = Labels::read(&path)?;
         if let Some(expected) = wanted.classes.filter(|expected| expected.len() != classes.len()) {
-            let reason = format!("lists {} classes, {} are expected", classes.len(), expected.len());
+            let reason = format!("lists {} classes, but {} are expected", classes.len(), expected.len());
             return Err(Error::data(path, reason, "use the class list that the model was trained with"));
         }
         wanted.classes = Some(classes);

@@ -1,4 +1,4 @@
-//! Class names and image tags, whatever file they come from.
+//! Class names and image tags, independent of their source.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -36,7 +36,7 @@ pub const VOC_CLASSES: [&str; 20] = [
     "tvmonitor",
 ];
 
-/// What to do with an error that need not be the last: training stops at it (`&mut Err`), a report goes on.
+/// Handles an error of a single file: training stops (`&mut Err`), a report continues.
 pub type OnFault<'a> = &'a mut dyn FnMut(Error) -> Result<()>;
 
 /// Class names, and a row of 0 and 1 for every image.
@@ -49,11 +49,11 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// Tags from the names in `tags` for each of `ids`. `path` is where they stand, for messages.
+    /// Tags from the names in `tags` for each of `ids`. `path` is their file, for messages.
     ///
     /// # Errors
     ///
-    /// When an image has no entry, or a tag is not a class; these may be gone on from.
+    /// If an image has no entry, or a tag is not a class; these are passed to `on_fault`.
     pub fn by_name(
         classes: Vec<String>,
         ids: &[String],
@@ -93,7 +93,7 @@ impl Tags {
     ///
     /// # Panics
     ///
-    /// When there is no such image.
+    /// If the image does not exist.
     pub fn row(&self, index: usize) -> &[f32] {
         let count = self.classes.len();
         &self.rows[index * count..][..count]
@@ -108,7 +108,7 @@ impl Tags {
 
 /// The error for an image that a file of tags does not mention.
 pub fn untagged(path: &Path, id: &str) -> Error {
-    let remedy = "add its tags, an empty list if it shows none of the classes";
+    let remedy = "add its tags, or an empty list if it shows none of the classes";
     Error::data(path, format!("image `{id}` has no tags"), remedy)
 }
 
@@ -119,15 +119,15 @@ fn unknown_tag(path: &Path, id: &str, tag: &str, classes: &[String]) -> Error {
     Error::data(
         path,
         format!("image `{id}` has the tag `{tag}`, which is not a class"),
-        format!("the nearest class is `{nearest}`: correct the tag, or add it under `classes`"),
+        format!("the most similar class is `{nearest}`: correct the tag, or add it under `classes`"),
     )
 }
 
-/// Checks a list of class names. `path` is where it stands.
+/// Checks a list of class names. `path` is its file.
 ///
 /// # Errors
 ///
-/// When there are none or too many, one is repeated, or one is the background.
+/// If there are none or too many, one is repeated, or one is the background.
 pub fn check_classes(classes: &[String], path: &Path) -> Result<()> {
     let count = classes.len();
     if count == 0 || count > MAX_CLASSES {
@@ -147,7 +147,7 @@ pub fn check_classes(classes: &[String], path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The names "class 1" to "class K", for a data set that names none.
+/// The names "class 1" to "class K", for a data set without names.
 pub fn numbered_classes(count: usize) -> Vec<String> {
     (1..=count).map(|index| format!("class {index}")).collect()
 }

@@ -1,7 +1,7 @@
-//! Tensors, gradients and kernels: an engine that knows nothing of pictures.
+//! Tensors, gradients and kernels: an engine independent of images.
 //!
-//! A [`Graph`](graph::Graph) records, [`Session`](session::Session) compiles it for a device or for the f64 interpreter,
-//! a [`Program`](session::Program) replays it.
+//! A [`Graph`](graph::Graph) records, [`Session`](session::Session) compiles it for a device or for the f64
+//! interpreter, a [`Program`](session::Program) replays it.
 
 mod backend;
 pub mod geometry;

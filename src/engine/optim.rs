@@ -26,8 +26,8 @@
 //! ```
 //!
 //! The number of the step and the learning rate are inputs, so that one program runs every step. Moments are states,
-//! named after their parameters. A session creates them, filled with zeros, when it compiles the graph. To resume, store
-//! and restore all states of the session.
+//! named after their parameters. A session creates them, filled with zeros, when it compiles the graph. To resume,
+//! store and restore all states of the session.
 
 use super::graph::{DType, Graph, Tensor};
 use super::ops::adamw::{self, Constants, Trained};
@@ -44,9 +44,9 @@ use crate::error::{Error, Result};
 pub struct AdamW {
     /// η, which [`Optimiser::set_learning_rate`] changes between steps.
     pub learning_rate: f64,
-    /// λ, 0.01 at first.
+    /// λ, by default 0.01.
     pub weight_decay: f64,
-    /// β₁, β₂ and ε: 0.9, 0.999 and 1e-8 at first.
+    /// β₁, β₂ and ε: by default 0.9, 0.999 and 1e-8.
     pub constants: Constants,
 }
 
@@ -94,7 +94,7 @@ impl AdamW {
     }
 }
 
-/// Stochastic gradient descent, with momentum and weight decay if wanted, as PyTorch has it.
+/// Stochastic gradient descent, optionally with momentum and weight decay, as in PyTorch.
 ///
 /// With the gradient g and learning rate η: g' = g + λ·w; with momentum v ← μ·v + g' and w ← w − η·v, without it
 /// w ← w − η·g'.
@@ -103,14 +103,14 @@ impl AdamW {
 pub struct Sgd {
     /// η, which [`Optimiser::set_learning_rate`] changes between steps.
     pub learning_rate: f64,
-    /// μ, 0 at first.
+    /// μ, by default 0.
     pub momentum: f64,
-    /// λ, 0 at first.
+    /// λ, by default 0.
     pub weight_decay: f64,
 }
 
 impl Sgd {
-    /// Plain descent.
+    /// Plain gradient descent.
     pub fn new(learning_rate: f64) -> Self {
         Sgd { learning_rate, momentum: 0.0, weight_decay: 0.0 }
     }
@@ -152,16 +152,16 @@ impl Sgd {
     }
 }
 
-/// A state of zeros beside a parameter.
+/// A state of zeros for a parameter.
 #[track_caller]
 fn moment(graph: &Graph, parameter: &Tensor, kind: &str) -> Result<Tensor> {
     match parameter.name().filter(|_| parameter.is_state()) {
         Some(name) => Ok(graph.state_filled(&format!("{name}.{kind}"), parameter.shape().clone(), 0.0)),
-        None => Err(Error::misuse(format!("{parameter:?} is no state, an optimiser cannot update it"))),
+        None => Err(Error::misuse(format!("{parameter:?} is not a state, so an optimiser cannot update it"))),
     }
 }
 
-/// A recorded optimiser: what changes from step to step.
+/// A recorded optimiser, which writes the inputs that change from step to step.
 #[derive(Clone, Debug)]
 pub struct Optimiser {
     rule: Rule,

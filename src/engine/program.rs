@@ -10,14 +10,14 @@ use crate::error::{Error, Result};
 pub struct Program {
     graph: Graph,
     outputs: Vec<NodeId>,
-    /// Inputs that are needed and have no value yet.
+    /// Required inputs without a value.
     unwritten: Vec<Tensor>,
     ran: bool,
     compiled: Box<dyn Runnable>,
 }
 
 impl Program {
-    /// What `compiled` makes of `outputs`.
+    /// A program of `compiled` with `outputs`.
     pub(super) fn new(graph: &Graph, outputs: Vec<NodeId>, compiled: Box<dyn Runnable>) -> Self {
         let live = graph.live(&outputs).into_iter().enumerate().filter(|(_, live)| *live);
         let unwritten = live.map(|(index, _)| graph.tensor(NodeId(index))).filter(Tensor::is_input).collect();
@@ -33,13 +33,13 @@ impl Program {
         let values = values.into();
         self.own(input)?;
         if !input.is_input() {
-            return Err(Error::misuse(format!("{input:?} is no input and cannot be written")));
+            return Err(Error::misuse(format!("{input:?} is not an input and cannot be written")));
         }
         if values.len() != input.shape().len() {
             return Err(Error::misuse(format!("input {input:?} was given {} values", values.len())));
         }
         if matches!(values, Values::U8(_)) && input.dtype() != DType::I32 {
-            return Err(Error::misuse(format!("input {input:?} takes no bytes: those go into integers")));
+            return Err(Error::misuse(format!("input {input:?} does not take bytes: only integer inputs do")));
         }
         self.unwritten.retain(|unwritten| unwritten.id() != input.id());
         self.compiled.write(input, &values);
@@ -56,7 +56,7 @@ impl Program {
         self.compiled.run()
     }
 
-    /// Whether everything has a value that a run needs, which is about to happen.
+    /// Checks that every required input has a value.
     #[track_caller]
     fn check_inputs(&mut self) -> Result<()> {
         if let Some(input) = self.unwritten.first() {
@@ -89,7 +89,7 @@ impl Program {
         }
     }
 
-    /// Whether there is a value to read.
+    /// Checks that there is a value to read.
     #[track_caller]
     fn check_readable(&self, tensor: &Tensor) -> Result<()> {
         self.own(tensor)?;
@@ -97,7 +97,7 @@ impl Program {
             return Ok(());
         }
         if !self.outputs.contains(&tensor.id()) {
-            return Err(Error::misuse(format!("{tensor:?} is no output of this program; name it when compiling")));
+            return Err(Error::misuse(format!("{tensor:?} is not an output of this program; name it when compiling")));
         }
         if !self.ran {
             return Err(Error::misuse(format!("output {tensor:?} is read before the first run")));
@@ -105,7 +105,7 @@ impl Program {
         Ok(())
     }
 
-    /// Runs once and gives the time of every dispatch; nothing on the CPU interpreter.
+    /// Runs once and returns the time of every dispatch; nothing on the CPU interpreter.
     ///
     /// # Errors
     /// If an input was never written, or the adapter has no timestamps or was lost.
@@ -123,7 +123,7 @@ impl Program {
         self.compiled.profile().await
     }
 
-    /// The device plan, if it runs on a device.
+    /// The plan, if it runs on a device.
     pub fn plan(&self) -> Option<&gpu::Plan> {
         self.compiled.plan()
     }

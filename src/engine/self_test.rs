@@ -1,5 +1,5 @@
-//! Self-tests of the fast kernel variants: on every adapter and driver, each family of them computes small graphs once,
-//! and is not chosen where it disagrees with the interpreter. What was found is kept in a folder, if one is given.
+//! Self-tests of the fast kernel variants: on every adapter and driver, each family computes small graphs once,
+//! and is not used if it disagrees with the interpreter. Results are stored in a folder, if one is given.
 //!
 //! ```
 //! use tagseg::Session;
@@ -25,19 +25,19 @@ use crate::engine::reference::square_error;
 use crate::engine::session::Session;
 use crate::error::Result;
 
-/// A family of fast kernel variants, with the work that tells whether they are right.
+/// A family of fast kernel variants, with the computation that tests them.
 pub struct Family {
-    /// What people call it, and the stored verdict.
+    /// Its name in messages and in the stored result.
     pub name: &'static str,
-    /// The part of a target that says whether it may be chosen.
+    /// The field of a target that enables it.
     pub switch: fn(&mut Target) -> &mut bool,
-    /// The choices that ask for it.
+    /// The choices that use it.
     pub kernels: Kernels,
-    /// Records values whose kernels are of this family, at sizes that fit no tile of a workgroup.
+    /// Records values whose kernels are of this family, at sizes that are not multiples of a workgroup's tile.
     pub record: fn(&Graph) -> Result<Vec<Tensor>>,
 }
 
-/// Every family there is.
+/// All families.
 pub const FAMILIES: &[Family] = &[
     Family {
         name: "tiled products",
@@ -60,10 +60,10 @@ pub const FAMILIES: &[Family] = &[
     },
 ];
 
-/// Squared error of all values over their sum of squares, at most: what the tests of single ops allow.
+/// Largest squared error relative to the sum of squares, as in the tests of single ops.
 const LIMIT: f64 = 1e-10;
 
-/// Products of operands in every layout, enough of them for a graphics card to be busy, and a convolution with its
+/// Products of operands in every layout, enough of them to keep a graphics card busy, and a convolution with its
 /// gradients.
 fn products(graph: &Graph) -> Result<Vec<Tensor>> {
     let matrices = |rows, columns| constant(graph, &[256, rows, columns]);
@@ -98,8 +98,8 @@ fn cooperative_products(graph: &Graph) -> Result<Vec<Tensor>> {
     Ok(outputs)
 }
 
-/// A product that fills wide tiles, and its gradients, which fill narrow ones, of operands that are loaded by fours; one of
-/// odd sides; a convolution with its gradients.
+/// A product that fills wide tiles, and its gradients, which fill narrow ones, of operands that are loaded as `vec4`;
+/// one of odd sides; a convolution with its gradients.
 fn subgroup_products(graph: &Graph) -> Result<Vec<Tensor>> {
     let [x, weight, bias] = [&[150, 44][..], &[124, 44], &[124]].map(|shape| constant(graph, shape));
     let y = x.linear(&weight, Some(&bias))?;
@@ -110,7 +110,7 @@ fn subgroup_products(graph: &Graph) -> Result<Vec<Tensor>> {
     Ok(outputs)
 }
 
-/// Softmax, layer norm and their gradients, on rows read one by one and by fours.
+/// Softmax, layer norm and their gradients, on rows with scalar and `vec4` loads.
 fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
     let mut outputs = Vec::new();
     for width in [37, 68] {
@@ -125,38 +125,38 @@ fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
     Ok(outputs)
 }
 
-/// Values between −1 and 1 without a pattern, other ones in every constant of a graph.
+/// Values between −1 and 1 without a pattern, different in every constant of a graph.
 fn constant(graph: &Graph, shape: &[usize]) -> Tensor {
     let values = noise(graph.len() as u64, shape.iter().product());
     graph.constant(&values.into_iter().map(f64::from).collect::<Vec<_>>(), shape)
 }
 
-/// What is known of the fast variants on a device.
+/// Results of the self-test of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// Every family's name, and what became of it.
+    /// Every family's name and result.
     pub families: BTreeMap<&'static str, Standing>,
-    /// When the self-test ran, if that could be stored.
+    /// When the self-test ran, if its result could be stored.
     #[serde(skip)]
     pub since: Option<SystemTime>,
-    /// What a person should hear: a line for each family that failed just now, or was asked for and is missing.
+    /// Notices for the user: a line for each family that failed just now, or was requested but is unavailable.
     #[serde(skip)]
     pub notices: Vec<String>,
-    /// What kernels are to be chosen for.
+    /// The target that kernels are to be chosen for.
     #[serde(skip)]
     pub target: Target,
 }
 
-/// What became of a family.
+/// The result of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Standing {
-    /// It computes right.
+    /// It computes correctly.
     #[serde(rename = "chosen")]
     Chosen,
     /// It is for another class of device.
     #[serde(rename = "not needed here")]
     NotNeeded,
-    /// The device, within the limits asked for, lacks what it needs.
+    /// The device, with the requested limits, lacks the features that it needs.
     #[serde(rename = "not on this device")]
     Missing,
     /// It failed its self-test.
@@ -164,7 +164,7 @@ pub enum Standing {
     Refused,
 }
 
-/// A verdict on disk.
+/// A stored result.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     /// Adapter, driver, program and kernels.
@@ -172,11 +172,11 @@ struct Stored {
     passed: BTreeMap<String, bool>,
 }
 
-/// The session without the fast kernels that its device gets wrong, by their self-test or by what an earlier one left in
-/// `folder`. `tell` hears what a person should know, a line each. The interpreter needs no test.
+/// The session without the fast kernels that its device computes wrongly, according to a self-test or to the result of
+/// an earlier one in `folder`. `tell` receives notices for the user, one line each. The interpreter needs no test.
 ///
 /// # Errors
-/// If a family of kernels cannot be recorded, which is a mistake in it.
+/// If a family of kernels cannot be recorded, which is a bug.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn tested(session: Session, folder: Option<&Path>, tell: impl FnMut(&str)) -> Result<Session> {
     pollster::block_on(tested_async(session, folder, tell))
@@ -193,13 +193,14 @@ pub async fn tested_async(session: Session, folder: Option<&Path>, mut tell: imp
     Ok(session.aimed_at(verdict.target))
 }
 
-/// The verdict on `families` for a device: out of `folder`, or by a self-test whose result is
-/// then stored there. A folder that cannot be used is no error: then every call is a test.
+/// The results of `families` on a device: read from `folder`, or from a self-test whose result is
+/// then stored there. A folder that cannot be used is not an error: then every call runs the test.
 ///
-/// A family that cannot run at all is refused too, but that is not stored: the device may only have been short of memory.
+/// A family that cannot run at all is refused too, but this is not stored: the device may just have been short of
+/// memory.
 ///
 /// # Errors
-/// If a family cannot be recorded, which is a mistake in it.
+/// If a family cannot be recorded, which is a bug.
 pub async fn verdict(families: &[Family], device: &Device, folder: Option<&Path>) -> Result<Verdict> {
     let (choice, mut target) = (device.choice(), device.target());
     let mut verdict = Verdict { families: BTreeMap::new(), since: None, notices: Vec::new(), target };
@@ -207,10 +208,10 @@ pub async fn verdict(families: &[Family], device: &Device, folder: Option<&Path>
     let mut asked = Target::from(target.kernels);
     for family in others {
         let missing = *(family.switch)(&mut asked);
-        // Who wrote no table has asked for nothing.
+        // Without a user's table, nothing was requested explicitly.
         if missing && choice.kernels.is_some() {
             verdict.notices.push(format!(
-                "{}: lacks what {} need, plain kernels take their place; `tagseg devices --kernels FILE` tells why",
+                "{} does not support {}, using plain kernels instead; `tagseg devices --kernels FILE` shows why",
                 device.driver(),
                 family.name
             ));
@@ -245,7 +246,7 @@ pub async fn verdict(families: &[Family], device: &Device, folder: Option<&Path>
 async fn test(families: &[&Family], device: &Device, notices: &mut Vec<String>) -> (BTreeMap<String, bool>, bool) {
     let (mut passed, mut ran) = (BTreeMap::new(), true);
     for family in families {
-        // On a device of its own: one that is lost takes nothing else with it.
+        // On a separate device: if it is lost, others are not affected.
         let error = error(family, device.choice()).await;
         let right = error.as_ref().is_ok_and(|&error| error <= LIMIT);
         passed.insert(family.name.to_owned(), right);
@@ -257,12 +258,12 @@ async fn test(families: &[&Family], device: &Device, notices: &mut Vec<String>) 
     (passed, ran)
 }
 
-/// What a person is told of a family that failed.
+/// The notice for a family that failed.
 fn notice(device: &Device, family: &Family, error: Result<f64>) -> String {
     let why = error.map_or_else(|error| error.to_string(), |error| format!("squared error {error:.0e}"));
     format!(
-        "{}: {} failed their self-test ({}), slower kernels take their place; update the driver, and if that does not \
-         help report it with what `tagseg devices` prints",
+        "{}: {} failed their self-test ({}), using slower kernels instead; update the driver, and if that does not \
+         help, report it with the output of `tagseg devices`",
         device.driver(),
         family.name,
         why.lines().next().unwrap_or_default()
@@ -301,13 +302,13 @@ fn kernels(families: &[&Family]) -> Result<u32> {
     Ok(texts.finalize())
 }
 
-/// What a file tells of these kernels, if it is whole.
+/// The result for these kernels in a file, if it is valid.
 fn recall(file: &Path, of: &str) -> Option<BTreeMap<String, bool>> {
     let stored: Stored = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
     (stored.of == of).then_some(stored.passed)
 }
 
-/// Writes beside the file and renames, so that nobody reads a half.
+/// Writes a temporary file and renames it, so that no partial file is ever read.
 fn store(file: &Path, of: &str, passed: &BTreeMap<String, bool>) -> io::Result<()> {
     let stored = Stored { of: of.to_owned(), passed: passed.clone() };
     let beside = file.with_extension(std::process::id().to_string());

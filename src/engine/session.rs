@@ -16,8 +16,8 @@
 //! # Ok::<(), tagseg::Error>(())
 //! ```
 //!
-//! What waits for a device has two forms: `read_async` gives a future, as a browser demands, and `read` waits for it.
-//! Everything else never waits.
+//! Functions that wait for a device have two forms: `read_async` returns a future, as a browser requires, and `read`
+//! blocks. Everything else never waits.
 
 use std::sync::Arc;
 
@@ -29,18 +29,18 @@ pub use super::program::Program;
 pub use super::values::Values;
 use crate::error::{Error, Result};
 
-/// Where programs run, with the states that they share. Clones share them, too, also in other threads.
+/// A device or the interpreter, with the states that programs share. Clones share them too, also in other threads.
 #[derive(Clone)]
 pub struct Session {
     engine: Arc<dyn Engine>,
 }
 
 impl Session {
-    /// Opens a device: `auto`, an index, a part of an adapter's name, or `reference` for the CPU interpreter; or all
-    /// that a [`gpu::DeviceChoice`] can say. Prints nothing, writes nothing, and reads no environment.
+    /// Opens a device: `auto`, an index, a part of an adapter's name, or `reference` for the CPU interpreter; or any
+    /// [`gpu::DeviceChoice`]. Prints nothing, writes nothing, and reads no environment variables.
     ///
     /// Kernels are those of the table. [`self_test::tested`](super::self_test::tested) tests the fast ones among them
-    /// and replaces those that this driver computes wrong.
+    /// and replaces those that this driver computes wrongly.
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such adapter.
@@ -61,7 +61,7 @@ impl Session {
         Ok(Self::on(gpu::Device::open(&choice).await?))
     }
 
-    /// A session on a device as it is.
+    /// A session on an open device.
     pub(crate) fn on(device: gpu::Device) -> Self {
         Session { engine: Arc::new(OnDevice::new(device)) }
     }
@@ -76,9 +76,9 @@ impl Session {
         Session { engine: self.engine.fresh() }
     }
 
-    /// The same session with exactly these kernels, whatever a self-test said of them, unless the device was opened
-    /// without what they need; nothing else for the interpreter. Tests run the kernels of graphics cards on a software
-    /// device so.
+    /// The same session with exactly these kernels, regardless of the self-test, unless the device was opened
+    /// without their features; no effect for the interpreter. Tests use this to run the kernels of graphics cards on a
+    /// software device.
     pub fn aimed_at(self, target: Target) -> Self {
         Session { engine: self.engine.aimed_at(target) }
     }
@@ -88,12 +88,12 @@ impl Session {
         self.engine.device()
     }
 
-    /// What kernels are chosen for; nothing on the interpreter.
+    /// The target that kernels are chosen for; `None` on the interpreter.
     pub fn target(&self) -> Option<Target> {
         self.device().map(gpu::Device::target)
     }
 
-    /// The kernel choices that a device goes by, under the name of the section that they came from; none for the
+    /// The kernel choices of a device, with the name of the section that they came from; none for the
     /// interpreter.
     pub fn kernels(&self) -> Option<KernelTable> {
         self.device().map(|device| KernelTable::of(device.section(), device.target().kernels))
@@ -109,7 +109,7 @@ impl Session {
         self.device().is_none()
     }
 
-    /// Sets a state: makes it, or overwrites it in place, also for programs already compiled.
+    /// Sets a state: creates it, or overwrites it in place, also for programs already compiled.
     ///
     /// # Errors
     /// [`Error::Graph`] if it exists with another shape or the number of values is wrong.
@@ -117,13 +117,13 @@ impl Session {
     pub fn set_state(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
         let ty = TensorType::f32(shape);
         if ty.shape.is_boundless() {
-            return Err(Error::misuse(format!("state `{name}` {ty:?} has more elements than any device holds")));
+            return Err(Error::misuse(format!("state `{name}` {ty:?} has more elements than any device can store")));
         }
         if values.len() != ty.shape.len() {
             return Err(Error::misuse(format!("state `{name}` {ty:?} was given {} values", values.len())));
         }
         if let Some(known) = self.engine.state_type(name).filter(|known| *known != ty) {
-            return Err(Error::misuse(format!("state `{name}` is {known:?}, it cannot become {ty:?}")));
+            return Err(Error::misuse(format!("state `{name}` is {known:?} and cannot become {ty:?}")));
         }
         self.engine.set_state(name, &ty, values);
         Ok(())
@@ -163,13 +163,13 @@ impl Session {
         self.engine.states(names).await
     }
 
-    /// Rounds every state to f32 on the interpreter, which computes in f64: what a checkpoint holds is then all there
-    /// is. A device holds f32 anyway.
+    /// Rounds every state to f32 on the interpreter, which computes in f64, so that they equal those of a
+    /// checkpoint. A device stores f32 anyway.
     pub fn settle(&self) {
         self.engine.settle();
     }
 
-    /// Loses the device, as a driver that fails would.
+    /// Loses the device, as if the driver failed.
     #[cfg(test)]
     pub(crate) fn lose(&self) {
         if let Some(device) = self.device() {
@@ -188,7 +188,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Graph`] if nothing would be computed, an output belongs to another graph, a state has no value, or the
-    /// recording holds a mistake; [`Error::Memory`] if the plan does not fit the device, with its bytes;
+    /// recording has an error; [`Error::Memory`] if the plan does not fit the device, with its bytes;
     /// [`Error::Device`] if a kernel is refused.
     #[track_caller]
     pub fn compile(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Program> {
@@ -207,10 +207,11 @@ impl Session {
         self.device().and_then(gpu::Device::allocated)
     }
 
-    /// Plans what [`Session::compile`] would prepare, and makes nothing; `None` on the interpreter, which plans nothing.
+    /// The plan that [`Session::compile`] would prepare, without preparing it; `None` on the interpreter, which does
+    /// not plan.
     ///
     /// # Errors
-    /// [`Error::Memory`] with the planned bytes if it does not fit the device; besides as [`Session::compile`].
+    /// [`Error::Memory`] with the planned bytes if it does not fit the device; also those of [`Session::compile`].
     #[track_caller]
     pub fn plan(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Option<gpu::Plan>> {
         self.engine.plan(graph, &ids(graph, outputs)?)
@@ -242,12 +243,12 @@ fn ids(graph: &Graph, outputs: &[&Tensor]) -> Result<Vec<NodeId>> {
         return Err(Error::misuse(format!("output {stranger:?} belongs to another graph")));
     }
     if outputs.is_empty() && !graph.live(&[]).contains(&true) {
-        return Err(Error::misuse("the program has no outputs and updates no state; name what is to be read"));
+        return Err(Error::misuse("the program has no outputs and updates no state; name the outputs"));
     }
     Ok(outputs.iter().map(|output| output.id()).collect())
 }
 
-/// What a guest holds may be moved to another thread; a browser's devices belong to one.
+/// Public types may be moved to another thread, except in a browser, whose devices belong to one.
 #[cfg(not(target_arch = "wasm32"))]
 const _: () = {
     const fn moves_between_threads<T: Send>() {}

@@ -7,13 +7,13 @@ use std::fmt;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Number of elements (1 for a scalar); the largest number there is where that is more than can be counted.
+    /// Number of elements (1 for a scalar); saturates on overflow.
     pub fn len(&self) -> usize {
-        // An extent of 0 empties the shape, also behind others whose product cannot be counted.
+        // With an extent of 0 the shape is empty, even if the product of the others overflows.
         if self.0.contains(&0) { 0 } else { self.0.iter().copied().fold(1, usize::saturating_mul) }
     }
 
-    /// Whether there are more elements than any device holds: 2^48 of them, or 2^30 where addresses have 32 bits. Sums
+    /// Whether there are more elements than any device can store: 2^48 of them, or 2^30 if addresses have 32 bits. Sums
     /// of the bytes of smaller values do not overflow.
     pub(crate) fn is_boundless(&self) -> bool {
         self.len() > if cfg!(target_pointer_width = "64") { 1 << 48 } else { 1 << 30 }
@@ -119,13 +119,13 @@ impl DType {
     }
 }
 
-/// In how many bits a device stores a real element. Arithmetic is done in 32 bits in either case.
+/// The precision in which a device stores real elements. Arithmetic is in 32 bits in either case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Storage {
     /// In 32 bits.
     #[default]
     Whole,
-    /// In 16 bits, where all kernels that touch the value can: 11 significant bits, up to 65504.
+    /// In 16 bits, if all kernels that access the value support it: 11 significant bits, up to 65504.
     Half,
 }
 

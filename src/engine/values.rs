@@ -1,15 +1,15 @@
-//! What the host writes into an input.
+//! Host values for inputs.
 
-/// Host values for an input: a slice, array or `Vec` of `f32`, `f64`, `i32` or `u8`, by reference. They are converted to
-/// the input's element type.
+/// Host values for an input: a slice, array or `Vec` of `f32`, `f64`, `i32` or `u8`, by reference. They are converted
+/// to the input's element type.
 pub enum Values<'a> {
-    /// Real values as a device holds them.
+    /// Real values as stored on a device.
     F32(&'a [f32]),
-    /// Real values as the interpreter holds them.
+    /// Real values as stored by the interpreter.
     F64(&'a [f64]),
     /// Integers.
     I32(&'a [i32]),
-    /// Bytes, four in each integer of the input, the lowest bits first; what is missing of the last four is 0.
+    /// Bytes, four in each integer of the input, the lowest bits first; the last four are padded with 0.
     U8(&'a [u8]),
 }
 
@@ -54,7 +54,7 @@ impl Values<'_> {
     }
 }
 
-/// The integers that bytes make, four each.
+/// The integers that consist of these bytes, four each.
 fn words(bytes: &[u8]) -> impl Iterator<Item = i32> {
     bytes.chunks(4).map(|four| {
         let mut word = [0; 4];

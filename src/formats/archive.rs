@@ -1,4 +1,4 @@
-//! The zip archives that `torch.save` writes: stored entries, zip64 where it must be, nothing else.
+//! The zip archives that `torch.save` writes: stored entries, zip64 where needed, nothing else.
 //!
 //! Entries are slices of the file: reading one costs no memory, whatever its header claims.
 
@@ -9,16 +9,16 @@ use super::fault::{Checked, Fault, quoted};
 /// First bytes of a zip archive.
 pub const MAGIC: &[u8] = b"PK\x03\x04";
 
-/// What a field of 32 bits holds when its value stands in the zip64 field instead.
+/// The value of a 32-bit field whose actual value is in the zip64 field.
 const ELSEWHERE: u64 = u32::MAX as u64;
 
-/// The table of contents over the file's bytes.
+/// The table of contents, borrowing the file's bytes.
 pub struct Archive<'a> {
     bytes: &'a [u8],
     entries: BTreeMap<&'a str, Entry>,
 }
 
-/// An entry's place, as the central directory tells it.
+/// An entry's position according to the central directory.
 struct Entry {
     flags: u64,
     method: u64,
@@ -31,13 +31,13 @@ impl<'a> Archive<'a> {
     /// Reads the table of contents.
     ///
     /// # Errors
-    /// If there is none, or it does not fit the file.
+    /// If there is none, or it does not match the file.
     pub fn open(bytes: &'a [u8]) -> Checked<Self> {
         let (count, mut at) = directory(bytes)?;
         let mut entries = BTreeMap::new();
         for _ in 0..count {
-            let (name, entry, next) =
-                central_header(bytes, at).ok_or_else(|| Fault::damaged("the archive's table of contents is cut"))?;
+            let (name, entry, next) = central_header(bytes, at)
+                .ok_or_else(|| Fault::damaged("the archive's table of contents is truncated"))?;
             entries.insert(name, entry);
             at = next;
         }
@@ -62,14 +62,14 @@ impl<'a> Archive<'a> {
             let reason = format!("{} is compressed or encrypted, which torch.save never does", name_quoted());
             return Err(Fault { reason, remedy: "load it in Python and save it again with torch.save" });
         }
-        let bytes = self.stored(entry).ok_or_else(|| Fault::damaged(format!("{} is cut", name_quoted())))?;
+        let bytes = self.stored(entry).ok_or_else(|| Fault::damaged(format!("{} is truncated", name_quoted())))?;
         if u64::from(crc32fast::hash(bytes)) != entry.crc {
             return Err(Fault::damaged(format!("the checksum of {} is wrong", name_quoted())));
         }
         Ok(bytes)
     }
 
-    /// The bytes behind an entry's local header, which repeats the name and has an extra field of its own length.
+    /// The bytes after an entry's local header, which repeats the name and has its own extra field.
     fn stored(&self, entry: &Entry) -> Option<&'a [u8]> {
         let header = part(self.bytes, entry.header, 30)?;
         let behind = number(header, 26, 2)? + number(header, 28, 2)?;
@@ -94,16 +94,16 @@ fn directory(bytes: &[u8]) -> Checked<(u64, u64)> {
         if count != 0xFFFF && offset != ELSEWHERE {
             return Some((count, offset));
         }
-        // The zip64 locator stands in front and says where the larger record is.
+        // The zip64 locator precedes it and has the offset of the larger record.
         let locator = part(bytes, end.checked_sub(20)? as u64, 20)?;
         let record = part(bytes, number(locator, 8, 8)?, 56)?;
         (locator.starts_with(b"PK\x06\x07") && record.starts_with(b"PK\x06\x06")).then_some(())?;
         Some((number(record, 32, 8)?, number(record, 48, 8)?))
     };
-    read().ok_or_else(|| Fault::damaged("the record at the archive's end is cut"))
+    read().ok_or_else(|| Fault::damaged("the record at the archive's end is truncated"))
 }
 
-/// An entry of the table of contents at `at`, and where the next one begins.
+/// The entry of the table of contents at `at`, and the offset of the next one.
 fn central_header(bytes: &[u8], at: u64) -> Option<(&str, Entry, u64)> {
     let header = part(bytes, at, 46)?;
     header.starts_with(b"PK\x01\x02").then_some(())?;
@@ -118,7 +118,7 @@ fn central_header(bytes: &[u8], at: u64) -> Option<(&str, Entry, u64)> {
         size: number(header, 24, 4)?,
         header: number(header, 42, 4)?,
     };
-    // The zip64 field holds, in this order, those of the sizes and the offset that did not fit.
+    // The zip64 field contains, in this order, those of the sizes and the offset that need 64 bits.
     let mut large = extra_field(part(bytes, extra_at, extra_length?)?, 1).unwrap_or_default();
     let mut compressed = number(header, 20, 4)?;
     for field in [&mut entry.size, &mut compressed, &mut entry.header] {
@@ -142,7 +142,7 @@ fn extra_field(mut extra: &[u8], tag: u64) -> Option<&[u8]> {
     }
 }
 
-/// `length` bytes from `start`, if there are as many.
+/// `length` bytes from `start`, if there are so many.
 fn part(bytes: &[u8], start: u64, length: u64) -> Option<&[u8]> {
     let end = usize::try_from(start.checked_add(length)?).ok()?;
     bytes.get(usize::try_from(start).ok()?..end)
@@ -217,7 +217,7 @@ mod tests {
         changed[32] ^= 1;
         assert!(Archive::open(&changed).unwrap().read("a").unwrap_err().reason.contains("checksum of `a`"));
         for length in 0..bytes.len() {
-            assert!(Archive::open(&bytes[..length]).is_err(), "cut to {length}");
+            assert!(Archive::open(&bytes[..length]).is_err(), "truncated to {length}");
         }
     }
 }

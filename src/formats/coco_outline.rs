@@ -1,9 +1,9 @@
-//! Segmentations as MS-COCO's annotations write them, drawn into pixels exactly as its reference decoder does.
+//! Segmentations of MS-COCO's annotations, rasterised exactly as by its reference decoder.
 //!
 //! | Form | Meaning |
 //! |---|---|
 //! | `[[x, y, x, y, …], …]` | polygons, drawn together |
-//! | `{"size": [h, w], "counts": [n, …]}` | lengths of runs, outside and inside in turn, column by column |
+//! | `{"size": [h, w], "counts": [n, …]}` | run lengths, alternately outside and inside, column by column |
 //! | `{"size": [h, w], "counts": "…"}` | the same, compressed to text |
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Shape<'a> {
-    /// Corners, x and y in turns, of polygons that are drawn together.
+    /// Corners, x and y alternately, of polygons that are drawn together.
     Polygons(Vec<Vec<f64>>),
     /// Runs over the whole image.
     #[serde(borrow)]
@@ -40,13 +40,13 @@ enum Counts<'a> {
 }
 
 impl Shape<'_> {
-    /// The pixels that the shape covers, as ranges of places in column-major order, sorted and apart from each other
-    /// within each part. `Err` says what is wrong.
+    /// The pixels that the shape covers, as ranges of column-major indices, sorted and disjoint
+    /// within each part. `Err` describes what is wrong.
     pub fn spans(&self, height: usize, width: usize) -> Result<Vec<[usize; 2]>, String> {
         match self {
             Shape::Polygons(polygons) => {
                 if polygons.first().is_none_or(|polygon| polygon.len() < 6) {
-                    return Err("has no polygon of three corners".into());
+                    return Err("has no polygon with three corners".into());
                 }
                 if polygons.iter().flatten().any(|number| number.abs() > FARTHEST) {
                     return Err("has corners far beyond any image".into());
@@ -56,19 +56,20 @@ impl Shape<'_> {
             Shape::Runs(runs) => {
                 if runs.size != [height, width] {
                     let [h, w] = runs.size;
-                    return Err(format!("is {w}x{h} pixels (width x height), its image {width}x{height}"));
+                    return Err(format!("is {w}x{h} pixels (width x height), but its image is {width}x{height}"));
                 }
                 let counts = match &runs.counts {
                     Counts::Plain(counts) => counts.clone(),
-                    Counts::Text(text) => decompress(text.as_bytes()).ok_or("has damaged runs")?,
+                    Counts::Text(text) => decompress(text.as_bytes()).ok_or("has damaged run lengths")?,
                 };
-                run_spans(&counts, height * width).ok_or_else(|| "has runs that do not fill its image".into())
+                run_spans(&counts, height * width)
+                    .ok_or_else(|| "has run lengths that do not add up to its image".into())
             }
         }
     }
 }
 
-/// The places covered by every second run; the runs must fill `length` places.
+/// The pixels covered by every second run; the lengths must add up to `length`.
 fn run_spans(counts: &[u64], length: usize) -> Option<Vec<[usize; 2]>> {
     let (mut spans, mut at) = (Vec::new(), 0_usize);
     for (index, count) in counts.iter().enumerate() {
@@ -81,9 +82,9 @@ fn run_spans(counts: &[u64], length: usize) -> Option<Vec<[usize; 2]>> {
     (at == length).then_some(spans)
 }
 
-/// Lengths of runs out of their text: each number is some characters from `0` on, five bits each from the lowest up, and a
-/// sixth bit where more follow; the highest bit read is the sign. From the fourth number on only the difference to the
-/// one two places before is written.
+/// Decodes run lengths from text: each number consists of characters from `0` onwards, five bits each from the lowest
+/// up, with a sixth bit if more follow; the highest bit read is the sign. From the fourth number on, only the
+/// difference to the one two positions before is stored.
 fn decompress(text: &[u8]) -> Option<Vec<u64>> {
     let mut counts: Vec<i64> = Vec::new();
     let mut bytes = text.iter();
@@ -99,7 +100,7 @@ fn decompress(text: &[u8]) -> Option<Vec<u64>> {
                 }
                 break;
             }
-            // A run is no longer than an image, and no image has 2⁴⁰ pixels.
+            // A run is not longer than an image, and no image has 2⁴⁰ pixels.
             if shift > 40 {
                 return None;
             }
@@ -112,18 +113,18 @@ fn decompress(text: &[u8]) -> Option<Vec<u64>> {
     counts.into_iter().map(|count| u64::try_from(count).ok()).collect()
 }
 
-/// Corners beyond it are refused: the walk along an edge would never end.
+/// Corners beyond it are refused: the walk along an edge would take too long.
 const FARTHEST: f64 = 1e5;
 
 /// The grid on which edges are walked is so many times finer than the pixels.
 const FINER: f64 = 5.0;
 
-/// The places inside a polygon, by the reference's rule.
+/// The pixels inside a polygon, by the reference's rule.
 ///
 /// Edges are walked on a finer grid, one step at a time along their longer axis. Wherever the walk goes from one column
 /// of that grid to the next, and the step passes the middle of a column of pixels, the outline crosses that column; the
 /// pixel below the crossing is where inside and outside change. Places between the first and second change are inside,
-/// between the third and fourth, and so on; the count goes on from the end of a column to the start of the next.
+/// between the third and fourth, and so on; the count continues from the end of a column at the start of the next.
 fn polygon_spans(numbers: &[f64], height: usize, width: usize) -> Vec<[usize; 2]> {
     let fine = |value: f64| (FINER * value + 0.5) as i32;
     let corners: Vec<[i32; 2]> = numbers.as_chunks::<2>().0.iter().map(|corner| corner.map(fine)).collect();
@@ -141,10 +142,10 @@ fn polygon_spans(numbers: &[f64], height: usize, width: usize) -> Vec<[usize; 2]
     changes.as_chunks::<2>().0.iter().filter(|[start, end]| start < end).copied().collect()
 }
 
-/// Visits the grid points of an edge, both ends included, in order. Points between are those of the edge taken from its
-/// smaller end, whichever way it is walked.
+/// Visits the grid points of an edge, both ends included, in order. Intermediate points are computed from the
+/// smaller end, regardless of the direction of the walk.
 fn walk(from: [i32; 2], to: [i32; 2], mut visit: impl FnMut([i32; 2])) {
-    // Along the longer axis, x where they are equal.
+    // Along the longer axis, x if they are equal.
     let along = usize::from((to[0] - from[0]).abs() < (to[1] - from[1]).abs());
     let across = 1 - along;
     let (low, high) = if from[along] > to[along] { (to, from) } else { (from, to) };
@@ -154,7 +155,7 @@ fn walk(from: [i32; 2], to: [i32; 2], mut visit: impl FnMut([i32; 2])) {
         let step = if from[along] > to[along] { steps - step } else { step };
         let mut point = low;
         point[along] += step;
-        // An edge without length has no slope, and needs none.
+        // An edge of length 0 has no slope and needs none.
         if steps > 0 {
             point[across] = (f64::from(low[across]) + slope * f64::from(step) + 0.5) as i32;
         }

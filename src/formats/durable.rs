@@ -1,4 +1,4 @@
-//! Files that are either whole or not there, whatever happens while they are written.
+//! Atomic writes: a file is either complete or absent, whatever happens during writing.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -9,17 +9,17 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
-/// Ending of a file that is being written. One that is left over belongs to a process that was killed.
+/// Extension of a file that is being written. A leftover one is from a process that was killed.
 pub(crate) const PARTIAL: &str = "partial";
 
-/// Writes a file under a temporary name beside it, syncs it, renames it into place and syncs the folder: after a crash or
-/// a power cut the name bears the old content or the new, never a part.
+/// Writes a file under a temporary name beside it, syncs it, renames it into place and syncs the folder: after a crash
+/// or a power cut, the file has the old content or the new, never a part.
 ///
 /// # Errors
-/// [`Error::Io`] if a step fails; the old file, if any, is then untouched, and what was written of the new one is gone.
+/// [`Error::Io`] if a step fails; the old file, if any, is then unchanged, and the partial new one is removed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> io::Result<()> {
-        // Where it is dropped without being renamed, the file is removed, which makes room again on a full disk.
+        // If it is dropped without being renamed, the file is removed, which frees space on a full disk.
         let mut file = beside(path)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
@@ -29,8 +29,28 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(Error::io(path))
 }
 
-/// A new file in the folder of `path`, named after it, that everyone may read whom the process lets read its files:
-/// a temporary file is otherwise its owner's alone.
+/// Writes a file under a temporary name beside it and renames it into place: the file has the old content or the new,
+/// never a part, whatever happens to the process or on a full disk. Unlike [`write_atomically`], it does not sync to
+/// disk, which is enough for files that can be generated again.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> io::Result<()> {
+        // Pipes and devices are written to, not replaced.
+        if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return std::fs::write(path, bytes);
+        }
+        let mut file = beside(path)?;
+        file.write_all(bytes)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(Error::io(path))
+}
+
+/// A new file in the folder of `path`, named after it, with the default permissions of the process:
+/// by default, only its owner may read a temporary file.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let name = path.file_name().unwrap_or_default();
     let (prefix, suffix) = ([name, OsStr::new(".")].into_iter().collect::<OsString>(), format!(".{PARTIAL}"));
@@ -41,7 +61,7 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(folder_of(path))
 }
 
-/// The folder that a file lies in.
+/// The folder of a file.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -49,7 +69,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes the names in a file's folder last. Windows cannot open a folder as a file, and needs no such call.
+/// Syncs the folder of a file, so that its name is durable. Windows cannot open a folder as a file, and does not need
+/// this.
 fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder_of(path))?.sync_all() } else { Ok(()) }
 }

@@ -1,9 +1,9 @@
-//! Element types of foreign files, and how their bytes become numbers of ours.
+//! Element types of foreign files, and the decoding of their bytes.
 
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-/// What one element of a stored tensor is.
+/// Type of the elements of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Element {
@@ -19,12 +19,12 @@ pub enum Element {
     Bool,
 }
 
-/// Elements of a tensor. Reals are kept as f32 whatever they were, all else as i64.
+/// Elements of a tensor. Reals are converted to f32, all others to i64.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// Weights and statistics.
     Reals(Vec<f32>),
-    /// Counters and indices, which no network of ours has.
+    /// Counters and indices, which no supported network has.
     Integers(Vec<i64>),
 }
 
@@ -81,7 +81,7 @@ impl Element {
         }
     }
 
-    /// The numbers in little-endian `bytes`; a last element that is cut is left out. f64 is rounded to the nearest f32.
+    /// The numbers in little-endian `bytes`; an incomplete last element is ignored. f64 is rounded to the nearest f32.
     pub fn decode(self, bytes: &[u8]) -> Values {
         match self {
             Self::F64 => Values::Reals(each(bytes, |word| f64::from_le_bytes(word) as f32)),

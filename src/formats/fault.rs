@@ -1,4 +1,4 @@
-//! What is wrong with the bytes of a file, before anyone knows the file's name.
+//! Errors about the bytes of a file, without the file's name.
 
 use std::path::Path;
 
@@ -17,14 +17,14 @@ pub struct Fault {
 pub type Checked<T> = Result<T, Fault>;
 
 impl Fault {
-    /// The bytes contradict themselves: the file is cut, or was changed.
+    /// The bytes are inconsistent: the file is truncated or corrupted.
     pub fn damaged(reason: impl Into<String>) -> Self {
-        Fault { reason: reason.into(), remedy: "the file is damaged: fetch or copy it again" }
+        Fault { reason: reason.into(), remedy: "the file is damaged: download or copy it again" }
     }
 
-    /// A sound file that holds more than tensors.
+    /// A valid file that contains more than tensors.
     pub fn foreign(reason: impl Into<String>) -> Self {
-        let remedy = "where you trust the file, save its tensors alone in Python: torch.save(model.state_dict(), FILE)";
+        let remedy = "if you trust the file, save only its tensors in Python: torch.save(model.state_dict(), FILE)";
         Fault { reason: reason.into(), remedy }
     }
 
@@ -34,7 +34,7 @@ impl Fault {
     }
 }
 
-/// A text from a file as it may stand in a message: on one line, and not too long.
+/// A text from a file for use in a message: on one line, and truncated.
 pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();

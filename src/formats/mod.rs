@@ -1,4 +1,4 @@
-//! Bytes that others write, and files that are whole or absent.
+//! File formats of other programs, and atomic writes.
 //!
 //! ```text
 //! .safetensors ───────────────────────────────┐
@@ -6,8 +6,8 @@
 //!        or legacy      ┘
 //! ```
 //!
-//! Nothing in a foreign file is trusted: every length is checked against the file's, nothing recurses, no name in a
-//! pickle is ever called, and what is built stays within a small multiple of the file's size.
+//! Foreign files are not trusted: every length is checked against the file's, nothing recurses, no name in a
+//! pickle is ever called, and memory stays within a small multiple of the file's size.
 
 pub mod archive;
 pub mod coco_outline;

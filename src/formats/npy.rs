@@ -1,7 +1,7 @@
 //! NumPy's `.npy` files: a header in Python's notation, then numbers, or a pickle of objects.
 //!
 //! Two forms are read: a matrix of numbers, and a dictionary from ids to vectors as `numpy.save(file, {id: vector})`
-//! writes it. The pickle runs in the restricted machine of [`pickle`]: nothing in it is ever called.
+//! writes it. The pickle is read by the restricted machine of [`pickle`], which never calls anything.
 
 use std::collections::HashMap;
 
@@ -13,15 +13,15 @@ use crate::formats::pickle::{Array, Dtype, Id, Pickle, Value};
 /// First bytes of a file.
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// What to do about a file whose content is not one of the two forms.
+/// The remedy for a file whose content is neither of the two forms.
 const REMEDY: &str = "in Python, numpy.save a matrix of numbers, or {id: vector of numbers}";
 
-/// A file's header and what stands behind it.
+/// A file's header and its content.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Npy<'a> {
     /// Byte order and code of the elements: `<f4`, `|O`.
     pub descr: &'a str,
-    /// Whether the first axis runs fastest.
+    /// Whether the first axis varies fastest.
     pub fortran_order: bool,
     /// Extents, outermost first.
     pub shape: Vec<usize>,
@@ -33,20 +33,20 @@ impl<'a> Npy<'a> {
     /// Reads the header.
     ///
     /// # Errors
-    /// If the file is none of NumPy's, its header is damaged, or its elements have fields.
+    /// If the file is not one of NumPy's, its header is damaged, or its elements have fields.
     pub fn parse(bytes: &'a [u8]) -> Checked<Self> {
-        let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| misfit("is no file of numpy.save"))?;
-        let (header, body) = split_header(rest).ok_or_else(|| Fault::damaged("its header is cut"))?;
-        read_header(header, body).ok_or_else(|| misfit("its header is not that of plain numbers or objects"))
+        let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| misfit("is not a file of numpy.save"))?;
+        let (header, body) = split_header(rest).ok_or_else(|| Fault::damaged("its header is truncated"))?;
+        read_header(header, body).ok_or_else(|| misfit("its elements are neither plain numbers nor objects"))
     }
 
     /// The number of columns of a matrix, and its numbers, row by row.
     ///
     /// # Errors
-    /// If it is no matrix of little-endian numbers, or holds more or fewer than its shape says.
+    /// If it is not a matrix of little-endian numbers, or their number does not match its shape.
     pub fn matrix(&self) -> Checked<(usize, Vec<f32>)> {
         let [rows, columns] = self.shape[..] else {
-            return Err(misfit(format!("has {} axes, a matrix has 2", self.shape.len())));
+            return Err(misfit(format!("has {} axes, but a matrix has 2", self.shape.len())));
         };
         let mut code = self.descr.chars();
         let order = code.next().unwrap_or_default();
@@ -58,13 +58,13 @@ impl<'a> Npy<'a> {
         Ok((columns, (0..rows).flat_map(row).collect()))
     }
 
-    /// The vectors of a dictionary by id. All are of one length.
+    /// The vectors of a dictionary by id. All have the same length.
     ///
     /// # Errors
-    /// If it is something else, or its pickle names what no array needs.
+    /// If it is something else, or its pickle uses a name that no array needs.
     pub fn vectors(&self) -> Checked<HashMap<&'a str, Vec<f32>>> {
         if self.descr != "|O" {
-            return Err(misfit("holds no dictionary"));
+            return Err(misfit("does not contain a dictionary"));
         }
         let (pickle, _) = pickle::read(self.body).map_err(|fault| Fault { remedy: REMEDY, ..fault })?;
         let object = match *pickle.root() {
@@ -72,18 +72,18 @@ impl<'a> Npy<'a> {
             _ => &[],
         };
         let [Value::Dict(items)] = object.iter().map(|id| pickle.get(*id)).collect::<Vec<_>>()[..] else {
-            return Err(misfit("holds no dictionary"));
+            return Err(misfit("does not contain a dictionary"));
         };
         let mut vectors = HashMap::new();
         let (mut length, mut total) = (None, 0);
         for (key, value) in items {
-            let id = pickle.text(*key).ok_or_else(|| misfit("has a key that is no text"))?;
+            let id = pickle.text(*key).ok_or_else(|| misfit("has a key that is not a string"))?;
             let vector = vector(&pickle, *value)
                 .map_err(|fault| Fault { reason: format!("`{}`: {}", id.escape_debug(), fault.reason), ..fault })?;
-            // Keys may share one vector: without a bound a small file could fill the memory.
+            // Keys may share one vector: without a limit, a small file could fill the memory.
             total += vector.len();
             if *length.get_or_insert(vector.len()) != vector.len() || total > self.body.len() {
-                return Err(misfit("its vectors differ in length, or share their numbers"));
+                return Err(misfit("its vectors differ in length, or share their data"));
             }
             vectors.insert(id, vector);
         }
@@ -95,7 +95,7 @@ fn misfit(reason: impl Into<String>) -> Fault {
     Fault { reason: reason.into(), remedy: REMEDY }
 }
 
-/// The header's text and what stands behind it. The length in front has 2 bytes in version 1 and 4 in versions 2 and 3.
+/// The header's text and the content. The preceding length has 2 bytes in version 1 and 4 in versions 2 and 3.
 fn split_header(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let ([major, _minor], rest) = rest.split_first_chunk()?;
     let (length, rest) = rest.split_at_checked(if *major == 1 { 2 } else { 4 })?;
@@ -137,7 +137,7 @@ fn read_header<'a>(header: &'a [u8], body: &'a [u8]) -> Option<Npy<'a>> {
     }
 }
 
-/// The text in quotes at the start, and what follows it.
+/// The quoted text at the start, and the rest.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let mark = text.chars().next().filter(|mark| matches!(mark, '\'' | '"'))?;
     text[1..].split_once(mark)
@@ -145,28 +145,29 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 
 /// The numbers of a vector inside a pickle.
 fn vector(pickle: &Pickle<'_>, id: Id) -> Checked<Vec<f32>> {
-    let Value::Array(array) = *pickle.get(id) else { return Err(misfit("is no array")) };
-    let Value::Dtype(dtype) = *pickle.get(array.dtype) else { return Err(misfit("is an array of nothing")) };
+    let Value::Array(array) = *pickle.get(id) else { return Err(misfit("is not an array")) };
+    let Value::Dtype(dtype) = *pickle.get(array.dtype) else { return Err(misfit("is an array without a dtype")) };
     let extents = pickle.members(array.shape).unwrap_or_default();
-    let [length] = extents[..] else { return Err(misfit(format!("has {} axes, a vector has 1", extents.len()))) };
+    let [length] = extents[..] else { return Err(misfit(format!("has {} axes, but a vector has 1", extents.len()))) };
     let count = pickle.count(length).and_then(|length| usize::try_from(length).ok());
     match *pickle.get(array.content) {
         Value::Bytes(bytes) => numbers(dtype, count, bytes),
         Value::LatinBytes(text) => {
             let bytes: Option<Vec<u8>> = text.chars().map(|letter| u8::try_from(letter).ok()).collect();
-            numbers(dtype, count, &bytes.ok_or_else(|| Fault::damaged("its bytes are no bytes"))?)
+            numbers(dtype, count, &bytes.ok_or_else(|| Fault::damaged("its data are not bytes"))?)
         }
-        _ => Err(misfit("holds no numbers")),
+        _ => Err(misfit("does not contain numbers")),
     }
 }
 
-/// Decodes `count` numbers, which must be all there are.
+/// Decodes `count` numbers, which must be all of the content.
 fn numbers(dtype: Dtype<'_>, count: Option<usize>, bytes: &[u8]) -> Checked<Vec<f32>> {
-    let unread =
-        || misfit(format!("its elements `{}{}` are not read here", dtype.order, dtype.code).escape_debug().to_string());
+    let unread = || {
+        misfit(format!("the element type `{}{}` is not supported", dtype.order, dtype.code).escape_debug().to_string())
+    };
     let element = dtype.element().ok_or_else(unread)?;
     if count.and_then(|count| count.checked_mul(element.size())) != Some(bytes.len()) {
-        return Err(Fault::damaged("its shape does not fit its numbers"));
+        return Err(Fault::damaged("its shape does not match its data"));
     }
     Ok(match element.decode(bytes) {
         Values::Reals(numbers) => numbers,

@@ -1,4 +1,4 @@
-//! Reading a file of tensors whatever its format, which its first bytes tell.
+//! Reads a file of tensors in any supported format, detected from its first bytes.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use super::torch;
 use crate::error::{Error, Result};
 
 impl TensorFile {
-    /// Reads a file of any known format, which its first bytes tell.
+    /// Reads a file in any supported format, detected from its first bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Data`] if it is damaged or holds more than tensors.
+    /// [`Error::Io`] if it cannot be read, [`Error::Data`] if it is damaged or contains more than tensors.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         Self::from_bytes(&bytes).map_err(|fault| fault.at(path))
@@ -24,12 +24,12 @@ impl TensorFile {
     /// Reads a file that is in memory. Never allocates more than a small multiple of its size.
     ///
     /// # Errors
-    /// If it is damaged or holds more than tensors.
+    /// If it is damaged or contains more than tensors.
     pub fn from_bytes(bytes: &[u8]) -> Checked<Self> {
         let mut budget = Budget::of(bytes);
         match bytes {
-            // The header's length in 8 bytes, then the header, which is a JSON object. It comes first: a length may look
-            // like the start of a pickle, but neither a pickle's nor an archive's ninth byte is a brace.
+            // The header's length in 8 bytes, then the header, which is a JSON object. It comes first: a length may
+            // look like the start of a pickle, but neither a pickle's nor an archive's ninth byte is a brace.
             [_, _, _, _, _, _, _, _, b'{', ..] => read_safetensors(bytes, &mut budget),
             _ if bytes.starts_with(archive::MAGIC) => torch::read_zip(bytes, &mut budget),
             [0x80, 1..=5, ..] => torch::read_legacy(bytes, &mut budget),
@@ -42,13 +42,13 @@ impl TensorFile {
 }
 
 fn read_safetensors(bytes: &[u8], budget: &mut Budget) -> Checked<TensorFile> {
-    let broken = |error| Fault::damaged(format!("is no sound safetensors file: {error}"));
+    let broken = |error| Fault::damaged(format!("is not a valid safetensors file: {error}"));
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
     let mut tensors = Vec::new();
     for (name, view) in file.iter() {
         let Some(element) = Element::of_safetensors(view.dtype()) else {
-            let reason = format!("{} is of type {}, which is not read here", quoted(name), view.dtype());
+            let reason = format!("{} has the type {}, which is not supported", quoted(name), view.dtype());
             return Err(Fault { reason, remedy: "convert the file to f32 in Python" });
         };
         budget.spend(view.data().len() / element.size(), element)?;

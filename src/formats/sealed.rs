@@ -1,7 +1,7 @@
-//! A file that knows whether it is whole: f32 tensors in a safetensors file, with a JSON object and a checksum.
+//! A file that detects damage: f32 tensors in a safetensors file, with a JSON object and a checksum.
 //!
-//! The object stands in the header's metadata, and its first entry is a CRC-32 of all that follows it, text and tensors.
-//! So the same content gives the same bytes, and a file that lost or changed a bit is recognised.
+//! The object is in the header's metadata, and its first entry is a CRC-32 of everything after it, text and tensors.
+//! So the same content gives the same bytes, and every truncation and bit flip is detected.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -41,7 +41,7 @@ pub fn write<'t>(
     write_atomically(path, &bytes)
 }
 
-/// The bytes of a file that [`read`] is to read.
+/// Reads the bytes of a file for [`read`].
 ///
 /// # Errors
 /// [`Error::Data`] with the same `remedy`.
@@ -49,22 +49,22 @@ pub fn bytes(path: &Path, remedy: &str) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::data(path, error.to_string(), remedy))
 }
 
-/// Reads the bytes of a file that [`write()`] wrote with the same `key`. `path` is what errors call it, and `remedy`
-/// what they tell a person to give instead.
+/// Reads the bytes of a file that [`write()`] wrote with the same `key`. `path` is its name in errors, and `remedy`
+/// tells what to give instead.
 ///
 /// # Errors
-/// [`Error::Data`] if it is another file, or not as it was written.
+/// [`Error::Data`] if it is another kind of file, or damaged.
 pub fn read<M: DeserializeOwned>(path: &Path, bytes: &[u8], key: &str, remedy: &str) -> Result<(M, Tensors)> {
     let broken = |reason: String| Error::data(path, reason, remedy);
     let file = SafeTensors::deserialize(bytes).map_err(|error| broken(format!("is damaged: {error}")))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| broken(error.to_string()))?;
     let text = header.metadata().as_ref().and_then(|entries| entries.get(key));
-    let text = text.ok_or_else(|| broken("holds no configuration".into()))?;
-    let (expected, text) = unsealed(text).ok_or_else(|| broken("is damaged: it bears no checksum".into()))?;
+    let text = text.ok_or_else(|| broken("contains no configuration".into()))?;
+    let (expected, text) = unsealed(text).ok_or_else(|| broken("is damaged: it has no checksum".into()))?;
     let views = file.iter().collect::<BTreeMap<_, _>>();
     let actual = checksum(&text, &views);
     if actual != expected {
-        return Err(broken(format!("is damaged: its checksum is {actual:08x}, {expected:08x} was written")));
+        return Err(broken(format!("is damaged: its checksum is {actual:08x} instead of {expected:08x}")));
     }
     let metadata =
         serde_json::from_str(&text).map_err(|error| broken(format!("its configuration is damaged: {error}")))?;
@@ -92,7 +92,7 @@ fn checksum(text: &str, tensors: &BTreeMap<&str, TensorView>) -> u32 {
     hasher.finalize()
 }
 
-/// What stands before and after the eight hexadecimal digits that [`sealed`] puts into an object.
+/// The text before and after the eight hexadecimal digits that [`sealed`] adds to an object.
 const SEAL: [&str; 2] = ["{\"checksum\":\"", "\","];
 
 /// The text of a JSON object with a checksum as its first entry.

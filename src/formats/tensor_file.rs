@@ -1,18 +1,18 @@
-//! What a file of tensors from elsewhere holds, be it safetensors or what `torch.save` writes.
+//! The contents of a foreign file of tensors, in safetensors or `torch.save` format.
 
 use std::collections::BTreeMap;
 
 use super::element::{Element, Values};
 use super::fault::{Checked, Fault};
 
-/// How a file is built.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A header in JSON and the numbers behind it.
+    /// A header in JSON, followed by the data.
     SafeTensors,
-    /// What `torch.save` writes since 1.6.
+    /// The format of `torch.save` since 1.6.
     TorchZip,
-    /// What `torch.save` wrote before.
+    /// The format of `torch.save` before that.
     TorchLegacy,
 }
 
@@ -30,58 +30,58 @@ impl Format {
 /// A tensor with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
-    /// Its name in the file, or after a key map.
+    /// Its name in the file, or after mapping.
     pub name: String,
     /// Extents, outermost first.
     pub shape: Vec<usize>,
-    /// What its elements were in the file.
+    /// Type of its elements in the file.
     pub element: Element,
     /// Its elements, row-major.
     pub values: Values,
 }
 
-/// Something of a file that is left out, and why.
+/// An entry of a file that is dropped, and why.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Dropped {
     /// Its name in the file.
     pub name: String,
-    /// Why it is not wanted.
+    /// Why it is dropped.
     pub reason: String,
 }
 
-/// Everything a file holds.
+/// The contents of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorFile {
-    /// How it is built.
+    /// Its format.
     pub format: Format,
     /// Its tensors.
     pub tensors: Vec<NamedTensor>,
-    /// What else stood among them.
+    /// Entries that are not tensors.
     pub dropped: Vec<Dropped>,
-    /// Text that a safetensors file carries along.
+    /// Metadata of a safetensors file.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Bytes that the tensors of a file may take: tensors that share a storage could otherwise fill any memory.
+/// Limit of the bytes of a file's tensors: those that share a storage could otherwise fill any memory.
 pub struct Budget(u64);
 
 impl Budget {
-    /// Enough for every byte to become an integer of 8, or a half float and its twin.
+    /// Enough to decode every byte to an integer of 8 bytes, or f16 to f32 twice.
     const FACTOR: u64 = 8;
 
-    /// What a file of these bytes may take.
+    /// The limit for a file of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Budget(Self::FACTOR.saturating_mul(bytes.len() as u64))
     }
 
-    /// Takes the room for `count` elements.
+    /// Reserves memory for `count` elements.
     ///
     /// # Errors
-    /// If there is no more.
+    /// If the limit is exceeded.
     pub fn spend(&mut self, count: usize, element: Element) -> Checked<()> {
         let bytes = (count as u64).saturating_mul(element.decoded_size() as u64);
         self.0 = self.0.checked_sub(bytes).ok_or_else(|| {
-            let reason = format!("its tensors share their data so much that they take {} times its size", Self::FACTOR);
+            let reason = format!("its tensors share data and would take more than {} times its size", Self::FACTOR);
             Fault { reason, remedy: "in Python, save clones of the tensors" }
         })?;
         Ok(())

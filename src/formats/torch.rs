@@ -3,7 +3,8 @@
 //! | Container | Since | Layout |
 //! |---|---|---|
 //! | zip archive | 1.6 | `NAME/data.pkl`, and a storage in each `NAME/data/KEY` |
-//! | legacy | – | pickles of a magic number, a version, the machine, the object, the storages' keys; then the storages |
+//! | legacy | – | pickles of a magic number, a version, the machine, the object, the storages' keys; then the storages
+//! |
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -16,7 +17,7 @@ use super::tensor_file::{Budget, Dropped, Format, NamedTensor, TensorFile};
 /// The number 0x1950a86a20f9469cfc6c, with which legacy files begin.
 const LEGACY_MAGIC: [u8; 10] = [0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19];
 
-/// Keys under which training scripts keep a state dict.
+/// Keys under which training scripts store a state dict.
 const WRAPPERS: [&str; 4] = ["state_dict", "model", "model_state", "model_state_dict"];
 
 /// Most axes of a tensor; those of networks have 4.
@@ -25,7 +26,7 @@ const MAX_RANK: usize = 8;
 /// Reads a zip archive.
 ///
 /// # Errors
-/// If it is damaged or holds more than tensors.
+/// If it is damaged or contains more than tensors.
 pub fn read_zip(bytes: &[u8], budget: &mut Budget) -> Checked<TensorFile> {
     let archive = Archive::open(bytes)?;
     let pickle_name = archive.names().find(|name| name.ends_with("/data.pkl") || *name == "data.pkl");
@@ -46,7 +47,7 @@ pub fn read_zip(bytes: &[u8], budget: &mut Budget) -> Checked<TensorFile> {
 /// Reads the container from before 1.6.
 ///
 /// # Errors
-/// If it is damaged or holds more than tensors.
+/// If it is damaged or contains more than tensors.
 pub fn read_legacy(bytes: &[u8], budget: &mut Budget) -> Checked<TensorFile> {
     let mut rest = bytes;
     let mut next = || {
@@ -58,7 +59,7 @@ pub fn read_legacy(bytes: &[u8], budget: &mut Budget) -> Checked<TensorFile> {
         return Err(Fault::foreign("is a pickle, but not one of torch.save"));
     }
     if *next()?.root() != Value::Int(1001) {
-        return Err(Fault::damaged("its version is not that of PyTorch's files"));
+        return Err(Fault::damaged("its version is not one of PyTorch's"));
     }
     let machine = next()?;
     if matches!(find(&machine, machine.root(), "little_endian"), Some(Value::Bool(false))) {
@@ -69,12 +70,12 @@ pub fn read_legacy(bytes: &[u8], budget: &mut Budget) -> Checked<TensorFile> {
     let sizes: HashMap<&str, usize> =
         storages(&object).filter_map(|storage| Some((object.text(storage.key)?, storage.element.size()))).collect();
     let Value::List(keys_in_order) = keys.root() else {
-        return Err(Fault::damaged("its list of storages is no list"));
+        return Err(Fault::damaged("its list of storages is not a list"));
     };
     let mut data = HashMap::new();
     for key in keys_in_order {
         let key = keys.text(*key).unwrap_or_default();
-        let cut = || Fault::damaged(format!("storage {} is cut or unknown", quoted(key)));
+        let cut = || Fault::damaged(format!("storage {} is truncated or unknown", quoted(key)));
         let size = *sizes.get(key).ok_or_else(cut)?;
         let (length, behind) = rest.split_first_chunk().ok_or_else(cut)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| length.checked_mul(size));
@@ -108,7 +109,7 @@ fn find<'p, 'a>(pickle: &'p Pickle<'a>, dict: &Value<'a>, key: &str) -> Option<&
     items.iter().rev().find(|item| pickle.text(item.0) == Some(key)).map(|item| pickle.get(item.1))
 }
 
-/// The state dict: the object itself, or what it keeps under one of [`WRAPPERS`].
+/// The state dict: the object itself, or its value under one of [`WRAPPERS`].
 fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Checked<&'p [(Id, Id)]> {
     let tensors = |value: &'p Value<'_>| match value {
         Value::Dict(items) if items.iter().any(|item| matches!(pickle.get(item.1), Value::Tensor(_))) => {
@@ -123,10 +124,10 @@ fn state_dict<'p>(pickle: &'p Pickle<'_>) -> Checked<&'p [(Id, Id)]> {
             _ => Vec::new(),
         };
         if keys.is_empty() {
-            keys.push("nothing of the kind".into());
+            keys.push("no keys".into());
         }
         let wanted = WRAPPERS.map(quoted).join(", ");
-        Fault::foreign(format!("has no tensors by name, itself or under {wanted}; it holds {}", keys.join(", ")))
+        Fault::foreign(format!("has no named tensors, at the top level or under {wanted}; it has {}", keys.join(", ")))
     })
 }
 
@@ -139,10 +140,10 @@ fn collect<'b>(
 ) -> Checked<TensorFile> {
     let mut file = TensorFile { format, tensors: Vec::new(), dropped: Vec::new(), metadata: BTreeMap::new() };
     let items = state_dict(pickle)?;
-    // The last value of a key counts, at its first place, as in Python.
+    // The last value of a key is used, at its first position, as in Python.
     let values: HashMap<&str, Id> =
         items.iter().filter_map(|(key, value)| Some((pickle.text(*key)?, *value))).collect();
-    // Many tensors may share a storage, and to read one is to compute its checksum.
+    // Many tensors may share a storage, and reading one computes its checksum.
     let mut storages = HashMap::new();
     let mut data = |key| match storages.get(key).copied() {
         Some(bytes) => Ok(bytes),
@@ -159,7 +160,7 @@ fn collect<'b>(
                 })?;
                 file.tensors.push(NamedTensor { name: name.to_owned(), ..tensor });
             }
-            _ => file.dropped.push(Dropped { name: name.to_owned(), reason: "is no tensor".into() }),
+            _ => file.dropped.push(Dropped { name: name.to_owned(), reason: "is not a tensor".into() }),
         }
     }
     Ok(file)
@@ -173,7 +174,7 @@ fn resolve<'a, 'b>(
     budget: &mut Budget,
 ) -> Checked<NamedTensor> {
     let Value::Storage(storage) = pickle.get(view.storage) else {
-        return Err(Fault::damaged("it is a view of what is no storage"));
+        return Err(Fault::damaged("it is not a view of a storage"));
     };
     let (shape, strides) = (extents(pickle, view.shape)?, extents(pickle, view.strides)?);
     let element = storage.element;
@@ -197,7 +198,7 @@ fn extents(pickle: &Pickle<'_>, tuple: Id) -> Checked<Vec<usize>> {
     let numbers = members.and_then(|members| {
         members.iter().map(|member| usize::try_from(pickle.count(*member)?).ok()).collect::<Option<Vec<_>>>()
     });
-    numbers.ok_or_else(|| Fault::damaged("its shape or strides are no short list of numbers"))
+    numbers.ok_or_else(|| Fault::damaged("its shape or strides are not a short list of numbers"))
 }
 
 /// Elements of a strided view, known to lie within the storage.
@@ -245,7 +246,7 @@ impl<'s> Strided<'s> {
         let mut at = 0;
         for _ in 0..self.count {
             gathered.extend_from_slice(&bytes[at * size..][..size]);
-            // Like an odometer: the last axis first, each that is full starts over.
+            // Like an odometer: the last axis is incremented first, and full axes start over.
             for axis in (0..index.len()).rev() {
                 index[axis] += 1;
                 at += self.strides[axis];

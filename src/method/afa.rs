@@ -1,5 +1,5 @@
-//! AFA's way of spreading seeds in the place of BSP: a random walk along the predicted affinity (method.md 4.6).
-//! Everything else is that of BMP, so that the two can be compared.
+//! AFA's propagation of seeds in place of BSP: a random walk along the predicted affinity (method.md 4.6).
+//! Everything else is as in BMP, so that the two can be compared.
 
 use super::bmp::objective::{self, MAPS};
 use super::bmp::{BSP, C2S, S2C, Spreading, phase};
@@ -25,7 +25,7 @@ impl Method for Afa {
         objective::check(config, encoder)?;
         match encoder.score_heads().is_empty() {
             true => {
-                let reason = format!("afa walks along attention scores, and encoder `{}` gives none", encoder.name());
+                let reason = format!("afa needs attention scores, which encoder `{}` does not have", encoder.name());
                 Err(Error::config("method.name", reason, "choose bmp, or a MiT encoder"))
             }
             false => Ok(()),

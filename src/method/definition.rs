@@ -1,4 +1,4 @@
-//! What a method is: the labels and losses of a step, what trains, and the maps that it makes of images.
+//! The interface of a method: the labels and losses of a step, the trained parameters, and the maps of images.
 
 use std::fmt;
 
@@ -11,25 +11,25 @@ use crate::engine::graph::Tensor;
 use crate::engine::nn::Mode;
 use crate::error::Result;
 use crate::parts::encoders::Encoder;
+use crate::parts::images::Images;
 use crate::parts::network::{Network, Outputs};
 use crate::parts::propagation::{Par, PictureBox, Scene};
-use crate::parts::seeds::picture;
 
-/// What the host writes before each step.
+/// The inputs that the host writes before each step.
 pub struct Inputs {
-    /// Normalised crops \[B, 3, S, S\].
-    pub image: Tensor,
+    /// The crops.
+    pub images: Images,
     /// Multi-hot tags \[B, K\].
     pub tags: Tensor,
     /// Valid classes in slots, i32 \[B, P\].
     pub classes: Tensor,
-    /// Part of each crop that holds image: i32 \[B, 4\] = y0, y1, x0, x1.
+    /// Part of each crop without padding: i32 \[B, 4\] = y0, y1, x0, x1.
     pub boxes: Tensor,
-    /// True masks i32 \[B, S, S\], 255 = void; only a method that [needs](Method::needs_masks) them reads them.
+    /// True masks i32 \[B, S, S\], 255 = void; only read by methods that [need](Method::needs_masks) them.
     pub masks: Tensor,
     /// Key of the random numbers: i32 \[3\] = seed (low, high), step.
     pub random: Tensor,
-    /// What AdamW needs for each group of parameters, \[groups, 4\]: rate, weight decay, bias corrections.
+    /// Hyper-parameters of AdamW for each group of parameters, \[groups, 4\]: rate, weight decay, bias corrections.
     pub hyper: Tensor,
 }
 
@@ -44,37 +44,37 @@ pub struct Sizes {
     pub slots: usize,
 }
 
-/// A step under construction: the differentiable pass of all images is recorded, labels and losses are not.
+/// A step under construction: the differentiable pass of all images is recorded, labels and losses are not yet.
 pub struct TrainPass<'a> {
     /// Every option.
     pub config: &'a Config,
     /// The network.
     pub network: &'a Network,
-    /// What the host writes.
+    /// The inputs.
     pub inputs: &'a Inputs,
-    /// What the differentiable pass gave.
+    /// The outputs of the differentiable pass.
     pub outputs: &'a Outputs,
     /// Sizes of the step.
     pub sizes: Sizes,
-    /// Which parts of the method are on.
+    /// The active parts of the method.
     pub phase: &'a Phase,
-    /// The key of dropout, if anything is dropped.
+    /// The key of dropout, if it is enabled.
     pub random: Option<Tensor>,
 }
 
 impl TrainPass<'_> {
-    /// Training form for a further pass of the network, whose statistics move the running ones.
+    /// Training mode for another pass of the network, whose statistics update the running ones.
     pub fn train_mode(&self) -> Mode {
         Mode::Train { random: self.random.clone(), part: None }
     }
 
-    /// What seeds are propagated over: the pictures of the batch and their classes.
+    /// The scene that seeds are propagated over: the pictures of the batch and their classes.
     ///
     /// # Errors
     /// Never for the inputs of a step.
     pub fn scene(&self) -> Result<Scene> {
         Ok(Scene {
-            picture: picture(&self.inputs.image)?,
+            picture: self.inputs.images.pictures()?,
             classes: self.inputs.classes.clone(),
             picture_box: PictureBox::new(&self.inputs.boxes, self.sizes.crop)?,
             par: Par::new(self.config),
@@ -82,11 +82,11 @@ impl TrainPass<'_> {
     }
 }
 
-/// A method of learning: records the labels and losses of a step.
+/// A training method: records the labels and losses of a step.
 ///
 /// The trainer records the forward pass before it and the update after it. Checkpoints, resuming, micro-batches,
 /// evaluation, pictures and reports are the same for all methods: they use only the names that a method declares.
-/// `examples/own_method.rs` shows one.
+/// See `examples/own_method.rs` for an example.
 pub trait Method: fmt::Debug + Send + Sync {
     /// Its name, as in the option `method.name`.
     fn name(&self) -> &str;
@@ -96,20 +96,20 @@ pub trait Method: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Checks that the options of a configuration fit the method and the encoder.
+    /// Checks that the options of a configuration are valid for the method and the encoder.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) for an option that does not fit.
+    /// [`Error::Config`](crate::error::Error::Config) for an invalid option.
     fn check(&self, _config: &Config, _encoder: &dyn Encoder) -> Result<()> {
         Ok(())
     }
 
-    /// The parts that are on in the zero-based step `step`.
+    /// The parts that are active in the zero-based step `step`.
     fn phase(&self, _config: &Config, _step: usize) -> Phase {
         Phase::default()
     }
 
-    /// The parts whose beginnings the curves show, in order.
+    /// The parts whose starts are marked in the curves, in order.
     fn marked_parts(&self) -> &[&'static str] {
         &[]
     }
@@ -124,17 +124,17 @@ pub trait Method: fmt::Debug + Send + Sync {
         official_group_of(parameter, encoder)
     }
 
-    /// Records the labels of a step, and gives its losses. Every phase must give losses of the same names in the same
-    /// order.
+    /// Records the labels of a step, and returns its losses. Every phase must return losses with the same names in the
+    /// same order.
     ///
     /// # Errors
     /// If the shapes do not fit.
     fn record(&self, pass: &TrainPass<'_>) -> Result<Objective>;
 
-    /// The maps that it makes of images with known tags, in the order of tables and pictures.
+    /// The maps of images with known tags, in the order of tables and pictures.
     fn maps(&self) -> &[MapInfo];
 
-    /// Records those of its [maps](Method::maps) that there are, by name.
+    /// Records the [maps](Method::maps) that are available, by name.
     ///
     /// # Errors
     /// If the shapes do not fit.

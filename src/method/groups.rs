@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::parts::encoders::{Encoder, SCOPE};
 
-/// Parameters that the optimiser treats alike.
+/// Parameters that share options of the optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Group {
     /// Its name.
@@ -12,17 +12,17 @@ pub struct Group {
     pub rate: f64,
     /// Decoupled weight decay.
     pub decay: f64,
-    /// Whether it is ever updated; a frozen group needs no gradient.
+    /// Whether it is trained; a frozen group needs no gradient.
     pub trains: bool,
 }
 
-/// Weights and biases of the encoder, but for its norms.
+/// Weights and biases of the encoder except its norms.
 pub const ENCODER: &str = "encoder";
 /// Norms of the encoder.
 pub const NORM: &str = "norm";
 /// Classifier and affinity head.
 pub const HEAD: &str = "head";
-/// The decoder, its batch norm included.
+/// The decoder, including its batch norm.
 pub const DECODER: &str = "decoder";
 
 /// The four groups of the official optimiser, in its order.
@@ -37,7 +37,7 @@ pub fn official_groups(config: &Config) -> Vec<Group> {
     ]
 }
 
-/// The official group of a parameter, by its name: the encoder says which of its parameters are norms.
+/// The official group of a parameter, by its name: the encoder decides which of its parameters are norms.
 pub fn official_group_of(parameter: &str, encoder: &dyn Encoder) -> &'static str {
     match parameter.split('.').next() {
         Some(SCOPE) if encoder.is_norm(parameter) => NORM,

@@ -1,4 +1,4 @@
-//! The methods that a configuration can name: ours, and those that a caller adds.
+//! The methods that a configuration can name: the built-in ones, and those that a caller adds.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Default for Methods {
 }
 
 impl Methods {
-    /// These methods and another one, which replaces one of the same name.
+    /// Adds a method, which replaces one of the same name.
     pub fn with(mut self, method: impl Method + 'static) -> Self {
         self.0.retain(|known| known.name() != method.name());
         self.0.push(Arc::new(method));
@@ -32,20 +32,20 @@ impl Methods {
     /// The method that a configuration names.
     ///
     /// # Errors
-    /// [`Error::Config`] with all names if there is none.
+    /// [`Error::Config`] with all names if it is unknown.
     pub fn of(&self, config: &Config) -> Result<Arc<dyn Method>> {
         let name = &config.method_name;
         self.0.iter().find(|method| method.name() == name).cloned().ok_or_else(|| {
             let names: Vec<_> = self.0.iter().map(|method| method.name()).collect();
             let remedy = format!("choose one of {}, or pass your own method in `Methods`", names.join(", "));
-            Error::config("method.name", format!("there is no method `{name}` here"), remedy)
+            Error::config("method.name", format!("unknown method `{name}`"), remedy)
         })
     }
 
-    /// Checks a configuration as a whole: its options among each other, and that they fit its encoder and its method.
+    /// Checks a configuration as a whole: the combination of its options, its encoder and its method.
     ///
     /// # Errors
-    /// [`Error::Config`] for the first option that does not fit.
+    /// [`Error::Config`] for the first invalid option.
     pub fn check(&self, config: &Config) -> Result<()> {
         config.validate()?;
         let (method, encoder) = (self.of(config)?, encoders::find(config)?);

@@ -14,29 +14,29 @@ pub struct LossTerm {
     pub value: Tensor,
     /// Its weight in the total.
     pub weight: f64,
-    /// Whether it is part of the total in this phase; else the record holds 0.
+    /// Whether it is part of the total in this phase; otherwise 0 is recorded.
     pub on: bool,
 }
 
 impl LossTerm {
-    /// A loss that is on.
+    /// An active loss.
     pub fn new(name: &'static str, value: Tensor, weight: f64) -> Self {
         LossTerm { name, value, weight, on: true }
     }
 
-    /// The same loss, if `on`.
+    /// The same loss, active if `on`.
     pub fn when(self, on: bool) -> Self {
         LossTerm { on, ..self }
     }
 }
 
-/// How many replica groups of a step have no labelled pixel for a loss (method.md 6.5).
+/// The number of replica groups of a step without a labelled pixel for a loss (method.md 6.5).
 pub struct EmptyCount {
     /// The loss.
     pub name: &'static str,
     /// The number, \[\].
     pub value: Tensor,
-    /// Whether it counts in this phase; else the record holds 0.
+    /// Whether it applies in this phase; otherwise 0 is recorded.
     pub on: bool,
 }
 
@@ -55,10 +55,10 @@ impl Losses {
         Losses { terms, empty: Vec::new() }
     }
 
-    /// Σ weight · loss over the losses that are on: what is differentiated.
+    /// Σ weight · loss over the active losses, the objective.
     ///
     /// # Errors
-    /// [`Error::Graph`] if no loss is on.
+    /// [`Error::Graph`] if no loss is active.
     pub fn total(&self) -> Result<Tensor> {
         let mut total: Option<Tensor> = None;
         for term in self.terms.iter().filter(|term| term.on) {
@@ -69,7 +69,7 @@ impl Losses {
                 None => weighted()?,
             });
         }
-        total.ok_or_else(|| Error::Graph("a step needs a loss that is on in its phase".into()))
+        total.ok_or_else(|| Error::Graph("a step needs a loss that is active in its phase".into()))
     }
 
     /// The loss of a name.
@@ -83,14 +83,14 @@ impl Losses {
     }
 }
 
-/// Gives the losses of the images `range` of a batch, from the network's outputs for these images alone.
+/// Computes the losses of the images `range` of a batch, from the network's outputs for these images alone.
 pub type LossesOf = Box<dyn Fn(&Outputs, &Range<usize>) -> Result<Losses>>;
 
-/// What a method makes of a step: labels, which get no gradient, and the losses that read them.
+/// The labels of a step, which get no gradient, and its losses.
 pub struct Objective {
     /// Labels and other maps by name, \[B, …\]. Maps that are not read are not computed.
     pub maps: Vec<(&'static str, Tensor)>,
-    /// The losses. They are asked for the whole batch and, where `batch.micro` divides it, for each micro-batch: every
+    /// The losses. They are computed for the whole batch and, if `batch.micro` divides it, for each micro-batch: every
     /// loss of the batch must be the mean of those of equal micro-batches.
     pub losses: LossesOf,
 }

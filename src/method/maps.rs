@@ -1,4 +1,4 @@
-//! Named maps that a method makes of images when their tags are known: what is scored, drawn and written.
+//! Named maps of images with known tags, which are scored, drawn and written.
 
 use crate::config::Config;
 use crate::engine::graph::Tensor;
@@ -8,7 +8,7 @@ use crate::parts::propagation::{PictureBox, Scene, best_class, refined_seeds};
 use crate::parts::seeds::MultiScale;
 use crate::parts::walk::Walk;
 
-/// The procedure by which images are evaluated.
+/// The protocol of an evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// Validation during training (method.md 9.2): one pass at the image's own size; seeds over `ms.scales`.
@@ -18,7 +18,7 @@ pub enum Protocol {
     Test,
 }
 
-/// What the values of a map are.
+/// The kind of values of a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapKind {
     /// A class for each pixel, 255 = ignore.
@@ -27,32 +27,32 @@ pub enum MapKind {
     Heat,
 }
 
-/// A map by its name, and what it is used for.
+/// A map by its name, and its uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapInfo {
     /// The name, as in `eval --json`: `y_c`.
     pub name: &'static str,
-    /// The head of its column in tables, curves and pictures: `Y_c`.
+    /// Its title in tables, curves and pictures: `Y_c`.
     pub title: &'static str,
-    /// What its values are.
+    /// The kind of its values.
     pub kind: MapKind,
     /// Whether it is compared with the truth.
     pub scored: bool,
-    /// Whether its mean IoU stands in the record (`y_c_miou`), the page and the ladder.
+    /// Whether its mean IoU is in the record (`y_c_miou`), the report page and the ablation.
     pub headline: bool,
     /// Whether it is a column of the pictures of a run.
     pub pictured: bool,
-    /// The end of the name of the file that `tagseg predict --seeds` writes of it.
+    /// The suffix of its file written by `tagseg predict --seeds`.
     pub file: Option<&'static str>,
 }
 
 impl MapInfo {
-    /// A map of labels that is used for nothing yet.
+    /// A map of labels without uses.
     pub const fn labels(name: &'static str, title: &'static str) -> Self {
         MapInfo { name, title, kind: MapKind::Labels, scored: false, headline: false, pictured: false, file: None }
     }
 
-    /// A map of real numbers that is used for nothing yet.
+    /// A map of real numbers without uses.
     pub const fn heat(name: &'static str, title: &'static str) -> Self {
         MapInfo { kind: MapKind::Heat, ..Self::labels(name, title) }
     }
@@ -62,7 +62,7 @@ impl MapInfo {
         MapInfo { scored: true, ..self }
     }
 
-    /// Compares it with the truth, and reports its mean IoU wherever one number is reported.
+    /// Compares it with the truth, and reports its mean IoU as a headline score.
     pub const fn headline(self) -> Self {
         MapInfo { scored: true, headline: true, ..self }
     }
@@ -84,15 +84,15 @@ pub const SEED: MapInfo = MapInfo::heat("seed", "seed").pictured().written("seed
 pub const CAM: MapInfo = MapInfo::labels("cam", "seeds").headline().written("seed");
 /// Seeds refined by PAR against the background threshold, in the final test.
 pub const PAR: MapInfo = MapInfo::labels("par", "PAR").scored();
-/// Seeds after a step along the predicted affinity, where the network predicts one.
+/// Seeds after a step along the predicted affinity, if the network predicts one.
 pub const AFA: MapInfo = MapInfo::labels("afa", "AFA").scored();
 
-/// Images with known tags, as a trained network sees them: what a method makes its maps of. Maps are \[B, H, W\] at the
-/// size of the truth; labels are integers.
+/// Outputs of a trained network for images with known tags, from which a method makes its maps. Maps are \[B, H, W\] at
+/// the size of the truth; labels are integers.
 pub struct MapPass<'a> {
     /// Every option.
     pub config: &'a Config,
-    /// The procedure.
+    /// The protocol.
     pub protocol: Protocol,
     /// Height and width of the truth.
     pub size: [usize; 2],
@@ -100,13 +100,13 @@ pub struct MapPass<'a> {
     pub seg: &'a Tensor,
     /// The passes over scales and mirror images.
     pub scales: &'a MultiScale,
-    /// The images at the size that the network looks at, and their classes.
+    /// The images at the size of the network's input, and their classes.
     pub scene: &'a Scene,
     /// Seeds in slots at that size, \[B, h, w, P\].
     pub seeds: &'a Tensor,
     /// The same at the size of the truth, \[B, H, W, P\].
     pub large_seeds: &'a Tensor,
-    /// Height and width of the images at the size of the truth, without what fills them up: i32 \[B, 2\].
+    /// Height and width of the images at the size of the truth, without padding: i32 \[B, 2\].
     pub extent: &'a Tensor,
 }
 
@@ -146,7 +146,7 @@ impl MapPass<'_> {
     /// If the shapes do not fit.
     pub fn refined_label(&self) -> Result<Tensor> {
         let Scene { picture, classes, par, .. } = self.scene;
-        let picture = picture.resize(self.size, false)?;
+        let picture = picture.resize_channels_last(self.size, false)?;
         self.label_of(&refined_seeds(self.seeds, &picture, classes, self.extent, par, self.config.cam_bkg)?)
     }
 
@@ -180,7 +180,7 @@ impl MapPass<'_> {
         segmentation_label(self.seg, &whole, self.config.sigma_s, Confidence::new(self.config), first)?.to_integer()
     }
 
-    /// The maps of seeds that any method has: [`SEED`], [`CAM`], [`PAR`] in the final test, [`AFA`] where the network
+    /// The maps of seeds that any method has: [`SEED`], [`CAM`], [`PAR`] in the final test, [`AFA`] if the network
     /// predicts an affinity.
     ///
     /// # Errors

@@ -1,15 +1,15 @@
-//! The gradients of a step micro-batch by micro-batch, so that only one micro-batch's activations are held for them.
+//! The gradients of a step micro-batch by micro-batch, so that only the activations of one micro-batch are in memory.
 //!
-//! What couples the images of a batch is the decoder's batch norm (method.md 2.2), and the means over replica groups
-//! (method.md 6), which micro-batches do not cut. So the losses L are those of a pass of all images, whose activations
-//! die at once, and with its statistics S = (mean, variance) kept fixed every micro-batch m is passed through the
-//! network again:
+//! The images of a batch are coupled by the decoder's batch norm (method.md 2.2), and by the means over replica groups
+//! (method.md 6), which micro-batches do not split. So the losses L are those of a pass of all images, whose
+//! activations are freed at once, and with its statistics S = (mean, variance) kept fixed, every micro-batch m is
+//! passed through the network again:
 //!
 //! dL/dθ = Σ_m ∂(L_m/M)/∂θ + ∂L/∂S · ∂S/∂s_m · ∂s_m/∂θ,
 //!
 //! where s_m are the micro-batch's own statistics: mean = Σ mean_m / M,
 //! variance = Σ (variance_m + (mean_m − mean)²) / M. That is the gradient of the undivided step, not an approximation.
-//! Dropout draws for the whole batch and takes its rows.
+//! Dropout draws random numbers for the whole batch and uses the rows of the micro-batch.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,12 +19,12 @@ use crate::engine::nn::{Mode, Part};
 use crate::error::Result;
 use crate::parts::network::Network;
 
-/// What passing micro-batches through the network again needs.
+/// Inputs of the passes of micro-batches through the network.
 pub(super) struct MicroBatches {
     pub(super) network: Network,
-    /// The key of dropout, if anything is dropped.
+    /// The key of dropout, if it is enabled.
     pub(super) random: Option<Tensor>,
-    /// Random streams that were taken before the pass of all images.
+    /// Random streams that were used before the pass of all images.
     pub(super) streams: u32,
     /// The pass of all images.
     pub(super) whole: Arc<Part>,
@@ -33,7 +33,7 @@ pub(super) struct MicroBatches {
 }
 
 impl MicroBatches {
-    /// Gradients of `total`, that of all images `image` \[B, 3, S, S\], with respect to `parameters`.
+    /// Gradients of `total`, that of all images `image` \[B, S, S, 3\], with respect to `parameters`.
     pub(super) fn gradients(
         &self,
         image: &Tensor,

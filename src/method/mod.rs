@@ -1,6 +1,6 @@
-//! Methods: what a training step records.
+//! Methods: the recording of a training step.
 //!
-//! [`Method`] is the seam: a method makes labels and names its losses; [`Step`] records everything around that.
+//! [`Method`] is the interface: a method makes labels and names its losses; [`Step`] records everything else.
 
 pub mod afa;
 pub mod bmp;

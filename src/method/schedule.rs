@@ -1,4 +1,4 @@
-//! What changes over a run: phases and learning rates (method.md 6.6, 7).
+//! The schedule of a run: phases and learning rates (method.md 6.6, 7).
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ impl Schedule {
         phases
     }
 
-    /// The steps at which parts of the method begin, for curves. Parts that begin too close together to be told apart
-    /// there share an entry.
+    /// The steps at which parts of the method begin, for curves. Parts that begin too close together to be
+    /// distinguished there share an entry.
     pub fn beginnings(&self) -> Vec<(usize, String)> {
         let steps = self.config.train_iters;
         let mut beginnings: Vec<(usize, String)> = Vec::new();
@@ -57,7 +57,7 @@ impl Schedule {
         beginnings
     }
 
-    /// The groups of parameters: the rows of what AdamW needs.
+    /// The groups of parameters: the rows of AdamW's hyper-parameters.
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
@@ -70,11 +70,11 @@ impl Schedule {
         let name = self.method.group_of(parameter, &*self.encoder);
         self.groups.iter().position(|group| group.name == name).ok_or_else(|| {
             let method = self.method.name();
-            Error::Graph(format!("method `{method}` puts `{parameter}` into group `{name}`, which it does not list"))
+            Error::Graph(format!("method `{method}` assigns `{parameter}` to group `{name}`, which it does not list"))
         })
     }
 
-    /// Whether a parameter is ever updated.
+    /// Whether a parameter is trained.
     ///
     /// # Errors
     /// As [`Schedule::row_of`].
@@ -83,7 +83,7 @@ impl Schedule {
     }
 
     /// Factor of every learning rate at step `n` (method.md 7.4): linear warm-up, then polynomial decay that is not
-    /// re-based. Past the end of the run the last factor holds.
+    /// re-based. After the end of the run, the last factor applies.
     pub fn rate_factor(&self, n: usize) -> f64 {
         let config = &self.config;
         let iters = config.train_iters.max(1);
@@ -96,13 +96,13 @@ impl Schedule {
         }
     }
 
-    /// The learning rate at step `n` of a group whose rate is `multiple` times `optim.lr`; 1 is that of the record.
+    /// The learning rate at step `n` of a group whose rate is `multiple` times `optim.lr`; 1 is the recorded one.
     pub fn rate(&self, multiple: f64, n: usize) -> f64 {
         self.config.optim_lr * multiple * self.rate_factor(n)
     }
 
-    /// What AdamW needs at step `n` (method.md 7.3), a row for each group: rate, weight decay, 1 − β1ᵗ, √(1 − β2ᵗ),
-    /// with t = n + 1.
+    /// The hyper-parameters of AdamW at step `n` (method.md 7.3), a row for each group: rate, weight decay, 1 − β1ᵗ,
+    /// √(1 − β2ᵗ), with t = n + 1.
     pub fn hypers(&self, n: usize) -> Vec<f64> {
         let row = |group: &Group| self.optimiser().hyper(self.rate(group.rate, n), group.decay, n as u64 + 1);
         self.groups.iter().flat_map(row).collect()

@@ -1,5 +1,5 @@
-//! SegFormer: the segmentation branch learns from true masks, the classification branch from tags. What supervision by
-//! masks reaches.
+//! SegFormer: the segmentation branch learns from true masks, the classification branch from tags. An upper bound: what
+//! supervision by masks reaches.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::parts::network::Outputs;
 /// The part that begins after `schedule.n_c2s`: the loss of the segmentation branch.
 const SEG: &str = "seg";
 
-/// Learning from masks.
+/// Training with masks.
 #[derive(Clone, Copy, Debug)]
 pub struct Segformer;
 

@@ -14,21 +14,25 @@ use crate::engine::ops::adamw::{Trained, adamw};
 use crate::engine::ops::pack::Packed;
 use crate::error::Result;
 use crate::parts::batch_parts::parts;
+use crate::parts::images::Images;
 use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
 
-/// The state that remembers what was not finite; it keeps the weights from being touched until it is cleared.
+/// The state that records which values were not finite; while one is set, the weights are not updated.
 pub const FLAGS: &str = "guard.flags";
+
+/// The part of a step that holds the images and the differentiable pass.
+const FORWARD: &str = "forward";
 
 /// Names of the states that hold a parameter's first and second moment.
 pub fn moment_names(parameter: &str) -> [String; 2] {
     [format!("adamw.first.{parameter}"), format!("adamw.second.{parameter}")]
 }
 
-/// A recorded step. What is not read and updates no state never runs.
+/// A recorded step. Nodes that are not read and update no state never run.
 pub struct Step {
     /// The recording.
     pub graph: Graph,
-    /// What the host writes.
+    /// The inputs.
     pub inputs: Inputs,
     /// The differentiable pass.
     pub outputs: Outputs,
@@ -41,13 +45,13 @@ pub struct Step {
     /// Parameters and running statistics of the network.
     pub parameters: Vec<Parameter>,
     schedule: Schedule,
-    /// Where gradients are computed micro-batch by micro-batch.
+    /// Set if gradients are computed micro-batch by micro-batch.
     micro_batches: Option<MicroBatches>,
 }
 
 impl Step {
-    /// Records forward pass, labels and losses of a step of `method` in `phase`. Dropout draws from the `random` input
-    /// if `drop` is set.
+    /// Records forward pass, labels and losses of a step of `method` in `phase`, whose images the host uploads as
+    /// bytes. Dropout uses the `random` input if `drop` is set.
     ///
     /// # Errors
     /// If the crop is too small for the network.
@@ -60,11 +64,30 @@ impl Step {
         drop: bool,
     ) -> Result<Self> {
         let graph = Graph::new();
+        graph.begin(FORWARD);
+        let images = Images::of_bytes(&graph, sizes.batch, sizes.crop)?;
+        Step::record_on(images, method, config, network, phase, sizes, drop)
+    }
+
+    /// As [`Step::record`], in the graph of `images`.
+    ///
+    /// # Errors
+    /// As [`Step::record`].
+    pub fn record_on(
+        images: Images,
+        method: &Arc<dyn Method>,
+        config: &Config,
+        network: &NetworkConfig,
+        phase: &Phase,
+        sizes: Sizes,
+        drop: bool,
+    ) -> Result<Self> {
+        let graph = images.input.graph().clone();
         let schedule = Schedule::new(method, config, &network.encoder);
         let Sizes { batch, crop, slots } = sizes;
         let foreground = network.classes - 1;
         let inputs = Inputs {
-            image: graph.input("image", [batch, 3, crop[0], crop[1]], DType::F32),
+            images,
             tags: graph.input("tags", [batch, foreground], DType::F32),
             classes: graph.input("classes", [batch, slots], DType::I32),
             boxes: graph.input("boxes", [batch, 4], DType::I32),
@@ -75,16 +98,16 @@ impl Step {
         let random = drop.then(|| inputs.random.clone());
         let streams = graph.random_streams();
         let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });
-        graph.begin("forward");
+        graph.begin(FORWARD);
         let model = Network::new(&graph, network, NetworkOptions::new(config))?;
         let mode = Mode::Train { random: random.clone(), part: Some(whole.clone()) };
         let divided = (1..batch).contains(&config.batch_micro);
         let outputs = if divided {
             let parts = parts(batch, 4 * model.widest(crop)).into_iter();
-            let images = parts.map(|images| inputs.image.slice(0, images)).collect::<Result<Vec<_>>>()?;
+            let images = parts.map(|images| inputs.images.normalised.slice(0, images)).collect::<Result<Vec<_>>>()?;
             Outputs::together(&model.forward_parts(&images, &mode)?)?
         } else {
-            model.forward(&inputs.image, &mode)?
+            model.forward(&inputs.images.normalised, &mode)?
         };
         let objective = method.record(&TrainPass {
             config,
@@ -112,7 +135,7 @@ impl Step {
     /// The parameters that training updates.
     ///
     /// # Errors
-    /// If the method puts one into a group that it does not list.
+    /// If the method assigns one to a group that it does not list.
     pub fn trained(&self) -> Result<Vec<Parameter>> {
         let mut trained = Vec::new();
         for parameter in self.parameters.iter().filter(|parameter| parameter.trained) {
@@ -132,15 +155,15 @@ impl Step {
             parameters.iter().map(|parameter| self.graph.state(&parameter.name, parameter.shape.clone())).collect();
         match &self.micro_batches {
             None => self.graph.gradients(&self.total, &tensors),
-            Some(micro) => micro.gradients(&self.inputs.image, &self.objective, &self.total, &tensors),
+            Some(micro) => micro.gradients(&self.inputs.images.normalised, &self.objective, &self.total, &tensors),
         }
     }
 
     /// Records the AdamW step of every trained parameter. Its moments are the states of [`moment_names`]. Once a total
-    /// or a gradient is not finite, nothing is updated any more; the value given here, \[1\], is 1 until then.
+    /// or a gradient is not finite, nothing is updated any more; the returned value, \[1\], is 1 until then.
     ///
     /// # Errors
-    /// If the method puts a parameter into a group that it does not list.
+    /// If the method assigns a parameter to a group that it does not list.
     pub fn update(&self) -> Result<Tensor> {
         let parameters = self.trained()?;
         self.graph.begin("backward");
@@ -167,7 +190,7 @@ impl Step {
         flags.max_keep(0)?.neg()?.offset(1.0)
     }
 
-    /// The names of the values that the record keeps of this step.
+    /// The names of the values that are recorded for this step.
     pub fn columns(&self) -> Columns {
         Columns {
             losses: self.losses.terms.iter().map(|term| term.name).collect(),
@@ -175,7 +198,7 @@ impl Step {
         }
     }
 
-    /// The values of [`Step::columns`], \[columns\]; `finite` is what [`Step::update`] gave. Losses that are off are 0.
+    /// The values of [`Step::columns`], \[columns\]; `finite` is the result of [`Step::update`]. Inactive losses are 0.
     ///
     /// # Errors
     /// Never for a recorded step.
@@ -191,7 +214,7 @@ impl Step {
     }
 }
 
-/// The names of the values that the record keeps of a step: the total, every loss, the counts of empty groups, and
+/// The names of the values that are recorded for a step: the total, every loss, the counts of empty groups, and
 /// whether all was finite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
@@ -206,7 +229,7 @@ pub struct Columns {
 pub struct StepValues {
     /// Weighted sum of the losses.
     pub total: f64,
-    /// The losses by name, before weighting; 0 where they are off.
+    /// The losses by name, before weighting; 0 if inactive.
     pub losses: Vec<(&'static str, f64)>,
     /// Replica groups without a labelled pixel, by loss.
     pub empty: Vec<(&'static str, f64)>,

@@ -1,15 +1,14 @@
-//! Which cells of the seeds' grid belong together: labels of pairs (method.md 6.3), and which pairs are near.
+//! Affinity between cells of the seeds' grid: labels of pairs (method.md 6.3), and which pairs are near.
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::error::Result;
 
-/// Affinity label from a label \[B, S, S\] (method.md 6.3): \[B, N, N\] over the grid of cells of `cell` pixels a side
-/// (16 as released); 1 where two cells agree, 0 where they differ, 255 where one is ignored or they are further apart
-/// than
-/// `radius` (Chebyshev).
+/// Affinity label from a label \[B, S, S\] (method.md 6.3): \[B, N, N\] over the grid of cells of `cell` pixels per
+/// side (16 as released); 1 where two cells agree, 0 where they differ, 255 where one is ignored or they are further
+/// apart than `radius` (Chebyshev).
 ///
 /// # Errors
-/// If a side is below that of a cell.
+/// If a side is smaller than a cell.
 pub fn affinity_label(label: &Tensor, cell: usize, radius: usize) -> Result<Tensor> {
     let [batch, height, width] = label.extents()?;
     let (rows, columns) = (height / cell, width / cell);

@@ -1,21 +1,22 @@
-//! A batch in parts, where nothing couples its images and one map of all of them would be large.
+//! Splits a batch into parts if its images are independent and a map of all of them would be large.
 
 use std::ops::Range;
 
 use crate::engine::graph::Tensor;
 use crate::error::Result;
 
-/// Bytes that a map of a part may take: what every adapter binds, by the rules of WebGPU and of Vulkan.
+/// Most bytes of a map of a part: the binding size that WebGPU and Vulkan guarantee.
 const PART: usize = 128 << 20;
 
-/// Images in parts of nearly equal size, so few that a map of `bytes` an image keeps to [`PART`]; at least one.
+/// Splits images into parts of nearly equal size, such that a map of `bytes` per image is within [`PART`]; at least one
+/// image each.
 pub(crate) fn parts(images: usize, bytes: usize) -> Vec<Range<usize>> {
     let most = (PART / bytes.max(1)).max(1);
     let size = images.div_ceil(images.div_ceil(most));
     (0..images).step_by(size).map(|first| first..(first + size).min(images)).collect()
 }
 
-/// The parts of a batch as one.
+/// Concatenates the parts of a batch.
 pub(crate) fn together(parts: &[Tensor]) -> Result<Tensor> {
     match parts {
         [only] => Ok(only.clone()),
@@ -23,7 +24,7 @@ pub(crate) fn together(parts: &[Tensor]) -> Result<Tensor> {
     }
 }
 
-/// What `make` makes of a batch, part by part.
+/// Applies `make` to a batch, part by part.
 pub(crate) fn over_parts(images: usize, bytes: usize, make: impl Fn(Range<usize>) -> Result<Tensor>) -> Result<Tensor> {
     together(&parts(images, bytes).into_iter().map(make).collect::<Result<Vec<_>>>()?)
 }

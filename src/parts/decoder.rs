@@ -20,7 +20,7 @@ pub struct DecoderSizes {
 
 /// Per-level linears, fusion, batch norm, prediction.
 pub struct Decoder {
-    /// From fine to coarse: the projection and then its block of the fuse weight.
+    /// From fine to coarse: the projection and its block of the fuse weight.
     levels: Vec<Linear>,
     norm: BatchNorm,
     predict: Linear,
@@ -46,8 +46,8 @@ impl Decoder {
             })
             .collect();
         // The 1×1 fuse convolution commutes with bilinear resizing, so each of its blocks is applied at its own
-        // level's resolution and the concatenation of all levels is never built (method.md 14.5). Nothing lies between
-        // a projection and its block then: their weights are multiplied once, for all passes.
+        // level's resolution and the concatenation of all levels is never built (method.md 14.5). There is nothing
+        // between a projection and its block then, so their weights are multiplied once, for all passes.
         let (init, width) = (Init::Normal((2.0 / embed as f64).sqrt()), sizes.inputs.len() * embed);
         let fuse = scope.at("linear_fuse").at("conv").parameter("weight", [embed, width, 1, 1], init);
         let fuse = fuse.reshape([embed, width])?;
@@ -84,8 +84,8 @@ impl Decoder {
         maps.try_fold(first?, |sum, map| map?.resize_channels_last_onto(&sum, false))
     }
 
-    /// What [`Decoder::fuse`] gave for the parts of a batch → their logits \[B, K + 1, h, w\], which are stored whole
-    /// in any case. The statistics of the norm are those of the whole batch.
+    /// The results of [`Decoder::fuse`] for the parts of a batch → their logits \[B, K + 1, h, w\], which are always
+    /// stored in full precision. The statistics of the norm are those of the whole batch.
     ///
     /// # Errors
     /// If the shapes do not fit.

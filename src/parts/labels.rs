@@ -15,7 +15,7 @@ pub fn inside_box(label: &Tensor, picture_box: &PictureBox) -> Result<Tensor> {
 
 /// Y_c from propagated scores Z' in slots \[B, H, W, P\] (method.md 5.2): the best class, ignored where its score is
 /// below
-/// `sigma_c` and outside the box. Without `sigma_c` every pixel keeps its class.
+/// `sigma_c` and outside the box. Without `sigma_c`, no pixel is ignored.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -30,19 +30,19 @@ pub fn label_from_map(scores: &Tensor, scene: &Scene, sigma_c: Option<f64>) -> R
     inside_box(&label, &scene.picture_box)?.detach()
 }
 
-/// What the confidence of a pixel in Y_s is compared with (method.md 11, row 2).
+/// The measure of a pixel's confidence in Y_s (method.md 11, row 2).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Confidence {
     /// The best raw logit, as released.
     Logit,
     /// Its sigmoid.
     Sigmoid,
-    /// The best class's share of the softmax.
+    /// The largest softmax probability.
     Softmax,
 }
 
 impl Confidence {
-    /// The confidence of a configuration: a probability is that of the loss behind the logits.
+    /// The confidence of a configuration: a probability is that of the loss that trains the logits.
     pub fn new(config: &Config) -> Self {
         match (config.sigma_s_domain, config.c2s_kind) {
             (SigmaSDomain::Logit, _) => Confidence::Logit,
@@ -53,8 +53,8 @@ impl Confidence {
 }
 
 /// Y_s from segmentation logits \[B, K + 1, h, w\], interpolated to the pixels of the crop (method.md 5.3): the best
-/// class, ignored where its confidence is below `sigma_s`, where it is below `first` (1 leaves out background), and
-/// outside the box.
+/// class, ignored where its confidence is below `sigma_s`, where the class is below `first` (1 excludes background),
+/// and outside the box.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -81,20 +81,20 @@ pub fn segmentation_label(
     inside_box(&label, picture_box)?.detach()
 }
 
-/// A label \[B, H, W\] without the classes that `tags` \[B, K\] do not name: they become 255.
+/// A label \[B, H, W\] without the classes that are not in `tags` \[B, K\]: they become 255.
 ///
 /// # Errors
 /// If the shapes do not fit.
 pub fn only_tagged(label: &Tensor, tags: &Tensor) -> Result<Tensor> {
     let [batch, _] = tags.extents()?;
     let graph = label.graph();
-    // Background is always allowed; 255 is looked up beyond the table, which gives its last entry, and stays 255.
+    // Background is always allowed; 255 is clamped to the last entry of the table, and stays 255.
     let allowed = Tensor::concat(&[&graph.full(1.0, [batch, 1])?, tags], 1)?.to_integer()?;
     let named = allowed.lookup(&label.to_integer()?)?.to_real()?;
     named.select(label, &graph.scalar(255.0))
 }
 
-/// Seeds as a label (method.md 9.1): the best tagged class of `seeds` in slots \[B, H, W, P\], background where none
+/// Seeds as a label (method.md 9.1): the best tagged class of `seeds` in slots \[B, H, W, P\], background if none
 /// exceeds
 /// `background`. Integers \[B, H, W\].
 ///
@@ -105,7 +105,7 @@ pub fn seed_label(seeds: &Tensor, classes: &Tensor, background: f64) -> Result<T
     best_class(&seeds.add(&first_slot(classes)?.scale(background)?)?, classes)
 }
 
-/// Seeds as a label with a band of doubt (method.md 5.4): the best tagged class of `seeds` in slots \[B, H, W, P\]
+/// Seeds as a label with undecided pixels (method.md 5.4): the best tagged class of `seeds` in slots \[B, H, W, P\]
 /// where it exceeds `high`, background where it does not exceed `low`, 255 between and outside the box.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ pub fn classification_loss(logits: &Tensor, tags: &Tensor) -> Result<Tensor> {
 }
 
 /// L_c2s: loss of seg \[B, K + 1, h, w\], interpolated, at the pixels that Y_c \[B, H, W\] labels, mean over the pixels
-/// of each group of `replica` images (method.md 6.2). Gives the loss and the number of empty groups.
+/// of each group of `replica` images (method.md 6.2). Returns the loss and the number of empty groups.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -51,7 +51,7 @@ pub(crate) fn pixel_loss(logits: &Tensor, label: &Tensor, first: usize, kind: Lo
 fn groups(label: &Tensor, replica: usize) -> Result<[usize; 2]> {
     let [batch, ..]: [usize; 3] = label.extents()?;
     match batch.checked_div(replica) {
-        None | Some(0) => Err(Error::Graph(format!("{label:?} holds no group of {replica} images"))),
+        None | Some(0) => Err(Error::Graph(format!("{label:?} contains no group of {replica} images"))),
         Some(groups) => Ok([groups, label.shape().len() / groups]),
     }
 }

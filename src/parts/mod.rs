@@ -1,4 +1,4 @@
-//! What methods of this field are made of: encoders, a decoder, seeds and their propagation, pseudo labels, losses.
+//! Building blocks of methods: encoders, a decoder, seeds and their propagation, pseudo labels, losses.
 
 pub mod affinity;
 pub(crate) mod batch_parts;
@@ -6,6 +6,7 @@ pub(crate) mod batch_parts;
 pub mod crf;
 pub mod decoder;
 pub mod encoders;
+pub mod images;
 pub mod labels;
 pub mod losses;
 pub mod network;

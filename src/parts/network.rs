@@ -11,7 +11,7 @@ use crate::parts::decoder::{Decoder, DecoderSizes};
 use crate::parts::encoders;
 use crate::parts::encoders::{Encoder, EncoderLayers, Features, Level, SCOPE};
 
-/// An encoder and the sizes of what reads its features.
+/// An encoder and the sizes of the decoder and heads.
 #[derive(Clone, Debug)]
 pub struct NetworkConfig {
     /// The encoder.
@@ -28,13 +28,13 @@ impl NetworkConfig {
     /// The network of a configuration for `foreground` classes.
     ///
     /// # Errors
-    /// [`Error::Config`] if there is no such encoder.
+    /// [`Error::Config`] if the encoder is unknown.
     pub fn new(config: &Config, foreground: usize) -> Result<Self> {
         let (encoder, embed) = (encoders::find(config)?, config.model_embed_dim);
         Ok(NetworkConfig { encoder, embed, classes: foreground + 1, drop_seg: 0.1 })
     }
 
-    /// Side, in pixels, of a cell on the grid of the seeds.
+    /// Side, in pixels, of a cell of the seeds' grid.
     pub fn cell(&self) -> usize {
         self.encoder.levels().last().map_or(1, |level| level.stride)
     }
@@ -45,7 +45,7 @@ impl NetworkConfig {
             return Ok(());
         }
         let needs = "sizes above 0, two classes, rates below 1";
-        Err(Error::Graph(format!("{self:?} is no network: it needs {needs}")))
+        Err(Error::Graph(format!("{self:?} is not a valid network: it needs {needs}")))
     }
 
     fn decoder(&self) -> DecoderSizes {
@@ -58,14 +58,14 @@ impl NetworkConfig {
     }
 }
 
-/// How a network of given sizes is wired and stored.
+/// Variants of a network of given sizes, and its storage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NetworkOptions {
     /// Prior on the decoder's input.
     pub ofd: OfdMode,
-    /// Pooling in front of the classifier.
+    /// Pooling before the classifier.
     pub pooling: Pooling,
-    /// How its features may be stored. Seeds, logits, affinity and statistics are stored whole in any case.
+    /// Storage of its features. Seeds, logits, affinity and statistics are always stored in full precision.
     pub features: Storage,
 }
 
@@ -81,18 +81,18 @@ impl NetworkOptions {
 }
 
 impl Default for NetworkOptions {
-    /// As released, stored whole.
+    /// As released, in full precision.
     fn default() -> Self {
         NetworkOptions { ofd: OfdMode::Released, pooling: Pooling::Gmp, features: Storage::Whole }
     }
 }
 
-/// The network's layers, made once per graph and applied to as many inputs as needed.
+/// The network's layers, created once per graph and applied to as many inputs as needed.
 pub struct Network {
     scope: Scope,
     encoder: Box<dyn EncoderLayers>,
     decoder: Decoder,
-    /// Of an encoder that gives scores.
+    /// Only for encoders with attention scores.
     affinity: Option<AffinityHead>,
     classifier: Tensor,
     options: NetworkOptions,
@@ -117,7 +117,7 @@ impl AffinityHead {
     }
 }
 
-/// What one forward pass gives. What nobody reads is never computed.
+/// The outputs of a forward pass. Outputs that are not read are never computed.
 pub struct Outputs {
     /// Features of the encoder.
     pub features: Features,
@@ -127,7 +127,8 @@ pub struct Outputs {
     pub cam_small: Tensor,
     /// P_c: seed logits at the input's size, \[B, K, H, W\].
     pub cam: Tensor,
-    /// Predicted affinity in (0, 1) between the cells of the last level, \[B, N, N\], if the encoder gives scores.
+    /// Predicted affinity in (0, 1) between the cells of the last level, \[B, N, N\], if the encoder has attention
+    /// scores.
     pub affinity: Option<Tensor>,
     /// Segmentation logits on the grid of the first level, \[B, K + 1, h, w\].
     pub seg_small: Tensor,
@@ -136,7 +137,7 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// What the parts of a batch gave, as what the batch gives.
+    /// Concatenates the outputs for the parts of a batch.
     pub(crate) fn together(parts: &[Outputs]) -> Result<Outputs> {
         let whole = |of: &dyn Fn(&Outputs) -> &Tensor| together(&parts.iter().map(of).cloned().collect::<Vec<_>>());
         let Features { levels, scores } = &parts[0].features;
@@ -164,7 +165,7 @@ impl Network {
     /// Records the parameters in the order of the official checkpoints.
     ///
     /// # Errors
-    /// [`Error::Graph`] if a size is 0 or makes no encoder, there is no class but background, or a rate is not in
+    /// [`Error::Graph`] if a size is 0 or invalid for the encoder, background is the only class, or a rate is not in
     /// \[0, 1).
     pub fn new(graph: &Graph, config: &NetworkConfig, options: NetworkOptions) -> Result<Self> {
         config.check()?;
@@ -187,12 +188,12 @@ impl Network {
         self.scope.parameters()
     }
 
-    /// The place where they were recorded.
+    /// The scope in which they were recorded.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// image \[B, 3, H, W\], normalised.
+    /// image \[B, H, W, 3\], normalised.
     ///
     /// # Errors
     /// If the image is too small.
@@ -200,8 +201,8 @@ impl Network {
         self.forward_parts(std::slice::from_ref(image), mode).map(|mut outputs| outputs.swap_remove(0))
     }
 
-    /// The parts of a batch one after another, so that only the maps which the decoder's norm needs of all of them are
-    /// held together. Nothing else couples samples (method.md 3.2).
+    /// The parts of a batch one after another, so that only the maps for the decoder's norm are
+    /// in memory for all of them. Nothing else couples samples (method.md 3.2).
     ///
     /// # Errors
     /// If the images are too small.
@@ -218,16 +219,16 @@ impl Network {
         outputs.collect()
     }
 
-    /// Everything in front of the decoder's norm.
+    /// Everything before the decoder's norm.
     fn encode(&self, image: &Tensor, mode: &Mode) -> Result<Encoded> {
-        let [batch, _, height, width] = image.extents()?;
+        let [batch, height, width, _] = image.extents()?;
         let features = self.of_features(|| self.encoder.forward(image, mode))?;
         let affinity = self.affinity.as_ref();
         let affinity =
             affinity.map(|head| affinity_of_scores(&features.scores, &head.weight, &head.bias)).transpose()?;
 
         let Some(Level { tokens: last, grid }) = features.levels.last() else {
-            return Err(Error::Graph(format!("{:?} gives no features", self.config.encoder)));
+            return Err(Error::Graph(format!("{:?} returned no features", self.config.encoder)));
         };
         let [_, tokens, channels] = last.extents()?;
         let pooled = match self.options.pooling {
@@ -242,7 +243,7 @@ impl Network {
         let cam = cam_small.resize([height, width], false)?;
 
         let seen = match self.options.ofd {
-            // Detached, and by way of the input's size.
+            // Detached, and resized through the input's size.
             OfdMode::Released => Some(over_parts(batch, 4 * foreground * height * width, |images| {
                 let cam = cam_small.slice(0, images)?.detach()?.resize([height, width], false)?;
                 cam.max_keep(1)?.sigmoid()
@@ -257,12 +258,12 @@ impl Network {
         Ok(Encoded { features, cls, cam_small, cam, affinity, fused })
     }
 
-    /// Records features, which are stored as the options say.
+    /// Records features, which are stored according to the options.
     fn of_features<T>(&self, record: impl FnOnce() -> T) -> T {
         self.classifier.graph().stored(self.options.features, record)
     }
 
-    /// The sizes it was made with.
+    /// Its sizes.
     pub fn config(&self) -> &NetworkConfig {
         &self.config
     }
@@ -276,7 +277,7 @@ impl Network {
     }
 }
 
-/// What a part of a batch gives in front of the decoder's norm.
+/// The values of a part of a batch before the decoder's norm.
 struct Encoded {
     features: Features,
     cls: Tensor,
@@ -330,7 +331,7 @@ mod tests {
     use crate::engine::session::Session;
     use crate::parts::encoders::mit::NANO;
 
-    /// Protects: a batch that is passed in parts gives what it gives at once, dropout and batch norm included, and so
+    /// Protects: a batch in parts has the same results as at once, including dropout and batch norm, and so
     /// do the statistics of the norm and their gradients.
     #[test]
     fn parts_are_the_batch() {
@@ -341,7 +342,7 @@ mod tests {
         let config = NetworkConfig::new(&options, 5).unwrap();
         let config = NetworkConfig { encoder: Arc::new(encoder), drop_seg: 0.5, ..config };
         let network = Network::new(&graph, &config, NetworkOptions::default()).unwrap();
-        let image = graph.input("image", [batch, 3, 32, 48], DType::F32);
+        let image = graph.input("image", [batch, 32, 48, 3], DType::F32);
         let random = graph.input("random", [3], DType::I32);
         let pass = |counts: &[usize]| {
             let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });

@@ -1,7 +1,7 @@
 //! Propagation of seeds by pixel-adaptive refinement: fixed thresholds (method.md 4.4) and with the segmentation
 //! branch's background (method.md 4.5).
 //!
-//! Scores travel in *slots*: slot p of image b holds class `classes[b, p]`, background first, unused slots are −1.
+//! Scores are stored in *slots*: slot p of image b holds class `classes[b, p]`, background first, unused slots are −1.
 //! So only the classes that an image is tagged with are propagated.
 
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::engine::graph::Tensor;
 use crate::engine::ops::par;
 use crate::error::Result;
 
-/// The valid classes of every image (method.md 4.3), as the propagation wants them.
+/// The valid classes of every image (method.md 4.3), in the form used by the propagation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slots {
     /// Slots per image, a multiple of 4.
@@ -21,7 +21,7 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Slots that images with up to `max_tags` tags need: background and the tags, in fours.
+    /// Slots for images with up to `max_tags` tags: background and the tags, rounded up to a multiple of four.
     pub fn width_for(max_tags: usize) -> usize {
         (max_tags + 1).next_multiple_of(4)
     }
@@ -68,29 +68,29 @@ impl Par {
     }
 }
 
-/// The part of each crop that real image covers (method.md 5.1), from the input i32 \[B, 4\] = y0, y1, x0, x1.
+/// The part of each crop without padding (method.md 5.1), from the input i32 \[B, 4\] = y0, y1, x0, x1.
 #[derive(Clone)]
 pub struct PictureBox {
-    /// First row, end row, first column, end column, each \[B, 1\], cut at the crop's edge.
+    /// First row, end row, first column, end column, each \[B, 1\], clipped to the crop.
     sides: [Tensor; 4],
     /// Size of the crop.
     size: [usize; 2],
 }
 
-/// What seeds are propagated over: pictures, where they lie in their crops, and the classes of every image.
+/// The scene that seeds are propagated over: pictures, their boxes in the crops, and the classes of every image.
 pub struct Scene {
-    /// Pictures \[B, 3, H, W\].
+    /// 8-bit pictures from 0 to 1, \[B, H, W, 3\].
     pub picture: Tensor,
     /// Classes in slots, i32 \[B, P\].
     pub classes: Tensor,
-    /// Where the pictures lie.
+    /// The boxes of the pictures in their crops.
     pub picture_box: PictureBox,
     /// The refinement.
     pub par: Par,
 }
 
 impl Scene {
-    /// That of some images of the batch.
+    /// The scene of some images of the batch.
     ///
     /// # Errors
     /// If there are no such images.
@@ -175,7 +175,7 @@ pub fn best_class(scores: &Tensor, classes: &Tensor) -> Result<Tensor> {
     classes.lookup(&best)
 }
 
-/// What [`fixed_threshold_label`] gives.
+/// The result of [`fixed_threshold_label`].
 pub struct FixedThreshold {
     /// Propagated scores against the high background, in slots \[B, H, W, P\].
     pub high: Tensor,
@@ -198,7 +198,7 @@ pub fn fixed_threshold_label(seeds: &Tensor, scene: &Scene, [low, high]: [f64; 2
     let graph = seeds.graph();
     let [batch, height, width, slots] = seeds.extents()?;
     let half = [(height / 2).max(1), (width / 2).max(1)];
-    let small = picture.resize(half, false)?.permute(&[0, 2, 3, 1])?;
+    let small = picture.resize_channels_last(half, false)?;
     let scores = seeds.resize_channels_last(half, false)?;
     // Both runs share one affinity: they are stacked along the slots.
     let masks = Tensor::concat(&[&compete(&scores, classes, high)?, &compete(&scores, classes, low)?], 3)?;
@@ -211,9 +211,8 @@ pub fn fixed_threshold_label(seeds: &Tensor, scene: &Scene, [low, high]: [f64; 2
 }
 
 /// Scores in slots \[B, H, W, P\] of the PAR label of the final test (method.md 9.3), from `seeds` in slots: softmax
-/// over the valid classes against a constant background, propagation at the full size of `picture` \[B, 3, H, W\]
-/// inside
-/// `extent` \[B, 2\].
+/// over the valid classes against a constant background, propagation at the full size of `picture` \[B, H, W, 3\]
+/// inside `extent` \[B, 2\].
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -225,22 +224,22 @@ pub fn refined_seeds(
     par: &Par,
     background: f64,
 ) -> Result<Tensor> {
-    let [.., height, width]: [usize; 4] = picture.extents()?;
+    let [_, height, width, _] = picture.extents()?;
     let scores = seeds.resize_channels_last([height, width], false)?;
-    par.refine(&compete(&scores, classes, background)?, &picture.permute(&[0, 2, 3, 1])?, extent, classes)
+    par.refine(&compete(&scores, classes, background)?, picture, extent, classes)
 }
 
 /// Softmax over the valid classes of scores in slots \[B, h, w, P\], of which the background's is `background`
 /// everywhere.
 pub(crate) fn compete(scores: &Tensor, classes: &Tensor, background: f64) -> Result<Tensor> {
     let (graph, [batch, slots]) = (scores.graph(), classes.extents()?);
-    // Unused slots drop out of the softmax: e^(−10⁴) is exactly 0 in f32.
+    // Unused slots vanish in the softmax: e^(−10⁴) is exactly 0 in f32.
     let unused = graph.scalar(0.0).greater(classes)?.scale(-1e4)?.reshape([batch, 1, 1, slots])?;
     scores.add(&first_slot(classes)?.scale(background)?)?.add(&unused)?.softmax(-1)
 }
 
 /// The label from scores in slots against a high and a low background (method.md 4.4, steps 5 to 7): foreground where
-/// it beats the high one, background where that wins even when low, 255 between and outside the box.
+/// it beats the high one, background where even the low one wins, 255 between and outside the box.
 pub(crate) fn two_sided_label(high: &Tensor, low: &Tensor, scene: &Scene) -> Result<Tensor> {
     let Scene { classes, picture_box, .. } = scene;
     let graph = high.graph();
@@ -264,8 +263,8 @@ pub fn propagate_with_background(seeds: &Tensor, background: &Tensor, scene: &Sc
     refine_in_box(&seeds.add(&background)?, &scene.classes, scene)
 }
 
-/// S^c of seed logits \[B, K, h, w\], interpolated (method.md 11, row 5): Z' as one map per class, 0 where an image
-/// lacks the tag; \[B, K + 1, H, W\]. Linear in the logits, which alone get a gradient.
+/// S^c of seed logits \[B, K, h, w\], interpolated (method.md 11, row 5): Z' as one map per class, 0 if an image
+/// lacks the tag; \[B, K + 1, H, W\]. Linear in the logits, the only input with a gradient.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -283,7 +282,7 @@ pub(crate) fn refine_in_box(scores: &Tensor, classes: &Tensor, scene: &Scene) ->
     let [_, height, width, _] = scores.extents()?;
     let half = [height.div_ceil(2), width.div_ceil(2)];
     let (whole, reduced) = picture_box.rectangles()?;
-    let small = picture.permute(&[0, 2, 3, 1])?.box_resize(&whole, &reduced, half, false)?;
+    let small = picture.box_resize(&whole, &reduced, half, false)?;
     let masks = scores.box_resize(&whole, &reduced, half, true)?;
     let extent = reduced.slice(1, 2..4)?;
     let refined = par.refine(&masks, &small, &extent, classes)?;
@@ -294,7 +293,7 @@ pub(crate) fn refine_in_box(scores: &Tensor, classes: &Tensor, scene: &Scene) ->
 mod tests {
     use super::*;
 
-    /// Protects: background first, tags ascending, −1 behind (method.md 4.3).
+    /// Protects: background first, tags ascending, −1 last (method.md 4.3).
     #[test]
     fn slots_hold_background_and_tags() {
         let slots = Slots::new(&[0.0, 1.0, 1.0, 0.0, 0.0, 0.0], 3, Slots::width_for(2));

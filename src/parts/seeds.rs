@@ -1,9 +1,8 @@
-//! Multi-scale, flip-averaged maps of both branches (method.md 3), and the picture that PAR looks at (method.md 4.2).
+//! Multi-scale, flip-averaged maps of both branches (method.md 3).
 
 use std::ops::Range;
 
 use crate::config::Fuse;
-use crate::data::augment::{MEAN, STD};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Grid, Mode};
 use crate::error::{Error, Result};
@@ -11,11 +10,11 @@ use crate::parts::batch_parts::{parts, together};
 use crate::parts::network::{Network, Outputs};
 
 /// The passes over scales and mirror images. Its methods make maps of them at the size of the image, for some images at
-/// a time and for no more classes than are asked for, since these maps are the largest of a step. Nothing carries a
+/// a time and only for the requested classes, since these maps are the largest of a step. Nothing has a
 /// gradient.
 ///
-/// What is alike for all columns or linear is done before maps are interpolated (method.md 14.5): mirror images are
-/// turned back, classes chosen and logits averaged on the grids of the network.
+/// Operations that are linear or the same for all columns precede the interpolation (method.md 14.5): mirror images are
+/// flipped back, classes selected and logits averaged on the grids of the network.
 pub struct MultiScale {
     /// The passes, scale 1 first.
     pub passes: Vec<Pass>,
@@ -27,9 +26,9 @@ pub struct MultiScale {
 pub struct Pass {
     /// The scale.
     pub scale: f64,
-    /// What the parts of the batch gave; a part holds pictures, then their mirror images where there are some.
+    /// The outputs for the parts of the batch; a part has pictures, then their mirror images if there are any.
     pub parts: Vec<Outputs>,
-    /// Height and width of the images that were seen: maps come to their size by way of this one.
+    /// Height and width of the network's input: maps are first resized to this size.
     seen: [usize; 2],
     /// Whether there are mirror images.
     flip: bool,
@@ -47,7 +46,7 @@ impl Pass {
     /// Affinity of `images`, \[B, N, N\], with its grid (method.md 4.6).
     ///
     /// # Errors
-    /// If there are no such images, or the encoder gives no scores to make an affinity of.
+    /// If there are no such images, or the encoder has no attention scores.
     pub fn affinity(&self, images: Range<usize>) -> Result<(Tensor, [usize; 2])> {
         let affinities: Option<Vec<_>> = self.parts.iter().map(|outputs| outputs.affinity.as_ref()).collect();
         match (affinities, self.parts[0].features.levels.last()) {
@@ -55,16 +54,16 @@ impl Pass {
                 let Grid { height, width } = level.grid;
                 Ok((self.view(images, &affinities, 0)?, [height, width]))
             }
-            _ => Err(Error::Graph("an affinity needs an encoder that gives attention scores".into())),
+            _ => Err(Error::Graph("an affinity needs an encoder with attention scores".into())),
         }
     }
 
-    /// Whether [`Pass::affinity`] has something to give.
+    /// Whether [`Pass::affinity`] is available.
     pub fn has_affinity(&self) -> bool {
         self.parts.iter().all(|outputs| outputs.affinity.is_some())
     }
 
-    /// Of a value of every part, that of `images`: view 0 are pictures, view 1 mirror images.
+    /// The rows `images` of a value of every part: view 0 are pictures, view 1 mirror images.
     fn view(&self, images: Range<usize>, parts: &[&Tensor], view: usize) -> Result<Tensor> {
         let (mut first, mut found) = (0, Vec::new());
         for part in parts {
@@ -79,7 +78,7 @@ impl Pass {
         together(&found)
     }
 
-    /// Small maps \[B, C, h, w\] of `images`, and of their mirror images turned back where there are some.
+    /// Small maps \[B, C, h, w\] of `images`, and of their mirror images, flipped back, if there are any.
     fn pair(&self, images: Range<usize>, maps: impl Fn(&Outputs) -> &Tensor) -> Result<(Tensor, Option<Tensor>)> {
         let maps: Vec<_> = self.parts.iter().map(maps).collect();
         let plain = self.view(images.clone(), &maps, 0)?.detach()?;
@@ -144,7 +143,7 @@ impl MultiScale {
         normalise_map(&self.logits(images, channels, Fuse::Sum)?)
     }
 
-    /// The pass over the images as they are.
+    /// The pass over the unscaled images.
     pub fn at_scale_1(&self) -> &Pass {
         self.passes.first().unwrap_or_else(|| unreachable!("scale 1 always runs"))
     }
@@ -163,25 +162,26 @@ impl MultiScale {
     }
 }
 
-/// Runs the network on `image` \[B, 3, H, W\] and its mirror image at every scale: 1 first, then the others in their
-/// order. Sizes are cut to whole pixels (method.md 3.1).
+/// Runs the network on `image` \[B, H, W, 3\] and its mirror image at every scale: 1 first, then the others in their
+/// order. Sizes are truncated to whole pixels (method.md 3.1).
 ///
 /// # Errors
-/// If the smallest scale leaves too few pixels.
+/// If images are too small at the smallest scale.
 pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mode) -> Result<MultiScale> {
     let whole = |extent: usize, scale: f64| (scale * extent as f64) as usize;
-    let [.., height, width]: [usize; 4] = image.extents()?;
-    let rescale = |scale: f64| image.resize([whole(height, scale), whole(width, scale)], false);
+    let [_, height, width, _] = image.extents()?;
+    let rescale = |scale: f64| image.resize_channels_last([whole(height, scale), whole(width, scale)], false);
     over_scales(network, image, scales, true, rescale, mode)
 }
 
 /// The same in the form of the final test (method.md 9.3), where images are resized by the factor itself; with `flip`
-/// their mirror images are seen too.
+/// their mirror images are passed too.
 ///
 /// # Errors
 /// As [`multi_scale`].
 pub fn test_scales(network: &Network, image: &Tensor, scales: &[f64], flip: bool, mode: &Mode) -> Result<MultiScale> {
-    let rescale = |scale: f64| if scale == 1.0 { Ok(image.clone()) } else { image.resize_by_factor(scale) };
+    let rescale =
+        |scale: f64| if scale == 1.0 { Ok(image.clone()) } else { image.resize_channels_last_by_factor(scale) };
     over_scales(network, image, scales, flip, rescale, mode)
 }
 
@@ -193,16 +193,16 @@ fn over_scales(
     rescale: impl Fn(f64) -> Result<Tensor>,
     mode: &Mode,
 ) -> Result<MultiScale> {
-    let [batch, _, height, width] = image.extents()?;
+    let [batch, height, width, _] = image.extents()?;
     let size = [height, width];
     let mut passes = Vec::new();
     for scale in [1.0].into_iter().chain(scales.iter().copied().filter(|&scale| scale != 1.0)) {
         let scaled = rescale(scale)?;
-        let [.., rows, columns]: [usize; 4] = scaled.extents()?;
+        let [_, rows, columns, _] = scaled.extents()?;
         let seen = [rows, columns];
         let views = |images: Range<usize>| {
             let images = scaled.slice(0, images)?;
-            if flip { Tensor::concat(&[&images, &images.flip(3)?], 0) } else { Ok(images) }
+            if flip { Tensor::concat(&[&images, &images.flip(2)?], 0) } else { Ok(images) }
         };
         let images = parts(batch, 2 * 4 * network.widest(seen)).into_iter().map(views).collect::<Result<Vec<_>>>()?;
         passes.push(Pass { scale, parts: network.forward_parts(&images, mode)?, seen, flip });
@@ -222,7 +222,7 @@ fn fold(
 /// norm01 (method.md 0.4): u = x − min x, then u / (max u + 1e-5), per sample and channel over \[H, W\].
 ///
 /// # Errors
-/// If the tensor has not four axes.
+/// If the tensor does not have four axes.
 pub fn normalise_map(maps: &Tensor) -> Result<Tensor> {
     normalise(maps, 2..4)
 }
@@ -233,18 +233,6 @@ fn normalise(maps: &Tensor, axes: Range<isize>) -> Result<Tensor> {
     maps.sub(&low)?.div(&high.sub(&low)?.offset(1e-5)?)
 }
 
-/// The normalised `image` \[B, 3, H, W\] as the 8-bit picture it came from, divided by 255 (method.md 4.2: truncated,
-/// not rounded).
-///
-/// # Errors
-/// If the image has not three channels.
-pub fn picture(image: &Tensor) -> Result<Tensor> {
-    let graph = image.graph();
-    let channels = |values: [f64; 3]| graph.constant(&values, [3, 1, 1]);
-    let (mean, std) = (channels(MEAN), channels(STD));
-    image.detach()?.mul(&std)?.add(&mean)?.trunc()?.scale(1.0 / 255.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,20 +241,20 @@ mod tests {
     use crate::engine::session::Session;
     use crate::parts::network::{NetworkConfig, NetworkOptions};
 
-    /// Protects: maps of some images are those of the whole batch, however the passes were cut into parts, and the
+    /// Protects: maps of some images are those of the whole batch, regardless of the division into parts, and the
     /// seeds of a slot do not depend on the others.
     #[test]
     fn maps_do_not_depend_on_parts() {
         let graph = Graph::new();
         let config = NetworkConfig::new(&Config::preset("nano").unwrap(), 5).unwrap();
         let network = Network::new(&graph, &config, NetworkOptions::default()).unwrap();
-        let image = graph.input("image", [3, 3, 32, 48], DType::F32);
+        let image = graph.input("image", [3, 32, 48, 3], DType::F32);
         let pass = |counts: &[usize]| {
             let mut first = 0;
             let views = |count: &usize| {
                 let images = image.slice(0, first..first + count).unwrap();
                 first += count;
-                Tensor::concat(&[&images, &images.flip(3).unwrap()], 0).unwrap()
+                Tensor::concat(&[&images, &images.flip(2).unwrap()], 0).unwrap()
             };
             let images: Vec<_> = counts.iter().map(views).collect();
             let parts = network.forward_parts(&images, &Mode::Eval).unwrap();

@@ -9,7 +9,7 @@ use crate::parts::propagation::{Scene, compete, refine_in_box, two_sided_label};
 /// The constants of the walk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Walk {
-    /// Cells further apart than this are no neighbours (Chebyshev).
+    /// Cells further apart than this are not neighbours (Chebyshev).
     pub radius: usize,
     /// Every affinity is raised to this power.
     pub power: usize,
@@ -57,7 +57,7 @@ impl Walk {
     }
 }
 
-/// What [`walked_label`] gives.
+/// The result of [`walked_label`].
 pub struct WalkedLabel {
     /// Scores after the step against the low and the high background, in slots \[B, H, W, P\].
     pub walked: [Tensor; 2],

@@ -12,7 +12,7 @@ use crate::run::report::{Ladder, LadderRun, RunSeries};
 use crate::run::train::resume::is_finished;
 use crate::run::train::setting::TrainingData;
 use crate::run::train::{Resume, ResumeOptions, Stop, TrainOptions, TrainSummary, run};
-use crate::run::weights::{DataFacts, Shelf};
+use crate::run::weights::{Checkpoints, DataFacts};
 
 /// What an ablation needs.
 #[derive(Clone, Debug)]
@@ -23,13 +23,13 @@ pub struct AblateOptions {
     pub rungs: Vec<Rung>,
     /// A run for each of these on every rung.
     pub seeds: Vec<u64>,
-    /// Data set in VOC layout, with masks to score on.
+    /// Data set with masks to score on.
     pub data: PathBuf,
     /// Folder of the runs, the table and the plots.
     pub out: PathBuf,
     /// Where to compute.
     pub device: DeviceChoice,
-    /// How to end it early.
+    /// Requests an early stop.
     pub stop: Stop,
     /// Where the methods of the rungs are found.
     pub methods: Methods,
@@ -40,7 +40,7 @@ pub struct AblateOptions {
 pub struct AblateSummary {
     /// The finished runs.
     pub ladder: Ladder,
-    /// Whether a wish to stop ended it; the same call goes on.
+    /// Whether it was stopped on request; the same call resumes it.
     pub stopped: bool,
 }
 
@@ -60,12 +60,12 @@ enum State {
     Finished,
 }
 
-/// Trains every rung with every seed, and writes table and plots of what is finished after each run. A finished run in
-/// `out` is not repeated, one that was interrupted goes on.
+/// Trains every rung with every seed, and updates the table and the plots after each run. Finished runs in
+/// `out` are not repeated; interrupted ones are resumed.
 ///
 /// # Errors
-/// As [`run`], for every run before the first begins; besides if there is nothing to score on, or `out` holds runs of
-/// another configuration or other data.
+/// Those of [`run`], checked for every run before the first begins; also if there is nothing to score on, or `out`
+/// holds runs of another configuration or other data.
 pub fn ablate(options: &AblateOptions) -> Result<AblateSummary> {
     let mut steps = steps(options)?;
     let iters = options.config.train_iters;
@@ -116,12 +116,12 @@ fn steps(options: &AblateOptions) -> Result<Vec<Step>> {
     for &rung in &options.rungs {
         let Some(step) = steps.iter().find(|step| step.rung == rung) else { continue };
         let method = options.methods.of(&step.config)?;
-        // Only methods that learn from masks ask more of the data than the others.
+        // Only methods that learn from masks need more of the data than the others.
         if facts.is_none() || method.needs_masks() {
             let data = TrainingData::open(&options.data, &step.config, &*method, false)?;
             if data.validation.is_none() {
                 let remedy = "add ImageSets/Segmentation/val.txt and the masks of its images";
-                return Err(Error::data(&options.data, "holds nothing to score the rungs on", remedy));
+                return Err(Error::data(&options.data, "has no masks to score the rungs on", remedy));
             }
             facts = Some(data.facts);
         }
@@ -134,16 +134,16 @@ fn steps(options: &AblateOptions) -> Result<Vec<Step>> {
 
 /// How far the run in a folder has come.
 fn state(folder: &Path, config: &Config, data: Option<&DataFacts>) -> Result<State> {
-    let shelf = Shelf::of(folder);
-    // A run that was killed before its first checkpoint begins anew; one that cannot be read is not written over.
-    if shelf.is_empty() {
+    let checkpoints = Checkpoints::of(folder);
+    // A run that was killed before its first checkpoint starts over; one that cannot be read is not overwritten.
+    if checkpoints.is_empty() {
         return Ok(State::Fresh);
     }
-    let found = shelf.newest()?;
+    let found = checkpoints.newest()?;
     let remedy = "choose another --out, or delete that folder";
     if let Some(option) = config.first_difference(&found.checkpoint.config) {
         let (theirs, ours) = (option.write(&found.checkpoint.config), option.write(config));
-        let reason = format!("is a run with {} = {theirs}, not {ours}", option.name);
+        let reason = format!("holds a run with {} = {theirs}, not {ours}", option.name);
         return Err(Error::data(folder, reason, remedy));
     }
     let Some(training) = &found.checkpoint.training else { return Ok(State::Fresh) };
@@ -152,12 +152,12 @@ fn state(folder: &Path, config: &Config, data: Option<&DataFacts>) -> Result<Sta
         (theirs.images, theirs.checksum) == (ours.images, ours.checksum)
     };
     if !data.is_none_or(same) {
-        return Err(Error::data(folder, "is a run on other data", remedy));
+        return Err(Error::data(folder, "holds a run on other data", remedy));
     }
     Ok(if is_finished(&found.checkpoint, training) { State::Finished } else { State::Begun })
 }
 
-/// Trains a run to its end, from the start or from where it is.
+/// Trains a run to its last step, from the start or from its newest checkpoint.
 fn train(step: &Step, options: &AblateOptions, series: RunSeries) -> Result<TrainSummary> {
     let AblateOptions { data, device, stop, methods, .. } = options;
     if step.state == State::Begun {

@@ -1,4 +1,4 @@
-//! `tagseg demo`: data, training, scores and a page to look at, from nothing.
+//! `tagseg demo`: generates data, trains, scores and writes a report page.
 
 use std::path::PathBuf;
 
@@ -26,13 +26,13 @@ pub struct DemoOptions {
     pub overwrite: bool,
 }
 
-/// Makes the data, trains on it, and writes `report.html`; gives its path and the final scores.
+/// Generates the data, trains on it and writes `report.html`; returns its path and the final scores.
 ///
 /// # Errors
 /// As [`run`].
 pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
     let DemoOptions { config, out, device, overwrite } = options;
-    // Without a device nothing is worth writing.
+    // Fail before anything is written if there is no device.
     device::open(device)?;
     let (data, folder) = (out.join("data"), out.join("run"));
     let size = config.train_crop;
@@ -59,10 +59,11 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
         device: device.clone(),
         title: "Shapes, learned from tags".into(),
         summary: format!(
-            "A network of {parameters:.2} million weights saw 500 pictures and, for each, only the names of the shapes \
-             in it. Nobody told it where they are. Below is what it finds in pictures it never saw."
+            "A network with {parameters:.2} million parameters was trained on 500 images. The only labels were the \
+             names of the shapes in each image, not their positions. The results below are for images that it was not \
+             trained on."
         ),
-        facts: vec![("seconds a step".into(), format!("{:.2}", summary.seconds_per_step))],
+        facts: vec![("seconds per step".into(), format!("{:.2}", summary.seconds_per_step))],
         methods: Methods::default(),
     })
 }

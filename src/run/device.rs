@@ -1,5 +1,6 @@
-//! Devices as the program opens them: within the limits of the environment, their fast kernels tested, the verdict kept
-//! in the user's cache folder, and notices on standard error. A library that wants none of this calls [`Session::open`].
+//! Opens devices as the command line does: with the limits that the environment sets, a self-test of the fast kernels
+//! whose result is stored in the user's cache folder, and notices on standard error. Library users who want none of
+//! this call [`Session::open`].
 
 use std::path::PathBuf;
 
@@ -10,20 +11,20 @@ use crate::engine::self_test;
 use crate::engine::session::Session;
 use crate::error::Result;
 
-/// Opens a device as the program does.
+/// Opens a device as the command line does.
 ///
 /// # Errors
-/// [`Error::Device`](crate::Error::Device) if there is no such adapter, or the environment names limits that do not
-/// exist.
+/// [`Error::Device`](crate::Error::Device) if there is no such adapter, or the environment names unknown
+/// limits.
 pub fn open(device: impl Into<DeviceChoice>) -> Result<Session> {
     let session = Session::open(with_environment(device)?)?;
     self_test::tested(session, cache_folder().as_deref(), |notice| eprintln!("{notice}"))
 }
 
-/// A choice with the limits that `TAGSEG_LIMITS` names, where it leaves them open.
+/// Adds the limits that `TAGSEG_LIMITS` names to a choice that sets none.
 ///
 /// # Errors
-/// [`Error::Device`](crate::Error::Device) if there are no limits of that name.
+/// [`Error::Device`](crate::Error::Device) if the limits are unknown.
 pub fn with_environment(device: impl Into<DeviceChoice>) -> Result<DeviceChoice> {
     let choice = device.into();
     Ok(match (choice.limits, std::env::var("TAGSEG_LIMITS")) {
@@ -32,7 +33,7 @@ pub fn with_environment(device: impl Into<DeviceChoice>) -> Result<DeviceChoice>
     })
 }
 
-/// Where verdicts on kernels are kept: `tagseg` in the user's cache folder, if there is one.
+/// The folder for results of self-tests: `tagseg` in the user's cache folder, if there is one.
 pub fn cache_folder() -> Option<PathBuf> {
     let folders = etcetera::base_strategy::choose_native_strategy().ok()?;
     Some(folders.cache_dir().join("tagseg"))

@@ -1,6 +1,6 @@
-//! A method in use: runs, scores, records, pages.
+//! Everything around a method: training runs, evaluation, records and report pages.
 //!
-//! Lowest first: `weights`, `record`, `report`, `eval`, `train`; whatever else there is uses these.
+//! Lowest first: `weights`, `record`, `report`, `eval`, `train`; all other modules use these.
 
 #[cfg(feature = "native")]
 pub mod ablate;

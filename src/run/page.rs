@@ -1,4 +1,4 @@
-//! The page of a finished run: `report.html`, made from its folder and the data set that it is scored on.
+//! The report page of a finished run: `report.html`, made from its folder and the data set that it is scored on.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::run::report::Report;
 /// Images shown on the page.
 const SHOWN: usize = 8;
 
-/// What the page of a run needs.
+/// Options of a run's report page.
 #[derive(Clone, Debug)]
 pub struct PageOptions {
     /// The run's folder.
@@ -29,16 +29,16 @@ pub struct PageOptions {
     pub title: String,
     /// A sentence or two below it.
     pub summary: String,
-    /// Facts to show besides those of the run.
+    /// Facts to show in addition to those of the run.
     pub facts: Vec<(String, String)>,
     /// Where the method of the run is found.
     pub methods: Methods,
 }
 
-/// Scores the newest checkpoint of a run, and writes its page; gives the page's path and the scores.
+/// Scores the newest checkpoint of a run and writes its page; returns the page's path and the scores.
 ///
 /// # Errors
-/// If the run or the data set cannot be used, or the run is of a method that `methods` lacks.
+/// If the run or the data set cannot be used, or the run's method is not in `methods`.
 pub fn page(options: &PageOptions) -> Result<(PathBuf, Scores)> {
     let model = Model::load_with(&options.run, &options.device, &options.methods)?;
     let (config, method) = (model.config(), model.method());

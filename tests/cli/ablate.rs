@@ -44,7 +44,7 @@ fn a_ladder_is_trained_once() {
     let text = errors(&again);
     assert!(again.status.success(), "{text}");
     assert_eq!(written("c2s-1"), before, "a finished run is not touched");
-    assert_eq!(text.matches("goes on at step 3 of 4").count(), 1, "{text}");
+    assert_eq!(text.matches("resumed at step 3 of 4").count(), 1, "{text}");
     assert!(text.contains("run 3 of 8 (s2c, seed 1)") && !text.contains("run 1 of 8"), "{text}");
 
     let read = |name: &str| fs::read(place.path("ladder").join(name)).unwrap();
@@ -88,7 +88,7 @@ fn a_stopped_ladder_resumes() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
     assert!(text.ends_with("stopped; resume with the same command\n"), "{text}");
     let again = command().output().unwrap();
-    assert!(again.status.success() && errors(&again).contains("goes on at step"), "{}", errors(&again));
+    assert!(again.status.success() && errors(&again).contains("resumed at step"), "{}", errors(&again));
 }
 
 /// Protects: invalid input of a ladder is refused before its first run.
@@ -113,5 +113,5 @@ fn an_invalid_ladder_is_refused() {
     let mut elsewhere = ablate_on(&place, &other, &one);
     place.assert_refuses(&mut elsewhere, &["cls-1", "other data"]);
     fs::remove_file(place.path("other/ImageSets/Segmentation/val.txt")).unwrap();
-    place.assert_refuses(&mut elsewhere, &["nothing to score"]);
+    place.assert_refuses(&mut elsewhere, &["no masks to score"]);
 }

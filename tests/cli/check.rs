@@ -97,7 +97,7 @@ fn problems_that_training_accepts_are_warnings() {
     for parts in [
         ["SegmentationClassAug/train_0001.png: ", "value 9"],
         ["SegmentationClassAug/train_0002.png: ", "not a mask of class indices"],
-        ["SegmentationClassAug/stray.png: ", "mask of no image"],
+        ["SegmentationClassAug/stray.png: ", "mask without an image"],
         ["SegmentationClassAug/val_0001.png: ", "does not show `comet`"],
         ["SegmentationClassAug/val_0001.png: ", "is not tagged with"],
         ["JPEGImages/val_0000.jpg: ", "in both `train` and `val`"],
@@ -117,5 +117,5 @@ fn a_data_set_that_cannot_be_opened_is_an_error() {
     let place = Place::new();
     let output = tagseg(&["check", &place.data(), "--preset", "nano", "--batch", "8"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_lists(&printed(&output), "error  ", &["6 images", "takes 8"]);
+    assert_lists(&printed(&output), "error  ", &["6 images", "needs 8"]);
 }

@@ -42,7 +42,7 @@ fn pascal_voc_in_its_official_form() {
     }
     fs::remove_file(place.path("data/labels.json")).unwrap();
     place.write("cls_labels_onehot.npy", fs::read(fixture("voc2012/cls_labels_onehot.npy")).unwrap());
-    train_and_score(&place, 2, &["tags come from cls_labels_onehot.npy", "6 images, 20 classes"]);
+    train_and_score(&place, 2, &["tags are read from cls_labels_onehot.npy", "6 images, 20 classes"]);
 }
 
 /// Protects: MS-COCO with its own annotations: omits images without objects; 4 of its categories are classes.
@@ -57,5 +57,5 @@ fn coco_in_its_official_form() {
             fs::copy(&path, place.path("data").join(part).join(path.file_name().unwrap())).unwrap();
         }
     }
-    train_and_score(&place, 2, &["1 of 5 images show no object", "4 images, 4 classes"]);
+    train_and_score(&place, 2, &["skipped 1 of 5 images without objects", "4 images, 4 classes"]);
 }

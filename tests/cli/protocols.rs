@@ -112,7 +112,7 @@ fn an_invalid_protocol() {
     let refusals: [(&[&str], &[&str]); 6] = [
         (&["--protocol", "tset"], &["tset", "train, test", "'test'"]),
         (&["--set", "test.fuse=mean"], &["`test.fuse`", "max or sum"]),
-        (&["--set", "optim.lr=1"], &["`optim.lr`", "settled by training"]),
+        (&["--set", "optim.lr=1"], &["`optim.lr`", "fixed by training"]),
         (&["--set", "crf.gaus=1"], &["`crf.gaus`", "`crf.gauss`"]),
         (&["--set", "test.long_side=40"], &["`test.long_side`", "at least 58"]),
         (&["--set", "crf.bilateral=[4, 0, 5]"], &["`crf.bilateral`", "at least 0.1"]),
@@ -123,5 +123,5 @@ fn an_invalid_protocol() {
     fs::create_dir(place.path("empty")).unwrap();
     let (run, empty) = (trained().to_str().unwrap(), place.arg("empty"));
     let mut predict = tagseg(&["predict", run, &empty, "--out", &place.arg("seen")]);
-    place.assert_refuses(&mut predict, &["empty", "holds no image"]);
+    place.assert_refuses(&mut predict, &["empty", "contains no images"]);
 }

@@ -66,7 +66,7 @@ fn an_image_that_does_not_decode() {
 }
 
 #[test]
-fn a_tag_that_is_no_class() {
+fn a_tag_that_is_not_a_class() {
     let place = Place::new();
     place.edit("labels.json", "\"train_0000\": [\n      \"", "\"train_0000\": [\n      \"dics\", \"");
     place.assert_refuses(&mut place.train(&[]), &["labels.json", "`train_0000`", "`dics`", "not a class", "`disc`"]);
@@ -83,7 +83,7 @@ fn an_image_without_an_entry_in_the_labels() {
 fn a_file_of_labels_that_is_invalid() {
     let place = Place::new();
     place.write("labels.json", "{\n  \"classes\": \"disc\"\n}\n");
-    place.assert_refuses(&mut place.train(&[]), &["labels.json", "is not a file of labels", "expected {"]);
+    place.assert_refuses(&mut place.train(&[]), &["labels.json", "is not a valid labels file", "expected {"]);
 }
 
 /// Protects: validation masks are checked before a run starts.

@@ -88,7 +88,7 @@ fn a_model_that_does_not_fit_the_device() {
     let place = Place::new();
     let start = Instant::now();
     let huge = ["--crop", "4096", "--batch", "6"];
-    place.assert_refuses(&mut place.train(&huge), &["the plan needs a buffer of", "MiB in all", "smaller crop"]);
+    place.assert_refuses(&mut place.train(&huge), &["the plan needs a buffer of", "MiB in total", "smaller crop"]);
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
@@ -100,11 +100,11 @@ fn a_memory_limit_that_is_too_low() {
     let train = |more: &[&str]| place.train(&[&limit, more].concat());
     // By default, the batch is split into two micro-batches of two images.
     let parts =
-        ["the plan needs", "where 1.0 MiB are allowed, in parts of 2 images; set train.precision=mixed, or raise"];
+        ["the plan needs", "but the limit is 1.0 MiB, with a micro-batch of 2; set train.precision=mixed, or raise"];
     place.assert_refuses(&mut train(&[]), &parts);
-    let whole = ["1.0 MiB are allowed; set batch.micro=2 or train.precision=mixed, or raise train.memory, or choose"];
+    let whole = ["the limit is 1.0 MiB; set batch.micro=2 or train.precision=mixed, or raise train.memory, or choose"];
     place.assert_refuses(&mut train(&["--micro-batch", "4"]), &whole);
-    let nothing_left = ["in parts of 2 images; raise train.memory, or choose a smaller crop"];
+    let nothing_left = ["with a micro-batch of 2; raise train.memory, or choose a smaller crop"];
     place.assert_refuses(&mut train(&["--micro-batch", "2", "--precision", "mixed"]), &nothing_left);
 }
 
@@ -115,7 +115,7 @@ fn limits() {
     let place = Place::new();
     let large = ["--crop", "2048", "--limits", "default"];
     place.assert_refuses(&mut place.train(&large), &["the plan needs a buffer of", "binds at most 128.0 MiB"]);
-    let parts = ["no limits `some`", "`adapter` or `default`"];
+    let parts = ["unknown limits `some`", "`adapter` or `default`"];
     assert_refused(&tagseg(&["verify", "--limits", "some"]).output().unwrap(), &parts);
     assert_refused(&tagseg(&["verify"]).env("TAGSEG_LIMITS", "some").output().unwrap(), &parts);
 }
@@ -176,7 +176,7 @@ fn a_folder_for_a_file_and_a_file_for_a_folder() {
     let (folder, file) = (place.data(), place.arg("data/labels.json"));
     place.assert_refuses(
         &mut place.train(&["--weights", &folder]),
-        &["data: holds no checkpoint; give the folder of a run"],
+        &["data: contains no checkpoint; give the folder of a run"],
     );
     for flag in ["--config", "--kernels"] {
         place.assert_refuses(&mut place.train(&[flag, &folder]), &["data: Is a directory", "give "]);
@@ -188,12 +188,12 @@ fn a_folder_for_a_file_and_a_file_for_a_folder() {
         (data("train", &["--preset", "nano", "--out", &out]), "labels.json: no such folder; expected a data set"),
         (data("ablate", &["--preset", "nano", "--out", &out]), "labels.json: no such folder; expected a data set"),
         (data("eval", &[run]), "labels.json: no such folder; expected a data set"),
-        (tagseg(&["train", "--resume", &file]), "labels.json: is no folder; give a folder that"),
+        (tagseg(&["train", "--resume", &file]), "labels.json: is not a folder; give a folder that"),
         (tagseg(&["verify", &file]), "labels.json: is not a folder; give a folder with"),
         (tagseg(&["replay", &file]), "give the folder `failure`"),
         (tagseg(&["shapes", "--out", &file]), "labels.json: is a file; give the name of a folder"),
         (tagseg(&["demo", "--out", &file]), "labels.json: is a file; give the name of a folder"),
-        (tagseg(&["weights", "inspect", &folder]), "data: holds no checkpoint; give the folder of a run"),
+        (tagseg(&["weights", "inspect", &folder]), "data: contains no checkpoint; give the folder of a run"),
         (tagseg(&["weights", "convert", run, &folder]), "data: is a folder; give the name of a file"),
     ];
     for (command, part) in &mut refused {
@@ -219,7 +219,7 @@ fn an_invalid_network() {
     let text = spoilt("notes.txt", b"notes");
     place.assert_refuses(&mut place.eval(&text, &[]), &["notes.txt", "is damaged", remedy]);
     let empty = spoilt("empty.safetensors", &[&2u64.to_le_bytes()[..], b"{}"].concat());
-    place.assert_refuses(&mut place.eval(&empty, &[]), &["holds no configuration", remedy]);
+    place.assert_refuses(&mut place.eval(&empty, &[]), &["contains no configuration", remedy]);
 
     let mut other = Checkpoint::load(&checkpoint()).unwrap();
     other.tensors.remove("classifier.weight").expect("the classifier is called so");
@@ -231,8 +231,10 @@ fn an_invalid_network() {
         &mut place.eval(&place.path("nowhere"), &[]),
         &["nowhere", "does not exist", "folder of a run"],
     );
-    place
-        .assert_refuses(&mut place.eval(&place.path("data"), &[]), &["data", "holds no checkpoint", "folder of a run"]);
+    place.assert_refuses(
+        &mut place.eval(&place.path("data"), &[]),
+        &["data", "contains no checkpoint", "folder of a run"],
+    );
 }
 
 #[test]
@@ -243,7 +245,7 @@ fn a_prediction_that_would_overwrite_files() {
     fs::create_dir(place.path("seen")).unwrap();
     fs::write(place.path("seen/val_0000_overlay.png"), "mine").unwrap();
     let predict = |more: &[&str]| tagseg(&[&["predict", run, "--out", &out], more].concat());
-    place.assert_refuses(&mut predict(&[&image]), &["seen/val_0000_overlay.png", "exists already", "--overwrite"]);
+    place.assert_refuses(&mut predict(&[&image]), &["seen/val_0000_overlay.png", "already exists", "--overwrite"]);
     assert!(predict(&[&image, "--overwrite"]).output().unwrap().status.success());
 
     let twin = place.arg("data/val_0000.jpg");
@@ -276,12 +278,12 @@ fn a_prediction_checks_its_inputs_first() {
     };
     let refuses = |command: &mut Command, parts: &[&str]| place.assert_refuses(command, parts);
     refuses(&mut predict("nowhere", "/no/photo.jpg", &[]), &["/no/photo.jpg", "check the path"]);
-    refuses(&mut predict("nowhere", &place.arg("none"), &[]), &["none: holds no image"]);
+    refuses(&mut predict("nowhere", &place.arg("none"), &[]), &["none: contains no images"]);
     refuses(&mut predict("nowhere", &image, &[]), &["nowhere: does not exist"]);
     refuses(&mut predict(&place.arg("other.safetensors"), &image, &[]), &["other", "lacks `classifier.weight`"]);
-    refuses(&mut predict(&network, &image, &["--set", "sigma_c=1"]), &["`sigma_c`", "settled by training"]);
+    refuses(&mut predict(&network, &image, &["--set", "sigma_c=1"]), &["`sigma_c`", "fixed by training"]);
     refuses(&mut predict(&network, &image, &["--set", "crf.iters=-1"]), &["`crf.iters`"]);
-    refuses(&mut predict(&network, &image, &[]), &["val_0000.png: exists already"]);
+    refuses(&mut predict(&network, &image, &[]), &["val_0000.png: already exists"]);
     refuses(&mut predict(&network, &image, &["--overwrite"]), &["no adapter `voodoo`"]);
     network.push_str("/config.toml");
     refuses(&mut predict(&network, &image, &[]), &["config.toml", "is damaged"]);

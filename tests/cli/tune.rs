@@ -19,11 +19,11 @@ fn a_written_table_can_be_used() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("kernels.toml");
     let path = file.to_str().unwrap();
-    let today = place.path().join("today.toml");
+    let current = place.path().join("current.toml");
     let (_, kernels) = KernelTable::choose(None, "", Class::Cpu);
-    fs::write(&today, everywhere(&kernels.choosing("busy", "999").unwrap())).unwrap();
+    fs::write(&current, everywhere(&kernels.choosing("busy", "999").unwrap())).unwrap();
     // Timestamps are not among WebGPU's default features.
-    let quick = ["tune", "--limits", "adapter", "--quick", "--kernels", today.to_str().unwrap(), "--out", path];
+    let quick = ["tune", "--limits", "adapter", "--quick", "--kernels", current.to_str().unwrap(), "--out", path];
     let printed = succeed(&quick);
     let rows: Vec<_> = printed.split("\n\n").nth(1).unwrap().lines().collect();
     let names: Vec<_> = rows[2..].iter().map(|row| row.split_whitespace().next().unwrap()).collect();
@@ -71,7 +71,7 @@ fn a_table_may_select_missing_features() {
 
     let output = tagseg(&["verify", "--device", "0", "--kernels", path]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let notice = "lacks what cooperative matrices need, plain kernels take their place";
+    let notice = "does not support cooperative matrices, using plain kernels instead";
     assert_eq!(String::from_utf8_lossy(&output.stderr).contains(notice), !there, "{output:?}");
     fs::remove_file(&file).unwrap();
     assert_refused(&tagseg(&["devices", "--kernels", path]).output().unwrap(), &["mine.toml", "check the path"]);

@@ -1,4 +1,4 @@
-//! MS-COCO in its own form, against its own decoder (`tests/fixtures/data/make_fixtures.py`).
+//! MS-COCO as distributed, against its own decoder (`tests/fixtures/data/make_fixtures.py`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,9 +48,9 @@ struct Case<'a> {
     spans: Vec<[usize; 2]>,
 }
 
-/// Protects the decoder: of 300 outlines in all forms every pixel is the reference's.
+/// Protects the decoder: for 300 outlines in all forms, every pixel matches the reference.
 #[test]
-fn outlines_fill_the_reference_s_pixels() {
+fn outlines_match_the_reference_decoder() {
     let text = fs::read_to_string(fixture("outlines.json")).unwrap();
     let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
     assert!(cases.len() > 300);
@@ -67,15 +67,15 @@ fn outlines_fill_the_reference_s_pixels() {
     }
 }
 
-/// Protects the whole way from the distributed files: classes by category id, tags by object, the smaller object over
-/// the larger, images without objects left out, grey images.
+/// Protects reading of the distributed files: classes by category id, tags by object, smaller objects over
+/// larger ones, images without objects skipped, grey images.
 #[test]
 fn the_distributed_form_is_read() {
     for (split, count) in [("train", 4), ("val", 2)] {
         let dataset = open(&fixture("coco"), split).unwrap();
         assert_eq!(dataset.len(), count);
         assert_eq!(dataset.classes(), ["person", "car", "dog", "toothbrush"], "categories 1, 3, 18 and 90");
-        assert_names(&dataset.notices.join(" "), &[&format!("1 of {} images", count + 1), "no object"]);
+        assert_names(&dataset.notices.join(" "), &[&format!("1 of {} images", count + 1), "without objects"]);
         assert!(dataset.has_masks());
         let mut shown = 0;
         for (index, id) in dataset.ids().iter().enumerate() {
@@ -83,7 +83,7 @@ fn the_distributed_form_is_read() {
             assert!(dataset.mask(index).unwrap() == expected, "{id}");
             let histogram = expected.histogram();
             for class in (1..=4).filter(|class| histogram[*class] > 0) {
-                assert_eq!(dataset.tags(index)[class - 1], 1.0, "{id} is tagged with what it shows");
+                assert_eq!(dataset.tags(index)[class - 1], 1.0, "{id} is tagged with the classes in its mask");
                 shown += 1;
             }
             let image = dataset.image(index).unwrap();
@@ -93,7 +93,7 @@ fn the_distributed_form_is_read() {
     }
 }
 
-/// Protects the names of splits: with a year, without one, and where two years are there.
+/// Protects the names of splits: with a year, without one, and with two years.
 #[test]
 fn splits_are_found_with_and_without_their_year() {
     let folder = copy();
@@ -101,12 +101,12 @@ fn splits_are_found_with_and_without_their_year() {
     assert!(Dataset::has_split(folder.path(), "val") && !Dataset::has_split(folder.path(), "test"));
     assert_names(&message(open(folder.path(), "test")), &["annotations", "no split `test`", "train2014, val2014"]);
     folder.write("annotations/instances_train2017.json", "{}");
-    assert_names(&message(open(folder.path(), "train")), &["several splits `train`", "train2014, train2017"]);
+    assert_names(&message(open(folder.path(), "train")), &["split `train` is ambiguous", "train2014, train2017"]);
 }
 
-/// Protects images in the other places where people unpack them.
+/// Protects images in other folders where users unpack them.
 #[test]
-fn images_may_lie_in_a_folder_of_images() {
+fn images_may_be_in_a_folder_images() {
     let folder = copy();
     fs::create_dir(folder.at("images")).unwrap();
     fs::rename(folder.at("train2014"), folder.at("images/train2014")).unwrap();
@@ -116,7 +116,7 @@ fn images_may_lie_in_a_folder_of_images() {
     assert_names(&refusal, &["train2014", "`COCO_train2014_000000000001.jpg`", "is missing", "unpack"]);
 }
 
-/// Protects: an image that does not decode takes its mask with it.
+/// Protects: an image that does not decode is dropped with its mask.
 #[test]
 fn masks_stay_with_their_images() {
     let folder = copy();
@@ -129,7 +129,7 @@ fn masks_stay_with_their_images() {
 }
 
 #[test]
-fn files_that_do_not_fit_are_refused() {
+fn inconsistent_files_are_refused() {
     let refusals = [
         ("\"images\"", "\"pictures\"", "missing field `images`"),
         ("\"image_id\": 1,", "\"image_id\": 77,", "in image 77"),
@@ -150,15 +150,15 @@ fn files_that_do_not_fit_are_refused() {
     assert_names(&message(dataset.check_masks()), &["instances_train2014.json", "56x40", "56x41"]);
 }
 
-/// Protects: outlines that mean harm or nothing are refused, and cost neither time nor memory.
+/// Protects: malicious and meaningless outlines are refused, and cost neither time nor memory.
 #[test]
 fn bad_outlines_are_refused() {
     for (outline, part) in [
         ("[]", "no polygon"),
         ("[[1, 2, 3, 4]]", "no polygon"),
         ("[[0, 0, 1e300, 0, 5, 5]]", "far beyond"),
-        (r#"{"size": [4, 4], "counts": [5, 12]}"#, "do not fill"),
-        (r#"{"size": [4, 4], "counts": [5, 18446744073709551615]}"#, "do not fill"),
+        (r#"{"size": [4, 4], "counts": [5, 12]}"#, "do not add up"),
+        (r#"{"size": [4, 4], "counts": [5, 18446744073709551615]}"#, "do not add up"),
         (r#"{"size": [4, 5], "counts": [20]}"#, "5x4"),
         (r#"{"size": [4, 4], "counts": "oooooooooooooooooooo"}"#, "damaged"),
         (r#"{"size": [4, 4], "counts": "o"}"#, "damaged"),

@@ -15,7 +15,8 @@ impl Folder {
         Folder(tempfile::tempdir().unwrap())
     }
 
-    /// Three images of 6x4 pixels (width x height) of the classes cat and dog, with masks and tags; the split is `train`.
+    /// Three images of 6x4 pixels (width x height) of the classes cat and dog, with masks and tags; the split is
+    /// `train`.
     pub fn new() -> Self {
         let folder = Self::empty();
         folder.write("ImageSets/Segmentation/train.txt", "a\nb\nc\n");
@@ -55,7 +56,7 @@ impl Folder {
         Rgb8::new(height, width, data).write_png(&self.at(&format!("JPEGImages/{id}.png"))).unwrap();
     }
 
-    /// A mask of background but for its first two pixels.
+    /// A mask of background except for its first two pixels.
     pub fn mask(&self, id: &str, height: usize, width: usize, values: [u8; 2]) {
         let mut data = vec![0; height * width];
         data[..2].copy_from_slice(&values);
@@ -72,14 +73,14 @@ impl Folder {
     }
 }
 
-/// The message of a failure: one line that contains no more than one line.
+/// The message of an error, which must be one line.
 pub fn message<T>(result: tagseg::Result<T>) -> String {
     let text = result.err().expect("this must fail").to_string();
     assert!(!text.contains('\n'), "one line: {text}");
     text
 }
 
-/// Checks that a message names all that a person needs.
+/// Checks that a message contains all `parts`.
 #[track_caller]
 pub fn assert_names(message: &str, parts: &[&str]) {
     for part in parts {

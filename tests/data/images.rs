@@ -1,4 +1,4 @@
-//! Pictures of every colour type, against what Pillow makes of them. `tests/fixtures/data/make_fixtures.py` made both.
+//! Pictures of every colour type, compared with Pillow. `tests/fixtures/data/make_fixtures.py` made both.
 
 use std::path::{Path, PathBuf};
 
@@ -24,18 +24,18 @@ fn png_pictures_equal_pillow() {
     }
 }
 
-/// Protects JPEG in grey, colour and both kinds of CMYK, and the orientation, which must not turn the picture. JPEG
-/// decoders round differently (method.md 13, row 47).
+/// Protects JPEG in grey, colour and both kinds of CMYK, and the EXIF orientation, which must not rotate the picture.
+/// JPEG decoders round differently (method.md 13, row 47).
 #[test]
-fn jpeg_pictures_are_pillows() {
+fn jpeg_pictures_equal_pillow_within_rounding() {
     for name in ["colour.jpg", "grey.jpg", "cmyk.jpg", "ycck.jpg", "turned.jpg"] {
         assert!(worst(name) <= 2, "{name}: {} grey levels", worst(name));
     }
 }
 
-/// Protects the rule for 16-bit grey, of which the official loader makes noise: the upper 8 bits count.
+/// Protects the rule for 16-bit grey, which the official loader turns into noise: the upper 8 bits are used.
 #[test]
-fn of_sixteen_bits_the_upper_eight_count() {
+fn the_upper_eight_of_sixteen_bits_are_used() {
     let (deep, colour) =
         (Rgb8::read(&fixture("deep_grey.png")).unwrap(), Rgb8::read(&fixture("deep_colour.png")).unwrap());
     for (grey, colour) in deep.data.chunks_exact(3).zip(colour.data.chunks_exact(3)) {

@@ -1,4 +1,4 @@
-//! Batches: the same whatever the threads and wherever a run resumes.
+//! Batches: the same for any number of threads, and when a run is resumed at any step.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn batches(folder: &Folder, options: LoaderOptions, count: usize) -> Vec<Batch> 
     (0..count).map(|_| loader.next().unwrap()).collect()
 }
 
-/// Protects reproducibility: neither threads nor the depth of preparation change what is trained on.
+/// Protects reproducibility: neither the number of threads nor the number of prepared batches changes the batches.
 #[test]
 fn batches_do_not_depend_on_threads() {
     let folder = seven();
@@ -38,7 +38,7 @@ fn batches_do_not_depend_on_threads() {
     }
 }
 
-/// Protects resuming: a run that starts at a step sees what an unbroken run sees from there.
+/// Protects resuming: a run that starts at a step gets the same batches as an uninterrupted run from there.
 #[test]
 fn batches_follow_from_the_step() {
     let folder = seven();
@@ -49,7 +49,7 @@ fn batches_follow_from_the_step() {
     }
 }
 
-/// Protects shapes and epochs: three batches an epoch, no image twice in one, fresh crops in each.
+/// Protects shapes and epochs: three batches per epoch, no image twice in one, new crops in each.
 #[test]
 fn epochs_are_shuffled_and_complete() {
     let folder = seven();
@@ -74,7 +74,7 @@ fn epochs_are_shuffled_and_complete() {
 fn a_data_set_smaller_than_a_batch_is_refused() {
     let dataset = Arc::new(seven().open().unwrap());
     let refusal = message(Loader::new(dataset, LoaderOptions { batch: 8, ..options() }));
-    assert_names(&refusal, &["`train`", "7 images", "takes 8", "smaller batch"]);
+    assert_names(&refusal, &["`train`", "7 images", "needs 8", "smaller batch"]);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn options_of_zero_are_refused() {
     }
 }
 
-/// Protects the way of an error from a background thread to the training run, and the run after it.
+/// Protects: an error in a background thread reaches the training run, and later calls fail too.
 #[test]
 fn a_broken_image_reaches_the_caller() {
     let folder = seven();
@@ -100,7 +100,7 @@ fn a_broken_image_reaches_the_caller() {
     assert_names(&message(loader.next()), &["stopped after an error"]);
 }
 
-/// Protects the end of a run: dropping a loader whose threads wait or work returns.
+/// Protects the end of a run: dropping a loader returns, whether its threads wait or work.
 #[test]
 fn dropping_a_loader_ends_its_threads() {
     let folder = seven();

@@ -19,7 +19,7 @@ fn matrices_are_read_row_by_row() {
     }
 }
 
-/// Protects pickled dictionaries, with bytes as old and as new protocols write them.
+/// Protects pickled dictionaries, with bytes in the forms of old and new protocols.
 #[test]
 fn dictionaries_of_vectors_are_read() {
     for name in ["vectors_2.npy", "vectors_4.npy"] {
@@ -30,7 +30,7 @@ fn dictionaries_of_vectors_are_read() {
     }
 }
 
-/// Protects: what is neither is refused by what it is, and nothing in a pickle is called.
+/// Protects: other files are refused with the reason, and nothing in a pickle is called.
 #[test]
 fn other_files_are_refused() {
     for (name, part) in [("big_endian.npy", "`>f4`"), ("cube.npy", "3 axes")] {
@@ -39,8 +39,8 @@ fn other_files_are_refused() {
         assert!(reason.contains(part), "{name}: {reason}");
     }
     for (name, part) in [
-        ("matrix_f4.npy", "no dictionary"),
-        ("list.npy", "no dictionary"),
+        ("matrix_f4.npy", "not contain a dictionary"),
+        ("list.npy", "not contain a dictionary"),
         ("ragged.npy", "differ in length"),
         ("malicious.npy", "`posix.system`"),
     ] {
@@ -48,12 +48,12 @@ fn other_files_are_refused() {
         let fault = Npy::parse(&bytes).unwrap().vectors().unwrap_err();
         assert!(fault.reason.contains(part), "{name}: {}", fault.reason);
     }
-    assert!(Npy::parse(b"PK\x03\x04").unwrap_err().reason.contains("no file of numpy.save"));
+    assert!(Npy::parse(b"PK\x03\x04").unwrap_err().reason.contains("not a file of numpy.save"));
 }
 
-/// Protects: a file that is cut anywhere is refused, and never read as another.
+/// Protects: a file that is truncated anywhere is refused, and never misread.
 #[test]
-fn cut_files_are_refused() {
+fn truncated_files_are_refused() {
     for name in ["matrix_f4.npy", "vectors_2.npy", "vectors_4.npy"] {
         let bytes = fixture(name);
         for length in 0..bytes.len() {

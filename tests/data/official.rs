@@ -73,9 +73,9 @@ fn the_official_labels_have_the_published_sums() {
     assert!((mean - 1.482).abs() < 5e-4, "{mean}");
 }
 
-/// Protects the choice of the list: the augmented one of VOC where it is there, and another where it is wished for.
+/// Protects the choice of the list: VOC's augmented one if it exists, and another one on request.
 #[test]
-fn training_takes_the_augmented_list() {
+fn training_uses_the_augmented_list() {
     let folder = Folder::new();
     assert_eq!(Dataset::train_split(folder.path(), "auto"), "train");
     folder.write("ImageSets/Segmentation/train_aug.txt", "a\n");
@@ -83,7 +83,7 @@ fn training_takes_the_augmented_list() {
     assert_eq!(Dataset::train_split(folder.path(), "train"), "train");
 }
 
-/// Protects label vectors that do not fit their images or classes.
+/// Protects against label vectors that do not match the images or classes.
 #[test]
 fn label_vectors_that_do_not_fit_are_refused() {
     let folder = official();
@@ -93,7 +93,7 @@ fn label_vectors_that_do_not_fit_are_refused() {
     folder.write("labels.json", r#"{"classes": ["cat", "dog"]}"#);
     assert_names(&folder.refusal(), &["cls_labels_onehot.npy", "20 columns", "2 classes"]);
     folder.write("cls_labels_onehot.npy", "no array");
-    assert_names(&folder.refusal(), &["cls_labels_onehot.npy", "no file of numpy.save", "{id: vector of numbers}"]);
+    assert_names(&folder.refusal(), &["cls_labels_onehot.npy", "not a file of numpy.save", "{id: vector of numbers}"]);
 }
 
 /// Protects a plain matrix: one row for each line of the list beside it.
@@ -110,8 +110,8 @@ fn a_matrix_gives_tags_by_line() {
     assert_eq!(dataset.classes(), ["class 1", "class 2", "class 3"]);
 }
 
-/// Protects tags in a table, with and without heading, a list of classes, and quotes: those of RFC 4180, and those with
-/// white space around them.
+/// Protects tags in a table, with and without a header, a list of classes, and quotes: those of RFC 4180, and those
+/// with white space around them.
 #[test]
 fn a_table_gives_tags_by_name() {
     let folder = Folder::new();
@@ -123,11 +123,11 @@ fn a_table_gives_tags_by_name() {
     folder.write("labels.json", r#"{"classes": ["dog", "cat", "ant"]}"#);
     assert_eq!(folder.open().unwrap().tags(0), [1.0, 1.0, 0.0], "another file may name the classes");
     folder.write("labels.csv", "a,dog\nb,dgo\nc,cat\n");
-    assert_names(&folder.refusal(), &["labels.csv", "`b`", "`dgo`", "nearest class is `dog`"]);
+    assert_names(&folder.refusal(), &["labels.csv", "`b`", "`dgo`", "most similar class is `dog`"]);
     folder.write("labels.csv", "a,dog\nb\n");
     assert_names(&folder.refusal(), &["labels.csv", "line 2 has no comma", "id,tag tag"]);
     folder.write("labels.csv", "a,dog\nb,cat,ant\n");
-    assert_names(&folder.refusal(), &["labels.csv", "line 2 has 3 fields", "spaces between them"]);
+    assert_names(&folder.refusal(), &["labels.csv", "line 2 has 3 fields", "separated by spaces"]);
     folder.write("labels.csv", " \"a\" , \"dog\ncat\" \n\"b\",\"dog\n\tcat\"\nc,ant\n");
     assert_names(&folder.refusal(), &["labels.csv", "line 2 has no comma"]);
     folder.write("labels.csv", " \"a\" , \"dog cat\" \n  \n\"b\",\"dog\n\tcat\"\nc,ant\n");
@@ -137,7 +137,7 @@ fn a_table_gives_tags_by_name() {
 
 /// Protects tags from VOC's own annotations: of objects, not of their parts.
 #[test]
-fn annotations_give_tags_where_there_are_no_masks() {
+fn annotations_give_tags_if_there_are_no_masks() {
     let folder = Folder::new();
     folder.remove("labels.json");
     let person = "<object><name>person</name><part><name>head</name></part></object>";
@@ -147,13 +147,13 @@ fn annotations_give_tags_where_there_are_no_masks() {
         let size = "<size><width>6</width></size>";
         folder.write(&format!("Annotations/{id}.xml"), format!("<annotation>{size}{objects}</annotation>"));
     }
-    assert_eq!(folder.open().unwrap().classes(), ["class 1", "class 2"], "masks come first");
+    assert_eq!(folder.open().unwrap().classes(), ["class 1", "class 2"], "masks have priority");
     folder.remove("SegmentationClassAug");
     let dataset = folder.open().unwrap();
     assert_eq!(dataset.classes(), ["dog", "person"]);
     assert_eq!([0, 1, 2].map(|index| dataset.tags(index)), [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]]);
     for (content, part) in
-        [("<annotation>", "is no XML"), ("<html/>", "`html`"), ("<annotation><object/></annotation>", "name")]
+        [("<annotation>", "is not XML"), ("<html/>", "`html`"), ("<annotation><object/></annotation>", "name")]
     {
         folder.write("Annotations/b.xml", content);
         assert_names(&folder.refusal(), &["Annotations/b.xml", part]);
@@ -164,7 +164,7 @@ fn annotations_give_tags_where_there_are_no_masks() {
 
 /// Protects MS-COCO in VOC-style folders: images and masks by split (method.md 8.2), grey ones among them.
 #[test]
-fn coco_may_lie_in_folders_of_its_splits() {
+fn coco_may_be_in_folders_of_its_splits() {
     let folder = Folder::new();
     for (split, id) in [("train", "COCO_train2014_000000000009"), ("val", "COCO_val2014_000000000042")] {
         folder.write(&format!("ImageSets/Segmentation/{split}.txt"), id);

@@ -1,4 +1,4 @@
-//! Masks as PNG files: indices go in, indices come out.
+//! Masks as PNG files: indices are written and read.
 
 use std::fs::File;
 
@@ -40,9 +40,9 @@ fn small_depths_are_read_as_indices() {
     }
 }
 
-/// Protects grey masks as SBD's are distributed: values, not brightness.
+/// Protects grey masks as distributed with SBD: values, not brightness.
 #[test]
-fn grey_masks_hold_values() {
+fn grey_masks_contain_values() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("grey.png");
     image::GrayImage::from_raw(2, 1, vec![20, 255]).unwrap().save(&path).unwrap();

@@ -28,7 +28,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Protects repeatability: the same seed gives the same files, another seed others.
+/// Protects repeatability: the same seed gives the same files, another seed different ones.
 #[test]
 fn the_seed_decides_every_byte() {
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
@@ -52,7 +52,8 @@ fn pictures_stay_as_they_are() {
     );
 }
 
-/// Protects the training signal: a tag exactly where the mask shows the class, with pixels enough to be learnt.
+/// Protects the training signal: an image has a tag if and only if its mask shows the class, with enough pixels to
+/// learn it.
 #[test]
 fn tags_and_masks_agree() {
     let folder = tempfile::tempdir().unwrap();
@@ -93,7 +94,7 @@ fn classes_are_balanced() {
 }
 
 #[test]
-fn a_used_folder_is_not_overwritten_unasked() {
+fn a_used_folder_is_only_overwritten_on_request() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("thesis.txt"), "years of work").unwrap();
     let refusal = message(generate(folder.path(), &small()));

@@ -1,4 +1,4 @@
-//! Reading the PASCAL VOC layout, and every way in which it can be wrong.
+//! Reading the PASCAL VOC layout, and everything that can be wrong with it.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::folder::{Folder, assert_names, message};
 
 /// Protects the plain case: order, names, tags, pixels, masks.
 #[test]
-fn a_sound_data_set_reads_as_written() {
+fn a_valid_data_set_is_read() {
     let folder = Folder::new();
     let dataset = folder.open().unwrap();
     assert_eq!((dataset.len(), dataset.ids()), (3, &["a", "b", "c"].map(String::from)[..]));
@@ -23,9 +23,9 @@ fn a_sound_data_set_reads_as_written() {
     assert_eq!(dataset.notices.len(), 1, "one image has no tag: {:?}", dataset.notices);
 }
 
-/// Protects lists written by other systems and hands.
+/// Protects lists written on other systems or by hand.
 #[test]
-fn split_lists_may_have_blanks_and_windows_line_ends() {
+fn split_lists_may_have_spaces_and_windows_line_ends() {
     let folder = Folder::new();
     folder.write("ImageSets/Segmentation/train.txt", "\u{feff}\r\n  b \r\n\r\na\t\r\nb\r\n");
     let dataset = folder.open().unwrap();
@@ -36,7 +36,7 @@ fn split_lists_may_have_blanks_and_windows_line_ends() {
 
 /// Protects the promise that training needs no masks.
 #[test]
-fn masks_are_optional_where_there_are_tags() {
+fn masks_are_optional_if_there_are_tags() {
     let folder = Folder::new();
     folder.remove("SegmentationClassAug");
     let dataset = folder.open().unwrap();
@@ -46,7 +46,7 @@ fn masks_are_optional_where_there_are_tags() {
 
 /// Protects tags from masks: without labels.json, and with class names only.
 #[test]
-fn tags_follow_from_masks_where_there_are_none() {
+fn tags_are_derived_from_masks_if_there_are_none() {
     let folder = Folder::new();
     folder.remove("labels.json");
     let dataset = folder.open().unwrap();
@@ -56,7 +56,7 @@ fn tags_follow_from_masks_where_there_are_none() {
 
     let options = DatasetOptions { classes: Some(numbered_classes(5)) };
     let dataset = Dataset::open(folder.path(), "train", &options).unwrap();
-    assert_eq!(dataset.tags(1), [1.0, 1.0, 0.0, 0.0, 0.0], "the expected number of classes counts");
+    assert_eq!(dataset.tags(1), [1.0, 1.0, 0.0, 0.0, 0.0], "the expected number of classes is used");
 
     folder.write("labels.json", r#"{"classes": ["x", "y", "z"]}"#);
     let dataset = folder.open().unwrap();
@@ -68,7 +68,7 @@ fn tags_follow_from_masks_where_there_are_none() {
 
 /// Protects the second mask folder, the one of the original VOC.
 #[test]
-fn masks_may_lie_in_segmentation_class() {
+fn masks_may_be_in_segmentation_class() {
     let folder = Folder::new();
     let mask = folder.open().unwrap().mask(1).unwrap();
     let at = folder.at("SegmentationClass/b.png");
@@ -86,7 +86,7 @@ fn a_missing_folder_is_named() {
 }
 
 #[test]
-fn a_missing_split_lists_those_there_are() {
+fn the_error_of_a_missing_split_lists_all_splits() {
     let folder = Folder::new();
     folder.write("ImageSets/Segmentation/val.txt", "a\n");
     let refusal = message(Dataset::open(folder.path(), "trian", &DatasetOptions::default()));
@@ -97,7 +97,7 @@ fn a_missing_split_lists_those_there_are() {
 fn an_empty_split_is_refused() {
     let folder = Folder::new();
     folder.write("ImageSets/Segmentation/train.txt", "\n \n");
-    assert_names(&folder.refusal(), &["train.txt", "lists no image", "one image id a line"]);
+    assert_names(&folder.refusal(), &["train.txt", "lists no image", "one image id per line"]);
 }
 
 #[test]
@@ -108,10 +108,10 @@ fn a_missing_image_is_named() {
 }
 
 #[test]
-fn an_unknown_tag_names_image_tag_and_nearest_class() {
+fn an_unknown_tag_is_named_with_the_most_similar_class() {
     let folder = Folder::new();
     folder.write("labels.json", r#"{"classes": ["cat", "dog"], "tags": {"a": ["Dgo"], "b": [], "c": []}}"#);
-    assert_names(&folder.refusal(), &["labels.json", "`a`", "`Dgo`", "nearest class is `dog`"]);
+    assert_names(&folder.refusal(), &["labels.json", "`a`", "`Dgo`", "most similar class is `dog`"]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn an_image_without_tags_is_named() {
 fn unusable_class_lists_are_refused() {
     let folder = Folder::new();
     for (content, parts) in [
-        (r#"{"classes": ["cat",}"#, ["not a file of labels", "line 1"]),
+        (r#"{"classes": ["cat",}"#, ["not a valid labels file", "line 1"]),
         (r#"{"classes": []}"#, ["0 classes", "1 to 254"]),
         (r#"{"classes": ["background", "cat"]}"#, ["`background`", "mask value 0"]),
         (r#"{"classes": ["cat", "cat"]}"#, ["`cat` twice", "own name"]),
@@ -140,7 +140,7 @@ fn unusable_class_lists_are_refused() {
 }
 
 #[test]
-fn a_mask_value_that_is_no_class_is_named() {
+fn a_mask_value_that_is_not_a_class_is_named() {
     let folder = Folder::new();
     folder.mask("b", 4, 6, [1, 7]);
     let refusal = message(folder.open().unwrap().mask(1));
@@ -171,7 +171,7 @@ fn a_mask_that_does_not_decode_is_named() {
     assert_names(&message(folder.open().unwrap().mask(1)), &["b.png", "does not decode", "replace the mask"]);
 }
 
-/// Protects training from an image that breaks in the middle of the run, whether cut short or no image at all.
+/// Protects training from images that would fail during the run, whether truncated or not an image at all.
 #[test]
 fn broken_images_are_found_before_training() {
     let folder = Folder::new();
@@ -204,7 +204,7 @@ fn grey_images_are_replicated() {
     assert_eq!(image.data[..9], [0, 0, 0, 1, 1, 1, 2, 2, 2]);
 }
 
-/// Protects images whose id lies in a folder, as MS-COCO's may.
+/// Protects images whose id contains a folder, as MS-COCO's may.
 #[test]
 fn ids_may_name_folders() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Shapes at and beyond what one dispatch takes: axes of a kernel, workgroups along an axis of a grid.
+//! Shapes at and beyond the limits of a dispatch: axes of a kernel, workgroups along an axis of a grid.
 
 use tagseg::Session;
 use tagseg::engine::graph::{Graph, Tensor};
@@ -8,13 +8,13 @@ use tagseg::engine::reference::square_error;
 
 use super::{noise, targets};
 
-/// A value of this graph that no other is like.
+/// A value that is different from all others of this graph.
 fn constant(graph: &Graph, shape: &[usize]) -> Tensor {
     let seed = graph.len() as u64;
     graph.constant(&(0..shape.iter().product()).map(|index| noise(seed, index)).collect::<Vec<_>>(), shape)
 }
 
-/// Compares what `build` records, of operands of these shapes, and its gradients, on a device with the interpreter.
+/// Compares the result of `build` for operands of these shapes, and its gradients, on a device with the interpreter.
 fn agrees(targets: &[Target], shapes: &[&[usize]], build: impl Fn(&[Tensor]) -> tagseg::Result<Tensor>) {
     let graph = Graph::new();
     let operands: Vec<_> = shapes.iter().map(|shape| constant(&graph, shape)).collect();
@@ -42,10 +42,10 @@ fn agrees(targets: &[Target], shapes: &[&[usize]], build: impl Fn(&[Tensor]) -> 
     }
 }
 
-/// Protects: operands that are broadcast along different axes of six, in one function and in a chain of them, which is
-/// walked along more axes than each of its functions.
+/// Protects: operands that are broadcast along different axes of six, in one function and in a chain of them, which
+/// needs more axes than each of its functions.
 #[test]
-fn six_axes_are_walked() {
+fn six_axes_are_broadcast() {
     let all = targets();
     let x: &[usize] = &[2, 3, 2, 3, 2, 3];
     agrees(&all, &[x, &[2, 1, 1, 1, 1, 1], &[1, 3, 1, 1, 1, 1], &[1, 1, 1, 3, 1, 1]], |x| {
@@ -55,9 +55,9 @@ fn six_axes_are_walked() {
     agrees(&all, &[&[2, 1, 2, 1, 2, 4], &[3, 1, 3, 1, 1]], |x| x[0].mul(&x[1])?.exp());
 }
 
-/// Protects: a chain never grows along more axes than a kernel walks, and one function that would is refused.
+/// Protects: a fused chain never needs more axes than a kernel supports, and a single function that would is refused.
 #[test]
-fn more_axes_than_a_kernel_walks_are_not_fused() {
+fn more_axes_than_a_kernel_supports_are_not_fused() {
     let shape = |kept: &dyn Fn(usize) -> bool| (0..10).map(|axis| if kept(axis) { 2 } else { 1 }).collect::<Vec<_>>();
     let (whole, low, high) = (shape(&|_| true), shape(&|axis| axis < 6 && axis % 2 == 0), shape(&|axis| axis == 8));
     agrees(&[Target::software()], &[&whole, &low, &high], |x| x[0].add(&x[1])?.add(&x[2]));

@@ -1,11 +1,11 @@
-//! Every op, against its f64 twin. One row of `table.rs` gives all of these checks:
+//! Every op, against its f64 reference. One row of `table.rs` adds all of these checks:
 //!
 //! - the gradient on the CPU against central differences in f64 (eps 1e-6, atol 1e-5, rtol 1e-3): alone, in
 //!   mid-graph times 2.5, with a broadcast operand, and with every operand used twice;
 //! - the device's forward values against the CPU's: normalised mean squared error at most 1e-10;
 //! - the device's gradients against the CPU's: at most 1e-4 of the largest;
-//! - two runs on the device: equal bits;
-//! - the last three with the kernels of software devices, with those of graphics cards, and with all others that a
+//! - two runs on the device: bit-identical;
+//! - the last three with the kernels of software devices, those of graphics cards, and all others that a
 //!   table of kernel choices can name;
 //! - all of these also with every value stored in half precision that can be: then 2e-8 and 3e-3 of the largest.
 //!
@@ -27,7 +27,7 @@ use tagseg::engine::reference::square_error;
 use tagseg::run::device;
 use tagseg::{Error, Result, Session};
 
-/// What an operand holds.
+/// The values of an operand.
 #[derive(Clone, Copy, Debug)]
 pub enum Fill {
     /// Real values around 0, differentiated.
@@ -44,12 +44,12 @@ pub enum Fill {
     Fixed(&'static [i32]),
 }
 
-/// One operand: its extents and what it holds.
+/// One operand: its shape and values.
 pub type Operand = (&'static [usize], Fill);
 
 /// One row of the table.
 pub struct Case {
-    /// Op name, and variant where there are several.
+    /// Op name, and variant if there are several.
     pub name: &'static str,
     /// Operand sizes; the first set is small.
     pub sizes: &'static [&'static [Operand]],
@@ -94,14 +94,14 @@ fn is_differentiated(operand: &Operand) -> bool {
     matches!(operand.1, Fill::Normal | Fill::Positive)
 }
 
-/// How the op stands in the objective.
+/// The position of the op in the objective.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Setting {
     Alone,
     MidGraph,
     Broadcast,
     Repeated,
-    /// Every value that can be is stored in half precision: operands, result, and what the gradient makes.
+    /// Every value that can be is stored in half precision: operands, result, and values of the gradient.
     InHalf,
 }
 
@@ -115,14 +115,14 @@ impl Setting {
 struct Objective {
     graph: Graph,
     operands: Vec<Tensor>,
-    /// Those of the operands that gradients are taken of.
+    /// The operands with gradients.
     differentiated: Vec<Tensor>,
     shift: Tensor,
     output: Tensor,
     objective: Tensor,
 }
 
-/// A value of its own, which fusion leaves alone.
+/// A copy, which is not fused.
 fn copied(x: &Tensor) -> Result<Tensor> {
     let len = x.shape().len();
     // Copies have one to four axes.
@@ -271,8 +271,8 @@ fn check_device(case: &Case, size: &[Operand], setting: Setting, devices: &[Sess
     }
 }
 
-/// Forward values, then gradients, as a device and the interpreter give them. Where both round to halves, a value that
-/// f32 and f64 put on either side of the border between two is off by a whole step, 2⁻¹⁰ of it: few are, but each tells.
+/// Forward values, then gradients, of a device and of the interpreter. If both round to halves, a value that
+/// f32 and f64 round in different directions differs by a whole step, 2⁻¹⁰ of it: these are few, but noticeable.
 fn compare_runs(case: &Case, size: &[Operand], setting: Setting, got: &[Vec<f64>], want: &[Vec<f64>]) {
     let (forward, gradient) = if setting == Setting::InHalf { (2e-8, 3e-3) } else { (1e-10, 1e-4) };
     let error = square_error(&got[0], &want[0]);
@@ -296,7 +296,7 @@ fn selected() -> Vec<Case> {
     // `TAGSEG_OP=softmax cargo test --test ops` runs the rows whose names contain it, while working on one op.
     let wish = std::env::var("TAGSEG_OP").unwrap_or_default();
     let cases: Vec<_> = table::cases().into_iter().filter(|case| case.name.contains(&wish)).collect();
-    assert!(!cases.is_empty(), "no op is called `{wish}`");
+    assert!(!cases.is_empty(), "unknown op `{wish}`");
     cases
 }
 
@@ -310,8 +310,8 @@ fn gradients_agree_with_differences() {
     }
 }
 
-/// Every choice of kernels: what the shipped table says of both classes of devices, whatever else a table may say, what
-/// takes the place of cooperative matrices, and subgroups with wide tiles.
+/// Every choice of kernels: those of the built-in table for both classes of devices, all others that a table may name,
+/// those that replace cooperative matrices, and subgroups with wide tiles.
 fn targets() -> Vec<Target> {
     let mut targets = vec![Target::software(), Target::graphics()];
     targets.extend(Target::graphics().every().unwrap());
@@ -320,9 +320,9 @@ fn targets() -> Vec<Target> {
     targets
 }
 
-/// Protects: every shader against its twin, on odd sizes, forward and gradient, and its repeatability; in the variants
-/// for software and, on whatever adapter there is, in those for hardware. Where there are no cooperative matrices, the log
-/// says so, and what takes their place is tested alone.
+/// Protects: every shader against its reference, on odd sizes, forward and gradient, and its repeatability; in the
+/// variants for software and, on any adapter, in those for hardware. If the device has no cooperative matrices, the log
+/// says so, and only the kernels that replace them are tested.
 #[test]
 fn device_agrees_with_reference() {
     let kernels = Some(KernelTable::of("", Kernels::COOPERATIVE));
@@ -344,7 +344,7 @@ fn device_agrees_with_reference() {
     assert!(failures.is_empty(), "{} of the checks failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Protects: an op without a gradient fails when the gradient is recorded, and never cuts it silently.
+/// Protects: an op without a gradient fails when the gradient is recorded, and is never a silent zero.
 #[test]
 fn missing_gradients_are_errors() {
     for case in selected().iter().filter(|case| !case.differentiable) {
@@ -357,7 +357,7 @@ fn missing_gradients_are_errors() {
     }
 }
 
-/// Protects: operands of other ranks are an error with a line, or are taken, and never a panic.
+/// Protects: operands of other ranks are a one-line error, or are accepted, and never cause a panic.
 #[test]
 fn operands_of_other_ranks_are_refused() {
     let mut refused = 0;

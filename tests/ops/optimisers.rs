@@ -1,4 +1,4 @@
-//! Optimisers in one call, against values worked out by hand and against the op that they record.
+//! Optimisers in one call, against values computed by hand and against the op that they record.
 
 use tagseg::engine::graph::{DType, Graph, Tensor};
 use tagseg::engine::ops::adamw::{Constants, Trained, adamw};
@@ -36,9 +36,9 @@ fn assert_close(got: &[f64], want: &[f64]) {
     assert!(got.iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-5), "{got:?} instead of {want:?}");
 }
 
-/// Protects: every term of descent, whose momentum begins at 0 and whose rate is an input.
+/// Protects: every term of SGD, whose momentum starts at 0 and whose learning rate is an input.
 #[test]
-fn sgd_computes_what_the_formula_says() {
+fn sgd_follows_its_formula() {
     for session in sessions() {
         let plain = two_steps(&mut session.fresh(), |loss, w| Sgd::new(0.1).step(loss, w)).unwrap();
         assert_close(&plain, &[0.8, -1.6, 0.72, -1.44]);
@@ -50,9 +50,10 @@ fn sgd_computes_what_the_formula_says() {
     }
 }
 
-/// Protects: AdamW's first step goes by the rate against the sign of the gradient, whatever its size, behind the decay.
+/// Protects: AdamW's first step is the learning rate times the sign of the gradient, whatever its size, after the
+/// decay.
 #[test]
-fn adamw_computes_what_the_formula_says() {
+fn adamw_follows_its_formula() {
     for mut session in sessions() {
         let rule = AdamW::new(0.1).weight_decay(0.5);
         let got = two_steps(&mut session, |loss, w| rule.step(loss, w)).unwrap();
@@ -61,8 +62,8 @@ fn adamw_computes_what_the_formula_says() {
     }
 }
 
-/// Protects: AdamW in one call is the packed op with moments of zeros, to the last bit, over steps; moments that a
-/// session holds already are kept.
+/// Protects: AdamW in one call is bit-identical to the packed op with moments of zeros, over steps; moments that a
+/// session already has are kept.
 #[test]
 fn adamw_is_the_op() {
     let shapes = [&[37][..], &[5, 7], &[256]];
@@ -122,22 +123,22 @@ fn adamw_is_the_op() {
     }
 }
 
-/// Protects: what is no state cannot be trained, and the error says so.
+/// Protects: training a tensor that is not a state is an error.
 #[test]
-fn what_is_no_state_cannot_be_trained() {
+fn only_states_can_be_trained() {
     let graph = Graph::new();
     let x = graph.input("x", [2], DType::F32);
     let loss = x.sum(..).unwrap();
     for result in [AdamW::new(0.1).step(&loss, std::slice::from_ref(&x)), Sgd::new(0.1).momentum(0.5).step(&loss, &[x])]
     {
         let error = result.unwrap_err().to_string();
-        assert!(error.contains("`x` f32[2] is no state") && error.contains("optimisers.rs"), "{error}");
+        assert!(error.contains("`x` f32[2] is not a state") && error.contains("optimisers.rs"), "{error}");
     }
 }
 
-/// Protects: a whole training moves to another thread, which goes on with it there.
+/// Protects: training can move to another thread and continue there.
 #[test]
-fn a_training_moves_between_threads() {
+fn training_moves_between_threads() {
     for mut session in sessions() {
         session.set_state("w", &[2], &[1.0, -2.0]).unwrap();
         let graph = Graph::new();

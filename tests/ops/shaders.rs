@@ -1,6 +1,6 @@
 //! Every kernel in every variant that a graph can ask for, without a device: naga's validator with no optional feature,
-//! its SPIR-V, Metal and HLSL writers, and WGSL there and back. This is our check of Metal and DirectX on a machine
-//! that has neither. Two kernels need a feature, and plain products stand in for them where it is missing: products by
+//! its SPIR-V, Metal and HLSL writers, and a round trip through WGSL. This checks Metal and DirectX on a machine
+//! that has neither. Two kernels need a feature, and plain products replace them if it is missing: products by
 //! cooperative matrices, which DirectX and browsers lack, and by subgroups.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,8 +43,8 @@ fn validate(module: &naga::Module, capabilities: Capabilities) -> Result<ModuleI
     })
 }
 
-/// The names of the platforms that refuse a kernel, with their reasons; without HLSL where that is known to lack what the
-/// kernel needs.
+/// The names of the platforms that refuse a kernel, with their reasons; without HLSL if that is known to lack the
+/// features that the kernel needs.
 fn refusals(name: &str, text: &str) -> Vec<String> {
     let (cooperative, capabilities) = (name == COOPERATIVE, needs(name));
     let module = match naga::front::wgsl::parse_str(text) {
@@ -83,8 +83,8 @@ fn refusals(name: &str, text: &str) -> Vec<String> {
     refusals
 }
 
-/// Every launch of a graph with every choice of kernels, within the limits of plain WebGPU. Where a device lacks what a
-/// kernel needs it is not launched.
+/// Every launch of a graph with every choice of kernels, within the limits of plain WebGPU. If a device lacks the
+/// features of a kernel, it is not launched.
 fn launches(graph: &Graph, outputs: &[NodeId]) -> Vec<Launch> {
     let of = |target| Plan::new(graph, outputs, target).steps.into_iter().flat_map(|step| step.launches.list);
     let all = targets().into_iter().flat_map(|target| match target.subgroup_products {
@@ -96,18 +96,18 @@ fn launches(graph: &Graph, outputs: &[NodeId]) -> Vec<Launch> {
     for (target, launch) in &launches {
         assert!(target.cooperative_products || launch.shader.name != COOPERATIVE, "{launch:?}");
         assert!(target.subgroup_products || launch.shader.name != SUBGROUP, "{launch:?}");
-        assert!(launch.bindings.len() <= 8, "{}: WebGPU grants eight storage buffers", launch.shader.name);
+        assert!(launch.bindings.len() <= 8, "{}: WebGPU guarantees eight storage buffers", launch.shader.name);
         assert!(launch.workgroups.iter().all(|&count| (1..=65_535).contains(&count)), "{launch:?}");
     }
     launches.into_iter().map(|(_, launch)| launch).collect()
 }
 
-/// The kernel and variant of a launch: what is compiled.
+/// The kernel and variant of a launch.
 fn variant(launch: &Launch) -> (&'static str, Vec<(&'static str, String)>) {
     (launch.shader.name, launch.defines.clone())
 }
 
-/// The same launch with all that it declares to lie by fours stored in half precision.
+/// The same launch with all slots that allow it stored in half precision.
 fn in_halves(launch: &Launch) -> Launch {
     let numbered = (1..).zip(&launch.bindings).filter(|(_, slot)| launch.fours.contains(slot));
     Launch { half: numbered.map(|(number, _)| number).collect(), ..launch.clone() }
@@ -149,8 +149,8 @@ fn of_products() -> Vec<Launch> {
     all
 }
 
-/// The launches of whole training steps, in every phase: of every preset as it is, of small ones, in half
-/// precision, and with a convolutional encoder; a kernel once.
+/// The launches of whole training steps, in every phase: of every preset, of small ones, in half precision, and with a
+/// convolutional encoder; every kernel once.
 static STEPS: LazyLock<Vec<Launch>> = LazyLock::new(|| {
     const OTHERS: &[(&str, &[&str])] = &[
         ("nano", &["train.crop=64"]),
@@ -166,15 +166,16 @@ static STEPS: LazyLock<Vec<Launch>> = LazyLock::new(|| {
     kernels.into_values().collect()
 });
 
-/// Protects: Metal, DirectX and the browser, and the limits of plain WebGPU, for every kernel in every variant, also with
-/// all that it may store in half precision, but for DirectX and the browser where cooperative matrices are chosen.
+/// Protects: Metal, DirectX and the browser, and the limits of plain WebGPU, for every kernel in every variant, also
+/// with every slot that may be stored in half precision, except DirectX and the browser if cooperative matrices are
+/// chosen.
 #[test]
 fn every_kernel_passes_every_writer() {
     let (table, products) = (of_the_table(), of_products());
     let mut kernels = BTreeMap::new();
     for launch in table.iter().chain(&products).chain(STEPS.iter()) {
         kernels.insert(render(launch).unwrap(), launch.shader.name);
-        // What a launch declares agrees with what its kernel does: else one of the two is no valid text.
+        // The declaration of a launch matches its kernel, else one of the two texts is invalid.
         kernels.insert(render(&in_halves(launch)).unwrap(), launch.shader.name);
     }
 
@@ -183,7 +184,7 @@ fn every_kernel_passes_every_writer() {
     let files = folder.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     for file in files {
         let name = file.file_stem().unwrap().to_str().unwrap();
-        assert!(names.contains(name), "no graph here reaches {name}");
+        assert!(names.contains(name), "no graph here uses {name}");
     }
 
     let mut failures = Vec::new();
@@ -194,9 +195,9 @@ fn every_kernel_passes_every_writer() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Protects: every kernel that training runs is compared with its twin. Whatever variant the planned step of a preset
-/// takes, with any choice of kernels, a row of the table takes too. Chains of element-wise functions are new texts in
-/// every graph; updates of states are compared in `updates.rs`.
+/// Protects: every kernel that training runs is compared with its reference. Every variant that the planned step of a
+/// preset uses, with any choice of kernels, is also used by a row of the table. Chains of element-wise functions are
+/// new texts in every graph; updates of states are compared in `updates.rs`.
 #[test]
 fn every_variant_of_a_step_has_a_row() {
     const ELSEWHERE: [&str; 5] = ["elementwise", "adamw", "assign", "flag_nonfinite", "write_row"];

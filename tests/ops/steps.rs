@@ -1,4 +1,4 @@
-//! Whole training steps as they are planned: what they ask of a device, without one.
+//! Plans of whole training steps, without a device.
 
 use tagseg::config::Config;
 use tagseg::engine::gpu::{Plan, pace};
@@ -7,7 +7,7 @@ use tagseg::engine::kernel::{Launch, Target};
 use tagseg::method::{Methods, Schedule, Sizes, Step};
 use tagseg::parts::network::NetworkConfig;
 
-/// The step of a preset at its own crop and batch (or others, where `settings` say so), once for every phase.
+/// The step of a preset at its own crop and batch (or those in `settings`), once for every phase.
 pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
     let mut config = Config::preset(preset).unwrap();
     settings.iter().for_each(|setting| config.set(setting).unwrap());
@@ -25,8 +25,8 @@ pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
     phases.into_iter().map(record).collect()
 }
 
-/// Protects: a desktop on the same device. No dispatch of MiT-B1 at 512², batch 8, and beyond takes longer than 100 ms
-/// on a device of 1 TFLOP/s: those that would are cut.
+/// Protects: the device stays responsive for a desktop. No dispatch of MiT-B1 at 512², batch 8, and beyond takes longer
+/// than 100 ms on a device of 1 TFLOP/s: those that would are split.
 #[test]
 fn no_dispatch_is_long() {
     let mut cut = 0;
@@ -55,9 +55,9 @@ fn no_dispatch_is_long() {
     assert!(cut > 0, "the largest products are more than 100 ms");
 }
 
-/// Protects: what WebGPU grants everywhere carries the small preset and the demo.
+/// Protects: WebGPU's default limits suffice for the small preset and the demo.
 #[test]
-fn default_limits_carry_the_small_preset() {
+fn default_limits_suffice_for_the_small_preset() {
     for settings in [&[][..], &["train.crop=64"]] {
         for graph in steps("nano", settings) {
             let largest = Plan::new(&graph, &[], Target::graphics()).largest();
@@ -66,15 +66,15 @@ fn default_limits_carry_the_small_preset() {
     }
 }
 
-/// Protects: what was measured. On software, subgroups compute most of the products, and single invocations the others
-/// by tiles of 4×4, which compile fast; on cards, workgroups compute the large ones.
+/// Protects: the measured choices. On software, subgroups compute most of the products, and single invocations the
+/// others with tiles of 4×4, which compile fast; on graphics cards, workgroups compute the large ones.
 #[test]
-fn products_take_the_tiles_that_were_measured() {
+fn products_use_the_measured_tiles() {
     let products = |graph: &Graph, target| -> Vec<Launch> {
         let launches = Plan::new(graph, &[], target).steps.into_iter().flat_map(|step| step.launches.list);
         launches.filter(|launch| launch.operations > 0 && launch.shader.name.starts_with("matmul")).collect()
     };
-    // Most of the arithmetic is that of one kernel; the others are of single invocations.
+    // One kernel does most of the arithmetic; the others use single invocations.
     let by_teams = |launches: Vec<Launch>, name: &str| -> Vec<Launch> {
         let (teams, alone): (Vec<_>, Vec<_>) = launches.into_iter().partition(|launch| launch.shader.name == name);
         let operations = |launches: &[Launch]| launches.iter().map(|launch| launch.operations).sum::<u64>();

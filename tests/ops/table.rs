@@ -80,7 +80,7 @@ fn elementwise() -> Vec<Case> {
         row("expand", &[&[(&[2, 1], Normal)], &[(&[3, 1, 5], Normal)]], |x| {
             x[0].expand(if x[0].shape().rank() == 2 { vec![2, 3] } else { vec![2, 3, 7, 5] })
         }),
-        // Fifteen functions of six operands in one kernel: the chain that fusion makes.
+        // Fifteen functions of six operands, fused into one kernel.
         row("fused chain", TWO, |x| {
             let (a, b) = (&x[0], &x[1]);
             let gate = a.scale(0.5)?.add(b)?.sigmoid()?;
@@ -116,7 +116,7 @@ fn movement() -> Vec<Case> {
         row("concat", THREE, |x| Tensor::concat(&[&x[0], &x[0].scale(2.0)?, &x[0].slice(1, 0..2)?], 1)),
         fixed("slice of integers", &[&[(&[4, 4], Index(9))], &[(&[3, 5], Index(9))]], |x| x[0].slice(1, 2..4)),
         fixed("concat of integers", &[&[(&[2, 8], Index(9))]], |x| Tensor::concat(&[&x[0], &x[0]], 1)),
-        // What a kernel makes, once and twice, and what none makes; what lies between them is not compared.
+        // Results of a kernel, once and twice, and values without a kernel; the gaps are not compared.
         fixed("pack", &[&[(&[2, 3], Normal), (&[5], Normal)], &[(&[3, 67], Normal), (&[41, 13], Normal)]], |x| {
             let own = x[0].exp()?;
             let tensors = [x[1].exp()?, x[0].clone(), own.clone(), x[1].clone(), own];
@@ -165,7 +165,7 @@ fn reduce() -> Vec<Case> {
 }
 
 fn matmul() -> Vec<Case> {
-    // As many rows and columns as a workgroup's tile, or only a few; loads one by one and by fours.
+    // As many rows and columns as a workgroup's tile, or only a few; scalar and `vec4` loads.
     const SIDES: Sizes = &[
         &[(&[3, 2], Normal), (&[2, 2], Normal), (&[2], Normal)],
         &[(&[61, 5], Normal), (&[60, 5], Normal), (&[60], Normal)],
@@ -188,7 +188,7 @@ fn matmul() -> Vec<Case> {
                 &[(&[1, 5, 1040], Normal), (&[1, 1040, 7], Normal)],
                 &[(&[1, 261, 20], Normal), (&[1, 20, 85], Normal)],
                 &[(&[2, 132, 12], Normal), (&[2, 12, 84], Normal)],
-                // Whole matrices of 8×8, but not whole tiles of them; a long sum.
+                // Whole matrices of 8×8, but not whole tiles; a long sum.
                 &[(&[2, 56, 32], Normal), (&[2, 32, 64], Normal)],
                 &[(&[1, 56, 1040], Normal), (&[1, 1040, 56], Normal)],
             ],
@@ -285,7 +285,7 @@ fn normalisation() -> Vec<Case> {
         row("batch_statistics", BATCH, |x| x[0].batch_statistics()),
         row("batch_statistics far from zero", BATCH, |x| x[0].offset(64.0)?.batch_statistics()?.sub(&x[1])),
         row("batch_norm", BATCH, |x| x[0].batch_norm(&x[0].batch_statistics()?, &x[1], &x[2], 1e-5)),
-        // Statistics of their own: their gradients are seen apart from that of x.
+        // Separate statistics: their gradients are tested apart from that of x.
         row(
             "batch_norm by given statistics",
             &[
@@ -302,7 +302,7 @@ fn softmax() -> Vec<Case> {
     const ROWS: Sizes = &[&[(&[2, 5], Normal)], &[(&[3, 5, 67], Normal)], &[(&[2, 70, 36], Normal)]];
     vec![
         row("softmax", ROWS, |x| x[0].softmax_scaled(0.25)),
-        // A few entries of a row take nearly everything: exponents far apart, on both sides of the largest.
+        // A few entries of a row have nearly all of the weight: exponents far apart, on both sides of the largest.
         row("softmax steep", ROWS, |x| x[0].softmax_scaled(8.0)),
         row("log_softmax", &[&[(&[2, 3, 2, 2], Normal)], &[(&[2, 21, 7, 5], Normal)]], |x| {
             x[0].scale(3.0)?.log_softmax(1)
@@ -328,7 +328,7 @@ fn attention() -> Vec<Case> {
             ],
             |x| x[0].attention(&x[1], &x[2], Heads { count: 2, scale: 0.5 }),
         ),
-        // A few keys take nearly everything, and the largest score moves from block to block.
+        // A few keys have nearly all of the weight, and the largest score moves from block to block.
         row(
             "attention steep",
             &[
@@ -408,7 +408,7 @@ fn convolution() -> Vec<Case> {
             ],
             |x| x[0].conv2d(&x[1], None, 1, 1),
         ),
-        // Spatial reduction: the last row and column fill no patch.
+        // Spatial reduction: the last row and column do not fill a patch.
         row(
             "conv2d 4, 4, 0",
             &[
@@ -472,7 +472,7 @@ fn resize() -> Vec<Case> {
         &[(&[2, 3, 5, 1], Normal), (&[2, 7, 12, 1], Normal)],
         &[(&[1, 3, 9, 4], Normal), (&[1, 3, 9, 4], Normal)],
     ];
-    /// Sizes between which cells and weights are hard to hit: 5 → 13, 16 → 64, 64 → 31, 48 → 144, and their like.
+    /// Sizes between which cells and weights are hard to hit: 5 → 13, 16 → 64, 64 → 31, 48 → 144, and similar.
     fn target(extent: usize) -> usize {
         match extent {
             2 => 5,
@@ -638,7 +638,7 @@ fn box_resize() -> Vec<Case> {
             (&[2, 4], Fixed(&[0, 3, 48, 20, 7, 0, 5, 31])),
             (&[2, 4], Fixed(&[0, 0, 36, 29, 5, 2, 13, 15])),
         ],
-        // The last rectangle hangs over the result's border.
+        // The last rectangle exceeds the result's border.
         &[
             (&[2, 9, 7, 8], Normal),
             (&[2, 4], Fixed(&[0, 0, 9, 7, 0, 0, 4, 3])),

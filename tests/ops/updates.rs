@@ -17,7 +17,8 @@ fn open() -> Session {
     tagseg::run::device::open("auto").unwrap()
 }
 
-/// Runs `script` on the device twice and on the reference; the device must repeat its bits and agree with the latter.
+/// Runs `script` on the device twice and on the reference; the device must be bit-identical to itself and agree with
+/// the latter.
 fn check(tolerance: f64, script: impl Fn(Session) -> Result<Vec<Vec<f64>>>) {
     let device = open();
     let got = script(device.fresh()).unwrap();
@@ -51,8 +52,8 @@ fn states(session: &Session, kind: char) -> Result<Vec<Vec<f64>>> {
     names.map(|name| Ok(session.state(&name)?.1)).collect()
 }
 
-/// Protects: every term of the optimiser's step, over steps, for one parameter and for many, of sizes that are no
-/// multiple of four, less than a workgroup's and more; each goes by its own group.
+/// Protects: every term of the optimiser's step, over steps, for one parameter and for many, of sizes that are not a
+/// multiple of four, smaller and larger than a workgroup; each uses its own group.
 #[test]
 fn adamw_agrees_with_reference() {
     for sizes in [&[37][..], &[1024], &[37, 1, 256, 1025, 3, 512, 777]] {
@@ -97,18 +98,18 @@ fn adamw_decays_without_gradient() {
     assert_eq!(session.state("v0").unwrap().1, [0.0; 5]);
 }
 
-/// Protects: an update of many parameters is one dispatch, their gradients are made where it reads them, and only
-/// those are copied that cannot: what stands there twice, what no kernel makes, and what a kernel reads that makes
+/// Protects: an update of many parameters is one dispatch, their gradients are computed in place, and only
+/// those are copied that cannot: values that occur twice, that no kernel computes, or that are read by the kernel of
 /// another. The values are those of the reference in any case.
 #[test]
-fn gradients_are_made_where_they_are_read() {
+fn gradients_are_computed_in_place() {
     check(1e-6, |mut session| {
         let graph = Graph::new();
         let sizes = [64, 300, 300, 64, 64, 64];
         let trained = trained(&mut session, &graph, &sizes);
         let (a, b) = (graph.input("a", [64], DType::F32), graph.input("b", [300], DType::F32));
         let made = [a.exp()?, b.sigmoid()?, b.relu()?];
-        // A product, which no chain swallows, reads the first.
+        // A product, which is never fused, reads the first.
         let product = made[0].reshape([1, 64])?.matmul(&graph.full(0.5, [64, 64])?)?.reshape([64])?;
         let [first, second, third] = made;
         let gradients = [first, second.clone(), third, product, a.clone(), a.clone()];
@@ -136,10 +137,10 @@ fn gradients_are_made_where_they_are_read() {
     });
 }
 
-/// Protects: states that go into one buffer keep their values, and every program finds them there, whichever was
-/// prepared first and whatever others put them together with.
+/// Protects: states that are moved into one buffer keep their values, and every program finds them there, whichever was
+/// prepared first and however others pack them.
 #[test]
-fn states_are_found_where_they_went() {
+fn moved_states_are_found() {
     check(1e-6, |mut session| {
         let forward = Graph::new();
         let params = [0, 1, 2].map(|index| forward.state(&format!("p{index}"), [5]));
@@ -176,7 +177,7 @@ fn states_are_found_where_they_went() {
     });
 }
 
-/// Protects: a state may take the value of another although both lie in one buffer.
+/// Protects: a state may take the value of another although both are in one buffer.
 #[test]
 fn packed_states_are_assigned_to_one_another() {
     check(1e-6, |mut session| {
@@ -196,7 +197,7 @@ fn packed_states_are_assigned_to_one_another() {
     });
 }
 
-/// Protects: a state can be updated by what it holds.
+/// Protects: a state can be updated with its own value.
 #[test]
 fn a_state_can_be_its_own_gradient() {
     check(1e-6, |mut session| {
@@ -212,7 +213,7 @@ fn a_state_can_be_its_own_gradient() {
     });
 }
 
-/// Protects: what does not fit together is an error of the recording, or of preparing it, never a wrong update.
+/// Protects: inconsistent operands are an error when recording or preparing, never a wrong update.
 #[test]
 fn wrong_updates_are_errors() {
     let mut session = open();
@@ -229,10 +230,10 @@ fn wrong_updates_are_errors() {
         own
     };
     assert!(error(&other(|own| own.group = 2), &hyper).contains("no group 2"));
-    assert!(error(&other(|own| own.m = own.param.exp().unwrap()), &hyper).contains("is no state"));
+    assert!(error(&other(|own| own.m = own.param.exp().unwrap()), &hyper).contains("is not a state"));
     assert!(error(&other(|own| own.v = own.m.clone()), &hyper).contains("used twice"));
-    assert!(error(&other(|own| own.v = own.m.reshape([2, 3]).unwrap()), &hyper).contains("one shape"));
-    assert!(error(&own, &graph.input("flat", [4], DType::F32)).contains("four values a group"));
+    assert!(error(&other(|own| own.v = own.m.reshape([2, 3]).unwrap()), &hyper).contains("the same shape"));
+    assert!(error(&own, &graph.input("flat", [4], DType::F32)).contains("four values per group"));
     assert!(error(&[&own[..], &own[..1]].concat(), &hyper).contains("no gradient"));
     assert!(Packed::new(&[graph.input("i", [3], DType::I32)]).is_err());
     assert!(graph.state("flags", [2]).flag_nonfinite(&gradients).is_err());
@@ -243,7 +244,7 @@ fn wrong_updates_are_errors() {
     assert!(error.contains("some with others"), "{error}");
 }
 
-/// Protects: states are overwritten by values computed from themselves, and read as they are at that point.
+/// Protects: states are overwritten by values computed from themselves, and read with their values at that point.
 #[test]
 fn assignments_agree_with_reference() {
     check(1e-6, |mut session| {
@@ -273,7 +274,7 @@ fn assignments_agree_with_reference() {
     });
 }
 
-/// Protects: only states are updated, and none is read by the very op that updates it.
+/// Protects: only states are updated, and none is read by the op that updates it.
 #[test]
 fn updates_of_other_values_are_errors() {
     let graph = Graph::new();
@@ -294,7 +295,7 @@ fn philox_gives_the_known_answers() {
     assert_eq!(philox(counter, [0xa409_3822, 0x299f_31d0]), answer);
 }
 
-/// Protects: the device draws the very numbers that the host draws, for any seed, step, stream and size.
+/// Protects: the device draws the same numbers as the host, for any seed, step, stream and size.
 #[test]
 fn random_numbers_are_the_same_on_host_and_device() {
     let device = open();
@@ -314,7 +315,7 @@ fn random_numbers_are_the_same_on_host_and_device() {
     }
 }
 
-/// Protects: numbers are uniform, and unrelated between neighbours, streams, steps and seeds.
+/// Protects: numbers are uniform, and independent between neighbours, streams, steps and seeds.
 #[test]
 fn random_numbers_are_uniform_and_independent() {
     const COUNT: usize = 1 << 16;
@@ -357,8 +358,8 @@ fn random_numbers_are_uniform_and_independent() {
     }
 }
 
-/// Protects: infinities and NaN are found by their bits, wherever they stand, in one tensor or among several, and set the
-/// flag of their tensor alone.
+/// Protects: infinities and NaN are found by their bits, at any position, in one tensor or among several, and set only
+/// the flag of their tensor.
 #[test]
 fn nonfinite_values_set_their_flag() {
     for (poison, at) in [(f32::NAN, 0), (f32::INFINITY, 36), (f32::NEG_INFINITY, 17), (f32::MAX, 5), (-0.0, 3)] {
@@ -392,9 +393,9 @@ fn nonfinite_values_set_their_flag() {
     }
 }
 
-/// Protects: a closed gate leaves parameters and moments alone, whatever the gradients hold.
+/// Protects: with a closed gate, parameters and moments do not change, whatever the gradients are.
 #[test]
-fn a_closed_gate_keeps_the_optimiser_still() {
+fn a_closed_gate_stops_the_optimiser() {
     check(0.0, |mut session| {
         let graph = Graph::new();
         let trained = trained(&mut session, &graph, &[6, 300]);
@@ -420,10 +421,10 @@ fn a_closed_gate_keeps_the_optimiser_still() {
     });
 }
 
-/// Protects: a view of a state has the value from before an update that follows it, on both engines, whoever reads it:
-/// an op, another view, a fused chain, an output, or what stands behind a hoisted update.
+/// Protects: a view of a state has the value from before an update that follows it, on both backends, for any reader:
+/// an op, another view, a fused chain, an output, or a node after a hoisted update.
 #[test]
-fn views_keep_what_states_were() {
+fn views_keep_the_old_values_of_states() {
     check(1e-6, |mut session| {
         session.set_state("w", &[2, 3], &sample(3, 6))?;
         session.set_state("other", &[6], &sample(4, 6))?;
@@ -431,7 +432,7 @@ fn views_keep_what_states_were() {
         let (w, other) = (graph.state("w", [2, 3]), graph.state("other", [6]));
         let old = w.detach()?;
         let flat = old.reshape([6])?;
-        // Its only reader follows the update, so that a kernel of both would read too late.
+        // Its only reader follows the update, so a fused kernel would read too late.
         let chained = w.reshape([6])?.scale(3.0)?;
         w.assign(&w.scale(2.0)?)?;
         let between = w.reshape([3, 2])?;
@@ -439,7 +440,7 @@ fn views_keep_what_states_were() {
         let chained = chained.offset(1.0)?;
         w.assign(&w.offset(1.0)?)?;
         let product = between.matmul(&w)?;
-        // Hoisting the label moves an update before readers of what was there.
+        // Hoisting the label moves an update before readers of the old value.
         let before = other.reshape([2, 3])?;
         let late = before.mul(&w)?.exp()?;
         other.assign(&other.neg()?)?;
@@ -456,7 +457,7 @@ fn views_keep_what_states_were() {
     });
 }
 
-/// Protects: views cost no copy where nothing updates their state before they are read.
+/// Protects: views are not copied if their state is not updated before they are read.
 #[test]
 fn views_that_are_read_in_time_are_not_copied() {
     let mut session = open();

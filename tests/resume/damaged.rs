@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 
-use tagseg::run::weights::Shelf;
+use tagseg::run::weights::Checkpoints;
 
 use crate::place::{STEPS, assert_untouched, copy, data, errors, resume, tagseg, untouched};
 
@@ -14,7 +14,7 @@ fn the_checkpoint_before_a_damaged_one_is_used() {
     let place = tempfile::tempdir().unwrap();
     let run = place.path().join("run");
     copy(untouched(), &run);
-    let newest = Shelf::of(&run).path(STEPS);
+    let newest = Checkpoints::of(&run).path(STEPS);
     let mut bytes = fs::read(&newest).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -33,7 +33,7 @@ fn the_checkpoint_before_a_damaged_one_is_used() {
         let output = command.output().unwrap();
         let text = errors(&output);
         assert!(output.status.success(), "{text}");
-        for part in ["step_0000040.safetensors: is damaged: its checksum", "step_0000039.safetensors is taken"] {
+        for part in ["step_0000040.safetensors: is damaged: its checksum", "using step_0000039.safetensors instead"] {
             assert!(text.contains(part), "`{part}` is missing in {text}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tagseg::run::weights::{Checkpoint, Shelf};
+use tagseg::run::weights::{Checkpoint, Checkpoints};
 
 use crate::place::{Training, assert_untouched, partial, resume, train};
 
@@ -27,7 +27,7 @@ fn a_run_that_is_killed_twenty_times_ends_the_same() {
     let mut going = true;
     while going {
         let run = place.path().join(format!("run_{runs}"));
-        let newest = Shelf::of(&run).newest().ok().map(|found| found.checkpoint.step);
+        let newest = Checkpoints::of(&run).newest().ok().map(|found| found.checkpoint.step);
         assert!(newest.unwrap_or(0) >= saved, "step {saved} was saved, {newest:?} is left");
         let mut command = if newest.is_some() { resume(&run) } else { train(&run) };
         if newest.is_none() {
@@ -46,7 +46,7 @@ fn a_run_that_is_killed_twenty_times_ends_the_same() {
                 }
                 _ => {
                     let step = newest.unwrap_or(0) + within(4) as usize;
-                    wait_until(&mut training, || Shelf::of(&run).path(step).is_file());
+                    wait_until(&mut training, || Checkpoints::of(&run).path(step).is_file());
                     sleep(Duration::from_millis(within(400)));
                 }
             }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use tagseg::formats::sealed::Tensors;
-use tagseg::run::weights::{Checkpoint, Shelf};
+use tagseg::run::weights::{Checkpoint, Checkpoints};
 
 /// Steps of every run here.
 pub const STEPS: usize = 40;
@@ -88,7 +88,7 @@ pub fn nearly_done(place: &Path) -> PathBuf {
 pub fn nearly_done_of(whole: &Path, place: &Path) -> PathBuf {
     let run = place.join("run");
     copy(whole, &run);
-    fs::remove_file(Shelf::of(&run).path(STEPS)).unwrap();
+    fs::remove_file(Checkpoints::of(&run).path(STEPS)).unwrap();
     run
 }
 
@@ -201,7 +201,7 @@ impl Training {
 
     /// Waits until the steps begin.
     pub fn wait_for_steps(&self) -> bool {
-        self.wait_for("dispatches a step")
+        self.wait_for("dispatches per step")
     }
 
     /// Sends the named signal.

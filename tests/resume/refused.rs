@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use tagseg::run::weights::Shelf;
+use tagseg::run::weights::Checkpoints;
 
 use crate::place::{assert_untouched, copy, data, errors, generate, nearly_done, resume, tagseg, untouched};
 
@@ -24,7 +24,7 @@ fn another_configuration() {
     let place = tempfile::tempdir().unwrap();
     let run = nearly_done(place.path());
     let flags: [(&[&str], &[&str]); 6] = [
-        (&["--steps", "60"], &["`train.iters`", "is 40 in this run", "the command line says 60"]),
+        (&["--steps", "60"], &["`train.iters`", "is 40 in this run, but 60 on the command line"]),
         (&["--seed", "2"], &["`seed`", "is 1 in this run"]),
         (&["--preset", "voc", "--batch", "2", "--crop", "64"], &["`model.backbone`"]),
         (&["--set", "sigma_c=0.7"], &["`sigma_c`"]),
@@ -40,7 +40,7 @@ fn another_configuration() {
     let config = run.join("config.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("train.iters = 40", "train.iters = 80")).unwrap();
-    assert_refused(&mut resume(&run), &["`train.iters`", "config.toml says 80"]);
+    assert_refused(&mut resume(&run), &["`train.iters`", "but 80 in config.toml"]);
     fs::write(&config, text).unwrap();
     // Flags that repeat the run's values are accepted.
     let output = resume(&run).args(["--steps", "40", "--seed", "1"]).output().unwrap();
@@ -60,7 +60,7 @@ fn another_data_set() {
         command.args(["--data", data.to_str().unwrap()]);
         command
     };
-    assert_refused(&mut with(&other), &["other", "has 10 training images, this run 8", "--out"]);
+    assert_refused(&mut with(&other), &["other", "has 10 training images, this run had 8", "--out"]);
     let moved = place.path().join("moved");
     copy(data(), &moved);
     let list = moved.join("ImageSets/Segmentation/train.txt");
@@ -73,7 +73,7 @@ fn another_data_set() {
     assert_untouched(&run);
 }
 
-/// Protects: a run stores the last path of its data set and reports it if the data set is gone.
+/// Protects: a run stores the last path of its data set and reports it if the data set is missing.
 #[test]
 fn a_data_set_that_is_gone() {
     let place = tempfile::tempdir().unwrap();
@@ -84,28 +84,28 @@ fn a_data_set_that_is_gone() {
     let places = ["--data", first.to_str().unwrap(), "--out", run.to_str().unwrap()];
     let output = tagseg(&["train"]).args(sizes).args(saves).args(places).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
-    let forget = |step| fs::remove_file(Shelf::of(&run).path(step)).unwrap();
+    let forget = |step| fs::remove_file(Checkpoints::of(&run).path(step)).unwrap();
 
     forget(2);
     forget(3);
     fs::rename(&first, &second).unwrap();
-    assert_refused(&mut resume(&run), &["first", "the data set is gone", "--data"]);
+    assert_refused(&mut resume(&run), &["first", "the data set is missing", "--data"]);
     let output = resume(&run).args(["--data", second.to_str().unwrap()]).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
 
     forget(3);
     fs::remove_dir_all(&second).unwrap();
-    assert_refused(&mut resume(&run), &["second", "the data set is gone", "--data"]);
+    assert_refused(&mut resume(&run), &["second", "the data set is missing", "--data"]);
 }
 
 /// Protects: a folder that is not a run is reported and not changed.
 #[test]
 fn not_a_run() {
     let place = tempfile::tempdir().unwrap();
-    assert_refused(&mut resume(&place.path().join("nowhere")), &["nowhere", "is no folder"]);
-    assert_refused(&mut resume(place.path()), &["holds no run"]);
+    assert_refused(&mut resume(&place.path().join("nowhere")), &["nowhere", "is not a folder"]);
+    assert_refused(&mut resume(place.path()), &["contains no run"]);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "nothing is written");
     fs::create_dir(place.path().join("checkpoints")).unwrap();
-    assert_refused(&mut resume(place.path()), &["holds no checkpoint"]);
-    assert_refused(&mut resume(&untouched().join("checkpoints/best")), &["best", "is no folder"]);
+    assert_refused(&mut resume(place.path()), &["contains no checkpoint"]);
+    assert_refused(&mut resume(&untouched().join("checkpoints/best")), &["best", "is not a folder"]);
 }

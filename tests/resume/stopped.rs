@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use tagseg::run::weights::{Checkpoint, Shelf};
+use tagseg::run::weights::{Checkpoint, Checkpoints};
 
 use crate::place::{STEPS, Training, assert_untouched, copy, data, errors, resume, tagseg, train, untouched};
 
@@ -42,7 +42,7 @@ fn a_run_can_be_stopped_and_resumed() {
         assert_eq!(last, command);
         steps.push(step);
         training = Training::start(resume(&run));
-        assert!(training.wait_for(&format!("goes on at step {step} of {STEPS}")));
+        assert!(training.wait_for(&format!("resumed at step {step} of {STEPS}")));
         assert!(training.wait_for_steps());
     }
     assert!(steps[0] >= 6 && steps[1] > steps[0] && steps[1] < STEPS, "{steps:?}");
@@ -62,7 +62,7 @@ fn a_finished_run_is_reported() {
     let output = resume(&run).args(["--data", "nowhere"]).output().unwrap();
     let text = errors(&output);
     assert!(output.status.success() && text.lines().count() == 1, "{text}");
-    let network = Shelf::of(&run).path(STEPS).display().to_string();
+    let network = Checkpoints::of(&run).path(STEPS).display().to_string();
     let again = format!("`tagseg train --weights {}`", run.display());
     for part in ["run: finished at step 40", &network, &again, "metrics.jsonl"] {
         assert!(text.contains(part), "`{part}` is missing in: {text}");
@@ -103,6 +103,6 @@ fn a_second_signal_stops_immediately() {
     }
     assert!(impatient < 5, "every run ended before the second signal");
     let mut training = Training::start(resume(&run));
-    assert!(training.wait_for("goes on at step") && training.wait_for_steps());
+    assert!(training.wait_for("resumed at step") && training.wait_for_steps());
     training.child.kill().unwrap();
 }

@@ -1,4 +1,4 @@
-//! `tagseg weights` and `tagseg train --weights`, as a person runs them.
+//! `tagseg weights` and `tagseg train --weights`, as run by a user.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use tagseg::config::Config;
 use tagseg::formats::element::Values;
 use tagseg::formats::tensor_file::{NamedTensor, TensorFile};
-use tagseg::run::weights::{Checkpoint, Shelf};
+use tagseg::run::weights::{Checkpoint, Checkpoints};
 
 use super::{bits, fixture, read};
 
@@ -34,7 +34,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn inspect_tells_what_a_file_is() {
+fn inspect_describes_a_file() {
     let table = said(&["weights", "inspect", text(&fixture("mit_legacy.pth"))]);
     for part in ["block1.0.attn.kv.weight", "8×4", "original MiT encoder", "before 1.6", "not used: head.bias"] {
         assert!(table.contains(part), "{part} in\n{table}");
@@ -47,9 +47,10 @@ fn inspect_tells_what_a_file_is() {
     assert!(refused(&["weights", "inspect", "/nowhere.pth"]).contains(": does not exist; give a .safetensors, .pth"));
 }
 
-/// Protects: a converted file is byte-equal per tensor when it is converted back, and OUT is never overwritten unasked.
+/// Protects: every tensor of a converted file is byte-equal when it is converted back, and OUT is only overwritten on
+/// request.
 #[test]
-fn convert_goes_there_and_back() {
+fn convert_survives_a_round_trip() {
     let folder = tempfile::tempdir().unwrap();
     let out = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (hf, back) = (out("hf.safetensors"), out("back.safetensors"));
@@ -62,11 +63,11 @@ fn convert_goes_there_and_back() {
     said(&["weights", "convert", text(&source), &hf, "--overwrite"]);
     assert!(refused(&["weights", "convert", text(&source), &out("a.pth")]).contains(".safetensors"));
     let other = refused(&["weights", "convert", text(&fixture("views.pth")), &out("b.safetensors")]);
-    assert!(other.contains("10 tensors are of no network of ours, as `base`"), "{other}");
+    assert!(other.contains("10 tensors belong to no supported network, such as `base`"), "{other}");
 }
 
-/// Protects: a run becomes a file that the official release loads by name and shape, batch counter included, and stays
-/// a run in our own layout.
+/// Protects: a run becomes a file that the official release loads by name and shape, batch counter included, and
+/// remains a run in the native layout.
 #[test]
 fn a_run_is_exported() {
     let folder = tempfile::tempdir().unwrap();
@@ -78,13 +79,13 @@ fn a_run_is_exported() {
     let config = Config::preset("voc").unwrap();
     let checkpoint = Checkpoint { step: 300, config, classes: vec!["a".into(), "b".into()], tensors, training: None };
     std::fs::create_dir(folder.path().join("checkpoints")).unwrap();
-    Shelf::of(folder.path()).put(&checkpoint).unwrap();
+    Checkpoints::of(folder.path()).put(&checkpoint).unwrap();
 
     let out = folder.path().join("official.safetensors");
     said(&["weights", "convert", text(folder.path()), text(&out)]);
     let (mut found, mut expected) = (bits(&TensorFile::read(&out).unwrap().tensors), bits(&read("bmp.pth").tensors));
     let counter = "module.decoder.linear_fuse.bn.num_batches_tracked";
-    assert_eq!(found.remove(counter), Some((vec![], vec![4 * 300])), "four passes a step");
+    assert_eq!(found.remove(counter), Some((vec![], vec![4 * 300])), "four passes per step");
     expected.remove(counter);
     assert_eq!(found, expected);
 
@@ -93,15 +94,15 @@ fn a_run_is_exported() {
     assert_eq!(Checkpoint::load(&own).unwrap(), checkpoint);
 
     // A run would lose its checkpoint.
-    let newest = Shelf::of(folder.path()).path(300);
+    let newest = Checkpoints::of(folder.path()).path(300);
     let over_itself = refused(&["weights", "convert", text(folder.path()), text(&newest), "--overwrite"]);
     assert!(over_itself.contains("is the file to convert; choose another name"), "{over_itself}");
     assert_eq!(Checkpoint::load(&newest).unwrap(), checkpoint);
 }
 
-/// Protects: weights of another network end a run before it writes anything, and name the backbone.
+/// Protects: weights of another network are refused before a run writes anything, with the name of the backbone.
 #[test]
-fn training_refuses_weights_that_do_not_fit() {
+fn training_refuses_weights_that_do_not_match() {
     let folder = tempfile::tempdir().unwrap();
     let (data, run) = (folder.path().join("data"), folder.path().join("run"));
     said(&["shapes", "--out", text(&data), "--train", "8", "--val", "1"]);
@@ -109,7 +110,7 @@ fn training_refuses_weights_that_do_not_fit() {
     let train = ["train", "--data", text(&data), "--out", text(&run), "--preset", "nano", "--device", "reference"];
     let small = ["--crop", "64", "--batch", "2", "--steps", "20", "--weights", text(&weights)];
     let error = refused(&[&train[..], &small].concat());
-    assert!(error.contains("nothing in it fits") && error.contains("the network is nano"), "{error}");
+    assert!(error.contains("no tensor matches") && error.contains("the network is nano"), "{error}");
     assert!(!run.exists());
     let alone = tagseg(&["train", "--data", "d", "--out", "o", "--partial"]);
     assert_eq!(alone.status.code(), Some(2));

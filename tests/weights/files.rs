@@ -1,4 +1,4 @@
-//! Every container, element type and kind of view gives the numbers that PyTorch sees.
+//! Every container, element type and kind of view is read with the same values as by PyTorch.
 
 use tagseg::formats::element::{Element, Values};
 use tagseg::formats::tensor_file::{Format, TensorFile};
@@ -7,7 +7,7 @@ use super::{bits, fixture, read};
 
 /// Protects: strides, offsets, shared storages, scalars and empty tensors, in both containers and all protocols.
 #[test]
-fn views_are_what_pytorch_makes_of_them() {
+fn views_equal_those_of_pytorch() {
     let expected = bits(&read("views_expected.safetensors").tensors);
     for (name, format) in [
         ("views.pth", Format::TorchZip),
@@ -41,27 +41,31 @@ fn every_element_type_becomes_f32_or_i64() {
     }
 }
 
-/// Protects: no name in a pickle is ever followed, and the refusal says which it was.
+/// Protects: no name in a pickle is ever resolved, and the error contains the name.
 #[test]
-fn what_is_no_tensor_is_refused_by_name() {
+fn other_objects_are_refused_by_name() {
     for (name, culprit) in [
         ("malicious.pth", "`posix.system`"),
         ("malicious_legacy.pth", "`posix.system`"),
         ("whole_module.pth", "`torch.nn.modules.linear.Linear`"),
     ] {
         let error = TensorFile::read(&fixture(name)).unwrap_err().to_string();
-        assert!(error.contains(name) && error.contains(culprit) && error.contains("nothing of it was run"), "{error}");
+        assert!(error.contains(name) && error.contains(culprit) && error.contains("nothing was executed"), "{error}");
         assert!(!error.contains('\n') && error.contains("state_dict"), "{error}");
     }
 }
 
-/// Protects: a download that broke off is told from a file that is whole, wherever it ends.
+/// Protects: a truncated download is detected, wherever it ends.
 #[test]
-fn cut_files_are_refused() {
+fn truncated_files_are_refused() {
     for name in ["views.pth", "views_legacy.pth", "kinds.pth", "kinds.safetensors", "malicious_legacy.pth"] {
         let bytes = std::fs::read(fixture(name)).unwrap();
         for length in 0..bytes.len() {
-            assert!(TensorFile::from_bytes(&bytes[..length]).is_err(), "{name} cut to {length} of {}", bytes.len());
+            assert!(
+                TensorFile::from_bytes(&bytes[..length]).is_err(),
+                "{name} truncated to {length} of {}",
+                bytes.len()
+            );
         }
     }
     let error = TensorFile::from_bytes(b"<html>not found</html>").unwrap_err();

@@ -1,4 +1,4 @@
-//! Files that mean harm, or were damaged: no panic, and no memory beyond a small multiple of their size.
+//! Malicious or damaged files: no panic, and no memory beyond a small multiple of their size.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -13,7 +13,7 @@ use tagseg::run::weights::to_tagseg;
 
 use super::fixture;
 
-/// The system's allocator, which also counts what the current thread holds.
+/// The system's allocator, which also counts the bytes allocated by the current thread.
 struct Counting;
 
 thread_local! {
@@ -45,7 +45,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The most bytes that `work` held at once.
+/// The most bytes that `work` had allocated at once.
 fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
     PEAK.set(before);
@@ -53,7 +53,7 @@ fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, (PEAK.get() - before) as usize)
 }
 
-/// A change as a disk, a network or an enemy makes it.
+/// A change as by a disk, a network or an attacker.
 fn mutate(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
     for _ in 0..random.random_range(1..=4) {
         if bytes.is_empty() {
@@ -96,7 +96,7 @@ fn damaged_files_never_panic_nor_fill_the_memory() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let (mut read, mut worst) = (0, 0.0_f64);
     for round in 0..20_000 {
-        // The large files take their turn less often.
+        // Large files are tested less often.
         let file = &files[if round % 10 == 0 { random.random_range(7..10) } else { random.random_range(0..7) }];
         let mut bytes = file.clone();
         mutate(&mut bytes, &mut random);
@@ -112,8 +112,8 @@ fn damaged_files_never_panic_nor_fill_the_memory() {
             worst = worst.max(held as f64 / (bytes.len() as f64 + 4096.0));
         }
     }
-    println!("{read} of 20000 still sound, at most {worst:.1} times the size");
-    assert!(read > 1000, "{read} files were still sound; the changes are too coarse to reach far");
+    println!("{read} of 20000 still valid, at most {worst:.1} times the size");
+    assert!(read > 1000, "{read} files were still valid; the changes are too coarse to reach deep code");
     assert!(worst < 32.0, "{worst} times the file's size");
 }
 
@@ -142,7 +142,7 @@ fn refused(bytes: &[u8], limit: usize) -> Fault {
 /// Protects: the ways to ask for much memory with few bytes.
 #[test]
 fn small_files_cannot_ask_for_much_memory() {
-    // The same tensor as PyTorch would write it is taken.
+    // The same tensor as written by PyTorch is accepted.
     let sound = legacy(&state_dict(1, 6, b"K\x02K\x03\x86", b"K\x03K\x01\x86"), 6);
     assert_eq!(TensorFile::from_bytes(&sound).unwrap().tensors[0].shape, [2, 3]);
 
@@ -150,21 +150,21 @@ fn small_files_cannot_ask_for_much_memory() {
     for axis in [b"J\0\0\0\x40".as_slice(), b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"] {
         let shape = [axis, axis, b"\x86"].concat();
         let fault = refused(&legacy(&state_dict(1, 1, &shape, b"K\0K\0\x86"), 1), 20_000);
-        assert!(fault.reason.contains("share their data") || fault.reason.contains("beyond its storage"), "{fault:?}");
+        assert!(fault.reason.contains("share data") || fault.reason.contains("beyond its storage"), "{fault:?}");
     }
     // 1000 tensors, each all of the file's data.
     let many = legacy(&state_dict(1000, 20_000, b"J\x20\x4e\0\0\x85", b"K\x01\x85"), 20_000);
-    assert!(refused(&many, 16 * many.len()).reason.contains("share their data"));
+    assert!(refused(&many, 16 * many.len()).reason.contains("share data"));
     // Storages and views that end beyond the data.
     assert!(refused(&legacy(&state_dict(1, 7, b"K\x06\x85", b"K\x01\x85"), 6), 20_000).reason.contains("beyond"));
     assert!(refused(&legacy(&state_dict(1, 6, b"K\x04\x85", b"K\x02\x85"), 6), 20_000).reason.contains("beyond"));
 }
 
-/// Protects: nesting and sheer number cost neither the stack nor the memory.
+/// Protects: neither nesting nor a large number of values exhausts the stack or the memory.
 #[test]
 fn pickles_of_a_million_opcodes_are_harmless() {
     let million = 1 << 20;
-    // Lists in lists, and a list that holds itself.
+    // Lists in lists, and a list that contains itself.
     let nested = [vec![b']'; million / 2], vec![b'a'; million / 2 - 1], vec![b'.']].concat();
     let (result, _) = peak(|| pickle::read(&nested).map(|(pickle, _)| pickle.values().len()));
     assert_eq!(result, Ok(million / 2));
@@ -174,7 +174,7 @@ fn pickles_of_a_million_opcodes_are_harmless() {
         let bytes = opcodes.repeat(4 * million / opcodes.len());
         let (result, held) = peak(|| pickle::read(&bytes).err());
         let reason = result.unwrap().reason;
-        assert!(reason.contains("more than a million"), "{opcodes:?}: {reason}");
+        assert!(reason.contains("too many values"), "{opcodes:?}: {reason}");
         assert!(held < 128 << 20, "{opcodes:?}: {held} bytes");
     }
 }

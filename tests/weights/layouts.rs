@@ -1,4 +1,4 @@
-//! Key maps both ways, and what becomes of every key on the way into a network.
+//! Key maps in both directions, and the outcome for every key when weights are loaded.
 
 use std::path::Path;
 
@@ -20,10 +20,10 @@ fn only(tensors: &Bits, wanted: impl Fn(&str) -> bool) -> Bits {
     tensors.iter().filter(|(name, _)| wanted(name)).map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
 }
 
-/// Protects: method.md 10 in both directions. Every layout gives the same bits under our names, and going back gives
-/// every tensor of the file byte for byte, apart from the ImageNet head.
+/// Protects: method.md 10 in both directions. Every layout gives the same bits under native names, and mapping back
+/// gives every tensor of the file byte for byte, except the ImageNet head.
 #[test]
-fn layouts_go_to_ours_and_back_byte_equal() {
+fn layouts_are_byte_equal_after_a_round_trip() {
     let expected = bits(&read("expected.safetensors").tensors);
     let encoder = |name: &str| name.starts_with("encoder.");
     let counter = |name: &str| name.ends_with("num_batches_tracked");
@@ -64,9 +64,9 @@ fn names_in_memory_are_known() {
     assert_eq!(back, bits(&read("hf_segmentation.safetensors").tensors));
 }
 
-/// Protects: the whole network survives a detour through Hugging Face's names, `kv` split and joined.
+/// Protects: the whole network survives a round trip through Hugging Face's names, with `kv` split and joined.
 #[test]
-fn a_detour_changes_nothing() {
+fn a_round_trip_changes_nothing() {
     let start = mapped("bmp.pth");
     let there = from_tagseg(start.tensors.clone(), Layout::HuggingFace).unwrap();
     assert!(there.iter().any(|tensor| tensor.name == "segformer.encoder.block.0.0.attention.self.value.bias"));
@@ -74,14 +74,14 @@ fn a_detour_changes_nothing() {
     assert_eq!((back.scheme, bits(&back.tensors)), (Scheme::HuggingFace, bits(&start.tensors)));
 }
 
-/// Protects: `module.` and its absence are told apart, and what cannot be told is not guessed.
+/// Protects: names with and without `module.` are distinguished, and ambiguous names are not guessed.
 #[test]
 fn contradictions_are_found() {
     let tensors = read("expected.safetensors").tensors;
     let mut twice = tensors.clone();
     twice.push(twice[0].clone());
     twice.last_mut().unwrap().name.insert_str(0, "module.");
-    assert!(to_tagseg(twice).unwrap_err().reason.contains("two tensors stand for"));
+    assert!(to_tagseg(twice).unwrap_err().reason.contains("two tensors map to"));
 
     let mut halves = read("hf_segmentation.safetensors").tensors;
     halves.retain(|tensor| tensor.name != "segformer.encoder.block.1.0.attention.self.key.bias");
@@ -89,7 +89,7 @@ fn contradictions_are_found() {
     assert_eq!(unknown, ["segformer.encoder.block.1.0.attention.self.value.bias"]);
 }
 
-/// Protects: which tensors a file must have, by what it is.
+/// Protects: which tensors a file must have, depending on its contents.
 #[test]
 fn every_key_is_accounted_for() {
     let parameters = parameters();
@@ -107,15 +107,15 @@ fn every_key_is_accounted_for() {
         assert_eq!(report.loaded.len() + report.initial.len(), parameters.len());
         let line = encoder.to_string();
         assert!(
-            line.contains("2 dropped") && line.contains("keep their first values") && !line.contains('\n'),
+            line.contains("2 dropped") && line.contains("keep their initial values") && !line.contains('\n'),
             "{line}"
         );
     }
 }
 
-/// Protects: misfits stop a run, with names and remedy, unless they are accepted.
+/// Protects: mismatches stop a run, with names and remedy, unless they are accepted.
 #[test]
-fn misfits_are_refused_unless_partial() {
+fn mismatches_are_refused_unless_partial() {
     let path = fixture("hf_segmentation.safetensors");
     let parameters = parameters();
     let error = Import::read(&path, &parameters, false).err().unwrap().to_string();
@@ -134,19 +134,21 @@ fn misfits_are_refused_unless_partial() {
     }
     let path = fixture("bmp.pth");
     let error = Import::read(&path, &others, false).err().unwrap().to_string();
-    for part in
-        ["1 missing: attn_proj.gain", "1 unexpected: attn_proj.bias", "classifier.weight [2, 8, 1, 1] for [5, 8, 1, 1]"]
-    {
+    for part in [
+        "1 missing: attn_proj.gain",
+        "1 unexpected: attn_proj.bias",
+        "classifier.weight [2, 8, 1, 1] instead of [5, 8, 1, 1]",
+    ] {
         assert!(error.contains(part), "{error}");
     }
     let partial = Import::read(&path, &others, true).unwrap();
     assert!(!partial.tensors().contains_key("classifier.weight") && partial.tensors().contains_key("attn_proj.weight"));
 
     let nothing = Import::read(&fixture("views.pth"), &parameters, true).err().unwrap().to_string();
-    assert!(nothing.contains("nothing in it fits the network; it holds no encoder that is known"), "{nothing}");
+    assert!(nothing.contains("no tensor matches the network; the file contains no known encoder"), "{nothing}");
 }
 
-/// Writes the first values of parameters as a run would name them; the last value is `last`.
+/// Writes the initial values of parameters under the names of a run; the last value is `last`.
 fn write_first_values(path: &Path, parameters: &[Parameter], last: f32) {
     let mut values: Vec<_> = parameters.iter().map(|parameter| parameter.initial(1)).collect();
     *values.last_mut().unwrap().last_mut().unwrap() = last;
@@ -157,7 +159,7 @@ fn write_first_values(path: &Path, parameters: &[Parameter], last: f32) {
     safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
-/// Protects: the remedy for the most common misfit, weights of another backbone.
+/// Protects: the remedy for the most common mismatch, weights of another backbone.
 #[test]
 fn another_backbone_is_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -167,7 +169,7 @@ fn another_backbone_is_named() {
     write_first_values(&path, &nano, 0.5);
     assert!(Import::read(&path, &nano, false).unwrap().report.is_complete());
     let error = Import::read(&path, &parameters(), false).err().unwrap().to_string();
-    assert!(error.contains("set model.backbone=nano, or load what fits with --partial"), "{error}");
+    assert!(error.contains("set model.backbone=nano, or load the matching tensors with --partial"), "{error}");
 }
 
 /// Parameters of a network with an EfficientNet-Lite.
@@ -272,8 +274,11 @@ fn misfits_of_efficientnet_lite_are_named() {
     write_encoder(&path, &parameters_of_lite("efficientnet_lite2"), &[], published);
     let error = refusal();
     let remedy =
-        "it holds efficientnet_lite2 and the network is efficientnet_lite0: set model.backbone=efficientnet_lite2";
-    assert!(error.contains("unexpected") && error.contains("of another shape") && error.contains(remedy), "{error}");
+        "contains efficientnet_lite2 but the network is efficientnet_lite0: set model.backbone=efficientnet_lite2";
+    assert!(
+        error.contains("unexpected") && error.contains("of a different shape") && error.contains(remedy),
+        "{error}"
+    );
 
     write_encoder(&path, &[], &["_conv_head.weight", "_bn1.weight", "_fc.weight", "_fc.bias"], published);
     let error = refusal();
@@ -289,7 +294,7 @@ fn misfits_of_efficientnet_lite_are_named() {
     assert!(refusal().contains("lite.safetensors"));
 }
 
-/// Protects: a diverged run's weights start no other.
+/// Protects: weights of a diverged run are refused.
 #[test]
 fn weights_that_are_not_finite_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -298,13 +303,13 @@ fn weights_that_are_not_finite_are_refused() {
     for last in [f32::NAN, f32::INFINITY] {
         write_first_values(&path, &parameters, last);
         let error = Import::read(&path, &parameters, false).err().unwrap().to_string();
-        assert!(error.contains("`classifier.weight` holds values that are not finite"), "{error}");
+        assert!(error.contains("`classifier.weight` has values that are not finite"), "{error}");
     }
 }
 
-/// Protects: what a session holds after an import, and that the rest keeps its first values.
+/// Protects: the values of a session after an import, and that the rest keeps its initial values.
 #[test]
-fn a_session_takes_the_values() {
+fn a_session_gets_the_values() {
     let session = Session::open("reference").unwrap();
     let parameters = parameters();
     for parameter in &parameters {

@@ -1,6 +1,6 @@
-//! Weights from elsewhere: files of PyTorch and Hugging Face, layouts, and files that mean harm.
+//! Weights of other programs: files of PyTorch and Hugging Face, layouts, and malicious files.
 //!
-//! `tests/fixtures/weights/make_fixtures.py` made the files and says what is in them.
+//! `tests/fixtures/weights/make_fixtures.py` made the files and describes their contents.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests may panic")]
 

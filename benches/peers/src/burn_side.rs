@@ -1,4 +1,4 @@
-//! The work in burn: products alone.
+//! The work in burn: products only.
 
 use std::sync::OnceLock;
 
@@ -22,7 +22,7 @@ fn device() -> &'static (Device, String) {
     })
 }
 
-/// Brings the operands of a product to the device. Kernels are chosen by the first run, which times them.
+/// Uploads the operands of a product. The first run times kernels and chooses among them.
 pub fn engine(work: Work) -> Option<Box<dyn Engine>> {
     let Work::MatMul(_) = work else { return None };
     let (device, adapter) = device();

@@ -1,12 +1,13 @@
-//! tagseg against other engines: the same work on the same adapter, in turns.
+//! tagseg compared with other engines: the same work on the same adapter, in turns.
 //!
 //!     cd benches/peers && cargo run --release -- [FILTER] [--device D] [--turns AT_LEAST] [--record FILE]
 //!
-//! burn takes most of the build: `--no-default-features --features meganeura` leaves it out.
+//! burn takes most of the build: `--no-default-features --features meganeura` omits it.
 //!
-//! `ratio` is the peer's time over ours: above 1 we are faster. A time is the median over all turns, by the clock, from
-//! handing a run over until one number of its result is read. Before the turns each engine runs until what comes once is
-//! paid: compilation, tuning. Everything that is computed is compared, so that nobody is timed for something else.
+//! `ratio` is the peer's time over tagseg's: above 1, tagseg is faster. A time is the median over all turns, in wall
+//! time, from submitting a run until one number of its result is read. Before the turns, each engine runs until
+//! one-time costs are paid: compilation, tuning. All results are compared, so that all engines are timed for the same
+//! work.
 
 #[cfg(feature = "burn")]
 mod burn_side;
@@ -25,7 +26,7 @@ use work::{Engine, Work};
 
 /// Runs before the first turn.
 const WARM_UP: usize = 3;
-/// Turns go on for so long, so that short work has many.
+/// Least duration of all turns, so that short work has many.
 const LEAST: Duration = Duration::from_secs(3);
 /// The largest relative difference of results, as the root of the mean square. All engines sum in f32.
 const TOLERANCE: f64 = 1e-3;
@@ -34,11 +35,11 @@ const TOLERANCE: f64 = 1e-3;
 struct Peer {
     name: &'static str,
     package: &'static str,
-    /// None for work that is not written for it.
+    /// `None` for work that it does not implement.
     engine: fn(Work) -> Option<Box<dyn Engine>>,
 }
 
-/// Those that are built in.
+/// The peers that are built in.
 const PEERS: &[Peer] = &[
     #[cfg(feature = "burn")]
     Peer { name: "burn", package: "burn-tensor", engine: burn_side::engine },
@@ -82,7 +83,7 @@ fn arguments() -> Result<Arguments, String> {
             "--turns" => found.turns = value()?.parse().map_err(|_| "--turns needs a number")?,
             "--record" => found.record = Some(value()?.into()),
             option if option.starts_with("--") => {
-                return Err(format!("no option {option}: see the head of src/main.rs"));
+                return Err(format!("unknown option {option}: see the documentation in src/main.rs"));
             }
             _ => found.filter = argument,
         }
@@ -112,7 +113,7 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
         }
         let [ours, theirs] = engines.each_mut().map(|engine| engine.results());
         if let Some(difference) = difference(&ours, &theirs) {
-            return Err(format!("{name}: {} computes something else: {difference}", peer.name));
+            return Err(format!("{name}: {} has different results: {difference}", peer.name));
         }
         let [ours, theirs] = times(&mut engines, arguments.turns);
         let ratio = theirs / ours;
@@ -144,7 +145,7 @@ fn times(engines: &mut [Box<dyn Engine>; 2], turns: usize) -> [f64; 2] {
     })
 }
 
-/// Where two lists of results differ by more than rounding.
+/// The first place where two lists of results differ by more than rounding.
 fn difference(ours: &[Vec<f32>], theirs: &[Vec<f32>]) -> Option<String> {
     if ours.len() != theirs.len() {
         return Some(format!("{} results, not {}", theirs.len(), ours.len()));
@@ -154,7 +155,7 @@ fn difference(ours: &[Vec<f32>], theirs: &[Vec<f32>]) -> Option<String> {
         let difference = square(&mut ours.iter().zip(theirs).map(|(our, their)| f64::from(our - their)));
         let size = square(&mut ours.iter().map(|&value| f64::from(value)));
         let relative = difference / size;
-        // Not a number is not below anything either.
+        // NaN also fails this comparison.
         let same = ours.len() == theirs.len() && relative < TOLERANCE;
         (!same).then(|| {
             format!("result {index} is off by {relative:.1e} of its size, {:?} and {:?}", &ours[..3], &theirs[..3])
@@ -162,7 +163,7 @@ fn difference(ours: &[Vec<f32>], theirs: &[Vec<f32>]) -> Option<String> {
     })
 }
 
-/// Processes that ran or waited over the last minute, where the system tells.
+/// The load average of the last minute, if the system reports it.
 fn load() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
@@ -175,7 +176,7 @@ fn version(package: &str) -> &'static str {
     entry.and_then(|entry| entry.split("version = \"").nth(1)?.split('"').next()).unwrap_or("?")
 }
 
-/// Writes what `benches/pytorch/compare.py` writes, with the peers' names.
+/// Writes the same format as `benches/pytorch/compare.py`, with the peers' names.
 fn record(path: &std::path::Path, adapter: &str, rows: &[serde_json::Value]) -> std::io::Result<()> {
     let lines: Vec<String> = rows.iter().map(|row| format!("    {row}")).collect();
     let mut text = format!(

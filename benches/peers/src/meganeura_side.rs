@@ -14,7 +14,7 @@ pub fn engine(work: Work) -> Option<Box<dyn Engine>> {
     let mut graph = Graph::new();
     let operands = work.operands();
     let given = work.given();
-    // Convolution takes pictures and weights as lines of numbers.
+    // Convolution takes pictures and weights as flat lists.
     let shape = |values: &Values| match work {
         Work::Conv(_) => vec![values.values.len()],
         _ => values.shape.clone(),

@@ -10,15 +10,15 @@ use crate::work::{Engine, Values, Work};
 struct Ours {
     session: Session,
     program: Program,
-    /// One number that is known when everything is.
+    /// One number that is known when the run is finished.
     number: Tensor,
     results: Vec<(Tensor, Layout)>,
-    /// What the optimiser's step needs anew in every run, and the number of the last.
+    /// The inputs of the optimiser for every run, and the number of the last step.
     hyper: Option<Tensor>,
     step: u64,
 }
 
-/// How our values lie against those of the [`Work`].
+/// The layout of values relative to those of the [`Work`].
 #[derive(Clone, Copy)]
 enum Layout {
     Same,
@@ -29,7 +29,7 @@ enum Layout {
 impl Layout {
     fn of(work: Work, values: &Values) -> Self {
         match (work, &values.shape[..]) {
-            // Our pictures have channels last, and the weights of our layers are [out, in].
+            // Pictures in tagseg are channels-last, and the weights of its layers are [out, in].
             (Work::Conv(_), &[batch, channels, height, width]) if values.name != "w" => {
                 Layout::Transposed([batch, channels, height * width])
             }
@@ -168,12 +168,12 @@ impl Engine for Ours {
     }
 
     fn run(&mut self) -> f32 {
-        self.step().expect("what was compiled runs")
+        self.step().expect("a compiled step runs")
     }
 
     fn results(&mut self) -> Vec<Vec<f32>> {
         let read =
-            |(tensor, layout): &(Tensor, Layout)| self.read(tensor, *layout).expect("what was computed can be read");
+            |(tensor, layout): &(Tensor, Layout)| self.read(tensor, *layout).expect("outputs can be read");
         self.results.iter().map(read).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! What is compared, told to every engine in the same numbers.
+//! The compared work, with the same numbers for every engine.
 
 /// A product, or the mean of a function's result times fixed weights and its gradient with respect to every operand.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Repeatable values in [−0.5, 0.5), others for every name.
+    /// Repeatable values in [−0.5, 0.5), different for every name.
     pub fn noise(name: &'static str, shape: &[usize]) -> Self {
         let seed: usize = name.bytes().map(usize::from).sum();
         let value = |index: usize| ((index * 7919 + seed * 104_729) % 1009) as f32 / 1009.0 - 0.5;
@@ -35,7 +35,8 @@ impl Values {
 }
 
 impl Work {
-    /// What the work multiplies or differentiates. Pictures are [B, C, H, W], weights of a layer [in, out].
+    /// The operands that the work multiplies or differentiates. Pictures are [B, C, H, W], weights of a layer [in,
+    /// out].
     pub fn operands(self) -> Vec<Values> {
         let noise = Values::noise;
         match self {
@@ -83,9 +84,9 @@ pub trait Engine {
     /// The adapter that it runs on.
     fn adapter(&self) -> &str;
 
-    /// Does the work once and reads one number of its result, which only a finished run has.
+    /// Runs once and reads one number of the result, which waits for the run to finish.
     fn run(&mut self) -> f32;
 
-    /// What the last run left: the product, the gradients in the order of the operands, or the trained parameters.
+    /// The results of the last run: the product, the gradients in the order of the operands, or the trained parameters.
     fn results(&mut self) -> Vec<Vec<f32>>;
 }

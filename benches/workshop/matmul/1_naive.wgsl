@@ -1,7 +1,7 @@
-// 1. one result an invocation
+// 1. one result per invocation
 //
-// The formula, out[i, j] = Σ_k a[i, k] · b[k, j], as it stands: two loads for every multiplication. Nothing that was
-// loaded is used again, except by way of caches.
+// The formula, out[i, j] = Σ_k a[i, k] · b[k, j], taken literally: two loads for every multiplication. Loaded
+// values are only reused through caches.
 #include "common/index.wgsl"
 
 struct Params { n: u32, columns: u32, first_row: u32 }

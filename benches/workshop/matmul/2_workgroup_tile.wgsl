@@ -1,8 +1,9 @@
 // 2. tiles of 16×16 in workgroup memory
 //
-// What textbooks do next: a workgroup brings 16×16 of both operands into memory of its own and uses each of them 16
-// times, between two barriers. On a card that memory is far nearer. On a software device it is memory like any other,
-// and every barrier stops and resumes 256 invocations: two loads a multiplication remain, and copies come on top.
+// The next step in textbooks: a workgroup loads 16×16 of both operands into its shared memory and uses each value 16
+// times, between two barriers. On a graphics card, that memory is much faster. On a software device, it is ordinary
+// memory, and every barrier suspends and resumes 256 invocations: two loads per multiplication remain, in addition to
+// the copies.
 #include "common/index.wgsl"
 
 struct Params { n: u32, columns: u32, first_row: u32 }

@@ -1,7 +1,7 @@
-// 3. four results an invocation, four elements a load
+// 3. four results per invocation, four elements per load
 //
-// Back to one invocation alone. Four neighbours along a row of the result share what is read of a, and all operands are
-// read by fours: 5 loads for 16 multiplications.
+// Back to single invocations. Four neighbours along a row of the result share the loads of a, and all operands are
+// read as vec4s: 5 loads for 16 multiplications.
 #include "common/index.wgsl"
 
 struct Params { n: u32, columns: u32, first_row: u32 }

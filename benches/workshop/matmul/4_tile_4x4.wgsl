@@ -1,6 +1,6 @@
-// 4. 4×4 results an invocation
+// 4. 4×4 results per invocation
 //
-// Four rows share what is read of b, too: 8 loads for 64 multiplications. The tile lives in registers.
+// Four rows share the loads of b, too: 8 loads for 64 multiplications. The tile is in registers.
 #include "common/index.wgsl"
 
 struct Params { n: u32, columns: u32, first_row: u32 }

@@ -1,7 +1,7 @@
-// 5. 8×8 results an invocation
+// 5. 8×8 results per invocation
 //
-// Twice the sides, half the loads: 16 for 256 multiplications. Written out as four matrices, since an array that a loop
-// walks over stays in memory where a driver does not unroll the loop.
+// Twice the sides, half the loads: 16 for 256 multiplications. Written out as four matrices, since an array that is
+// indexed in a loop stays in memory if a driver does not unroll the loop.
 #include "common/index.wgsl"
 
 struct Params { n: u32, columns: u32, first_row: u32 }

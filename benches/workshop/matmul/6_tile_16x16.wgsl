@@ -1,7 +1,7 @@
-// 6. 16×16 results an invocation
+// 6. 16×16 results per invocation
 //
-// Twice the sides again: 32 loads for 1024 multiplications. No graphics card has registers for 256 results of one
-// invocation; a software device keeps them in its nearest cache.
+// Twice the sides again: 32 loads for 1024 multiplications. No graphics card has enough registers for 256 results per
+// invocation; a software device keeps them in its first-level cache.
 #include "common/index.wgsl"
 
 struct Params { n: u32, columns: u32, first_row: u32 }

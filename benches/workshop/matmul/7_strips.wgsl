@@ -1,7 +1,7 @@
 // 7. tiles in another order: down strips of eight
 //
-// What a strip reads of b (128 columns) still lies in a cache when the next row of tiles wants it. Only the place of a
-// tile changes, and nothing is won where all of b fits that cache.
+// The columns of b that a strip reads (128) are still in a cache when the next row of tiles needs them. Only the
+// position of a tile changes, and nothing is gained if all of b fits that cache.
 #include "common/index.wgsl"
 
 struct Params { n: u32, columns: u32, first_row: u32 }
@@ -42,7 +42,7 @@ fn store_rows(sum: Rows, at: u32, fours: u32) {
     store(sum.c12, at + 3u, fours);
 }
 
-// Tiles beside each other in a strip.
+// Number of adjacent tiles in a strip.
 const STRIP = 8u;
 
 @compute @workgroup_size(WORKGROUP)

@@ -1,8 +1,8 @@
-// 8. a subgroup of eight shares what it loads of a: 32 rows by 64 columns
+// 8. a subgroup of eight shares its loads of a: 32 rows by 64 columns
 //
-// Where a load is eight loads, one for each invocation of a subgroup, those of a that all eight make alike are made once:
-// every lane loads four rows of 32, and broadcasts them while all multiply. A lane has all 32 rows of its own 8 columns: 12
-// loads for 1024 multiplications of vectors, where a tile of 16×16 takes 32.
+// A load is eight loads, one for each invocation of a subgroup. Those of a, which are the same for all eight, are done
+// once: every lane loads four rows of 32, and broadcasts them while all multiply. A lane has all 32 rows of its own 8
+// columns: 12 loads for 1024 multiplications of vectors, where a tile of 16×16 takes 32.
 #include "common/index.wgsl"
 
 struct Params { n: u32, columns: u32, first_row: u32 }
@@ -40,7 +40,7 @@ fn store_rows(sum: Rows, at: u32, fours: u32) {
     store(sum.right, at + 8u, fours);
 }
 
-// The rows that a lane has loaded, in all lanes.
+// Broadcasts the rows that a lane has loaded to all lanes.
 fn of_lane0(own: mat4x4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(subgroupBroadcast(own[0], 0u), subgroupBroadcast(own[1], 0u),
                        subgroupBroadcast(own[2], 0u), subgroupBroadcast(own[3], 0u));

@@ -1,8 +1,8 @@
-// 1. a workgroup a row, by trees
+// 1. a workgroup per row, with tree reductions
 //
-// y[r, c] = exp(x[r, c] - m) / Σ_c exp(x[r, c] - m), m = max_c x[r, c], as cards like it: neighbours read neighbours, and
-// half of them meet the other half in workgroup memory until one number is left. A software device stops and resumes 64
-// invocations at each of the 15 barriers.
+// y[r, c] = exp(x[r, c] - m) / Σ_c exp(x[r, c] - m), m = max_c x[r, c], as suits graphics cards: neighbours read
+// neighbouring elements, and half of them add the results of the other half in workgroup memory until one number is
+// left. A software device suspends and resumes 64 invocations at each of the 15 barriers.
 #include "common/index.wgsl"
 
 struct Params { rows: u32, width: u32, first_row: u32 }

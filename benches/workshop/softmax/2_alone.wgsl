@@ -1,6 +1,7 @@
-// 2. an invocation a row, in three walks
+// 2. an invocation per row, in three passes
 //
-// No barrier and nothing shared. On a card neighbours now read rows apart, which wastes most of every access.
+// No barrier and nothing shared. On a graphics card, neighbours now read from different rows, which wastes most of
+// every access.
 #include "common/index.wgsl"
 
 struct Params { rows: u32, width: u32, first_row: u32 }

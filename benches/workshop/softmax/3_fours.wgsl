@@ -1,6 +1,6 @@
-// 3. the same, four elements a load
+// 3. the same, four elements per load
 //
-// A quarter of the loads and stores, and of the steps of every loop.
+// A quarter of the loads and stores, and of the iterations of every loop.
 #include "common/index.wgsl"
 
 struct Params { rows: u32, width: u32, first_row: u32 }

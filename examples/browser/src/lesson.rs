@@ -1,26 +1,26 @@
-//! A network that learns from generated pictures while somebody watches.
+//! A network that trains on generated pictures in view of the user.
 
 use tagseg::config::Config;
 use tagseg::data::shapes::{CLASSES, Split, picture};
 use tagseg::data::tags::classes_shown;
-use tagseg::data::{Mask, Rgb8, normalise};
+use tagseg::data::{Mask, Rgb8};
 use tagseg::method::Methods;
 use tagseg::method::maps::SEED;
 use tagseg::parts::network::NetworkConfig;
 use tagseg::run::eval::{Model, View};
 use tagseg::run::record::Named;
-use tagseg::run::report::{Cell, Map, RgbImage, Sample, loss_chart, photo_of};
+use tagseg::run::report::{Cell, Map, Sample, loss_chart};
 use tagseg::run::train::{StepBatch, Trainer};
 use tagseg::{Result, Session};
 
 /// Side of the pictures.
 const SIDE: usize = 64;
-/// Shapes in a picture, at most.
+/// Most shapes in a picture.
 const MOST_TAGS: usize = 3;
-/// Pictures that are looked at from time to time; none of them is learned from.
+/// Pictures that are evaluated from time to time; none of them is used for training.
 const WATCHED: usize = 4;
 
-/// The preset `nano` in training. Every step sees pictures that were never drawn before, so nothing is augmented.
+/// Training of the preset `nano`. Every step uses new pictures, so nothing is augmented.
 pub struct Lesson {
     config: Config,
     trainer: Trainer,
@@ -37,12 +37,12 @@ struct Drawn {
     tags: [f32; CLASSES.len()],
 }
 
-/// What the network makes of a watched picture.
+/// The network's results for a watched picture.
 pub struct Glimpse {
     /// Names of the shapes in it.
     pub caption: String,
     /// The drawings by the titles of their columns.
-    pub cells: Vec<(&'static str, RgbImage)>,
+    pub cells: Vec<(&'static str, Rgb8)>,
 }
 
 impl Drawn {
@@ -59,11 +59,11 @@ impl Drawn {
     }
 }
 
-/// What a program takes of several pictures: images, tags and boxes, one after the other.
-fn batch_of<'a>(pictures: impl Iterator<Item = &'a Drawn>) -> (Vec<f32>, Vec<f32>, Vec<i32>) {
+/// The inputs of a program for several pictures: images, tags and boxes.
+fn batch_of<'a>(pictures: impl Iterator<Item = &'a Drawn>) -> (Vec<u8>, Vec<f32>, Vec<i32>) {
     let (mut images, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
     for drawn in pictures {
-        images.extend(normalise(&drawn.image));
+        images.extend_from_slice(&drawn.image.data);
         tags.extend(drawn.tags);
         boxes.extend([0, SIDE as i32, 0, SIDE as i32]);
     }
@@ -74,7 +74,7 @@ impl Lesson {
     /// A lesson of `steps` steps with a new network.
     ///
     /// # Errors
-    /// If the schedule does not fit so few steps.
+    /// If there are too few steps for the schedule.
     pub fn new(session: &Session, steps: usize, seed: u64) -> Result<Self> {
         let mut config = Config::preset("nano")?;
         for assignment in [format!("train.crop={SIDE}"), format!("train.iters={steps}"), format!("seed={seed}")] {
@@ -94,7 +94,7 @@ impl Lesson {
         })
     }
 
-    /// Steps behind it.
+    /// Steps done.
     pub fn done(&self) -> usize {
         self.losses.len()
     }
@@ -109,7 +109,7 @@ impl Lesson {
         self.losses.iter().filter_map(|(_, losses)| losses.get("total").copied()).collect()
     }
 
-    /// Learns from the next pictures.
+    /// Trains on the next pictures.
     ///
     /// # Errors
     /// If the device was lost.
@@ -126,7 +126,7 @@ impl Lesson {
         Ok(())
     }
 
-    /// Looks at the watched pictures with what it has learned.
+    /// Evaluates the watched pictures.
     ///
     /// # Errors
     /// If the device was lost.
@@ -147,7 +147,7 @@ impl Lesson {
             }
             maps.push((Sample::PREDICTION, labels(&seen.seg[part])?));
             maps.push((Sample::TRUTH, labels(&drawn.mask.data)?));
-            let sample = Sample { photo: photo_of(&drawn.image)?, maps, ..Sample::default() };
+            let sample = Sample { photo: drawn.image.clone(), maps, ..Sample::default() };
             Ok(Glimpse { caption: drawn.caption(), cells: sample.cells() })
         };
         self.watched.iter().enumerate().map(glimpse).collect()

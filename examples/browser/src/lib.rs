@@ -1,7 +1,7 @@
-//! What the page does, on any device: [`Network`] looks at pictures, [`Lesson`] learns from generated ones.
+//! The functions of the page, on any device: [`Network`] segments pictures, [`Lesson`] trains on generated ones.
 //!
-//! Built for a browser, `page` gives both to JavaScript. Built for this machine, a test compares what they compute here
-//! with what they compute there.
+//! Built for a browser, `page` exports both to JavaScript. Built natively, a test compares their results
+//! with those in the browser.
 
 mod lesson;
 mod network;

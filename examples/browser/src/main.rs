@@ -1,4 +1,4 @@
-//! What the page needs on this machine: a server to look at it, and weights to put into it.
+//! Native tools for the page: a server to view it, and the export of its weights.
 
 use std::error::Error;
 use std::fs;
@@ -11,8 +11,8 @@ use std::thread;
 use tagseg::run::weights::Checkpoint;
 
 const USAGE: &str = "\
-tagseg-browser serve DIR [PORT]     show the page in DIR on this machine, on port 8080 or another
-tagseg-browser weights RUN FILE     keep of a run's newest checkpoint what looking at pictures needs";
+tagseg-browser serve DIR [PORT]     serve the page in DIR on this machine, by default on port 8080
+tagseg-browser weights RUN FILE     export the network of a run's newest checkpoint, without training state";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,23 +31,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes a run's newest checkpoint without the part that only training has.
+/// Writes a run's newest checkpoint without training state.
 fn keep_weights(run: &Path, file: &Path) -> tagseg::Result<()> {
     Checkpoint { training: None, ..Checkpoint::open(run)?.checkpoint }.save(file)
 }
 
-/// Serves the files of a folder to this machine, for ever; prints the address.
+/// Serves the files of a folder to this machine, forever; prints the address.
 fn serve(folder: &Path, port: &str) -> Result<(), Box<dyn Error>> {
     if !folder.join("index.html").is_file() {
-        return Err(format!("{}: holds no page; run `make browser` first", folder.display()).into());
+        return Err(format!("{}: contains no page; run `make browser` first", folder.display()).into());
     }
-    let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port; give a number up to 65535"))?;
+    let port: u16 = port.parse().map_err(|_| format!("`{port}` is not a port; give a number up to 65535"))?;
     let listener = TcpListener::bind(("127.0.0.1", port))
         .map_err(|error| format!("port {port} cannot be used ({error}); give another"))?;
     println!("http://localhost:{}", listener.local_addr()?.port());
     for stream in listener.incoming() {
         let (stream, folder) = (stream?, folder.to_owned());
-        // A visitor who hangs up is no reason to end.
+        // A closed connection must not end the server.
         thread::spawn(move || answer(stream, &folder).unwrap_or_default());
     }
     Ok(())
@@ -67,7 +67,7 @@ fn answer(mut stream: TcpStream, folder: &Path) -> std::io::Result<()> {
     let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
     let (status, kind, body) = match fs::read(folder.join(path)) {
         Ok(body) if inside => ("200 OK", kind_of(path), body),
-        _ => ("404 Not Found", "text/plain", b"not here\n".to_vec()),
+        _ => ("404 Not Found", "text/plain", b"not found\n".to_vec()),
     };
     let length = body.len();
     write!(

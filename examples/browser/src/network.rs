@@ -1,35 +1,35 @@
-//! A trained network that looks at pictures.
+//! A trained network that segments pictures.
 
 use std::path::Path;
 
 use tagseg::data::Rgb8;
 use tagseg::method::maps::SEED;
 use tagseg::run::eval::{Model, View};
-use tagseg::run::report::{Cell, Map, RgbImage, Sample, photo_of};
+use tagseg::run::report::{Cell, Map, Sample};
 use tagseg::run::weights::Checkpoint;
 use tagseg::{Result, Session};
 
-/// A trained network, prepared for pictures of the size it saw last.
+/// A trained network, prepared for pictures of the last size.
 pub struct Network {
     model: Model,
     view: Option<View>,
 }
 
-/// What a network says of a picture.
+/// The results of a network for a picture.
 pub struct Sight {
     /// Logit of every class, from the picture alone.
     pub logits: Vec<f32>,
     /// Class of every pixel, from the picture alone.
     pub prediction: Vec<u8>,
     /// The drawings by the titles of their columns; that of the seeds only if there are tags.
-    pub cells: Vec<(&'static str, RgbImage)>,
+    pub cells: Vec<(&'static str, Rgb8)>,
 }
 
 impl Network {
-    /// Reads a checkpoint that is called `name` in errors, and puts its weights into a session of their own.
+    /// Reads a checkpoint, called `name` in errors, and loads its weights into a new session.
     ///
     /// # Errors
-    /// If it is no checkpoint.
+    /// If it is not a checkpoint.
     pub fn new(session: &Session, name: &str, checkpoint: &[u8]) -> Result<Self> {
         let checkpoint = Checkpoint::from_bytes(Path::new(name), checkpoint)?;
         Ok(Network { model: Model::of(&session.fresh(), &checkpoint)?, view: None })
@@ -40,7 +40,7 @@ impl Network {
         self.model.classes()
     }
 
-    /// Looks at a picture, and for the seeds of the classes that `tags` \[K\] names with 1.
+    /// Evaluates a picture, with the seeds of the classes whose `tags` \[K\] are 1.
     ///
     /// # Errors
     /// If the picture is too large for the device, or the device was lost.
@@ -55,7 +55,7 @@ impl Network {
             maps.push((SEED.title, Cell::Heat(Map::new(height, width, heat)?)));
         }
         maps.push((Sample::PREDICTION, Cell::Labels(Map::new(height, width, &seen.seg)?)));
-        let sample = Sample { photo: photo_of(picture)?, maps, ..Sample::default() };
+        let sample = Sample { photo: picture.clone(), maps, ..Sample::default() };
         let cells = sample.cells();
         Ok(Sight { logits: seen.cls, prediction: seen.seg, cells })
     }

@@ -1,11 +1,10 @@
-//! What JavaScript sees.
+//! The interface for JavaScript.
 
 use tagseg::Session;
 use tagseg::data::Rgb8;
 use tagseg::data::palette::colour;
 use tagseg::data::shapes::{Split, picture};
 use tagseg::engine::self_test;
-use tagseg::run::report::RgbImage;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{Clamped, JsError};
 
@@ -23,7 +22,7 @@ impl Device {
         Ok(Device(self_test::tested_async(session, None, |_| ()).await?))
     }
 
-    /// Its name, which a browser may keep to itself.
+    /// Its name, which a browser may hide.
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {
         self.0.name().to_owned()
@@ -34,7 +33,7 @@ impl Device {
 #[wasm_bindgen(getter_with_clone)]
 #[derive(Clone)]
 pub struct Picture {
-    /// What it shows.
+    /// Its title.
     pub name: String,
     /// Columns.
     pub width: u32,
@@ -52,21 +51,19 @@ impl Picture {
 }
 
 /// The drawings of a sample.
-fn pictures(cells: &[(&'static str, RgbImage)]) -> Vec<Picture> {
-    let picture = |(name, cell): &(&'static str, RgbImage)| {
-        Picture::new(name, (cell.width() as usize, cell.height() as usize), cell)
-    };
+fn pictures(cells: &[(&'static str, Rgb8)]) -> Vec<Picture> {
+    let picture = |(name, cell): &(&'static str, Rgb8)| Picture::new(name, (cell.width, cell.height), &cell.data);
     cells.iter().map(picture).collect()
 }
 
-/// A generated picture that no network here has learned from.
+/// A generated picture that no network here was trained on.
 #[wasm_bindgen]
 pub fn shapes(index: usize, side: usize) -> Picture {
     let (image, _) = picture(Split::Val, index, side, 1);
     Picture::new("generated shapes", (side, side), &image.data)
 }
 
-/// The colour of class `number` in drawings, as style sheets write it; 0 is the background.
+/// The colour of class `number` in drawings, in CSS notation; 0 is the background.
 #[wasm_bindgen(js_name = colourOf)]
 pub fn colour_of(number: u8) -> String {
     let [red, green, blue] = colour(number);
@@ -102,7 +99,7 @@ impl Network {
         self.0.classes().to_vec()
     }
 
-    /// Looks at a picture of `width` columns, given as RGBA.
+    /// Evaluates a picture of `width` columns, given as RGBA.
     pub async fn look(&mut self, width: usize, rgba: Vec<u8>, tags: Vec<f32>) -> Result<Sight> {
         let rgb: Vec<u8> = rgba.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
         let image = Rgb8::new(rgba.len() / 4 / width.max(1), width, rgb);
@@ -132,7 +129,7 @@ impl Lesson {
         Ok(Lesson(crate::Lesson::new(&device.0, steps, seed.into())?))
     }
 
-    /// Steps behind it.
+    /// Steps done.
     #[wasm_bindgen(getter)]
     pub fn done(&self) -> usize {
         self.0.done()
@@ -150,12 +147,12 @@ impl Lesson {
         self.0.totals()
     }
 
-    /// Learns from the next pictures.
+    /// Trains on the next pictures.
     pub async fn step(&mut self) -> Result<()> {
         Ok(self.0.step().await?)
     }
 
-    /// Looks at the watched pictures.
+    /// Evaluates the watched pictures.
     pub async fn look(&mut self) -> Result<Vec<Glimpse>> {
         let seen = self.0.look().await?;
         Ok(seen

@@ -1,5 +1,5 @@
-//! The built page in a browser: what it computes is what the program computes, it can be used by mouse, keyboard and
-//! phone, and bad input gets a sentence. `make test-browser` builds the page and runs this.
+//! The built page in a browser: its results equal those of the native program, it can be used with mouse, keyboard and
+//! phone, and invalid input gets a message. `make test-browser` builds the page and runs this.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -38,7 +38,7 @@ fn assert_close(got: &[f64], want: &[f64], absolute: f64) {
     }
 }
 
-/// Protects: one crate, two platforms, the same numbers, in looking and in learning.
+/// Protects: the same results on both platforms, in evaluation and in training.
 #[test]
 fn it_computes_what_the_program_computes() {
     let session = tagseg::run::device::open("auto").unwrap();
@@ -86,7 +86,7 @@ fn it_computes_what_the_program_computes() {
     assert_close(&numbers(&there), &here, 1.3e-3);
 }
 
-/// Protects: the browser's compiler, which is stricter than ours, accepts every kernel of training in its first and its
+/// Protects: the browser's compiler, which is stricter than naga, accepts every kernel of training in its first and its
 /// last phase, for software and hardware.
 #[test]
 fn the_browser_compiles_every_kernel() {
@@ -126,7 +126,7 @@ fn the_browser_compiles_every_kernel() {
     assert_eq!(refused, "");
 }
 
-/// Protects: everything can be reached and used without a pointing device, and is named for those who cannot see it;
+/// Protects: everything can be reached and used without a pointing device, and is labelled for screen readers;
 /// a phone shows the whole width.
 #[test]
 fn a_person_can_use_it() {
@@ -137,7 +137,7 @@ fn a_person_can_use_it() {
     page.press("Enter");
     page.wait_for("document.querySelector('#look-status').textContent.startsWith('In generated picture 2')");
     let seeds = "[...document.querySelectorAll('#seen figcaption')].some(({ textContent }) => textContent === 'seed')";
-    // Without any tag there are no seeds.
+    // Without tags there are no seeds.
     while page.evaluate("document.querySelector('#tags [aria-pressed=true]') !== null") == true {
         page.evaluate("document.activeElement.blur()");
         page.tab_to("#tags [aria-pressed=true]");
@@ -176,7 +176,7 @@ fn a_person_can_use_it() {
     }
 }
 
-/// Protects: a person who brings the wrong file is told so, and the page goes on.
+/// Protects: a wrong file is reported, and the page still works.
 #[test]
 fn bad_input_gets_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
@@ -218,7 +218,7 @@ fn a_browser_that_cannot_says_so() {
     }
 }
 
-/// Protects: the server gives nothing that lies outside its folder, and says what is missing.
+/// Protects: the server never serves files outside its folder, and reports what is missing.
 #[test]
 fn the_helper_says_what_is_wrong() {
     let run = |arguments: &[&str]| {
@@ -228,11 +228,11 @@ fn the_helper_says_what_is_wrong() {
     };
     assert!(run(&[]).contains("serve DIR"));
     assert!(run(&["serve", "/nowhere"]).contains("make browser"));
-    assert!(run(&["serve", built().to_str().unwrap(), "x"]).contains("`x` is no port"));
+    assert!(run(&["serve", built().to_str().unwrap(), "x"]).contains("`x` is not a port"));
     assert!(run(&["weights", "/nowhere", "x"]).contains("/nowhere"));
 }
 
-/// Keeps a screenshot for people, beside the page.
+/// Saves a screenshot next to the page.
 fn keep_screenshot(page: &mut Page, name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/browser-screenshots");
     fs::create_dir_all(&folder).unwrap();

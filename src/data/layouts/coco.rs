@@ -6,11 +6,11 @@
 //! ```
 //!
 //! Classes are the categories in the order of their ids. An image has the tag of every object in it, crowds included,
-//! and an image without objects is left out. A mask shows the objects' classes; where objects overlap, the smaller
-//! counts: so the script does that the AFA release names for its masks. Nothing is void.
+//! and images without objects are skipped. A mask shows the objects' classes; where objects overlap, the smaller
+//! one wins, as in the script that the AFA release refers to for its masks. No pixel is void.
 //!
-//! The file of objects may be large: it is read once and only an index of it is kept. The outlines are read again where
-//! a mask is asked for.
+//! The file of objects may be large: it is read once and only an index of it is kept. The outlines are read again when
+//! a mask is requested.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -29,14 +29,14 @@ use crate::data::tags::{OnFault, Tags, check_classes};
 use crate::error::{Error, Result};
 use crate::formats::coco_outline::Shape;
 
-/// MS-COCO, see the head of this file.
+/// MS-COCO, see the module documentation.
 pub(crate) const LAYOUT: Layout =
     Layout { description: "MS-COCO: annotations/instances_<split>.json", folders: &[FOLDER], is_here, has_split, open };
 
 const FOLDER: &str = "annotations";
 const PREFIX: &str = "instances_";
 
-/// What is read of a file of objects.
+/// The contents of an annotation file that are used.
 #[derive(Deserialize)]
 struct Contents<'a> {
     #[serde(borrow)]
@@ -72,14 +72,14 @@ struct Category<'a> {
     name: Cow<'a, str>,
 }
 
-/// The objects of a split's images, in the order of the images: their masks.
+/// The masks of a split: the objects of its images, in the order of the images.
 #[derive(Debug)]
 struct Drawings {
     path: PathBuf,
     images: Vec<Drawing>,
 }
 
-/// What an image shows.
+/// The objects of an image.
 #[derive(Debug)]
 struct Drawing {
     height: usize,
@@ -91,19 +91,19 @@ struct Drawing {
 struct Object {
     /// Its mask value.
     value: u8,
-    /// Pixels, as the file says.
+    /// Size in pixels according to the file.
     area: Option<f64>,
-    /// Where its outline stands in the file.
+    /// The byte range of its outline in the file.
     start: u64,
     length: usize,
 }
 
-/// Whether the folder holds files of objects.
+/// Whether the folder contains annotation files.
 fn is_here(root: &Path) -> bool {
     !files(root).is_empty()
 }
 
-/// Whether there is a file of objects for the split.
+/// Whether there is an annotation file for the split.
 fn has_split(root: &Path, split: &str) -> bool {
     files(root).iter().any(|name| is_of(name, split))
 }
@@ -118,12 +118,12 @@ fn files(root: &Path) -> Vec<String> {
     names
 }
 
-/// Whether `name` is the split, or the split of a year.
+/// Whether `name` is the split, with or without a year.
 fn is_of(name: &str, split: &str) -> bool {
     name.strip_prefix(split).is_some_and(|year| year.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-/// The one file of a split.
+/// The only file of a split.
 fn find(root: &Path, split: &str) -> Result<String> {
     let (names, folder) = (files(root), root.join(FOLDER));
     let list = |names: &[String]| format!("use one of: {}", names.join(", "));
@@ -134,7 +134,7 @@ fn find(root: &Path, split: &str) -> Result<String> {
     match &of_split[..] {
         [name] => Ok(name.clone()),
         [] => Err(Error::data(folder, format!("there is no split `{split}`"), list(&names))),
-        _ => Err(Error::data(folder, format!("there are several splits `{split}`"), list(&of_split))),
+        _ => Err(Error::data(folder, format!("split `{split}` is ambiguous"), list(&of_split))),
     }
 }
 
@@ -144,12 +144,12 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     let path = root.join(FOLDER).join(format!("{PREFIX}{name}.json"));
     let bytes = fs::read(&path).map_err(Error::io(&path))?;
     let contents: Contents = serde_json::from_slice(&bytes).map_err(|error| {
-        let reason = format!("is no file of MS-COCO's objects ({})", one_line(&error));
+        let reason = format!("is not an annotation file of MS-COCO ({})", one_line(&error));
         Error::data(&path, reason, "expected {\"images\": [...], \"annotations\": [...], \"categories\": [...]}")
     })?;
     let (classes, values) = classes(&contents, &path)?;
     if let Some(expected) = options.classes.as_ref().filter(|expected| expected.len() != classes.len()) {
-        let reason = format!("has {} categories, {} are expected", classes.len(), expected.len());
+        let reason = format!("has {} categories, but {} are expected", classes.len(), expected.len());
         return Err(Error::data(path, reason, "use the categories that the model was trained with"));
     }
 
@@ -158,11 +158,12 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     for annotation in &contents.annotations {
         let (Some(place), Some(value)) = (places.get(&annotation.image_id), values.get(&annotation.category_id)) else {
             let Annotation { image_id, category_id, .. } = annotation;
-            let reason = format!("has an object of category {category_id} in image {image_id}, and lacks one of them");
-            on_fault(Error::data(&path, reason, "list it, or remove the object"))?;
+            let reason =
+                format!("has an object with category {category_id} in image {image_id}, but does not list both");
+            on_fault(Error::data(&path, reason, "add the category or the image, or remove the object"))?;
             continue;
         };
-        // Where a text lies within another is the difference of their addresses.
+        // The offset of a slice within the text is the difference of their addresses.
         let outline = annotation.segmentation.map_or("", RawValue::get);
         let start = (outline.as_ptr() as u64).saturating_sub(bytes.as_ptr() as u64);
         drawings[*place].objects.push(Object { value: *value, area: annotation.area, start, length: outline.len() });
@@ -176,7 +177,7 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
         let found = folders.iter().map(|folder| folder.join(&*image.file_name)).find(|path| path.is_file());
         let Some(found) = found else {
             let reason = format!("image `{}` of split `{name}` is missing", image.file_name);
-            on_fault(Error::data(&folders[0], reason, "unpack the images there, or in images/"))?;
+            on_fault(Error::data(&folders[0], reason, "unpack the images there or in images/"))?;
             continue;
         };
         ids.push(Path::new(&*image.file_name).with_extension("").to_string_lossy().into_owned());
@@ -184,11 +185,11 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
         kept.push(drawing);
     }
     if ids.is_empty() {
-        return Err(Error::data(path, "lists no image with objects", "give MS-COCO's file of instances"));
+        return Err(Error::data(path, "lists no image with objects", "use MS-COCO's instances file"));
     }
     let mut notices = Vec::new();
     if empty > 0 {
-        notices.push(format!("{empty} of {} images show no object and are left out", contents.images.len()));
+        notices.push(format!("skipped {empty} of {} images without objects", contents.images.len()));
     }
     let tags = Tags::of_values(classes, kept.iter().map(|drawing| drawing.objects.iter().map(|object| object.value)));
     let images = Images::new(root, &name, ids, images, Drawings { path, images: kept });
@@ -232,7 +233,7 @@ impl Drawings {
             .iter()
             .map(|object| self.spans(&mut file, object, [*height, *width]))
             .collect::<Result<Vec<_>>>()?;
-        // The smaller come first, and a later one takes only what is left.
+        // Smaller objects come first; later ones only get the remaining pixels.
         parts.sort_by(|(area, ..), (other, ..)| area.total_cmp(other));
         let mut data = vec![0; pixels];
         for (_, value, spans) in parts {
@@ -246,7 +247,7 @@ impl Drawings {
         Ok(Mask::new(*height, *width, data))
     }
 
-    /// Area, mask value and places of an object.
+    /// Area, mask value and pixels of an object.
     fn spans(
         &self,
         file: &mut File,
@@ -256,10 +257,10 @@ impl Drawings {
         let mut outline = vec![0; object.length];
         file.seek(SeekFrom::Start(object.start)).map_err(Error::io(&self.path))?;
         file.read_exact(&mut outline).map_err(Error::io(&self.path))?;
-        let shape = serde_json::from_slice(&outline).map_err(|_| "is neither polygons nor runs".to_owned());
+        let shape = serde_json::from_slice(&outline).map_err(|_| "is neither polygons nor run lengths".to_owned());
         let spans = shape.and_then(|shape: Shape| shape.spans(height, width)).map_err(|reason| {
             let reason = format!("the segmentation at byte {} {reason}", object.start);
-            Error::data(&self.path, reason, "give MS-COCO's polygons or run-length codes")
+            Error::data(&self.path, reason, "use MS-COCO's polygons or run-length codes")
         })?;
         let covered = || spans.iter().map(|[start, end]| end - start).sum::<usize>() as f64;
         Ok((object.area.unwrap_or_else(covered), object.value, spans))

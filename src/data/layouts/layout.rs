@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// A way in which folders hold data sets.
 pub(crate) struct Layout {
-    /// Its name and what it consists of, for a person whose folder has no known layout.
+    /// Its name and contents, for the error about a folder with no known layout.
     pub(crate) description: &'static str,
     /// The folders that a data set needs.
     pub(crate) folders: &'static [&'static str],

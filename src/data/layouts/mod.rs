@@ -1,10 +1,10 @@
-//! How folders hold data sets: one layout a file. A new one needs a file here and a place in the list of `data::open`.
+//! Folder layouts of data sets, one per file. A new one needs a file here and an entry in the list of `data::open`.
 //!
 //! | File | Subject |
 //! |---|---|
 //! | `layout` | what a layout is |
 //! | `voc` | the PASCAL VOC layout |
-//! | `coco` | MS-COCO's files of objects |
+//! | `coco` | MS-COCO's annotation files |
 
 pub(super) mod coco;
 pub(super) mod layout;

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! JPEGImages/<id>.jpg | .jpeg | .png
-//! ImageSets/Segmentation/<split>.txt          one id a line
+//! ImageSets/Segmentation/<split>.txt          one id per line
 //! SegmentationClassAug/<id>.png               masks; else SegmentationClass/
 //! labels.json | cls_labels_onehot.npy | …     tags, see `data::tag_sources`
 //! ```
 //!
-//! Images and masks may also lie in a folder `train` or `val` of theirs, and images to test on in `JPEGImages_test`.
+//! Images and masks may also be in subfolders `train` or `val`, and test images in `JPEGImages_test`.
 
 use std::collections::HashSet;
 use std::fs;
@@ -22,7 +22,7 @@ use crate::data::tag_source::{Found, read_tags};
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
 
-/// PASCAL VOC, see the head of this file.
+/// PASCAL VOC, see the module documentation.
 pub(crate) const LAYOUT: Layout = Layout {
     description: "PASCAL VOC layout: JPEGImages/ and ImageSets/Segmentation/<split>.txt",
     folders: &[IMAGE_FOLDER, SPLIT_FOLDER],
@@ -65,7 +65,7 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     Ok(Dataset::new(images, tags, notices))
 }
 
-/// Whether the folder holds lists of splits.
+/// Whether the folder contains lists of splits.
 fn is_here(root: &Path) -> bool {
     root.join(SPLIT_FOLDER).is_dir()
 }
@@ -96,10 +96,10 @@ fn read_split(root: &Path, split: &str, notices: &mut Vec<String>) -> Result<Vec
         }
     }
     if repeated > 0 {
-        notices.push(format!("{split}.txt repeats {repeated} ids: each image is used once"));
+        notices.push(format!("{split}.txt repeats {repeated} ids; each image is used once"));
     }
     if ids.is_empty() {
-        return Err(Error::data(path, "lists no image", "write one image id a line"));
+        return Err(Error::data(path, "lists no images", "write one image id per line"));
     }
     Ok(ids)
 }
@@ -111,13 +111,13 @@ fn unknown_split(path: PathBuf, root: &Path, split: &str) -> Error {
         lists.filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).collect();
     splits.sort();
     let remedy = match splits.is_empty() {
-        true => "the folder holds no list: write one image id a line".to_owned(),
+        true => "the folder contains no list: write one image id per line".to_owned(),
         false => format!("use one of: {}", splits.join(", ")),
     };
     Error::data(path, format!("there is no split `{split}`"), remedy)
 }
 
-/// The folder itself, and where it keeps the images of splits apart, the one for this split.
+/// The folder itself and, if splits have their own subfolders, the one for this split.
 fn nested(root: &Path, folder: &str, split: &str) -> Vec<PathBuf> {
     let part = ["train", "val"].into_iter().find(|part| split.contains(part)).map(|part| root.join(folder).join(part));
     part.into_iter().filter(|part| part.is_dir()).chain([root.join(folder)]).collect()
@@ -142,9 +142,9 @@ fn find_image(folders: &[PathBuf], split: &str, id: &str) -> Result<PathBuf> {
 #[derive(Debug)]
 struct MaskFiles {
     ids: Vec<String>,
-    /// The first of these folders that has a mask counts.
+    /// Searched in order.
     folders: Vec<PathBuf>,
-    /// Where the images of the split lie, also those that it does not list.
+    /// Folders of the split's images, including images that it does not list.
     image_folders: Vec<PathBuf>,
     split: String,
 }

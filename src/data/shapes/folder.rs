@@ -10,8 +10,9 @@ use super::set::{CLASSES, Split, picture};
 use crate::data::palette::write_index_png;
 use crate::data::tags::classes_shown;
 use crate::error::{Error, Result};
+use crate::formats::durable::write_whole;
 
-/// Below this side the textures would be finer than the pixels.
+/// With shorter sides, the textures would be finer than the pixels.
 const SMALLEST_SIDE: usize = 32;
 
 const JPEG_QUALITY: u8 = 95;
@@ -25,9 +26,9 @@ pub struct ShapesOptions {
     pub val: usize,
     /// Side of the square images in pixels, at least 32.
     pub size: usize,
-    /// Seed; the same seed and size give the same pictures, however many there are.
+    /// Seed; the same seed and size give the same pictures, regardless of their number.
     pub seed: u64,
-    /// Write into a folder that already holds something. Files of the same name are replaced, others stay.
+    /// Write into a folder that is not empty. Files of the same name are replaced, others are kept.
     pub overwrite: bool,
 }
 
@@ -42,7 +43,7 @@ impl Default for ShapesOptions {
 ///
 /// # Errors
 ///
-/// When an option is out of range, the folder holds something and `overwrite` is not set, or a file cannot be written.
+/// If an option is out of range, the folder is not empty and `overwrite` is not set, or a file cannot be written.
 pub fn generate(out: &Path, options: &ShapesOptions) -> Result<()> {
     if options.size < SMALLEST_SIDE {
         let reason = format!("{} pixels are too few for the textures", options.size);
@@ -50,11 +51,11 @@ pub fn generate(out: &Path, options: &ShapesOptions) -> Result<()> {
     }
     for (key, count) in [("train", options.train), ("val", options.val)] {
         if count == 0 {
-            return Err(Error::config(key, "is 0, but a split is not empty", "use 1 or more"));
+            return Err(Error::config(key, "is 0, but splits must not be empty", "use 1 or more"));
         }
     }
     if !options.overwrite && fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::data(out, "the folder is not empty", "name another folder, or pass `--overwrite`"));
+        return Err(Error::data(out, "the folder is not empty", "choose another folder, or pass `--overwrite`"));
     }
     for folder in ["JPEGImages", "SegmentationClassAug", "ImageSets/Segmentation"] {
         let path = out.join(folder);
@@ -67,12 +68,12 @@ pub fn generate(out: &Path, options: &ShapesOptions) -> Result<()> {
         let written = (0..count).into_par_iter().map(write).collect::<Result<Vec<(String, Value)>>>()?;
         let list: String = written.iter().map(|(id, _)| format!("{id}\n")).collect();
         let path = out.join("ImageSets/Segmentation").join(format!("{}.txt", split.name()));
-        fs::write(&path, list).map_err(Error::io(path))?;
+        write_whole(&path, list.as_bytes())?;
         tags.extend(written);
     }
     let labels = format!("{:#}\n", json!({ "classes": CLASSES, "tags": tags }));
     let path = out.join("labels.json");
-    fs::write(&path, labels).map_err(Error::io(path))
+    write_whole(&path, labels.as_bytes())
 }
 
 /// Writes one image and its mask; returns its id and tags.

@@ -1,8 +1,8 @@
 //! The generated data set: textured shapes over clutter, with tags and masks, for trying the program and testing it.
 //!
 //! Four classes, each with a form, a texture and a tendency of colour: striped reddish discs, chequered bluish squares,
-//! dotted greenish triangles and banded violet rings, one to three in an image. Colour alone does not give a class
-//! away: strokes and small blobs of any colour lie in the background and belong to no class.
+//! dotted greenish triangles and banded violet rings, one to three in an image. Colour alone does not determine the
+//! class: the background has strokes and small blobs of any colour.
 
 #[cfg(feature = "native")]
 mod folder;

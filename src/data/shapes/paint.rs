@@ -1,6 +1,6 @@
-//! A canvas and what is painted on it. Coordinates run from 0 to 1 over the picture, x to the right and y down.
+//! A canvas with painting operations. Coordinates run from 0 to 1 over the picture, x to the right and y down.
 //!
-//! Only sums, products, quotients and square roots of f64 are used: they are rounded alike on every platform.
+//! Only sums, products, quotients and square roots of f64 are used: they are rounded identically on every platform.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -13,15 +13,15 @@ pub type Colour = [f64; 3];
 /// A point or a direction: x, y.
 pub type Vector = [f64; 2];
 
-/// Subdivisions of a pixel, along each axis, by which the part of it that something covers is found.
+/// Samples of a pixel along each axis, for its coverage.
 const SUBDIVISIONS: usize = 4;
 
-/// A square picture in the making, and the owner of every pixel.
+/// A square picture being painted, and the owner of every pixel.
 #[derive(Clone)]
 pub struct Canvas {
     size: usize,
     pixels: Vec<Colour>,
-    /// What each pixel shows: 0 for the background, else the mark given to [`Canvas::stamp`].
+    /// Owner of each pixel: 0 for the background, else the number given to [`Canvas::stamp`].
     pub owners: Vec<u8>,
 }
 
@@ -43,8 +43,8 @@ impl Canvas {
         Self { size, pixels, owners: vec![0; size * size] }
     }
 
-    /// Paints a region with the colour and opacity that `paint` gives at a pixel's centre. A pixel covered by half or
-    /// more goes to `owner`, if there is one.
+    /// Paints a region with the colour and opacity that `paint` gives at a pixel's centre. If at least half of a pixel
+    /// is covered, it is assigned to `owner`, if there is one.
     pub fn stamp(
         &mut self,
         region: &Region<impl Fn(Vector) -> bool>,
@@ -98,7 +98,7 @@ impl Canvas {
     }
 }
 
-/// The colour a part `share` of the way from one to another.
+/// Interpolates linearly between two colours.
 pub fn mix(from: Colour, to: Colour, share: f64) -> Colour {
     [0, 1, 2].map(|channel| from[channel] + (to[channel] - from[channel]) * share)
 }
@@ -118,7 +118,7 @@ pub fn between(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
     low + (high - low) * rng.random::<f64>()
 }
 
-/// A direction of length 1, all directions alike.
+/// A uniformly distributed direction of length 1.
 pub fn direction(rng: &mut ChaCha8Rng) -> Vector {
     loop {
         let [x, y] = [between(rng, -1.0, 1.0), between(rng, -1.0, 1.0)];
@@ -137,7 +137,7 @@ pub struct Clouds {
 }
 
 impl Clouds {
-    /// Clouds of `cells` grid cells a side.
+    /// Clouds of `cells` grid cells per side.
     pub fn draw(cells: usize, rng: &mut ChaCha8Rng) -> Self {
         let values = (0..(cells + 1) * (cells + 1)).map(|_| between(rng, -1.0, 1.0)).collect();
         Self { cells, values }

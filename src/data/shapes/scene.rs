@@ -1,4 +1,4 @@
-//! What a picture of the generated data set shows, from back to front: clouds, strokes, blobs, shapes.
+//! The scenes of the generated data set, from back to front: clouds, strokes, blobs, shapes.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::paint::{Canvas, Clouds, Colour, Region, Vector, between, direction, hsv, mix};
 use crate::data::picture::{Mask, Rgb8};
 
-/// A shape shows at least this share of the picture, or the shapes are drawn anew: a tag must have its pixels.
+/// Every shape covers at least this share of the picture, else all shapes are redrawn: a tag must have visible pixels.
 const SMALLEST_SHARE: f64 = 0.025;
 
 /// Strength of the film grain.
@@ -63,7 +63,7 @@ fn draw_stroke(canvas: &mut Canvas, rng: &mut ChaCha8Rng) {
     canvas.stamp(&Region { centre: middle, reach: half_length + half_width, covers }, None, |_| (colour, 0.8));
 }
 
-/// A small plain ellipse of any colour, often one that a class likes.
+/// A small plain ellipse of any colour, often that of a class.
 fn draw_blob(canvas: &mut Canvas, rng: &mut ChaCha8Rng) {
     let centre = [between(rng, 0.0, 1.0), between(rng, 0.0, 1.0)];
     let way = direction(rng);

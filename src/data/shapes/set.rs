@@ -1,4 +1,4 @@
-//! What the generated data set consists of: its classes, its splits, and a picture of a split by its number.
+//! The generated data set: its classes, its splits, and the pictures of a split by number.
 
 use super::scene;
 use crate::data::picture::{Mask, Rgb8};
@@ -26,7 +26,7 @@ impl Split {
     }
 }
 
-/// Picture `index` of a split: the image and its mask, `size` pixels a side.
+/// Picture `index` of a split: the image and its mask, `size` pixels per side.
 pub fn picture(split: Split, index: usize, size: usize, seed: u64) -> (Rgb8, Mask) {
-    scene::draw(size, &mut stream(seed, Purpose::Shapes, [split as u64, index as u64]))
+    scene::draw(size, &mut stream(seed, Purpose::Shapes, [split as u64, index as u64]).0)
 }

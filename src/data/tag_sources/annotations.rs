@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 
 const FOLDER: &str = "Annotations";
 
-/// The tags, if the folder is there and masks, which tell more, are not; see [`Source`](super::source::Source).
+/// The tags, if the folder exists and the images have no masks, which are more complete; see
+/// [`Source`](super::source::Source).
 pub(crate) fn read(wanted: &Wanted, on_fault: OnFault) -> Result<Option<Found>> {
     let Some(folder) = wanted.at(FOLDER).filter(|_| !wanted.images.have_masks()) else { return Ok(None) };
     let read = |id: &String| objects(&folder.join(format!("{id}.xml"))).map(|names| (id.clone(), names));
@@ -32,12 +33,12 @@ pub(crate) fn read(wanted: &Wanted, on_fault: OnFault) -> Result<Option<Found>> 
 ///
 /// # Errors
 ///
-/// When the file cannot be read or is no such XML.
+/// If the file cannot be read or is not such an XML file.
 fn objects(path: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(path).map_err(Error::io(path))?;
     let foreign = |reason: String| Error::data(path, reason, "give PASCAL VOC's <annotation><object><name> files");
     let document =
-        roxmltree::Document::parse(&text).map_err(|error| foreign(format!("is no XML ({})", one_line(&error))))?;
+        roxmltree::Document::parse(&text).map_err(|error| foreign(format!("is not XML ({})", one_line(&error))))?;
     let root = document.root_element();
     if !root.has_tag_name("annotation") {
         return Err(foreign(format!("describes a `{}`, not an image", root.tag_name().name())));

@@ -10,14 +10,14 @@ pub(super) fn one_hot(number: &f32) -> f32 {
     f32::from(u8::from(*number > 0.0))
 }
 
-/// Names for the columns of label vectors: those that are known, else PASCAL VOC's for 20 of them, else numbers.
+/// Names for the columns of label vectors: the known classes, else PASCAL VOC's for 20 columns, else numbers.
 pub(super) fn names_for(columns: usize, classes: Option<&[String]>, path: &Path) -> Result<Vec<String>> {
     if columns == 0 || columns > MAX_CLASSES {
         return Err(Error::data(path, format!("has {columns} columns"), format!("give 1 to {MAX_CLASSES} classes")));
     }
     match classes {
         Some(classes) if classes.len() != columns => {
-            let reason = format!("has {columns} columns, there are {} classes", classes.len());
+            let reason = format!("has {columns} columns, but there are {} classes", classes.len());
             Err(Error::data(path, reason, "give one column for each class"))
         }
         Some(classes) => Ok(classes.to_vec()),

@@ -27,11 +27,11 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or parsed, or its classes cannot be used.
+    /// If the file cannot be read or parsed, or its classes are invalid.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(Error::io(path))?;
         let labels: Labels = serde_json::from_str(&text).map_err(|error| {
-            let reason = format!("is not a file of labels ({})", one_line(&error));
+            let reason = format!("is not a valid labels file ({})", one_line(&error));
             Error::data(path, reason, r#"expected {"classes": ["cat", ...], "tags": {"image id": ["cat", ...], ...}}"#)
         })?;
         check_classes(&labels.classes, path)?;

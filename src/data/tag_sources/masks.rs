@@ -7,11 +7,11 @@ use super::source::{Found, Wanted};
 use crate::data::tags::{MAX_CLASSES, OnFault, Tags, classes_shown, numbered_classes};
 use crate::error::{Error, Result};
 
-/// Derives the tags; what is wrong with a single mask goes to `on_fault`.
+/// Derives the tags; errors of single masks are passed to `on_fault`.
 ///
 /// # Errors
 ///
-/// Those of `on_fault`, and when no mask shows a class.
+/// Those of `on_fault`, and if no mask shows a class.
 pub(crate) fn derive(wanted: &Wanted, on_fault: OnFault) -> Result<Found> {
     let images = wanted.images;
     let limit = wanted.classes.as_ref().map_or(MAX_CLASSES, Vec::len);
@@ -27,6 +27,6 @@ pub(crate) fn derive(wanted: &Wanted, on_fault: OnFault) -> Result<Found> {
         let reason = format!("the masks of split `{}` show no class", images.split);
         return Err(Error::data(&images.root, reason, "add masks with values above 0, or tags in labels.json"));
     }
-    let notice = format!("{} gives no tags: they were derived from the masks ({count} classes)", labels::FILE);
+    let notice = format!("{} has no tags; they were derived from the masks ({count} classes)", labels::FILE);
     Ok(Found { tags: Tags::of_values(classes, shown), notice: Some(notice) })
 }

@@ -10,7 +10,7 @@ use crate::data::tags::{OnFault, Tags};
 use crate::error::{Error, Result};
 use crate::formats::npy::Npy;
 
-/// The tags, if the file is there; see [`Source`](super::source::Source).
+/// The tags, if the file exists; see [`Source`](super::source::Source).
 pub(crate) fn read(wanted: &Wanted, _: OnFault) -> Result<Option<Found>> {
     let file = format!("{}/{}.npy", wanted.list_folder, wanted.images.split);
     let Some(path) = wanted.at(&file) else { return Ok(None) };
@@ -27,7 +27,7 @@ fn rows(path: &Path, listed: usize, classes: Option<&[String]>) -> Result<Tags> 
     let (columns, numbers) = Npy::parse(&bytes).and_then(|file| file.matrix()).map_err(|fault| fault.at(path))?;
     let classes = names_for(columns, classes, path)?;
     if numbers.len() != listed * columns {
-        let reason = format!("has {} rows, its list has {listed} ids", numbers.len() / columns);
+        let reason = format!("has {} rows, but its list has {listed} ids", numbers.len() / columns);
         return Err(Error::data(path, reason, "give one row for each line of the list"));
     }
     Ok(Tags { classes, rows: numbers.iter().map(one_hot).collect() })

@@ -1,4 +1,4 @@
-//! The files that tags may stand in, one a file; the list that decides which of them counts is in `data::tag_source`.
+//! Sources of tags, one per module; `data::tag_source` decides which of them is used.
 //!
 //! | File | Content |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | `labels.csv` | lines of `id,name name …` |
 //! | `Annotations/<id>.xml` | the objects of an image, as PASCAL VOC describes them |
 //!
-//! Where none of them is there, tags follow from the masks.
+//! If none of them exists, tags are derived from the masks.
 
 pub(super) mod annotations;
 mod columns;

@@ -11,7 +11,7 @@ use crate::formats::npy::Npy;
 
 const FILE: &str = "cls_labels_onehot.npy";
 
-/// The tags, if the file is there; see [`Source`](super::source::Source).
+/// The tags, if the file exists; see [`Source`](super::source::Source).
 pub(crate) fn read(wanted: &Wanted, on_fault: OnFault) -> Result<Option<Found>> {
     let beside_lists = || wanted.at(&format!("{}/{FILE}", wanted.list_folder));
     let Some(path) = wanted.at(FILE).or_else(beside_lists) else { return Ok(None) };

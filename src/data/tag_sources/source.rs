@@ -1,4 +1,4 @@
-//! What a source of tags is given, and what it gives.
+//! The input and output of a source of tags.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -7,31 +7,31 @@ use crate::data::images::Images;
 use crate::data::tags::{OnFault, Tags, check_classes};
 use crate::error::Result;
 
-/// Reads the tags of all images if its file is there.
+/// Reads the tags of all images if its file exists.
 ///
-/// An error says that the file cannot be used; what is wrong with a single image's tags goes to [`OnFault`].
+/// An error means that the file is invalid; errors of a single image's tags are passed to [`OnFault`].
 pub(crate) type Source = fn(&Wanted, OnFault) -> Result<Option<Found>>;
 
 /// The images whose tags are wanted.
 pub(crate) struct Wanted<'a> {
     pub(crate) images: &'a Images,
-    /// The split's list, also with images that are missing.
+    /// The split's list, including missing images.
     pub(crate) listed: &'a [String],
     /// The folder of the lists, below the data set's.
     pub(crate) list_folder: &'static str,
-    /// Names of the classes, where they are known.
+    /// Names of the classes, if they are known.
     pub(crate) classes: Option<Vec<String>>,
 }
 
 /// Tags of all images.
 pub(crate) struct Found {
     pub(crate) tags: Tags,
-    /// Where they come from, if that is not the usual place.
+    /// A notice of where they come from, if that is not `labels.json`.
     pub(crate) notice: Option<String>,
 }
 
 impl Wanted<'_> {
-    /// The named file or folder of the data set, if it is there.
+    /// The named file or folder of the data set, if it exists.
     pub(crate) fn at(&self, name: &str) -> Option<PathBuf> {
         Some(self.images.root.join(name)).filter(|path| path.exists())
     }
@@ -39,11 +39,11 @@ impl Wanted<'_> {
     /// Tags that were found in a file.
     pub(super) fn found(&self, tags: Tags, path: &Path) -> Found {
         let place = path.strip_prefix(&self.images.root).unwrap_or(path).display();
-        Found { tags, notice: Some(format!("tags come from {place}")) }
+        Found { tags, notice: Some(format!("tags are read from {place}")) }
     }
 
-    /// Tags from the names that the file at `path` gives for each id. Without known classes all names that occur are
-    /// classes, sorted, as PASCAL VOC's own are.
+    /// Tags from the names that the file at `path` has for each id. Without known classes, all names that occur are
+    /// classes, sorted, as in PASCAL VOC.
     pub(crate) fn by_name(&self, tags: &HashMap<String, Vec<String>>, path: &Path, on_fault: OnFault) -> Result<Tags> {
         let occurring = || tags.values().flatten().collect::<BTreeSet<_>>().into_iter().cloned().collect();
         let classes = self.classes.clone().unwrap_or_else(occurring);

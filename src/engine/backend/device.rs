@@ -1,4 +1,4 @@
-//! A device as an engine.
+//! The backend that runs on a device.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ impl Engine for OnDevice {
         self.states.names()
     }
 
-    /// A device holds f32 anyway.
+    /// A device stores f32 anyway.
     fn settle(&self) {}
 
     fn compile(&self, graph: &Graph, outputs: &[NodeId]) -> Result<Box<dyn Runnable>> {

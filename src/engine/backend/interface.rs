@@ -1,4 +1,4 @@
-//! What a session asks of its engine, and a program of its compiled form.
+//! The backend interfaces of sessions and programs.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use crate::engine::kernel::Target;
 use crate::engine::values::Values;
 use crate::error::Result;
 
-/// What a device will give. It may be sent to another thread, except in a browser, whose devices belong to one.
+/// A result that a device will deliver. It may be sent to another thread, except in a browser, whose devices belong to
+/// one.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 #[cfg(target_arch = "wasm32")]
@@ -25,18 +26,18 @@ pub(crate) trait Portable {}
 #[cfg(target_arch = "wasm32")]
 impl<T> Portable for T {}
 
-/// Where programs run, with the states that they share.
+/// A device or the interpreter, with the states that programs share.
 pub(crate) trait Engine: Portable {
-    /// The device, if it is one.
+    /// The device, unless it is the interpreter.
     fn device(&self) -> Option<&Device>;
 
-    /// Another one on the same device, without states.
+    /// Another backend on the same device, without states.
     fn fresh(&self) -> Arc<dyn Engine>;
 
-    /// The same one with exactly these kernels.
+    /// The same backend with exactly these kernels.
     fn aimed_at(&self, target: Target) -> Arc<dyn Engine>;
 
-    /// Sets a state, in place if it exists. The values are as many as the type has elements.
+    /// Sets a state, in place if it exists. The number of values is that of the type's elements.
     fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]);
 
     /// The type of a state, if there is one of that name.
@@ -51,13 +52,13 @@ pub(crate) trait Engine: Portable {
     /// Names of all states, in any order.
     fn state_names(&self) -> Vec<String>;
 
-    /// Rounds states to what a checkpoint holds.
+    /// Rounds states to f32, the precision of a checkpoint.
     fn settle(&self);
 
     /// Prepares a graph to be run.
     fn compile(&self, graph: &Graph, outputs: &[NodeId]) -> Result<Box<dyn Runnable>>;
 
-    /// Plans what `compile` would prepare, if this engine plans.
+    /// The plan that `compile` would prepare; `None` for the interpreter.
     fn plan(&self, graph: &Graph, outputs: &[NodeId]) -> Result<Option<Plan>>;
 
     /// Waits until everything submitted has run.
@@ -66,7 +67,7 @@ pub(crate) trait Engine: Portable {
 
 /// A compiled graph.
 pub(crate) trait Runnable: Portable {
-    /// Writes an input. The values are as many as it has elements.
+    /// Writes an input. The number of values is that of its elements.
     fn write(&mut self, input: &Tensor, values: &Values<'_>);
 
     /// Runs everything once.
@@ -75,7 +76,7 @@ pub(crate) trait Runnable: Portable {
     /// The value of an output, an input or a state.
     fn read(&self, id: NodeId) -> Answer<'_, Vec<f64>>;
 
-    /// Runs once and gives the time of every dispatch.
+    /// Runs once and returns the time of every dispatch.
     fn profile(&mut self) -> Answer<'_, Vec<KernelTime>>;
 
     /// The plan, if there is one.

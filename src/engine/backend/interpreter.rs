@@ -1,4 +1,4 @@
-//! The interpreter as an engine.
+//! The backend that runs on the interpreter.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Engine for OnInterpreter {
         self.states.lock().keys().cloned().collect()
     }
 
-    /// It computes in f64: what a checkpoint holds is then all there is.
+    /// It computes in f64, so states are rounded to the f32 of a checkpoint.
     fn settle(&self) {
         let mut states = self.states.lock();
         let values = states.values_mut().flat_map(|array| &mut array.data);

@@ -1,4 +1,4 @@
-//! What a session computes with: a device, or the interpreter. Each is one file behind the same two traits.
+//! The backends of a session: a device, or the interpreter. Both implement the same two traits.
 
 mod device;
 mod interface;

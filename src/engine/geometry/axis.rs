@@ -1,6 +1,6 @@
-//! The axes of a bilinear resize: where every output lies on the input, in exact integers.
+//! The axes of a bilinear resize: the source position of every output, in exact integers.
 
-/// Where the outputs of a resize lie on the input, along one axis.
+/// The source positions of the outputs of a resize, along one axis.
 ///
 /// The source coordinate of output d is scale·d with `align_corners`, else scale·(d + ½) − ½. The kernels hold it as
 /// a fraction of integers, (step·d + shift) / unit: exact, so that the forward and the gradient agree on every cell.
@@ -12,7 +12,7 @@ pub struct Axis {
     pub output: usize,
     /// Input cells per output cell.
     pub scale: f64,
-    /// Whether the centres of the outermost cells coincide, rather than their borders.
+    /// Whether the centres of the outermost cells coincide rather than their borders.
     pub align_corners: bool,
     step: i64,
     shift: i64,
@@ -34,7 +34,7 @@ impl Axis {
             };
         }
         if input == 1 || output == 1 {
-            // Everything comes from the first cell, whatever the step.
+            // Every output reads the first cell, whatever the step.
             return Axis { input, output, scale: 0.0, align_corners, ..Self::fraction(1, 0, 1) };
         }
         let scale = (input - 1) as f64 / (output - 1) as f64;
@@ -65,7 +65,7 @@ impl Axis {
         3 * self.step <= 2 * self.unit
     }
 
-    /// Whether the kernels' integers hold all coordinates.
+    /// Whether all coordinates fit the kernels' integers.
     pub(crate) fn fits(&self) -> bool {
         let reach = (self.output as i64 + 1) * self.step + self.shift.abs();
         reach.max((self.input as i64 + 1) * self.unit) < 1 << 31

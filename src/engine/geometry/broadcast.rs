@@ -1,22 +1,22 @@
-//! Several tensors walked as one, each repeated along the axes that it lacks.
+//! Broadcasting: several tensors traversed together, each repeated along the axes that it lacks.
 
 use crate::engine::types::Shape;
 
-/// Axes that a kernel of element-wise functions walks, at most.
+/// Most axes that a kernel of element-wise functions traverses.
 pub const MAX_AXES: usize = 8;
 
-/// The axes along which inputs are walked to give an output, outermost first: neighbours that every input walks alike
-/// are merged, and those of extent 1 left out.
+/// The axes along which inputs are traversed to compute an output, outermost first: neighbours with matching strides in
+/// every input are merged, and those of extent 1 omitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broadcast {
     /// Extents of the axes.
     pub extents: Vec<usize>,
-    /// For every input, its step along each axis: 0 where it is repeated.
+    /// For every input, its stride along each axis: 0 if it is repeated.
     pub strides: Vec<Vec<usize>>,
 }
 
 impl Broadcast {
-    /// How inputs of these shapes, each of which broadcasts to `shape`, are walked.
+    /// The traversal of inputs of these shapes, each of which broadcasts to `shape`.
     pub fn of<'a>(shape: &Shape, inputs: impl IntoIterator<Item = &'a Shape>) -> Self {
         let full: Vec<_> = inputs.into_iter().map(|input| input.broadcast_strides(shape)).collect();
         let mut extents: Vec<usize> = Vec::new();
@@ -40,7 +40,7 @@ impl Broadcast {
         Broadcast { extents, strides }
     }
 
-    /// Whether a kernel walks so many axes.
+    /// Whether a kernel can traverse so many axes.
     pub fn fits(&self) -> bool {
         self.extents.len() <= MAX_AXES
     }

@@ -1,4 +1,4 @@
-//! Strided reads: what permutations, slices, padding and flips have in common.
+//! Strided reads, of which permutations, slices, padding and flips are cases.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ pub struct Gather {
     pub offset: i64,
     /// Step in the input along every output axis.
     pub strides: Vec<i64>,
-    /// Output coordinates that have a source.
+    /// Ranges of output coordinates that have a source.
     pub valid: Vec<Range<usize>>,
 }
 

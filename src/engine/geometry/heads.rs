@@ -1,6 +1,6 @@
-//! How attention shares channels among heads.
+//! The division of channels among attention heads.
 
-/// How channels are shared among heads, and the factor of the scores.
+/// The division of channels among heads, and the factor of the scores.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Heads {
     /// Heads; head j owns channels \[j·C/heads, (j+1)·C/heads).

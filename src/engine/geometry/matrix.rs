@@ -1,8 +1,8 @@
-//! Matrices that lie in tensors by strides, and their products.
+//! Strided matrices in tensors, and their products.
 
 use crate::engine::types::Shape;
 
-/// How a matrix lies in a tensor: element strides.
+/// The layout of a matrix in a tensor: element strides.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct MatrixView {
     /// Steps along the two batch axes.

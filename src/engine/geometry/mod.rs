@@ -1,4 +1,4 @@
-//! Geometry that an op and its twin share: windows, axes, heads, strides.
+//! Geometry that an op and its reference share: windows, axes, heads, strides.
 
 pub mod axis;
 pub mod broadcast;

@@ -1,4 +1,4 @@
-//! Amounts of memory as people read them.
+//! Human-readable amounts of memory.
 
 /// Bytes in MiB.
 pub fn mebibytes(bytes: u64) -> f64 {

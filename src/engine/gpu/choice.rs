@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::engine::kernel::{Class, KernelTable};
 use crate::error::{Error, Result};
 
-/// A device as a person wishes for it; what is left open is decided when it is opened. A text alone names the adapter.
+/// A requested device; fields that are not set are decided when it is opened. A string converts to a choice of the
+/// adapter.
 ///
 /// ```
 /// use tagseg::engine::gpu::{DeviceChoice, Limits};
@@ -16,27 +17,28 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DeviceChoice {
-    /// `auto` (if open), an index of [`super::device::adapters`], a part of a name, or `reference` for the CPU interpreter.
+    /// `auto` (the default), an index of [`super::device::adapters`], a part of a name, or `reference` for the CPU
+    /// interpreter.
     pub adapter: Option<String>,
-    /// How much of the adapter is asked for: if open, all of it.
+    /// Limits and features to request: by default, those of the adapter.
     pub limits: Option<Limits>,
-    /// The class that kernels are chosen for: if open, the adapter's own. Kernels for hardware run on software too,
-    /// slowly, which is how they are tested.
+    /// The class that kernels are chosen for: by default, the adapter's. Kernels for hardware also run on software, but
+    /// slowly; tests use that.
     pub class: Option<Class>,
-    /// The table that kernels are chosen from, where it has a section for the adapter: if open, that of the repository.
+    /// The table that kernels are chosen from, if it has a section for the adapter: by default, the built-in one.
     pub kernels: Option<KernelTable>,
-    /// Whether to work in small portions with rests between them, for others who use the device.
+    /// Whether to submit work in small portions with pauses, so that the device stays responsive for others.
     #[serde(default)]
     pub nice: bool,
 }
 
-/// How much of an adapter a device may use.
+/// The limits and features that a device requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Limits {
-    /// The limits and optional features that the adapter has.
+    /// The limits and optional features of the adapter.
     Adapter,
-    /// The limits that WebGPU grants everywhere, and no optional feature: what a browser gives.
+    /// The default limits of WebGPU and no optional feature, as in a browser.
     Default,
 }
 
@@ -47,7 +49,7 @@ impl std::str::FromStr for Limits {
         match text {
             "adapter" => Ok(Limits::Adapter),
             "default" => Ok(Limits::Default),
-            _ => Err(Error::device(format!("there are no limits `{text}`"), "choose `adapter` or `default`")),
+            _ => Err(Error::device(format!("unknown limits `{text}`"), "choose `adapter` or `default`")),
         }
     }
 }
@@ -76,13 +78,13 @@ impl DeviceChoice {
         DeviceChoice { kernels: kernels.into(), ..self }
     }
 
-    /// This choice, `nice` to others or not.
+    /// This choice with `nice` set.
     #[must_use]
     pub fn nice(self, nice: bool) -> Self {
         DeviceChoice { nice, ..self }
     }
 
-    /// This choice, with what it leaves open taken from `base`.
+    /// This choice, with fields that are not set taken from `base`.
     pub fn over(self, base: &DeviceChoice) -> Self {
         DeviceChoice {
             adapter: self.adapter.or_else(|| base.adapter.clone()),

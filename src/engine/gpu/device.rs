@@ -1,4 +1,4 @@
-//! Adapters, the device made from one, and its pipelines.
+//! Adapters, devices, and their pipelines.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -15,10 +15,10 @@ use super::fault::Faults;
 use crate::engine::kernel::{Class, KernelTable, Launch, Target, WORKGROUP, wgsl};
 use crate::error::{Error, Result};
 
-/// What a person needs to know of an adapter.
+/// Information about an adapter.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct AdapterReport {
-    /// Position in the list; what `--device` takes.
+    /// Position in the list, as for `--device`.
     pub index: usize,
     /// The adapter's name.
     pub name: String,
@@ -28,22 +28,22 @@ pub struct AdapterReport {
     pub driver: String,
     /// Discrete, integrated, virtual or software.
     pub kind: &'static str,
-    /// Whether half-precision arithmetic is there.
+    /// Whether half-precision arithmetic is available.
     pub f16: bool,
-    /// Whether subgroup operations are there.
+    /// Whether subgroup operations are available.
     pub subgroups: bool,
-    /// Invocations of every subgroup, where they are 4 or 8 so that kernels may be chosen for them.
+    /// Invocations per subgroup, if they are always 4 or 8, for which there are kernels.
     pub subgroup: Option<usize>,
-    /// Cooperative matrices that are there, as `8x8x8 f32 to f32`: rows, columns and terms of a product, what it takes
-    /// and what it gives.
+    /// Available cooperative matrices, as `8x8x8 f32 to f32`: rows, columns and terms of a product, types of the
+    /// operands and of the result.
     pub matrices: Vec<String>,
-    /// Whether those of f32 are among them that kernels may be chosen for.
+    /// Whether they include the f32 matrices for which there are kernels.
     pub cooperative: bool,
-    /// Whether timestamps are there.
+    /// Whether timestamps are available.
     pub timestamps: bool,
     /// The class of device that kernels are chosen for.
     pub class: Class,
-    /// The section of the kernel table that it takes its kernels from.
+    /// The section of the kernel table that it uses.
     pub section: String,
     /// Largest storage binding, in bytes.
     pub max_binding: u64,
@@ -51,21 +51,21 @@ pub struct AdapterReport {
     pub max_buffer: u64,
     /// Storage buffers that one kernel may bind.
     pub storage_buffers: u32,
-    /// Whether `--device auto` takes it.
+    /// Whether `--device auto` selects it.
     pub automatic: bool,
 }
 
-const NO_ADAPTER: &str = "install the driver of your card, or a software one (Debian, Ubuntu: \
+const NO_ADAPTER: &str = "install the driver of your graphics card or a software driver (Debian, Ubuntu: \
      apt-get install mesa-vulkan-drivers), or run on the CPU with `--device reference`";
 
-/// Features that are used where they are there. Nothing computed depends on one; timestamps serve the profile.
+/// Features that are used if available. No result depends on them; timestamps are for profiles.
 const OPTIONAL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY;
 
-/// What kernels with cooperative matrices need: asked for where a kernel table names them.
+/// Features for kernels with cooperative matrices, requested if a kernel table names such kernels.
 const COOPERATIVE: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SUBGROUP);
 
-/// Whether an adapter multiplies cooperative matrices of 8×8 f32. wgpu offers the feature for matrices of any kind, of
-/// which most drivers have others; and a workgroup must be whole subgroups.
+/// Whether an adapter multiplies cooperative matrices of 8×8 f32. wgpu reports the feature for matrices of any kind,
+/// and most drivers have other kinds; and a workgroup must consist of whole subgroups.
 fn is_cooperative(adapter: &wgpu::Adapter) -> bool {
     let whole = wgpu::CooperativeScalarType::F32;
     let fits = |kind: &wgpu::CooperativeMatrixProperties| {
@@ -76,8 +76,8 @@ fn is_cooperative(adapter: &wgpu::Adapter) -> bool {
         && adapter.cooperative_matrix_properties().iter().any(fits)
 }
 
-/// The invocations of every subgroup of an adapter, where all have four or eight: a vector of the processor that a
-/// software device computes with.
+/// The invocations per subgroup of an adapter, if it is always four or eight, as for the vectors of a processor that a
+/// software device uses.
 fn subgroup(adapter: &wgpu::Adapter) -> Option<usize> {
     let info = adapter.get_info();
     let sizes = [info.subgroup_min_size, info.subgroup_max_size];
@@ -89,7 +89,7 @@ fn described(kind: &wgpu::CooperativeMatrixProperties) -> String {
     text.to_lowercase()
 }
 
-/// One for all threads: Vulkan's loader 1.4.309 crashes where several make and drop their own.
+/// One instance for all threads: Vulkan's loader 1.4.309 crashes if several threads create and drop their own.
 #[cfg(not(target_arch = "wasm32"))]
 fn instance() -> &'static wgpu::Instance {
     static INSTANCE: LazyLock<wgpu::Instance> =
@@ -97,7 +97,7 @@ fn instance() -> &'static wgpu::Instance {
     &INSTANCE
 }
 
-/// A browser's cannot be shared between threads, and is made in no time.
+/// In a browser, an instance cannot be shared between threads, and is cheap to create.
 #[cfg(target_arch = "wasm32")]
 fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
@@ -107,7 +107,7 @@ async fn enumerate() -> Vec<wgpu::Adapter> {
     instance().enumerate_adapters(wgpu::Backends::PRIMARY).await
 }
 
-/// Every adapter of this machine, in the order of `--device` indices; in a browser, the one that it offers.
+/// All adapters of this machine, in the order of `--device` indices; in a browser, the one that it offers.
 pub async fn adapters() -> Vec<AdapterReport> {
     let adapters = enumerate().await;
     let automatic = best(&adapters);
@@ -141,7 +141,7 @@ pub async fn adapters() -> Vec<AdapterReport> {
         .collect()
 }
 
-/// The kernels that suit a type of device.
+/// The class of kernels for a type of device.
 fn class(device_type: wgpu::DeviceType) -> Class {
     match device_type {
         wgpu::DeviceType::Cpu => Class::Cpu,
@@ -159,7 +159,7 @@ fn kind(device_type: wgpu::DeviceType) -> &'static str {
     }
 }
 
-/// The best real card, else a software device; the first of equals.
+/// The best graphics card, else a software device; the first of equals.
 fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
     let rank = |adapter: &wgpu::Adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -193,7 +193,7 @@ impl Device {
     /// Opens an adapter.
     ///
     /// # Errors
-    /// [`Error::Device`] if there is no such adapter or it gives no device.
+    /// [`Error::Device`] if there is no such adapter, or no device can be created.
     pub async fn open(choice: &DeviceChoice) -> Result<Self> {
         let wish = choice.wish();
         let adapters = enumerate().await;
@@ -210,10 +210,10 @@ impl Device {
             (part, _) => named(part),
         };
         let adapter = chosen.map(|index| &adapters[index]).ok_or_else(|| {
-            Error::device(format!("no adapter `{wish}`"), "choose an index or a name that `tagseg devices` prints")
+            Error::device(format!("no adapter `{wish}`"), "choose an index or a name that `tagseg devices` lists")
         })?;
         let info = adapter.get_info();
-        // Who chooses a class does not mean this adapter.
+        // A chosen class overrides that of the adapter.
         let (name, class) = choice.class.map_or((info.name.as_str(), class(info.device_type)), |class| ("", class));
         let (section, kernels) = KernelTable::choose(choice.kernels.as_ref(), name, class);
         let section = section.to_owned();
@@ -231,8 +231,8 @@ impl Device {
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if cooperative {
             features |= COOPERATIVE;
-            // SAFETY: asks to accept that wgpu may have mistakes here. The one kernel that uses the feature is valid by
-            // naga, reads and writes within its operands, and runs only where a person's table names it.
+            // SAFETY: the feature is experimental: wgpu may have bugs here. The one kernel that uses the feature passes
+            // naga's validation, accesses only its operands, and runs only if a user's table selects it.
             experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
         }
         let descriptor = wgpu::DeviceDescriptor {
@@ -243,10 +243,10 @@ impl Device {
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
-        let (device, queue) =
-            opened.map_err(|error| Error::device(format!("{} gives no device: {error}", info.name), NO_ADAPTER))?;
+        let (device, queue) = opened
+            .map_err(|error| Error::device(format!("cannot create a device on {}: {error}", info.name), NO_ADAPTER))?;
         let faults = Faults::of(&device);
-        // Browsers may keep the name to themselves.
+        // Browsers may hide the name.
         let name = if info.name.is_empty() { "the graphics adapter".to_owned() } else { info.name };
         let driver = format!("{name} ({:?}, {} {})", info.backend, info.driver, info.driver_info);
         let device = Device {
@@ -282,7 +282,7 @@ impl Device {
         self.class
     }
 
-    /// The section of the kernel table that it takes its kernels from.
+    /// The section of the kernel table that it uses.
     pub fn section(&self) -> &str {
         &self.section
     }
@@ -292,8 +292,8 @@ impl Device {
         self.target
     }
 
-    /// The same device with kernels chosen for something else: without what its self-test refuses, or, to test them on
-    /// a software device, those of graphics cards. What it was opened without is not chosen.
+    /// The same device with kernels chosen for another target: without those that failed the self-test, or, to test
+    /// them on a software device, those of graphics cards. Kernels whose features were not requested are not chosen.
     pub fn aimed_at(self, mut target: Target) -> Self {
         target.cooperative_products &= self.cooperative;
         target.subgroup_products &= self.subgroup.is_some();
@@ -301,17 +301,17 @@ impl Device {
         Device { target, ..self }
     }
 
-    /// Whether it works in small portions with rests between them.
+    /// Whether it submits work in small portions with pauses.
     pub(super) fn nice(&self) -> bool {
         self.choice.nice
     }
 
-    /// What it was opened by.
+    /// The choice with which it was opened.
     pub(crate) fn choice(&self) -> &DeviceChoice {
         &self.choice
     }
 
-    /// Waits for a submission and rests for as long as it took, a tenth of a second at most.
+    /// Waits for a submission and then pauses for as long as it took, at most a tenth of a second.
     pub(super) fn rest(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         let start = Instant::now();
         self.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })?;
@@ -319,7 +319,7 @@ impl Device {
         Ok(())
     }
 
-    /// What may be bound and allocated at most.
+    /// The limits of bindings and allocations.
     pub(crate) fn limits(&self) -> &wgpu::Limits {
         &self.limits
     }
@@ -327,10 +327,10 @@ impl Device {
     /// The pipeline of a launch's kernel variant, compiled once.
     ///
     /// # Errors
-    /// [`Error::Device`] with the compiler's words if the driver refuses the kernel.
+    /// [`Error::Device`] with the compiler's message if the driver refuses the kernel.
     pub(super) fn pipeline(&self, launch: &Launch) -> Result<wgpu::ComputePipeline> {
         let text = wgsl::render(launch)?;
-        // What is compiled stays valid, whoever panicked meanwhile.
+        // Compiled pipelines stay valid even if a thread panicked.
         let pipelines = || self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = pipelines().get(&text) {
             return Ok(pipeline.clone());
@@ -362,21 +362,21 @@ impl Device {
         Ok(pipeline)
     }
 
-    /// Bytes that the driver holds for this device's buffers, where the interface tells.
+    /// Bytes that the driver has allocated for this device's buffers, if the interface reports them.
     pub fn allocated(&self) -> Option<u64> {
         self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
-    /// What `make` makes, or the error of one kind that this causes.
+    /// The result of `make`, or the error of one kind that it causes.
     ///
-    /// A browser tells of errors later: there they become a fault, which the next wait finds.
+    /// A browser reports errors later: there they become a fault, which the next wait returns.
     pub(super) fn catch<T>(&self, filter: wgpu::ErrorFilter, make: impl FnOnce() -> T) -> Result<T, wgpu::Error> {
         if cfg!(target_arch = "wasm32") {
             return Ok(make());
         }
         let scope = self.device.push_error_scope(filter);
         let made = make();
-        // The answer is there already: nothing needs to be woken for it.
+        // The result is already available: no waker is needed.
         match pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Some(error)) => Err(error),
             _ => Ok(made),
@@ -393,20 +393,20 @@ impl Device {
         self.until(told).await
     }
 
-    /// Waits until a callback of the device has sent something. A browser drives its devices by itself; elsewhere this
-    /// does, so that the answer is there at once.
+    /// Waits until a callback of the device has sent something. A browser polls its devices by itself; elsewhere this
+    /// polls, so that the result is available at once.
     pub(super) async fn until<T>(&self, told: oneshot::Receiver<T>) -> Result<T> {
         self.poll(wgpu::PollType::wait_indefinitely())?;
         let answer = told.await;
         self.faults.check(&self.name)?;
-        answer.map_err(|_| Error::device(format!("{} was lost", self.name), "start again"))
+        answer.map_err(|_| Error::device(format!("{} was lost", self.name), "restart the program"))
     }
 
     pub(super) fn poll(&self, wait: wgpu::PollType) -> Result<()> {
         let polled = self.device.poll(wait);
         self.faults.check(&self.name)?;
         polled.map(|_| ()).map_err(|error| {
-            Error::device(format!("{} was lost: {error}", self.name), "check the driver's log and start again")
+            Error::device(format!("{} was lost: {error}", self.name), "check the driver's log and restart the program")
         })
     }
 
@@ -425,7 +425,7 @@ impl Device {
 mod tests {
     use super::*;
 
-    /// Protects: `default` asks for no more than WebGPU grants everywhere, whatever the adapter has.
+    /// Protects: `default` requests only the default limits of WebGPU, whatever the adapter has.
     #[test]
     fn default_limits_are_webgpus() {
         let choice = DeviceChoice::default().limits(Limits::Default);

@@ -1,13 +1,13 @@
-//! What went wrong on a device since it was opened. wgpu reports it on the side, and would end the process.
+//! Errors of a device since it was opened. wgpu reports them through callbacks, and would otherwise abort the process.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// What to do where a plan does not fit.
+/// The remedy for a plan that does not fit.
 pub(super) const SMALLER: &str = "choose a smaller crop, batch or model";
 
-/// The first fault of each kind; every one makes what comes after it worthless.
+/// The first fault of each kind; results after a fault are invalid.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults(Arc<Mutex<Seen>>);
 
@@ -17,7 +17,7 @@ struct Seen {
     error: Option<(String, &'static str)>,
 }
 
-/// What to do about an error.
+/// The remedy for an error.
 fn remedy(error: &wgpu::Error) -> &'static str {
     match error {
         wgpu::Error::OutOfMemory { .. } => SMALLER,
@@ -26,7 +26,7 @@ fn remedy(error: &wgpu::Error) -> &'static str {
 }
 
 impl Faults {
-    /// Listens to a device.
+    /// Installs the callbacks of a device.
     pub(super) fn of(device: &wgpu::Device) -> Self {
         let faults = Faults::default();
         let on_lost = faults.clone();
@@ -42,21 +42,22 @@ impl Faults {
     }
 
     fn note<T>(&self, of_kind: fn(&mut Seen) -> &mut Option<T>, message: T) {
-        // A poisoned lock guards a few texts, which are as good as before.
+        // The lock guards a few strings, which stay valid if it is poisoned.
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         of_kind(&mut seen).get_or_insert(message);
     }
 
-    /// Whether all is well with the device called `name`.
+    /// Checks that the device called `name` has no fault.
     ///
     /// # Errors
-    /// [`Error::Device`] with the first thing that went wrong; a loss tells more than what follows from it.
+    /// [`Error::Device`] with the first fault; a loss takes precedence, since it causes other faults.
     pub(super) fn check(&self, name: &str) -> Result<()> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (&seen.lost, &seen.error) {
-            (Some(reason), _) => {
-                Err(Error::device(format!("{name} was lost: {reason}"), "check the driver's log and start again"))
-            }
+            (Some(reason), _) => Err(Error::device(
+                format!("{name} was lost: {reason}"),
+                "check the driver's log and restart the program",
+            )),
             (_, Some((reason, remedy))) => Err(Error::device(format!("{name} failed: {reason}"), *remedy)),
             _ => Ok(()),
         }

@@ -7,15 +7,15 @@ use crate::engine::geometry::broadcast::Broadcast;
 use crate::engine::graph::{Chain, Node, NodeId, Op};
 use crate::engine::kernel::Slot;
 
-/// An op as it will run: after fusion, with the inputs of the whole chain.
+/// An op after fusion, with the inputs of the whole chain.
 pub(super) struct Kernel {
     pub(super) op: Arc<dyn Op>,
     pub(super) inputs: Vec<NodeId>,
 }
 
 impl Kernel {
-    /// The node whose value stands at a slot when the kernel computes node `own`; scratch is nobody's, states are several
-    /// nodes'.
+    /// The node whose value a slot refers to when the kernel computes node `own`; scratch belongs to no node, states to
+    /// several nodes.
     pub(super) fn value(&self, own: usize, slot: Slot) -> Option<usize> {
         match slot {
             Slot::Input(input) => Some(self.inputs[input].0),
@@ -25,8 +25,8 @@ impl Kernel {
     }
 }
 
-/// Gives every computed node its kernel; nodes swallowed by their only consumer have none. Those stored in `half`
-/// precision never are, so that they are rounded in whatever schedule they stand.
+/// Assigns a kernel to every computed node; nodes fused into their only consumer have none. Those stored in `half`
+/// precision are never fused, so that they are rounded in every schedule.
 pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Option<Kernel>> {
     let mut consumers = vec![0; nodes.len()];
     let mut updated = vec![false; nodes.len()];
@@ -66,7 +66,7 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
                         && !own.iter().any(|input| updated[input.0] || views.is_updated(input.0, leaf.0, index))
                 })
                 .and_then(|(producer, own)| chain.inline(&leaves, slot, producer, own))
-                // Values that are broadcast in other ways are walked along more axes together than each alone.
+                // Values that broadcast differently need more axes together than each of them alone.
                 .filter(|(_, inputs)| {
                     Broadcast::of(&node.ty.shape, inputs.iter().map(|input| &nodes[input.0].ty.shape)).fits()
                 });

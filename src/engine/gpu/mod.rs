@@ -1,5 +1,5 @@
-//! Devices and compiled programs. Runs launch descriptions and knows no op. Nothing here blocks: what waits for a device
-//! gives a future, which [`Session`](crate::engine::session::Session) waits for where that is allowed.
+//! Devices and compiled programs. Runs launch descriptions and knows no op. Nothing here blocks: functions that wait
+//! for a device return a future, on which [`Session`](crate::engine::session::Session) blocks where that is allowed.
 
 mod bytes;
 mod choice;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use crate::engine::graph::{Graph, Kind, Node, NodeId};
 
-/// The live nodes of `graph` in the order in which they run: what [hoisted](crate::engine::graph::Tensor::hoist) values need
-/// comes first, the rest after it, both as recorded. Reads and updates of a state keep their recorded order.
+/// The live nodes of `graph` in the order in which they run: nodes that [hoisted](crate::engine::graph::Tensor::hoist)
+/// values need come first, the rest after them, both in recorded order. Reads and updates of a state keep their
+/// recorded order.
 pub(super) fn order(graph: &Graph, nodes: &[Node], live: &[bool]) -> Vec<usize> {
     let waits = updates_before(nodes, live);
     let mut early = vec![false; nodes.len()];
@@ -50,7 +51,8 @@ fn updates_before(nodes: &[Node], live: &[bool]) -> HashMap<usize, Vec<usize>> {
 mod tests {
     use super::*;
 
-    /// Protects: a hoisted value moves before what it does not need; updates of a state and its readers stay in place.
+    /// Protects: a hoisted value moves before nodes that it does not need; updates of a state and its readers keep
+    /// their order.
     #[test]
     fn hoisting_keeps_the_order_of_updates() {
         let graph = Graph::new();
@@ -70,7 +72,7 @@ mod tests {
         };
         let [exp, first, negate, second, label] =
             [("Exp", 0), ("Assign", 0), ("Negate", 0), ("Assign", 1), ("Abs", 0)].map(|(name, of)| place(name, of));
-        // The label reads what two updates leave, and these must follow the readers of the old values.
+        // The label reads the results of two updates, which must follow the readers of the old values.
         assert!(exp < first && first < negate && negate < second && second < label, "{order:?} of {graph:?}");
         // The rest of the unrelated value comes last.
         assert!(label < place("Sum", 0), "{order:?} of {graph:?}");

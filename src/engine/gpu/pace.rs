@@ -1,29 +1,29 @@
-//! How much a device is given at a time. A desktop draws with the same device, and an operating system takes one away
-//! that does not answer for two seconds: so no dispatch and no submission is long.
+//! How much work is submitted at a time. A desktop draws with the same device, and an operating system resets a device
+//! that does not respond for two seconds: so no dispatch and no submission is long.
 //!
-//! Time is foreseen from what a launch says of itself, for a device that does 10¹² operations and moves 10¹¹ bytes in a
-//! second, which is less than any card of the last ten years.
+//! Time is estimated from the operations and bytes of a launch, for a device of 10¹² operations and 10¹¹ bytes per
+//! second, which is slower than any graphics card of the last ten years.
 
 use std::ops::Range;
 
 use crate::engine::kernel::Launches;
 
-/// Operations in a second.
+/// Operations per second.
 const OPERATIONS: u64 = 1_000_000_000_000;
 
-/// Operations in the time of one byte.
+/// Operations in the time of moving one byte.
 const BALANCE: u64 = 10;
 
-/// Operations of a dispatch at most: 100 ms.
+/// Most operations of a dispatch: 100 ms.
 pub const DISPATCH: u64 = OPERATIONS / 10;
 
-/// Operations of a submission at most, unless it is one dispatch: 500 ms.
+/// Most operations of a submission, unless it is a single dispatch: 500 ms.
 const SUBMISSION: u64 = OPERATIONS / 2;
 
-/// The same where others shall hardly notice: 20 ms, and a rest after each.
+/// The same with `nice`: 20 ms, with a pause after each.
 const NICE_SUBMISSION: u64 = OPERATIONS / 50;
 
-/// The operations that a dispatch takes the time of, from those that it counts and the bytes that it moves.
+/// The estimated time of a dispatch in operations, from its counted operations and the bytes that it moves.
 pub fn work(operations: u64, traffic: u64) -> u64 {
     operations.max(BALANCE * traffic)
 }
@@ -59,7 +59,7 @@ pub(super) fn submissions(work: &[u64], nice: bool) -> Vec<Range<usize>> {
 mod tests {
     use super::*;
 
-    /// Protects: every dispatch is submitted once and in order, and only a dispatch alone may exceed the limit.
+    /// Protects: every dispatch is submitted once and in order, and only a single dispatch may exceed the limit.
     #[test]
     fn submissions_are_short_and_complete() {
         let nothing = submissions(&[], false);

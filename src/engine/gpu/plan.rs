@@ -1,4 +1,4 @@
-//! The plan of a program: which kernels run in which order, and which buffer every value lives in.
+//! The plan of a program: which kernels run in which order, and in which buffer every value is stored.
 
 use std::panic::Location;
 
@@ -49,7 +49,7 @@ pub struct Step {
 pub struct Plan {
     /// Ops in order.
     pub steps: Vec<Step>,
-    /// Everything that lives in the pool.
+    /// All values in the pool.
     pub values: Vec<Value>,
     /// Bytes of every pool buffer.
     pub pool: Vec<u64>,
@@ -57,7 +57,7 @@ pub struct Plan {
     pub places: Vec<Option<Place>>,
     /// Bytes of all states.
     pub states: u64,
-    /// Names of states that lie one behind the other in one buffer, as their [`Packing`] says.
+    /// Names of states that are packed into one buffer according to their [`Packing`].
     pub packed: Vec<Vec<String>>,
     /// Bytes of all inputs and constants.
     pub inputs: u64,
@@ -89,7 +89,8 @@ impl Plan {
         launches.map(|(launch, &traffic)| pace::work(launch.operations, traffic)).collect()
     }
 
-    /// The step at which the values in the pool hold most bytes, and these bytes. No sharing of buffers needs less.
+    /// The step at which the values in the pool take the most bytes, and these bytes: a lower bound for the size of the
+    /// pool.
     pub fn peak(&self) -> (usize, u64) {
         let mut change = vec![0_i64; self.steps.len() + 1];
         for value in &self.values {
@@ -220,7 +221,7 @@ impl Plan {
     }
 }
 
-/// The names of states that lie in one buffer, the bytes of that, and those that they would take one by one.
+/// The names of states that share a buffer, its bytes, and those that they would take separately.
 fn together(nodes: &[Node], states: &[NodeId]) -> (Vec<String>, u64, u64) {
     let nodes = states.iter().map(|id| &nodes[id.0]);
     let names = nodes.clone().filter_map(|node| match &node.kind {
@@ -231,10 +232,10 @@ fn together(nodes: &[Node], states: &[NodeId]) -> (Vec<String>, u64, u64) {
     (names.collect(), packing.len as u64 * 4, nodes.map(|node| node.ty.bytes()).sum())
 }
 
-/// Lets the inputs of steps with a packing be written where they are needed, given these steps and where in the output
-/// each input begins, if both are stored alike: their copies are left out. Some must still be copied: those that are no
-/// values of the plan, stand there twice or are packed themselves, and those whose kernel reads another, since no dispatch
-/// writes and reads one buffer.
+/// Lets the inputs of steps with a packing be written directly into the output, given these steps and the offset at
+/// which each input begins, if both are stored alike: their copies are omitted. Some must still be copied: those that
+/// are not values of the plan, occur twice or are packed themselves, and those whose kernel reads another one, since no
+/// dispatch may write and read one buffer.
 fn write_in_place(steps: &mut [Step], values: &mut [Value], packings: Vec<(usize, Vec<Option<u64>>)>) -> Vec<Whole> {
     let apart = apart(steps, values.len());
     let mut wholes: Vec<Whole> = Vec::new();
@@ -263,8 +264,8 @@ fn write_in_place(steps: &mut [Step], values: &mut [Value], packings: Vec<(usize
     wholes
 }
 
-/// For every value, those that a step reads or writes when it writes this one, and those that it writes when it reads this
-/// one.
+/// For every value, those that a step reads or writes when it writes this one, and those that it writes when it reads
+/// this one.
 fn apart(steps: &[Step], values: usize) -> Vec<Vec<usize>> {
     let mut apart = vec![Vec::new(); values];
     for step in steps {

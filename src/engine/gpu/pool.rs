@@ -6,23 +6,23 @@ use std::ops::{Range, RangeInclusive};
 /// A value that needs memory while the steps of `life` run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// Bytes, a multiple of 256: what every device can begin a binding at.
+    /// Bytes, a multiple of 256, at which every device can start a binding.
     pub bytes: u64,
-    /// From the step that writes it to the last that reads it, or to where it is a part of another value.
+    /// From the step that writes it to the last one that reads it, or to where it becomes a part of another value.
     pub life: RangeInclusive<usize>,
     /// Its buffer of the pool.
     pub buffer: usize,
-    /// Where it begins there.
+    /// Its offset there.
     pub offset: u64,
 }
 
 impl Value {
-    /// A value that has no place yet.
+    /// A value that has not been placed yet.
     pub(super) fn new(bytes: u64, life: RangeInclusive<usize>) -> Self {
         Value { bytes: bytes.next_multiple_of(256), life, buffer: usize::MAX, offset: 0 }
     }
 
-    /// Its bytes in its buffer.
+    /// Its byte range in its buffer.
     pub(super) fn range(&self) -> Range<u64> {
         self.offset..self.offset + self.bytes
     }
@@ -33,22 +33,22 @@ impl Value {
     }
 }
 
-/// A value with those that are made in it, each before the whole begins its life.
+/// A value with the parts that are written into it, each before the whole becomes alive.
 #[derive(Clone, Debug)]
 pub(super) struct Whole {
     /// The value.
     pub(super) value: usize,
-    /// Its parts, and where each begins in it.
+    /// Its parts, and the offset of each.
     pub(super) parts: Vec<(usize, u64)>,
 }
 
-/// Gives every value its place and returns the bytes of all buffers.
+/// Places every value and returns the bytes of all buffers.
 ///
-/// All lives are known, so the largest values choose first, the earlier of equals before the later: each takes the
-/// smallest buffer that has room during its whole life, or opens one of its own size. A buffer is hence never larger
-/// than its first value, and small values fill the gaps that large ones leave. `apart` holds for every value those that may
-/// not be in the same buffer: wgpu refuses a dispatch that writes one range of a buffer and reads another. The parts of
-/// `wholes` choose together.
+/// All lifetimes are known, so the largest values are placed first, the earlier of equals before the later: each takes
+/// the smallest buffer that has room during its whole lifetime, or a new one of its own size. A buffer is hence never
+/// larger than its first value, and small values fill the gaps. `apart` lists for every value those that must not be in
+/// the same buffer: wgpu refuses a dispatch that writes one range of a buffer and reads another. The parts of `wholes`
+/// are placed together.
 pub(super) fn share(values: &mut [Value], apart: &[Vec<usize>], wholes: &[Whole]) -> Vec<u64> {
     let parts: HashSet<_> = wholes.iter().flat_map(|whole| &whole.parts).map(|(part, _)| *part).collect();
     let mut together: Vec<_> =
@@ -76,7 +76,7 @@ pub(super) fn share(values: &mut [Value], apart: &[Vec<usize>], wholes: &[Whole]
             });
             Some((buffer, gap(taken.collect(), sizes[buffer], bytes)?))
         };
-        // Buffers stand from the largest to the smallest.
+        // Buffers are sorted from the largest to the smallest.
         let found = (0..sizes.len()).rev().filter(|buffer| !refused.contains(buffer)).find_map(room);
         let (buffer, offset) = found.unwrap_or_else(|| {
             sizes.push(bytes);
@@ -91,7 +91,7 @@ pub(super) fn share(values: &mut [Value], apart: &[Vec<usize>], wholes: &[Whole]
     sizes
 }
 
-/// The first place for `bytes` in a buffer of `size` bytes that lies strictly between no two of `taken`.
+/// The first free offset for `bytes` in a buffer of `size` bytes, of which the ranges `taken` are in use.
 fn gap(mut taken: Vec<(i64, i64)>, size: u64, bytes: u64) -> Option<u64> {
     taken.sort_unstable();
     let mut start = 0;
@@ -109,8 +109,8 @@ fn gap(mut taken: Vec<(i64, i64)>, size: u64, bytes: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Protects: no two values have a byte in common at the same step, none reaches past its buffer, none is in the
-    /// buffer of one that it must be apart from, and parts lie in their wholes.
+    /// Protects: no two values have a byte in common at the same step, none exceeds its buffer, none is in the
+    /// buffer of one that it must be apart from, and parts are within their wholes.
     #[test]
     fn values_alive_together_never_share() {
         let mut values: Vec<_> = (0..300_usize)
@@ -160,8 +160,8 @@ mod tests {
         }
     }
 
-    /// Protects: what follows on one another takes one buffer, what is small fits beside one another into what is large,
-    /// and what must be apart is.
+    /// Protects: consecutive values share a buffer, small values share the buffer of a large one,
+    /// and values that must be apart are.
     #[test]
     fn dead_buffers_are_reused() {
         let values = [Value::new(512, 0..=1), Value::new(2048, 2..=3), Value::new(256, 4..=9), Value::new(512, 4..=9)];

@@ -5,17 +5,16 @@ use super::schedule::Schedule;
 use crate::engine::graph::{DType, Graph, Kind, NodeId, Storage};
 use crate::engine::kernel::{LaunchContext, Target};
 
-/// The schedule of `outputs` for kernels of `target`, with what may be stored in half precision.
+/// The schedule of `outputs` for kernels of `target`, with the values that are stored in half precision.
 pub(super) fn schedule(graph: &Graph, outputs: &[NodeId], target: Target) -> Schedule {
     let mut schedule = Schedule::new(graph, outputs);
     schedule.half = halves(&schedule, target);
     schedule
 }
 
-/// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input, nobody
-/// reads it afterwards, and every kernel that touches it declares that it lies there by fours, on either class of device
-/// and on `target`. So a graph rounds at the same points everywhere, unless a kernel table of someone's own splits other
-/// sums.
+/// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input, it is
+/// not an output, and every kernel that accesses it declares that it does so by `vec4`, on either class of device and
+/// on `target`. So a graph rounds at the same points everywhere, unless a custom kernel table splits other sums.
 fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
     let nodes = &schedule.nodes;
     let mut half = vec![false; nodes.len()];

@@ -17,9 +17,9 @@ pub struct KernelTime {
     pub shader: &'static str,
     /// Seconds on the device.
     pub seconds: f64,
-    /// Arithmetic operations, 0 where they are not counted.
+    /// Arithmetic operations, 0 if they are not counted.
     pub operations: u64,
-    /// Bytes moved at least: each bound value once.
+    /// Fewest bytes moved: each bound value once.
     pub traffic: u64,
 }
 
@@ -27,7 +27,7 @@ impl Device {
     /// Refuses a device whose kernels cannot be timed.
     ///
     /// # Errors
-    /// [`Error::Device`] if the adapter has no timestamps, or they are not within the limits asked for.
+    /// [`Error::Device`] if the adapter has no timestamps, or they were not requested.
     pub(crate) fn check_timestamps(&self) -> Result<()> {
         if self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Ok(());
@@ -62,7 +62,7 @@ impl Program {
             });
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
             for (dispatch, first) in dispatches.iter().zip((0..).step_by(2)) {
-                // Not every adapter can take the time inside a pass: each dispatch gets a pass of its own.
+                // Not every adapter supports timestamps inside a pass: each dispatch gets its own pass.
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: None,
                     timestamp_writes: Some(wgpu::ComputePassTimestampWrites {

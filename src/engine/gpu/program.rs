@@ -1,4 +1,4 @@
-//! A compiled graph on a device: buffers, pipelines and bind groups made once, replayed in few submissions.
+//! A compiled graph on a device: buffers, pipelines and bind groups created once, replayed in a few submissions.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -38,12 +38,12 @@ pub struct Program {
     inputs: HashMap<NodeId, wgpu::Buffer>,
     pool: Vec<wgpu::Buffer>,
     states: States,
-    /// How often states had moved when they were bound.
+    /// The count of state moves when the states were bound.
     moves: u64,
     constants: HashMap<NodeId, wgpu::Buffer>,
     /// The dispatches of every submission of a run.
     submissions: Vec<Range<usize>>,
-    /// The last submissions of runs that may not be done.
+    /// The last submissions of runs that may still be in progress.
     in_flight: Vec<wgpu::SubmissionIndex>,
 }
 
@@ -58,14 +58,15 @@ impl Program {
         let planned = plan.bytes();
         let allocated = device.catch(wgpu::ErrorFilter::OutOfMemory, || Self::allocate(device, graph, plan, states));
         let mut program = allocated.map_err(|_| {
-            let reason = format!("the plan needs {:.1} MiB, more than {} has free", mebibytes(planned), device.name());
+            let reason =
+                format!("the plan needs {:.1} MiB, more than is free on {}", mebibytes(planned), device.name());
             Error::Memory { reason, remedy: SMALLER.into() }
         })??;
         program.prepare()?;
         Ok(program)
     }
 
-    /// Puts states where they are bound together, makes the other buffers and fills the constants.
+    /// Packs states that are bound together, creates the other buffers and fills the constants.
     fn allocate(device: &Device, graph: &Graph, plan: Plan, states: &States) -> Result<Self> {
         let nodes = graph.nodes();
         for (node, _) in nodes.iter().zip(&plan.places).filter(|(_, place)| place.is_some()) {
@@ -105,7 +106,7 @@ impl Program {
         Ok(program)
     }
 
-    /// Makes pipelines, the uniform blocks (one buffer for all) and bind groups.
+    /// Creates pipelines, the uniform blocks (one buffer for all) and bind groups.
     fn prepare(&mut self) -> Result<()> {
         self.moves = self.states.moves();
         let alignment = self.device.limits().min_uniform_buffer_offset_alignment as usize;
@@ -164,7 +165,7 @@ impl Program {
             Slot::States { first, count } => {
                 let names = step.inputs[first..first + count].iter().map(|place| match place {
                     Place::State(name) => Ok(name.as_str()),
-                    _ => Err(Error::Graph(format!("op `{}` updates what is no state", step.name))),
+                    _ => Err(Error::Graph(format!("op `{}` updates a value that is not a state", step.name))),
                 });
                 self.states.find_all(&names.collect::<Result<Vec<_>>>()?)
             }
@@ -185,7 +186,7 @@ impl Program {
         Bytes { buffer: self.pool[value.buffer].clone(), range: value.range() }
     }
 
-    /// Binds states where they are, if another program put some together since.
+    /// Binds states again if another program has moved some of them since.
     pub(super) fn bind_anew(&mut self) -> Result<()> {
         if self.moves == self.states.moves() {
             return Ok(());
@@ -194,7 +195,7 @@ impl Program {
         self.prepare()
     }
 
-    /// What was planned.
+    /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -211,7 +212,7 @@ impl Program {
         }
     }
 
-    /// Submits all dispatches once, in portions that do not hold the device for long. At most two runs are in flight:
+    /// Submits all dispatches once, in portions that do not occupy the device for long. At most two runs are in flight:
     /// a third waits for the first.
     ///
     /// # Errors
@@ -246,7 +247,7 @@ impl Program {
     /// [`Error::Graph`] if the value is not stored; [`Error::Device`] if the device was lost.
     pub(crate) async fn read(&self, id: NodeId) -> Result<Vec<f64>> {
         let place = self.plan.places.get(id.0).and_then(Option::as_ref);
-        let place = place.ok_or_else(|| Error::Graph(format!("%{} is not kept", id.0)))?;
+        let place = place.ok_or_else(|| Error::Graph(format!("%{} is not stored", id.0)))?;
         let ty = self.graph.tensor(id).ty().clone();
         let bytes = read(&self.device, self.place(place)?.slice(), ty.shape.len()).await?;
         Ok(match ty.dtype {
@@ -256,7 +257,7 @@ impl Program {
     }
 }
 
-/// Plans `graph` for `outputs` on a device; nothing is made there.
+/// Plans `graph` for `outputs` on a device without allocating anything.
 ///
 /// # Errors
 /// [`Error::Memory`] if a buffer exceeds the device's limits, or the plan those of the graph, with the planned bytes.
@@ -269,7 +270,7 @@ pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> 
     let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     if plan.largest() > largest_binding {
         let reason = format!(
-            "the plan needs a buffer of {:.1} MiB ({:.1} MiB in all), {} binds at most {:.1} MiB",
+            "the plan needs a buffer of {:.1} MiB ({:.1} MiB in total), but {} binds at most {:.1} MiB",
             mebibytes(plan.largest()),
             mebibytes(plan.bytes()),
             device.name(),
@@ -286,7 +287,7 @@ mod tests {
     use crate::engine::graph::Tensor;
 
     /// Protects: a launch that is cut into pieces computes the same bits, on a grid that is folded or not, for kernels
-    /// with layers and without, and so does a device that rests.
+    /// with layers and without, and so does a device with `nice` set.
     #[test]
     fn pieces_and_rests_change_nothing() {
         let graph = Graph::new();

@@ -1,4 +1,4 @@
-//! Values of a device that the host asks for.
+//! Reads values of a device back to the host.
 
 use futures_channel::oneshot;
 
@@ -56,7 +56,7 @@ async fn read_part(device: &Device, slices: &[wgpu::BufferSlice<'_>]) -> Result<
     let staged = staging.slice(..);
     let (done, told) = oneshot::channel();
     staged.map_async(wgpu::MapMode::Read, |mapping| drop(done.send(mapping)));
-    let failed = |error: String| Error::device(format!("reading back failed: {error}"), "start again");
+    let failed = |error: String| Error::device(format!("reading back failed: {error}"), "restart the program");
     device.until(told).await?.map_err(|error| failed(error.to_string()))?;
     let mapped = staged.get_mapped_range().map_err(|error| failed(error.to_string()))?;
     let mut rest: &[u8] = &mapped;

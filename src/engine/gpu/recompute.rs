@@ -1,4 +1,4 @@
-//! Trading time for memory: values that the gradient computes again, chosen by what that costs, until a plan keeps to a
+//! Trading time for memory: values that the gradient recomputes, chosen by cost, until a plan is within a
 //! limit.
 
 use super::bytes::mebibytes;
@@ -13,16 +13,16 @@ use crate::error::{Error, Result};
 /// Rounds of choosing.
 const ROUNDS: usize = 64;
 
-/// Operations that a device does in the time of moving a byte: some tens on cards.
+/// Operations that a device performs in the time of moving a byte: some tens on graphics cards.
 const OPERATIONS_A_BYTE: f64 = 16.0;
 
 impl Plan {
-    /// Plans what [`Plan::new`] plans, within `limit` bytes: where that takes more, the gradient computes the values
-    /// again that are cheapest for their size. The choice depends on nothing but the graph, and a value computed again
+    /// As [`Plan::new`], within `limit` bytes: if the plan takes more, the gradient recomputes the values
+    /// that are cheapest for their size. The choice depends only on the graph, and a value recomputed
     /// by the same kernel has the same bits.
     ///
     /// # Errors
-    /// [`Error::Memory`] with the smallest plan that was found, if none keeps to the limit.
+    /// [`Error::Memory`] with the smallest plan that was found, if none is within the limit.
     pub fn within(graph: &Graph, outputs: &[NodeId], target: Target, limit: u64) -> Result<Plan> {
         let schedule = precision::schedule(graph, outputs, target);
         let wait = Waiting::new(&schedule, target);
@@ -33,7 +33,7 @@ impl Plan {
             if best.bytes() <= limit {
                 return Ok(best);
             }
-            // By parts of what is too much: a choice may turn out to have been one too many.
+            // In parts of the excess: a choice may turn out to be unnecessary.
             let chosen = wait.choose(&again, &costly, (best.bytes() - limit).div_ceil(4));
             if chosen.is_empty() {
                 break;
@@ -48,12 +48,12 @@ impl Plan {
             }
         }
         let (needed, allowed) = (mebibytes(best.bytes()), mebibytes(limit));
-        let reason = format!("the plan needs {needed:.1} MiB where {allowed:.1} MiB are allowed");
+        let reason = format!("the plan needs {needed:.1} MiB, but the limit is {allowed:.1} MiB");
         Err(Error::Memory { reason, remedy: format!("raise train.memory, or {SMALLER}") })
     }
 }
 
-/// What computing a node takes, in operations.
+/// The cost of computing a node, in operations.
 fn cost(schedule: &Schedule, index: usize, target: Target) -> f64 {
     let node = &schedule.nodes[index];
     let Some(op) = node.op().filter(|op| !op.is_alias()) else { return 0.0 };
@@ -65,7 +65,7 @@ fn cost(schedule: &Schedule, index: usize, target: Target) -> f64 {
     operations as f64 + OPERATIONS_A_BYTE * bytes as f64
 }
 
-/// Who waits for what in the gradient.
+/// Dependencies between the forward pass and the gradient.
 struct Waiting<'a> {
     schedule: &'a Schedule,
     /// The last node of the gradient that reads a value of the forward pass, by itself or under another shape.
@@ -74,11 +74,11 @@ struct Waiting<'a> {
     updated: Vec<usize>,
     /// Every node's other shapes, which share its storage.
     aliases: Vec<Vec<usize>>,
-    /// What computing every node takes, in operations.
+    /// The cost of computing every node, in operations.
     cost: Vec<f64>,
 }
 
-/// Values computed to have one again, at most.
+/// Most values that are recomputed for one value.
 const GROUP: usize = 48;
 
 impl<'a> Waiting<'a> {
@@ -106,8 +106,8 @@ impl<'a> Waiting<'a> {
         Waiting { schedule, last, updated, aliases, cost }
     }
 
-    /// Values that are not yet computed `again`, with what must be computed to have them: those that cost least for
-    /// their size, until together they hold `bytes`. Values once found too `costly` are left out.
+    /// Values that are not yet computed `again`, with those that must be computed for them: those that cost least for
+    /// their size, until together they hold `bytes`. Values once found too `costly` are skipped.
     fn choose(&self, again: &[bool], costly: &[bool], bytes: u64) -> Vec<Vec<usize>> {
         let mut candidates: Vec<(f64, u64, Vec<usize>)> = Vec::new();
         for index in (0..again.len()).filter(|&index| self.is_kept(index) && !again[index] && !costly[index]) {
@@ -126,14 +126,14 @@ impl<'a> Waiting<'a> {
         enough.map(|(.., group)| group).collect()
     }
 
-    /// Whether the forward pass makes this value with a buffer of its own and the gradient reads it.
+    /// Whether the forward pass computes this value into its own buffer and the gradient reads it.
     fn is_kept(&self, index: usize) -> bool {
         let node = &self.schedule.nodes[index];
         let computed = node.op().is_some_and(|op| op.mutates().is_empty() && !op.is_alias());
         computed && !node.gradient && self.last[index].is_some()
     }
 
-    /// The value itself, and what must be computed for it since the gradient does not find it stored; `None` if that
+    /// The value itself, and those that must be recomputed for it because they are not stored; `None` if that
     /// is too much or a state that it needs has changed by then.
     fn needed(&self, index: usize, again: &[bool]) -> Option<Vec<usize>> {
         let until = self.last[index]?;
@@ -159,7 +159,7 @@ impl<'a> Waiting<'a> {
             }
             next += 1;
         }
-        // Other shapes of what is computed again are so, too.
+        // Other shapes of recomputed values are recomputed, too.
         next = 0;
         while next < group.len() {
             for other in &self.aliases[group[next]] {

@@ -1,4 +1,4 @@
-//! What a plan is made of: the nodes that run, in their order, some of them more than once.
+//! The input of a plan: the nodes that run, in their order, some of them more than once.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::engine::graph::{Graph, Node, NodeId};
 pub(super) struct Schedule {
     /// The nodes; operands are numbers of this list.
     pub(super) nodes: Vec<Node>,
-    /// The node of the graph that each stands for. A node that runs twice stands here twice.
+    /// The node of the graph that each stands for. A node that runs twice is listed twice.
     pub(super) origin: Vec<NodeId>,
     /// Values that can be read afterwards.
     pub(super) outputs: Vec<NodeId>,
@@ -21,7 +21,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// What `outputs` and the updates of states need, every value stored whole.
+    /// The nodes that `outputs` and the updates of states need, with every value stored in full precision.
     pub(super) fn new(graph: &Graph, outputs: &[NodeId]) -> Self {
         let recorded = graph.nodes();
         let order = order(graph, &recorded, &graph.live(outputs));
@@ -58,7 +58,7 @@ impl Schedule {
         self.nodes[index].ty.bytes() / if self.half[index] { 2 } else { 1 }
     }
 
-    /// The same computation, in which the gradient computes the values of `again` anew instead of finding them stored.
+    /// The same computation, in which the gradient recomputes the values of `again` instead of storing them.
     /// Each runs again right before the gradient first needs it.
     pub(super) fn recomputing(&self, again: &[bool]) -> Self {
         let mut longer = Schedule {
@@ -82,7 +82,7 @@ impl Schedule {
         longer
     }
 
-    /// The second run of a node: the one that is there, or a new one behind second runs of what it needs.
+    /// The second run of a node: an existing one, or a new one after the second runs of its inputs.
     fn copy(
         &self,
         node: NodeId,
@@ -109,7 +109,7 @@ impl Schedule {
         self.append(Node { inputs, ..from.nodes[index].clone() }, from.origin[index], from.half[index])
     }
 
-    /// Adds a node that stands for `origin`, and gives its number.
+    /// Adds a node that stands for `origin`, and returns its number.
     pub(super) fn append(&mut self, node: Node, origin: NodeId, half: bool) -> NodeId {
         self.nodes.push(node);
         self.origin.push(origin);

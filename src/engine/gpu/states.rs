@@ -1,4 +1,4 @@
-//! Tensors that live between runs.
+//! Tensors that persist between runs.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,14 +10,14 @@ use crate::engine::graph::TensorType;
 use crate::engine::kernel::Packing;
 use crate::error::{Error, Result};
 
-/// Tensors that live between runs, by name. Clones share them.
+/// Tensors that persist between runs, by name. Clones share them.
 #[derive(Clone, Default)]
 pub struct States(Arc<Mutex<Shared>>);
 
 #[derive(Default)]
 struct Shared {
     states: HashMap<String, State>,
-    /// How often states went to another buffer.
+    /// How often states were moved to another buffer.
     moves: u64,
 }
 
@@ -51,12 +51,12 @@ impl Bytes {
 }
 
 impl States {
-    /// The table. The lock is held for single reads and writes, which leave it whole.
+    /// The table. The lock is held for single reads and writes, which leave it consistent.
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets a state, in place if it exists: then it has this type.
+    /// Sets a state, in place if it exists, in which case its type must match.
     pub(crate) fn set(&self, device: &Device, name: &str, ty: &TensorType, values: &[f32]) {
         let states = &mut self.lock().states;
         let made = || State { ty: ty.clone(), bytes: Bytes::of(&device.buffer(name, ty.bytes())) };
@@ -106,11 +106,11 @@ impl States {
         if own == *ty {
             Ok(())
         } else {
-            Err(Error::Graph(format!("state `{name}` is {own:?}, the program wants {ty:?}")))
+            Err(Error::Graph(format!("state `{name}` is {own:?}, but the program needs {ty:?}")))
         }
     }
 
-    /// Where a state lies.
+    /// The location of a state.
     ///
     /// # Errors
     /// [`Error::Graph`] if there is none of that name.
@@ -118,10 +118,10 @@ impl States {
         Ok(self.state(name)?.bytes)
     }
 
-    /// Where states lie together.
+    /// The location of packed states.
     ///
     /// # Errors
-    /// [`Error::Graph`] if they do not, since the same program wants some of them together with others.
+    /// [`Error::Graph`] if they do not, since the same program packs some of them with others.
     pub(super) fn find_all(&self, names: &[&str]) -> Result<Bytes> {
         let states = names.iter().map(|name| self.state(name)).collect::<Result<Vec<_>>>()?;
         let apart =
@@ -129,7 +129,7 @@ impl States {
         together(&states).ok_or_else(apart)
     }
 
-    /// Puts states one behind the other into one buffer, if they are not there.
+    /// Packs states into one buffer, unless they are.
     ///
     /// # Errors
     /// [`Error::Graph`] if there is none of a name.
@@ -152,7 +152,7 @@ impl States {
         Ok(())
     }
 
-    /// How often states went to another buffer.
+    /// How often states were moved to another buffer.
     pub(super) fn moves(&self) -> u64 {
         self.lock().moves
     }
@@ -168,13 +168,13 @@ fn packing(states: &[State]) -> Packing {
     Packing::of(states.iter().map(|state| state.ty.shape.len()))
 }
 
-/// The bytes of a state whose first element is that of a buffer.
+/// The bytes of a state that starts at the beginning of a buffer.
 fn range(start: usize, ty: &TensorType) -> Range<u64> {
     let start = start as u64 * 4;
     start..start + ty.bytes()
 }
 
-/// The bytes of all these states, if they lie one behind the other.
+/// The byte range of all these states, if they are contiguous.
 fn together(states: &[State]) -> Option<Bytes> {
     let Bytes { buffer, range: Range { start: base, .. } } = &states.first()?.bytes;
     let packing = packing(states);

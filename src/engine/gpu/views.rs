@@ -1,5 +1,5 @@
 //! Views of states: other shapes of their storage, which show every update. A view that is read after an update of its
-//! state must give the value from before, as for the interpreter: then the plan reads a copy that was made in time.
+//! state must have the old value, as in the interpreter: then the plan reads a copy from before the update.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::engine::graph::{Chain, Function, Kind, Node, NodeId, Storage};
 
 /// Views and updates of the states in a schedule.
 pub(super) struct Views {
-    /// The state that a node shows under another shape, if it is a view.
+    /// The state that a node is a view of, if it is one.
     state: Vec<Option<usize>>,
     /// The nodes that update each state, in order.
     updates: HashMap<usize, Vec<usize>>,
@@ -41,13 +41,13 @@ impl Views {
 }
 
 impl Schedule {
-    /// The same schedule, in which views that are read after an update of their state show a copy of it.
+    /// The same schedule, in which views that are read after an update of their state are copies of the old value.
     pub(super) fn with_old_views(self) -> Self {
         let views = Views::of(&self.nodes);
         if views.updates.is_empty() || views.state.iter().all(Option::is_none) {
             return self;
         }
-        // Behind the last node that reads each view, also by way of another view.
+        // After the last node that reads each view, directly or through another view.
         let mut end = vec![0; self.nodes.len()];
         self.outputs.iter().for_each(|output| end[output.0] = usize::MAX);
         for (index, node) in self.nodes.iter().enumerate().rev() {

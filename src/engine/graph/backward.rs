@@ -12,12 +12,14 @@ impl Graph {
     /// A parameter that the objective does not reach gets an exact zero of its shape.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the objective is not a scalar, or anything belongs to another graph; [`Error::Op`] if the path
-    /// to a parameter runs through an op without a gradient (cut it with [`Tensor::detach`] where that is meant).
+    /// [`Error::Graph`] if the objective is not a scalar, or anything belongs to another graph; [`Error::Op`] if the
+    /// path to a parameter runs through an op without a gradient (if that is intended, call [`Tensor::detach`]).
     #[track_caller]
     pub fn gradients(&self, objective: &Tensor, parameters: &[Tensor]) -> Result<Vec<Tensor>> {
         if objective.shape().len() != 1 {
-            return Err(Error::misuse(format!("gradients: {objective:?} is no scalar; reduce it to one value first")));
+            return Err(Error::misuse(format!(
+                "gradients: {objective:?} is not a scalar; reduce it to one value first"
+            )));
         }
         let seed = self.full(1.0, objective.shape().clone())?;
         self.pull_back(&[(objective.clone(), seed)], parameters)
@@ -26,7 +28,7 @@ impl Graph {
     /// Gradients of Σ output · cotangent over all pairs of `outputs`, with respect to each of `parameters`.
     ///
     /// # Errors
-    /// As [`Graph::gradients`], and [`Error::Graph`] if a cotangent has not its output's shape.
+    /// As [`Graph::gradients`], and [`Error::Graph`] if a cotangent does not have its output's shape.
     #[track_caller]
     pub fn pull_back(&self, outputs: &[(Tensor, Tensor)], parameters: &[Tensor]) -> Result<Vec<Tensor>> {
         self.check()?;
@@ -35,7 +37,7 @@ impl Graph {
             return Err(Error::misuse(format!("gradients: {stranger:?} belongs to another graph")));
         }
         if let Some((output, cotangent)) = outputs.iter().find(|(output, other)| output.shape() != other.shape()) {
-            return Err(Error::misuse(format!("gradients: {cotangent:?} has not the shape of {output:?}")));
+            return Err(Error::misuse(format!("gradients: {cotangent:?} does not have the shape of {output:?}")));
         }
         self.lock().differentiates = true;
         let gradients = self.record_gradients(outputs, parameters);
@@ -73,7 +75,7 @@ impl Graph {
                 BackwardError::Undefined => Error::Op {
                     op: op.name(),
                     shapes: inputs.iter().map(|input| format!("{:?}", input.ty())).collect::<Vec<_>>().join(" "),
-                    reason: "has no gradient; detach its operands if none is meant".into(),
+                    reason: "has no gradient; detach its operands if none is needed".into(),
                     at: node.at,
                 },
             })?;

@@ -1,4 +1,4 @@
-//! Chains of functions of single elements: what element-wise ops compute, as data that can be fused.
+//! Chains of element-wise functions as data, which can be fused.
 
 /// An operand of an [`Instruction`].
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -12,20 +12,20 @@ pub enum Operand {
 /// One function applied inside a kernel.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Instruction {
-    /// What is computed.
+    /// The function.
     pub function: Function,
-    /// From what.
+    /// Its operands.
     pub operands: Vec<Operand>,
 }
 
-/// A straight line of functions of broadcast inputs; as recorded a single one, after fusion a chain.
+/// A sequence of functions of broadcast inputs; a single one when recorded, a chain after fusion.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Chain {
-    /// The functions in order; the last gives the output.
+    /// The functions in order; the last one computes the output.
     pub body: Vec<Instruction>,
 }
 
-/// Inputs of a fused kernel: WebGPU grants eight storage buffers, one of which is the output.
+/// Inputs of a fused kernel: WebGPU guarantees eight storage buffers, one of which is the output.
 pub(crate) const MAX_LEAVES: usize = 7;
 /// Constants of a fused kernel.
 pub(crate) const MAX_SCALARS: usize = 16;
@@ -43,9 +43,9 @@ impl Chain {
     }
 
     /// This chain with `producer` computed in place of leaf `leaf`, where the two have `leaves` and
-    /// `producer_leaves` as inputs; `None` if the kernel would grow past its limits.
+    /// `producer_leaves` as inputs; `None` if the kernel would exceed its limits.
     ///
-    /// Gives the chain and its inputs, each once.
+    /// Returns the chain and its inputs, without duplicates.
     pub fn inline<T: Copy + PartialEq>(
         &self,
         leaves: &[T],
@@ -81,13 +81,13 @@ impl Chain {
         let fits = inputs.len() <= MAX_LEAVES
             && fused.scalars().len() <= MAX_SCALARS
             && fused.body.len() <= MAX_BODY
-            // An integer result must leave the chain to be rounded.
+            // An integer result must be stored to be rounded.
             && !producer.body.iter().any(|instruction| instruction.function == Function::ToInteger);
         fits.then_some((fused, inputs))
     }
 }
 
-/// A function of one to three elements. Integers are taken as real numbers.
+/// A function of one to three elements. Integers are treated as real numbers.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Function {
     /// x
@@ -122,7 +122,7 @@ pub enum Function {
     Gelu,
     /// Slope of [`Function::Gelu`]
     GeluSlope,
-    /// 1 where x is a number, 0 where it is infinite or NaN
+    /// 1 where x is finite, 0 where it is infinite or NaN
     Finite,
     /// a + b
     Add,
@@ -158,7 +158,7 @@ impl Function {
         }
     }
 
-    /// What the method of a tensor is called.
+    /// Name of the tensor's method.
     pub(crate) fn name(self) -> &'static str {
         use Function::*;
         match self {

@@ -7,14 +7,14 @@ use super::{Graph, Kind, Node, NodeId};
 use crate::engine::reference::{Array, half};
 use crate::error::{Error, Result};
 
-/// Values that live between runs, by name. Clones share them.
+/// Values that persist between runs, by name. Clones share them.
 #[derive(Clone, Default)]
 pub struct ArrayStates(Arc<Mutex<HashMap<String, Array>>>);
 
 impl ArrayStates {
     /// The arrays by their names.
     pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, Array>> {
-        // Arrays are put there whole, so that a thread that panicked leaves nothing half done.
+        // Arrays are inserted whole, so the map stays consistent if a thread panics.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -24,7 +24,7 @@ pub struct Interpreter {
     nodes: Vec<Node>,
     live: Vec<bool>,
     last_use: Vec<usize>,
-    /// Values that a device stores in half precision: they are rounded to it here, too.
+    /// Values that a device stores in half precision: they are rounded here, too.
     half: Vec<bool>,
     inputs: HashMap<NodeId, Array>,
     values: HashMap<NodeId, Array>,
@@ -32,7 +32,7 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// Prepares `graph` to give `outputs`; the values of `half` are rounded to half precision.
+    /// Prepares `graph` to compute `outputs`; the values of `half` are rounded to half precision.
     pub fn new(graph: &Graph, outputs: &[NodeId], half: &[NodeId], states: &ArrayStates) -> Self {
         let nodes = graph.nodes();
         let mut rounded = vec![false; nodes.len()];
@@ -114,13 +114,13 @@ impl Interpreter {
     /// The value of an output, input or state after the last run.
     ///
     /// # Errors
-    /// [`Error::Graph`] if it is not kept.
+    /// [`Error::Graph`] if it is not stored.
     pub fn read(&self, id: NodeId) -> Result<Vec<f64>> {
         let kept = match &self.nodes[id.0].kind {
             Kind::State(name) => self.states.lock().get(name).cloned(),
             Kind::Input(_) => self.inputs.get(&id).cloned(),
             _ => self.values.get(&id).cloned(),
         };
-        kept.map(|array| array.data).ok_or_else(|| Error::Graph(format!("%{} is not kept", id.0)))
+        kept.map(|array| array.data).ok_or_else(|| Error::Graph(format!("%{} is not stored", id.0)))
     }
 }

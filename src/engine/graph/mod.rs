@@ -1,7 +1,8 @@
-//! The graph: what is computed, recorded once with static shapes.
+//! The graph: a computation, recorded once with static shapes.
 //!
-//! Tensor methods (in `src/ops/`) append nodes; [`Graph::gradients`] appends the gradient's nodes; a
-//! [`Program`](crate::engine::gpu::Program) or the [interpreter](crate::engine::reference) then runs it any number of times.
+//! Tensor methods (in `src/engine/ops/`) append nodes; [`Graph::gradients`] appends the gradient's nodes; a
+//! [`Program`](crate::engine::gpu::Program) or the [interpreter](crate::engine::reference) then runs it any number of
+//! times.
 //!
 //! ```
 //! use tagseg::engine::graph::{DType, Graph};

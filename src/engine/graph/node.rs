@@ -1,4 +1,4 @@
-//! What a recording consists of: nodes, the ops that compute them, and the handles to both.
+//! The parts of a graph: nodes, the ops that compute them, and handles.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -11,16 +11,16 @@ use crate::engine::reference::Array;
 use crate::engine::types::{Storage, TensorType};
 use crate::error::{Error, Result};
 
-/// Index of a node; nodes stand in the order of recording, inputs before users.
+/// Index of a node; nodes are in the order of recording, inputs before users.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NodeId(pub(crate) usize);
 
-/// Where a node's value comes from.
+/// The source of a node's value.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// Written by the host before each run.
     Input(String),
-    /// Kept between runs and shared by name between programs: parameters, moments, running statistics.
+    /// Persistent between runs and shared by name between programs: parameters, moments, running statistics.
     State(String),
     /// Fixed values.
     Constant(Arc<[f64]>),
@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What a person calls it, with its type.
+    /// Its name and type for messages.
     pub(super) fn described(&self, ty: &TensorType) -> String {
         match self {
             Kind::Input(name) => format!("input `{name}` {ty:?}"),
@@ -43,7 +43,7 @@ impl Kind {
 /// One node of a graph.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where the value comes from.
+    /// The source of the value.
     pub kind: Kind,
     /// Operands.
     pub inputs: Vec<NodeId>,
@@ -53,9 +53,9 @@ pub struct Node {
     pub at: &'static Location<'static>,
     /// The part of the computation that it belongs to, see [`Graph::begin`].
     pub part: &'static str,
-    /// Whether a gradient recorded it.
+    /// Whether it was recorded by a gradient.
     pub gradient: bool,
-    /// How it may be stored, see [`Graph::stored`].
+    /// Its storage, see [`Graph::stored`].
     pub storage: Storage,
 }
 
@@ -71,28 +71,29 @@ impl Node {
 
 /// A recording. Clones share the same nodes.
 ///
-/// Values that come from nowhere, `state` and `constant`, are recorded without a `Result`, so that layers are made
-/// without one. A mistake there is kept, and is the error of everything that is asked of the recording later.
+/// Sources, `state` and `constant`, are recorded without a `Result`, so that layers can be created
+/// without one. An error there is stored and returned by every later use of the recording.
 ///
-/// Threads may share a graph, but what they record then stands in any order; a graph is meant for one at a time.
+/// Threads may share a graph, but the order of what they record is then undefined; use a graph from one thread at a
+/// time.
 #[derive(Clone, Default)]
 pub struct Graph(pub(super) Arc<Mutex<Recording>>);
 
 impl Graph {
     /// The recording. The lock is held for single reads and writes, never while code of a caller runs.
     pub(super) fn lock(&self) -> MutexGuard<'_, Recording> {
-        // A recording is whole between any two of these reads and writes, also where a thread has panicked.
+        // A recording is consistent between any two of these reads and writes, even if a thread has panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a recording holds.
+/// The contents of a recording.
 #[derive(Default)]
 pub(super) struct Recording {
     pub(super) nodes: Vec<Node>,
     /// The node of every state.
     pub(super) states: HashMap<String, NodeId>,
-    /// What states hold at first, where a session has no value for them.
+    /// Initial values of states for which a session has no value.
     pub(super) first_values: Vec<(NodeId, f64)>,
     pub(super) mistake: Option<Error>,
     pub(super) random_streams: u32,
@@ -104,7 +105,7 @@ pub(super) struct Recording {
     pub(super) memory_limit: Option<u64>,
 }
 
-/// A value of a [`Graph`]: recorded, not computed. Its methods live beside the ops, in `src/ops/`.
+/// A value of a [`Graph`]: recorded, not computed. Its methods are defined with the ops, in `src/engine/ops/`.
 #[derive(Clone)]
 pub struct Tensor {
     pub(super) graph: Graph,
@@ -114,16 +115,17 @@ pub struct Tensor {
 
 /// One operation of the engine.
 ///
-/// An op lives in four places of one name: `shaders/<op>.wgsl`, `src/ops/<op>.rs` (this trait),
-/// `src/reference/<op>.rs` and a row of `tests/ops.rs`. Ops know no device: [`Op::launches`] only describes.
+/// An op consists of four parts of one name: `shaders/<op>.wgsl`, `src/engine/ops/<op>.rs` (this trait),
+/// `src/engine/reference/<op>.rs` and a row of `tests/ops/table.rs`. Ops do not access a device: [`Op::launches`] only
+/// describes.
 pub trait Op: Debug + Send + Sync + 'static {
-    /// The file name that the four places share.
+    /// The name that the four parts share.
     fn name(&self) -> &'static str;
 
-    /// Shape rule: the output's type, or the reason why the operands do not fit.
+    /// Shape rule: the output's type, or why the operands are invalid.
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
 
-    /// Records the gradient with respect to every input; `None` where an input takes none (labels, boxes).
+    /// Records the gradient with respect to every input; `None` for an input without gradient (labels, boxes).
     ///
     /// Ops without a gradient keep this default, and differentiating through them fails while the graph is built.
     fn backward(&self, _context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
@@ -137,7 +139,7 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// each mutated input in order.
     fn reference(&self, inputs: &[&Array]) -> Vec<Array>;
 
-    /// Whether the output is the first input under another shape: nothing runs and the storage is shared.
+    /// Whether the output is the first input with another shape: nothing runs and the storage is shared.
     fn is_alias(&self) -> bool {
         false
     }
@@ -147,19 +149,19 @@ pub trait Op: Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// Where each input begins in the output, if that is nothing but the inputs one behind the other. A device lets
-    /// whoever computes an input write it there, where it can, and leaves out the launch that would copy it.
+    /// The offset of each input in the output, if the output is a concatenation of the inputs. A device lets
+    /// the kernel that computes an input write it there, if possible, and omits the launch that would copy it.
     fn packing(&self, _inputs: &[&TensorType]) -> Option<Packing> {
         None
     }
 
-    /// The function computed, if this op acts on every element alone and may be fused with its neighbours.
+    /// The function computed, if this op is element-wise and may be fused with its neighbours.
     fn elementwise(&self) -> Option<&Chain> {
         None
     }
 }
 
-/// What [`Op::backward`] sees.
+/// The arguments of [`Op::backward`].
 pub struct Backward<'a> {
     /// The op's inputs.
     pub inputs: &'a [Tensor],

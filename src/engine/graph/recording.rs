@@ -1,4 +1,4 @@
-//! Recording: sources, nodes, and what is asked of them.
+//! Recording of sources and nodes, and queries.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ impl Graph {
         Self::default()
     }
 
-    /// Begins a part of the computation: what is recorded from here on is told apart in the profile as `part`.
+    /// Begins a part of the computation: nodes recorded from here on are listed as `part` in the profile.
     pub fn begin(&self, part: &'static str) {
         self.lock().part = part;
     }
 
-    /// Lets the values that `record` records be stored as `storage`, whatever holds around it; all others are stored
-    /// whole. Inputs, states, constants, outputs, and what is made of states alone always are.
+    /// Lets the values that `record` records be stored as `storage`, whatever the surrounding setting; all others are
+    /// stored in full precision. Inputs, states, constants, outputs, and values computed only from states always are.
     ///
     /// ```
     /// use tagseg::engine::graph::{DType, Graph, Storage};
@@ -43,8 +43,8 @@ impl Graph {
         self.source(Kind::Input(name.to_owned()), TensorType { shape: shape.into(), dtype })
     }
 
-    /// A real tensor that lives between runs, found by its name. Recording a name twice gives the same node; with
-    /// another shape it is a mistake.
+    /// A real tensor that persists between runs, identified by its name. Recording a name twice returns the same node;
+    /// with another shape, it is an error.
     #[track_caller]
     pub fn state(&self, name: &str, shape: impl Into<Shape>) -> Tensor {
         let ty = TensorType::f32(shape);
@@ -54,15 +54,15 @@ impl Graph {
             if known == ty {
                 return Tensor::new(self.clone(), id, ty);
             }
-            self.mistake(Error::misuse(format!("state `{name}` is {known:?}, it was recorded again as {ty:?}")));
+            self.mistake(Error::misuse(format!("state `{name}` is {known:?}, but was recorded again as {ty:?}")));
         }
         let state = self.source(Kind::State(name.to_owned()), ty);
         self.lock().states.entry(name.to_owned()).or_insert(state.id);
         state
     }
 
-    /// A state like that of [`Graph::state`], which a session that holds none of that name makes when it compiles the graph,
-    /// with `value` everywhere. The moments of an optimiser begin so.
+    /// As [`Graph::state`]; a session without a state of that name creates it when it compiles the graph,
+    /// filled with `value`. The moments of an optimiser are initialised so.
     #[track_caller]
     pub fn state_filled(&self, name: &str, shape: impl Into<Shape>, value: f64) -> Tensor {
         let state = self.state(name, shape);
@@ -70,7 +70,7 @@ impl Graph {
         state
     }
 
-    /// The states that a session may have to make, each with the value it begins with.
+    /// The states that a session may have to create, each with its initial value.
     pub(crate) fn first_values(&self) -> Vec<(String, TensorType, f64)> {
         let recording = self.lock();
         let filled = recording.first_values.iter().filter_map(|&(id, value)| match &recording.nodes[id.0] {
@@ -96,21 +96,21 @@ impl Graph {
         self.constant(&[value], [])
     }
 
-    /// A constant of one value everywhere. Costs one element: it is broadcast.
+    /// A constant filled with one value. Takes the memory of one element, since it is broadcast.
     #[track_caller]
     pub fn full(&self, value: f64, shape: impl Into<Shape>) -> Result<Tensor> {
         self.scalar(value).expand(shape)
     }
 
-    /// Keeps a mistake; the first one counts.
+    /// Stores an error; only the first one is kept.
     pub(crate) fn mistake(&self, error: Error) {
         self.lock().mistake.get_or_insert(error);
     }
 
-    /// Whether the recording is free of mistakes.
+    /// Checks that the recording has no error.
     ///
     /// # Errors
-    /// The first mistake.
+    /// The first error of the recording.
     pub(crate) fn check(&self) -> Result<()> {
         match &self.lock().mistake {
             Some(error) => Err(Error::Graph(error.to_string())),
@@ -118,12 +118,12 @@ impl Graph {
         }
     }
 
-    /// Random streams taken so far.
+    /// Random streams used so far.
     pub fn random_streams(&self) -> u32 {
         self.lock().random_streams
     }
 
-    /// Lets the ops that follow draw from the streams that were taken after the first `taken`: the same numbers again.
+    /// Resets the counter of streams to `taken`, so that the following ops draw the same numbers again.
     pub fn reuse_random_streams(&self, taken: u32) {
         self.lock().random_streams = taken;
     }
@@ -138,8 +138,8 @@ impl Graph {
     #[track_caller]
     fn source(&self, kind: Kind, mut ty: TensorType) -> Tensor {
         if ty.shape.is_boundless() {
-            self.mistake(Error::misuse(format!("{} has more elements than any device holds", kind.described(&ty))));
-            // What is recorded from here on must be able to count.
+            self.mistake(Error::misuse(format!("{} has more elements than any device can store", kind.described(&ty))));
+            // Keep sizes of later nodes countable.
             ty.shape = vec![1; ty.shape.rank()].into();
         }
         self.push(kind, Vec::new(), ty, Location::caller())
@@ -158,18 +158,18 @@ impl Graph {
         Tensor::new(self.clone(), NodeId(recording.nodes.len() - 1), ty)
     }
 
-    /// Sets the bytes that a plan of this graph may take on a device: where it takes more, the gradient computes cheap
-    /// values again instead of finding them stored.
+    /// Limits the bytes of a plan of this graph on a device: if it would take more, the gradient recomputes cheap
+    /// values instead of storing them.
     pub fn limit_memory(&self, bytes: u64) {
         self.lock().memory_limit = Some(bytes);
     }
 
-    /// What [`Graph::limit_memory`] set.
+    /// The limit set by [`Graph::limit_memory`].
     pub fn memory_limit(&self) -> Option<u64> {
         self.lock().memory_limit
     }
 
-    /// Values that [`Tensor::hoist`] asked for.
+    /// Values marked with [`Tensor::hoist`].
     pub(crate) fn hoisted(&self) -> Vec<NodeId> {
         self.lock().hoisted.clone()
     }
@@ -199,7 +199,7 @@ impl Graph {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Nodes that must run to give `outputs`: their ancestors, and every update of a state with its ancestors.
+    /// Nodes that must run to compute `outputs`: their ancestors, and every update of a state with its ancestors.
     pub fn live(&self, outputs: &[NodeId]) -> Vec<bool> {
         let nodes = &self.lock().nodes;
         let mut live = vec![false; nodes.len()];

@@ -32,7 +32,7 @@ impl Tensor {
         &self.ty.shape
     }
 
-    /// The extents of a tensor that must have `N` axes.
+    /// The shape of a tensor that must have `N` axes.
     ///
     /// # Errors
     /// If it has another number of them.
@@ -40,7 +40,7 @@ impl Tensor {
     pub fn extents<const N: usize>(&self) -> Result<[usize; N]> {
         match <[usize; N]>::try_from(&self.shape()[..]) {
             Ok(extents) => Ok(extents),
-            Err(_) => Err(Error::misuse(format!("{self:?} has no {N} axes"))),
+            Err(_) => Err(Error::misuse(format!("{self:?} does not have {N} axes"))),
         }
     }
 
@@ -67,7 +67,7 @@ impl Tensor {
         matches!(self.graph.lock().nodes[self.id.0].kind, Kind::State(_))
     }
 
-    /// Whether its storage is a state's: it is one, maybe under another shape.
+    /// Whether its storage is that of a state, possibly with another shape.
     pub(crate) fn lies_in_state(&self) -> bool {
         let nodes = &self.graph.lock().nodes;
         let mut node = &nodes[self.id.0];
@@ -77,9 +77,9 @@ impl Tensor {
         matches!(node.kind, Kind::State(_))
     }
 
-    /// Asks a device to compute this value before everything that it does not need, whenever that was recorded: what
-    /// its computation holds is then dead when the rest begins. No value changes, since updates of states keep their
-    /// order. Nothing happens if nobody reads it.
+    /// Asks a device to compute this value before all nodes that it does not depend on, regardless of the order of
+    /// recording, so that the memory of its computation is free when the rest begins. No value changes, since updates
+    /// of states keep their order. It has no effect if the value is not read.
     pub fn hoist(&self) {
         self.graph.lock().hoisted.push(self.id);
     }
@@ -94,7 +94,7 @@ impl Tensor {
         Self::record_again(Arc::new(op), inputs)
     }
 
-    /// Records an op that may stand in another graph already.
+    /// Records an op that may already be in another graph.
     ///
     /// # Errors
     /// As [`Tensor::record`].
@@ -112,11 +112,11 @@ impl Tensor {
             return Err(refuse("the operands belong to different graphs".into()));
         }
         let types: Vec<_> = inputs.iter().map(|input| &input.ty).collect();
-        // What does not fit may come of an earlier mistake, which then is what must be told.
+        // A mismatch may be caused by an earlier error, which is then returned instead.
         let refuse = |reason| first.graph.check().err().unwrap_or_else(|| refuse(reason));
         let ty = op.output(&types).map_err(refuse)?;
         if ty.shape.is_boundless() {
-            return Err(refuse(format!("its result {ty:?} has more elements than any device holds")));
+            return Err(refuse(format!("its result {ty:?} has more elements than any device can store")));
         }
         let inputs = inputs.iter().map(|input| input.id).collect();
         Ok(first.graph.push(Kind::Op(op), inputs, ty, at))

@@ -1,4 +1,4 @@
-//! A section of a kernel table: what may be chosen, by whom, and under which names.
+//! A section of a kernel table: the kernel choices, their variants, and their names.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::names;
 use crate::error::{Error, Result};
 
-/// The part of a product that is computed together: rows × columns by one invocation, 64 × 64 by a workgroup that brings
+/// The tile of a product that is computed together: rows × columns by one invocation, 64 × 64 by a workgroup that loads
 /// both operands into its memory, 32 × 32 by a workgroup whose subgroups multiply cooperative matrices, up to 4·S × 8·S
 /// by a subgroup of S invocations that exchange their loads by broadcast.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "their names are what they are called in a table")]
+#[expect(missing_docs, reason = "they are named as in a table")]
 pub enum Tile {
     #[serde(rename = "4x4")]
     T4x4,
@@ -34,7 +34,7 @@ pub enum Tile {
 }
 
 impl Tile {
-    /// Rows and columns that one invocation computes, also where a product does not fill what several would.
+    /// Rows and columns that one invocation computes, also for products too small for a larger tile.
     pub fn alone(self) -> [usize; 2] {
         match self {
             Tile::T4x4 | Tile::Subgroup => [4, 4],
@@ -45,7 +45,7 @@ impl Tile {
         }
     }
 
-    /// Results that one invocation computes, of several the share of each.
+    /// Results per invocation.
     pub(super) fn share(self) -> usize {
         match self {
             Tile::T4x4 | Tile::Cooperative => 16,
@@ -56,17 +56,17 @@ impl Tile {
     }
 }
 
-/// Who walks along a row or another run of neighbouring elements.
+/// How a row or another run of neighbouring elements is traversed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Walk {
-    /// One invocation.
+    /// By one invocation.
     Alone,
-    /// Neighbouring invocations, which read neighbouring elements.
+    /// By neighbouring invocations, which read neighbouring elements.
     Together,
 }
 
-/// Rows of attention that one invocation computes: each takes up to twice as many registers as a head has channels.
+/// Rows of attention that one invocation computes: each needs up to twice as many registers as a head has channels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Queries {
     /// Two.
@@ -135,14 +135,14 @@ impl<T: Copy> BySize<ByLength<T>> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kernels {
-    /// Invocations below which a dispatch leaves the device idle: long sums and rows are split to reach them.
+    /// Invocations needed to keep the device busy: long sums and rows are split to reach them.
     #[serde(deserialize_with = "invocations")]
     pub busy: usize,
     /// Softmax and layer norm, by the length of a row. `Together` needs workgroup memory.
     pub rows: ByLength<Walk>,
     /// Runs of neighbouring elements that are copied or scaled.
     pub runs: Walk,
-    /// Attention that stores no scores.
+    /// Attention that does not store scores.
     pub attention: ByWidth<Queries>,
     /// Matrix products, by the number of results and the length of every sum. `T64x64` needs workgroup memory,
     /// `Cooperative` a feature that few devices have, `Subgroup` subgroups of four or eight.
@@ -178,16 +178,16 @@ fn invocations<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
 const MOST_BUSY: usize = 1 << 20;
 
 impl Kernels {
-    /// Every choice by its name, with the names of what may be chosen, the plainest first; any number where nothing is
-    /// listed. Both are what serde derives from these types.
+    /// Every choice by its name, with the names of its variants, the plainest first; if none are listed, any number is
+    /// valid. Both are derived from these types by serde.
     ///
     /// # Errors
-    /// [`Error::Graph`] if a field is no choice: a mistake in these types, found by a test.
+    /// [`Error::Graph`] if a field is not a choice: a bug in these types, found by a test.
     pub fn choices() -> Result<Vec<(String, &'static [&'static str])>> {
         names::of::<Kernels>()
     }
 
-    /// What the repository's table says of software devices.
+    /// The choices of the built-in table for software devices.
     pub const SOFTWARE: Kernels = Kernels {
         busy: 256,
         rows: ByLength::all(Walk::Alone),
@@ -196,14 +196,14 @@ impl Kernels {
         product: BySize::all(Tile::Subgroup),
     };
 
-    /// What the repository's table says of graphics cards. No card has registers for [`Tile::T16x16`].
+    /// The choices of the built-in table for graphics cards. No card has enough registers for [`Tile::T16x16`].
     pub const GRAPHICS: Kernels = Kernels {
         attention: ByWidth { narrow: Queries::Four, wide: Queries::Two },
         product: BySize { huge: ByLength::all(Tile::T64x64), ..BySize::all(Tile::T4x4) },
         ..Self::SHARED
     };
 
-    /// Every variant with workgroup memory, wherever there is one: what their self-tests run.
+    /// All variants with workgroup memory, for their self-test.
     pub const SHARED: Kernels = Kernels {
         busy: 1 << 15,
         rows: ByLength::all(Walk::Together),
@@ -212,14 +212,14 @@ impl Kernels {
         product: BySize::all(Tile::T64x64),
     };
 
-    /// Cooperative matrices in every product: what their self-test runs. A device opened with a table of these can run
-    /// all that any table chooses.
+    /// Cooperative matrices in every product, for their self-test. A device opened with a table of these can run
+    /// the choices of any table.
     pub const COOPERATIVE: Kernels = Kernels { product: BySize::all(Tile::Cooperative), ..Self::SHARED };
 
-    /// Subgroups in every product, with wide tiles wherever they fit: what their self-test runs.
+    /// Subgroups in every product, with wide tiles where possible, for their self-test.
     pub const SUBGROUPS: Kernels = Kernels { busy: 1, product: BySize::all(Tile::Subgroup), ..Self::SHARED };
 
-    /// What was chosen, as it stands in a table.
+    /// The chosen variant, as written in a table.
     ///
     /// # Errors
     /// [`Error::Graph`] if there is no such choice.
@@ -232,7 +232,7 @@ impl Kernels {
         })
     }
 
-    /// The same choices but for one.
+    /// The same choices except for one.
     ///
     /// # Errors
     /// [`Error::Graph`] if there is no such choice or variant.
@@ -250,14 +250,14 @@ impl Kernels {
 }
 
 fn unknown(name: &str) -> Error {
-    Error::Graph(format!("there is no kernel choice `{name}`"))
+    Error::Graph(format!("unknown kernel choice `{name}`"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Protects: the names that files and people use.
+    /// Protects: the names used in files and by users.
     #[test]
     fn choices_have_the_names_of_their_types() {
         let choices = Kernels::choices().unwrap();

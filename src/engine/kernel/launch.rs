@@ -1,17 +1,17 @@
-//! A dispatch as plain data: which kernel, what it binds, over how many workgroups.
+//! A dispatch as plain data: kernel, bindings, and number of workgroups.
 
 use std::borrow::Cow;
 
 use super::target::Target;
 use crate::engine::types::TensorType;
 
-/// What [`Op::launches`](crate::engine::graph::Op::launches) may depend on.
+/// The arguments of [`Op::launches`](crate::engine::graph::Op::launches).
 pub struct LaunchContext<'a> {
     /// Types of the inputs.
     pub inputs: &'a [&'a TensorType],
     /// Type of the output.
     pub output: &'a TensorType,
-    /// What variants of a kernel are chosen for.
+    /// The target that kernel variants are chosen for.
     pub target: Target,
 }
 
@@ -35,7 +35,7 @@ impl From<Launch> for Launches {
 pub struct Shader {
     /// File name without extension.
     pub name: &'static str,
-    /// Source text; see [`wgsl`](super::wgsl) for the few directives it may hold.
+    /// Source text; see [`wgsl`](super::wgsl) for the directives it may contain.
     pub source: Cow<'static, str>,
 }
 
@@ -63,38 +63,38 @@ pub use shader;
 pub struct Launch {
     /// The kernel.
     pub shader: Shader,
-    /// Names that the kernel's text leaves open, with their values: the variant.
+    /// Values of the placeholders in the kernel's text, which select the variant.
     pub defines: Vec<(&'static str, String)>,
-    /// The uniform block at binding 0, as 32-bit words, but for where it starts.
+    /// The uniform block at binding 0, as 32-bit words, without the start row and layer.
     pub params: Vec<u32>,
-    /// The row and the layer of the grid at which it starts, as one of the pieces of a larger launch. The kernel reads
-    /// them behind its parameters, as `p.first_row` and, where it has layers, `p.first_layer`; `None` where it cannot be
-    /// cut.
+    /// The row and the layer of the grid at which it starts, if it is a piece of a larger launch. The kernel reads
+    /// them after its parameters, as `p.first_row` and, if it has layers, `p.first_layer`; `None` if it cannot be
+    /// split.
     pub first: Option<[u32; 2]>,
-    /// What stands at bindings 1, 2, ….
+    /// The contents of bindings 1, 2, ….
     pub bindings: Vec<Slot>,
-    /// What is bound as `vec4<f32>` and may be stored in half precision, because the kernel accesses it through
-    /// `load_…` and `store_…` only.
+    /// Slots that are bound as `vec4<f32>` and may be stored in half precision, because the kernel accesses them only
+    /// through `load_…` and `store_…`.
     pub fours: Vec<Slot>,
-    /// The numbers of the bindings that are stored in half precision; an op leaves that to the plan.
+    /// The numbers of the bindings that are stored in half precision; set by the plan.
     pub half: Vec<usize>,
-    /// Workgroup counts. Those of a launch that can be cut may exceed what a device takes, 65 535: then it is.
+    /// Workgroup counts. A launch that can be split may exceed a device's limit of 65 535, and then is split.
     pub workgroups: [u32; 3],
-    /// Additions and multiplications of real numbers, for the profile; 0 where the kernel mostly moves or compares.
+    /// Additions and multiplications of real numbers, for the profile; 0 if the kernel mostly moves or compares.
     pub operations: u64,
 }
 
 /// A storage buffer of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
-    /// The op's input of that index, read (or updated, where the op mutates it).
+    /// The op's input of that index, read (or updated, if the op mutates it).
     Input(usize),
     /// The op's output.
     Output,
     /// The scratch buffer of that index.
     Scratch(usize),
-    /// The `count` inputs from index `first` on, states all of them and updated: a device keeps them in one buffer, as
-    /// their [`Packing`](super::Packing) says.
+    /// The `count` inputs from index `first` on, all of which are states and updated: a device stores them in one
+    /// buffer, according to their [`Packing`](super::Packing).
     States {
         /// The first of the inputs.
         first: usize,
@@ -106,15 +106,15 @@ pub enum Slot {
 /// Invocations of a one-dimensional workgroup, the same in every kernel (`WORKGROUP` in the shaders).
 pub const WORKGROUP: usize = 64;
 
-/// Workgroups along one axis of a grid, at most.
+/// Most workgroups along one axis of a grid.
 const MOST_WORKGROUPS: usize = 65_535;
 
 impl Launch {
     /// A launch of `invocations` threads in workgroups of [`WORKGROUP`], repeated `layers` times along z.
     ///
-    /// Counts above 65 535 workgroups are folded into y, and long launches are cut into pieces: kernels find their
-    /// place by `invocation_index` or `workgroup_index` of `common/index.wgsl`, and by `p.first_layer + id.z`. The last
-    /// fields of their `Params` are `first_row: u32` and, where there are layers, `first_layer: u32`.
+    /// Counts above 65 535 workgroups are folded into y, and long launches are split into pieces: kernels compute their
+    /// position with `invocation_index` or `workgroup_index` of `common/index.wgsl`, and by `p.first_layer + id.z`. The
+    /// last fields of their `Params` are `first_row: u32` and, if there are layers, `first_layer: u32`.
     pub fn new(shader: Shader, invocations: usize, layers: usize) -> Self {
         let groups = invocations.div_ceil(WORKGROUP).max(1);
         let rows = groups.div_ceil(MOST_WORKGROUPS);
@@ -132,7 +132,7 @@ impl Launch {
         }
     }
 
-    /// Sets one open name of the kernel's text.
+    /// Sets one placeholder of the kernel's text.
     pub fn define(mut self, name: &'static str, value: impl ToString) -> Self {
         self.defines.push((name, value.to_string()));
         self
@@ -169,14 +169,14 @@ impl Launch {
         self.params.iter().copied().chain(self.first.into_iter().flatten()).collect()
     }
 
-    /// The same launch of a kernel that finds its place in another way: it is never cut.
+    /// Marks a launch of a kernel that computes its position in another way, which is never split.
     pub fn uncut(mut self) -> Self {
         self.first = None;
         self
     }
 
-    /// This launch as `count` launches one after another, each over a part of its workgroups; fewer where there are not
-    /// so many, more where it has too many layers, and one where it cannot be cut.
+    /// This launch as `count` launches one after another, each over a part of its workgroups; fewer if there are not
+    /// so many, more if it has too many layers, and one if it cannot be split.
     pub(crate) fn pieces(self, count: u64) -> Vec<Launch> {
         let ([columns, rows, layers], Some(first)) = (self.workgroups, self.first) else { return vec![self] };
         let most = MOST_WORKGROUPS as u32;
@@ -204,8 +204,8 @@ impl Launch {
         self
     }
 
-    /// Declares what the kernel binds as `vec4<f32>` and accesses through `load_…` and `store_…` only, so that it may be
-    /// stored in half precision.
+    /// Declares the slots that the kernel binds as `vec4<f32>` and accesses only through `load_…` and `store_…`, which
+    /// may be stored in half precision.
     pub fn fours(mut self, slots: &[Slot]) -> Self {
         self.fours.extend_from_slice(slots);
         self
@@ -216,7 +216,7 @@ impl Launch {
 mod tests {
     use super::*;
 
-    /// Protects: pieces cover every workgroup of every layer once, within what a device takes.
+    /// Protects: pieces cover every workgroup of every layer once, within the limits of a device.
     #[test]
     fn pieces_cover_the_grid() {
         let shader = Shader { name: "test", source: Cow::Borrowed("") };

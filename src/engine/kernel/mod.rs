@@ -1,4 +1,4 @@
-//! Kernels as data: dispatches, the variants that a table chooses, and the text of a variant.
+//! Kernels as data: dispatches, the table of kernel choices, and the text of a variant.
 
 mod choices;
 mod launch;

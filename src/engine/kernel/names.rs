@@ -1,5 +1,5 @@
-//! The choices of a section by name, as serde derives them from its types: a deserializer that supplies the first variant
-//! everywhere and records the path and the variants of every choice.
+//! The names of the choices of a section, derived from its types by serde: a deserializer that returns the first
+//! variant everywhere and records the path and the variants of every choice.
 
 use std::slice;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 
 use crate::error::{Error, Result};
 
-/// A choice by its path, as in `product.large.long`, and the names of its variants; none of a number.
+/// A choice by its path, as in `product.large.long`, and the names of its variants; none for a number.
 type Choice = (String, &'static [&'static str]);
 
 /// All choices of `T`, in order.
@@ -29,7 +29,7 @@ impl<'de> Deserializer<'de> for Place<'_> {
     type Error = Refusal;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Refusal> {
-        Err(Refusal::custom(format!("`{}` is neither a choice nor a group of them", self.path)))
+        Err(Refusal::custom(format!("`{}` is neither a choice nor a group of choices", self.path)))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(

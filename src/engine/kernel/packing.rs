@@ -2,21 +2,21 @@
 
 use super::launch::WORKGROUP;
 
-/// Elements at whose multiples every tensor of a packing begins: those of a workgroup by fours. So all that a workgroup
-/// touches belongs to one tensor, and each begins where every device can begin a binding.
+/// Alignment of every tensor of a packing in elements: those of a workgroup, four per invocation. So all that a
+/// workgroup accesses belongs to one tensor, and each tensor is aligned for a binding on every device.
 pub const BLOCK: usize = 4 * WORKGROUP;
 
-/// Where each of several tensors begins that lie one behind the other. What stands between them is nobody's.
+/// The offsets of several tensors in one buffer. The gaps between them are unused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packing {
     /// The first element of every tensor.
     pub starts: Vec<usize>,
-    /// Elements of all together, whole fours.
+    /// Total number of elements, a multiple of four.
     pub len: usize,
 }
 
 impl Packing {
-    /// The packing of tensors of these numbers of elements, each of which takes a four at least.
+    /// The packing of tensors with these numbers of elements, each of which takes at least four.
     pub fn of(lens: impl IntoIterator<Item = usize>) -> Self {
         let mut packing = Packing { starts: Vec::new(), len: 0 };
         for len in lens {
@@ -32,7 +32,7 @@ impl Packing {
         self.len.div_ceil(BLOCK)
     }
 
-    /// What `of` says of every block, given the tensor that it belongs to and the place of its first element there.
+    /// Calls `of` for every block, with the tensor that it belongs to and the index of its first element there.
     pub(crate) fn of_blocks<T>(&self, of: impl Fn(usize, usize) -> T) -> Vec<T> {
         let mut tensor = 0;
         let block = |first: usize| {
@@ -49,8 +49,8 @@ impl Packing {
 mod tests {
     use super::*;
 
-    /// Protects: no two tensors meet in a block, every block belongs to the tensor that lies in it, and an empty packing
-    /// is one.
+    /// Protects: no two tensors share a block, every block belongs to its tensor, and an empty packing
+    /// is valid.
     #[test]
     fn tensors_begin_at_blocks() {
         let packing = Packing::of([3, BLOCK, 1, 2 * BLOCK + 5]);

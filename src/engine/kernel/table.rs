@@ -1,4 +1,4 @@
-//! Tables of kernel choices: the one of the repository, and those that `tagseg tune` proposes.
+//! Tables of kernel choices: the built-in one, and those that `tagseg tune` proposes.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ impl KernelTable {
         KernelTable(BTreeMap::from([(section.to_owned(), kernels)]))
     }
 
-    /// The section for an adapter with its name: that with the longest name which the adapter's contains, else that of
+    /// The section for an adapter with its name: that with the longest name contained in the adapter's, else that of
     /// its class, if there is one.
     pub fn find(&self, adapter: &str, class: Class) -> Option<(&str, Kernels)> {
         let adapter = adapter.to_lowercase();
@@ -28,7 +28,7 @@ impl KernelTable {
         self.0.get_key_value(name).map(|(name, kernels)| (name.as_str(), *kernels))
     }
 
-    /// The section for an adapter in `own` table, or else in that of the repository.
+    /// The section for an adapter in the table `own`, else in the built-in one.
     pub fn choose<'a>(own: Option<&'a KernelTable>, adapter: &str, class: Class) -> (&'a str, Kernels) {
         own.and_then(|table| table.find(adapter, class)).unwrap_or_else(|| (name(class), shipped(class)))
     }
@@ -47,7 +47,7 @@ fn name(class: Class) -> &'static str {
     }
 }
 
-/// The section of the repository's table for a class of devices.
+/// The section of the built-in table for a class of devices.
 fn shipped(class: Class) -> Kernels {
     match class {
         Class::Cpu => Kernels::SOFTWARE,
@@ -55,7 +55,7 @@ fn shipped(class: Class) -> Kernels {
     }
 }
 
-/// The choices of the table of the repository for a class of devices.
+/// The choices of the built-in table for a class of devices.
 impl From<Class> for Target {
     fn from(class: Class) -> Self {
         shipped(class).into()
@@ -63,12 +63,12 @@ impl From<Class> for Target {
 }
 
 impl Target {
-    /// What the table of the repository says of software devices.
+    /// The choices of the built-in table for software devices.
     pub fn software() -> Self {
         Class::Cpu.into()
     }
 
-    /// What the table of the repository says of graphics cards.
+    /// The choices of the built-in table for graphics cards.
     pub fn graphics() -> Self {
         Class::Gpu.into()
     }
@@ -78,8 +78,8 @@ impl Target {
 mod tests {
     use super::*;
 
-    /// Protects: the section with the longest name that fits goes before that of the class, a table of one's own before
-    /// that of the repository, and where it has nothing to say nothing changes.
+    /// Protects: the matching section with the longest name precedes that of the class, a user's table precedes
+    /// the built-in one, and a table without a matching section changes nothing.
     #[test]
     fn the_nearest_section_is_chosen() {
         let (_, kernels) = KernelTable::choose(None, "", Class::Cpu);

@@ -1,4 +1,4 @@
-//! What kernel variants are chosen for: a section of a kernel table, less what a device lacks, and what ops ask of it.
+//! The target that kernel variants are chosen for: a section of a kernel table, without variants that a device lacks.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,30 +8,30 @@ use crate::error::Result;
 /// The class of a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Class {
-    /// Software Vulkan: loads and barriers cost, arithmetic does not; two to a hundred threads.
+    /// Software Vulkan: loads and barriers are expensive, arithmetic is cheap; two to a hundred threads.
     Cpu,
     /// Graphics hardware: tens of thousands of threads.
     Gpu,
 }
 
-/// What kernel variants are chosen for: a section of a table, and which families of fast variants may be used.
+/// The target of kernel choices: a section of a table, and which families of fast variants may be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Target {
     /// The choices.
     pub kernels: Kernels,
-    /// Whether large products may bring tiles into workgroup memory, where the table says so.
+    /// Whether large products may use tiles in workgroup memory if the table chooses them.
     pub tiled_products: bool,
-    /// Whether products may multiply cooperative matrices, where the table says so.
+    /// Whether products may use cooperative matrices if the table chooses them.
     pub cooperative_products: bool,
-    /// Whether the invocations of a subgroup may share the work of a product, where the table says so.
+    /// Whether products may use subgroups if the table chooses them.
     pub subgroup_products: bool,
-    /// Invocations of every subgroup: 4 or 8.
+    /// Invocations per subgroup: 4 or 8.
     pub subgroup: usize,
-    /// Whether neighbouring invocations may share a row by way of workgroup memory, where the table says so.
+    /// Whether neighbouring invocations may share a row through workgroup memory if the table chooses that.
     pub shared_rows: bool,
 }
 
-/// The families that the choices ask for may be used.
+/// A target in which all families that the choices need may be used.
 impl From<Kernels> for Target {
     fn from(kernels: Kernels) -> Self {
         let BySize { small, medium, large, huge } = kernels.product;
@@ -49,7 +49,7 @@ impl From<Kernels> for Target {
 }
 
 impl Target {
-    /// Targets that choose, between them, every variant that a table can name for every shape class.
+    /// Targets that together choose every variant that a table can name for every shape class.
     pub fn every(self) -> Result<Vec<Target>> {
         let mut choices = Kernels::choices()?;
         choices.retain(|(_, variants)| !variants.is_empty());
@@ -63,12 +63,12 @@ impl Target {
         (0..most).map(|index| variants(index).map(Target::from)).collect()
     }
 
-    /// The same for kernels that touch values in half precision, which cooperative matrices cannot load.
+    /// The same for kernels that access values in half precision, which cooperative matrices cannot load.
     pub(crate) fn of_halves(self) -> Target {
         Target { cooperative_products: false, ..self }
     }
 
-    /// Invocations below which a dispatch leaves the device idle, so that splitting a long sum pays.
+    /// Invocations needed to keep the device busy, below which splitting a long sum pays off.
     pub fn busy(self) -> usize {
         self.kernels.busy
     }
@@ -84,8 +84,8 @@ impl Target {
         }
     }
 
-    /// Parts of the sums of such products that keep the device busy, 1 at least. By the table alone: a device that lacks
-    /// what a tile needs adds the same terms in the same order.
+    /// Parts into which the sums of such products are split to keep the device busy, at least 1. By the table alone: a
+    /// device that lacks the features of a tile adds the same terms in the same order.
     pub fn splits(self, results: usize, terms: usize) -> usize {
         self.turns(results, terms).min(terms / 64).max(1)
     }
@@ -95,12 +95,12 @@ impl Target {
         self.turns(results, terms) == 0
     }
 
-    /// How often the invocations of such products go into those of a busy device.
+    /// The ratio of the invocations of a busy device to those of such products.
     fn turns(self, results: usize, terms: usize) -> usize {
         self.busy() / results.div_ceil(self.named(results, terms).share())
     }
 
-    /// What the table says of such products.
+    /// The tile that the table chooses for such products.
     fn named(self, results: usize, terms: usize) -> Tile {
         let BySize { small, medium, large, huge } = self.kernels.product;
         let by_length = match results {
@@ -112,7 +112,7 @@ impl Target {
         by_length.of(terms, 1024)
     }
 
-    /// Invocations that share a row of so many elements by way of workgroup memory.
+    /// Invocations that share a row of so many elements through workgroup memory.
     pub fn lanes(self, width: usize) -> usize {
         match self.kernels.rows.of(width, 128) {
             Walk::Together if self.shared_rows => 16,
@@ -120,7 +120,7 @@ impl Target {
         }
     }
 
-    /// Invocations that walk together along a run of so many loads.
+    /// Invocations that share a run of so many loads.
     pub fn walkers(self, loads: usize) -> usize {
         match self.kernels.runs {
             Walk::Alone => 1,
@@ -128,7 +128,7 @@ impl Target {
         }
     }
 
-    /// Rows that one invocation of attention computes, where a head has so many channels.
+    /// Rows that one invocation of attention computes for heads of so many channels.
     pub fn attention_rows(self, channels: usize) -> usize {
         let ByWidth { narrow, wide } = self.kernels.attention;
         match if channels > 32 { wide } else { narrow } {

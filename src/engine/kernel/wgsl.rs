@@ -1,13 +1,13 @@
-//! The text of a kernel variant: joins snippets and fills in what the shader leaves open.
+//! The text of a kernel variant: joins snippets and substitutes placeholders.
 //!
 //! Six directives, each on a line of its own, and one substitution:
 //!
 //! - `#include "common/<name>.wgsl"`: the snippet, once per kernel;
 //! - `#if NAME`, `#else`, `#endif`: lines that belong to variants which define `NAME`;
-//! - `#read x: array<T>`: the next storage binding, whose elements the kernel gets by `load_x(i)`;
-//! - `#write x: array<T>`: the next one, whose elements it sets by `store_x(i, value)`;
+//! - `#read x: array<T>`: the next storage binding, whose elements the kernel reads with `load_x(i)`;
+//! - `#write x: array<T>`: the next one, whose elements it writes with `store_x(i, value)`;
 //! - `#update x: array<T>`: the next one, with both;
-//! - `$NAME`: the value that the variant gives to `NAME`.
+//! - `$NAME`: the value of `NAME` in the variant.
 //!
 //! Bindings are numbered in the order of their lines, as [`Launch::bind`] lists their contents. What a launch
 //! declares by [`Launch::fours`] may be stored in half precision: then `load_x` and `store_x` convert, and nothing else
@@ -40,7 +40,7 @@ const COMMON: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// [`Error::Graph`] if the shader includes an unknown snippet, leaves an `#if` open or a `$NAME` without a value, or
-/// declares more than the launch binds: mistakes in the shader, found by the test that builds every variant.
+/// declares more than the launch binds: bugs in the shader, found by the test that builds every variant.
 pub fn render(launch: &Launch) -> Result<String> {
     let mut joined = Joined { launch, text: String::new(), included: Vec::new(), declared: 0 };
     joined.add(&launch.shader.source)?;
@@ -61,7 +61,7 @@ enum Access {
     Update,
 }
 
-/// What is written so far.
+/// The text so far.
 struct Joined<'a> {
     launch: &'a Launch,
     text: String,
@@ -169,7 +169,7 @@ mod tests {
 #write y: array<vec4<f32>>
 ";
 
-    /// Protects: bindings are numbered by their lines, and only those that are stored so convert halves.
+    /// Protects: bindings are numbered by their lines, and only those stored in half precision are converted.
     #[test]
     fn bindings_are_declared_with_their_functions() {
         let shader = Shader { name: "test", source: Cow::Borrowed(KERNEL) };

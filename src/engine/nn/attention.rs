@@ -41,10 +41,10 @@ impl Attention {
     /// Parameters `q`, `kv`, `proj`, and for `sr` > 1 also `sr` and `norm`.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the heads do not share the channels.
+    /// [`Error::Graph`] if the number of channels is not divisible by the heads.
     pub fn new(scope: &Scope, channels: usize, heads: usize, sr: usize) -> Result<Self> {
         if channels == 0 || !channels.is_multiple_of(heads) {
-            return Err(Error::Graph(format!("attention: {heads} heads cannot share {channels} channels")));
+            return Err(Error::Graph(format!("attention: {channels} channels are not divisible by {heads} heads")));
         }
         let q = Linear::new(&scope.at("q"), channels, channels, LINEAR, ZERO);
         // Output channels [0, C) of `kv` are keys, [C, 2C) values.
@@ -64,7 +64,7 @@ impl Attention {
         Ok(Attention { q, key, value, projection, reduction, heads })
     }
 
-    /// x \[B, N, C\] on `grid` → the output \[B, N, C\] and what its scores are made of.
+    /// x \[B, N, C\] on `grid` → the output \[B, N, C\] and the operands of its scores.
     ///
     /// # Errors
     /// If the shapes do not fit.
@@ -90,10 +90,10 @@ impl Attention {
     }
 }
 
-/// Scores of up to so many bytes are stored, which takes less time; larger ones are computed where they are needed.
+/// Scores of up to so many bytes are stored, which is faster; larger ones are recomputed where they are needed.
 const STORED: usize = 16 << 20;
 
-/// The raw scores of an attention, q·kᵀ per head, as the operands that they are made of.
+/// The raw scores of an attention, q·kᵀ per head, as their operands.
 pub struct Scores {
     /// Queries \[B, N, C\].
     pub query: Tensor,
@@ -172,7 +172,7 @@ impl Block {
     /// Parameters `norm1`, `attn`, `norm2`, `mlp`.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the heads do not share the channels.
+    /// [`Error::Graph`] if the number of channels is not divisible by the heads.
     pub fn new(scope: &Scope, channels: usize, heads: usize, sr: usize, ratio: usize, drop_rate: f64) -> Result<Self> {
         Ok(Block {
             norm1: LayerNorm::new(&scope.at("norm1"), channels, 1e-6),
@@ -201,7 +201,8 @@ mod tests {
     use crate::engine::graph::{DType, Graph};
     use crate::engine::session::Session;
 
-    /// Protects: computing scores anew is the same attention as storing them, and the mix of heads that of raw scores.
+    /// Protects: attention with recomputed scores equals that with stored ones, and the mix of heads that of raw
+    /// scores.
     #[test]
     fn both_forms_agree() {
         let graph = Graph::new();

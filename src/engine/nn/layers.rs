@@ -14,22 +14,22 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `weight` \[outputs, inputs\] and `bias` \[outputs\] with the given first values.
+    /// `weight` \[outputs, inputs\] and `bias` \[outputs\] with the given initial values.
     #[track_caller]
     pub fn new(scope: &Scope, inputs: usize, outputs: usize, weight: Init, bias: Init) -> Self {
         let weight = scope.parameter("weight", [outputs, inputs], weight);
         Linear { weight, bias: Some(scope.parameter("bias", [outputs], bias)) }
     }
 
-    /// A layer of parameters made elsewhere: `weight` \[outputs, inputs\].
+    /// A layer with existing parameters: `weight` \[outputs, inputs\].
     pub fn from_parts(weight: Tensor, bias: Option<Tensor>) -> Self {
         Linear { weight, bias }
     }
 
-    /// This layer and then `next` as one: next.w·w, and next.w·b + next.b.
+    /// This layer followed by `next`, as one layer: next.w·w, and next.w·b + next.b.
     ///
     /// # Errors
-    /// If `next` does not take what this gives.
+    /// If the inputs of `next` are not the outputs of this.
     #[track_caller]
     pub fn then(&self, next: &Linear) -> Result<Self> {
         let outputs = next.weight.shape()[0];
@@ -117,7 +117,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// `weight` 1 and `bias` 0 at first.
+    /// `weight` is initialised with 1, `bias` with 0.
     #[track_caller]
     pub fn new(scope: &Scope, channels: usize, eps: f64) -> Self {
         let weight = scope.parameter("weight", [channels], Init::Constant(1.0));
@@ -146,7 +146,7 @@ impl BatchNorm {
     const EPS: f64 = 1e-5;
     const MOMENTUM: f64 = 0.1;
 
-    /// `weight` 1, `bias` 0, `running_mean` 0, `running_var` 1 at first.
+    /// `weight` 1, `bias` 0, `running_mean` 0, `running_var` 1 initially.
     #[track_caller]
     pub fn new(scope: &Scope, channels: usize) -> Self {
         BatchNorm {
@@ -157,8 +157,9 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises the parts \[…, channels\] of a batch. In training form the biased variance of the whole batch
-    /// normalises, and the running variance receives the unbiased one. Statistics are stored whole in any case.
+    /// Normalises the parts \[…, channels\] of a batch. In training, the biased variance of the whole batch
+    /// is used, and the running variance is updated with the unbiased one. Statistics are always stored in full
+    /// precision.
     ///
     /// # Errors
     /// If the last axis has another length.
@@ -171,7 +172,7 @@ impl BatchNorm {
         parts.iter().map(|x| x.batch_norm(&statistics, &self.weight, &self.bias, Self::EPS)).collect()
     }
 
-    /// What normalises, \[2, channels\]; in training form the running statistics move.
+    /// The statistics for the normalisation, \[2, channels\]; in training, the running statistics are updated.
     #[track_caller]
     fn statistics(&self, parts: &[Tensor], mode: &Mode) -> Result<Tensor> {
         let channels = self.weight.shape()[0];
@@ -189,8 +190,8 @@ impl BatchNorm {
                     return Ok(whole.clone());
                 }
             }
-            // The features of a pass for labels must not wait until the passes before it have moved the running
-            // statistics.
+            // A pass for labels must not depend on the updates of the running statistics by earlier
+            // passes.
             None => statistics.hoist(),
         }
         let count = parts.iter().map(|part| part.shape().len() / channels).sum::<usize>() as f64;
@@ -198,7 +199,7 @@ impl BatchNorm {
         for (running, row, gain) in [(&self.running_mean, 0, 1.0), (&self.running_var, 1, unbiased)] {
             let batch = statistics.slice(0, row..row + 1)?.reshape([channels])?;
             let moved = running.scale(1.0 - Self::MOMENTUM)?.add(&batch.scale(Self::MOMENTUM * gain)?)?;
-            // A step that is about to be refused must not leave its infinities behind.
+            // A step that is rejected must not leave infinities in the statistics.
             running.assign(&moved.finite()?.select(&moved, running)?)?;
         }
         Ok(statistics)
@@ -262,7 +263,7 @@ fn drop_where(x: &Tensor, drawn: impl Fn(usize) -> bool, rate: f64, mode: &Mode)
                 };
                 drawn.offset(keep)?.trunc()?.scale(1.0 / keep)
             };
-            // The same draws whatever is rounded.
+            // The same random numbers in every precision.
             let mask = x.graph().stored(Storage::Whole, mask)?;
             x.mul(&mask)
         }

@@ -1,4 +1,4 @@
-//! Layers. A layer is made once per graph, with its parameters, and applied as often as the model wants.
+//! Layers. A layer is created once per graph, with its parameters, and applied as often as needed.
 //!
 //! Features are channels-last: tokens \[B, N, C\], or \[B, H, W, C\] where the grid matters.
 

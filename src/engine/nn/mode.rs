@@ -1,4 +1,4 @@
-//! How a forward pass treats what couples the images of a batch.
+//! Mode of a forward pass: batch statistics, dropout and micro-batches.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -6,37 +6,37 @@ use std::sync::{Arc, OnceLock};
 use crate::engine::graph::Tensor;
 use crate::error::Result;
 
-/// Images of a batch that are passed through the network by themselves, and what couples them with the others.
+/// A part of a batch (micro-batch) that is passed through the network on its own, and what couples it with the rest.
 #[derive(Debug)]
 pub struct Part {
     /// The images.
     pub images: Range<usize>,
-    /// Images in the batch: dropout draws for all of them.
+    /// Images in the batch: dropout draws random numbers for all of them.
     pub of: usize,
-    /// Batch statistics \[2, C\] of the whole batch; without them batch norm takes those of the part, and moves the
+    /// Batch statistics \[2, C\] of the whole batch; without them, batch norm uses those of the part, and updates the
     /// running ones.
     pub whole: Option<Tensor>,
-    /// Those of the part, once it has passed batch norm.
+    /// Statistics of the part, set by batch norm.
     pub own: OnceLock<Tensor>,
 }
 
-/// How a forward pass treats batch norm and dropout.
+/// Mode of batch norm and dropout.
 #[derive(Clone, Debug)]
 pub enum Mode {
-    /// Batch statistics, which also move the running ones; dropout and drop path draw from `random`, the key of the
+    /// Batch statistics, which also update the running ones; dropout and drop path draw from `random`, the key of the
     /// step (see [`crate::engine::ops::random`]). Without a key nothing is dropped.
     Train {
         /// i32 \[3\]: seed (low, high) and step.
         random: Option<Tensor>,
-        /// The part of a batch that is passed, where it matters.
+        /// The part of the batch, for micro-batches.
         part: Option<Arc<Part>>,
     },
-    /// Running statistics, nothing dropped.
+    /// Running statistics, no dropout.
     Eval,
 }
 
-/// Records `layer` on the parts of a batch, one after another. Where `mode` knows the batch, they draw its random numbers,
-/// each its own rows; otherwise each draws others.
+/// Records `layer` on the parts of a batch, one after another. If `mode` has the batch, the parts draw its random
+/// numbers, each its own rows; otherwise each draws different ones.
 pub fn each_part<T>(parts: &[Tensor], mode: &Mode, layer: impl Fn(&Tensor, &Mode) -> Result<T>) -> Result<Vec<T>> {
     let (Mode::Train { random, part: Some(all) }, [first, ..]) = (mode, parts) else {
         return parts.iter().map(|x| layer(x, mode)).collect();

@@ -1,4 +1,4 @@
-//! Parameters: their names, shapes and first values.
+//! Parameters: their names, shapes and initial values.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,10 +9,10 @@ use crate::engine::graph::{Graph, Shape, Tensor};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 
-/// First values of a parameter.
+/// Initialisation of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// One value everywhere.
+    /// Constant.
     Constant(f64),
     /// Normal around 0 with this standard deviation.
     Normal(f64),
@@ -20,21 +20,21 @@ pub enum Init {
     Uniform(f64),
 }
 
-/// A tensor that training changes, or that batch norm keeps.
+/// A trained tensor, or a running statistic of batch norm.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Full name, as in checkpoints.
     pub name: String,
     /// Extents.
     pub shape: Shape,
-    /// First values.
+    /// Initialisation.
     pub init: Init,
-    /// Whether the optimiser updates it; running statistics are not its concern.
+    /// Whether the optimiser updates it; it does not update running statistics.
     pub trained: bool,
 }
 
 impl Parameter {
-    /// The first values, from a generator of its own: they depend on the seed and the name alone.
+    /// The initial values, from a separate generator: they depend only on the seed and the name.
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         // FNV-1a of the name separates the streams.
         let hash = self
@@ -57,7 +57,7 @@ impl Parameter {
     }
 }
 
-/// A place in the tree of names, `encoder.block1.0.attn`, where layers record their parameters.
+/// A prefix of names, such as `encoder.block1.0.attn`, under which layers record their parameters.
 #[derive(Clone)]
 pub struct Scope {
     graph: Graph,
@@ -71,7 +71,7 @@ impl Scope {
         Scope { graph: graph.clone(), path: String::new(), parameters: Arc::default() }
     }
 
-    /// The place `name` below this one.
+    /// The scope `name` below this one.
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
         Scope { path: self.name(&name.to_string()), ..self.clone() }
     }
@@ -89,13 +89,13 @@ impl Scope {
         if self.path.is_empty() { leaf.to_owned() } else { format!("{}.{leaf}", self.path) }
     }
 
-    /// A trained parameter called `leaf` here. To make one twice is a mistake (see [`Graph`]).
+    /// Records a trained parameter named `leaf` in this scope. Recording it twice is an error (see [`Graph`]).
     #[track_caller]
     pub fn parameter(&self, leaf: &str, shape: impl Into<Shape>, init: Init) -> Tensor {
         self.record(leaf, shape.into(), init, true)
     }
 
-    /// A state that is kept with the model but not trained.
+    /// A state that belongs to the model but is not trained.
     #[track_caller]
     pub fn statistic(&self, leaf: &str, shape: impl Into<Shape>, init: Init) -> Tensor {
         self.record(leaf, shape.into(), init, false)
@@ -107,8 +107,8 @@ impl Scope {
         let tensor = self.graph.state(&name, shape.clone());
         let mut parameters = self.lock();
         if parameters.iter().any(|known| known.name == name) {
-            let remedy = "give every layer a place of its own with `Scope::at`";
-            self.graph.mistake(Error::misuse(format!("parameter {tensor:?} was made before; {remedy}")));
+            let remedy = "give every layer its own scope with `Scope::at`";
+            self.graph.mistake(Error::misuse(format!("parameter {tensor:?} already exists; {remedy}")));
         } else {
             parameters.push(Parameter { name, shape, init, trained });
         }
@@ -120,16 +120,16 @@ impl Scope {
         self.lock().clone()
     }
 
-    /// What training changes below the root, in order: what gradients are taken for and an optimiser updates.
+    /// All trained parameters below the root, in order, for gradients and optimisers.
     pub fn trainable(&self) -> Vec<Tensor> {
         let parameters = self.parameters().into_iter().filter(|parameter| parameter.trained);
         parameters.map(|parameter| self.graph.state(&parameter.name, parameter.shape)).collect()
     }
 
-    /// Gives every parameter its first value in `session`.
+    /// Initialises every parameter in `session`.
     ///
     /// # Errors
-    /// If one was made twice, or the session holds one with another shape.
+    /// If one was recorded twice, or exists in the session with another shape.
     pub fn initialise(&self, session: &mut Session, seed: u64) -> Result<()> {
         self.graph.check()?;
         for parameter in self.parameters() {
@@ -147,7 +147,7 @@ mod tests {
         Parameter { name: name.into(), shape: [4000].into(), init, trained: true }
     }
 
-    /// Protects: the standard deviation of weights, and that no two parameters start alike.
+    /// Protects: the standard deviation of weights, and that no two parameters are initialised alike.
     #[test]
     fn first_values_have_the_stated_spread() {
         let values = parameter("a", Init::Normal(0.02)).initial(1);

@@ -19,7 +19,7 @@ pub struct Trained {
     pub m: Tensor,
     /// Second moment, zeros before the first step.
     pub v: Tensor,
-    /// The row of `hyper` that it goes by.
+    /// Its row of `hyper`.
     pub group: usize,
 }
 
@@ -28,7 +28,7 @@ pub struct Trained {
 #[derive(Debug)]
 struct Update {
     constants: Constants,
-    /// Where the states stand among the inputs.
+    /// Positions of the states among the inputs.
     states: Vec<usize>,
 }
 
@@ -51,10 +51,10 @@ impl Op for Update {
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let [_, hyper, _, rest @ ..] = inputs else { return Err("takes grads, hyper and groups".into()) };
         if hyper.shape.rank() != 2 || hyper.shape[1] != 4 || hyper.dtype != DType::F32 {
-            return Err("hyper needs four values a group".into());
+            return Err("hyper needs four values per group".into());
         }
         if self.gated() && (rest[0].shape.len() != 1 || rest[0].dtype != DType::F32) {
-            return Err("the gate is one real value".into());
+            return Err("the gate must be one real value".into());
         }
         Ok(nothing())
     }
@@ -99,11 +99,11 @@ impl Op for Update {
 }
 
 /// Records one step of the parameters in `trained`, whose gradients are the first of `grads`, in the same order.
-/// `hyper` \[groups, 4\] has a row as from [`Constants::hyper`] for every group. Where `gate` \[1\] is given and 0,
+/// `hyper` \[groups, 4\] has a row as from [`Constants::hyper`] for every group. If `gate` \[1\] is given and 0,
 /// nothing changes.
 ///
 /// # Errors
-/// If the shapes differ, there is no such group or gradient, or a param, m or v is no state or stands there twice.
+/// If the shapes differ, there is no such group or gradient, or a param, m or v is not a state or occurs twice.
 #[track_caller]
 pub fn adamw(
     constants: Constants,
@@ -117,7 +117,7 @@ pub fn adamw(
             return Err(mismatch("adamw", &[param, m, v], "param has no gradient"));
         };
         if [grad, m, v].iter().any(|other| other.ty() != param.ty()) {
-            return Err(mismatch("adamw", &[param, grad, m, v], "param, grad, m and v need one shape"));
+            return Err(mismatch("adamw", &[param, grad, m, v], "param, grad, m and v must have the same shape"));
         }
         if hyper.shape().first().is_none_or(|groups| group >= groups) {
             return Err(mismatch("adamw", &[hyper], &format!("hyper has no group {group}")));

@@ -16,7 +16,7 @@ impl Op for Reshape {
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         if inputs[0].shape.len() != self.0.len() {
-            return Err(format!("{:?} holds another number of elements", self.0));
+            return Err(format!("{:?} has a different number of elements", self.0));
         }
         Ok(TensorType { shape: self.0.clone(), dtype: inputs[0].dtype })
     }

@@ -7,17 +7,17 @@ use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
 
-/// The type of what an updating op gives: one element that nothing reads.
+/// The type of the result of an updating op: one element that is never read.
 pub(crate) fn nothing() -> TensorType {
     TensorType::f32([1])
 }
 
-/// Refuses an update of what is no state, and one that reads or writes the updated state a second time.
+/// Refuses an update of a value that is not a state, and one that reads or writes the updated state a second time.
 #[track_caller]
 pub(crate) fn check_states(op: &'static str, inputs: &[&Tensor], mutated: &[usize]) -> Result<()> {
     for &slot in mutated {
         if !inputs[slot].is_state() {
-            return Err(mismatch(op, inputs, &format!("operand {slot} is no state, it cannot be updated")));
+            return Err(mismatch(op, inputs, &format!("operand {slot} is not a state and cannot be updated")));
         }
         if inputs.iter().filter(|input| input.id() == inputs[slot].id()).count() > 1 {
             return Err(mismatch(op, inputs, &format!("operand {slot} is updated and used twice")));
@@ -26,8 +26,8 @@ pub(crate) fn check_states(op: &'static str, inputs: &[&Tensor], mutated: &[usiz
     Ok(())
 }
 
-/// The value for an update of a state. A state is copied: the two may lie in one buffer, which no dispatch both reads and
-/// writes.
+/// The value for an update of a state. A state is copied: the two may share a buffer, which no dispatch may both read
+/// and write.
 #[track_caller]
 fn apart(value: &Tensor) -> Result<Tensor> {
     let len = value.shape().len();
@@ -87,7 +87,7 @@ impl Op for WriteRow {
             return Err("needs a state [rows, n] and values [n]".into());
         }
         if **row != TensorType::i32([1]) {
-            return Err("the row is one integer".into());
+            return Err("the row must be one integer".into());
         }
         Ok(nothing())
     }
@@ -113,7 +113,7 @@ impl Tensor {
     /// Records that this state takes `value` in every run. The result is not to be read.
     ///
     /// # Errors
-    /// If this is no state or the shapes differ.
+    /// If this is not a state or the shapes differ.
     #[track_caller]
     pub fn assign(&self, value: &Tensor) -> Result<Tensor> {
         check_states("assign", &[self, value], Assign.mutates())?;
@@ -124,7 +124,7 @@ impl Tensor {
     /// changes nothing. The result is not to be read.
     ///
     /// # Errors
-    /// If this is no state or the shapes do not fit.
+    /// If this is not a state or the shapes do not fit.
     #[track_caller]
     pub fn write_row(&self, values: &Tensor, row: &Tensor) -> Result<Tensor> {
         check_states("write_row", &[self, values, row], WriteRow.mutates())?;

@@ -9,8 +9,8 @@ use crate::engine::reference::Array;
 use crate::error::Result;
 
 impl Heads {
-    /// The launch of a kernel whose rows are the tokens of `rows`, and whose columns, those of `columns`, are split into
-    /// chunks.
+    /// The launch of a kernel whose rows are the tokens of `rows`, and whose columns, those of `columns`, are split
+    /// into chunks.
     fn launch(&self, shader: Shader, rows: &TensorType, columns: &TensorType, chunk: usize, target: Target) -> Launch {
         let layers = rows.shape[0] * self.count;
         let chunks = columns.shape[1].div_ceil(chunk);
@@ -41,7 +41,7 @@ impl Heads {
             return Err("needs real q [B, N, C], k and v [B, M, C]".into());
         }
         if self.count == 0 || !q.shape[2].is_multiple_of(4 * self.count) {
-            return Err(format!("{} heads need channels by fours each", self.count));
+            return Err(format!("the channels of each of {} heads must be a multiple of four", self.count));
         }
         Ok(())
     }
@@ -121,8 +121,8 @@ impl Op for Statistics {
     }
 }
 
-/// Gradient of [`Attention`]; inputs q, k, v, the output's gradient, [`Statistics`] and, but for values, the products of
-/// output and gradient per query and head.
+/// Gradient of [`Attention`]; inputs q, k, v, the output's gradient, [`Statistics`] and, but for values, the products
+/// of output and gradient per query and head.
 #[derive(Debug)]
 struct AttentionGradient(Heads, Gradient);
 
@@ -173,7 +173,7 @@ impl Op for AttentionGradient {
 impl Tensor {
     /// Attention with merged heads, softmax(scale · q·kᵀ)·v: q \[B, N, C\], k and v \[B, M, C\] → \[B, N, C\].
     ///
-    /// The matrix of scores is not stored; gradients compute it again. The channels of a head come by fours.
+    /// The matrix of scores is not stored; gradients recompute it. The channels per head must be a multiple of four.
     ///
     /// # Errors
     /// If the shapes do not fit.

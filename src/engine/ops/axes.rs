@@ -1,4 +1,4 @@
-//! Axes by number. As everywhere in the field, a negative number counts from the end: −1 is the last axis.
+//! Axes by number. As in NumPy, a negative number counts from the end: −1 is the last axis.
 
 use std::ops::{Range, RangeFrom, RangeFull, RangeTo};
 
@@ -25,29 +25,29 @@ pub struct Axes(Chosen);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Chosen {
     List(Vec<isize>),
-    /// Neighbours; an end that is left open is that of the shape.
+    /// Neighbours; an open end is that of the shape.
     Range(Option<isize>, Option<isize>),
 }
 
 impl Axes {
-    /// The axes of a tensor of `rank` axes in rising order, or why there are none such.
+    /// The axes of a tensor of `rank` axes in ascending order, or why they are invalid.
     fn of(&self, rank: usize) -> Result<Vec<usize>, String> {
         let mut axes = match &self.0 {
-            Chosen::List(list) if list.is_empty() => return Err("no axis is named; write `..` for all".into()),
+            Chosen::List(list) if list.is_empty() => return Err("no axis is given; use `..` for all".into()),
             Chosen::List(list) => list.iter().map(|&axis| counted(axis, rank)).collect::<Result<Vec<_>, _>>()?,
             Chosen::Range(None, None) => (0..rank).collect(),
             Chosen::Range(start, end) => {
                 let place = |end: isize| if end < 0 { end + rank as isize } else { end };
                 let (start, end) = (place(start.unwrap_or(0)), place(end.unwrap_or(rank as isize)));
                 if start < 0 || start >= end || end > rank as isize {
-                    return Err(format!("{start}..{end} names no axes of {rank}"));
+                    return Err(format!("{start}..{end} is not a range of {rank} axes"));
                 }
                 (start as usize..end as usize).collect()
             }
         };
         axes.sort_unstable();
         match axes.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(twice) => Err(format!("axis {} is named twice", twice[0])),
+            Some(twice) => Err(format!("axis {} is given twice", twice[0])),
             None => Ok(axes),
         }
     }
@@ -58,7 +58,7 @@ fn counted(axis: isize, rank: usize) -> Result<usize, String> {
     let from_front = if axis < 0 { axis + rank as isize } else { axis };
     match usize::try_from(from_front) {
         Ok(found) if found < rank => Ok(found),
-        _ => Err(format!("there is no axis {axis} among {rank}")),
+        _ => Err(format!("axis {axis} is out of range for {rank} axes")),
     }
 }
 
@@ -114,7 +114,7 @@ impl Tensor {
         }
     }
 
-    /// The numbers of axes from the front, in rising order, for the method that records `op`.
+    /// The numbers of axes from the front, in ascending order, for the method that records `op`.
     #[track_caller]
     pub(super) fn axes(&self, op: &'static str, axes: &Axes) -> Result<Vec<usize>> {
         match axes.of(self.shape().rank()) {
@@ -141,15 +141,15 @@ mod tests {
         assert_eq!((of(.., 3), of(.., 0)), ([0, 1, 2], []));
     }
 
-    /// Protects: an axis that does not exist, or is named twice, is an error that names it.
+    /// Protects: an axis that does not exist, or is given twice, is an error that names it.
     #[test]
-    fn axes_that_are_not_there() {
+    fn axes_that_do_not_exist() {
         let refused = |axes: Axes, rank: usize| axes.of(rank).unwrap_err();
-        assert_eq!(refused(4.into(), 4), "there is no axis 4 among 4");
-        assert_eq!(refused((-5).into(), 4), "there is no axis -5 among 4");
-        assert_eq!(refused([1, -3].into(), 4), "axis 1 is named twice");
-        assert_eq!(refused((3..5).into(), 4), "3..5 names no axes of 4");
-        assert_eq!(refused((2..2).into(), 4), "2..2 names no axes of 4");
-        assert_eq!(refused([].into(), 4), "no axis is named; write `..` for all");
+        assert_eq!(refused(4.into(), 4), "axis 4 is out of range for 4 axes");
+        assert_eq!(refused((-5).into(), 4), "axis -5 is out of range for 4 axes");
+        assert_eq!(refused([1, -3].into(), 4), "axis 1 is given twice");
+        assert_eq!(refused((3..5).into(), 4), "3..5 is not a range of 4 axes");
+        assert_eq!(refused((2..2).into(), 4), "2..2 is not a range of 4 axes");
+        assert_eq!(refused([].into(), 4), "no axis is given; use `..` for all");
     }
 }

@@ -94,8 +94,8 @@ impl Tensor {
     /// Bilinear resize of rectangle `from` of features \[B, H, W, C\] onto rectangle `to` of a result \[B, size, C\].
     ///
     /// Both are integers \[B, 4\]: y, x, height and width per image, sides at least 1, `from` inside the features.
-    /// Only `from` is read: neighbours beyond it are replaced by its border. The result is 0 outside `to`; a part of
-    /// `to` beyond the result is left out. Rectangles have no gradient.
+    /// Only `from` is read: neighbours beyond it are replaced by its border. The result is 0 outside `to`; any part of
+    /// `to` outside the result is ignored. Rectangles have no gradient.
     ///
     /// # Errors
     /// If the shapes or types do not fit.

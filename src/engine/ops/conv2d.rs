@@ -101,7 +101,7 @@ impl Op for Conv2d {
         let bias = vec![self.outputs];
         for (input, shape) in inputs.iter().zip([first, second, bias]) {
             if input.shape[..] != shape || input.dtype != DType::F32 {
-                return Err(format!("needs real operands, one of them {shape:?}"));
+                return Err(format!("needs real operands, one of shape {shape:?}"));
             }
         }
         Ok(TensorType::f32(output))
@@ -141,8 +141,8 @@ impl Op for Conv2d {
     }
 }
 
-/// The weight \[O, C, k, k\] of convolutions, which bring it once into the order that their kernel reads: (ky, kx, c), where
-/// neighbouring channels are read together. Channels that are not fours are filled up with zeros.
+/// The weight \[O, C, k, k\] of convolutions, converted once to the order in which their kernel reads it: (ky, kx, c),
+/// where neighbouring channels are read together. The number of channels is padded with zeros to a multiple of four.
 #[derive(Clone, Debug)]
 pub struct Taps {
     weight: Tensor,
@@ -155,7 +155,7 @@ impl Taps {
         Taps { weight: weight.clone(), rows: OnceLock::new() }
     }
 
-    /// \[O, k·k·C\], both axes filled up to fours of channels.
+    /// \[O, k·k·C\], both axes padded to multiples of four channels.
     #[track_caller]
     fn rows(&self, [outputs, channels, kernel, _]: [usize; 4]) -> Result<Tensor> {
         if let Some(rows) = self.rows.get() {
@@ -169,8 +169,8 @@ impl Taps {
     }
 }
 
-/// A tensor with zeros behind it along an axis. Only pictures, weights and maps of odd sizes are filled up: no features,
-/// so they are stored whole.
+/// A tensor padded with zeros at the end of an axis. Only pictures, weights and maps of odd sizes are padded: no
+/// features, so they are stored in full precision.
 #[track_caller]
 fn filled(tensor: &Tensor, axis: usize, extent: usize) -> Result<Tensor> {
     match tensor.shape()[axis] == extent {
@@ -182,8 +182,8 @@ fn filled(tensor: &Tensor, axis: usize, extent: usize) -> Result<Tensor> {
 impl Tensor {
     /// Convolution: \[B, H, W, C\] with weight \[O, C, k, k\] and bias \[O\] → \[B, OH, OW, O\].
     ///
-    /// OH = ⌊(H + padding − k) / stride⌋ + 1, with the zeros of both sides: rows and columns at the end that fill no
-    /// patch are dropped. A number of zeros stands on all sides; [`Padding`] has others, such as TensorFlow's SAME.
+    /// OH = ⌊(H + padding − k) / stride⌋ + 1, with the zeros of both sides: rows and columns at the end that do not
+    /// fill a patch are dropped. A number pads all sides alike; [`Padding`] can differ, as TensorFlow's SAME does.
     ///
     /// # Errors
     /// If the shapes do not fit, or the padding of a side is not less than the kernel.
@@ -198,7 +198,7 @@ impl Tensor {
         self.conv2d_with(&Taps::new(weight), bias, stride, padding)
     }
 
-    /// [`Tensor::conv2d`] with a weight that other convolutions of the graph have, too.
+    /// [`Tensor::conv2d`] with a weight that other convolutions of the graph share.
     ///
     /// # Errors
     /// As [`Tensor::conv2d`].

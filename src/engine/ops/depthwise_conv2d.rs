@@ -39,7 +39,7 @@ impl Slide {
     fn new([batch, height, width, channels]: [usize; 4], step: usize, target: Target) -> Self {
         let lanes = Lanes::of(channels);
         let loads = channels / lanes.count;
-        // Long runs load least; they are cut where too few invocations would be left.
+        // Long runs need the fewest loads; they are split if there would be too few invocations.
         let pixels = width.div_ceil(step);
         let runs = (target.busy() / (batch * height * loads * step)).clamp(1, pixels.div_ceil(4));
         let run = pixels.div_ceil(runs);
@@ -71,7 +71,7 @@ fn define(launch: Launch, side: usize, ahead: usize) -> Launch {
     }
 }
 
-/// The four extents of an image; the shape rule has seen that there are four.
+/// The four extents of an image; the shape rule has checked that there are four.
 fn extents(image: &TensorType) -> [usize; 4] {
     [0, 1, 2, 3].map(|axis| image.shape.get(axis).copied().unwrap_or(1))
 }

@@ -165,7 +165,7 @@ methods! {
     log_sigmoid() = Function::LogSigmoid;
     /// x·Φ(x), the exact (erf) form.
     gelu() = Function::Gelu;
-    /// 1 where x is a number, 0 where it is infinite or NaN, found by its bits; no gradient passes.
+    /// 1 where x is finite, 0 where it is infinite or NaN, determined from its bits; no gradient passes.
     finite() = Function::Finite;
     /// x + other
     add(other) = Function::Add;
@@ -234,7 +234,7 @@ impl Op for Expand {
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         match self.0.broadcast(&inputs[0].shape) {
             Some(shape) if shape == self.0 && inputs[0].dtype == DType::F32 => Ok(TensorType::f32(shape)),
-            _ => Err(format!("does not repeat to {:?}", self.0)),
+            _ => Err(format!("does not broadcast to {:?}", self.0)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Writes the kernel of a chain of functions, with broadcasting.
+//! Generates the kernel of a chain of functions, with broadcasting.
 
 use super::rows::Lanes;
 use crate::engine::geometry::broadcast::{Broadcast, MAX_AXES};
@@ -16,14 +16,14 @@ fn by_fours(walk: &Broadcast) -> bool {
     walk.extents.last().is_some_and(|inner| inner.is_multiple_of(4)) && walk.strides.iter().all(aligned)
 }
 
-/// Where an input stands when element `i` is computed.
+/// The position in an input when element `i` is computed.
 #[derive(Clone, Copy, PartialEq)]
 enum Reach {
     /// At its only element.
     Constant,
     /// At i.
     Linear,
-    /// Where the coordinates say.
+    /// At a position computed from the coordinates.
     Strided,
 }
 
@@ -112,7 +112,8 @@ pub(super) fn launch(op: &Chain, context: &LaunchContext<'_>) -> Launch {
     launch.floats(&scalars)
 }
 
-/// Lines that compute the coordinates c0, c1, … of an element. One division an axis: they are slow on software devices.
+/// Lines that compute the coordinates c0, c1, … of an element. One division per axis: they are slow on software
+/// devices.
 fn coordinates(axes: usize, lanes: Lanes) -> String {
     let mut text = format!("let outer{axes} = i * {}u;\n", lanes.count);
     for axis in (1..axes).rev() {

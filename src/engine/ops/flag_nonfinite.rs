@@ -1,4 +1,4 @@
-//! Finding infinities and NaN by their bits, on the device, without asking the host.
+//! Detects infinities and NaN by their bits, on the device.
 
 use super::assign::{check_states, nothing};
 use super::matmul::mismatch;
@@ -9,8 +9,8 @@ use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
 
-/// flags\[k\] ← 1 if an element of tensor k is infinite or NaN; other flags, and a set one, stay. Inputs: flags, tensors
-/// one behind the other, and (k, how many elements count) of every block.
+/// flags\[k\] ← 1 if an element of tensor k is infinite or NaN; other flags are unchanged. Inputs: flags, tensors
+/// packed into one, and (k, number of valid elements) of every block.
 #[derive(Debug)]
 struct FlagNonfinite;
 
@@ -42,11 +42,11 @@ impl Op for FlagNonfinite {
 }
 
 impl Tensor {
-    /// Records that flag k of this state \[n\] becomes 1 if tensor k of `values` holds an infinity or NaN. Flags are
-    /// never cleared by it.
+    /// Records that flag k of this state \[n\] becomes 1 if tensor k of `values` contains an infinity or NaN. Flags are
+    /// never cleared.
     ///
     /// # Errors
-    /// If this is no state with as many flags as there are tensors.
+    /// If this is not a state with as many flags as there are tensors.
     #[track_caller]
     pub fn flag_nonfinite(&self, values: &Packed) -> Result<()> {
         if self.shape()[..] != [values.tensors.len()] {

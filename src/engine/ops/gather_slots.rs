@@ -1,4 +1,4 @@
-//! The classes of each image as slots: few maps per image, laid last (method.md 4.3).
+//! The classes of each image as slots: few maps per image, on the last axis (method.md 4.3).
 
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
@@ -51,9 +51,9 @@ impl Op for GatherSlots {
 }
 
 impl Tensor {
-    /// Picks the maps of `classes` \[B, P\] from maps \[B, C, H, W\] and lays them last: \[B, H, W, P\].
+    /// Picks the maps of `classes` \[B, P\] from maps \[B, C, H, W\] and moves them to the last axis: \[B, H, W, P\].
     ///
-    /// Slot p holds channel `classes[b, p]` − `first`, or 0 where that is no channel (−1 marks an unused slot; with
+    /// Slot p holds channel `classes[b, p]` − `first`, or 0 if that is not a channel (−1 marks an unused slot; with
     /// `first` = 1 the background has no channel). [`Tensor::scatter_slots`] is the transpose.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::error::Result;
 
 /// (mean, 1 / √(variance + eps)) of every row, \[…, C\] → \[…, 2\]; biased variance.
 ///
-/// It has no gradient of its own: [`LayerNorm`] gives x the gradient through both paths.
+/// It has no gradient: that of [`LayerNorm`] with respect to x includes both paths.
 #[derive(Debug)]
 struct Statistics {
     eps: f64,

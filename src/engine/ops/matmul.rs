@@ -20,7 +20,7 @@ impl Op for MatMul {
         let batch = self.batch[0] * self.batch[1];
         let lengths = [batch * self.m * self.k, batch * self.k * self.n];
         if inputs[0].shape.len() != lengths[0] || inputs[1].shape.len() != lengths[1] {
-            return Err(format!("is no product of [{}, {}] and [{}, {}]", self.m, self.k, self.k, self.n));
+            return Err(format!("is not a product of [{}, {}] and [{}, {}]", self.m, self.k, self.k, self.n));
         }
         if inputs.get(2).is_some_and(|bias| bias.shape.len() != self.n) {
             return Err(format!("the bias needs {} elements", self.n));
@@ -222,7 +222,7 @@ impl Tensor {
     }
 }
 
-/// The error of a method whose operands cannot even be described to an op.
+/// The error of a method whose operands cannot be described by an op.
 #[track_caller]
 pub(crate) fn mismatch(op: &'static str, operands: &[&Tensor], reason: &str) -> Error {
     Error::Op {

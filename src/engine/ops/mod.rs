@@ -1,8 +1,8 @@
 //! The operations: one file each, with the tensor methods that record it, its shape rule, its gradient and its launch.
 //!
 //! Methods give `Result<Tensor>`, and so do the operators `+ - * /`. Element-wise functions broadcast as NumPy's do.
-//! Axes are numbers, negative ones count from the end. A reduction takes any [`Axes`](axes::Axes) and drops them; its
-//! twin on `_keep` keeps them with extent 1, so that the result broadcasts back:
+//! Axes are numbers, negative ones count from the end. A reduction takes any [`Axes`](axes::Axes) and drops them; the
+//! variant with the suffix `_keep` keeps them with extent 1, so that the result broadcasts back:
 //!
 //! ```
 //! use tagseg::engine::graph::{DType, Graph};

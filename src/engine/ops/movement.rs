@@ -16,7 +16,7 @@ enum Move {
     Permute(Vec<usize>),
     /// Keeps `range` of `axis`.
     Slice { axis: usize, range: Range<usize> },
-    /// Puts the tensor at `start` of an axis of extent `extent`, zeros around it.
+    /// Places the tensor at `start` of an axis of extent `extent`, with zeros around it.
     Pad { axis: usize, start: usize, extent: usize },
     /// Reverses `axis`.
     Flip(usize),
@@ -33,7 +33,7 @@ impl Move {
                 let mut seen = order.clone();
                 seen.sort_unstable();
                 if !seen.iter().copied().eq(0..x.rank()) {
-                    return Err(format!("{order:?} is not an order of its axes"));
+                    return Err(format!("{order:?} is not a permutation of its axes"));
                 }
                 shape = order.iter().map(|&axis| x[axis]).collect();
                 strides = order.iter().map(|&axis| strides[axis]).collect();
@@ -41,7 +41,7 @@ impl Move {
             Move::Slice { axis, range } => {
                 check(*axis)?;
                 if range.end > x[*axis] || range.start >= range.end {
-                    return Err(format!("{range:?} does not lie in axis {axis}"));
+                    return Err(format!("{range:?} is out of range for axis {axis}"));
                 }
                 shape[*axis] = range.len();
                 offset = range.start as i64 * strides[*axis];
@@ -49,7 +49,7 @@ impl Move {
             Move::Pad { axis, start, extent } => {
                 check(*axis)?;
                 if start + x[*axis] > *extent {
-                    return Err(format!("does not fit at {start} into an axis of {extent}"));
+                    return Err(format!("does not fit at {start} into an axis of extent {extent}"));
                 }
                 valid = Some((*axis, *start..start + x[*axis]));
                 shape[*axis] = *extent;
@@ -98,7 +98,7 @@ struct Axis {
     high: i64,
 }
 
-/// The axes of `gather` written with `out_strides`, neighbours that are walked as one merged. At least one.
+/// The axes of `gather` written with `out_strides`, with contiguous neighbours merged. At least one.
 fn axes(gather: &Gather, out_strides: &[usize]) -> Vec<Axis> {
     let mut merged: Vec<Axis> = Vec::new();
     for (index, &extent) in gather.shape.iter().enumerate().filter(|(_, extent)| **extent != 1) {
@@ -283,7 +283,7 @@ impl Tensor {
     /// Output axis `i` is input axis `order[i]`.
     ///
     /// # Errors
-    /// If `order` is not an order of the axes, or there are more than four.
+    /// If `order` is not a permutation of the axes, or there are more than four.
     #[track_caller]
     pub fn permute(&self, order: &[isize]) -> Result<Tensor> {
         let mut axes = Vec::with_capacity(order.len());
@@ -296,7 +296,7 @@ impl Tensor {
     /// The part `range` of `axis`.
     ///
     /// # Errors
-    /// If the range does not lie in the axis.
+    /// If the range is not within the axis.
     #[track_caller]
     pub fn slice(&self, axis: isize, range: Range<usize>) -> Result<Tensor> {
         let axis = self.axis("movement", axis)?;
@@ -306,7 +306,7 @@ impl Tensor {
         Tensor::record(Movement(Move::Slice { axis, range }), &[self])
     }
 
-    /// The tensor at `start` of an axis of `extent`, zeros around it.
+    /// The tensor at `start` of an axis of `extent`, with zeros around it.
     ///
     /// # Errors
     /// If it does not fit.
@@ -326,7 +326,7 @@ impl Tensor {
         Tensor::record(Movement(Move::Flip(axis)), &[self])
     }
 
-    /// `parts` one after another along `axis`.
+    /// Concatenates `parts` along `axis`.
     ///
     /// # Errors
     /// If there is no such axis, or they differ in more than that one.

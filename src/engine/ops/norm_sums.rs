@@ -1,4 +1,4 @@
-//! The column sums that the gradients of both normalisations are made of.
+//! The column sums in the gradients of both normalisations.
 
 use super::rows::ColumnSums;
 use crate::engine::graph::{Op, Tensor, TensorType};
@@ -24,7 +24,7 @@ impl Op for NormSums {
         let width = x.shape.last().copied().unwrap_or(1);
         let expected = if self.per_row { 2 * x.shape.len() / width } else { width };
         if x != grad || statistics.shape.len() != expected {
-            return Err("the shapes do not belong together".into());
+            return Err("the shapes do not match".into());
         }
         Ok(TensorType::f32([2, width]))
     }

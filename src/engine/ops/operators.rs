@@ -1,4 +1,4 @@
-//! Arithmetic operators. Each records the method of the same name (`1.0 - &x` records two nodes) and fails like it.
+//! Arithmetic operators. Each records the method of the same name (`1.0 - &x` records two nodes) and has its errors.
 //!
 //! ```
 //! use tagseg::engine::graph::{DType, Graph};

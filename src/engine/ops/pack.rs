@@ -10,7 +10,7 @@ use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
 
-/// Tensors one behind the other, as their [`Packing`] says. What lies between them may hold anything.
+/// Tensors packed into one according to their [`Packing`]. The contents of the gaps are undefined.
 #[derive(Debug)]
 struct Pack;
 
@@ -47,7 +47,7 @@ impl Op for Pack {
     }
 }
 
-/// Real tensors one behind the other, in one value or a few. A device makes them there, if it can, and else copies them.
+/// Real tensors packed into one or a few values. A device computes them in place if it can, and else copies them.
 pub struct Packed {
     /// The values, with the tensors in each.
     pub(super) parts: Vec<(Range<usize>, Tensor)>,
@@ -55,12 +55,12 @@ pub struct Packed {
     pub(super) tensors: Vec<Tensor>,
 }
 
-/// Elements that a value holds at most, unless one tensor is larger: 4 MiB. That is more work than a dispatch costs, and
-/// small enough to find a place between other values.
+/// Most elements of a value, unless one tensor is larger: 4 MiB. That is enough work to outweigh the cost of a
+/// dispatch, and small enough to fit between other values.
 const PART: usize = 1 << 20;
 
 impl Packed {
-    /// Records that `tensors` lie one behind the other.
+    /// Records the packing of `tensors`.
     ///
     /// # Errors
     /// If one is not real, or they belong to different graphs.
@@ -81,7 +81,7 @@ impl Packed {
         let mut parts = Vec::with_capacity(ranges.len());
         for range in ranges {
             let values = match &tensors[range.clone()] {
-                // AdamW writes states: it cannot read them as gradients where they lie.
+                // AdamW writes states: it cannot read them in place as gradients.
                 [only] if !only.lies_in_state() => only.reshape([only.shape().len()])?,
                 several => Tensor::record(Pack, &several.iter().collect::<Vec<_>>())?,
             };
@@ -96,12 +96,12 @@ impl Packed {
     }
 
     /// The number of tensors.
-    #[expect(clippy::len_without_is_empty, reason = "an empty list is of no use")]
+    #[expect(clippy::len_without_is_empty, reason = "an empty list is useless")]
     pub fn len(&self) -> usize {
         self.tensors.len()
     }
 
-    /// The packing of some of the tensors, which begins where theirs does.
+    /// The packing of some of the tensors, with the offset of the first.
     pub(super) fn packing(&self, range: Range<usize>) -> Packing {
         Packing::of(self.tensors[range].iter().map(|tensor| tensor.shape().len()))
     }

@@ -23,7 +23,7 @@ impl Default for Par {
     }
 }
 
-/// Rings that the kernels' parameters hold.
+/// Most rings in the kernels' parameters.
 const MAX_RINGS: usize = 8;
 
 fn check_rings(dilations: &[usize]) -> Result<(), String> {
@@ -187,8 +187,8 @@ impl Tensor {
     /// neighbours. All pixels change at once.
     ///
     /// `weights` and `extent` are those of [`Tensor::par_weights`] with the same dilations. Pixels outside the extent
-    /// give 0, and so do fours of slots whose `classes` \[B, P\] are all −1: these cost nothing. The gradient is that
-    /// of the mask; weights have none.
+    /// are 0, and so are groups of four slots whose `classes` \[B, P\] are all −1, which are skipped. The gradient is
+    /// that of the mask; weights have none.
     ///
     /// # Errors
     /// If the shapes or types do not fit.

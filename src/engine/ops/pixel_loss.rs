@@ -1,7 +1,7 @@
 //! Losses of single pixels against a label map (method.md 6.2, 6.4): one value per pixel, averaged outside.
 //!
-//! The logits may be given on a coarser grid than the label: they are interpolated where they are needed, and maps of
-//! them at the label's size never exist.
+//! The logits may be given on a coarser grid than the label: they are interpolated as needed, and maps of
+//! them at the label's size are never stored.
 
 use super::resize::{Axis, Resize, transposed};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
@@ -48,7 +48,7 @@ fn launch(shader: Shader, invocations: usize, x: &TensorType, pixels: &TensorTyp
     launch.uints(&[x.shape[0], x.shape[1], first])
 }
 
-/// A launch of `pixel_loss`: one pixel an invocation, or four neighbours.
+/// A launch of `pixel_loss`: one pixel or four neighbours per invocation.
 fn forward(x: &TensorType, pixels: &TensorType, first: usize) -> Launch {
     let columns = resize(&x.shape, &pixels.shape).columns;
     let fours = columns.is_near() && columns.output.is_multiple_of(4);
@@ -170,8 +170,8 @@ impl Tensor {
     /// One-against-all loss of every pixel of logits \[B, C, h, w\], summed over channels, against `label` \[B, H, W\]:
     /// \[B, H, W\]. Logits on a coarser grid are interpolated to the label's pixels (bilinear, no aligned corners).
     ///
-    /// The class of a pixel is `label` − `first`. Where the label is 255 or its class is no channel, the loss and its
-    /// gradient are exactly 0. Divide by C for the mean over channels of method.md 0.3.
+    /// The class of a pixel is `label` − `first`. Where the label is 255 or its class is not a channel, the loss and
+    /// its gradient are exactly 0. Divide by C for the mean over channels of method.md 0.3.
     ///
     /// # Errors
     /// If the shapes or types do not fit.
@@ -183,8 +183,8 @@ impl Tensor {
     /// Softmax cross-entropy of every pixel of logits \[B, C, h, w\] against `label` \[B, H, W\]: \[B, H, W\]. Logits
     /// on a coarser grid are interpolated to the label's pixels (bilinear, no aligned corners).
     ///
-    /// The class of a pixel is `label` − `first`. Where the label is 255 or its class is no channel, the loss and its
-    /// gradient are exactly 0.
+    /// The class of a pixel is `label` − `first`. Where the label is 255 or its class is not a channel, the loss and
+    /// its gradient are exactly 0.
     ///
     /// # Errors
     /// If the shapes or types do not fit.

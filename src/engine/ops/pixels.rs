@@ -1,4 +1,4 @@
-//! Pictures of bytes, four bytes to a word, as reals.
+//! Conversion of pictures of bytes, four bytes per word, to reals.
 
 use crate::engine::graph::{DType, Op, Shape, Tensor, TensorType};
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
@@ -19,7 +19,7 @@ impl Op for Pixels {
         let (words, table) = (inputs[0], inputs[1]);
         let fits = words.shape.rank() == 1 && words.shape[0] == words_of(self.0.len());
         if !fits || words.dtype != DType::I32 {
-            return Err(format!("needs {} integers, one for four bytes of {:?}", words_of(self.0.len()), self.0));
+            return Err(format!("needs {} integers, one per four bytes of {:?}", words_of(self.0.len()), self.0));
         }
         if table.shape[..] != [self.0[3], 256] || table.dtype != DType::F32 || self.0[3] == 0 {
             return Err("needs a real table [C, 256] with a row for each channel".into());
@@ -49,11 +49,10 @@ pub fn words_of(bytes: usize) -> usize {
 }
 
 impl Tensor {
-    /// Pictures \[B, H, W, C\] of the bytes in integers \[⌈B·H·W·C / 4⌉\], four in each, the lowest bits first. Byte v of
-    /// channel c becomes the entry \[c, v\] of a table \[C, 256\], so that whatever is made of a byte is exact. Has no
-    /// gradient.
+    /// Pictures \[B, H, W, C\] of the bytes in integers \[⌈B·H·W·C / 4⌉\], four in each, the lowest bits first. Byte v
+    /// of channel c becomes the entry \[c, v\] of a table \[C, 256\], so that the conversion is exact. Has no gradient.
     ///
-    /// The host writes such integers as the bytes that they are, see [`Values::U8`](crate::Values::U8):
+    /// The host writes such integers as bytes, see [`Values::U8`](crate::Values::U8):
     ///
     /// ```
     /// use tagseg::Session;

@@ -1,21 +1,21 @@
-//! How a product of matrices is launched: the tile that is computed together, the loads of every operand, long sums in
-//! parts. One kernel reads and writes matrices that lie in a tensor by strides, or as the patches of an image.
+//! The launch of a product of matrices: the tile that is computed together, the loads of every operand, long sums in
+//! parts. The kernels read and write strided matrices, or the patches of an image.
 
 use crate::engine::geometry::matrix::MatrixView;
 use crate::engine::geometry::patches::Patches;
 use crate::engine::kernel::{Launch, Launches, Slot, Target, Tile, WORKGROUP, shader};
 
-/// How a matrix lies in a tensor.
+/// The layout of a matrix in a tensor.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Layout {
     /// Element by element.
     Strided(MatrixView),
-    /// As the patches of an image, one a row, which are stored nowhere. In a result they must not overlap.
+    /// As the patches of an image, one per row, which are not stored. In a result they must not overlap.
     Patches(Patches),
 }
 
 impl Layout {
-    /// How the kernel calls it, and its parameters there.
+    /// Its name and parameters in the kernel.
     fn described(&self) -> (&'static str, Vec<usize>) {
         match self {
             Layout::Strided(MatrixView { batch: [batch0, batch1], row, column }) => {
@@ -25,7 +25,7 @@ impl Layout {
         }
     }
 
-    /// Which neighbours among `rows` × `columns` are loaded or stored by fours.
+    /// Which neighbours among `rows` × `columns` are loaded or stored as `vec4`.
     fn fours(&self, rows: usize, columns: usize) -> Fours {
         match self {
             Layout::Strided(view) if view.column == 1 && view.aligned(columns, view.row) => Fours::Columns,
@@ -36,7 +36,7 @@ impl Layout {
     }
 }
 
-/// What is loaded or stored by fours.
+/// What is loaded or stored as `vec4`.
 #[derive(Clone, Copy, PartialEq)]
 enum Fours {
     /// Neighbouring columns of a row.
@@ -49,14 +49,14 @@ enum Fours {
     None,
 }
 
-/// Who computes a tile of the result together.
+/// Which invocations compute a tile of the result together.
 #[derive(Clone, Copy, PartialEq)]
 enum Team {
     /// One invocation.
     One,
-    /// The invocations of a subgroup, as many as are given: they exchange their loads by broadcast.
+    /// The invocations of a subgroup, of the given number: they exchange their loads by broadcast.
     Subgroup(usize),
-    /// A workgroup, by way of its own memory.
+    /// A workgroup, through its shared memory.
     Workgroup,
     /// A workgroup that multiplies cooperative matrices.
     Cooperative,
@@ -81,7 +81,7 @@ struct Part {
 }
 
 impl Part {
-    /// What its shader leaves open.
+    /// The placeholders of its shader.
     fn defines(self) -> Vec<(&'static str, usize)> {
         let [rows, columns] = self.sides;
         let flags = |flags: &[(&'static str, bool)]| {
@@ -157,7 +157,7 @@ impl Product {
         Launches { list: vec![first, second.bind(&slots)], scratch: vec![splits * batches * self.m * self.n] }
     }
 
-    /// The part that the table says; a smaller one where much of that would lie outside the result.
+    /// The tile that the table chooses; a smaller one if much of it would be outside the result.
     fn part(&self, target: Target) -> Part {
         let batches = self.batch[0] * self.batch[1];
         let tile = target.tile(batches * self.m * self.n, self.k);
@@ -172,7 +172,7 @@ impl Product {
         let larger = match team {
             Team::Subgroup(lanes) => {
                 let [wide, narrow] = [[4 * lanes, 8 * lanes], [4 * lanes, 4 * lanes]];
-                // Narrow tiles are more of them, and what lies outside the result is less.
+                // There are more narrow tiles, and less of them is outside the result.
                 let fills = target.fills(batches * results, self.k);
                 let wide = Some(wide).filter(|&sides| fills && 4 * padded(sides) <= 5 * results);
                 wide.or(Some(narrow).filter(|&sides| padded(sides) <= 2 * results))
@@ -196,7 +196,7 @@ impl Product {
         Part { sides: [fitting(rows, self.m), fitting(columns, self.n)], team: Team::One }
     }
 
-    /// Whether it is made of whole matrices of 8×8, which lie so that they can be loaded and stored at once.
+    /// Whether it consists of whole matrices of 8×8 whose layout allows loading and storing them at once.
     fn is_of_eights(&self) -> bool {
         let lies = |layout: &Layout, rows, columns| matches!(layout.fours(rows, columns), Fours::Rows | Fours::Columns);
         [self.m, self.n, self.k].iter().all(|extent| extent.is_multiple_of(8))
@@ -205,12 +205,12 @@ impl Product {
             && lies(&self.out, self.m, self.n)
     }
 
-    /// The invocations that a layer of the grid takes.
+    /// The invocations per layer of the grid.
     fn invocations(&self, Part { sides: [rows, columns], team }: Part) -> usize {
         self.m.div_ceil(rows) * self.n.div_ceil(columns) * team.invocations()
     }
 
-    /// The kernel for one pass over `chunk` terms of every sum; chunks lie along z after the batches.
+    /// The kernel for one pass over `chunk` terms of every sum; chunks are along z after the batches.
     fn pass(&self, part: Part, out: Layout, to: Slot, chunk: usize, bias: bool) -> Launch {
         let out_fours = match out.fours(self.m, self.n) {
             Fours::Rows => Fours::None,
@@ -280,7 +280,7 @@ impl Product {
         if bias {
             launch = launch.define("BIAS", 1);
             slots.push(Slot::Input(2));
-            // The bias lies as the columns of the result.
+            // The bias has the layout of the columns of the result.
             by_fours.extend(by_fours.contains(&to).then_some(Slot::Input(2)));
         }
         slots.push(to);

@@ -1,4 +1,4 @@
-//! Random numbers: a function of (seed, step, stream, element), never of when or where it runs.
+//! Random numbers: a function of (seed, step, stream, element), independent of when or where it runs.
 
 use crate::engine::graph::{Backward, BackwardError, Op, Shape, Tensor, TensorType};
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
@@ -20,7 +20,7 @@ impl Op for Random {
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         if *inputs[0] != TensorType::i32([3]) {
-            return Err("the key is three integers: low and high word of the seed, step".into());
+            return Err("the key must be three integers: low and high word of the seed, step".into());
         }
         Ok(TensorType::f32(self.shape.clone()))
     }
@@ -45,7 +45,7 @@ impl Op for Random {
 
 /// Uniform numbers in [0, 1) with 24 bits. `key` is i32 \[3\]: low word of the seed, high word of the seed, step.
 ///
-/// Every call takes a stream of its own from the graph, numbered in order of recording: equal graphs draw equal numbers.
+/// Every call uses a new stream of the graph, numbered in order of recording: equal graphs draw equal numbers.
 ///
 /// # Errors
 /// If the key is not of that type.

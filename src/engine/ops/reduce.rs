@@ -39,7 +39,7 @@ impl Op for Reduce {
             return Err("takes real values".into());
         }
         if self.last > x.shape.rank() || self.first >= self.last || self.extents(x)[1] == 0 {
-            return Err(format!("axes {}..{} hold nothing to reduce", self.first, self.last));
+            return Err(format!("axes {}..{} are empty", self.first, self.last));
         }
         let mut shape = x.shape.to_vec();
         shape[self.first..self.last].fill(1);
@@ -138,7 +138,7 @@ macro_rules! methods {
             $(#[$doc])*
             ///
             /// # Errors
-            /// If the axes do not exist or hold nothing, or the tensor is not real.
+            /// If the axes do not exist or are empty, or the tensor is not real.
             #[track_caller]
             pub fn $name(&self, axes: impl Into<Axes>) -> Result<Tensor> {
                 self.reduce($reduction, &axes.into(), false)
@@ -147,7 +147,7 @@ macro_rules! methods {
             #[doc = concat!("As [`Tensor::", stringify!($name), "`], but the axes stay, with extent 1.")]
             ///
             /// # Errors
-            /// If the axes do not exist or hold nothing, or the tensor is not real.
+            /// If the axes do not exist or are empty, or the tensor is not real.
             #[track_caller]
             pub fn $keep(&self, axes: impl Into<Axes>) -> Result<Tensor> {
                 self.reduce($reduction, &axes.into(), true)
@@ -190,7 +190,7 @@ impl Tensor {
     /// Mean over `axes`, which are dropped.
     ///
     /// # Errors
-    /// If the axes do not exist or hold nothing, or the tensor is not real.
+    /// If the axes do not exist or are empty, or the tensor is not real.
     #[track_caller]
     pub fn mean(&self, axes: impl Into<Axes>) -> Result<Tensor> {
         self.mean_of(&axes.into(), false)
@@ -199,7 +199,7 @@ impl Tensor {
     /// As [`Tensor::mean`], but the axes stay, with extent 1.
     ///
     /// # Errors
-    /// If the axes do not exist or hold nothing, or the tensor is not real.
+    /// If the axes do not exist or are empty, or the tensor is not real.
     #[track_caller]
     pub fn mean_keep(&self, axes: impl Into<Axes>) -> Result<Tensor> {
         self.mean_of(&axes.into(), true)
@@ -232,7 +232,7 @@ impl Tensor {
     /// Index of the first maximum along `axis`, which is dropped.
     ///
     /// # Errors
-    /// If the axis does not exist or holds nothing, or the tensor is not real.
+    /// If the axis does not exist or is empty, or the tensor is not real.
     #[track_caller]
     pub fn arg_max(&self, axis: isize) -> Result<Tensor> {
         self.reduce(Reduction::ArgMax, &axis.into(), false)
@@ -241,7 +241,7 @@ impl Tensor {
     /// As [`Tensor::arg_max`], but the axis stays, with extent 1.
     ///
     /// # Errors
-    /// If the axis does not exist or holds nothing, or the tensor is not real.
+    /// If the axis does not exist or is empty, or the tensor is not real.
     #[track_caller]
     pub fn arg_max_keep(&self, axis: isize) -> Result<Tensor> {
         self.reduce(Reduction::ArgMax, &axis.into(), true)

@@ -41,7 +41,7 @@ impl Op for Forward {
         self.0.check(inputs[0], self.0.rows.input, self.0.columns.input)?;
         let output = TensorType::f32(self.1.clone());
         if inputs.get(1).is_some_and(|base| **base != output) {
-            return Err("adds to real maps of the batch, the size and the channels of its result".into());
+            return Err("needs a real base with the batch, size and channels of its result".into());
         }
         Ok(output)
     }
@@ -193,8 +193,8 @@ impl Tensor {
         self.resized(Resize { outer: b, rows, columns, inner: c }, [b, rows.output, columns.output, c])
     }
 
-    /// `base` \[B, H', W', C\] and to it the bilinear resize of features \[B, H, W, C\] to its size, which is never
-    /// stored.
+    /// The sum of `base` \[B, H', W', C\] and the bilinear resize of features \[B, H, W, C\] to its size, which is
+    /// never stored.
     ///
     /// # Errors
     /// If the tensors do not have four axes, are not real, differ in batch or channels, or a side is empty.

@@ -1,8 +1,8 @@
-//! Kernels that walk rows of channels: what they load at once, how many share a row, how columns are split.
+//! Kernels that traverse rows of channels: the size of loads, the invocations per row, and the split of columns.
 
 use crate::engine::kernel::{Launch, Shader, Slot, Target};
 
-/// What one load of a kernel takes along the last axis.
+/// The elements of one load of a kernel along the last axis.
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes {
     /// Elements.
@@ -12,7 +12,7 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Four neighbours where the extent allows, else one.
+    /// Four neighbours if the extent allows, else one.
     pub(crate) fn of(extent: usize) -> Self {
         match extent.is_multiple_of(4) {
             true => Lanes { count: 4, value: "vec4<f32>" },
@@ -20,7 +20,7 @@ impl Lanes {
         }
     }
 
-    /// Sets the type `VALUE` of a launch's elements, which stand at `slots`.
+    /// Sets the type `VALUE` of a launch's elements, which are at `slots`.
     pub(crate) fn of_launch(self, launch: Launch, slots: &[Slot]) -> Launch {
         let launch = launch.define("VALUE", self.value);
         if self.count == 4 { launch.define("VECTOR", 1).fours(slots) } else { launch }
@@ -39,7 +39,7 @@ pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Targ
 pub(crate) struct ColumnSums {
     /// Rows of the tensor.
     pub rows: usize,
-    /// What one load takes along a row.
+    /// The elements of one load along a row.
     pub lanes: Lanes,
     /// Loads of a row.
     pub columns: usize,
@@ -58,7 +58,7 @@ impl ColumnSums {
         ColumnSums { rows, lanes, columns, chunk, chunks }
     }
 
-    /// A launch that knows these sizes by its first parameters.
+    /// A launch with these sizes as its first parameters.
     pub(crate) fn launch(&self, shader: Shader, invocations: usize) -> Launch {
         Launch::new(shader, invocations, 1).uints(&[self.rows, self.columns, self.chunk, self.chunks])
     }

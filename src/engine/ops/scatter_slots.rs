@@ -46,10 +46,10 @@ impl Op for ScatterSlots {
 }
 
 impl Tensor {
-    /// Lays slots \[B, H, W, P\] of `classes` \[B, P\] out as maps \[B, `channels`, H, W\], the transpose of
+    /// Scatters slots \[B, H, W, P\] of `classes` \[B, P\] to maps \[B, `channels`, H, W\], the transpose of
     /// [`Tensor::gather_slots`].
     ///
-    /// Channel c holds the slot of class c + `first` (the sum, where there are several), or 0 where the image has none.
+    /// Channel c holds the slot of class c + `first` (the sum, if there are several), or 0 if the image has none.
     ///
     /// # Errors
     /// If the shapes or types do not fit.

@@ -77,10 +77,10 @@ impl Op for SoftmaxGradient {
 }
 
 impl Tensor {
-    /// softmax(x) over `axis`: eˣ / Σ eˣ along it. An axis other than the last is brought there and back.
+    /// softmax(x) over `axis`: eˣ / Σ eˣ along it. An axis other than the last is permuted there and back.
     ///
     /// # Errors
-    /// If there is no such axis, or the tensor is not real or holds nothing.
+    /// If there is no such axis, or the tensor is not real or is empty.
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Result<Tensor> {
         let axis = self.axis("softmax", axis)?;
@@ -93,10 +93,10 @@ impl Tensor {
         rows.permute(&[0, 2, 1])?.reshape(shape.clone())
     }
 
-    /// softmax(scale · x) over the last axis, as attention needs it.
+    /// softmax(scale · x) over the last axis, as used by attention.
     ///
     /// # Errors
-    /// If the tensor is not real or holds nothing.
+    /// If the tensor is not real or is empty.
     #[track_caller]
     pub fn softmax_scaled(&self, scale: f64) -> Result<Tensor> {
         Tensor::record(Softmax { scale }, &[self])

@@ -22,7 +22,7 @@ impl Default for Constants {
 }
 
 impl Constants {
-    /// What `adamw` takes as a row of `hyper` at step `t` (1 for the first): lr, decay, 1 − β1ᵗ, √(1 − β2ᵗ).
+    /// The row of `hyper` for `adamw` at step `t` (1 for the first): lr, decay, 1 − β1ᵗ, √(1 − β2ᵗ).
     pub fn hyper(&self, lr: f64, weight_decay: f64, t: u64) -> [f64; 4] {
         let rest = |beta: f64| 1.0 - beta.powf(t as f64);
         [lr, weight_decay, rest(self.beta1), rest(self.beta2).sqrt()]

@@ -13,7 +13,7 @@ impl Array {
     /// An array of given elements.
     ///
     /// # Panics
-    /// If their number is not that of the shape.
+    /// If their number does not match the shape.
     pub fn new(shape: &[usize], data: Vec<f64>) -> Self {
         assert_eq!(shape.iter().product::<usize>(), data.len(), "array of shape {shape:?}");
         Array { shape: shape.to_vec(), data }

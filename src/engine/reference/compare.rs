@@ -1,6 +1,6 @@
-//! How far values are from those of the twin.
+//! The deviation of values from the reference.
 
-/// Σ (got − want)² / Σ want²; infinite where either is no number.
+/// Σ (got − want)² / Σ want²; infinite if either is NaN.
 pub fn square_error(got: &[f64], want: &[f64]) -> f64 {
     let error: f64 = got.iter().zip(want).map(|(got, want)| (got - want).powi(2)).sum();
     let error = error / want.iter().map(|want| want * want).sum::<f64>().max(f64::MIN_POSITIVE);

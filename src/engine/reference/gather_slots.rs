@@ -2,8 +2,8 @@
 
 use super::array::Array;
 
-/// Calls `touch` with every element of `slots` \[B, H, W, P\] and the element of maps \[B, `channels`, H, W\] that its class
-/// names, as indices; class `first` is channel 0. Slots of other classes are left out.
+/// Calls `touch` with every element of `slots` \[B, H, W, P\] and the element of maps \[B, `channels`, H, W\] that its
+/// class names, as indices; class `first` is channel 0. Slots of other classes are skipped.
 pub(super) fn pairs(
     slots: &[usize],
     classes: &Array,
@@ -24,7 +24,7 @@ pub(super) fn pairs(
     }
 }
 
-/// out\[b, s, k\] = maps\[b, classes\[b, k\] − first, s\], 0 where that index is no channel.
+/// out\[b, s, k\] = maps\[b, classes\[b, k\] − first, s\], 0 if that index is not a channel.
 pub fn gather_slots(maps: &Array, classes: &Array, first: usize) -> Array {
     let shape = [maps.shape[0], maps.shape[2], maps.shape[3], classes.shape[1]];
     let mut out = Array::zeros(&shape);

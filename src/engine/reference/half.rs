@@ -3,8 +3,8 @@
 /// The largest half.
 const LARGEST: f64 = 65504.0;
 
-/// `value`, rounded to f32, as it is read after being stored in half precision: the nearest half, of two the even one.
-/// Numbers beyond the largest half become that; what is no finite number stays so.
+/// `value`, rounded to f32, as it is read after being stored in half precision: rounded to the nearest half, ties to
+/// even. Finite numbers beyond the largest half are clamped to it; infinities and NaN are unchanged.
 pub fn stored(value: f64) -> f64 {
     let value = f64::from(value as f32);
     if !value.is_finite() || value == 0.0 {

@@ -1,4 +1,4 @@
-//! The CPU twin of every op: plain loops in f64, the truth that the shaders are tested against.
+//! The CPU reference of every op: plain loops in f64, against which the shaders are tested.
 //!
 //! One file per op, with the variable names of the shader of the same name. The functions know neither graph nor
 //! device; [`crate::engine::graph::Op::reference`] calls them.

@@ -1,8 +1,8 @@
-//! Twin of what `shaders/movement.wgsl` does for packed tensors.
+//! Twin of `shaders/movement.wgsl` for packed tensors.
 
 use super::array::Array;
 
-/// `len` elements that hold every input from its start on, and zeros between them.
+/// `len` elements with every input at its offset, and zeros in the gaps.
 pub fn pack(inputs: &[&Array], starts: &[usize], len: usize) -> Array {
     let mut packed = Array::zeros(&[len]);
     for (input, &start) in inputs.iter().zip(starts) {

@@ -104,7 +104,8 @@ fn pairs(
     }
 }
 
-/// Σ_k weights\[k\] · mask at neighbour k, for every pixel inside the extent; 0 outside and in unused fours of slots.
+/// Σ_k weights\[k\] · mask at neighbour k, for every pixel inside the extent; 0 outside and in unused groups of four
+/// slots.
 pub fn par_step(dilations: &[usize], mask: &Array, weights: &Array, extent: &Array, classes: &Array) -> Array {
     let mut out = Array::zeros(&mask.shape);
     pairs(dilations, &mask.shape, [weights, extent, classes], |to, from, weight| {
@@ -113,7 +114,7 @@ pub fn par_step(dilations: &[usize], mask: &Array, weights: &Array, extent: &Arr
     out
 }
 
-/// The transpose: every result's gradient goes back to the neighbours that it was made of.
+/// The transpose: every result's gradient is distributed to the neighbours that it was computed from.
 pub fn par_step_gradient(dilations: &[usize], grad: &Array, weights: &Array, extent: &Array, classes: &Array) -> Array {
     let mut out = Array::zeros(&grad.shape);
     pairs(dilations, &grad.shape, [weights, extent, classes], |from, to, weight| {

@@ -12,7 +12,7 @@ pub enum Form {
     CrossEntropy,
 }
 
-/// Logits \[B, C, h, w\] and label \[B, H, W\] to one loss per pixel; 0 where the pixel does not count.
+/// Logits \[B, C, h, w\] and label \[B, H, W\] to one loss per pixel; 0 where the pixel is ignored.
 #[derive(Clone, Copy, Debug)]
 pub struct PixelLoss {
     /// Which loss.
@@ -35,13 +35,14 @@ pub fn log_sum(x: &Array) -> Array {
     })
 }
 
-/// The channel that a label names, unless the pixel is left out.
+/// The channel of a label, unless the pixel is ignored.
 fn class(op: &PixelLoss, channels: usize, label: f64) -> Option<usize> {
     let t = label - op.first as f64;
     (label != 255.0 && t >= 0.0 && t < channels as f64).then_some(t as usize)
 }
 
-/// Calls `visit` with every pixel that counts: its index, the index of its first logit, its logits and its class.
+/// Calls `visit` with every pixel that is not ignored: its index, the index of its first logit, its logits and its
+/// class.
 fn pixels(op: &PixelLoss, x: &Array, label: &Array, mut visit: impl FnMut(usize, usize, &[f64], usize)) {
     let (channels, plane) = (x.shape[1], x.shape[2] * x.shape[3]);
     for index in 0..label.data.len() {

@@ -28,7 +28,7 @@ pub fn uniform(seed: u64, step: u32, stream: u32, index: usize) -> f64 {
     f64::from(words[index % 4] >> 8) / f64::from(1 << 24)
 }
 
-/// Uniform numbers in \[−1, 1), those of step 0 and stream 0 of a seed: operands without a pattern.
+/// Uniform numbers in \[−1, 1), those of step 0 and stream 0 of a seed: for operands without a pattern.
 ///
 /// ```
 /// use tagseg::engine::reference::random::{noise, uniform};

@@ -2,7 +2,7 @@
 
 use super::array::Array;
 
-/// What becomes of the elements along the reduced axes.
+/// The kind of reduction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reduction {
     /// Σ x

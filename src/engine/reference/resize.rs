@@ -35,7 +35,7 @@ fn pairs(op: &Resize, mut touch: impl FnMut(usize, usize, f64)) {
 }
 
 /// out\[o, y, x, i\] = Σ weight · x\[o, row, column, i\] over the four cells next to the source position, added to
-/// `base` where there is one.
+/// `base` if there is one.
 pub fn resize(op: &Resize, shape: &[usize], x: &Array, base: Option<&Array>) -> Array {
     let mut out = base.cloned().unwrap_or_else(|| Array::zeros(shape));
     pairs(op, |to, from, weight| out.data[to] += weight * x.data[from]);

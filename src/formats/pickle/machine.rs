@@ -1,4 +1,4 @@
-//! The stack machine that a pickle is a program for; see the head of the folder for what it refuses.
+//! The stack machine that executes a pickle; see the parent module for what it refuses.
 
 use std::collections::HashMap;
 
@@ -6,17 +6,17 @@ use super::reader::Reader;
 use super::value::{Array, Dtype, Id, Marker, Pickle, Storage, TensorView, Value};
 use crate::formats::fault::{Checked, Fault, quoted};
 
-/// Values, stack places, marks and memo entries that any pickle may have. A state dict has some ten values a tensor; this
-/// keeps a file of a million one-byte opcodes from filling the memory.
+/// Limit of values, stack entries, marks and memo entries for any pickle. A state dict has about ten values per tensor;
+/// this keeps a file of a million one-byte opcodes from filling the memory.
 const LIMIT: usize = 1 << 20;
 
-/// A longer pickle may have one for so many of its bytes: tags of 120 000 images take 33 bytes a value.
+/// A longer pickle may have one per so many bytes: tags of 120 000 images take 33 bytes per value.
 const BYTES_A_VALUE: usize = 16;
 
-/// Runs the pickle at the start of `bytes`; gives its values and its length.
+/// Runs the pickle at the start of `bytes`; returns its values and its length.
 ///
 /// # Errors
-/// If the pickle is damaged, or names or builds what state dicts and arrays have no need of.
+/// If the pickle is damaged, or names or builds something that state dicts and arrays do not need.
 pub fn read(bytes: &[u8]) -> Checked<(Pickle<'_>, usize)> {
     let mut machine = Machine {
         reader: Reader::new(bytes),
@@ -40,14 +40,14 @@ struct Machine<'a> {
     /// Heights of the stack at which a tuple, list or dictionary was begun.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
-    /// Pairs copied out of lists so far: one list may be turned into many dictionaries, but each pair took some bytes.
+    /// Pairs copied from lists so far, since one list may be turned into many dictionaries.
     copied: usize,
-    /// The most that any of them may grow to.
+    /// The limit of each of these.
     limit: usize,
 }
 
 impl<'a> Machine<'a> {
-    /// Carries out one opcode; false at the end of the pickle.
+    /// Executes one opcode; false at the end of the pickle.
     fn step(&mut self) -> Checked<bool> {
         let opcode = self.reader.byte()?;
         match opcode {
@@ -143,7 +143,8 @@ impl<'a> Machine<'a> {
             }
             0x93 => {
                 let parts = self.pop_many(2)?;
-                let text = |part: Id| self.pickle.text(part).ok_or_else(|| self.reader.damaged("a name is no text"));
+                let text =
+                    |part: Id| self.pickle.text(part).ok_or_else(|| self.reader.damaged("a name is not a string"));
                 let (module, name) = (text(parts[0])?, text(parts[1])?);
                 self.name(module, name)?;
             }
@@ -151,20 +152,20 @@ impl<'a> Machine<'a> {
             b'b' => self.set_attributes()?,
             b'Q' => self.storage()?,
 
-            // What torch.save of tensors never writes.
+            // Opcodes that torch.save never writes for tensors.
             b'P' | b'S' | b'V' | b'F' | b'g' | b'p' => return Err(Fault::foreign("is a text pickle of protocol 0")),
             b'i' | b'o' | 0x81 | 0x92 => return Err(Fault::foreign("the pickle creates an object of a class")),
-            0x8F..=0x91 => return Err(Fault::foreign("the pickle holds a set")),
+            0x8F..=0x91 => return Err(Fault::foreign("the pickle contains a set")),
             0x82..=0x84 => return Err(Fault::foreign("the pickle uses Python's registry of extensions")),
-            0x97 | 0x98 => return Err(Fault::foreign("the pickle keeps data outside itself")),
-            _ => return Err(self.reader.damaged(&format!("{opcode:#04x} is no opcode"))),
+            0x97 | 0x98 => return Err(Fault::foreign("the pickle refers to data outside itself")),
+            _ => return Err(self.reader.damaged(&format!("{opcode:#04x} is not an opcode"))),
         }
         Ok(true)
     }
 
-    /// Refuses what would grow beyond the limit.
+    /// Refuses to exceed the limit.
     fn room(&self, length: usize) -> Checked<()> {
-        if length < self.limit { Ok(()) } else { Err(Fault::foreign("the pickle holds more than a million values")) }
+        if length < self.limit { Ok(()) } else { Err(Fault::foreign("the pickle has too many values")) }
     }
 
     /// Adds a value and puts it on the stack.
@@ -196,7 +197,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Bytes(bytes))
     }
 
-    /// INT: `I01` and `I00` are truth values.
+    /// INT: `I01` and `I00` are booleans.
     fn text_integer(&mut self) -> Checked<()> {
         let value = match self.reader.line()? {
             "01" => Value::Bool(true),
@@ -225,7 +226,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Int(i64::from_le_bytes(word)))
     }
 
-    /// The lowest place of the stack that may be touched: that of the last mark.
+    /// The lowest index of the stack that may be accessed: that of the last mark.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -243,7 +244,7 @@ impl<'a> Machine<'a> {
 
     fn pop_many(&mut self, count: usize) -> Checked<Vec<Id>> {
         match self.stack.len().checked_sub(count) {
-            // Not `split_off`: at 0 it gives away the stack's whole room with one small tuple.
+            // Not `split_off`: at 0 it hands the stack's whole capacity to a small tuple.
             Some(start) if start >= self.floor() => Ok(self.stack.drain(start..).collect()),
             _ => Err(self.reader.damaged("the stack is empty")),
         }
@@ -259,18 +260,18 @@ impl<'a> Machine<'a> {
         let list = self.top()?;
         match self.pickle.values.get_mut(list as usize) {
             Some(Value::List(list)) => list.extend(members),
-            _ => return Err(self.reader.damaged("something is added to what is no list")),
+            _ => return Err(self.reader.damaged("an element is added to something that is not a list")),
         }
         Ok(())
     }
 
-    /// Adds keys and values, in turns, to the dictionary on top.
+    /// Adds alternating keys and values to the dictionary on top.
     fn insert(&mut self, items: Vec<Id>) -> Checked<()> {
         let dict = self.top()?;
         let (pairs, rest) = items.as_chunks::<2>();
         match self.pickle.values.get_mut(dict as usize) {
             Some(Value::Dict(dict)) if rest.is_empty() => dict.extend(pairs.iter().map(|[key, value]| (*key, *value))),
-            _ => return Err(self.reader.damaged("something is added to what is no dictionary")),
+            _ => return Err(self.reader.damaged("an entry is added to something that is not a dictionary")),
         }
         Ok(())
     }
@@ -278,10 +279,10 @@ impl<'a> Machine<'a> {
     fn recall(&mut self, width: u64) -> Checked<()> {
         let key = self.reader.number(width)?;
         let id = self.memo.get(&key).copied();
-        self.push_id(id.ok_or_else(|| self.reader.damaged("it refers to a value that was never kept"))?)
+        self.push_id(id.ok_or_else(|| self.reader.damaged("it refers to a value that was never stored"))?)
     }
 
-    /// Keeps the value on top under the number that follows, or under the next one.
+    /// Stores the value on top under the number that follows, or under the next free one.
     fn memoize(&mut self, width: Option<u64>) -> Checked<()> {
         self.room(self.memo.len())?;
         let key = match width {
@@ -293,31 +294,32 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// GLOBAL: one of our markers, or the end.
+    /// GLOBAL: a known marker, else an error.
     fn name(&mut self, module: &str, name: &str) -> Checked<()> {
         match Marker::of(module, name) {
             Some(marker) => self.push(Value::Marker(marker)),
             None => {
                 let name = quoted(&format!("{module}.{name}"));
-                Err(Fault::foreign(format!("the pickle names {name}, which no tensor needs; nothing of it was run")))
+                Err(Fault::foreign(format!("the pickle names {name}, which no tensor needs; nothing was executed")))
             }
         }
     }
 
-    /// REDUCE: what Python would call with the tuple on top, we build by what we know of it.
+    /// REDUCE: builds the known object that Python would create by a call with the tuple on top.
     fn rebuild(&mut self) -> Checked<()> {
         let [marker, arguments] = self.pop_many(2)?[..] else { return Err(self.reader.damaged("the stack is empty")) };
         let Value::Marker(marker) = *self.pickle.get(marker) else {
-            return Err(Fault::foreign("the pickle calls what is not a name"));
+            return Err(Fault::foreign("the pickle calls something that is not a name"));
         };
-        let arguments = self.pickle.members(arguments).ok_or_else(|| self.reader.damaged("arguments are no tuple"))?;
+        let arguments =
+            self.pickle.members(arguments).ok_or_else(|| self.reader.damaged("arguments are not a tuple"))?;
         match (marker, arguments) {
             (Marker::OrderedDict, []) => self.push(Value::Dict(Vec::new())),
             (Marker::OrderedDict, [pairs]) => {
                 let pairs = self.pickle.members(*pairs).unwrap_or_default();
                 self.copied = self.copied.saturating_add(pairs.len());
                 if self.copied > self.reader.length() {
-                    return Err(Fault::foreign("the pickle makes many dictionaries of one list"));
+                    return Err(Fault::foreign("the pickle makes many dictionaries from one list"));
                 }
                 let pairs = pairs.iter().map(|pair| match self.pickle.members(*pair) {
                     Some([key, value]) => Ok((*key, *value)),
@@ -330,11 +332,13 @@ impl<'a> Machine<'a> {
             (Marker::RebuildParameter, [tensor, ..]) => self.push_id(*tensor),
             (Marker::RebuildTensor, [storage, offset, shape, strides, ..]) => {
                 let (storage, shape, strides) = (*storage, *shape, *strides);
-                let offset = self.pickle.count(*offset).ok_or_else(|| self.reader.damaged("an offset is no number"))?;
+                let offset =
+                    self.pickle.count(*offset).ok_or_else(|| self.reader.damaged("an offset is not a number"))?;
                 self.push(Value::Tensor(TensorView { storage, offset, shape, strides }))
             }
             (Marker::LatinBytes, [text, encoding]) if self.pickle.text(*encoding) == Some("latin1") => {
-                let text = self.pickle.text(*text).ok_or_else(|| self.reader.damaged("bytes are given as no text"))?;
+                let text =
+                    self.pickle.text(*text).ok_or_else(|| self.reader.damaged("bytes are not given as a string"))?;
                 self.push(Value::LatinBytes(text))
             }
             (Marker::NewArray, [class, ..]) if *self.pickle.get(*class) == Value::Marker(Marker::ArrayClass) => {
@@ -344,12 +348,12 @@ impl<'a> Machine<'a> {
                 let code = self.pickle.text(*code).ok_or_else(|| self.reader.damaged("a dtype has no name"))?;
                 self.push(Value::Dtype(Dtype { code, order: '|' }))
             }
-            (marker, _) => Err(self.reader.damaged(&format!("{marker:?} has other arguments than it should"))),
+            (marker, _) => Err(self.reader.damaged(&format!("{marker:?} has invalid arguments"))),
         }
     }
 
-    /// BUILD: gives arrays and dtypes of NumPy their content. An `OrderedDict` of weights carries `_metadata`, which we
-    /// have no use for.
+    /// BUILD: sets the content of NumPy's arrays and dtypes. An `OrderedDict` of weights has `_metadata`, which is
+    /// ignored.
     fn set_attributes(&mut self) -> Checked<()> {
         let state = self.pop()?;
         let object = self.top()?;
@@ -360,7 +364,7 @@ impl<'a> Machine<'a> {
             Value::Array(_) => Array::of_state(&self.pickle, members).map(Value::Array),
             _ => return Err(Fault::foreign("the pickle sets attributes of an object")),
         };
-        let built = built.ok_or_else(|| self.reader.damaged("an array is not described as NumPy does it"))?;
+        let built = built.ok_or_else(|| self.reader.damaged("the state of an array is not one of NumPy's"))?;
         if let Some(place) = self.pickle.values.get_mut(object as usize) {
             *place = built;
         }
@@ -385,7 +389,7 @@ impl<'a> Machine<'a> {
             _ => None,
         };
         let storage =
-            read().ok_or_else(|| Fault::foreign("the pickle refers to data that is no storage of numbers"))?;
+            read().ok_or_else(|| Fault::foreign("the pickle refers to data that is not a storage of numbers"))?;
         self.push(Value::Storage(storage))
     }
 }

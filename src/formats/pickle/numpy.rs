@@ -1,10 +1,10 @@
-//! Arrays as NumPy pickles them: made empty, then given a state of five members.
+//! NumPy arrays in a pickle: created empty, then given a state of five members.
 
 use super::value::{Array, Dtype, Id, Pickle, Value};
 use crate::formats::element::Element;
 
 impl<'a> Dtype<'a> {
-    /// What kind of number it is, if it is one in little-endian order.
+    /// The element type, if it is a little-endian number.
     pub fn element(self) -> Option<Element> {
         Element::of_numpy(self.code).filter(|element| self.order == '<' || element.size() == 1)
     }

@@ -2,7 +2,7 @@
 
 use crate::formats::fault::{Checked, Fault};
 
-/// What is left to read.
+/// The bytes left to read.
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -14,7 +14,7 @@ impl<'a> Reader<'a> {
         Reader { bytes, at: 0 }
     }
 
-    /// Bytes in all.
+    /// Total number of bytes.
     pub fn length(&self) -> usize {
         self.bytes.len()
     }
@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// A fault at the place where reading stands.
+    /// An error at the current position.
     pub fn damaged(&self, reason: &str) -> Fault {
         Fault::damaged(format!("the pickle is damaged before byte {}: {reason}", self.at))
     }
@@ -32,7 +32,7 @@ impl<'a> Reader<'a> {
     /// The next `length` bytes.
     pub fn take(&mut self, length: u64) -> Checked<&'a [u8]> {
         let end = usize::try_from(length).ok().and_then(|length| self.at.checked_add(length));
-        let taken = end.and_then(|end| self.bytes.get(self.at..end)).ok_or_else(|| self.damaged("it is cut"))?;
+        let taken = end.and_then(|end| self.bytes.get(self.at..end)).ok_or_else(|| self.damaged("it is truncated"))?;
         self.at += taken.len();
         Ok(taken)
     }
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
     /// The next N bytes.
     pub fn array<const N: usize>(&mut self) -> Checked<[u8; N]> {
         let taken = self.take(N as u64)?;
-        taken.try_into().map_err(|_| self.damaged("it is cut"))
+        taken.try_into().map_err(|_| self.damaged("it is truncated"))
     }
 
     /// The next little-endian number of `width` bytes, at most 8.
@@ -53,16 +53,16 @@ impl<'a> Reader<'a> {
         Ok(self.take(width)?.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
 
-    /// Bytes behind a length of `width` bytes.
+    /// Bytes after a length of `width` bytes.
     pub fn block(&mut self, width: u64) -> Checked<&'a [u8]> {
         let length = self.number(width)?;
         self.take(length)
     }
 
-    /// Text behind a length of `width` bytes.
+    /// Text after a length of `width` bytes.
     pub fn text(&mut self, width: u64) -> Checked<&'a str> {
         let block = self.block(width)?;
-        std::str::from_utf8(block).map_err(|_| self.damaged("a text is not UTF-8"))
+        std::str::from_utf8(block).map_err(|_| self.damaged("a string is not UTF-8"))
     }
 
     /// Text up to the end of the line.
@@ -71,6 +71,6 @@ impl<'a> Reader<'a> {
         let length = rest.iter().position(|byte| *byte == b'\n').ok_or_else(|| self.damaged("a line has no end"))?;
         let line = self.take(length as u64)?;
         self.take(1)?;
-        std::str::from_utf8(line).map_err(|_| self.damaged("a text is not UTF-8"))
+        std::str::from_utf8(line).map_err(|_| self.damaged("a string is not UTF-8"))
     }
 }

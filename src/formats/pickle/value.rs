@@ -1,11 +1,11 @@
-//! What a pickle builds: values in one arena that refer to each other by number.
+//! Values built by a pickle, in one arena, which refer to each other by index.
 //!
-//! An arena, since a pickle may nest as deep as it is long and may hold cycles: nothing here recurses, not even
+//! An arena, since a pickle may be deeply nested and may contain cycles: nothing here recurses, not even
 //! dropping it.
 
 use crate::formats::element::Element;
 
-/// Place of a value in its [`Pickle`].
+/// Index of a value in its [`Pickle`].
 pub type Id = u32;
 
 /// One value.
@@ -25,7 +25,7 @@ pub enum Value<'a> {
     Str(&'a str),
     /// Bytes.
     Bytes(&'a [u8]),
-    /// Bytes as protocol 2 writes them: a text, each of whose characters is the byte of its number.
+    /// Bytes as written by protocol 2: a string in which each character stands for the byte of its code.
     LatinBytes(&'a str),
     /// A tuple, or a `torch.Size`.
     Tuple(Vec<Id>),
@@ -33,19 +33,19 @@ pub enum Value<'a> {
     List(Vec<Id>),
     /// A dictionary or `OrderedDict`: keys and values in the order of their insertion.
     Dict(Vec<(Id, Id)>),
-    /// A name that may stand in the file of a state dict or an array. It marks what to build and is never called.
+    /// A name that is allowed in state dicts and arrays. It selects what to build and is never called.
     Marker(Marker),
-    /// A stretch of numbers in another part of the file.
+    /// A range of numbers in another part of the file.
     Storage(Storage),
     /// A view of a storage.
     Tensor(TensorView),
-    /// What the elements of an array are.
+    /// Element type of an array.
     Dtype(Dtype<'a>),
     /// An array of NumPy.
     Array(Array),
 }
 
-/// The global names that a file may use.
+/// The allowed global names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
     /// `collections.OrderedDict`.
@@ -56,7 +56,7 @@ pub enum Marker {
     RebuildTensor,
     /// `torch._utils._rebuild_parameter`.
     RebuildParameter,
-    /// `torch.FloatStorage` and its kin.
+    /// `torch.FloatStorage` and similar.
     Storage(Element),
     /// `_codecs.encode`, which turns text into bytes.
     LatinBytes,
@@ -69,7 +69,7 @@ pub enum Marker {
 }
 
 impl Marker {
-    /// The marker behind a global name, if it is one of ours.
+    /// The marker of a global name, if it is allowed.
     pub fn of(module: &str, name: &str) -> Option<Self> {
         match (module, name) {
             ("collections", "OrderedDict") => Some(Self::OrderedDict),
@@ -86,38 +86,38 @@ impl Marker {
     }
 }
 
-/// A storage as the pickle refers to it.
+/// A reference to a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storage {
     /// Its name, a [`Value::Str`].
     pub key: Id,
     /// Type of its elements.
     pub element: Element,
-    /// Where it begins in the stored data, in elements: legacy files may hold views of storages.
+    /// Offset into the stored data, in elements: legacy files may contain views of storages.
     pub first: u64,
     /// Number of elements.
     pub length: u64,
 }
 
-/// A tensor as the pickle refers to it.
+/// A reference to a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TensorView {
     /// A [`Value::Storage`].
     pub storage: Id,
-    /// Its first element's place in the storage.
+    /// Offset of its first element in the storage.
     pub offset: u64,
     /// Extents, a [`Value::Tuple`].
     pub shape: Id,
-    /// Distances between neighbours along each axis, a [`Value::Tuple`].
+    /// Strides, a [`Value::Tuple`].
     pub strides: Id,
 }
 
-/// What the elements of an array are.
+/// Element type of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dtype<'a> {
     /// NumPy's code without the byte order: `f4`, `O8`.
     pub code: &'a str,
-    /// The byte order: `<`, `>`, `|` where there is none.
+    /// The byte order: `<`, `>`, or `|` if not applicable.
     pub order: char,
 }
 
@@ -128,7 +128,7 @@ pub struct Array {
     pub shape: Id,
     /// A [`Value::Dtype`].
     pub dtype: Id,
-    /// Whether the first axis runs fastest.
+    /// Whether the first axis varies fastest.
     pub fortran_order: bool,
     /// [`Value::Bytes`] or [`Value::LatinBytes`] of numbers, a [`Value::List`] of objects.
     pub content: Id,
@@ -152,7 +152,7 @@ impl<'a> Pickle<'a> {
         self.get(self.root)
     }
 
-    /// Every value that was built, also those that the result does not refer to.
+    /// All values that were built, including those that the result does not refer to.
     pub fn values(&self) -> &[Value<'a>] {
         &self.values
     }

@@ -1,4 +1,4 @@
-//! BMP as a method: what is on when, and which of its parts is asked for what.
+//! BMP as a method: its phases, groups, losses and maps.
 
 use super::labels::Spreading;
 use super::objective::{self, MAPS};

@@ -1,4 +1,5 @@
-//! The pseudo labels of BMP (method.md 4 and 5): Y_par, the propagated label, Y_c and Y_s, and what they are made of.
+//! The pseudo labels of BMP (method.md 4 and 5): Y_par, the propagated label, Y_c and Y_s, and the maps that they are
+//! computed from.
 
 use std::ops::Range;
 
@@ -23,7 +24,7 @@ pub enum Spreading {
     Walk,
 }
 
-/// Labels of a step, real-valued integers \[B, S, S\] with 255 = ignore, and what propagates seed logits as they were.
+/// Labels of a step, real-valued integers \[B, S, S\] with 255 = ignore, and the propagation of seed logits.
 pub(super) struct Labels {
     /// Seeds in slots, \[B, S, S, P\].
     pub(super) seeds: Tensor,
@@ -37,7 +38,7 @@ pub(super) struct Labels {
     pub(super) y_s: Tensor,
     /// Scores of background, \[B, 1, S, S\].
     pub(super) background: Tensor,
-    /// What seeds are propagated over.
+    /// The scene that seeds are propagated over.
     pub(super) scene: Scene,
 }
 
@@ -61,13 +62,13 @@ impl Labels {
 pub(super) fn labels(pass: &TrainPass<'_>, spreading: Spreading) -> Result<Labels> {
     let TrainPass { config, network, inputs, outputs, .. } = pass;
     let Sizes { batch, crop, slots } = pass.sizes;
-    let (graph, classes) = (inputs.image.graph(), network.config().classes);
+    let (graph, classes) = (inputs.tags.graph(), network.config().classes);
     let mode = match config.ms_mode {
         MsMode::Train => pass.train_mode(),
         MsMode::Eval => Mode::Eval,
     };
     graph.begin("multi-scale");
-    let scales = multi_scale(network, &inputs.image, &config.ms_scales, &mode)?;
+    let scales = multi_scale(network, &inputs.images.normalised, &config.ms_scales, &mode)?;
 
     let background = match config.bsp_bg {
         BspBackground::MultiScale => scales.scores(0..batch, 0..1)?,
@@ -100,7 +101,7 @@ pub(super) fn labels(pass: &TrainPass<'_>, spreading: Spreading) -> Result<Label
     }
     let y_c = if pass.phase.has(BSP) { propagated.clone() } else { y_par.clone() };
 
-    // The passes without gradient come first: none of what they hold is left when the differentiable one begins.
+    // The passes without gradient come first, so that their memory is free when the differentiable one begins.
     y_c.hoist();
     y_par.hoist();
     background.hoist();
@@ -129,7 +130,7 @@ fn from_seeds(
             walked_label(&seeds, &affinity, grid, scene, &Walk::new(config.aff_radius), thresholds)?.label
         }
         Spreading::Background => {
-            // PAR's weights sum to 1 + w2, so that scores grow by that factor an iteration.
+            // PAR's weights sum to 1 + w2, so that scores grow by that factor per iteration.
             let gain = (1.0 + config.par_w2).powi(config.par_iters as i32);
             let sigma_c = config.sigma_c * if config.sigma_c_renormalise { gain } else { 1.0 };
             label_from_map(&propagate_with_background(&seeds, background, scene)?, scene, Some(sigma_c))?

@@ -15,16 +15,16 @@ use crate::parts::losses::{affinity_loss, c2s_loss, classification_loss, masked_
 use crate::parts::network::Outputs;
 use crate::parts::propagation::propagated_map;
 
-/// What the losses of some images need besides these images' outputs, labels and tags.
+/// Inputs of the losses of some images other than their outputs, labels and tags.
 pub(super) struct LossSetting {
     pub(super) config: Config,
     pub(super) phase: Phase,
-    /// Side, in pixels, of a cell on the grid of the affinity.
+    /// Side, in pixels, of a cell of the affinity's grid.
     pub(super) cell: usize,
 }
 
-/// All losses of a pass over some images, with `labels` and `tags` \[B, K\] of these images. The affinity loss is among
-/// them where the network predicts an affinity.
+/// All losses of a pass over some images, with `labels` and `tags` \[B, K\] of these images. The affinity loss is
+/// included if the network predicts an affinity.
 pub(super) fn losses(setting: &LossSetting, outputs: &Outputs, labels: &Labels, tags: &Tensor) -> Result<Losses> {
     let LossSetting { config, phase, cell } = setting;
     let replica = config.loss_replica_size.min(tags.shape()[0]);

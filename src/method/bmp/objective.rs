@@ -1,4 +1,4 @@
-//! The step of BMP, with either way of spreading seeds: labels, losses, and the maps of images with known tags.
+//! The step of BMP, with either propagation of seeds: labels, losses, and the maps of images with known tags.
 
 use std::ops::Range;
 
@@ -23,18 +23,18 @@ const Y_S: MapInfo = MapInfo::labels("y_s", "Y_s").pictured();
 /// The maps of images with known tags.
 pub static MAPS: [MapInfo; 6] = [SEED, CAM, PAR, AFA, Y_C, Y_S];
 
-/// Refuses an affinity loss for an encoder that gives no scores.
+/// Refuses an affinity loss for an encoder without attention scores.
 pub(crate) fn check(config: &Config, encoder: &dyn Encoder) -> Result<()> {
     let [.., weight] = config.lambda;
     if weight > 0.0 && encoder.score_heads().is_empty() {
         let name = encoder.name();
-        let reason = format!("the affinity loss has weight {weight}, and encoder `{name}` gives no attention scores");
+        let reason = format!("the affinity loss has weight {weight}, but encoder `{name}` has no attention scores");
         return Err(Error::config("lambda", reason, "set its third entry to 0, or choose a MiT encoder"));
     }
     Ok(())
 }
 
-/// Records the labels of a step, and gives its losses.
+/// Records the labels of a step, and returns its losses.
 pub(crate) fn record(pass: &TrainPass<'_>, spreading: Spreading) -> Result<Objective> {
     let labels = labels(pass, spreading)?;
     let setting =
@@ -68,10 +68,10 @@ pub(crate) fn record_maps(pass: &MapPass<'_>, spreading: Spreading) -> Result<Ve
     Ok(maps)
 }
 
-/// The scores that Y_c of whole pictures is the arg-max of, in slots \[B, h, w, P\], propagated as training does.
+/// The scores that Y_c of whole pictures is the arg-max of, in slots \[B, h, w, P\], propagated as in training.
 fn propagated_scores(pass: &MapPass<'_>, spreading: Spreading) -> Result<Tensor> {
     let MapPass { config, scales, scene, seeds, .. } = pass;
-    // Against one background instead of two there is no band of doubt.
+    // With one background instead of two, no pixel is undecided.
     let thresholds = [config.cam_bkg; 2];
     match (spreading, config.propagation) {
         (Spreading::Walk, _) => {

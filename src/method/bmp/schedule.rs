@@ -1,4 +1,4 @@
-//! Which parts of BMP are on in a step, and the weights of its losses (method.md 6.6).
+//! Which parts of BMP are active in a step, and the weights of its losses (method.md 6.6).
 
 use crate::config::Config;
 use crate::method::phase::Phase;
@@ -7,13 +7,13 @@ use crate::method::phase::Phase;
 pub const C2S: &str = "c2s";
 /// Y_s supervises the classification branch.
 pub const S2C: &str = "s2c";
-/// The affinity loss is on.
+/// The affinity loss is active.
 pub const AFF: &str = "aff";
 /// Y_c comes from propagation instead of fixed thresholds.
 pub const BSP: &str = "bsp";
 
 /// The phase of the zero-based step `n` of a run that `propagates`: warm-ups include their last step, propagation
-/// starts at its own. What has weight 0 never begins.
+/// starts at its own. Losses of weight 0 never begin.
 pub fn phase(config: &Config, n: usize, propagates: bool) -> Phase {
     let [c2s, s2c, aff] = config.lambda.map(|weight| weight > 0.0);
     let begun = n > config.schedule_n_c2s;

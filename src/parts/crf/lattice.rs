@@ -1,32 +1,32 @@
 //! The permutohedral lattice: Gaussian filtering of values at scattered positions, in time linear in their number.
 //!
-//! A position in D dimensions lies in a simplex of the lattice A*_D. Its value is shared out among the D + 1 corners
-//! ("splat"), the corners are blurred with (½ 1 ½) along each of the D + 1 directions of the lattice, and read back with
-//! the same shares ("slice"). Positions come divided by the Gaussian's σ, so that the kernel is exp(−½ |f_i − f_j|²), up
-//! to the lattice's own approximation. After Adams, Baek and Davis, "Fast High-Dimensional Filtering Using the
-//! Permutohedral Lattice", 2010.
+//! A position in D dimensions lies in a simplex of the lattice A*_D. Its value is distributed among the D + 1 corners
+//! ("splat"), the corners are blurred with (½ 1 ½) along each of the D + 1 directions of the lattice, and read back
+//! with the same weights ("slice"). Positions are divided by the Gaussian's σ, so that the kernel is exp(−½ |f_i −
+//! f_j|²), up to the lattice's own approximation. After Adams, Baek and Davis, "Fast High-Dimensional Filtering Using
+//! the Permutohedral Lattice", 2010.
 //!
-//! Corners gather what pixels share out, never are pixels added to corners from several sides: every sum has one order,
-//! whatever the number of threads.
+//! Corners gather the contributions of pixels rather than pixels scattering to corners, so every sum has a fixed order,
+//! regardless of the number of threads.
 
 use rayon::prelude::*;
 use wide::f32x8;
 
-/// Rows that one task works on.
+/// Rows per task.
 pub const CHUNK: usize = 1024;
-/// Stands for a corner that is not there. Its values are 0.
+/// Marks a missing corner. Its values are 0.
 const NOBODY: u32 = 0;
 
 /// The lattice around the positions of pixels in D dimensions; `CORNERS` is D + 1.
 pub struct Lattice<const D: usize, const CORNERS: usize> {
-    /// The corners around every pixel, and what it receives of each.
+    /// The corners around every pixel, and their weights.
     received: Vec<([u32; CORNERS], [f32; CORNERS])>,
-    /// For every corner the pixels, and what it receives of each: from `starts[corner]` on.
+    /// The pixels around every corner, and their weights: from `starts[corner]` on.
     given: Vec<(u32, f32)>,
     starts: Vec<u32>,
     /// For every direction the two neighbours of each corner.
     neighbours: Vec<Vec<[u32; 2]>>,
-    /// What was blurred last, `[corners, blocks]`, and as much room to work in.
+    /// The last blurred values, `[corners, blocks]`, and a work buffer of the same size.
     blurred: Vec<f32x8>,
     spare: Vec<f32x8>,
     blocks: usize,
@@ -76,7 +76,7 @@ impl<const D: usize, const CORNERS: usize> Lattice<D, CORNERS> {
         self
     }
 
-    /// Splats and blurs `values`, rows of `blocks` vectors a pixel, to be read by [`Lattice::slice`].
+    /// Splats and blurs `values`, rows of `blocks` vectors per pixel, to be read by [`Lattice::slice`].
     pub fn blur(&mut self, values: &[f32x8], blocks: usize) {
         self.blocks = blocks;
         self.blurred.resize((self.starts.len() - 1) * blocks, f32x8::ZERO);
@@ -101,7 +101,7 @@ impl<const D: usize, const CORNERS: usize> Lattice<D, CORNERS> {
         }
     }
 
-    /// What `pixel` receives of a block of what was blurred.
+    /// The value of `pixel` in a block of the blurred values.
     #[inline]
     pub fn slice(&self, pixel: usize, block: usize) -> f32x8 {
         let (corners, shares) = &self.received[pixel];
@@ -111,7 +111,7 @@ impl<const D: usize, const CORNERS: usize> Lattice<D, CORNERS> {
     }
 }
 
-/// Does `work` on every row of `blocks` vectors, on all cores; it is told the row's index.
+/// Calls `work` for every row of `blocks` vectors, with the row's index, on all cores.
 pub fn for_each_row(rows: &mut [f32x8], blocks: usize, work: impl Fn(usize, &mut [f32x8]) + Sync) {
     rows.par_chunks_mut(CHUNK * blocks).enumerate().for_each(|(chunk, rows)| {
         for (row, index) in rows.chunks_exact_mut(blocks).zip(chunk * CHUNK..) {
@@ -123,8 +123,8 @@ pub fn for_each_row(rows: &mut [f32x8], blocks: usize, work: impl Fn(usize, &mut
 /// Bits of a coordinate in a key.
 const BITS: usize = 25;
 
-/// The key of a lattice point, or of a step between two, made of all coordinates but the last, which follows from them.
-/// Keys are linear: that of a point plus that of a step is the key of where the step leads.
+/// The key of a lattice point, or of a step between two, made of all coordinates except the last, which follows from
+/// them. Keys are linear: that of a point plus that of a step is the key of where the step leads.
 fn key(coordinates: &[i32]) -> u128 {
     let place = |(axis, &coordinate): (usize, &i32)| (i128::from(coordinate) << (BITS * axis)) as u128;
     coordinates.iter().enumerate().map(place).fold(0, u128::wrapping_add)
@@ -133,7 +133,7 @@ fn key(coordinates: &[i32]) -> u128 {
 /// The keys of the corners of the simplex around a position, and its barycentric coordinates there.
 fn simplex<const D: usize, const CORNERS: usize>(position: [f32; D]) -> ([u128; CORNERS], [f32; CORNERS]) {
     let corners = CORNERS as i32;
-    // Onto the hyperplane of coordinates that sum to 0. The scale gives the blur the variance 1.
+    // Project onto the hyperplane of coordinates that sum to 0. The scale gives the blur the variance 1.
     let mut lifted = [0.0; CORNERS];
     for axis in (1..CORNERS).rev() {
         let scaled = position[axis - 1] * CORNERS as f32 * (2.0 / 3.0 / (axis * (axis + 1)) as f32).sqrt();
@@ -141,7 +141,7 @@ fn simplex<const D: usize, const CORNERS: usize>(position: [f32; D]) -> ([u128; 
         lifted[0] += scaled;
     }
 
-    // The nearest multiple of CORNERS on each axis, and the rank of what is left, the largest first.
+    // The nearest multiple of CORNERS on each axis, and the rank of the remainders, the largest first.
     let mut nearest = lifted.map(|coordinate| (coordinate / CORNERS as f32).round() as i32);
     let rest = |axis: usize, nearest: i32| lifted[axis] - (nearest * corners) as f32;
     let mut rank = [nearest.iter().sum::<i32>(); CORNERS];
@@ -151,7 +151,7 @@ fn simplex<const D: usize, const CORNERS: usize>(position: [f32; D]) -> ([u128; 
             rank[behind] += 1;
         }
     }
-    // Where rounding has left the hyperplane, the axes that were rounded furthest give way.
+    // If rounding has left the hyperplane, correct the axes that were rounded furthest.
     for (rank, nearest) in rank.iter_mut().zip(&mut nearest) {
         let excess = i32::from(*rank >= corners) - i32::from(*rank < 0);
         *rank -= excess * corners;
@@ -175,7 +175,7 @@ fn simplex<const D: usize, const CORNERS: usize>(position: [f32; D]) -> ([u128; 
     (keys, shares)
 }
 
-/// The corners that occur, numbered from 1 in the order in which they do.
+/// The corners that occur, numbered from 1 in order of occurrence.
 struct Corners {
     /// The key of every number, with one for [`NOBODY`].
     keys: Vec<u128>,
@@ -188,7 +188,7 @@ impl Corners {
         Corners { keys: vec![0], table: vec![NOBODY; 1 << 16] }
     }
 
-    /// Where the number of `key` is in the table, or would be.
+    /// The position of the number of `key` in the table, or where it would be inserted.
     fn place(&self, key: u128) -> usize {
         let folded = key as u64 ^ ((key >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mask = self.table.len() - 1;

@@ -9,22 +9,22 @@ use crate::data::{Mask, Rgb8};
 
 /// Classes in one vector.
 const LANES: usize = 8;
-/// Probabilities are cut here from below.
+/// Probabilities are clamped to this from below.
 const LEAST: f32 = 1e-5;
-/// A class that is no likelier than this anywhere is not filtered.
+/// A class whose probability does not exceed this anywhere is not filtered.
 ///
-/// What that changes is bounded. Messages m are not negative, so Q_c = p_c e^{m_c} / Σ p e^m ≤ p_c e^{m_c}, and m_c is
-/// at most the kernels' weight (7 in the spec, and normalised rows sum to about 1) times the largest Q_c: Q_c stays
+/// The resulting error is bounded. Messages m are not negative, so Q_c = p_c e^{m_c} / Σ p e^m ≤ p_c e^{m_c}, and m_c
+/// is at most the kernels' weight (7 in the spec, and normalised rows sum to about 1) times the largest Q_c: Q_c stays
 /// below
-/// 0.011. Its p_c remains in the sum; only the factor e^{m_c} < 1.08 is left out.
+/// 0.011. Its p_c remains in the sum; only the factor e^{m_c} < 1.08 is omitted.
 const NEGLIGIBLE: f32 = 0.01;
 
 /// Mean-field inference with a kernel of positions, one of positions and colours, and Potts compatibility (method.md
 /// 9.3).
 ///
 /// Repeats Q ← softmax(log p + Σ w · N K N Q), a sum over both kernels, from Q = p. K_ij = exp(−½ |f_i − f_j|²) with
-/// the positions and colours f divided by their σ, and N = diag(K 1)^(−½): rows of N K N sum to about 1, and it is as
-/// symmetric as K. After Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
+/// the positions and colours f divided by their σ, and N = diag(K 1)^(−½): rows of N K N sum to about 1, and it is
+/// symmetric like K. After Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
 /// Potentials", 2011.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DenseCrf {
@@ -42,11 +42,11 @@ impl DenseCrf {
         DenseCrf { iterations: config.crf_iterations, gauss: config.crf_gauss, bilateral: config.crf_bilateral }
     }
 
-    /// Refines `probabilities` \[C, H, W\], which sum to 1 at every pixel of `image`. Gives the same bits whatever the
-    /// number of threads.
+    /// Refines `probabilities` \[C, H, W\], which sum to 1 at every pixel of `image`. The result is bit-identical for
+    /// any number of threads.
     ///
     /// # Panics
-    /// When there is not one probability for every class and pixel.
+    /// If there is not one probability for every class and pixel.
     pub fn infer(&self, image: &Rgb8, probabilities: &[f32]) -> Marginals {
         let pixels = image.height * image.width;
         assert!(pixels > 0 && probabilities.len().is_multiple_of(pixels), "one probability for every class and pixel");
@@ -99,7 +99,7 @@ impl DenseCrf {
     }
 }
 
-/// Turns logarithms into shares of a sum that also holds `rest`.
+/// Softmax of logarithms with `rest` added to the sum.
 #[inline]
 fn softmax(row: &mut [f32x8], rest: f32) {
     let high = row.iter().fold(f32x8::splat(-1e4), |high, &log| high.fast_max(log));
@@ -113,7 +113,7 @@ fn softmax(row: &mut [f32x8], rest: f32) {
     row.iter_mut().for_each(|value| *value *= share);
 }
 
-/// What inference makes of the probabilities.
+/// The result of inference.
 pub struct Marginals {
     height: usize,
     width: usize,
@@ -125,16 +125,16 @@ pub struct Marginals {
 }
 
 impl Marginals {
-    /// Q of `class` at `pixel`; 0 for a class that is next to nothing everywhere.
+    /// Q of `class` at `pixel`; 0 for a class that was not filtered.
     ///
     /// # Panics
-    /// When there is no such pixel.
+    /// If the pixel does not exist.
     pub fn of(&self, class: usize, pixel: usize) -> f32 {
         let place = self.classes.iter().position(|&filtered| filtered == class);
         place.map_or(0.0, |place| self.row(pixel)[place / LANES].as_array()[place % LANES])
     }
 
-    /// The likeliest class of every pixel, the lowest of several.
+    /// The most probable class of every pixel, the lowest of ties.
     pub fn labels(&self) -> Mask {
         let label = |pixel: usize| {
             let values = self.row(pixel).iter().flat_map(|lanes| lanes.to_array());

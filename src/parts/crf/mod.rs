@@ -1,4 +1,4 @@
-//! The fully connected conditional random field of the final test (method.md 9.3): it lets a segmentation snap to the
+//! The fully connected conditional random field of the final test (method.md 9.3): it aligns a segmentation with the
 //! edges of its image.
 
 mod lattice;

@@ -1,5 +1,5 @@
-//! The names of EfficientNet-Lite's modules in the files of timm (`tf_efficientnet_lite0` and its like). Ours are those
-//! of the files that were published for PyTorch.
+//! The names of EfficientNet-Lite's modules in the files of timm (`tf_efficientnet_lite0` and its like). The native
+//! names are those of the files that were published for PyTorch.
 
 use super::names::Share::Whole;
 use super::names::{ModuleName, NamesElsewhere, Numbering};

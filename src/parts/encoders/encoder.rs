@@ -1,4 +1,4 @@
-//! What an encoder is: sizes as data, layers that are recorded once a graph, features out.
+//! The interface of an encoder: sizes as data, layers that are recorded once per graph, features as output.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub const SCOPE: &str = "encoder";
 pub struct LevelSize {
     /// Channels.
     pub channels: usize,
-    /// Pixels of the image, along a side, for each cell of the level's grid.
+    /// Stride: side, in pixels of the image, of a cell of the level's grid.
     pub stride: usize,
 }
 
@@ -30,10 +30,10 @@ pub struct Level {
 }
 
 impl Level {
-    /// The level of a map \[B, H, W, C\], as convolutions give it.
+    /// The level of a map \[B, H, W, C\], as computed by convolutions.
     ///
     /// # Errors
-    /// If the map has not four axes.
+    /// If the map does not have four axes.
     pub fn of_map(map: &Tensor) -> Result<Self> {
         let [batch, height, width, channels] = map.extents()?;
         let grid = Grid { height, width };
@@ -50,9 +50,9 @@ impl Level {
     }
 }
 
-/// What an encoder gives for a batch of images.
+/// The output of an encoder for a batch of images.
 pub struct Features {
-    /// The levels, fine to coarse, as [`Encoder::levels`] describes them. Seeds are made of the last one.
+    /// The levels, fine to coarse, as [`Encoder::levels`] describes them. Seeds are computed from the last one.
     pub levels: Vec<Level>,
     /// Raw attention scores \[B, heads, N, N\] between the tokens of the last level, which the affinity head reads: one
     /// entry for each of [`Encoder::score_heads`].
@@ -61,7 +61,7 @@ pub struct Features {
 
 /// An encoder of known sizes. It describes itself as data, and records its layers once in each graph.
 ///
-/// A new encoder is a file with this trait and a line of [`super::ENCODERS`]. One without attention gives no scores:
+/// A new encoder is a file with this trait and a line of [`super::ENCODERS`]. One without attention returns no scores:
 /// the network then has no affinity head, and methods train without an affinity loss.
 pub trait Encoder: fmt::Debug + Send + Sync {
     /// Its name, as in the option `model.backbone`.
@@ -70,12 +70,12 @@ pub trait Encoder: fmt::Debug + Send + Sync {
     /// Channels and strides of its levels, fine to coarse; at least one.
     fn levels(&self) -> Vec<LevelSize>;
 
-    /// Heads of every attention whose scores it gives; empty for an encoder without attention.
+    /// Heads of every attention whose scores it returns; empty for an encoder without attention.
     fn score_heads(&self) -> Vec<usize> {
         Vec::new()
     }
 
-    /// The smallest side of an image, in pixels, that it takes.
+    /// The smallest supported side of an image, in pixels.
     fn smallest_side(&self) -> usize;
 
     /// Elements of its widest feature map for one image of `[height, width]`.
@@ -86,11 +86,11 @@ pub trait Encoder: fmt::Debug + Send + Sync {
         parameter.contains("norm")
     }
 
-    /// Checks the options that only this encoder uses, such as `model.strides`. What follows from its sizes (crops,
-    /// scales) is checked for all encoders by [`super::check`].
+    /// Checks the options that only this encoder uses, such as `model.strides`. Constraints from its sizes (crops,
+    /// scales) are checked for all encoders by [`super::check`].
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) for an option that it does not take.
+    /// [`Error::Config`](crate::error::Error::Config) for an invalid option.
     fn check(&self, _config: &Config) -> Result<()> {
         Ok(())
     }
@@ -98,25 +98,25 @@ pub trait Encoder: fmt::Debug + Send + Sync {
     /// Records its parameters in `scope`, whose name is [`SCOPE`].
     ///
     /// # Errors
-    /// [`Error::Graph`](crate::error::Error::Graph) if its sizes make no encoder.
+    /// [`Error::Graph`](crate::error::Error::Graph) if its sizes are invalid.
     fn record(&self, scope: &Scope) -> Result<Box<dyn EncoderLayers>>;
 
-    /// The names of its modules in the files of others.
+    /// The names of its modules in files of other programs.
     fn names_elsewhere(&self) -> &'static [NamesElsewhere] {
         &[]
     }
 
-    /// What to call the encoder that tensors belong to, given by our names with their shapes, if it is one of this
+    /// The name of the encoder that tensors belong to, given by native names with their shapes, if it is one of this
     /// family: the name of a listed encoder, or a description of its sizes.
     fn recognise(&self, _tensors: &[(&str, &[usize])]) -> Option<String> {
         None
     }
 }
 
-/// The recorded layers of an encoder. They are applied as often as the network asks.
+/// The recorded layers of an encoder. The network may apply them several times.
 pub trait EncoderLayers {
-    /// Normalised images \[B, 3, H, W\] → features of all levels. Layers that keep statistics of a batch are to be
-    /// applied in evaluation form, since only the decoder's norm may couple the images of a batch.
+    /// Normalised images \[B, H, W, 3\] → features of all levels. Layers with batch statistics must be
+    /// applied in evaluation mode, since only the decoder's norm may couple the images of a batch.
     ///
     /// # Errors
     /// If the image is too small.

@@ -29,24 +29,24 @@ pub static ENCODERS: &[(&str, Open)] = &[
 /// The encoder that a configuration names.
 ///
 /// # Errors
-/// [`Error::Config`] with all names if there is none.
+/// [`Error::Config`] with all names if it is unknown.
 pub fn find(config: &Config) -> Result<Arc<dyn Encoder>> {
     let name = &config.model_backbone;
     match ENCODERS.iter().find(|(known, _)| known == name) {
         Some((_, open)) => Ok(open(config)),
         None => {
             let names: Vec<_> = ENCODERS.iter().map(|(name, _)| *name).collect();
-            let reason = format!("there is no encoder `{name}`");
+            let reason = format!("unknown encoder `{name}`");
             Err(Error::config("model.backbone", reason, format!("choose one of {}", names.join(", "))))
         }
     }
 }
 
-/// Checks that a configuration fits an encoder: its own options, and what follows from its strides and its smallest
-/// side.
+/// Checks that a configuration is valid for an encoder: its own options, and the constraints of its strides and its
+/// smallest side.
 ///
 /// # Errors
-/// [`Error::Config`] for the first option that does not fit.
+/// [`Error::Config`] for the first invalid option.
 pub fn check(config: &Config, encoder: &dyn Encoder) -> Result<()> {
     encoder.check(config)?;
     let cell = encoder.levels().last().map_or(1, |level| level.stride);
@@ -55,26 +55,26 @@ pub fn check(config: &Config, encoder: &dyn Encoder) -> Result<()> {
         let near = if lower == 0 { cell.to_string() } else { format!("{lower} or {}", lower + cell) };
         let reason =
             format!("{} is not a multiple of {cell}, the stride of the encoder's last level", config.train_crop);
-        return Err(Error::config("train.crop", reason, format!("give {near}")));
+        return Err(Error::config("train.crop", reason, format!("use {near}")));
     }
     let needed = encoder.smallest_side();
     let smallest_scale = config.ms_scales.iter().copied().fold(1.0, f64::min);
     let smallest_side = (smallest_scale * config.train_crop as f64) as usize;
     if smallest_side < needed {
         let reason =
-            format!("at scale {smallest_scale} only {smallest_side} pixels remain, the encoder needs {needed}");
-        return Err(Error::config("train.crop", reason, "give a larger crop or larger ms.scales"));
+            format!("at scale {smallest_scale} only {smallest_side} pixels remain, but the encoder needs {needed}");
+        return Err(Error::config("train.crop", reason, "use a larger crop or larger ms.scales"));
     }
     let smallest_scale = config.test_scales.iter().copied().fold(1.0, f64::min);
     let needed = (needed as f64 / smallest_scale).ceil() as usize;
     if (1..needed).contains(&config.test_long_side) {
         let reason = format!("{} is too small for the encoder at scale {smallest_scale}", config.test_long_side);
-        return Err(Error::config("test.long_side", reason, format!("give at least {needed}, or larger test.scales")));
+        return Err(Error::config("test.long_side", reason, format!("use at least {needed}, or larger test.scales")));
     }
     Ok(())
 }
 
-/// Every list of names that some encoder's modules have elsewhere, each once.
+/// All lists of foreign names of encoders' modules, without duplicates.
 pub fn names_elsewhere() -> Vec<&'static NamesElsewhere> {
     let mut all: Vec<&NamesElsewhere> = Vec::new();
     for names in each().iter().flat_map(|encoder| encoder.names_elsewhere()) {
@@ -85,18 +85,18 @@ pub fn names_elsewhere() -> Vec<&'static NamesElsewhere> {
     all
 }
 
-/// What to call the encoder that tensors belong to, given by our names with their shapes: its name where it is listed.
+/// The name of the encoder that tensors belong to, given by native names with their shapes: its name if it is listed.
 pub fn recognise(tensors: &[(&str, &[usize])]) -> Option<String> {
     let found: Vec<_> = each().iter().filter_map(|encoder| encoder.recognise(tensors)).collect();
     found.iter().find(|name| is_listed(name)).or(found.first()).cloned()
 }
 
-/// Whether a configuration can name an encoder so.
+/// Whether an encoder of this name is listed.
 pub fn is_listed(name: &str) -> bool {
     ENCODERS.iter().any(|(known, _)| *known == name)
 }
 
-/// Every encoder, in its default form.
+/// Every encoder, with default options.
 fn each() -> Vec<Arc<dyn Encoder>> {
     let config = Config::default();
     ENCODERS.iter().map(|(_, open)| open(&config)).collect()
@@ -110,7 +110,7 @@ mod tests {
     use crate::parts::encoders::encoder::{LevelSize, SCOPE};
 
     /// Protects: the row of every listed encoder — channels and strides of its levels, heads of its scores, the
-    /// smallest side — and that what it records keeps to them.
+    /// smallest side — and that its recording matches them.
     #[test]
     fn encoders_record_what_they_say() {
         let small = [(32, 4), (64, 8), (160, 16), (256, 16)];
@@ -140,7 +140,7 @@ mod tests {
 
             let graph = Graph::new();
             let scope = Scope::root(&graph).at(SCOPE);
-            let image = graph.input("image", [2, 3, 64, 96], DType::F32);
+            let image = graph.input("image", [2, 64, 96, 3], DType::F32);
             let features = encoder.record(&scope).unwrap().forward(&image, &Mode::Eval).unwrap();
             assert_eq!(features.levels.len(), levels.len());
             for (level, (channels, stride)) in features.levels.iter().zip(levels) {

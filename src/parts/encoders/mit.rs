@@ -1,4 +1,4 @@
-//! MiT, the Mix Transformer encoder (method.md 1), in the released sizes and a small one of ours.
+//! MiT, the Mix Transformer encoder (method.md 1), in the released sizes and an additional small one.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const SCORED_BLOCKS: usize = 2;
 /// Rate of drop path in the last block (method.md 1.5).
 const DROP_PATH: f64 = 0.1;
 
-/// A size of MiT by its name in configurations; what it leaves open is the same in all (method.md 1.1).
+/// A size of MiT by its name in configurations; everything else is the same in all (method.md 1.1).
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
     /// Its name.
@@ -34,15 +34,15 @@ const HEADS: [usize; 4] = [1, 2, 5, 8];
 pub const B0: Variant = Variant { name: "mit_b0", dims: SMALL, heads: HEADS, depths: [2, 2, 2, 2] };
 /// The size of the paper.
 pub const B1: Variant = Variant { name: "mit_b1", dims: LARGE, heads: HEADS, depths: [2, 2, 2, 2] };
-/// As B1, deeper.
+/// As B1, but deeper.
 pub const B2: Variant = Variant { name: "mit_b2", dims: LARGE, heads: HEADS, depths: [3, 4, 6, 3] };
-/// As B2, deeper.
+/// As B2, but deeper.
 pub const B3: Variant = Variant { name: "mit_b3", dims: LARGE, heads: HEADS, depths: [3, 4, 18, 3] };
-/// As B3, deeper.
+/// As B3, but deeper.
 pub const B4: Variant = Variant { name: "mit_b4", dims: LARGE, heads: HEADS, depths: [3, 8, 27, 3] };
 /// The deepest.
 pub const B5: Variant = Variant { name: "mit_b5", dims: LARGE, heads: HEADS, depths: [3, 6, 40, 3] };
-/// Small enough to train from scratch on a CPU; ours.
+/// Small enough to train from scratch on a CPU; not a released size.
 pub const NANO: Variant = Variant { name: "nano", dims: [16, 32, 64, 96], heads: [1, 2, 4, 8], depths: [1, 1, 1, 2] };
 
 impl Variant {
@@ -61,7 +61,7 @@ impl Variant {
         Mit { name: name.to_owned(), sizes }
     }
 
-    /// The same as one of the listed encoders.
+    /// The same as a listed encoder.
     pub(super) fn open(self, config: &Config) -> Arc<dyn Encoder> {
         Arc::new(self.of(config))
     }
@@ -86,10 +86,10 @@ pub struct MitSizes {
     pub drop_path: f64,
 }
 
-/// A MiT of any sizes.
+/// A MiT with any sizes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mit {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Its sizes.
     pub sizes: MitSizes,
@@ -114,7 +114,8 @@ impl Encoder for Mit {
         vec![heads; depth.min(SCORED_BLOCKS)]
     }
 
-    /// At every stage its keys, reduced, must leave a cell (method.md 13, row 40). 29 with the released strides.
+    /// At every stage, the reduced keys must have at least one cell (method.md 13, row 40). 29 with the released
+    /// strides.
     fn smallest_side(&self) -> usize {
         let side = |(level, reduction): (LevelSize, &usize)| (reduction - 1) * level.stride + 1;
         self.levels().into_iter().zip(&self.sizes.sr).map(side).max().unwrap_or(1)
@@ -130,7 +131,7 @@ impl Encoder for Mit {
         let positive = [dims, heads, depths, mlp, sr, strides].as_flattened().iter().all(|&size| size > 0);
         if !positive || !(0.0..1.0).contains(&drop_path) {
             let needs = "sizes above 0 and rates below 1";
-            return Err(Error::Graph(format!("{self:?} is no encoder: it needs {needs}")));
+            return Err(Error::Graph(format!("{self:?} is not a valid encoder: it needs {needs}")));
         }
         let total: usize = depths.iter().sum();
         let mut index = 0;
@@ -174,7 +175,7 @@ impl Encoder for Mit {
                 }
             }
         }
-        // Heads leave no trace in a file.
+        // The number of heads cannot be inferred from a file.
         match (dims, depths) == (self.sizes.dims, self.sizes.depths) {
             true => Some(self.name.clone()),
             false => (!dims.contains(&0)).then(|| format!("MiT of dims {dims:?} and depths {depths:?}")),
@@ -221,7 +222,7 @@ struct MitLayers {
 
 impl EncoderLayers for MitLayers {
     fn forward(&self, image: &Tensor, mode: &Mode) -> Result<Features> {
-        let mut map = image.permute(&[0, 2, 3, 1])?;
+        let mut map = image.clone();
         let mut features = Features { levels: Vec::new(), scores: Vec::new() };
         for (index, stage) in self.stages.iter().enumerate() {
             let last = index + 1 == self.stages.len();

@@ -3,7 +3,7 @@
 use super::names::Share::{FirstHalf, SecondHalf, Whole};
 use super::names::{ModuleName, NamesElsewhere, Numbering};
 
-/// As `save_pretrained` writes them, and as they are called in memory today (`transformers` 5.23), which
+/// As `save_pretrained` writes them, and as they are called in memory in current versions (`transformers` 5.23), which
 /// `torch.save(model.state_dict())` writes.
 pub(super) static NAMES: [NamesElsewhere; 2] = [names(true, &SAVED), names(false, &IN_MEMORY)];
 

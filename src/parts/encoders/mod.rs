@@ -1,4 +1,4 @@
-//! Encoders: an image in, features of several levels out.
+//! Encoders, which compute features of several levels from an image.
 
 pub mod efficientnet_lite;
 mod efficientnet_lite_names;

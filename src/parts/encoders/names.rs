@@ -1,6 +1,6 @@
-//! Names of an encoder's modules in the files of others, as rows of patterns.
+//! Names of an encoder's modules in files of other programs, as rows of patterns.
 
-/// The share of one of our tensors that a foreign tensor holds, along the first axis.
+/// The part of a native tensor that a foreign tensor contains, along the first axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
     /// All of it.
@@ -11,35 +11,36 @@ pub enum Share {
     SecondHalf,
 }
 
-/// Our module, the foreign one, and how much of ours that is; `{i}` stands for the stage, counted from 1 by us and from
-/// 0 elsewhere, `{j}` for the block. The leaf (`weight`, `bias`, `running_mean`, …) is the same.
+/// The native module, the foreign one, and which part of the native one that is; `{i}` stands for the stage, counted
+/// from 1 in native names and from 0 in foreign ones, `{j}` for the block. The leaf (`weight`, `bias`, `running_mean`,
+/// …) is the same.
 pub type ModuleName = (&'static str, &'static str, Share);
 
-/// What numbers our blocks.
+/// How the blocks of native names are numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbering {
-    /// The place in the stage, as elsewhere.
+    /// Within their stage, as in foreign names.
     InStage,
-    /// The place among the blocks of all stages, while `{j}` is elsewhere the place in stage `{i}`.
+    /// Through all stages, while `{j}` of a foreign name counts within stage `{i}`.
     Running,
 }
 
 /// The names of an encoder's modules in one layout.
 #[derive(Debug)]
 pub struct NamesElsewhere {
-    /// The layout, as people know it: `Hugging Face`.
+    /// The name of the layout: `Hugging Face`.
     pub layout: &'static str,
-    /// What to call a file with our names without the encoder's prefix.
+    /// The name of a file with native names without the encoder's prefix.
     pub original: &'static str,
-    /// How our blocks are numbered.
+    /// How native blocks are numbered.
     pub numbering: Numbering,
-    /// Stages: a larger number in the place of `{i}` is of another network.
+    /// Number of stages: names with a larger `{i}` belong to another network.
     pub stages: usize,
-    /// Whether weights are also written by these names; others are only read.
+    /// Whether weights are also written with these names; otherwise they are only read.
     pub written: bool,
     /// A row for each module.
     pub modules: &'static [ModuleName],
-    /// Modules of the classifier that it was trained with, which we leave out, in any layout.
+    /// Modules of the classifier that the encoder was pretrained with, in any layout; they are dropped.
     pub classifier: &'static [&'static str],
 }
 
@@ -61,7 +62,7 @@ pub fn place_of(pattern: &str, name: &str, first: usize, stages: usize) -> Optio
     (pattern == name).then_some(place)
 }
 
-/// The name that follows `pattern` at a place.
+/// The name with `pattern` for a stage and block.
 pub fn name_at(pattern: &str, place: [usize; 2], first: usize) -> String {
     pattern.replace("{i}", &(place[0] + first).to_string()).replace("{j}", &place[1].to_string())
 }

@@ -1,14 +1,14 @@
-//! What a measurement gives.
+//! The results of a measurement.
 
 use super::probe::Peak;
 use crate::engine::kernel::KernelTable;
 
-/// What was measured. Times are in seconds.
+/// Results of a measurement. Times are in seconds.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Measured {
     /// The adapter.
     pub device: String,
-    /// The kernel choices that it goes by.
+    /// The kernel choices in use.
     pub table: Option<KernelTable>,
     /// Side of the crops.
     pub crop: usize,
@@ -16,21 +16,21 @@ pub struct Measured {
     pub batch: usize,
     /// Foreground classes.
     pub classes: usize,
-    /// The median step in the last phase of training, where every part is on.
+    /// The median step in the last phase of training, in which all losses are active.
     pub step: f64,
     /// The fastest step.
     pub fastest_step: f64,
-    /// Images in a second at the median.
+    /// Images per second at the median.
     pub images_per_second: f64,
-    /// Recording and planning the step, and making its pipelines.
+    /// Recording and planning the step, and creating its pipelines.
     pub prepare: f64,
-    /// The first step after that; drivers compile kernels here that they do not find in a cache of theirs.
+    /// The first step after that, in which drivers compile the kernels that are not in their cache.
     pub first_step: f64,
-    /// What the host does for a step while the device waits for nothing, median.
+    /// Median time that the host needs to submit a step, without waiting for the device.
     pub host: f64,
     /// Bytes of all buffers of the step.
     pub planned_bytes: u64,
-    /// What two plain kernels reach on this device in this run.
+    /// The rates that two plain kernels reach on this device in this run.
     pub peak: Peak,
     /// Time on the device by part of the step, in the order of the step.
     pub parts: Vec<StepPart>,
@@ -64,9 +64,9 @@ pub struct Kernel {
     pub dispatches: usize,
     /// Time of all of them.
     pub seconds: f64,
-    /// Arithmetic operations of all of them, 0 where they are not counted.
+    /// Arithmetic operations of all of them; 0 if they are not counted.
     pub operations: u64,
-    /// Bytes that all of them move at least: each bound value once.
+    /// The least bytes that all of them move: each bound value once.
     pub traffic: u64,
 }
 

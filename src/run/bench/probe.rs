@@ -1,4 +1,4 @@
-//! What a device reaches with two plain kernels: the measure for all others.
+//! The peak rates of a device, measured with two plain kernels, to which all others are compared.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use crate::error::Result;
 /// The best rates seen on a device.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Peak {
-    /// Arithmetic operations a second, in a product of square matrices.
+    /// Arithmetic operations per second, in a product of square matrices.
     pub operations: f64,
-    /// Bytes a second, read and written, in a copy.
+    /// Bytes per second, read and written, in a copy.
     pub bytes: f64,
 }
 
-/// Elements that are copied: 64 MiB, more than caches hold and less than every device binds.
+/// Elements that are copied: 64 MiB, more than caches hold and less than the binding limit of every device.
 const COPIED: usize = 1 << 24;
-/// Sides of the matrices, as long as a product takes no longer than this many seconds.
+/// Sides of the matrices; larger ones are tried as long as a product takes at most so many seconds.
 const SIDES: [usize; 4] = [512, 1024, 2048, 4096];
 const LONGEST: f64 = 0.1;
 
@@ -45,7 +45,7 @@ impl Peak {
     }
 }
 
-/// The shortest time on the device in which `output` is computed.
+/// The shortest device time in which `output` is computed.
 fn best_time(session: &Session, output: &Tensor, inputs: &[&Tensor]) -> Result<f64> {
     let mut program = session.compile(output.graph(), &[output])?;
     for input in inputs {
@@ -54,7 +54,7 @@ fn best_time(session: &Session, output: &Tensor, inputs: &[&Tensor]) -> Result<f
     Ok(sorted_times(&mut program)?[0])
 }
 
-/// Median time on the device of a program whose inputs are written.
+/// Median device time of a program whose inputs are written.
 ///
 /// # Errors
 /// As [`Program::profile`].
@@ -62,7 +62,7 @@ pub fn median_time(program: &mut Program) -> Result<f64> {
     sorted_times(program).map(|times| times[times.len() / 2])
 }
 
-/// Times of several runs on the device after one that pays what comes once, the shortest first.
+/// Device times of several runs after a warm-up run, the shortest first.
 fn sorted_times(program: &mut Program) -> Result<Vec<f64>> {
     const RUNS: usize = 5;
     const LONG_ENOUGH: Duration = Duration::from_millis(300);

@@ -6,7 +6,7 @@ use super::measured::{Kernel, Measured};
 use crate::engine::gpu::mebibytes;
 use crate::run::report::Table;
 
-/// Kernels that are shown.
+/// Number of kernels shown.
 const SHOWN: usize = 20;
 
 impl fmt::Display for Measured {
@@ -15,18 +15,18 @@ impl fmt::Display for Measured {
         writeln!(f, "{device}: {batch} images of {crop} × {crop}, {classes} classes\n")?;
         let mut line = |name: &str, value: String, meaning: &str| writeln!(f, "{name:<12}{value:>13}   {meaning}");
         line("step", duration(self.step), &format!("median; fastest {}", duration(self.fastest_step)))?;
-        line("throughput", format!("{:.2}", self.images_per_second), "images a second")?;
-        line("host", duration(self.host), "to hand a step to the device, beyond waiting for it")?;
+        line("throughput", format!("{:.2}", self.images_per_second), "images per second")?;
+        line("host", duration(self.host), "to submit a step, without waiting for the device")?;
         line("preparation", duration(self.prepare), "to record, plan and build the step")?;
-        line("first step", duration(self.first_step), "with what the driver still compiles")?;
+        line("first step", duration(self.first_step), "includes kernels that the driver compiles")?;
         line("memory", format!("{:.1} MiB", mebibytes(self.planned_bytes)), "all buffers")?;
         let (operations, dispatches) =
             self.parts.iter().fold((0, 0), |sums, part| (sums.0 + part.operations, sums.1 + part.dispatches));
         let rate = operations as f64 / self.step;
-        let of_peak = format!("of the whole step, {:.0} % of the peak", 100.0 * rate / peak.operations);
+        let of_peak = format!("over the whole step, {:.0} % of the peak", 100.0 * rate / peak.operations);
         line("arithmetic", format!("{:.1} GFLOP/s", giga(rate)), &of_peak)?;
-        line("peak", format!("{:.1} GFLOP/s", giga(peak.operations)), "a product of square matrices here")?;
-        line("bandwidth", format!("{:.1} GB/s", giga(peak.bytes)), "a copy here")?;
+        line("peak", format!("{:.1} GFLOP/s", giga(peak.operations)), "matrix product on this device")?;
+        line("bandwidth", format!("{:.1} GB/s", giga(peak.bytes)), "copy on this device")?;
 
         let total: f64 = self.parts.iter().map(|part| part.seconds).sum();
         let share = |seconds: f64| format!("{:.1} %", 100.0 * seconds / total);
@@ -49,7 +49,7 @@ impl fmt::Display for Measured {
         ]);
         writeln!(f, "\n{table}")?;
 
-        let mut table = Table::new(["kernel", "result", "dispatches", "ms", "share", "GFLOP/s", "GB/s", "of the peak"]);
+        let mut table = Table::new(["kernel", "result", "dispatches", "ms", "share", "GFLOP/s", "GB/s", "% of peak"]);
         for kernel in self.kernels.iter().take(SHOWN) {
             let rate = |count: u64| match count {
                 0 => "–".to_owned(),
@@ -70,7 +70,7 @@ impl fmt::Display for Measured {
     }
 }
 
-/// The shader, and the op where its name is another.
+/// The shader, and the op if it is named differently.
 fn name(kernel: &Kernel) -> String {
     if kernel.op == kernel.shader { kernel.op.to_owned() } else { format!("{} of {}", kernel.shader, kernel.op) }
 }

@@ -1,4 +1,4 @@
-//! The training step on made-up images, timed.
+//! Times the training step on synthetic images.
 
 use std::time::Instant;
 
@@ -21,28 +21,28 @@ pub struct Settings {
     pub config: Config,
     /// Foreground classes.
     pub classes: usize,
-    /// Steps and profiles that are measured, of which the median counts.
+    /// Number of steps and of profiles that are measured; the median is reported.
     pub rounds: usize,
 }
 
-/// Measures the training step of `settings` on made-up images in `session`.
+/// Measures the training step of `settings` on synthetic images in `session`.
 ///
 /// # Errors
-/// [`Error::Memory`] if the step does not fit the device; [`Error::Device`] if that has no timestamps, or is none at
-/// all.
+/// [`Error::Memory`] if the step does not fit the device; [`Error::Device`] if it has no timestamps, or is the
+/// reference interpreter.
 pub fn run(session: &Session, settings: &Settings) -> Result<Measured> {
     if session.is_reference() {
         let remedy = "choose an adapter that `tagseg devices` lists";
         return Err(Error::device("the reference interpreter has no kernels to measure", remedy));
     }
-    // Weights that stay what they are keep made-up images from leading them anywhere.
+    // A learning rate of 0 keeps the weights from diverging on synthetic images.
     let mut config = settings.config.clone();
     config.optim_lr = 0.0;
     let (crop, batch, classes) = (config.train_crop, config.batch_global, settings.classes);
     let network = NetworkConfig::new(&config, classes)?;
     let mut trainer = Trainer::new(session, &config, &network, TAGS.min(classes), 1)?;
     let last = config.train_iters - 1;
-    let images: Vec<f32> = (0..batch * 3 * crop * crop).map(|index| ((index * 7919) % 1009) as f32 / 300.0).collect();
+    let images: Vec<u8> = (0..batch * 3 * crop * crop).map(|index| ((index * 7919) % 251) as u8).collect();
     let tags: Vec<f32> = (0..batch * classes).map(|index| f32::from(u8::from(index % classes < TAGS))).collect();
     let boxes = [0, crop as i32, 0, crop as i32].repeat(batch);
     let masks = vec![0; batch * crop * crop];
@@ -55,7 +55,7 @@ pub fn run(session: &Session, settings: &Settings) -> Result<Measured> {
         Ok([host, host + wait])
     };
     let [_, first_step] = step()?;
-    // The second step may still meet memory that was never touched.
+    // The second step may still touch memory for the first time.
     step()?;
     let mut steps = (0..settings.rounds.max(1)).map(|_| step()).collect::<Result<Vec<_>>>()?;
     steps.sort_by(|one, other| one[1].total_cmp(&other[1]));
@@ -86,7 +86,7 @@ pub fn run(session: &Session, settings: &Settings) -> Result<Measured> {
     })
 }
 
-/// What `work` gives, and the seconds it takes.
+/// The result of `work`, and the seconds it takes.
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
     let start = Instant::now();
     let value = work()?;

@@ -3,13 +3,13 @@
 use super::measured::{Kernel, StepPart};
 use crate::engine::gpu::KernelTime;
 
-/// The middle one of `values`, of which there is at least one.
+/// The median of `values`, which must not be empty.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// Every dispatch with its median time over `profiles`, of which there is at least one.
+/// Every dispatch with its median time over `profiles`, which must not be empty.
 pub(super) fn medians(mut profiles: Vec<Vec<KernelTime>>) -> Vec<KernelTime> {
     let mut dispatches = profiles.swap_remove(0);
     for (index, dispatch) in dispatches.iter_mut().enumerate() {
@@ -81,6 +81,6 @@ mod tests {
         let found: Vec<_> = kernels.iter().map(|kernel| (kernel.op, kernel.dispatches, kernel.seconds)).collect();
         assert_eq!(found, [("matmul", 2, 10.0), ("softmax", 1, 4.0)]);
         let peak = Peak { operations: 4.0, bytes: 8.0 };
-        assert_eq!(kernels[0].share_of_peak(&peak), 1.0, "bytes weigh more: 80 at 8 a second");
+        assert_eq!(kernels[0].share_of_peak(&peak), 1.0, "bytes dominate: 80 at 8 per second");
     }
 }

@@ -1,8 +1,8 @@
-//! From images of any size to maps of the size that a view was prepared for, and back.
+//! Pads images of any size to the size that a view was prepared for, and crops its maps back.
 
 use crate::data::Rgb8;
 
-/// The image on a black canvas of `size`, which is no smaller, top left.
+/// The image in the top left corner of a black canvas of `size`, which must not be smaller.
 pub(super) fn padded(image: &Rgb8, [height, width]: [usize; 2]) -> Rgb8 {
     if [image.height, image.width] == [height, width] {
         return image.clone();

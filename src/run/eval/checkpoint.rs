@@ -22,12 +22,12 @@ pub(super) fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec
     Ok(Network::new(&Graph::new(), network, NetworkOptions::new(config))?.parameters())
 }
 
-/// The newest checkpoint of a run, or a file, with options of its evaluation set by `key=value`: what can be found
-/// wrong with them without a device. Says on standard error if a newer checkpoint is damaged.
+/// The newest checkpoint of a run, or a file, with options of its evaluation set by `key=value`. Checks all that can be
+/// checked without a device. Warns on standard error if a newer checkpoint is damaged.
 ///
 /// # Errors
-/// If there is no checkpoint, it is damaged or of another network, or an option is not known, was settled by training,
-/// or its value is not allowed, or it is of a method that `methods` lacks.
+/// If there is no checkpoint, it is damaged or of another network, or an option is unknown, is fixed by training,
+/// or its value is not allowed, or the method is not in `methods`.
 #[cfg(feature = "native")]
 pub(super) fn opened(run: &Path, assignments: &[String], methods: &Methods) -> Result<Checkpoint> {
     let found = Checkpoint::open(run)?;
@@ -43,13 +43,13 @@ pub(super) fn opened(run: &Path, assignments: &[String], methods: &Methods) -> R
     Ok(checkpoint)
 }
 
-/// Sets an option that training did not settle.
+/// Sets an option that training does not fix.
 #[cfg(feature = "native")]
 fn set(config: &mut Config, assignment: &str) -> Result<()> {
     let name = assignment.split('=').next().unwrap_or_default().trim();
     let groups = ["test.", "crf.", "par.", "cam.", "ms.scales", "train.precision"];
     if OptionInfo::find(name).is_ok() && !groups.iter().any(|group| name.starts_with(group)) {
-        return Err(Error::config(name, "was settled by training", format!("set one of {}", groups.join(", "))));
+        return Err(Error::config(name, "is fixed by training", format!("set one of {}", groups.join(", "))));
     }
     config.set(assignment)
 }

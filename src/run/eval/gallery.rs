@@ -3,9 +3,9 @@
 use super::model::{MapValues, SeenMap};
 use crate::data::{Mask, Rgb8};
 use crate::error::Result;
-use crate::run::report::{Cell, Map, Sample, photo_of};
+use crate::run::report::{Cell, Map, Sample};
 
-/// A few images with everything that was said of them.
+/// A few images with the maps that were computed for them.
 #[derive(Default)]
 pub struct Gallery {
     wanted: usize,
@@ -18,7 +18,7 @@ pub struct Item {
     pub caption: String,
     /// The image.
     pub image: Rgb8,
-    /// The maps of the method that are pictured.
+    /// The maps of the method that are drawn.
     pub maps: Vec<SeenMap>,
     /// Arg-max of the segmentation branch.
     pub prediction: Vec<u8>,
@@ -37,7 +37,7 @@ impl Gallery {
         self.items.len() < self.wanted
     }
 
-    /// Hangs up an image.
+    /// Adds an image.
     pub fn add(&mut self, item: Item) {
         self.items.push(item);
     }
@@ -64,6 +64,6 @@ impl Item {
         }
         maps.push((Sample::PREDICTION, Cell::Labels(Map::new(height, width, &self.prediction)?)));
         maps.push((Sample::TRUTH, Cell::Labels(Map::new(height, width, &self.truth.data)?)));
-        Ok(Sample { photo: photo_of(&self.image)?, maps, caption: self.caption.clone() })
+        Ok(Sample { photo: self.image.clone(), maps, caption: self.caption.clone() })
     }
 }

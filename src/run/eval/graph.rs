@@ -9,18 +9,19 @@ use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::nn::Mode;
 use crate::error::{Error, Result};
 use crate::method::{MapInfo, MapPass, Method, Protocol};
+use crate::parts::images::Images;
 use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
 use crate::parts::propagation::{Par, PictureBox, Scene, Slots};
-use crate::parts::seeds::{MultiScale, multi_scale, picture, test_scales};
+use crate::parts::seeds::{MultiScale, multi_scale, test_scales};
 
-/// What a view computes, recorded. The fields of [`super::model::Seen`] of the same names tell what each map is.
+/// What a view computes, recorded. The fields of the same names of [`super::model::Seen`] describe each map.
 pub struct EvalGraph {
     pub graph: Graph,
-    /// All that is read after a run.
+    /// All outputs that are read after a run.
     pub read: Vec<Tensor>,
-    /// The input \[B, 3, H, W\].
-    pub image: Tensor,
-    /// The size that the network looks at.
+    /// The input, bytes \[B, H, W, 3\].
+    pub images: Tensor,
+    /// The size of the network's input.
     pub looked_at: [usize; 2],
     pub seg: Tensor,
     pub msc: Option<Tensor>,
@@ -29,13 +30,13 @@ pub struct EvalGraph {
     pub tagged: Option<TaggedMaps>,
 }
 
-/// The part of [`EvalGraph`] that knows the images' tags.
+/// The part of [`EvalGraph`] that uses the images' tags.
 pub struct TaggedMaps {
-    /// The classes' slots, if the host writes them.
+    /// The slots of the classes, if the host writes them.
     pub given: Option<Tensor>,
-    /// Slots of an image.
+    /// Slots per image.
     pub slots: usize,
-    /// The part that is image, at the size that the network looks at: y0, y1, x0, x1.
+    /// The box without padding, at the size of the network's input: y0, y1, x0, x1.
     pub boxes: Tensor,
     /// Its height and width at the size of the truth.
     pub extent: Tensor,
@@ -43,23 +44,23 @@ pub struct TaggedMaps {
     pub maps: Vec<(MapInfo, Tensor)>,
 }
 
-/// Records what a network of this configuration computes.
+/// Records the evaluation of a network of this configuration.
 pub struct Recorder<'a> {
     /// Every option.
     pub config: &'a Config,
     /// Sizes of the network.
     pub network: &'a NetworkConfig,
-    /// The method it was trained by.
+    /// The method it was trained with.
     pub method: &'a Arc<dyn Method>,
 }
 
 impl Recorder<'_> {
-    /// Records `request`. Maps of the network are made at the size that the protocol looks at, and end at `size`.
+    /// Records `request`. Maps of the network are computed at the input size of the protocol and resized to `size`.
     pub fn record(&self, batch: usize, size: [usize; 2], request: Request) -> Result<EvalGraph> {
         let graph = Graph::new();
         let network = Network::new(&graph, self.network, NetworkOptions::new(self.config))?;
-        let image = graph.input("image", [batch, 3, size[0], size[1]], DType::F32);
-        let Passes { looked_at, single, fused, scales } = self.passes(&network, &image, request)?;
+        let images = Images::of_bytes(&graph, batch, size)?;
+        let Passes { looked_at, single, fused, scales } = self.passes(&network, &images, request)?;
         let labels = |logits: &Tensor| logits.arg_max_keep(1)?.reshape([batch, size[0], size[1]]);
         let seg = labels(&single.seg)?;
         let mut read = vec![seg.clone(), single.cls.clone()];
@@ -72,28 +73,27 @@ impl Recorder<'_> {
             Some(scales) => Some(self.tagged(request, size, &looked_at, &single, &scales)?),
         };
         read.extend(tagged.iter().flat_map(|tagged| tagged.maps.iter().map(|(_, map)| map.clone())));
-        let [.., height, width]: [usize; 4] = looked_at.extents()?;
-        let looked_at = [height, width];
-        Ok(EvalGraph { graph, read, image, looked_at, seg, msc, probabilities, cls: single.cls, tagged })
+        let (images, looked_at) = (images.input, looked_at.size());
+        Ok(EvalGraph { graph, read, images, looked_at, seg, msc, probabilities, cls: single.cls, tagged })
     }
 
-    /// Runs the network as the protocol says.
-    fn passes(&self, network: &Network, image: &Tensor, request: Request) -> Result<Passes> {
+    /// Runs the network according to the protocol.
+    fn passes(&self, network: &Network, images: &Images, request: Request) -> Result<Passes> {
         let (config, mode) = (self.config, Mode::Eval);
-        let (batch, size) = (image.shape()[0], [image.shape()[2], image.shape()[3]]);
+        let (image, batch, size) = (&images.normalised, images.batch(), images.size());
         match request.protocol {
             Protocol::Train => {
                 let Outputs { cls, seg, .. } = network.forward(image, &mode)?;
                 let scales = (request.tags != Tags::Unknown)
                     .then(|| multi_scale(network, image, &config.ms_scales, &mode))
                     .transpose()?;
-                Ok(Passes { looked_at: image.clone(), single: Single::new(cls, &seg, size)?, fused: None, scales })
+                Ok(Passes { looked_at: images.clone(), single: Single::new(cls, &seg, size)?, fused: None, scales })
             }
             Protocol::Test => {
                 // Cut to whole pixels, so that the long side may become 511 (method.md 13.42).
                 let ratio = test_ratio(config, size);
-                let looked_at = image.resize(size.map(|side| (side as f64 * ratio) as usize), false)?;
-                let scales = test_scales(network, &looked_at, &config.test_scales, config.test_flip, &mode)?;
+                let looked_at = images.resized(size.map(|side| (side as f64 * ratio) as usize))?;
+                let scales = test_scales(network, &looked_at.normalised, &config.test_scales, config.test_flip, &mode)?;
                 let fused = scales.logits(0..batch, 0..self.network.classes, config.test_fuse)?;
                 let pass = scales.at_scale_1();
                 let cls = pass.pictures(0..batch, |outputs| &outputs.cls)?;
@@ -113,11 +113,11 @@ impl Recorder<'_> {
         &self,
         request: Request,
         size: [usize; 2],
-        looked_at: &Tensor,
+        looked_at: &Images,
         single: &Single,
         scales: &MultiScale,
     ) -> Result<TaggedMaps> {
-        let (graph, batch) = (looked_at.graph(), looked_at.shape()[0]);
+        let (graph, batch) = (looked_at.input.graph(), looked_at.batch());
         let foreground = self.network.classes - 1;
         let slots = Slots::width_for(match request.tags {
             Tags::Given(max_tags) => max_tags,
@@ -132,11 +132,10 @@ impl Recorder<'_> {
         };
         let boxes = graph.input("boxes", [batch, 4], DType::I32);
         let extent = graph.input("extent", [batch, 2], DType::I32);
-        let [.., height, width]: [usize; 4] = looked_at.extents()?;
         let scene = Scene {
-            picture: picture(looked_at)?,
+            picture: looked_at.pictures()?,
             classes,
-            picture_box: PictureBox::new(&boxes, [height, width])?,
+            picture_box: PictureBox::new(&boxes, looked_at.size())?,
             par: Par::new(self.config),
         };
         let seeds = scales.seeds(0..batch, &scene.classes)?;
@@ -154,7 +153,7 @@ impl Recorder<'_> {
         Ok(TaggedMaps { given, slots, boxes, extent, maps: self.described(maps)? })
     }
 
-    /// Recorded maps with what the method says of them, in its order.
+    /// Recorded maps with the descriptions of the method, in its order.
     fn described(&self, maps: Vec<(&'static str, Tensor)>) -> Result<Vec<(MapInfo, Tensor)>> {
         let infos = self.method.maps();
         if let Some((name, _)) = maps.iter().find(|(name, _)| !infos.iter().any(|info| info.name == *name)) {
@@ -169,7 +168,7 @@ impl Recorder<'_> {
     }
 }
 
-/// By how much an image of `size` is resized before the final test.
+/// The factor by which an image of `size` is resized before the final test.
 pub fn test_ratio(config: &Config, [height, width]: [usize; 2]) -> f64 {
     match config.test_long_side {
         0 => 1.0,
@@ -177,7 +176,7 @@ pub fn test_ratio(config: &Config, [height, width]: [usize; 2]) -> f64 {
     }
 }
 
-/// Slots of the classes with logits \[B, K\] above 0: i32 \[B, slots\], class k in slot k, −1 where it is not found.
+/// Slots of the classes with logits \[B, K\] above 0: i32 \[B, slots\], class k in slot k, −1 if it is not predicted.
 fn predicted_classes(cls: &Tensor, slots: usize) -> Result<Tensor> {
     let (graph, batch, foreground) = (cls.graph(), cls.shape()[0], cls.shape()[1]);
     let numbers: Vec<_> = (0..foreground).map(|class| class as f64 + 2.0).collect();
@@ -188,17 +187,17 @@ fn predicted_classes(cls: &Tensor, slots: usize) -> Result<Tensor> {
     Tensor::concat(&parts, 1)?.to_integer()
 }
 
-/// What a protocol makes of the image before labels are made of it.
+/// The results of a protocol's passes, from which labels are made.
 struct Passes {
-    /// The image at the size that the network looks at.
-    looked_at: Tensor,
+    /// The images at the size of the network's input.
+    looked_at: Images,
     single: Single,
     /// Logits over all scales, \[B, K + 1, H, W\] at the image's own size.
     fused: Option<Tensor>,
     scales: Option<MultiScale>,
 }
 
-/// One pass over the images alone.
+/// One pass over the unscaled images.
 struct Single {
     /// Image logits \[B, K\].
     cls: Tensor,

@@ -2,8 +2,8 @@
 
 use crate::data::tags::VOID;
 
-/// Pixel counts by true and predicted class, summed over a data set. Scores are taken from the sums and never averaged
-/// over images.
+/// Pixel counts by true and predicted class, summed over a data set. Scores are computed from the sums and never
+/// averaged over images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     /// Number of classes with background, K + 1.
@@ -13,21 +13,21 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// No pixel counted yet. `classes` is K + 1.
+    /// An empty matrix. `classes` is K + 1.
     pub fn new(classes: usize) -> Self {
         Self { classes, counts: vec![0; classes * classes] }
     }
 
-    /// Counts the pixels of one image whose truth is a class; void (255) and other values are left out.
+    /// Counts the pixels of one image whose truth is a class; void (255) and other values are ignored.
     ///
     /// # Panics
     ///
-    /// When the two differ in length, or a counted pixel's prediction is not a class: a network predicts nothing else.
+    /// If the two differ in length, or the prediction of a counted pixel is not a class.
     pub fn add(&mut self, truth: &[u8], prediction: &[u8]) {
         self.count(truth, prediction, false);
     }
 
-    /// Like [`add`](Self::add), for pseudo labels: pixels where they are 255 (no decision) are left out too.
+    /// Like [`add`](Self::add), for pseudo labels: pixels where they are 255 (no decision) are ignored too.
     ///
     /// # Panics
     ///
@@ -37,12 +37,12 @@ impl Confusion {
     }
 
     fn count(&mut self, truth: &[u8], prediction: &[u8], skip_void: bool) {
-        assert_eq!(truth.len(), prediction.len(), "truth and prediction have one value a pixel");
+        assert_eq!(truth.len(), prediction.len(), "truth and prediction have one value per pixel");
         for (&truth, &prediction) in truth.iter().zip(prediction) {
             if usize::from(truth) >= self.classes || (skip_void && prediction == VOID) {
                 continue;
             }
-            assert!(usize::from(prediction) < self.classes, "{prediction} is none of {} classes", self.classes);
+            assert!(usize::from(prediction) < self.classes, "{prediction} is not one of {} classes", self.classes);
             self.counts[usize::from(truth) * self.classes + usize::from(prediction)] += 1;
         }
     }
@@ -51,7 +51,7 @@ impl Confusion {
     ///
     /// # Panics
     ///
-    /// When the number of classes differs.
+    /// If the number of classes differs.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!(self.classes, other.classes, "both matrices have the same classes");
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
@@ -65,24 +65,24 @@ impl Confusion {
         (0..self.classes).map(|c| ratio(self.hits(c), self.truth(c) + self.predicted(c) - self.hits(c))).collect()
     }
 
-    /// Mean IoU over the classes that the truth shows; `None` when no pixel was counted.
+    /// Mean IoU over the classes that occur in the truth; `None` if no pixel was counted.
     pub fn miou(&self) -> Option<f64> {
         let shown = self.iou().into_iter().zip(0..).filter(|&(_, class)| self.truth(class) > 0);
         mean(shown.filter_map(|(iou, _)| iou))
     }
 
-    /// Share of the counted pixels that are predicted right; `None` when no pixel was counted.
+    /// Share of the counted pixels that are predicted correctly; `None` if no pixel was counted.
     pub fn pixel_accuracy(&self) -> Option<f64> {
         ratio((0..self.classes).map(|class| self.hits(class)).sum(), self.counts.iter().sum())
     }
 
-    /// Mean over the classes that the truth shows of the share of their pixels predicted right; `None` when no pixel
-    /// was counted.
+    /// Mean recall of the classes that occur in the truth: the share of their pixels predicted correctly; `None` if no
+    /// pixel was counted.
     pub fn mean_accuracy(&self) -> Option<f64> {
         mean((0..self.classes).filter_map(|class| ratio(self.hits(class), self.truth(class))))
     }
 
-    /// The counts as CSV: a line a true class, a column a predicted one. `names` has background first.
+    /// The counts as CSV: one row per true class, one column per predicted class. `names` has background first.
     pub fn to_csv(&self, names: &[String]) -> String {
         let quote = |name: &String| match name.contains([',', '"', '\n']) {
             true => format!("\"{}\"", name.replace('"', "\"\"")),
@@ -109,14 +109,14 @@ impl Confusion {
     }
 }
 
-/// Binary F1 of one image's tags over the K classes: a class is predicted where its logit is above 0. 0 when the image
+/// Binary F1 of one image's tags over the K classes: a class is predicted where its logit is above 0. 0 if the image
 /// has no tag and none is predicted.
 ///
 /// # Panics
 ///
-/// When the two differ in length.
+/// If the two differ in length.
 pub fn multilabel_f1(truth: &[f32], logits: &[f32]) -> f64 {
-    assert_eq!(truth.len(), logits.len(), "truth and logits have one value a class");
+    assert_eq!(truth.len(), logits.len(), "truth and logits have one value per class");
     let (mut hits, mut positives) = (0, 0);
     for (&truth, &logit) in truth.iter().zip(logits) {
         hits += u64::from(truth > 0.0 && logit > 0.0);
@@ -138,7 +138,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// Four classes: 0 and 1 are shown, 2 is only predicted, 3 is in neither.
+    /// Four classes: 0 and 1 occur in the truth, 2 is only predicted, 3 is in neither.
     fn example() -> Confusion {
         let mut confusion = Confusion::new(4);
         confusion.add(&[0, 0, 0, 1, 1, 255], &[0, 0, 1, 1, 2, 3]);
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(confusion.mean_accuracy(), Some((2.0 / 3.0 + 0.5) / 2.0));
     }
 
-    /// Protects the form of the file: truth downwards, predictions across, names with commas in quotes.
+    /// Protects the format of the file: rows of truth, columns of predictions, names with commas in quotes.
     #[test]
     fn a_matrix_as_csv() {
         let mut confusion = Confusion::new(2);
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(confusion.miou(), Some(0.5));
     }
 
-    /// Protects the pseudo-label score: undecided pixels leave the evaluation.
+    /// Protects the pseudo-label score: undecided pixels are not scored.
     #[test]
     fn undecided_pseudo_labels_do_not_count() {
         let mut confusion = Confusion::new(2);
@@ -182,14 +182,14 @@ mod tests {
         assert_eq!(confusion.counts, [1, 0, 0, 1]);
     }
 
-    /// Protects against scoring a prediction that is no class.
+    /// Protects against scoring a prediction that is not a class.
     #[test]
-    #[should_panic(expected = "255 is none of 2 classes")]
-    fn void_is_no_prediction() {
+    #[should_panic(expected = "255 is not one of 2 classes")]
+    fn void_is_not_a_prediction() {
         Confusion::new(2).add(&[0], &[255]);
     }
 
-    /// Protects evaluation of nothing: no score instead of NaN.
+    /// Protects the evaluation of an empty set: no score instead of NaN.
     #[test]
     fn nothing_counted_has_no_score() {
         let confusion = Confusion::new(3);

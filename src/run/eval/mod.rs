@@ -1,4 +1,4 @@
-//! Trained networks in use: scores and predictions by the procedures of method.md 9, pictures.
+//! Evaluation of trained networks: scores and predictions by the protocols of method.md 9, and pictures.
 
 mod canvas;
 mod checkpoint;

@@ -1,4 +1,4 @@
-//! A trained network that looks at whole images, in evaluation form.
+//! A trained network in evaluation mode, applied to whole images.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::request::{Request, Tags};
 use crate::config::Config;
 #[cfg(feature = "native")]
 use crate::data::Mask;
-use crate::data::{Rgb8, normalise};
+use crate::data::Rgb8;
 use crate::engine::graph::Tensor;
 use crate::engine::session::{Program, Session};
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The network whose weights `session` holds, trained by `method`.
+    /// The network whose weights are in `session`, trained with `method`.
     pub fn new(
         session: &Session,
         config: &Config,
@@ -40,15 +40,15 @@ impl Model {
         Model { session: session.clone(), config, network, method, classes: classes.to_vec() }
     }
 
-    /// The network of a checkpoint, whose weights this puts into `session`; its method is one of ours.
+    /// The network of a checkpoint, with its weights loaded into `session`; its method must be built in.
     ///
     /// # Errors
-    /// If the checkpoint holds other tensors than its network, or is of a method that is not ours.
+    /// If the tensors of the checkpoint do not match its network, or its method is not built in.
     pub fn of(session: &Session, checkpoint: &Checkpoint) -> Result<Self> {
         Model::of_with(session, checkpoint, &Methods::default())
     }
 
-    /// As [`Model::of`], with the method one of `methods`.
+    /// As [`Model::of`], with a method out of `methods`.
     ///
     /// # Errors
     /// As [`Model::of`].
@@ -60,7 +60,7 @@ impl Model {
         Ok(Model::new(&session, &checkpoint.config, &network, &method, &checkpoint.classes))
     }
 
-    /// Loads a run's newest checkpoint, or a file, onto a device. Says on standard error if a newer one is damaged.
+    /// Loads a run's newest checkpoint, or a file, onto a device. Warns on standard error if a newer one is damaged.
     ///
     /// # Errors
     /// If there is no checkpoint, it is damaged, or the device cannot be opened.
@@ -69,7 +69,7 @@ impl Model {
         Model::load_with(run, device, &Methods::default())
     }
 
-    /// As [`Model::load`], with the method one of `methods`.
+    /// As [`Model::load`], with a method out of `methods`.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -98,24 +98,24 @@ impl Model {
         &self.session
     }
 
-    /// The method it was trained by.
+    /// The method it was trained with.
     pub fn method(&self) -> &Arc<dyn Method> {
         &self.method
     }
 
-    /// Smallest side of an image in training's validation: at the smallest scale the encoder still needs its own
+    /// Smallest side of an image during validation: at the smallest scale it must not fall below the encoder's minimum
     /// (method.md 13.40).
     pub fn smallest_side(&self) -> usize {
         self.smallest_at(&self.config.ms_scales)
     }
 
-    /// The size at which an image of `own` height and width is looked at: at least [`Model::smallest_side`].
+    /// The size to which an image of `own` height and width is padded: at least [`Model::smallest_side`].
     pub fn canvas(&self, own: [usize; 2]) -> [usize; 2] {
         self.canvas_for(Protocol::Train, own)
     }
 
-    /// The size to which an image of `own` height and width is filled up, so that the encoder sees enough of it at the
-    /// smallest scale of a protocol.
+    /// The size to which an image of `own` height and width is padded, so that it is large enough for the encoder at
+    /// the smallest scale of a protocol.
     pub fn canvas_for(&self, protocol: Protocol, own: [usize; 2]) -> [usize; 2] {
         let smallest = match protocol {
             Protocol::Train => self.smallest_side(),
@@ -127,12 +127,12 @@ impl Model {
         own.map(|side| side.max(smallest))
     }
 
-    /// Smallest side that leaves the encoder enough at all of `scales` and at 1.
+    /// Smallest side that is large enough for the encoder at all of `scales` and at 1.
     fn smallest_at(&self, scales: &[f64]) -> usize {
         (self.network.encoder.smallest_side() as f64 / scales.iter().copied().fold(1.0, f64::min)).ceil() as usize
     }
 
-    /// Segments one image; for many of one size prepare a [`View`] once and let it segment them.
+    /// Segments one image; for many images of one size, prepare a [`View`] once and call [`View::segment`].
     ///
     /// # Errors
     /// If the plan does not fit the device, or the device was lost.
@@ -141,8 +141,8 @@ impl Model {
         self.view(1, self.canvas([image.height, image.width]), None)?.segment(image)
     }
 
-    /// Prepares to look at `batch` images of `size` at once; with `max_tags` also at the maps of the method, which know
-    /// the images' tags.
+    /// Prepares the evaluation of `batch` images of `size` at once; with `max_tags` also the maps of the method, which
+    /// use the images' tags.
     ///
     /// # Errors
     /// If the plan does not fit the device.
@@ -150,7 +150,7 @@ impl Model {
         self.view_for(batch, size, Request { tags: max_tags.map_or(Tags::Unknown, Tags::Given), ..Request::default() })
     }
 
-    /// Prepares to look at `batch` images of `size` at once for what `request` asks.
+    /// Prepares the evaluation of `batch` images of `size` at once, with the outputs that `request` names.
     ///
     /// # Errors
     /// If the plan does not fit the device.
@@ -164,7 +164,7 @@ impl Model {
         Recorder { config: &self.config, network: &self.network, method: &self.method }
     }
 
-    /// Plans what [`Model::view_for`] would prepare, and prepares nothing.
+    /// Plans what [`Model::view_for`] would prepare, without preparing it.
     ///
     /// # Errors
     /// If the plan does not fit the device, with its bytes.
@@ -183,23 +183,23 @@ pub struct View {
     recorded: EvalGraph,
 }
 
-/// What the model says of one batch; label maps are \[B, H, W\].
+/// The outputs of the model for one batch; label maps are \[B, H, W\].
 pub struct Seen {
     /// Arg-max of the segmentation branch, one pass over the image.
     pub seg: Vec<u8>,
     /// Arg-max of its logits fused over scales and mirror images, in the final test.
     pub msc: Option<Vec<u8>>,
-    /// Softmax of the best logits there are, \[B, K + 1, H, W\], if wanted.
+    /// Softmax of the fused logits, else of the single pass, \[B, K + 1, H, W\], if requested.
     pub probabilities: Option<Vec<f32>>,
     /// Image logits \[B, K\].
     pub cls: Vec<f32>,
-    /// The maps of the method, with the images' tags known; nothing where they are not.
+    /// The maps of the method; empty unless the tags of the images are known.
     pub maps: Vec<SeenMap>,
 }
 
 /// A map of the method.
 pub struct SeenMap {
-    /// What it is.
+    /// Its description.
     pub info: MapInfo,
     /// Its values, \[B, H, W\].
     pub values: MapValues,
@@ -214,7 +214,7 @@ pub enum MapValues {
 }
 
 impl MapValues {
-    /// Those of image `slot`: the top left part `own` of maps of `size`.
+    /// The values of image `slot`: the top left part `own` of maps of `size`.
     fn cut(&self, slot: usize, size: [usize; 2], own: [usize; 2]) -> Self {
         match self {
             MapValues::Labels(labels) => MapValues::Labels(cut(labels, slot, size, own)),
@@ -249,27 +249,28 @@ impl Seen {
 }
 
 impl View {
-    /// Images it looks at together.
+    /// Images in a batch.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Looks at normalised images \[B, 3, H, W\] whose real part is `boxes` \[B, 4\], with tags \[B, K\].
+    /// Evaluates images, red, green and blue bytes \[B, H, W, 3\], with tags \[B, K\]; `boxes` \[B, 4\] are the parts
+    /// without padding.
     ///
     /// # Errors
-    /// If the sizes are others, or the device was lost.
+    /// If the sizes do not match, or the device was lost.
     #[cfg(feature = "native")]
-    pub fn look(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
+    pub fn look(&mut self, images: &[u8], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
         pollster::block_on(self.look_async(images, tags, boxes))
     }
 
     /// As `look`, without blocking.
     ///
     /// # Errors
-    /// If the sizes are others, or the device was lost.
-    pub async fn look_async(&mut self, images: &[f32], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
-        let EvalGraph { image, looked_at, seg, msc, probabilities, cls, tagged, .. } = &self.recorded;
-        self.program.write(image, images)?;
+    /// If the sizes do not match, or the device was lost.
+    pub async fn look_async(&mut self, images: &[u8], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
+        let EvalGraph { images: input, looked_at, seg, msc, probabilities, cls, tagged, .. } = &self.recorded;
+        self.program.write(input, images)?;
         if let Some(tagged) = tagged {
             if let Some(classes) = &tagged.given {
                 self.program.write(classes, &Slots::new(tags, self.foreground, tagged.slots).classes)?;
@@ -322,7 +323,7 @@ impl View {
         Ok(Mask::new(image.height, image.width, self.look_at(image)?.seg))
     }
 
-    /// Looks at one image, which must not be larger than the view, and whose tags nobody gave.
+    /// Evaluates one image without tags, which must not be larger than the view.
     ///
     /// # Errors
     /// If the image is larger, or the device was lost.
@@ -331,8 +332,8 @@ impl View {
         pollster::block_on(self.look_at_async(image, &[]))
     }
 
-    /// Looks at one image, which must not be larger than the view, with tags \[K\] if the view knows tags. Without
-    /// blocking; the maps are of the image's own size.
+    /// Evaluates one image, which must not be larger than the view, with tags \[K\] if the view takes tags. Does not
+    /// block; the maps have the size of the image.
     ///
     /// # Errors
     /// If the image is larger, or the device was lost.
@@ -346,7 +347,7 @@ impl View {
             )));
         }
         let picture_box = [0, own[0] as i32, 0, own[1] as i32];
-        let mut seen = self.look_async(&normalise(&padded(image, size)), tags, &picture_box).await?;
+        let mut seen = self.look_async(&padded(image, size).data, tags, &picture_box).await?;
         for map in std::iter::once(&mut seen.seg).chain(&mut seen.msc) {
             *map = cut(map, 0, size, own);
         }

@@ -15,14 +15,14 @@ use crate::error::{Error, Result};
 use crate::method::{Method, Methods, Protocol};
 use crate::parts::crf::DenseCrf;
 use crate::run::device;
-use crate::run::report::{Map, heat_overlay, label_overlay, photo_of};
+use crate::run::report::{Map, heat_overlay, label_overlay};
 
-/// What a prediction needs.
+/// Options of a prediction.
 #[derive(Clone, Debug)]
 pub struct PredictOptions {
     /// A run's folder or a checkpoint.
     pub network: PathBuf,
-    /// Images to segment, and folders of such.
+    /// Images to segment, and folders of images.
     pub inputs: Vec<PathBuf>,
     /// Folder for the results.
     pub out: PathBuf,
@@ -30,19 +30,19 @@ pub struct PredictOptions {
     pub device: DeviceChoice,
     /// Whether to replace files that exist.
     pub overwrite: bool,
-    /// The procedure.
+    /// The protocol of the evaluation.
     pub protocol: Protocol,
     /// Whether the dense CRF refines the masks.
     pub crf: bool,
-    /// Whether to write the maps of the method too, of the classes that the classification finds.
+    /// Whether to write the maps of the method too, for the classes that the classification branch predicts.
     pub seeds: bool,
-    /// Options of the evaluation that differ from the run's, `key=value`.
+    /// Options of the evaluation to override, `key=value`.
     pub assignments: Vec<String>,
     /// Where the method of the run is found.
     pub methods: Methods,
 }
 
-/// What became of one image.
+/// The outcome for one image.
 pub enum Predicted<'a> {
     /// Its mask was written here.
     Mask(&'a Path),
@@ -55,13 +55,13 @@ const MASK: &str = ".png";
 const OVERLAY: &str = "_overlay.png";
 
 /// Writes `NAME.png` (class indices with the VOC palette, at the image's size) and `NAME_overlay.png` for every image;
-/// `done` hears of each, and of the number of images. With `seeds` also the maps that the method says are written, as
-/// `NAME_seed.png` and `NAME_y_c.png`, indices as well, and `NAME_seed_overlay.png`. Images come in the order of their
-/// sizes, so that one size is prepared at a time.
+/// `done` is called after each, with the number of images. With `seeds`, the maps that the method exports are written
+/// too, as `NAME_seed.png` and `NAME_y_c.png`, indices as well, and `NAME_seed_overlay.png`. Images are processed in
+/// the order of their sizes, so that one size is prepared at a time.
 ///
 /// # Errors
-/// If an input is not there, two images share a name, or a file exists already: all found before anything is written.
-/// An image that cannot be read is none, see [`Predicted::Unreadable`].
+/// If an input does not exist, two images share a name, or an output file exists: checked before anything is written.
+/// An image that cannot be read is not an error, see [`Predicted::Unreadable`].
 pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usize)) -> Result<()> {
     let images = listed(&options.inputs)?;
     let checkpoint = opened(&options.network, &options.assignments, &options.methods)?;
@@ -93,26 +93,23 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
     Ok(())
 }
 
-/// Looks at one image and writes what is seen; gives the path of its mask.
+/// Evaluates one image and writes the results; returns the path of its mask.
 fn write_results(view: &mut View, image: &Rgb8, crf: Option<&DenseCrf>, path: &Path, out: &Path) -> Result<PathBuf> {
     let seen = view.look_at(image)?;
     let mask = match (crf, seen.probabilities) {
         (Some(crf), Some(probabilities)) => crf.infer(image, &probabilities).labels(),
         _ => Mask::new(image.height, image.width, seen.msc.unwrap_or(seen.seg)),
     };
-    let photo = photo_of(image)?;
     let mask_path = target(path, out, MASK);
-    let save = |picture: image::RgbImage, path: &Path| {
-        picture.save(path).map_err(|error| Error::data(path, error.to_string(), "check the disk"))
-    };
-    save(label_overlay(&photo, Map::new(mask.height, mask.width, &mask.data)?), &target(path, out, OVERLAY))?;
+    let overlay = label_overlay(image, Map::new(mask.height, mask.width, &mask.data)?);
+    overlay.write_png(&target(path, out, OVERLAY))?;
     for map in seen.maps {
         let Some(file) = map.info.file else { continue };
         let path = target(path, out, &map_ending(file));
         match map.values {
             MapValues::Labels(labels) => write_index_png(&path, &Mask::new(image.height, image.width, labels))?,
             MapValues::Heat(heat) => {
-                save(heat_overlay(&photo, Map::new(image.height, image.width, &heat)?), &path)?;
+                heat_overlay(image, Map::new(image.height, image.width, &heat)?).write_png(&path)?;
             }
         }
     }
@@ -131,7 +128,7 @@ fn map_ending(file: &str) -> String {
     format!("_{file}.png")
 }
 
-/// The images among `inputs`, with those in the folders among them in the order of their names.
+/// All images of `inputs`; those of folders sorted by name.
 fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut images = Vec::new();
     for input in inputs {
@@ -147,7 +144,7 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
         };
         let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_image).collect();
         if found.is_empty() {
-            return Err(Error::data(input, "holds no image", "give a folder of .jpg, .jpeg or .png files"));
+            return Err(Error::data(input, "contains no images", "give a folder of .jpg, .jpeg or .png files"));
         }
         found.sort();
         images.extend(found);
@@ -155,7 +152,7 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(images)
 }
 
-/// Refuses to write over images, over files that exist, two results into one file, and into what is no folder.
+/// Refuses to overwrite inputs or existing files, to write two results to one file, and an `out` that is a file.
 fn check_targets(images: &[PathBuf], endings: &[String], options: &PredictOptions) -> Result<()> {
     if options.out.is_file() {
         return Err(Error::data(&options.out, "is a file", "give the name of a folder"));
@@ -169,7 +166,7 @@ fn check_targets(images: &[PathBuf], endings: &[String], options: &PredictOption
                 return Err(Error::data(target, "is one of the images to segment", "choose another --out"));
             }
             if target.exists() && !options.overwrite {
-                return Err(Error::data(target, "exists already", "choose another --out or give --overwrite"));
+                return Err(Error::data(target, "already exists", "choose another --out or pass --overwrite"));
             }
             if let Some(other) = targets.insert(target.clone(), path) {
                 let reason = format!("would be the result of both {} and {}", other.display(), path.display());

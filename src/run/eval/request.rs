@@ -1,26 +1,26 @@
-//! What is asked of a model: by which procedure it looks, and what of what it sees is wanted.
+//! What a model is asked to compute: the protocol, and the outputs.
 
 use crate::method::Protocol;
 
-/// What is known of the tags of the images that are looked at.
+/// What is known about the tags of the images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tags {
-    /// Nothing, and nothing that would need them is asked for.
+    /// Nothing; no output that needs them is requested.
     #[default]
     Unknown,
-    /// They are given, up to so many an image.
+    /// They are given, at most so many per image.
     Given(usize),
-    /// They are what the classification finds: the classes with logits above 0.
+    /// They are predicted: the classes whose logits are above 0.
     Predicted,
 }
 
-/// What is asked for.
+/// What to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// How the images are looked at.
+    /// The protocol of the evaluation.
     pub protocol: Protocol,
-    /// Known tags also give the maps of the method, seeds among them.
+    /// With known tags, the maps of the method are computed too, such as seeds.
     pub tags: Tags,
-    /// Whether the probabilities of the classes are wanted, for the CRF.
+    /// Whether to output the class probabilities, for the CRF.
     pub probabilities: bool,
 }

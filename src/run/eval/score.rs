@@ -9,7 +9,7 @@ use super::metrics::{Confusion, multilabel_f1};
 use super::model::{MapValues, Model, Seen, View};
 use super::request::{Request, Tags};
 use crate::data::tags::numbered_classes;
-use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8, normalise};
+use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8};
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::method::{MapInfo, Methods, Protocol};
@@ -17,27 +17,27 @@ use crate::parts::crf::DenseCrf;
 use crate::run::device;
 use crate::run::record::{LabelScores, MapScores, Scores};
 
-/// Pixels looked at together; small images go in batches.
+/// Pixels per batch; small images are batched.
 const PIXELS: usize = 16 * 128 * 128;
 
-/// A data set that is being scored, a few images at a time: until [`Scoring::advance`] finds none left.
+/// A data set being scored, a batch of images at a time: call [`Scoring::advance`] until it returns 0.
 pub struct Scoring<'a> {
     model: &'a Model,
     dataset: &'a Dataset,
     request: Request,
     crf: Option<DenseCrf>,
-    /// Groups of one view come one after another.
+    /// Groups that share a view are adjacent.
     groups: std::vec::IntoIter<Group>,
     view: Option<View>,
     gallery: Option<&'a mut Gallery>,
     tally: Tally,
 }
 
-/// Images of one size that are looked at together.
+/// Images of one size that form a batch.
 struct Group {
-    /// The size to which they are filled up.
+    /// The size to which they are padded.
     canvas: [usize; 2],
-    /// Images that the view takes; the group may be smaller.
+    /// Batch size of the view; the group may be smaller.
     batch: usize,
     /// Their positions in the data set.
     images: Vec<usize>,
@@ -79,7 +79,7 @@ impl Tally {
 }
 
 impl<'a> Scoring<'a> {
-    /// Nothing of `dataset` is scored yet. With `crf` the segmentation is scored once more after the dense CRF.
+    /// Starts scoring `dataset`. With `crf`, the segmentation is also scored after the dense CRF.
     ///
     /// # Errors
     /// If an image's header cannot be read.
@@ -97,12 +97,12 @@ impl<'a> Scoring<'a> {
         })
     }
 
-    /// Hangs the first images into `gallery`.
+    /// Adds the first images to `gallery`.
     pub fn shown_in(self, gallery: &'a mut Gallery) -> Self {
         Scoring { gallery: Some(gallery), ..self }
     }
 
-    /// Plans for the largest group, so that one too large for the device shows before it is its turn.
+    /// Plans the largest group, so that one that does not fit the device is an error before scoring begins.
     ///
     /// # Errors
     /// If the plan does not fit the device, with its bytes.
@@ -112,7 +112,7 @@ impl<'a> Scoring<'a> {
         self.model.check_view(largest.batch, largest.canvas, self.request)
     }
 
-    /// Scores the next images and tells how many; 0 when all are done.
+    /// Scores the next images and returns how many; 0 when all are done.
     ///
     /// # Errors
     /// If an image or its mask is broken, or the device was lost.
@@ -126,10 +126,10 @@ impl<'a> Scoring<'a> {
             .map(|index| Ok(Example { index, image: dataset.image(index)?, truth: dataset.mask(index)? }))
             .collect::<Result<Vec<_>>>()?;
         let (mut pixels, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
-        // A group that is not full is filled up with its first image.
+        // A group that is not full is padded with its first image.
         for slot in 0..batch {
             let Example { index, image, .. } = group.get(slot).unwrap_or(&group[0]);
-            pixels.extend(normalise(&padded(image, canvas)));
+            pixels.extend(padded(image, canvas).data);
             tags.extend_from_slice(dataset.tags(*index));
             boxes.extend([0, image.height as i32, 0, image.width as i32]);
         }
@@ -138,7 +138,7 @@ impl<'a> Scoring<'a> {
         Ok(count)
     }
 
-    /// Counts what was seen of a group against its truth.
+    /// Adds the results of a group to the confusion matrices.
     fn count(&mut self, group: Vec<Example>, seen: &Seen, canvas: [usize; 2]) -> Result<()> {
         let (dataset, tally) = (self.dataset, &mut self.tally);
         let foreground = dataset.classes().len();
@@ -192,7 +192,7 @@ impl<'a> Scoring<'a> {
     }
 }
 
-/// All images of a data set in groups of one size, those of one view one after another.
+/// All images of a data set in groups of one size, sorted so that groups that share a view are adjacent.
 fn groups(model: &Model, dataset: &Dataset, protocol: Protocol) -> Result<Vec<Group>> {
     let sized = |index| {
         let own = dataset.image_size(index)?;
@@ -220,7 +220,7 @@ impl LabelScores {
     }
 }
 
-/// What scoring gives.
+/// The results of scoring.
 pub struct Scored {
     /// All scores.
     pub scores: Scores,
@@ -228,7 +228,7 @@ pub struct Scored {
     pub confusion: Confusion,
 }
 
-/// What `tagseg eval` needs.
+/// Options of `tagseg eval`.
 #[derive(Clone, Debug)]
 pub struct ScoreOptions {
     /// A run's folder or a checkpoint.
@@ -239,13 +239,13 @@ pub struct ScoreOptions {
     pub split: String,
     /// Device, see [`device::open`].
     pub device: DeviceChoice,
-    /// Whether to leave out images that do not decode.
+    /// Whether to skip images that do not decode.
     pub skip_broken: bool,
-    /// The procedure.
+    /// The protocol of the evaluation.
     pub protocol: Protocol,
     /// Whether to score the dense CRF too.
     pub crf: bool,
-    /// Options of the evaluation that differ from the run's, `key=value`.
+    /// Options of the evaluation to override, `key=value`.
     pub assignments: Vec<String>,
     /// Where the method of the run is found.
     pub methods: Methods,
@@ -254,7 +254,7 @@ pub struct ScoreOptions {
 /// `tagseg eval`: loads a network and scores it on a split of a data set.
 ///
 /// # Errors
-/// If the network or the data set cannot be used, or they do not fit each other.
+/// If the network or the data set cannot be used, or their classes differ.
 pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, Scored)> {
     let checkpoint = opened(&options.network, &options.assignments, &options.methods)?;
     let expected = DatasetOptions { classes: Some(checkpoint.classes.clone()) };
@@ -279,7 +279,7 @@ pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, 
     Ok((model, scored))
 }
 
-/// Refuses data whose classes bear other names than the network's; where either has no names, the number decides.
+/// Refuses data whose class names differ from the network's; if either has no names, only the numbers are compared.
 fn check_classes(own: &[String], dataset: &Dataset) -> Result<()> {
     let theirs = dataset.classes();
     let numbered = numbered_classes(own.len());
@@ -288,8 +288,8 @@ fn check_classes(own: &[String], dataset: &Dataset) -> Result<()> {
     }
     let differing = own.iter().zip(theirs).zip(1..).find(|((own, theirs), _)| own != theirs);
     let reason = differing.map_or_else(
-        || format!("has {} classes, the network {}", theirs.len(), own.len()),
-        |((own, theirs), number)| format!("class {number} is `{theirs}` here and `{own}` in the network"),
+        || format!("has {} classes, the network has {}", theirs.len(), own.len()),
+        |((own, theirs), number)| format!("class {number} is `{theirs}` in the data and `{own}` in the network"),
     );
     Err(Error::data(dataset.root(), reason, "score the network on data with the classes it was trained on"))
 }

@@ -1,4 +1,4 @@
-//! The record of a run: `metrics.jsonl`, one JSON object a line, only ever appended to.
+//! The record of a run: `metrics.jsonl`, one JSON object per line, append-only.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::named::Named;
 use crate::error::{Error, Result};
 
-/// A line about a training step. Its losses are means over the steps since the line before.
+/// A line about a training step. Its losses are means over the steps since the previous line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Steps done.
@@ -21,16 +21,16 @@ pub struct StepRecord {
     pub loss: Named<f64>,
     /// Learning rate of the encoder in this step.
     pub lr: f64,
-    /// Training images a second since the line before.
+    /// Training images per second since the previous line.
     pub images_per_second: f64,
-    /// How many replica groups since the line before had no labelled pixel, by loss (method.md 6.5); nothing for a
+    /// How many replica groups since the previous line had no labelled pixel, by loss (method.md 6.5); empty for a
     /// method that counts none.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
     pub empty: Named<u64>,
 }
 
-/// Scores of an evaluation during training, as fractions (method.md 9.2). In JSON an object with `seg_miou` and the
-/// like.
+/// Scores of an evaluation during training, as fractions (method.md 9.2). In JSON, an object with keys such as
+/// `seg_miou`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EvalScores {
     /// Mean IoU by map: `seg`, the segmentation branch, and those that the method reports.
@@ -41,7 +41,7 @@ pub struct EvalScores {
     pub seg_iou: Vec<Option<f64>>,
 }
 
-/// What follows a map's name in JSON.
+/// The suffix of a map's name in JSON.
 const MIOU: &str = "_miou";
 
 impl Serialize for EvalScores {
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for EvalScores {
                 Some(map) => miou.push((map.to_owned(), f64::deserialize(value).map_err(misfit)?)),
                 None if name == "cls_f1" => scores.cls_f1 = f64::deserialize(value).map_err(misfit)?,
                 None if name == "seg_iou" => scores.seg_iou = Vec::deserialize(value).map_err(misfit)?,
-                None => return Err(D::Error::custom(format!("`{name}` is no score of an evaluation"))),
+                None => return Err(D::Error::custom(format!("`{name}` is not a score of an evaluation"))),
             }
         }
         scores.miou = miou.into_iter().collect();
@@ -114,21 +114,21 @@ pub struct RecordWriter {
 }
 
 impl RecordWriter {
-    /// Opens the file at `path` for appending, and makes it when it is missing.
+    /// Opens the file at `path` for appending; creates it if it is missing.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be opened.
+    /// [`Error::Io`] if the file cannot be opened.
     pub fn append_to(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io(&path))?;
         Ok(Self { path, file })
     }
 
-    /// Opens the record of a run that goes on: of its first `bytes` the whole lines stay, everything after them is cut
-    /// off.
+    /// Opens the record of a run that is resumed: keeps the complete lines of the first `bytes` and truncates the
+    /// rest.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be opened, read or cut.
+    /// [`Error::Io`] if the file cannot be opened, read or truncated.
     pub fn continue_at(path: impl AsRef<Path>, bytes: u64) -> Result<Self> {
         let path = path.as_ref();
         let cut = || {
@@ -142,18 +142,18 @@ impl RecordWriter {
         Self::append_to(path)
     }
 
-    /// Puts every line on the disk; gives the length of the file.
+    /// Syncs the file to disk and returns its length.
     ///
     /// # Errors
-    /// [`Error::Io`] when the disk fails.
+    /// [`Error::Io`] if that fails.
     pub fn sync(&self) -> Result<u64> {
         self.file.sync_all().and_then(|()| Ok(self.file.metadata()?.len())).map_err(Error::io(&self.path))
     }
 
-    /// Writes one line, in one piece, so that a reader never meets half of it while the run goes on.
+    /// Writes one line with a single call, so that a reader never sees a partial line while training runs.
     ///
     /// # Errors
-    /// [`Error::Io`] when the line cannot be written.
+    /// [`Error::Io`] if the line cannot be written.
     pub fn write(&mut self, record: impl Into<Record>) -> Result<()> {
         let mut line = serde_json::to_string(&record.into())
             .map_err(|error| Error::Io { path: self.path.clone(), source: error.into() })?;
@@ -162,10 +162,10 @@ impl RecordWriter {
     }
 }
 
-/// Reads all lines of a `metrics.jsonl`. A last line without its end, left by a run that was killed, is skipped.
+/// Reads all lines of a `metrics.jsonl`. An incomplete last line, left by a run that was killed, is skipped.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read, [`Error::Data`] when a line is not a record.
+/// [`Error::Io`] if the file cannot be read, [`Error::Data`] if a line is not a record.
 pub fn read_records(path: impl AsRef<Path>) -> Result<Vec<Record>> {
     let path = path.as_ref();
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
@@ -181,7 +181,7 @@ pub fn read_records(path: impl AsRef<Path>) -> Result<Vec<Record>> {
         .collect()
 }
 
-/// JSON has no NaN: it is written as null, and comes back here.
+/// Reads null as NaN, which JSON cannot represent.
 fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Named<f64>, D::Error> {
     Ok(Named::<Option<f64>>::deserialize(deserializer)?.map(|value| value.unwrap_or(f64::NAN)))
 }

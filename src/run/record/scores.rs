@@ -8,13 +8,13 @@ use super::lines::EvalScores;
 /// Agreement of one kind of label with the truth, as fractions (method.md 9.1).
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct LabelScores {
-    /// Mean IoU over the classes that the truth has a pixel of.
+    /// Mean IoU over the classes that occur in the truth.
     pub miou: f64,
     /// IoU of every class, background first; `None` (null) where the truth has no pixel.
     pub iou: Vec<Option<f64>>,
-    /// Share of pixels labelled right.
+    /// Share of pixels labelled correctly.
     pub pixel_accuracy: f64,
-    /// Mean over the classes that the truth has a pixel of, of the share of their pixels labelled right.
+    /// Mean recall of the classes that occur in the truth: the share of their pixels labelled correctly.
     pub mean_accuracy: f64,
 }
 
@@ -23,19 +23,19 @@ pub struct LabelScores {
 pub struct MapScores {
     /// The name of the map: `cam`.
     pub name: String,
-    /// The head of its column: `seeds`.
+    /// The title of its column: `seeds`.
     pub title: String,
-    /// Whether its mean IoU stands in the record, the page and the ladder.
+    /// Whether the record, the report page and the ablation show its mean IoU.
     pub headline: bool,
     /// The scores.
     pub scores: LabelScores,
 }
 
-/// All scores of an evaluation. What its protocol or its method does not know is left out.
+/// All scores of an evaluation. Scores that the protocol or the method does not provide are omitted.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scores {
-    /// Every kind of labels, in the order of tables: the segmentation of one pass first, then fused and refined, then
-    /// the maps of the method, which know the images' tags.
+    /// Every map of labels, in the order of tables: the segmentation of one pass, then fused and refined, then
+    /// the maps of the method, which use the images' tags.
     pub maps: Vec<MapScores>,
     /// Multi-label F1 of the image classification.
     pub cls_f1: f64,
@@ -44,7 +44,7 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// The name of the segmentation of one pass over the image, which every method has.
+    /// The name of the single-pass segmentation, which every method has.
     pub const SEG: &'static str = "seg";
 
     /// The scores of a map.
@@ -52,18 +52,18 @@ impl Scores {
         self.maps.iter().find(|map| map.name == name).map(|map| &map.scores)
     }
 
-    /// The maps of which one number is reported.
+    /// The maps whose mean IoU is reported.
     pub fn headlines(&self) -> impl Iterator<Item = &MapScores> {
         self.maps.iter().filter(|map| map.headline)
     }
 
-    /// Their mean IoU in words: `mIoU segmentation 0.512, seeds 0.430`.
+    /// Their mean IoU as text: `mIoU segmentation 0.512, seeds 0.430`.
     pub fn in_words(&self) -> String {
         let words: Vec<_> = self.headlines().map(|map| format!("{} {:.3}", map.title, map.scores.miou)).collect();
         format!("mIoU {}", words.join(", "))
     }
 
-    /// What the record keeps.
+    /// The scores that are written to the record.
     pub fn for_record(&self) -> EvalScores {
         EvalScores {
             miou: self.headlines().map(|map| (map.name.clone(), map.scores.miou)).collect(),

@@ -1,4 +1,4 @@
-//! Line charts: what is drawn where, and the same as inline SVG (no script, colours from the page's style sheet, values
+//! Line charts: their layout, and their output as inline SVG (no script, colours from the page's style sheet, values
 //! on hover). `plot.rs` paints it into a picture.
 
 use std::fmt::Write;
@@ -20,16 +20,16 @@ const LABEL_HEIGHT: f64 = 15.0;
 pub struct Series {
     /// Label at the line's end.
     pub name: String,
-    /// (x, y) in ascending x; values that are not finite are left out.
+    /// (x, y) in ascending x; values that are not finite are omitted.
     pub points: Vec<(f64, f64)>,
-    /// How far the values behind a point lie around it, for as many points as have one.
+    /// Standard deviation of the values behind each point; may be shorter than the points.
     pub spread: Vec<f64>,
 }
 
 /// A chart of lines over steps.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
-    /// What it shows, for readers who cannot see it.
+    /// A description for screen readers.
     pub title: String,
     /// The lines; the n-th has the classes `line` and `s<n>`.
     pub series: Vec<Series>,
@@ -37,13 +37,13 @@ pub struct Chart {
     pub smooth: bool,
     /// y is a fraction, shown in per cent.
     pub percent: bool,
-    /// Steps at which something begins, with a word for it.
+    /// Steps at which something begins, with its name.
     pub events: Vec<(f64, String)>,
-    /// Names of the places 0, 1, 2, … on the x axis, where it does not count steps.
+    /// Names of the positions 0, 1, 2, … on the x axis if it does not count steps.
     pub places: Vec<String>,
 }
 
-/// What a mark is, and so how it looks; the number is that of its series.
+/// The kind of a mark, which decides its style; the number is the index of its series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Look {
     Grid,
@@ -56,7 +56,7 @@ pub(super) enum Look {
     Name(usize),
 }
 
-/// Which end of a text lies at its place.
+/// Which end of a text lies at its position.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Anchor {
     Start,
@@ -64,7 +64,7 @@ pub(super) enum Anchor {
     End,
 }
 
-/// Something drawn, in SVG units.
+/// A drawn element, in SVG units.
 #[derive(Debug, Clone)]
 pub(super) enum Mark {
     Rule { look: Look, from: (f64, f64), to: (f64, f64) },
@@ -73,7 +73,7 @@ pub(super) enum Mark {
     Text { look: Look, at: (f64, f64), anchor: Anchor, text: String, value: String },
 }
 
-/// From values to places in the drawing.
+/// Converts values to positions in the drawing.
 struct Frame {
     x_max: f64,
     y_max: f64,
@@ -101,7 +101,7 @@ impl Chart {
         svg
     }
 
-    /// Everything drawn, the undermost first.
+    /// All elements in drawing order.
     pub(super) fn marks(&self) -> Vec<Mark> {
         let (lines, frame, y_step) = self.layout();
         let mut marks = Vec::new();
@@ -112,7 +112,7 @@ impl Chart {
                 marks.push(Mark::Curve { look: Look::Raw(n), points: places(&thin(&series.points)) });
             }
         }
-        // The first series matters most, so it lies on top.
+        // The first series is the most important, so it is drawn last.
         for (n, points) in lines.iter().enumerate().rev() {
             for ((x, y), spread) in points.iter().zip(&self.series[n].spread) {
                 let (from, to) = ((frame.x(*x), frame.y(y - spread)), (frame.x(*x), frame.y(y + spread)));
@@ -127,7 +127,7 @@ impl Chart {
         marks
     }
 
-    /// The lines as they are drawn, the frame they lie in, and the distance of its horizontal rules.
+    /// The lines as drawn, their frame, and the distance of its horizontal grid lines.
     fn layout(&self) -> (Vec<Vec<(f64, f64)>>, Frame, f64) {
         let line = |series: &Series| match self.smooth {
             true => smoothed(&thin(&series.points)),
@@ -280,7 +280,7 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     finite.chunks(size).map(|chunk| (chunk[chunk.len() - 1].0, mean_y(chunk))).collect()
 }
 
-/// A running mean that forgets over a fifteenth of the points, without a bias at its start.
+/// An exponential moving average over a fifteenth of the points, with bias correction.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let keep = 1.0 - 1.0 / (points.len() as f64 / 15.0).max(1.0);
     let (mut sum, mut weight) = (0.0, 0.0);
@@ -302,7 +302,7 @@ fn tick_step(largest: f64, count: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough * 0.999).unwrap_or(power)
 }
 
-/// `text` with the characters that mean something in HTML replaced.
+/// `text` with the special characters of HTML escaped.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

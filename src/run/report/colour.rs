@@ -1,4 +1,4 @@
-//! Colours: inferno for heat, and what mixes them.
+//! Colours: the inferno map for heat maps, and mixing.
 
 /// Colour of `heat` in 0 … 1 (clamped) on the inferno map, black over red to pale yellow: evenly spaced to the eye.
 ///

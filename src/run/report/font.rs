@@ -1,32 +1,32 @@
 //! A bitmap font of 5 × 7 dots for captions inside pictures.
 
-use image::{Rgb, RgbImage};
+use crate::data::Rgb8;
 
 /// Dots across and down, and from one letter to the next.
-const DOTS_WIDE: u32 = 5;
-const DOTS_HIGH: u32 = 8;
-const ADVANCE: u32 = 6;
+const DOTS_WIDE: usize = 5;
+const DOTS_HIGH: usize = 8;
+const ADVANCE: usize = 6;
 
-/// Draws `text` with its top left corner at `at`, each dot `scale` pixels wide, clipped to the picture. Characters that
-/// the font lacks come out as a space.
-pub(super) fn draw(picture: &mut RgbImage, text: &str, at: (u32, u32), scale: u32, ink: [u8; 3]) {
+/// Draws `text` with its top left corner at `at`, each dot `scale` pixels wide, clipped to the picture. Characters
+/// missing in the font are drawn as a space.
+pub(super) fn draw(picture: &mut Rgb8, text: &str, at: (usize, usize), scale: usize, ink: [u8; 3]) {
     for (place, letter) in text.chars().enumerate() {
         let columns = glyph(letter);
         for x in 0..DOTS_WIDE * scale {
             for y in 0..DOTS_HIGH * scale {
-                let dot = columns[(x / scale) as usize] >> (y / scale) & 1 == 1;
-                let (x, y) = (at.0 + place as u32 * ADVANCE * scale + x, at.1 + y);
-                if dot && x < picture.width() && y < picture.height() {
-                    picture.put_pixel(x, y, Rgb(ink));
+                let dot = columns[x / scale] >> (y / scale) & 1 == 1;
+                let (x, y) = (at.0 + place * ADVANCE * scale + x, at.1 + y);
+                if dot && x < picture.width && y < picture.height {
+                    picture.set_pixel(y, x, ink);
                 }
             }
         }
     }
 }
 
-/// Pixels that `text` takes across.
-pub(super) fn width(text: &str, scale: u32) -> u32 {
-    text.chars().count() as u32 * ADVANCE * scale
+/// Width of `text` in pixels.
+pub(super) fn width(text: &str, scale: usize) -> usize {
+    text.chars().count() * ADVANCE * scale
 }
 
 /// Five columns from left to right; bit 0 is the top dot, bit 7 lies below the base line.

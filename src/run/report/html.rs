@@ -1,31 +1,31 @@
-//! `report.html`: one page about a run that opens from disk, with everything inside.
+//! `report.html`: a self-contained page about a run that opens from disk.
 
 use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::chart::{Chart, Series, escape};
-use super::picture::png_bytes;
 use super::sheet::{Sample, cell_of, titles};
 use crate::data::palette::colour;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::formats::durable::write_whole;
 use crate::method::MapInfo;
 use crate::run::record::{LabelScores, MapScores, Named, Record, Scores};
 
 const STYLE: &str = include_str!("report.css");
 
-/// What the page tells.
+/// The contents of the page.
 #[derive(Debug, Clone, Default)]
 pub struct Report<'a> {
     /// Heading.
     pub title: String,
-    /// A sentence or two: what was trained, on what, and what to look at.
+    /// A sentence or two: what was trained, on what, and what the page shows.
     pub summary: String,
     /// Short facts in order, for example `("device", "llvmpipe")`.
     pub facts: Vec<(String, String)>,
     /// Class names, background first.
     pub classes: Vec<String>,
-    /// The maps of the method: the curves and tables call them by their titles.
+    /// The maps of the method, whose titles label the curves and tables.
     pub maps: Vec<MapInfo>,
     /// The final scores.
     pub scores: Option<Scores>,
@@ -40,10 +40,10 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// The page.
+    /// Renders the page.
     ///
     /// # Errors
-    /// [`Error::Graph`] when a sample has an empty picture.
+    /// [`Error::Graph`] if a sample has an empty picture.
     pub fn html(&self) -> Result<String> {
         let body = [
             self.header(),
@@ -65,9 +65,9 @@ impl Report<'_> {
     /// Writes the page to `path`.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be written, else those of [`Report::html`].
+    /// [`Error::Io`] if the file cannot be written, else those of [`Report::html`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        std::fs::write(&path, self.html()?).map_err(Error::io(&path))
+        write_whole(path.as_ref(), self.html()?.as_bytes())
     }
 
     fn header(&self) -> String {
@@ -94,14 +94,14 @@ impl Report<'_> {
         let headlines: Vec<_> = scores.headlines().collect();
         let mut tiles = String::new();
         for (line, map) in headlines.iter().enumerate() {
-            let known = if map.name == Scores::SEG { "mean IoU, image alone" } else { "mean IoU, tags known" };
+            let known = if map.name == Scores::SEG { "mean IoU without tags" } else { "mean IoU with tags given" };
             tiles += &tile(&format!("s{line}"), map.scores.miou, &heading(&map.title), known);
         }
         tiles += &tile("", scores.cls_f1, "Tags", "F1 of the classification");
         let right = scores.get(Scores::SEG).map_or(0.0, |seg| seg.pixel_accuracy);
         format!(
             "<section>\n<h2>Scores</h2>\n<div class=\"tiles\">\n{}</div>\n{}\
-             <p class=\"note\">On {} images. Pixels labelled right by the segmentation branch: {:.1}%.</p>\n\
+             <p class=\"note\">On {} images. Pixel accuracy of the segmentation branch: {:.1}%.</p>\n\
              </section>\n",
             tiles,
             self.class_table(&headlines),
@@ -125,7 +125,7 @@ impl Report<'_> {
         }
         let heads: String = maps.iter().map(|map| format!("<th scope=\"col\">{}</th>", heading(&map.title))).collect();
         format!(
-            "<table>\n<thead><tr><th scope=\"col\">IoU of each class</th>{heads}</tr></thead>\n\
+            "<table>\n<thead><tr><th scope=\"col\">IoU per class</th>{heads}</tr></thead>\n\
              <tbody>\n{rows}</tbody>\n</table>\n"
         )
     }
@@ -138,7 +138,7 @@ impl Report<'_> {
                 Record::Eval(record) => evaluations.push((record.step as f64, &record.eval)),
             }
         }
-        // Every map that some evaluation has a number of, by the method's title; in the order of the record.
+        // Every map that any evaluation has a score for, by the method's title, in the order of the record.
         let mut names: Vec<&str> = Vec::new();
         for (name, _) in evaluations.iter().flat_map(|(_, scores)| scores.miou.iter()) {
             if !names.contains(&name) {
@@ -153,8 +153,8 @@ impl Report<'_> {
         let mut html = String::new();
         if !losses.is_empty() {
             html.push_str(&format!(
-                "<section>\n<h2>Losses</h2>\n{}<p class=\"note\">Over steps, smoothed; raw values are faint. \
-                 Each loss before its weight, and their weighted sum.</p>\n</section>\n",
+                "<section>\n<h2>Losses</h2>\n{}<p class=\"note\">Smoothed; raw values are faint. \
+                 The losses before weighting, and their weighted sum.</p>\n</section>\n",
                 loss_chart(&losses, &self.events).svg()
             ));
         }
@@ -190,9 +190,9 @@ impl Report<'_> {
                     Some(cell) => format!(
                         "<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">",
                         escape(&format!("{column}: {caption}")),
-                        cell.width(),
-                        cell.height(),
-                        BASE64_STANDARD.encode(png_bytes(cell)?)
+                        cell.width,
+                        cell.height,
+                        BASE64_STANDARD.encode(cell.png()?)
                     ),
                     None => String::new(),
                 };
@@ -247,7 +247,7 @@ pub fn loss_chart(losses: &[(f64, Named<f64>)], events: &[(usize, String)]) -> C
     }
 }
 
-/// A title with its subscript: `Y_c` as people write it.
+/// A title with its subscript as HTML: `Y_c`.
 fn subscripts(title: &str) -> String {
     match escape(title).split_once('_') {
         Some((word, index)) => format!("{word}<sub>{index}</sub>"),
@@ -255,7 +255,7 @@ fn subscripts(title: &str) -> String {
     }
 }
 
-/// A title with a capital letter in front.
+/// A title with its first letter in upper case.
 fn heading(title: &str) -> String {
     let mut letters = title.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();

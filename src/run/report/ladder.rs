@@ -1,11 +1,10 @@
-//! The ladder of an ablation: how far every rung comes, over several seeds, as a table, as JSON and as plots.
+//! The results of an ablation: scores of every rung over several seeds, as a table, as JSON and as plots.
 
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::chart::{Chart, Series};
-use super::picture::png_bytes;
 use super::table::Table;
 use crate::config::Rung;
 use crate::error::{Error, Result};
@@ -28,15 +27,15 @@ pub struct LadderRun {
 /// All runs of an ablation that are finished.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ladder {
-    /// What was trained and on what, in one line.
+    /// What was trained, and on what data, in one line.
     pub title: String,
-    /// The maps of the methods; those that they report a number of are columns.
+    /// The maps of the methods; those with a reported score are columns.
     pub maps: Vec<MapInfo>,
     /// The runs.
     pub runs: Vec<LadderRun>,
 }
 
-/// Mean of some values and their standard deviation (of a sample: divided by n − 1); none for a single value.
+/// Mean of some values and their sample standard deviation (divided by n − 1), which a single value does not have.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Mean {
     /// The mean.
@@ -48,7 +47,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Of at least one value.
+    /// `None` if there are no values.
     fn of(values: Vec<f64>) -> Option<Self> {
         let count = values.len() as f64;
         if values.is_empty() {
@@ -77,7 +76,7 @@ impl Ladder {
         self.runs.iter().filter(move |run| run.rung == rung)
     }
 
-    /// The columns, as the names and titles of maps: the segmentation, and what the methods report a number of.
+    /// The columns, as names and titles of maps: the segmentation, and the maps that the methods report a score of.
     fn columns(&self) -> Vec<(&'static str, &'static str)> {
         let mut columns = vec![(Scores::SEG, Scores::SEG)];
         for map in self.maps.iter().filter(|map| map.headline) {
@@ -88,14 +87,14 @@ impl Ladder {
         columns
     }
 
-    /// A map's final score on a rung; nothing of a branch that the rung does not train, and of a map that it lacks.
+    /// A map's final score on a rung; `None` for a branch that the rung does not train and a map that it does not have.
     fn score(&self, rung: Rung, map: &str) -> Option<Mean> {
         let untrained = rung == Rung::Cls && map == Scores::SEG;
         let last = |run: &LadderRun| run.evaluations.last().and_then(|record| record.eval.miou.get(map).copied());
         if untrained { None } else { Mean::of(self.runs_of(rung).filter_map(last).collect()) }
     }
 
-    /// The table's rows as text, its heads first.
+    /// The table's rows as text, starting with the heads.
     fn rows(&self) -> Vec<Vec<String>> {
         let columns = self.columns();
         let titles = columns.iter().map(|(_, title)| *title);
@@ -127,7 +126,7 @@ impl Ladder {
     /// The table as a Markdown page with the plots.
     pub fn markdown(&self) -> String {
         let mut text = format!(
-            "# Ladder\n\n{}. Mean IoU in %, mean ± standard deviation over the seeds.\n\n\
+            "# Ablation\n\n{}. Mean IoU in %, mean ± standard deviation over the seeds.\n\n\
              ![Scores of every rung](ladder.png)\n\n",
             self.title
         );
@@ -138,7 +137,7 @@ impl Ladder {
             }
         }
         if self.feedback().is_some() {
-            text.push_str("\n![Both branches over the steps, with and without feedback](feedback.png)\n");
+            text.push_str("\n![Both branches over training, with and without feedback](feedback.png)\n");
         }
         text
     }
@@ -156,7 +155,7 @@ impl Ladder {
         serde_json::json!({ "title": self.title, "rungs": self.rungs().map(rung).collect::<Vec<_>>() })
     }
 
-    /// The final scores of every rung of the ladder; baselines stand in the table alone.
+    /// The final scores of every rung; baselines are only in the table.
     pub fn chart(&self) -> Chart {
         let rungs: Vec<_> = self.rungs().filter(|rung| Rung::LADDER.contains(rung)).collect();
         let series = |(map, title): (&str, &str)| {
@@ -172,7 +171,7 @@ impl Ladder {
         }
     }
 
-    /// Segmentation and seeds over the steps, with and without the feedback of s2c; nothing if one of them did not run.
+    /// Segmentation and seeds over the steps, with and without the feedback of s2c; `None` if either did not run.
     pub fn feedback(&self) -> Option<Chart> {
         let series = |name: &str, rung: Rung, map: &str| {
             let runs: Vec<_> = self.runs_of(rung).collect();
@@ -195,23 +194,23 @@ impl Ladder {
         Some(Chart { title, series: series.into(), percent: true, ..Chart::default() })
     }
 
-    /// Writes `ladder.md`, `ladder.json`, `ladder.png` and, where both of its rungs ran, `feedback.png`.
+    /// Writes `ladder.md`, `ladder.json`, `ladder.png` and, if both of its rungs ran, `feedback.png`.
     ///
     /// # Errors
     /// [`Error::Io`] if one cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let write = |name: &str, bytes: &[u8]| write_atomically(&folder.join(name), bytes);
         let json = serde_json::to_string_pretty(&self.json()).map_err(|error| Error::Graph(error.to_string()))?;
-        write("ladder.png", &png_bytes(&self.chart().picture())?)?;
+        write("ladder.png", &self.chart().picture().png()?)?;
         if let Some(chart) = self.feedback() {
-            write("feedback.png", &png_bytes(&chart.picture())?)?;
+            write("feedback.png", &chart.picture().png()?)?;
         }
         write("ladder.json", format!("{json}\n").as_bytes())?;
         write("ladder.md", self.markdown().as_bytes())
     }
 }
 
-/// A line through means, with their deviations.
+/// A line of means with their standard deviations.
 fn line(name: &str, means: Vec<(f64, Mean)>) -> Series {
     Series {
         name: name.to_owned(),
@@ -234,8 +233,8 @@ mod tests {
         LadderRun { rung, seed, evaluations: vec![record(5, 0.1), record(10, seg_miou)] }
     }
 
-    /// Protects: the mean and the deviation of the last evaluations, the order of the rungs whatever that of the runs,
-    /// no score for a branch that was not trained, and no deviation of one run.
+    /// Protects: the mean and the deviation of the last evaluations, the order of the rungs regardless of that of the
+    /// runs, no score for a branch that was not trained, and no deviation of one run.
     #[test]
     fn the_table_has_mean_and_deviation_over_seeds() {
         let runs =

@@ -1,14 +1,14 @@
-//! What a plan of the device's memory consists of, for people.
+//! The memory of a plan as a table.
 
 use std::collections::BTreeMap;
 
 use super::table::Table;
 use crate::engine::gpu::{Plan, Value, mebibytes};
 
-/// Rows of either table.
+/// Most rows of each table.
 const ROWS: usize = 10;
 
-/// The memory of a plan: its parts, the lines of code whose values fill the pool at its peak, and the largest of these
+/// The memory of a plan: its parts, the lines of code whose values are alive at its peak, and the largest of these
 /// values.
 pub fn memory_table(plan: &Plan) -> String {
     let (step, peak) = plan.peak();
@@ -33,12 +33,12 @@ pub fn memory_table(plan: &Plan) -> String {
     }
     let mut lines: Vec<_> = lines.into_iter().collect();
     lines.sort_by_key(|(_, (_, bytes))| std::cmp::Reverse(*bytes));
-    let mut makers = Table::new(["alive at the peak, by the line that recorded it", "values", "MiB"]);
+    let mut makers = Table::new(["alive at the peak, by recording line", "values", "MiB"]);
     for (line, (count, bytes)) in lines.into_iter().take(ROWS) {
         makers.row([line, count.to_string(), in_table(bytes)]);
     }
 
-    let mut largest = Table::new(["largest values alive at the peak", "made in step", "last read in", "MiB"]);
+    let mut largest = Table::new(["largest values alive at the peak", "computed in step", "last read in", "MiB"]);
     for value in alive.iter().take(ROWS) {
         let step = maker(value);
         largest.row([
@@ -51,12 +51,12 @@ pub fn memory_table(plan: &Plan) -> String {
     let at = &plan.steps.get(step).map_or("nothing", |step| step.name);
     let steps = plan.steps.len();
     format!(
-        "{parts}\nThe values in the pool hold most, {:.1} MiB, in step {step} of {steps} ({at}).\n\n{makers}\n{largest}",
+        "{parts}\nPeak of the pool: {:.1} MiB, in step {step} of {steps} ({at}).\n\n{makers}\n{largest}",
         mebibytes(peak)
     )
 }
 
-/// Bytes as a column shows them.
+/// Bytes as text of a column.
 fn in_table(bytes: u64) -> String {
     format!("{:.1}", mebibytes(bytes))
 }

@@ -1,4 +1,4 @@
-//! What a run leaves for people: pictures, tables, a progress bar and one page that shows everything.
+//! Output for people: pictures, tables, a progress bar and the report page.
 
 mod chart;
 mod colour;
@@ -16,10 +16,9 @@ mod table;
 pub use chart::{Chart, Series};
 pub use colour::inferno;
 pub use html::{Report, loss_chart};
-pub use image::RgbImage;
 pub use ladder::{Ladder, LadderRun, Mean};
 pub use memory::memory_table;
-pub use picture::{Map, colour_labels, heat_overlay, label_overlay, photo_of, png_bytes};
+pub use picture::{Map, heat_overlay, label_overlay};
 #[cfg(feature = "native")]
 pub use progress::{FileBar, Progress, RunSeries};
 pub use sheet::{Cell, Sample, contact_sheet};

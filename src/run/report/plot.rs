@@ -1,16 +1,15 @@
-//! Charts as pictures, for pages that show no SVG.
-
-use image::imageops::{self, FilterType};
-use image::{Rgb, RgbImage};
+//! Charts as pictures, for pages that cannot show SVG.
 
 use super::chart::{Anchor, Chart, HEIGHT, Look, Mark, WIDTH};
 use super::colour::mix;
 use super::font;
+use crate::data::Rgb8;
+use crate::data::resize::resize_bilinear;
 
-/// Pixels of the picture a unit of the drawing.
-const SCALE: u32 = 2;
-/// Shapes are painted this much larger and then shrunk, which smooths their edges.
-const FINER: u32 = 3;
+/// Pixels of the picture per unit of the drawing.
+const SCALE: usize = 2;
+/// Factor of supersampling, which smooths the edges of shapes.
+const FINER: usize = 3;
 /// The style sheet's light colours.
 const PAPER: [u8; 3] = [251, 250, 247];
 const SOFT: [u8; 3] = [109, 108, 112];
@@ -19,18 +18,18 @@ const SERIES: [[u8; 3]; 5] = [[34, 34, 59], [192, 88, 43], [44, 122, 140], [111,
 
 impl Chart {
     /// The chart as a picture.
-    pub fn picture(&self) -> RgbImage {
-        let size = [WIDTH, HEIGHT].map(|side| side as u32 * SCALE);
-        let mut canvas = RgbImage::from_pixel(size[0] * FINER, size[1] * FINER, Rgb(PAPER));
+    pub fn picture(&self) -> Rgb8 {
+        let [width, height] = [WIDTH, HEIGHT].map(|side| side as usize * SCALE);
+        let mut canvas = Rgb8::from_fn(height * FINER, width * FINER, |_, _| PAPER);
         let marks = self.marks();
         marks.iter().for_each(|mark| paint_shape(&mut canvas, mark));
-        let mut picture = imageops::resize(&canvas, size[0], size[1], FilterType::Triangle);
+        let mut picture = resize_bilinear(&canvas, height, width);
         marks.iter().for_each(|mark| paint_text(&mut picture, mark));
         picture
     }
 }
 
-fn paint_shape(canvas: &mut RgbImage, mark: &Mark) {
+fn paint_shape(canvas: &mut Rgb8, mark: &Mark) {
     match mark {
         Mark::Rule { look, from, to } => stroke(canvas, *from, *to, width(*look), colour(*look), *look == Look::Event),
         Mark::Curve { look, points } => {
@@ -44,7 +43,7 @@ fn paint_shape(canvas: &mut RgbImage, mark: &Mark) {
     }
 }
 
-fn paint_text(picture: &mut RgbImage, mark: &Mark) {
+fn paint_text(picture: &mut Rgb8, mark: &Mark) {
     let Mark::Text { look, at, anchor, text, value } = mark else { return };
     let (text, long) = (text.as_str(), font::width(text, SCALE));
     let left = match anchor {
@@ -52,8 +51,8 @@ fn paint_text(picture: &mut RgbImage, mark: &Mark) {
         Anchor::Middle => long / 2,
         Anchor::End => long,
     };
-    let x = (at.0 * f64::from(SCALE)) as u32;
-    let y = ((at.1 - 7.0) * f64::from(SCALE)).max(0.0) as u32;
+    let x = (at.0 * SCALE as f64) as usize;
+    let y = ((at.1 - 7.0) * SCALE as f64).max(0.0) as usize;
     let x = x.saturating_sub(left);
     font::draw(picture, text, (x, y), SCALE, colour(*look));
     font::draw(picture, value, (x + long + font::width(" ", SCALE), y), SCALE, SOFT);
@@ -79,10 +78,10 @@ fn width(look: Look) -> f64 {
 }
 
 /// A straight line with round ends; dashed if wanted.
-fn stroke(canvas: &mut RgbImage, from: (f64, f64), to: (f64, f64), width: f64, ink: [u8; 3], dashed: bool) {
+fn stroke(canvas: &mut Rgb8, from: (f64, f64), to: (f64, f64), width: f64, ink: [u8; 3], dashed: bool) {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let length = dx.hypot(dy);
-    let steps = (length * f64::from(SCALE * FINER)).ceil().max(1.0);
+    let steps = (length * (SCALE * FINER) as f64).ceil().max(1.0);
     for step in 0..=steps as usize {
         let share = step as f64 / steps;
         if !dashed || (share * length) % 6.0 < 2.0 {
@@ -91,18 +90,18 @@ fn stroke(canvas: &mut RgbImage, from: (f64, f64), to: (f64, f64), width: f64, i
     }
 }
 
-fn disc(canvas: &mut RgbImage, centre: (f64, f64), radius: f64, ink: [u8; 3]) {
-    let pixels = f64::from(SCALE * FINER);
+fn disc(canvas: &mut Rgb8, centre: (f64, f64), radius: f64, ink: [u8; 3]) {
+    let pixels = (SCALE * FINER) as f64;
     let (x, y, radius) = (centre.0 * pixels, centre.1 * pixels, radius * pixels);
-    let span = |centre: f64, end: u32| {
-        let first = (centre - radius).floor().max(0.0) as u32;
-        first..((centre + radius).ceil().max(0.0) as u32 + 1).min(end)
+    let span = |centre: f64, end: usize| {
+        let first = (centre - radius).floor().max(0.0) as usize;
+        first..((centre + radius).ceil().max(0.0) as usize + 1).min(end)
     };
-    for row in span(y, canvas.height()) {
-        for column in span(x, canvas.width()) {
-            let (dx, dy) = (f64::from(column) + 0.5 - x, f64::from(row) + 0.5 - y);
+    for row in span(y, canvas.height) {
+        for column in span(x, canvas.width) {
+            let (dx, dy) = (column as f64 + 0.5 - x, row as f64 + 0.5 - y);
             if dx * dx + dy * dy <= radius * radius {
-                canvas.put_pixel(column, row, Rgb(ink));
+                canvas.set_pixel(row, column, ink);
             }
         }
     }

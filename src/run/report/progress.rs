@@ -1,5 +1,5 @@
-//! Progress of long work on standard error: of a training run a bar on a terminal and a line now and then elsewhere, of
-//! reading files a bar on a terminal only.
+//! Progress on standard error: for training, a bar on a terminal and occasional lines elsewhere; for
+//! reading files, a bar on a terminal only.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -9,24 +9,24 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::data::Follow;
 use crate::run::record::Named;
 
-/// Where a run stands among others that are trained one after the other. By default it is alone.
+/// The position of a run in a series of runs. By default there is only one.
 #[derive(Debug, Clone, Default)]
 pub struct RunSeries {
-    /// What it is called among them; nothing if it is alone.
+    /// Its name in the series; empty if there is only one.
     pub name: String,
-    /// When the first of them began.
+    /// Start of the first run.
     pub begun: Option<Instant>,
-    /// Steps trained since then, before this run.
+    /// Steps trained since then by earlier runs.
     pub steps_before: usize,
     /// Steps of the runs that follow.
     pub steps_after: usize,
 }
 
-/// Shows steps, losses, images a second and the time left (of all runs, where there are several), on standard error.
+/// Shows steps, losses, images per second and the time left (of all runs, if there are several), on standard error.
 #[derive(Debug)]
 pub struct Progress {
     series: RunSeries,
-    /// Hidden where standard error is no terminal.
+    /// Hidden if standard error is not a terminal.
     bar: ProgressBar,
     plain: bool,
     total: usize,
@@ -76,13 +76,13 @@ impl Progress {
     }
 }
 
-/// A bar for files, which is gone when the last of them is done.
+/// A bar for files, which disappears after the last of them.
 #[derive(Debug)]
 pub struct FileBar(ProgressBar);
 
 impl FileBar {
-    /// A bar that waits for its first work.
-    #[expect(clippy::new_without_default, reason = "a bar belongs to a terminal")]
+    /// A bar that is empty until work begins.
+    #[expect(clippy::new_without_default, reason = "a bar needs a terminal")]
     pub fn new() -> Self {
         FileBar(new_bar("{pos:>6}/{len} {bar:20.cyan/238} {eta:>4} left  {msg}"))
     }
@@ -103,21 +103,21 @@ impl Follow for FileBar {
     }
 }
 
-/// A bar without a length, hidden where standard error is no terminal. What matters most comes first in its template: a
-/// narrow terminal cuts the end off.
+/// A bar without a length, hidden if standard error is not a terminal. The most important parts come first in the
+/// template: a narrow terminal truncates the end.
 fn new_bar(template: &str) -> ProgressBar {
     let bar = ProgressBar::no_length();
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
-    // The template is fixed: should it ever be malformed, the bar falls back to its default look.
+    // The template is fixed; if it were malformed, the bar would fall back to its default style.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("━╸─"));
     }
     bar
 }
 
-/// The total and the losses behind it: `loss 0.6931 (cls 0.693 c2s 0.000)`.
+/// The total and its terms: `loss 0.6931 (cls 0.693 c2s 0.000)`.
 fn in_words(losses: &Named<f64>) -> String {
     let total = losses.get("total").copied().unwrap_or(f64::NAN);
     let others = losses.iter().filter(|(name, _)| *name != "total");

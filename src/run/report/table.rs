@@ -1,10 +1,10 @@
-//! Tables for the terminal, with columns that line up.
+//! Tables for the terminal, with aligned columns.
 
 use std::fmt;
 
 use crate::run::record::{LabelScores, Scores};
 
-/// A table of text: the first column to the left, all others to the right.
+/// A table of text: the first column is left-aligned, all others right-aligned.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -50,7 +50,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// The scores of an evaluation in per cent: one row a class, then the means. `classes` has background first.
+/// The scores of an evaluation in per cent: one row per class, then the means. `classes` has background first.
 pub fn score_table(scores: &Scores, classes: &[String]) -> String {
     let percent = |fraction: Option<f64>| fraction.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
     let mut table = Table::new(["IoU in %"].into_iter().chain(scores.maps.iter().map(|map| &map.title[..])));
@@ -62,7 +62,7 @@ pub fn score_table(scores: &Scores, classes: &[String]) -> String {
         row(class, &|label| label.iou.get(index).copied().flatten());
     }
     row("mean", &|label| Some(label.miou));
-    row("pixels right", &|label| Some(label.pixel_accuracy));
+    row("pixel accuracy", &|label| Some(label.pixel_accuracy));
     row("mean accuracy", &|label| Some(label.mean_accuracy));
     format!("{table}\nmulti-label F1 {} over {} images\n", percent(Some(scores.cls_f1)), scores.images)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// A stopwatch; it stands still until [`Clock::go_on`].
+/// A stopwatch; it does not run until [`Clock::resume`].
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     since: Option<Instant>,
@@ -11,12 +11,12 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock that has `seconds` behind it.
+    /// A stopped clock that shows `seconds`.
     pub(super) fn at(seconds: f64) -> Self {
         Clock { total: seconds, ..Clock::default() }
     }
 
-    /// Stands still.
+    /// Pauses the clock.
     pub(super) fn pause(&mut self) {
         if let Some(since) = self.since.take() {
             let seconds = since.elapsed().as_secs_f64();
@@ -25,19 +25,19 @@ impl Clock {
         }
     }
 
-    /// Runs.
-    pub(super) fn go_on(&mut self) {
+    /// Starts or resumes the clock.
+    pub(super) fn resume(&mut self) {
         self.pause();
         self.since = Some(Instant::now());
     }
 
-    /// Seconds since the last lap; a new one begins.
+    /// Seconds since the last lap; begins a new one.
     pub(super) fn lap(&mut self) -> f64 {
-        self.go_on();
+        self.resume();
         std::mem::take(&mut self.lap)
     }
 
-    /// Seconds in all, up to the last pause or lap.
+    /// Total seconds up to the last pause or lap.
     pub(super) fn total(&self) -> f64 {
         self.total
     }

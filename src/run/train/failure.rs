@@ -1,5 +1,5 @@
-//! A step whose total or gradients are not finite: stopped before the weights are touched, kept so that anyone can
-//! repeat it.
+//! A step whose loss or gradients are not finite: training stops before the weights change and saves the step, so that
+//! anyone can repeat it.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,10 @@ use crate::method::Methods;
 use crate::parts::network::NetworkConfig;
 use crate::run::device;
 
-/// What the file's metadata is called.
+/// The key of the file's metadata.
 const KEY: &str = "tagseg.failure";
 
-/// What the metadata tells of the step.
+/// The metadata of the step.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     step: usize,
@@ -33,7 +33,7 @@ fn file_in(folder: &Path) -> PathBuf {
     folder.join("step.safetensors")
 }
 
-/// Writes everything that repeating step `n` on `batch` needs into `folder`.
+/// Writes everything that is needed to repeat step `n` on `batch` to `folder`.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be written.
@@ -48,8 +48,9 @@ pub fn keep(
     let names: Vec<&str> = trainer.parameters().iter().map(|parameter| parameter.name.as_str()).collect();
     let states = names.iter().map(|name| (*name).to_owned()).zip(trainer.session().states(&names)?);
     let reals = |integers: &[i32]| integers.iter().map(|&value| value as f32).collect();
+    let pixels = batch.images.iter().map(|&byte| f32::from(byte)).collect();
     let (boxes, masks) = (reals(&batch.boxes), reals(&batch.masks));
-    let parts = [("images", batch.images.clone()), ("tags", batch.tags.clone()), ("boxes", boxes), ("masks", masks)];
+    let parts = [("pixels", pixels), ("tags", batch.tags.clone()), ("boxes", boxes), ("masks", masks)];
     let parts = parts.map(|(name, values)| (format!("batch.{name}"), (vec![values.len()], values)));
     let tensors: Tensors = states.chain(parts).collect();
 
@@ -59,10 +60,10 @@ pub fn keep(
     sealed::write(&file_in(folder), KEY, &metadata, tensors.iter())
 }
 
-/// Keeps the failed step `n` and finds what broke; gives the error that ends the run.
+/// Saves the failed step `n` and finds the first value that is not finite; returns the error that ends the run.
 ///
 /// # Errors
-/// If the step cannot be kept or repeated.
+/// If the step cannot be saved or repeated.
 pub fn explain(
     folder: &Path,
     trainer: &Trainer,
@@ -72,15 +73,15 @@ pub fn explain(
     sizes: [usize; 2],
 ) -> Result<Error> {
     keep(folder, trainer, n, batch, config, sizes)?;
-    let culprit = trainer.diagnose(n, batch.into())?.unwrap_or_else(|| "nothing when it was repeated".into());
+    let culprit = trainer.diagnose(n, batch.into())?.unwrap_or_else(|| "no value when it was repeated".into());
     Ok(Error::data(
         folder,
         format!("step {n} is not finite, first in {culprit}; its images are {}", batch.ids.join(", ")),
-        "lower optim.lr or look at the images; `tagseg replay` on this folder repeats the step",
+        "lower optim.lr or inspect the images; `tagseg replay` on this folder repeats the step",
     ))
 }
 
-/// What [`replay`] found.
+/// The result of [`replay`].
 #[derive(Clone, Debug)]
 pub struct Replayed {
     /// The step.
@@ -91,13 +92,13 @@ pub struct Replayed {
     pub culprit: Option<String>,
 }
 
-/// `tagseg replay`: repeats a kept step on a device.
+/// `tagseg replay`: repeats a saved step on a device.
 ///
 /// # Errors
-/// [`Error::Data`] if the folder holds no kept step; [`Error::Config`] if it is of a method that `methods` lacks.
+/// [`Error::Data`] if the folder contains no saved step; [`Error::Config`] if its method is not in `methods`.
 pub fn replay(folder: &Path, device: impl Into<DeviceChoice>, methods: &Methods) -> Result<Replayed> {
     let path = file_in(folder);
-    let remedy = "give the folder `failure` that a stopped run left";
+    let remedy = "give the folder `failure` of a stopped run";
     let (metadata, mut tensors): (Metadata, Tensors) =
         sealed::read(&path, &sealed::bytes(&path, remedy)?, KEY, remedy)?;
     let Metadata { step, files, foreground, max_tags, config } = metadata;
@@ -114,7 +115,8 @@ pub fn replay(folder: &Path, device: impl Into<DeviceChoice>, methods: &Methods)
     for parameter in trainer.parameters() {
         session.set_state(&parameter.name, &parameter.shape, &take(&parameter.name)?)?;
     }
-    let (images, tags) = (take("batch.images")?, take("batch.tags")?);
+    let (pixels, tags) = (take("batch.pixels")?, take("batch.tags")?);
+    let images: Vec<_> = pixels.into_iter().map(|value| value as u8).collect();
     let mut integers =
         |name: &str| Ok::<_, Error>(take(name)?.into_iter().map(|value| value as i32).collect::<Vec<_>>());
     let (boxes, masks) = (integers("batch.boxes")?, integers("batch.masks")?);

@@ -1,4 +1,4 @@
-//! What fits a device: the largest training batch whose plan keeps to its limits. Needs no device.
+//! What fits a device: the largest training batch whose plan is within its limits. Needs no device.
 
 use crate::config::Config;
 use crate::engine::gpu::Plan;
@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::method::{Methods, Schedule, Sizes, Step};
 use crate::parts::network::NetworkConfig;
 
-/// Batches that are tried.
+/// Batch sizes that are tried.
 const BATCHES: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
-/// Foreground classes and slots for tags of the plans, those of PASCAL VOC.
+/// Foreground classes and tag slots of the plans, those of PASCAL VOC.
 const CLASSES: usize = 20;
 const SLOTS: usize = 8;
 
@@ -23,7 +23,7 @@ pub struct Fit {
     pub crop: usize,
     /// Images in a step.
     pub batch: usize,
-    /// Bytes of all its buffers; no interface tells how many a device has free.
+    /// Bytes of all its buffers; no interface reports how many a device has free.
     pub bytes: u64,
 }
 
@@ -31,7 +31,7 @@ pub struct Fit {
 /// needs no buffer above `largest` bytes; `None` if not even one image fits.
 ///
 /// # Errors
-/// If there is no such preset.
+/// If the preset is unknown.
 pub fn fit(preset: &'static str, largest: u64, target: Target) -> Result<Option<Fit>> {
     let config = Config::preset(preset)?;
     let crop = config.train_crop;
@@ -55,7 +55,7 @@ pub fn fit(preset: &'static str, largest: u64, target: Target) -> Result<Option<
 mod tests {
     use super::*;
 
-    /// Protects: more room lets at least as much in, and none lets nothing in.
+    /// Protects: a larger limit fits at least as much, and no memory fits nothing.
     #[test]
     fn what_fits_grows_with_the_limit() {
         let batch = |largest| fit("nano", largest, Target::graphics()).unwrap().map_or(0, |fit| fit.batch);

@@ -1,13 +1,13 @@
-//! The folder of a run: what lies in it, and that one process at a time works there.
+//! The folder of a run: its files, and a lock that admits one process at a time.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::run::weights::Shelf;
+use crate::run::weights::Checkpoints;
 
-/// A run's folder, locked for as long as this lives. The operating system unlocks it with the process, however it ends.
+/// A run's folder, locked as long as this value lives. The operating system releases the lock when the process ends.
 #[derive(Debug)]
 pub(super) struct RunFolder {
     path: PathBuf,
@@ -18,27 +18,27 @@ impl RunFolder {
     /// A folder for a new run; with `overwrite` an old run in it is deleted.
     ///
     /// # Errors
-    /// If another process works there, or a folder cannot be made.
+    /// If another process is using it, or a folder cannot be created.
     pub(super) fn create(path: &Path, overwrite: bool) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::io(path))?;
         let folder = RunFolder { path: path.to_owned(), _lock: lock(path)? };
         if overwrite {
             folder.clear()?;
         }
-        for name in [folder.shelf().folder().to_owned(), folder.pictures()] {
+        for name in [folder.checkpoints().folder().to_owned(), folder.pictures()] {
             fs::create_dir_all(&name).map_err(Error::io(&name))?;
         }
         Ok(folder)
     }
 
-    /// The folder of a run that began before.
+    /// The folder of an existing run.
     ///
     /// # Errors
-    /// If it holds none, or another process works there.
+    /// If it contains no run, or another process is using it.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        if !Shelf::of(path).folder().is_dir() {
-            let reason = if path.is_dir() { "holds no run" } else { "is no folder" };
-            return Err(Error::data(path, reason, "give a folder that `tagseg train --out RUN` made"));
+        if !Checkpoints::of(path).folder().is_dir() {
+            let reason = if path.is_dir() { "contains no run" } else { "is not a folder" };
+            return Err(Error::data(path, reason, "give a folder that `tagseg train --out RUN` created"));
         }
         let folder = RunFolder { path: path.to_owned(), _lock: lock(path)? };
         fs::create_dir_all(folder.pictures()).map_err(Error::io(path))?;
@@ -51,11 +51,11 @@ impl RunFolder {
     }
 
     /// The checkpoints.
-    pub(super) fn shelf(&self) -> Shelf {
-        Shelf::of(&self.path)
+    pub(super) fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::of(&self.path)
     }
 
-    /// The configuration, for people and for a run like this one.
+    /// The resolved configuration, to read and to repeat the run.
     pub(super) fn config(&self) -> PathBuf {
         self.path.join("config.toml")
     }
@@ -70,17 +70,18 @@ impl RunFolder {
         self.path.join("pictures")
     }
 
-    /// The folder for a step that is not finite.
+    /// The folder for a step whose values are not finite.
     pub(super) fn failure(&self) -> PathBuf {
         self.path.join("failure")
     }
 
-    /// Removes what a run writes, and never a folder that happens to bear the name.
+    /// Removes the files that a run writes, and nothing else.
     fn clear(&self) -> Result<()> {
         for file in [self.config(), self.metrics()].iter().filter(|file| file.is_file()) {
             fs::remove_file(file).map_err(Error::io(file))?;
         }
-        for folder in [self.shelf().folder(), &self.pictures(), &self.failure()].iter().filter(|folder| folder.is_dir())
+        for folder in
+            [self.checkpoints().folder(), &self.pictures(), &self.failure()].iter().filter(|folder| folder.is_dir())
         {
             fs::remove_dir_all(folder).map_err(Error::io(folder))?;
         }
@@ -88,15 +89,15 @@ impl RunFolder {
     }
 }
 
-/// Locks a folder by a file in it, which also tells who did. The file stays: to delete it would let a third process lock
-/// another one of the same name.
+/// Locks a folder by a file in it, which also names the owner. The file is not deleted, since a third process could
+/// then lock a new file of the same name.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
     let mut options = OpenOptions::new();
     let mut file = options.create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
     match file.try_lock() {
         Ok(()) => {}
-        // A file system without locks, as some networks have: better a run than none.
+        // Some network file systems have no locks: train without one.
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
         Err(TryLockError::Error(error)) => return Err(Error::io(&path)(error)),
         Err(TryLockError::WouldBlock) => {

@@ -1,4 +1,4 @@
-//! The means that a line of the record holds.
+//! The means in a line of the record.
 
 use crate::method::StepValues;
 use crate::run::record::StepRecord;

@@ -1,4 +1,4 @@
-//! Training runs: the step on a device, the loop around it, what it leaves on disk, and how it goes on from there.
+//! Training runs: the step on a device, the training loop, the run's folder, and resuming.
 
 #[cfg(feature = "native")]
 mod clock;

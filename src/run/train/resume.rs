@@ -1,4 +1,4 @@
-//! `tagseg train --resume RUN`: a run goes on as if it had never stopped.
+//! `tagseg train --resume RUN`: resumes a run, bit-identically.
 
 use std::path::{Path, PathBuf};
 
@@ -16,26 +16,27 @@ use crate::run::record::RecordWriter;
 use crate::run::report::RunSeries;
 use crate::run::weights::{Checkpoint, DataFacts, Found, RunFacts, Training};
 
-/// What may be said about a run that goes on; what it was started with stands in its checkpoint.
+/// Options for resuming a run; all else comes from its checkpoint.
 #[derive(Clone, Debug, Default)]
 pub struct ResumeOptions {
-    /// The configuration that is expected; another than the run's is refused.
+    /// The expected configuration; it is an error if the run's differs.
     pub config: Option<Config>,
-    /// Where its data set is now, if it was moved.
+    /// The data set's current folder, if it was moved.
     pub data: Option<PathBuf>,
-    /// Where to compute, where not as before.
+    /// Where to compute; fields that are not set are as before.
     pub device: DeviceChoice,
-    /// Whether images that do not decode are expected to be left out; a run that did not is refused.
+    /// Whether images that do not decode are expected to be skipped; it is an error if the run was started without
+    /// that.
     pub skip_broken: bool,
-    /// How to end it early.
+    /// Requests an early stop.
     pub stop: Stop,
-    /// Where it stands among others.
+    /// Its position in a series of runs.
     pub series: RunSeries,
     /// Where the method of the run is found.
     pub methods: Methods,
 }
 
-/// A run about to go on from its newest checkpoint. While this lives no other process can.
+/// A run about to be resumed from its newest checkpoint. Its folder stays locked as long as this value lives.
 #[derive(Debug)]
 pub struct Resume {
     folder: RunFolder,
@@ -44,15 +45,15 @@ pub struct Resume {
 }
 
 impl Resume {
-    /// Opens a run's folder and its newest checkpoint that is not damaged.
+    /// Opens a run's folder and its newest intact checkpoint.
     ///
     /// # Errors
-    /// If it holds none, or another process is training there.
+    /// If there is none, or another process is training there.
     pub fn open(run: &Path) -> Result<Self> {
         let folder = RunFolder::open(run)?;
-        let mut found = folder.shelf().newest()?;
+        let mut found = folder.checkpoints().newest()?;
         let training = found.checkpoint.training.take().ok_or_else(|| {
-            Error::data(&found.path, "holds a network and no run", "start a new run with `tagseg train --out RUN`")
+            Error::data(&found.path, "has no training state", "start a new run with `tagseg train --out RUN`")
         })?;
         Ok(Resume { folder, found, training })
     }
@@ -62,10 +63,10 @@ impl Resume {
         &self.found.checkpoint.config
     }
 
-    /// Trains on, to the last step of the run's configuration.
+    /// Trains to the last step of the run's configuration.
     ///
     /// # Errors
-    /// As [`super::run`]; besides if anything is not as it was.
+    /// Those of [`super::run`]; also if the data or the configuration has changed.
     pub fn run(self, options: &ResumeOptions) -> Result<TrainSummary> {
         let Resume { folder, found, mut training } = self;
         let checkpoint = &found.checkpoint;
@@ -86,18 +87,18 @@ impl Resume {
             });
         }
         if options.skip_broken && !training.run.data.skip_broken {
-            return Err(Error::config("--skip-broken", "was not given when this run began", "leave it away"));
+            return Err(Error::config("--skip-broken", "was not given when this run was started", "omit it"));
         }
         let data = open_data(options.data.as_deref(), &training.run.data, &checkpoint.config, &*method)?;
         if data.images.classes() != checkpoint.classes {
-            return Err(other_data(data.images.root(), "its classes are not those of this run"));
+            return Err(other_data(data.images.root(), "its classes differ from those of this run"));
         }
         let device = options.device.clone().over(&training.run.device);
         let mut setting = Setting::open(&checkpoint.config, &method, data, &device)?;
         training.align(&setting.trainer.columns().names());
         let facts = &training.run;
         let misfit = |error: Error| {
-            let remedy = "give a run that this version of `tagseg train` began";
+            let remedy = "give a run that this version of `tagseg train` started";
             Error::data(&found.path, error.to_string(), remedy)
         };
         let parameters = setting.trainer.parameters();
@@ -108,12 +109,12 @@ impl Resume {
 
         let record = bring_back(&folder, &found, facts)?;
         found.notices().for_each(|notice| eprintln!("{notice}"));
-        eprintln!("goes on at step {} of {}: {}", checkpoint.step, checkpoint.config.train_iters, found.path.display());
+        eprintln!("resumed at step {} of {}: {}", checkpoint.step, checkpoint.config.train_iters, found.path.display());
         if facts.adapter != setting.session.name() {
             let (before, now) = (&facts.adapter, setting.session.name());
-            eprintln!("{before} computed so far, {now} does now: the bits will not be those of one device");
+            eprintln!("the run used {before} so far and now uses {now}; results will not be bit-identical");
         } else if facts.device.kernels.is_some() && facts.device.kernels != setting.session.kernels() {
-            eprintln!("other kernels are chosen than so far: the bits will not be those of one table");
+            eprintln!("kernel choices differ from those of the run; results will not be bit-identical");
         }
 
         let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.series);
@@ -124,66 +125,66 @@ impl Resume {
     }
 }
 
-/// Whether the run of a checkpoint is over: its last step is done and, where there is something to score on, scored.
+/// Whether the run of a checkpoint is finished: its last step is done and, if there are masks to score on, scored.
 pub(in crate::run) fn is_finished(checkpoint: &Checkpoint, training: &Training) -> bool {
     checkpoint.step == checkpoint.config.train_iters && training.run.evaluated
 }
 
-/// What there is to say of a run that is over. Its schedule ended with it, so that more steps are another run.
+/// The message for a finished run. Its schedule has ended, so more steps need a new run.
 fn farewell(folder: &RunFolder, found: &Found) -> String {
     let (run, step, network) = (folder.path().display(), found.checkpoint.step, found.path.display());
     format!(
-        "{run}: finished at step {step}, the network is {network}, scores and losses are in {}; \
-         to train longer start another run with `tagseg train --weights {run}`",
+        "{run}: finished at step {step}; the network is {network}, scores and losses are in {}; \
+         to train longer, start another run with `tagseg train --weights {run}`",
         folder.metrics().display()
     )
 }
 
-/// Everything fits: brings the folder back to the moment of the checkpoint, and opens its record.
+/// After all checks: restores the folder to the state at the checkpoint, and opens its record.
 fn bring_back(folder: &RunFolder, found: &Found, facts: &RunFacts) -> Result<RecordWriter> {
-    let (shelf, checkpoint) = (folder.shelf(), &found.checkpoint);
+    let (checkpoints, checkpoint) = (folder.checkpoints(), &found.checkpoint);
     for (path, _) in &found.damaged {
-        shelf.set_aside(path)?;
+        checkpoints.set_aside(path)?;
     }
-    shelf.restore(checkpoint.step, facts.best.map(|best| best.step))?;
+    checkpoints.restore(checkpoint.step, facts.best.map(|best| best.step))?;
     write_atomically(&folder.config(), checkpoint.config.to_toml().as_bytes())?;
     RecordWriter::continue_at(folder.metrics(), facts.record.bytes)
 }
 
-/// Refuses another configuration, asked for or written over the run's own: a schedule cannot change under way.
+/// Refuses a changed configuration, on the command line or in `config.toml`: a schedule cannot change during a run.
 fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Result<()> {
     let path = folder.config();
     let mut written = own.clone();
     if path.is_file() {
         written.load_file(&path)?;
     }
-    let wishes = [(Some(&written), "config.toml says"), (options.config.as_ref(), "the command line says")];
+    let wishes = [(Some(&written), "in config.toml"), (options.config.as_ref(), "on the command line")];
     for (wish, who) in wishes.into_iter().filter_map(|(wish, who)| Some((wish?, who))) {
         if let Some(option) = own.first_difference(wish) {
-            let reason = format!("is {} in this run, {who} {}", option.write(own), option.write(wish));
-            return Err(Error::config(option.name, reason, "take that back, or start a new run with --out"));
+            let reason = format!("is {} in this run, but {} {who}", option.write(own), option.write(wish));
+            return Err(Error::config(option.name, reason, "undo the change, or start a new run with --out"));
         }
     }
     Ok(())
 }
 
-/// The data set of the run, where it was or where it is said to be now.
+/// The data set of the run, at its original or its new location.
 fn open_data(moved: Option<&Path>, facts: &DataFacts, config: &Config, method: &dyn Method) -> Result<TrainingData> {
     let root = moved.unwrap_or(Path::new(&facts.folder));
     if moved.is_none() && !root.exists() {
-        return Err(Error::data(root, "the data set is gone", "say where it is now with --data"));
+        return Err(Error::data(root, "the data set is missing", "give its new folder with --data"));
     }
     let data = TrainingData::open(root, config, method, facts.skip_broken)?;
     if data.facts.images != facts.images {
-        let reason = format!("has {} training images, this run {}", data.facts.images, facts.images);
+        let reason = format!("has {} training images, this run had {}", data.facts.images, facts.images);
         return Err(other_data(root, &reason));
     }
     if data.facts.checksum != facts.checksum {
-        return Err(other_data(root, "its ids or tags are not those of this run"));
+        return Err(other_data(root, "its ids or tags differ from those of this run"));
     }
     Ok(data)
 }
 
 fn other_data(root: &Path, reason: &str) -> Error {
-    Error::data(root, reason, "give the data set that the run began with, or start a new run with --out")
+    Error::data(root, reason, "give the data set that the run was started with, or start a new run with --out")
 }

@@ -19,7 +19,7 @@ use crate::run::record::{EvalRecord, RecordWriter, Scores};
 use crate::run::report::{Progress, RunSeries, contact_sheet};
 use crate::run::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training};
 
-/// What a run needs.
+/// Options of a training run.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// Validated configuration.
@@ -30,46 +30,46 @@ pub struct TrainOptions {
     pub out: PathBuf,
     /// Weights to start from, of an encoder alone or of a whole network: a file, or a run.
     pub weights: Option<PathBuf>,
-    /// Whether to take what fits of them and leave the rest.
+    /// Whether to load only the tensors that match and initialise the rest.
     pub partial: bool,
     /// Where to compute.
     pub device: DeviceChoice,
     /// Whether to replace what `out` holds.
     pub overwrite: bool,
-    /// Whether to leave out images that do not decode.
+    /// Whether to skip images that do not decode.
     pub skip_broken: bool,
-    /// How to end it early.
+    /// Requests an early stop.
     pub stop: Stop,
-    /// Where it stands among others.
+    /// Its position in a series of runs.
     pub series: RunSeries,
     /// Where the method that the configuration names is found.
     pub methods: Methods,
 }
 
-/// What a run made.
+/// The result of a training run.
 #[derive(Clone, Debug)]
 pub struct TrainSummary {
     /// Name of the device.
     pub device: String,
     /// Names of the foreground classes.
     pub classes: Vec<String>,
-    /// Weights of the network that are trained; 0 of a run that was over before.
+    /// Number of trained parameters; 0 if the run was already finished.
     pub parameters: usize,
-    /// Scores of the last evaluation, if there was one: the data set may have no masks to score on.
+    /// Scores of the last evaluation; none if the data set has no masks to score on.
     pub scores: Option<Scores>,
-    /// Seconds a step, over the whole run without evaluations and saves.
+    /// Seconds per step over the whole run, without evaluations and saves.
     pub seconds_per_step: f64,
-    /// The step at which a wish to stop ended it, if one did.
+    /// The step at which it was stopped on request, if it was.
     pub stopped: Option<usize>,
 }
 
-/// Images shown at every evaluation.
+/// Images drawn at every evaluation.
 const SHOWN: usize = 6;
 
-/// Trains a network and leaves `config.toml`, `metrics.jsonl`, `checkpoints/` and `pictures/` in the run's folder.
+/// Trains a network and writes `config.toml`, `metrics.jsonl`, `checkpoints/` and `pictures/` to the run's folder.
 ///
 /// # Errors
-/// Everything that is wrong with data, configuration or device is found before anything is written.
+/// Data, configuration and device are checked before anything is written.
 pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     let mut setting = open(options)?;
     let loader = setting.loader(setting.position(0))?;
@@ -87,12 +87,13 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     if let Some(weights) = &weights {
         run.progress.note(&weights.to_string());
     }
-    // Shows a full disk before there is work to lose; and from here on there is something to go on from.
+    // Detects a full disk before there is work to lose; from here on the run can be resumed.
     run.save(0, true)?;
     run.train(0, true)
 }
 
-/// The memory that a step of such a run takes at most, as planned; nothing is written. The interpreter plans nothing.
+/// The plan of the step that needs the most memory; nothing is written. `None` for the interpreter, which does not
+/// plan.
 ///
 /// # Errors
 /// As [`run`]: also if the plan does not fit the device.
@@ -109,7 +110,7 @@ fn open(options: &TrainOptions) -> Result<Setting> {
     Setting::open(config, &method, data, &options.device)
 }
 
-/// A run under way.
+/// A run in progress.
 pub(super) struct Run {
     setting: Setting,
     folder: RunFolder,
@@ -124,12 +125,12 @@ pub(super) struct Run {
     scores: Option<Scores>,
 }
 
-/// How the steps of a run ended.
+/// How the training loop ended.
 enum End {
     Complete,
-    /// Somebody asked for it after this many steps, which are saved.
+    /// Stopped on request after this many steps, which are saved.
     Stopped(usize),
-    /// A step is not finite; to go on would only repeat it.
+    /// A step is not finite; resuming would only repeat it.
     Failed(Error),
 }
 
@@ -149,10 +150,11 @@ impl Run {
         Run { setting, folder, loader, record, progress, stop, clock, best: None, saved: None, scores: None }
     }
 
-    /// Trains from step `start` on. `evaluated` tells whether the evaluation of that step, if one is due, is done.
+    /// Trains from step `start` on. `evaluated` is true if the evaluation that is due at that step is done.
     ///
     /// # Errors
-    /// [`Error::Stopped`] if the device, the disk or the data failed; the run can go on from its newest checkpoint.
+    /// [`Error::Stopped`] if the device, the disk or the data failed; the run can be resumed from its newest
+    /// checkpoint.
     pub(super) fn train(mut self, start: usize, evaluated: bool) -> Result<TrainSummary> {
         for notice in &self.setting.data.images.notices {
             self.progress.note(notice);
@@ -181,7 +183,7 @@ impl Run {
         if !evaluated && !self.evaluate(start)? {
             return Ok(End::Stopped(start));
         }
-        self.clock.go_on();
+        self.clock.resume();
         for n in start..train_iters {
             let batch = self.loader.next()?;
             self.setting.trainer.step(n, (&batch).into())?;
@@ -208,13 +210,13 @@ impl Run {
                 if evaluates && !self.evaluate(done)? || stops && !last {
                     return Ok(End::Stopped(done));
                 }
-                self.clock.go_on();
+                self.clock.resume();
             }
         }
         Ok(End::Complete)
     }
 
-    /// Keeps step `n`, which is not finite, and tells why it is not.
+    /// Saves step `n`, which is not finite, and reports why.
     fn explain(&self, n: usize) -> Result<Error> {
         let Setting { trainer, config, data, .. } = &self.setting;
         let batch = self.setting.loader(self.setting.position(n))?.next()?;
@@ -234,7 +236,7 @@ impl Run {
 
     /// Saves a checkpoint after `done` steps. `evaluated` as in [`Run::train`].
     pub(super) fn save(&mut self, done: usize, evaluated: bool) -> Result<()> {
-        // What a checkpoint says of the record must be on the disk before it.
+        // The record must be on disk before the checkpoint that refers to it.
         let bytes = self.record.sync()?;
         let Setting { config, device, data, session, trainer, .. } = &self.setting;
         let run = RunFacts {
@@ -249,16 +251,16 @@ impl Run {
         };
         let mut checkpoint = Checkpoint::take(session, trainer.parameters(), done, config, self.setting.classes())?;
         checkpoint.training = Some(Training::take(session, trainer.parameters(), run)?);
-        let shelf = self.folder.shelf();
-        self.saved = Some((done, shelf.put(&checkpoint)?));
+        let checkpoints = self.folder.checkpoints();
+        self.saved = Some((done, checkpoints.put(&checkpoint)?));
         if self.best.is_some_and(|best| best.step == done) {
-            shelf.point(BEST, done)?;
+            checkpoints.point(BEST, done)?;
         }
-        shelf.prune(config.train_keep)
+        checkpoints.prune(config.train_keep)
     }
 
-    /// Scores the network on the validation set if there is one, records that, draws its pictures and saves again: the
-    /// checkpoint from before keeps the steps, this one the evaluation. `false` if it was stopped on the way.
+    /// Scores the network on the validation set if there is one, records the scores, draws pictures and saves again:
+    /// the earlier checkpoint keeps the steps, this one the evaluation. `false` if it was stopped before it was done.
     fn evaluate(&mut self, step: usize) -> Result<bool> {
         let Some(validation) = &self.setting.data.validation else { return Ok(true) };
         let model = self.setting.model();
@@ -274,7 +276,7 @@ impl Run {
         self.record.write(EvalRecord { step, eval: scores.for_record() })?;
         let path = self.folder.pictures().join(format!("step_{step:07}.png"));
         let sheet = contact_sheet(&gallery.samples()?);
-        sheet.save(&path).map_err(|error| Error::data(&path, error.to_string(), "check the disk"))?;
+        sheet.write_png(&path)?;
         self.progress.note(&format!("step {step}: {}; tags F1 {:.3}", scores.in_words(), scores.cls_f1));
         self.scores = Some(scores);
         if self.best.is_none_or(|best| seg_miou > best.seg_miou) {
@@ -284,7 +286,7 @@ impl Run {
         Ok(true)
     }
 
-    /// An error with the way to go on, where the device, the disk or the data failed and not the training itself.
+    /// Adds how to resume to an error of the device, the disk or the data, but not of the training itself.
     fn safe(&self, cause: Error) -> Error {
         let outside =
             matches!(cause, Error::Device { .. } | Error::Memory { .. } | Error::Io { .. } | Error::Data { .. });
@@ -305,10 +307,10 @@ mod tests {
     use super::*;
     use crate::data::shapes::{ShapesOptions, generate};
 
-    /// Protects: a device that is lost under way ends the run with an error that says where the work is and how to go
-    /// on.
+    /// Protects: if the device is lost during training, the run ends with an error that names the checkpoint and how to
+    /// resume.
     #[test]
-    fn a_lost_device_leaves_a_way_to_go_on() {
+    fn a_run_whose_device_was_lost_can_be_resumed() {
         let place = tempfile::tempdir().unwrap();
         let (data, out) = (place.path().join("data"), place.path().join("run"));
         generate(&data, &ShapesOptions { train: 2, val: 1, size: 64, ..ShapesOptions::default() }).unwrap();

@@ -1,4 +1,4 @@
-//! What a run works with: data, device, network. Opened and checked before anything is written.
+//! The data, device and network of a run, opened and checked before anything is written.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use crate::run::eval::{Model, Scoring};
 use crate::run::report::FileBar;
 use crate::run::weights::{DataFacts, SamplerPosition};
 
-/// A data set to learn from, with the split to score on if it has one.
+/// A training set, with the validation split if there is one.
 pub(in crate::run) struct TrainingData {
-    /// The split to learn from.
+    /// The training split.
     pub(super) images: Arc<Dataset>,
     /// The split `val`, if it has masks.
     pub(in crate::run) validation: Option<Dataset>,
-    /// What tells it from another.
+    /// What identifies it.
     pub(in crate::run) facts: DataFacts,
 }
 
 impl TrainingData {
-    /// Opens a data set and decodes all that a run by `method` needs of it once.
+    /// Opens a data set and decodes every file that a run with `method` needs once.
     pub(in crate::run) fn open(root: &Path, config: &Config, method: &dyn Method, skip_broken: bool) -> Result<Self> {
         let options = SplitOptions::new(config, skip_broken, method.needs_masks());
         let Splits { train: images, val } = Splits::open(root, options, &FileBar::new(), &mut Err)?;
@@ -39,7 +39,7 @@ impl TrainingData {
     }
 }
 
-/// CRC-32 of the ids with their tags, in order: what training sees of a data set besides the pixels.
+/// CRC-32 of the ids with their tags, in order: everything that training uses of a data set besides the pixels.
 fn checksum(dataset: &Dataset) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     for (index, id) in dataset.ids().iter().enumerate() {
@@ -50,17 +50,17 @@ fn checksum(dataset: &Dataset) -> u32 {
     hasher.finalize()
 }
 
-/// Everything that a run works with.
+/// The data, device and network of a run.
 pub(super) struct Setting {
     /// Validated configuration.
     pub(super) config: Config,
-    /// The device as it was wished for.
+    /// The device as requested.
     pub(super) device: DeviceChoice,
-    /// What it learns from.
+    /// The training data.
     pub(super) data: TrainingData,
     /// Shape of the network.
     pub(super) network: NetworkConfig,
-    /// Where it computes.
+    /// The session of the device.
     pub(super) session: Session,
     /// The training step.
     pub(super) trainer: Trainer,
@@ -78,7 +78,7 @@ impl Setting {
         let network = NetworkConfig::new(config, data.images.classes().len())?;
         let (max_tags, window) = (data.images.max_tags(), config.train_log_every);
         let trainer = Trainer::with_method(&session, method, config, &network, max_tags, window)?;
-        // Whatever the table says by then, a run goes on with the kernels that it began with.
+        // A resumed run keeps the kernel choices that it was started with, even if the table has changed.
         let device = device.clone().kernels(session.kernels());
         Ok(Setting { config: config.clone(), device, data, network, session, trainer })
     }
@@ -88,7 +88,7 @@ impl Setting {
         self.data.images.classes()
     }
 
-    /// The network that the session holds, to be looked at.
+    /// The network in the session, for evaluation.
     pub(super) fn model(&self) -> Model {
         Model::new(&self.session, &self.config, &self.network, self.trainer.method(), self.classes())
     }
@@ -102,7 +102,7 @@ impl Setting {
         self.trainer.prepare(start)
     }
 
-    /// The batches from a position on.
+    /// The batches from a position onwards.
     pub(super) fn loader(&self, start: SamplerPosition) -> Result<Loader> {
         let config = &self.config;
         let options = LoaderOptions {
@@ -123,7 +123,7 @@ impl Setting {
         SamplerPosition { epoch: done / epoch, batch: done % epoch }
     }
 
-    /// At least 1: the loader refuses data that do not fill a batch, and says so.
+    /// At least 1: the loader reports data that do not fill a batch.
     fn steps_per_epoch(&self) -> u64 {
         (self.data.images.len() / self.config.batch_global).max(1) as u64
     }
@@ -134,7 +134,7 @@ impl Setting {
         trained.map(|parameter| parameter.shape.len()).sum()
     }
 
-    /// The header: what is trained, on what, with how much memory.
+    /// The first line of output: network, data, batch and memory.
     pub(super) fn introduction(&self) -> String {
         let Setting { config, data, session, trainer, .. } = self;
         let parameters = self.trained_weights();
@@ -144,7 +144,7 @@ impl Setting {
             parts => format!("effective batch {whole} = {parts} × {micro}"),
         };
         let plan = trainer.program().and_then(|program| program.plan()).map_or(String::new(), |plan| {
-            format!(", {} dispatches a step, {:.0} MiB", plan.dispatches(), mebibytes(plan.bytes()))
+            format!(", {} dispatches per step, {:.0} MiB", plan.dispatches(), mebibytes(plan.bytes()))
         });
         format!(
             "{} on {}: {} images, {} classes, {parameters} parameters, {batch} of {}²{plan}",

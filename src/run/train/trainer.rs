@@ -13,7 +13,7 @@ use crate::parts::network::NetworkConfig;
 use crate::parts::propagation::Slots;
 use crate::run::weights::HISTORY;
 
-/// Trains a network by a method, in a session.
+/// Trains a network with a method, in a session.
 pub struct Trainer {
     session: Session,
     method: Arc<dyn Method>,
@@ -26,7 +26,7 @@ pub struct Trainer {
     current: Option<Compiled>,
     parameters: Vec<Parameter>,
     trained: Vec<Parameter>,
-    /// What the record keeps of a step.
+    /// The values of a step that are recorded.
     columns: Columns,
 }
 
@@ -41,11 +41,11 @@ struct Compiled {
 /// One batch of training images.
 #[derive(Clone, Copy, Debug)]
 pub struct StepBatch<'a> {
-    /// Normalised crops \[B, 3, S, S\].
-    pub images: &'a [f32],
+    /// Red, green and blue of the crops, \[B, S, S, 3\].
+    pub images: &'a [u8],
     /// Multi-hot tags \[B, K\].
     pub tags: &'a [f32],
-    /// Part of each crop that holds image, \[B, 4\].
+    /// Part of each crop without padding, \[B, 4\].
     pub boxes: &'a [i32],
     /// True masks \[B, S, S\] for a method that needs them.
     pub masks: &'a [i32],
@@ -59,10 +59,10 @@ impl<'a> From<&'a crate::data::Batch> for StepBatch<'a> {
 }
 
 impl Trainer {
-    /// A trainer by the method that the configuration names, one of ours; see [`Trainer::with_method`].
+    /// A trainer with the built-in method that the configuration names; see [`Trainer::with_method`].
     ///
     /// # Errors
-    /// If there is no such method, or the crop is too small for the network.
+    /// If the method is unknown, or the crop is too small for the network.
     pub fn new(
         session: &Session,
         config: &Config,
@@ -73,8 +73,8 @@ impl Trainer {
         Trainer::with_method(session, &Methods::default().of(config)?, config, network, max_tags, window)
     }
 
-    /// A trainer by `method` for images with up to `max_tags` tags. Parameters get their first values from the
-    /// configuration's seed. Values of the last `window` steps can be read back.
+    /// A trainer with `method` for images with up to `max_tags` tags. Parameters are initialised from the
+    /// configuration's seed. The values of the last `window` steps can be read back.
     ///
     /// # Errors
     /// If the crop is too small for the network.
@@ -137,7 +137,7 @@ impl Trainer {
         &self.method
     }
 
-    /// The names of the values that are recorded of each step.
+    /// The names of the values that are recorded for each step.
     pub fn columns(&self) -> &Columns {
         &self.columns
     }
@@ -162,14 +162,14 @@ impl Trainer {
         self.current.as_ref().map(|current| &current.program)
     }
 
-    /// A step with its updates, and the input that says which row of the history it writes.
+    /// A step with its updates, and the input that holds the row of the history it writes.
     fn record_step(&self, phase: &Phase) -> Result<(Step, Tensor)> {
         let step = self.record(phase)?;
         if step.columns() != self.columns {
             let (method, now, first) = (self.method.name(), step.columns().names(), self.columns.names());
-            let reason = format!("method `{method}` gives the losses {now:?} in {phase:?} and {first:?} before");
+            let reason = format!("method `{method}` has the losses {now:?} in {phase:?} but {first:?} before");
             return Err(Error::Graph(format!(
-                "{reason}; give all of them in every phase, off where they do not count"
+                "{reason}; return all of them in every phase, switched off where they do not apply"
             )));
         }
         let finite = step.update()?;
@@ -182,9 +182,9 @@ impl Trainer {
         Ok((step, row))
     }
 
-    /// Plans the programs of all phases and prepares none, so that what does not fit shows before the first step. Where
-    /// `batch.micro` is 0 and the whole batch does not fit, the largest part of it is taken that does. Gives the plan
-    /// that takes most memory; the interpreter plans nothing.
+    /// Plans the programs of all phases without preparing them, so that a plan that does not fit is an error before the
+    /// first step. If `batch.micro` is 0 and the whole batch does not fit, uses the largest micro-batch that does.
+    /// Returns the plan that needs the most memory; `None` for the interpreter, which does not plan.
     ///
     /// # Errors
     /// If a plan does not fit the device, with its bytes.
@@ -203,17 +203,17 @@ impl Trainer {
         plan.map_err(|error| self.with_options(error))
     }
 
-    /// Images that are normalised together: no part of a batch is smaller.
+    /// Images that are normalised together: the smallest possible micro-batch.
     fn smallest_part(&self) -> usize {
         self.config.loss_replica_size.min(self.sizes.batch)
     }
 
-    /// Where memory is short, the options that save some and are not taken yet are remedies, too.
+    /// Adds the options that save memory and are not in use to the remedies of an error about memory.
     fn with_options(&self, error: Error) -> Error {
         let Error::Memory { mut reason, mut remedy } = error else { return error };
         let (part, smallest) = (self.micro_batch(), self.smallest_part());
         if part < self.sizes.batch {
-            reason = format!("{reason}, in parts of {part} images");
+            reason = format!("{reason}, with a micro-batch of {part}");
         }
         let smaller = (part > smallest).then(|| format!("batch.micro={smallest}"));
         let mixed = (self.config.train_precision == Precision::F32).then(|| "train.precision=mixed".to_owned());
@@ -224,7 +224,7 @@ impl Trainer {
         Error::Memory { reason, remedy }
     }
 
-    /// Images whose gradients are computed together.
+    /// Number of images whose gradients are computed together.
     pub fn micro_batch(&self) -> usize {
         match self.config.batch_micro {
             0 => self.sizes.batch,
@@ -241,7 +241,7 @@ impl Trainer {
         Ok(largest)
     }
 
-    /// Prepares the program of step `n`, if the phase is another than before.
+    /// Prepares the program of step `n` if its phase differs from the previous one.
     ///
     /// # Errors
     /// If the plan does not fit the device, with its bytes.
@@ -261,7 +261,7 @@ impl Trainer {
     /// Runs step `n` on a batch.
     ///
     /// # Errors
-    /// If the batch has another size, or the device was lost.
+    /// If the size of the batch differs, or the device was lost.
     pub fn step(&mut self, n: usize, batch: StepBatch<'_>) -> Result<()> {
         self.prepare(n)?;
         let Some(mut current) = self.current.take() else { unreachable!("prepare compiled a program") };
@@ -275,7 +275,7 @@ impl Trainer {
     fn write(&self, program: &mut Program, inputs: &Inputs, n: usize, batch: StepBatch<'_>) -> Result<()> {
         let slots = Slots::new(batch.tags, self.network.classes - 1, self.sizes.slots);
         let seed = self.config.seed;
-        program.write(&inputs.image, batch.images)?;
+        program.write(&inputs.images.input, batch.images)?;
         program.write(&inputs.tags, batch.tags)?;
         program.write(&inputs.classes, &slots.classes)?;
         program.write(&inputs.boxes, batch.boxes)?;
@@ -286,10 +286,11 @@ impl Trainer {
         program.write(&inputs.hyper, &self.schedule.hypers(n))
     }
 
-    /// The first value of step `n` on a batch that is not finite: a parameter, or the op that made it from finite ones.
+    /// The first value of step `n` on a batch that is not finite: a parameter, or the op that computed it from finite
+    /// inputs.
     ///
     /// # Errors
-    /// If the batch has another size, or the device was lost.
+    /// If the size of the batch differs, or the device was lost.
     #[cfg(feature = "native")]
     pub fn diagnose(&self, n: usize, batch: StepBatch<'_>) -> Result<Option<String>> {
         pollster::block_on(self.diagnose_async(n, batch))
@@ -298,7 +299,7 @@ impl Trainer {
     /// As `diagnose`, without blocking.
     ///
     /// # Errors
-    /// If the batch has another size, or the device was lost.
+    /// If the size of the batch differs, or the device was lost.
     pub async fn diagnose_async(&self, n: usize, batch: StepBatch<'_>) -> Result<Option<String>> {
         for parameter in &self.parameters {
             let (_, values) = self.session.state_async(&parameter.name).await?;
@@ -314,7 +315,7 @@ impl Trainer {
         let nodes = graph.nodes();
         let computed = |node: &Node| node.ty.dtype == DType::F32 && node.op().is_some_and(|op| op.mutates().is_empty());
         let ids: Vec<_> = (0..nodes.len()).filter(|&id| live[id] && computed(&nodes[id])).map(NodeId).collect();
-        // A few values at a time are kept for reading; all of them together need not fit the device.
+        // Only a few values at a time are read; all of them together may not fit the device.
         for part in ids.chunks(64) {
             let outputs: Vec<_> = part.iter().map(|&id| graph.tensor(id)).collect();
             let mut program = self.session.compile(graph, &outputs.iter().collect::<Vec<_>>())?;
@@ -324,7 +325,7 @@ impl Trainer {
                 if program.read_async(output).await?.iter().any(|value| !value.is_finite()) {
                     let node = &nodes[output.id().0];
                     let name = node.op().map_or("", |op| op.name());
-                    return Ok(Some(format!("op `{name}` giving {:?}, recorded at {}", node.ty, node.at)));
+                    return Ok(Some(format!("op `{name}` with result {:?}, recorded at {}", node.ty, node.at)));
                 }
             }
         }

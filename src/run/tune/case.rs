@@ -1,4 +1,4 @@
-//! The ops of training steps, each alone: what variants are measured on.
+//! The single ops of training steps, on which kernel variants are measured.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::method::{Methods, Schedule, Sizes, Step};
 use crate::parts::network::NetworkConfig;
 
-/// Foreground classes and slots for tags of the steps, those of PASCAL VOC.
+/// Foreground classes and tag slots of the steps, those of PASCAL VOC.
 const CLASSES: usize = 20;
 const SLOTS: usize = 8;
 
@@ -26,14 +26,14 @@ pub(super) struct Case {
     count: usize,
 }
 
-/// A variant's times, and its squared error over the sum of squares.
+/// A variant's times, and its squared error relative to the sum of squares.
 pub(super) struct Timed {
-    /// Of one run in every round, times the runs in a step.
+    /// Seconds of one run in each round, times the number of runs per step.
     pub(super) seconds: Vec<f64>,
     pub(super) error: f64,
 }
 
-/// Adds the ops of a training step with all losses that only compute, on real values.
+/// Adds the ops of a training step with all losses that have no side effects and real inputs.
 pub(super) fn collect(config: &Config, cases: &mut Vec<Case>) -> Result<()> {
     let (method, network) = (Methods::default().of(config)?, NetworkConfig::new(config, CLASSES)?);
     let phase = Schedule::new(&method, config, &network.encoder).phase(config.train_iters - 1);
@@ -61,7 +61,7 @@ impl Case {
         self.op.launches(&LaunchContext { inputs: &inputs, output: &self.output, target })
     }
 
-    /// Whether it matters which of the variants is chosen.
+    /// Whether the choice of the variant changes its launches.
     pub(super) fn depends(&self, targets: &[(String, Target)]) -> bool {
         let mut all = targets.iter().map(|(_, target)| self.launches(*target));
         all.next().is_some_and(|first| all.any(|other| other != first))
@@ -72,14 +72,14 @@ impl Case {
         self.inputs.iter().chain([&self.output]).map(TensorType::bytes).max().unwrap_or(0)
     }
 
-    /// The work of all its runs in a step.
+    /// The work of all its runs per step.
     pub(super) fn weight(&self, target: Target) -> u64 {
         let operations = self.launches(target).list.iter().map(|launch| launch.operations).sum();
         let traffic = self.inputs.iter().chain([&self.output]).map(TensorType::bytes).sum();
         self.count as u64 * pace::work(operations, traffic)
     }
 
-    /// Runs it under all targets in turns, after a run that pays what comes once; the values are compared with those
+    /// Runs it under all targets in turn, after a warm-up run; the values are compared with those
     /// under the first.
     pub(super) fn measure(&self, session: &Session, targets: &[(String, Target)], rounds: usize) -> Result<Vec<Timed>> {
         let graph = Graph::new();
@@ -99,7 +99,7 @@ impl Case {
             programs.push(program);
         }
         for round in 0..rounds {
-            // Whoever comes first in a round does not so in the next.
+            // Rotate the order, so that no target is first in every round.
             for index in (0..targets.len()).map(|place| (place + round) % targets.len()) {
                 let seconds: f64 = programs[index].profile()?.iter().map(|dispatch| dispatch.seconds).sum();
                 timed[index].seconds.push(self.count as f64 * seconds);

@@ -1,4 +1,4 @@
-//! Measures the variants of every choice, one choice after the other.
+//! Measures the variants of every kernel choice, one choice after the other.
 
 use super::case::{self, Case};
 use super::tuned::{Choice, Tuned};
@@ -12,19 +12,19 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::run::device;
 
-/// How often every variant runs, and at how many shapes, for a careful proposal and for a quick one.
+/// Rounds and shapes for every variant, in full and in quick mode.
 const CAREFUL: [usize; 2] = [7, 4];
 const QUICK: [usize; 2] = [5, 1];
 
-/// A gain below this factor is none.
+/// Speed-ups below this factor are ignored.
 const CLEAR: f64 = 1.05;
 
-/// Squared error of a variant's values over the sum of squares of the plain one's, at most: sums of 10⁵ terms in another
-/// order differ by 10⁻¹⁰ in f32.
+/// Squared error of a variant's values over the sum of squares of the plain one's, at most: sums of 10⁵ terms in
+/// another order differ by 10⁻¹⁰ in f32.
 const WRONG: f64 = 1e-8;
 
-/// Measures every choice on a device, at the shapes of `nano` and, unless `quick`, MiT-B1. `follow` hears of every choice
-/// that is done.
+/// Measures every choice on a device, at the shapes of `nano` and, unless `quick`, MiT-B1. `follow` is told of every
+/// choice that is done.
 ///
 /// # Errors
 /// [`Error::Device`] if the device has no timestamps, was lost, or is the interpreter.
@@ -33,7 +33,7 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
         let remedy = "choose an adapter that `tagseg devices` lists";
         return Err(Error::device("the reference interpreter has no kernels to choose from", remedy));
     }
-    // With all that any choice may ask for.
+    // Open the device with every feature that a choice may need.
     let able = device::with_environment(choice)?.kernels(KernelTable::of("", Kernels::COOPERATIVE));
     let device = pollster::block_on(Device::open(&able))?;
     device.check_timestamps()?;
@@ -44,7 +44,7 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
     let verdict = pollster::block_on(self_test::verdict(FAMILIES, &device, device::cache_folder().as_deref()))?;
     verdict.notices.iter().for_each(|notice| eprintln!("{notice}"));
     let refused = verdict.families.iter().filter(|(_, standing)| **standing == Standing::Refused);
-    let notices = refused.map(|(family, _)| format!("{family}: refused by their self-test, never proposed")).collect();
+    let notices = refused.map(|(family, _)| format!("{family}: failed the self-test, never proposed")).collect();
 
     let steps = steps(device.class(), quick)?;
     let mut cases = Vec::new();
@@ -63,11 +63,11 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
     };
     let session = Session::on(device);
     let [rounds, shapes] = if quick { QUICK } else { CAREFUL };
-    // What a variant asks for shows beside plain ones.
+    // A variant that needs features is listed along with the plain ones.
     let choices = Kernels::choices()?;
     let mut named = choices.iter().filter(|(_, variants)| !variants.is_empty());
     let plain = named.try_fold(today, |kernels, (name, variants)| kernels.choosing(name, variants[0]))?;
-    // What may be any number depends on all others.
+    // Numeric choices depend on all others, so they come last.
     let (numbers, words): (Vec<_>, Vec<_>) = choices.iter().partition(|(_, variants)| variants.is_empty());
     follow.begin("choices measured", choices.len());
     for (name, variants) in words.into_iter().chain(numbers) {
@@ -91,14 +91,14 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
         if let Some((variant, _)) = &best {
             tuned.kernels = tuned.kernels.choosing(name, variant)?;
         }
-        tuned.choices.push(Choice { name: name.clone(), today: chosen, proposal: best, shapes: affected.len() });
+        tuned.choices.push(Choice { name: name.clone(), current: chosen, proposal: best, shapes: affected.len() });
         follow.file();
     }
     tuned.choices.sort_by_key(|choice| choices.iter().position(|(name, _)| *name == choice.name));
     Ok(tuned)
 }
 
-/// The training steps whose shapes are taken, by name: on software smaller ones.
+/// The training steps whose shapes are measured, by name; smaller ones on software adapters.
 fn steps(class: Class, quick: bool) -> Result<Vec<(String, Config)>> {
     let sizes: &[(&str, &[&str])] = match (class, quick) {
         (_, true) => &[("nano", &["train.crop=64", "batch.global=4"])],
@@ -116,7 +116,7 @@ fn steps(class: Class, quick: bool) -> Result<Vec<(String, Config)>> {
     sizes.iter().map(step).collect()
 }
 
-/// The powers of two around a number, up to four times as large or as small.
+/// The powers of two around a number, from a quarter of it to four times.
 fn powers_around(number: &str) -> Vec<String> {
     let middle = number.parse().map_or(0, usize::ilog2);
     let powers = (middle.saturating_sub(2)..=(middle + 2).min(20)).map(|power| (1 << power).to_string());
@@ -127,8 +127,8 @@ fn powers_around(number: &str) -> Vec<String> {
     all
 }
 
-/// The variant that is most clearly faster than the one `chosen`, with its factor. A variant that computes something else
-/// than the first one is told of and left out.
+/// The variant with the largest clear speed-up over `chosen`, with its factor. A variant whose results differ from
+/// those of the first one is reported and skipped.
 fn best(
     session: &Session,
     name: &str,
@@ -145,7 +145,7 @@ fn best(
             if timed.error > WRONG {
                 right[index] = false;
                 let variant = &targets[index].0;
-                notices.push(format!("{name} = {variant}: squared error {:.0e} at {case}, left out", timed.error));
+                notices.push(format!("{name} = {variant}: squared error {:.0e} at {case}, skipped", timed.error));
             }
             seconds[index].iter_mut().zip(timed.seconds).for_each(|(sum, seconds)| *sum += seconds);
         }
@@ -161,8 +161,8 @@ fn best(
     Ok(gains.max_by(|one, other| one.1.total_cmp(&other.1)))
 }
 
-/// How many times as fast as `before` it is `now`, in the median of the rounds; nothing if that is no clear gain, or if it
-/// is none in a quarter of them.
+/// The median speed-up of `now` over `before` over the rounds; `None` if it is too small, or if it
+/// is not a speed-up in a quarter of them.
 fn gain(before: &[f64], now: &[f64]) -> Option<f64> {
     let mut ratios: Vec<_> = before.iter().zip(now).map(|(before, now)| before / now).collect();
     ratios.sort_by(f64::total_cmp);
@@ -174,9 +174,9 @@ fn gain(before: &[f64], now: &[f64]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// Protects: nothing is proposed for a gain that is small or that other rounds deny.
+    /// Protects: nothing is proposed for a speed-up that is small or that other rounds do not confirm.
     #[test]
-    fn only_a_clear_gain_counts() {
+    fn only_a_clear_speed_up_counts() {
         let before = [1.0; 8];
         assert_eq!(gain(&before, &[0.5; 8]), Some(2.0));
         assert_eq!(gain(&before, &[0.97; 8]), None);

@@ -2,20 +2,20 @@
 
 use crate::engine::kernel::Kernels;
 
-/// What was measured on a device, and what follows from it.
+/// Measurements on a device, and the proposal based on them.
 #[derive(Clone, Debug)]
 pub struct Tuned {
     /// The adapter's name.
     pub adapter: String,
     /// Adapter, interface, driver and its version.
     pub driver: String,
-    /// The steps whose shapes were taken.
+    /// The steps whose shapes were measured.
     pub steps: Vec<String>,
-    /// The choices that are proposed.
+    /// The proposed choices.
     pub kernels: Kernels,
-    /// Every choice, as it is and as it should be.
+    /// Every choice, current and proposed.
     pub choices: Vec<Choice>,
-    /// What is wrong on this device, and was left out.
+    /// Variants that were skipped because they are wrong on this device.
     pub notices: Vec<String>,
 }
 
@@ -24,9 +24,9 @@ pub struct Tuned {
 pub struct Choice {
     /// Its name.
     pub name: String,
-    /// What is chosen today.
-    pub today: String,
-    /// What is proposed, and how many times as fast that is.
+    /// The current choice.
+    pub current: String,
+    /// The proposed variant and its speed-up.
     pub proposal: Option<(String, f64)>,
     /// Shapes at which it was measured.
     pub shapes: usize,

@@ -27,7 +27,5 @@ files! {
 /// [`Error::Data`] if it is not part of the program.
 pub(super) fn read(file: &str) -> Result<Vec<u8>> {
     let found = FILES.iter().find(|(name, _)| *name == file);
-    found
-        .map(|(_, bytes)| bytes.to_vec())
-        .ok_or_else(|| Error::data(file, "is not built in", "build the program again"))
+    found.map(|(_, bytes)| bytes.to_vec()).ok_or_else(|| Error::data(file, "is not built in", "rebuild the program"))
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::manifest::{CaseSpec, ElementType, Manifest};
 use crate::error::{Error, Result};
 
-/// What every error about the set advises.
+/// The remedy of every error about the set.
 const REMEDY: &str = "give a folder with a manifest.json and the files that it names";
 
 /// Cases with their tensors.
@@ -82,7 +82,7 @@ impl GoldenSet {
     fn read(folder: &Path, bytes: impl Fn(&str) -> Result<Vec<u8>>) -> Result<Self> {
         let file = "manifest.json";
         let manifest: Manifest = serde_json::from_slice(&bytes(file)?).map_err(|error| {
-            Error::data(folder.join(file), format!("is no manifest of golden cases: {error}"), REMEDY)
+            Error::data(folder.join(file), format!("is not a manifest of golden cases: {error}"), REMEDY)
         })?;
         let read = |spec: CaseSpec| {
             let path = folder.join(&spec.file);
@@ -103,31 +103,32 @@ impl GoldenSet {
     /// [`Error::Data`] if there is none.
     pub fn stored_in(&self, file: &str) -> Result<&GoldenCase> {
         let found = self.cases.iter().find(|case| case.spec.file == file);
-        found.ok_or_else(|| Error::data(file, "is named by another case but is in no case of the set", REMEDY))
+        found.ok_or_else(|| Error::data(file, "is referred to by a case but is not in the set", REMEDY))
     }
 }
 
 impl GoldenCase {
     fn read(bytes: &[u8], spec: CaseSpec, path: &Path) -> Result<Self> {
         let broken = |reason: String| Error::data(path, reason, "copy the folder again");
-        let file = SafeTensors::deserialize(bytes).map_err(|error| broken(format!("is no safetensors: {error}")))?;
+        let file =
+            SafeTensors::deserialize(bytes).map_err(|error| broken(format!("is not a safetensors file: {error}")))?;
         let mut tensors = BTreeMap::new();
         for (name, expected) in &spec.tensors {
-            let view = file.tensor(name).map_err(|_| broken(format!("holds no tensor `{name}`")))?;
+            let view = file.tensor(name).map_err(|_| broken(format!("has no tensor `{name}`")))?;
             let four = |chunk: &[u8]| [chunk[0], chunk[1], chunk[2], chunk[3]];
             let elements = view.data().chunks_exact(4).map(four);
             let values = match (view.dtype(), expected.dtype) {
                 (Dtype::F32, ElementType::F32) => StoredValues::F32(elements.map(f32::from_le_bytes).collect()),
                 (Dtype::I32, ElementType::I32) => StoredValues::I32(elements.map(i32::from_le_bytes).collect()),
                 (found, expected) => {
-                    return Err(broken(format!("`{name}` is {found:?}, the manifest says {expected:?}")));
+                    return Err(broken(format!("`{name}` is {found:?}, but {expected:?} in the manifest")));
                 }
             };
             if expected.shape.contains(&0) {
                 return Err(broken(format!("`{name}` {:?} is empty", expected.shape)));
             }
             if view.shape() != expected.shape {
-                let reason = format!("`{name}` is {:?}, the manifest says {:?}", view.shape(), expected.shape);
+                let reason = format!("`{name}` is {:?}, but {:?} in the manifest", view.shape(), expected.shape);
                 return Err(broken(reason));
             }
             tensors.insert(name.clone(), Stored { shape: expected.shape.clone(), values });
@@ -156,8 +157,8 @@ impl GoldenCase {
         self.tensors.contains_key(name)
     }
 
-    /// What stands before `suffix` in every tensor name that ends with it, sorted: the parts of a case. Cotangents and
-    /// gradients, which repeat the names of other tensors, are left out.
+    /// The parts of a case: what precedes `suffix` in every tensor name that ends with it, sorted. Cotangents and
+    /// gradients, which repeat the names of other tensors, are omitted.
     pub fn parts(&self, suffix: &str) -> Vec<&str> {
         let own = self.names().filter(|name| !name.starts_with("cot.") && !name.starts_with("grad."));
         own.filter_map(|name| name.strip_suffix(suffix)).collect()
@@ -185,7 +186,8 @@ impl GoldenCase {
     /// [`Error::Data`] if there is none, or it has another number of axes.
     pub fn extents<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
         let shape = self.shape(name)?;
-        <[usize; N]>::try_from(shape).map_err(|_| self.lacks(format!("tensor `{name}` of {N} axes: it is {shape:?}")))
+        <[usize; N]>::try_from(shape)
+            .map_err(|_| self.lacks(format!("tensor `{name}` of {N} axes: its shape is {shape:?}")))
     }
 
     /// Elements of the real tensor `name`.
@@ -216,7 +218,7 @@ impl GoldenCase {
     /// [`Error::Data`] if there is none, or it is of another type.
     pub fn constant<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
         let value = self.spec.constants.pointer(&format!("/{path}")).cloned().unwrap_or(Value::Null);
-        serde_json::from_value(value).map_err(|error| self.lacks(format!("constant `{path}` that fits ({error})")))
+        serde_json::from_value(value).map_err(|error| self.lacks(format!("valid constant `{path}` ({error})")))
     }
 
     fn lacks(&self, what: String) -> Error {
@@ -244,26 +246,26 @@ mod tests {
         assert!(refusal(&folder.path().join("nowhere")).contains("nowhere: is not a folder"));
         assert!(refusal(folder.path()).contains("manifest.json: cannot be read"));
         write("manifest.json", b"{\"cases\": 3}");
-        assert!(refusal(folder.path()).contains("manifest.json: is no manifest"));
+        assert!(refusal(folder.path()).contains("manifest.json: is not a manifest"));
         let manifest = br#"{"cases": [{"name": "a", "file": "a.safetensors", "group": "ops",
             "tensors": {"x": {"shape": [2], "dtype": "f32", "role": "input"}}}]}"#;
         write("manifest.json", manifest);
         assert!(refusal(folder.path()).contains("a.safetensors: cannot be read"));
         write("a.safetensors", b"no tensors");
-        assert!(refusal(folder.path()).contains("a.safetensors: is no safetensors"));
+        assert!(refusal(folder.path()).contains("a.safetensors: is not a safetensors file"));
         let stored = |shape: &[usize], dtype, bytes: &[u8]| {
             let view = safetensors::tensor::TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
             write("a.safetensors", &safetensors::serialize([("x", view)], None).unwrap());
         };
         stored(&[1], Dtype::F32, &[0; 4]);
-        assert!(refusal(folder.path()).contains("`x` is [1], the manifest says [2]"));
+        assert!(refusal(folder.path()).contains("`x` is [1], but [2] in the manifest"));
         stored(&[2], Dtype::I32, &[0; 8]);
-        assert!(refusal(folder.path()).contains("`x` is I32, the manifest says F32"));
+        assert!(refusal(folder.path()).contains("`x` is I32, but F32 in the manifest"));
         stored(&[2], Dtype::F32, &[0, 0, 128, 63, 0, 0, 0, 64]);
         let set = GoldenSet::open(folder.path()).unwrap();
         assert_eq!(set.cases()[0].reals("x").unwrap(), [1.0, 2.0]);
         assert!(set.cases()[0].integers("x").unwrap_err().to_string().contains("no tensor `x` of integers"));
-        assert!(set.cases()[0].constant::<f64>("eps").unwrap_err().to_string().contains("no constant `eps`"));
+        assert!(set.cases()[0].constant::<f64>("eps").unwrap_err().to_string().contains("no valid constant `eps`"));
         assert!(set.stored_in("b.safetensors").is_err());
     }
 

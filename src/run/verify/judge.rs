@@ -1,4 +1,4 @@
-//! Compares what a case computed with what it should be, tensor by tensor, by the role that the manifest gives it.
+//! Compares the results of a case with the stored ones, tensor by tensor, by the role given in the manifest.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use crate::error::{Error, Result};
 /// Labels may differ from the stored ones only where the stored distance to a decision boundary is at most this.
 const DECIDED: f64 = 1e-3;
 
-/// What a network's results may be off where its features are stored in half precision, on top of the manifest's
-/// tolerance: a share of the tensor's largest magnitude. The worst of the cases is off by 0.006, which is the f64
+/// Allowed deviation of a network's results if its features are stored in half precision, on top of the manifest's
+/// tolerance: relative to the tensor's largest magnitude. The largest deviation of the cases is 0.006, which is the f64
 /// interpreter's deviation, too, since it rounds where a device does.
 const HALF_VALUES: f64 = 0.01;
 
-/// The same of gradients, of which some elements are small differences of large sums: 0.09 at worst, 0.03 in the
+/// The same for gradients, of which some elements are small differences of large sums: 0.09 at worst, 0.03 in the
 /// complete loss.
 const HALF_GRADIENTS: f64 = 0.12;
 
-/// There, labels may differ where the distance to a decision boundary is at most this,
+/// In half precision, labels may differ where the distance to a decision boundary is at most this,
 const HALF_DECIDED: f64 = 0.01;
 
 /// and in this share of the elements.
@@ -27,18 +27,18 @@ const HALF_LABELS: f64 = 0.01;
 /// Half a unit in the last place of an f32, relative to its value: what storing a value as f32 may change.
 const F32_ROUNDING: f64 = 1.0 / (1u64 << 24) as f64;
 
-/// Which rounding a result went through.
+/// The rounding that a result is subject to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
     /// A device: the manifest's tolerances hold.
     Single,
-    /// Features stored in half precision, on either: limits of their own.
+    /// Features stored in half precision, on either: separate limits.
     Half,
     /// The f64 interpreter: only the stored value's own rounding and f64 noise are forgiven, and labels must be equal.
     Double,
 }
 
-/// What a case computed, by the names of the stored tensors.
+/// The results of a case, by the names of the stored tensors.
 #[derive(Debug, Default)]
 pub struct Results {
     tensors: BTreeMap<String, Computed>,
@@ -52,46 +52,46 @@ struct Computed {
 }
 
 impl Results {
-    /// Hands over a tensor.
+    /// Records a tensor.
     pub fn set(&mut self, name: impl Into<String>, shape: &[usize], values: Vec<f64>) {
         self.set_but(name, shape, values, Vec::new());
     }
 
-    /// Hands over a tensor of which the elements `undetermined` are not judged, because exact arithmetic does not
+    /// Records a tensor of which the elements `undetermined` are not compared, because exact arithmetic does not
     /// determine them (the README of the golden cases says which these are).
     pub fn set_but(&mut self, name: impl Into<String>, shape: &[usize], values: Vec<f64>, undetermined: Vec<usize>) {
         self.tensors.insert(name.into(), Computed { shape: shape.to_vec(), values, undetermined });
     }
 
-    /// Names of all tensors handed over.
+    /// Names of all recorded tensors.
     pub fn names(&self) -> Vec<String> {
         self.tensors.keys().cloned().collect()
     }
 
-    /// Shape and values of a tensor that was handed over.
+    /// Shape and values of a recorded tensor.
     pub fn get(&self, name: &str) -> Option<(&[usize], &[f64])> {
         self.tensors.get(name).map(|computed| (&computed.shape[..], &computed.values[..]))
     }
 
-    /// Hands over a value without axes.
+    /// Records a scalar.
     pub fn set_scalar(&mut self, name: impl Into<String>, value: f64) {
         self.set(name, &[], vec![value]);
     }
 }
 
-/// How far a tensor is off, at the element that comes nearest to its limit or goes furthest beyond.
+/// The deviation of a tensor, at the element that is nearest to its limit or furthest beyond.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deviation {
     /// The tensor.
     pub tensor: String,
     /// |got − want|, for labels the share of elements that differ.
     pub error: f64,
-    /// The largest error that is accepted there.
+    /// The largest accepted error there.
     pub limit: f64,
 }
 
 impl Deviation {
-    /// Error over limit: at most 1 where the tensor passes. Infinite for an error where none is accepted and for NaN.
+    /// Error divided by limit: at most 1 if the tensor passes. Infinite for NaN, and for an error if none is accepted.
     pub fn ratio(&self) -> f64 {
         if self.error == 0.0 {
             return 0.0;
@@ -109,9 +109,9 @@ impl Deviation {
 /// The comparison of all tensors of a case.
 #[derive(Debug, Default)]
 pub struct Judgement {
-    /// The deviation that is largest in terms of its limit, if anything was compared.
+    /// The largest deviation relative to its limit, if anything was compared.
     pub worst: Option<Deviation>,
-    /// What is wrong, one line a tensor; empty if the case passes.
+    /// What is wrong, one line per tensor; empty if the case passes.
     pub faults: Vec<String>,
     /// Tensors compared.
     pub compared: usize,
@@ -170,7 +170,7 @@ pub fn judge(case: &GoldenCase, results: &Results, rounding: Rounding) -> Result
                 };
                 let decided = decided_mismatches(case, name, close, got, &want)?;
                 if decided > 0 {
-                    judgement.faults.push(format!("{name}: {decided} elements differ that are no close decision"));
+                    judgement.faults.push(format!("{name}: {decided} elements differ although the decision is clear"));
                 }
                 let differ = got.values.iter().zip(&want).filter(|(got, want)| got != want).count();
                 (differ as f64 / want.len().max(1) as f64, limit)
@@ -185,7 +185,7 @@ pub fn judge(case: &GoldenCase, results: &Results, rounding: Rounding) -> Result
 /// The error and limit of the element with the largest ratio of the two.
 fn elementwise(got: &[f64], want: &[f64], left_out: &[usize], limit: impl Fn(usize) -> f64) -> (f64, f64) {
     let deviations = got.iter().zip(want).enumerate().map(|(index, (got, want))| {
-        // Equal infinities deviate by nothing; their difference would be NaN.
+        // Equal infinities have no deviation; their difference would be NaN.
         let error = if got == want { 0.0 } else { (got - want).abs() };
         (index, Deviation { tensor: String::new(), error, limit: limit(index) })
     });
@@ -197,7 +197,7 @@ fn elementwise(got: &[f64], want: &[f64], left_out: &[usize], limit: impl Fn(usi
     worst.map_or((0.0, 0.0), |worst| (worst.error, worst.limit))
 }
 
-/// The manifest's tolerance: |got − want| ≤ atol + rtol·|want|; besides a `share` of the largest magnitude.
+/// The manifest's tolerance: |got − want| ≤ atol + rtol·|want|; plus a `share` of the largest magnitude.
 fn single(
     case: &GoldenCase,
     name: &str,
@@ -224,15 +224,15 @@ fn single(
 /// The limit of an f64 run.
 ///
 /// The stored value is an f64 result rounded to f32, so the true one lies up to half a unit in the last place of an f32
-/// away, 2⁻²⁴·|want|; only what exceeds that counts as an error. Two f64 runs differ by the order of their sums. How much
-/// that order matters is known from f32, where a plain run strays by `f32_max_abs_err`; the unit of f64 is 2²⁹ times
-/// smaller. Of that deviation 2⁻²⁰ is allowed, which leaves room for a factor of 512, and 2⁻⁴⁴ of the largest value
-/// for tensors where the f32 run was lucky.
+/// away, 2⁻²⁴·|want|; only what exceeds that counts as an error. Two f64 runs differ by the order of their sums. How
+/// much that order matters is known from f32, where a plain run strays by `f32_max_abs_err`; the unit of f64 is 2²⁹
+/// times smaller. Of that deviation 2⁻²⁰ is allowed, which leaves room for a factor of 512, and 2⁻⁴⁴ of the largest
+/// value for tensors where the f32 run was lucky.
 fn double(tolerance: &Tolerance, got: &Computed, want: &[f64]) -> (f64, f64) {
     let noise = tolerance.f32_max_abs_err / f64::from(1 << 20) + tolerance.max_abs / (1u64 << 44) as f64;
     let beyond_rounding = |(got, want): (&f64, &f64)| {
         let rounding = F32_ROUNDING * want.abs();
-        // A NaN stays one.
+        // NaN stays NaN.
         if (got - want).abs() <= rounding { 0.0 } else { (got - want).abs() - rounding }
     };
     let errors: Vec<f64> = got.values.iter().zip(want).map(beyond_rounding).collect();
@@ -323,11 +323,11 @@ mod tests {
         assert!(faults("p_label", [7.0, 1.0], Rounding::Single).is_empty());
         assert_eq!(faults("p_label", [7.0, 1.0], Rounding::Double).len(), 1);
         let clear = faults("p_label", [1.0, 255.0], Rounding::Single);
-        assert_eq!(clear, ["p_label: 1 elements differ that are no close decision"]);
+        assert_eq!(clear, ["p_label: 1 elements differ although the decision is clear"]);
     }
 
     #[test]
-    fn nothing_is_skipped_in_silence() {
+    fn nothing_is_skipped_silently() {
         let set = set();
         let judgement = judge(&set.cases()[0], &Results::default(), Rounding::Single).unwrap();
         assert_eq!(judgement.faults.len(), 4);

@@ -29,7 +29,7 @@ pub struct CaseSpec {
     /// Strides, epsilons, thresholds, network layouts.
     #[serde(default)]
     pub constants: serde_json::Value,
-    /// What each tensor is, by name.
+    /// The description of each tensor, by name.
     pub tensors: BTreeMap<String, TensorSpec>,
 }
 
@@ -40,7 +40,7 @@ pub struct TensorSpec {
     pub shape: Vec<usize>,
     /// Element type in the file.
     pub dtype: ElementType,
-    /// What the tensor is for.
+    /// Role of the tensor.
     #[serde(flatten)]
     pub role: Role,
 }
@@ -55,19 +55,19 @@ pub enum ElementType {
     I32,
 }
 
-/// What a tensor is for and, where it is judged, how.
+/// The role of a tensor and, if it is compared, how.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "role", rename_all = "lowercase")]
 pub enum Role {
-    /// Fed to the program.
+    /// An input of the program.
     Input,
-    /// Told to the reader, not judged.
+    /// Information that is not compared.
     Info,
-    /// Must agree bit for bit.
+    /// Must be identical.
     Exact,
-    /// A result, judged by its tolerance.
+    /// A result, compared within its tolerance.
     Output(Tolerance),
-    /// A gradient, judged by its tolerance.
+    /// A gradient, compared within its tolerance.
     Grad(Tolerance),
     /// An integer map of which a few elements may sit on a decision boundary.
     #[serde(rename_all = "snake_case")]
@@ -86,7 +86,7 @@ pub struct Tolerance {
     pub rtol: f64,
     /// Largest magnitude in the tensor.
     pub max_abs: f64,
-    /// How far a plain f32 run of the reference strays.
+    /// The largest error of a plain f32 run of the reference.
     pub f32_max_abs_err: f64,
 }
 
@@ -97,7 +97,7 @@ pub struct Tolerance {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(try_from = "RawAbsolute")]
 pub struct Absolute {
-    /// Of every element.
+    /// Constant for all elements.
     pub constant: f64,
     /// Times the element's deviation in the reference's own f32 run, which is stored as `NAME@f32`.
     pub f32_deviation: f64,
@@ -119,9 +119,7 @@ impl TryFrom<RawAbsolute> for Absolute {
     fn try_from(raw: RawAbsolute) -> Result<Self, String> {
         match raw {
             RawAbsolute::Number(constant) => Ok(Absolute { constant, ..Absolute::default() }),
-            RawAbsolute::Text(text) => {
-                Absolute::parse(&text).ok_or_else(|| format!("`{text}` is no tolerance this program understands"))
-            }
+            RawAbsolute::Text(text) => Absolute::parse(&text).ok_or_else(|| format!("`{text}` is not a tolerance")),
         }
     }
 }
@@ -166,13 +164,13 @@ mod tests {
             Absolute { constant: 1e-9, f32_deviation: 1.0, max_abs: 10.0 }
         );
         let error = absolute("\"as close as you can\"").unwrap_err().to_string();
-        assert!(error.contains("`as close as you can` is no tolerance"), "{error}");
+        assert!(error.contains("`as close as you can` is not a tolerance"), "{error}");
     }
 
     #[test]
     fn a_tensor_says_what_it_is_for() {
         let grad = r#"{"shape": [2], "dtype": "f32", "role": "grad", "atol": 1e-6, "rtol": 1e-4, "max_abs": 3.0,
-            "f32_max_abs_err": 1e-7, "rms": 1.0, "note": "unknown keys are no fault"}"#;
+            "f32_max_abs_err": 1e-7, "rms": 1.0, "note": "unknown keys are ignored"}"#;
         let grad: TensorSpec = serde_json::from_str(grad).unwrap();
         assert!(matches!(grad.role, Role::Grad(Tolerance { max_abs: 3.0, .. })));
         let label = r#"{"shape": [2, 3], "dtype": "i32", "role": "label", "max_mismatch_fraction": 0.01}"#;

@@ -1,4 +1,4 @@
-//! Cases whose tensors or constants are not what their runners need fail with a line, and never panic.
+//! Cases with unsuitable tensors or constants fail with a one-line error, and never panic.
 
 use std::path::Path;
 
@@ -41,10 +41,10 @@ fn places(at: &str, value: &Value) -> Vec<String> {
     places
 }
 
-/// Protects: whoever gives a folder of their own to `tagseg verify` learns what is wrong with it. Shapes that a runner
-/// takes all the same, such as an axis more of a vector, give right results.
+/// Protects: `tagseg verify` with an unsuitable folder reports what is wrong with it. Shapes that a runner
+/// accepts nevertheless, such as a vector with an additional axis, give correct results.
 #[test]
-fn tensors_of_other_shapes_fail_with_a_line() {
+fn tensors_of_other_shapes_fail_with_one_line() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let set = GoldenSet::open(&folder).unwrap();
     let session = Session::open("reference").unwrap();
@@ -65,10 +65,10 @@ fn tensors_of_other_shapes_fail_with_a_line() {
     }
 }
 
-/// Protects: the same of constants, each 0 or an empty list. Some of them make sense, as for a threshold. Left out is the
-/// trajectory, which has the constants of other cases and takes twenty steps a try.
+/// Protects: the same of constants, each 0 or an empty list. Some of them are valid, such as for a threshold. Excluded
+/// is the trajectory, which has the constants of other cases and takes twenty steps per try.
 #[test]
-fn constants_that_make_no_sense_never_panic() {
+fn invalid_constants_never_panic() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let set = GoldenSet::open(&folder).unwrap();
     let session = Session::open("reference").unwrap();
@@ -81,7 +81,7 @@ fn constants_that_make_no_sense_never_panic() {
             refusal(&set, &case, &session)
         });
         let refused = refusals.count();
-        println!("{}: {refused} of {} senseless constants are refused", sound.name(), places.len());
-        assert!(refused > 0 || sound.spec.constants.get("config").is_none(), "{}: any network will do", sound.name());
+        println!("{}: {refused} of {} invalid constants are refused", sound.name(), places.len());
+        assert!(refused > 0 || sound.spec.constants.get("config").is_none(), "{}: accepts any network", sound.name());
     }
 }

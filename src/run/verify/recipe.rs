@@ -1,8 +1,8 @@
-//! The integer hash recipe: weights and inputs that any language makes again, bit for bit, from a name and a seed.
+//! The integer hash recipe: weights and inputs that any language can reproduce, bit for bit, from a name and a seed.
 //!
-//! All integer arithmetic is modulo 2⁶⁴. A name and a seed give a [`key`], a key and an element's row-major index give a
-//! [`word`], and its upper 24 bits give s in [−1, 1), exactly representable; an element is c + a·s, computed in f64 and
-//! rounded once to f32.
+//! All integer arithmetic is modulo 2⁶⁴. A name and a seed give a [`key`], a key and an element's row-major index give
+//! a [`word`], and its upper 24 bits give s in [−1, 1), exactly representable; an element is c + a·s, computed in f64
+//! and rounded once to f32.
 
 /// 2⁶⁴ divided by the golden ratio.
 const G: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -46,7 +46,7 @@ pub fn integers(name: &str, seed: u64, n: u32, len: usize) -> Vec<i32> {
     (0..len as u64).map(|i| (((word(key, i) >> 32) * u64::from(n)) >> 32) as i32).collect()
 }
 
-/// The tensor `name` of a checkpoint of the given shape, by the kind of layer that its name tells.
+/// The tensor `name` of a checkpoint of the given shape, according to the kind of layer in its name.
 pub fn weight(name: &str, seed: u64, shape: &[usize]) -> Vec<f32> {
     let mut path = name.rsplit('.');
     let (parameter, owner) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What a verification found: a line a case, or one JSON object.
+//! The results of a verification: one line per case, or one JSON object.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub struct CaseReport {
     pub name: String,
     /// Its group: ops, blocks, recipe, propagation, model, pseudo, training, evaluation.
     pub group: String,
-    /// Whether everything in it is right.
+    /// Whether all results are correct.
     pub passed: bool,
     /// Tensors compared.
     pub compared: usize,
@@ -36,7 +36,7 @@ pub struct CaseReport {
     pub error: Option<f64>,
     /// The largest error accepted there.
     pub limit: Option<f64>,
-    /// What is wrong, a line a tensor.
+    /// What is wrong, one line per tensor.
     pub faults: Vec<String>,
     /// How long the case took.
     pub seconds: f64,
@@ -64,7 +64,7 @@ impl CaseReport {
 }
 
 impl fmt::Display for CaseReport {
-    /// `name  worst error  limit  pass|FAIL  tensor`, in columns of fixed width. A failed case goes on with its first
+    /// `name  worst error  limit  pass|FAIL  tensor`, in columns of fixed width. A failed case ends with its first
     /// fault and the number of others.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2e}"));
@@ -81,7 +81,7 @@ impl fmt::Display for CaseReport {
 }
 
 impl fmt::Display for Report {
-    /// A line a case and one for all.
+    /// One line per case, and a summary.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for case in &self.cases {
             writeln!(f, "{case}")?;
@@ -111,7 +111,7 @@ mod tests {
     use crate::run::verify::judge::Deviation;
 
     #[test]
-    fn a_line_tells_worst_error_limit_and_what_is_wrong() {
+    fn a_line_has_worst_error_limit_and_fault() {
         let worst = Deviation { tensor: "a.y".into(), error: 1.25e-6, limit: 1e-4 };
         let judgement = Judgement { worst: Some(worst), faults: Vec::new(), compared: 3 };
         let right = CaseReport::new("op_linear", "ops", Ok(judgement), 0.5);

@@ -13,10 +13,11 @@ use crate::config::Precision;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 
-/// Runs every case of the folder `dir`, or of the set that is built in, on the session's device; `done` sees each case
-/// as it ends. Features of networks are stored in `precision`; `mixed` has limits of its own ([`judge::Rounding`]).
+/// Runs every case of the folder `dir`, or of the set that is built in, on the session's device; `done` is called with
+/// each case as it ends. Features of networks are stored in `precision`; `mixed` has separate limits
+/// ([`judge::Rounding`]).
 ///
-/// A case without a runner fails, as does one that cannot be recorded or lacks a result.
+/// A case fails if it has no runner, cannot be recorded, or lacks a result.
 ///
 /// # Errors
 /// [`Error::Data`] naming the folder or file that is missing or broken.
@@ -49,7 +50,7 @@ pub fn run_set(set: &GoldenSet, session: &Session, precision: Precision, mut don
 
 pub(super) fn run_case(bench: &Bench<'_>) -> Result<Judgement> {
     let name = bench.case.name();
-    let runner = cases::runner(name).ok_or_else(|| Error::Graph(format!("no runner knows a case `{name}`")))?;
+    let runner = cases::runner(name).ok_or_else(|| Error::Graph(format!("unknown case `{name}`")))?;
     let mut results = Results::default();
     runner(bench, &mut results)?;
     let rounding = match bench.precision {

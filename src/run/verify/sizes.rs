@@ -1,5 +1,5 @@
-//! The runners take every size from the case: cases of other sizes, made here, run on the interpreter and then, with
-//! what it gave as the stored results, on the device.
+//! The runners read every size from the case: cases of other sizes run on the interpreter and then, with
+//! its results as the stored ones, on the device.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use super::judge::{Results, Rounding, judge};
 use super::manifest::{ElementType, Role};
 use super::recipe;
 use crate::config::Precision;
-use crate::data::augment::{MEAN, STD};
 use crate::engine::session::Session;
+use crate::parts::images::{MEAN, STD};
 
 /// A change of a constant: its JSON pointer and value.
 type Constant = (&'static str, serde_json::Value);
@@ -26,7 +26,7 @@ fn check(name: &str, inputs: Vec<(&str, Stored)>, shapes: &[(&str, &[usize])], c
     for (pointer, value) in constants {
         *case.spec.constants.pointer_mut(pointer).unwrap() = value;
     }
-    // These cases take too few steps for what is stored of the last one.
+    // These cases have too few steps for the stored results of the last one.
     case.spec.tensors.retain(|tensor, _| !tensor.starts_with("step19."));
     for (input, stored) in inputs {
         set_tensor(&mut case, input, stored);
@@ -62,8 +62,8 @@ fn check(name: &str, inputs: Vec<(&str, Stored)>, shapes: &[(&str, &[usize])], c
     assert!(judgement.compared > 5, "{name} compares {} tensors", judgement.compared);
 }
 
-/// Puts a tensor into the case; one that is judged gets the limits of f32: 1e-4 of its largest value, and a twentieth of
-/// all label elements of these small maps.
+/// Replaces a tensor of the case; one that is compared gets the limits of f32: 1e-4 of its largest value, and a
+/// twentieth of all label elements of these small maps.
 fn set_tensor(case: &mut GoldenCase, name: &str, stored: Stored) {
     let spec = case.spec.tensors.get_mut(name).unwrap();
     spec.shape = stored.shape.clone();
@@ -83,7 +83,7 @@ fn reals(name: &str, shape: &[usize], c: f64, a: f64) -> Stored {
     Stored { shape: shape.to_vec(), values: StoredValues::F32(values) }
 }
 
-/// Pixels as network input, with the half grey step that lets them come back in any precision.
+/// Pixels as network input, offset by half a grey level so that they are recovered in any precision.
 fn pictures(shape: &[usize; 4]) -> Stored {
     let plane = shape[2] * shape[3];
     let pixels = recipe::integers("sizes/x", 7, 256, shape.iter().product());

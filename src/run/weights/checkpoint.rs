@@ -1,7 +1,8 @@
-//! A checkpoint: one safetensors file with the network, what is needed to use it, and what is needed to train on.
+//! A checkpoint: one safetensors file with the network, what is needed to use it, and what is needed to resume
+//! training.
 //!
 //! The tensors are f32: weights and running statistics under their names in the network, and, from a training run, the
-//! moments (`adamw.first.*`, `adamw.second.*`) and the values of recent steps (`record.values`). Everything else stands
+//! moments (`adamw.first.*`, `adamw.second.*`) and the values of recent steps (`record.values`). Everything else is
 //! in the metadata; see [`sealed`] for the file itself.
 
 use std::path::Path;
@@ -16,16 +17,16 @@ use crate::error::{Error, Result};
 use crate::formats::sealed;
 use crate::formats::sealed::Tensors;
 
-/// What the file's metadata is called.
+/// The key of the file's metadata.
 const KEY: &str = "tagseg";
 
-/// What to do about a file that is no checkpoint.
+/// The remedy for a file that is not a checkpoint.
 const REMEDY: &str = "give a checkpoint that `tagseg train` wrote, or the folder of its run";
 
-/// A network with its configuration and classes, and the training run that it stands in, if any.
+/// A network with its configuration and classes, and the state of its training run, if any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Steps of training behind it.
+    /// Training steps done.
     pub step: usize,
     /// The resolved configuration it was trained with.
     pub config: Config,
@@ -33,11 +34,11 @@ pub struct Checkpoint {
     pub classes: Vec<String>,
     /// Weights and running statistics.
     pub tensors: Tensors,
-    /// What resuming needs besides.
+    /// The state that resuming needs.
     pub training: Option<Training>,
 }
 
-/// What the metadata holds besides the tensors.
+/// Contents of the metadata.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     step: usize,
@@ -64,17 +65,17 @@ impl Checkpoint {
         Ok(Checkpoint { step, config: config.clone(), classes: classes.to_vec(), tensors, training: None })
     }
 
-    /// Whether it holds the tensors of a network with `parameters`, and no others.
+    /// Checks that it has exactly the tensors of a network with `parameters`.
     ///
     /// # Errors
     /// [`Error::Graph`] naming the first tensor that is missing, of another shape, or unexpected.
     pub fn check(&self, parameters: &[Parameter]) -> Result<()> {
         if let Some(extra) = self.tensors.keys().find(|name| !parameters.iter().any(|known| known.name == **name)) {
-            return Err(Error::Graph(format!("the checkpoint holds `{extra}`, which this network does not have")));
+            return Err(Error::Graph(format!("the checkpoint has `{extra}`, which this network does not have")));
         }
         for parameter in parameters {
             let (shape, _) = self.tensors.get(&parameter.name).ok_or_else(|| {
-                Error::Graph(format!("the checkpoint lacks `{}`; it is of another network", parameter.name))
+                Error::Graph(format!("the checkpoint lacks `{}`; it is from a different network", parameter.name))
             })?;
             if shape[..] != parameter.shape[..] {
                 return Err(Error::Graph(format!(
@@ -86,7 +87,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Gives every one of `parameters` its value in `session`.
+    /// Loads all `parameters` into `session`.
     ///
     /// # Errors
     /// As [`Checkpoint::check`].
@@ -113,12 +114,12 @@ impl Checkpoint {
     /// Reads a file that [`Checkpoint::save`] wrote.
     ///
     /// # Errors
-    /// [`Error::Data`] if it is not a checkpoint of this program, or not as it was written.
+    /// [`Error::Data`] if it is not a checkpoint of this program, or is damaged.
     pub fn load(path: &Path) -> Result<Self> {
         Checkpoint::from_bytes(path, &sealed::bytes(path, REMEDY)?)
     }
 
-    /// Reads a file that is in memory; `path` is what errors call it.
+    /// Reads a file that is in memory; `path` is its name in errors.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].

@@ -1,4 +1,4 @@
-//! Weights from a run, or from any file that can be read, in the layout that somebody else expects.
+//! Converts the weights of a run, or of any supported file, to another layout.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::checkpoint::Checkpoint;
+use super::checkpoints::file_of;
 use super::keymap::{Layout, Scheme, from_tagseg, to_tagseg};
-use super::shelf::file_of;
 use crate::config::MsMode;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
@@ -18,27 +18,30 @@ use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
 /// Key of a trained network's entry in a file's metadata.
 const CHECKPOINT: &str = "tagseg";
 
-/// PyTorch's own count of the batches that batch norm has seen. We keep none, since nothing depends on it.
+/// PyTorch's count of the batches that batch norm has seen. Networks here do not have it, since nothing depends on it.
 const BATCHES: &str = "decoder.linear_fuse.bn.num_batches_tracked";
 
-/// What a conversion did.
+/// What to do about a file without supported weights.
+const REMEDY: &str = "give weights of BMP or of one of its encoders";
+
+/// The result of a conversion.
 #[derive(Clone, Debug)]
 pub struct Conversion {
-    /// The layout it found.
+    /// The layout of the source.
     pub scheme: Scheme,
-    /// Number of tensors it wrote.
+    /// Number of tensors written.
     pub tensors: usize,
-    /// What it left out.
+    /// What was dropped.
     pub dropped: Vec<Dropped>,
 }
 
 /// Writes the weights of a run's newest checkpoint, or of a file, to `out` as f32 in `layout`.
 ///
 /// # Errors
-/// If the source cannot be read, or holds a tensor whose name says nothing to us; with `partial` it is left out.
+/// If the source cannot be read, or has a tensor with an unknown name; with `partial`, such tensors are dropped.
 pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Result<Conversion> {
     if out.extension().is_none_or(|extension| extension != "safetensors") {
-        return Err(Error::data(out, "is no name for safetensors", "let it end in .safetensors"));
+        return Err(Error::data(out, "is not a name of a safetensors file", "use a name that ends in .safetensors"));
     }
     let source = &file_of(source)?;
     if out.canonicalize().is_ok_and(|out| source.canonicalize().is_ok_and(|source| source == out)) {
@@ -50,25 +53,19 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Resu
 
     let unknown: Vec<_> = mapped.unknown().map(str::to_owned).collect();
     if let (Some(name), false) = (unknown.first(), partial) {
-        let reason = format!("{} tensors are of no network of ours, as {}", unknown.len(), quoted(name));
-        return Err(Error::data(
-            source,
-            reason,
-            "give weights of BMP or of one of its encoders, or leave them out with --partial",
-        ));
+        let reason = format!("{} tensors belong to no supported network, such as {}", unknown.len(), quoted(name));
+        return Err(Error::data(source, reason, format!("{REMEDY}, or drop these tensors with --partial")));
     }
     mapped.tensors.retain(|tensor| !unknown.contains(&tensor.name));
-    mapped.dropped.extend(unknown.into_iter().map(|name| Dropped { name, reason: "is of no network of ours".into() }));
+    mapped
+        .dropped
+        .extend(unknown.into_iter().map(|name| Dropped { name, reason: "belongs to no supported network".into() }));
     if mapped.tensors.is_empty() {
-        return Err(Error::data(
-            source,
-            "holds no weights of a network of ours",
-            "give weights of BMP or of one of its encoders",
-        ));
+        return Err(Error::data(source, "contains no weights of a supported network", REMEDY));
     }
 
-    // A run knows how many batches its batch norm has seen; in our own layout it stays a network with its
-    // configuration.
+    // The number of batches that batch norm has seen follows from the run; in the native layout, the file keeps the
+    // configuration of the network.
     if file.metadata.contains_key(CHECKPOINT) {
         let checkpoint = Checkpoint::load(source)?;
         if layout == Layout::Tagseg {

@@ -1,12 +1,12 @@
-//! Weights from elsewhere for a network of ours.
+//! Loads weights from other programs into a network.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::checkpoints::file_of;
 use super::keymap::{Scheme, of_encoder, to_tagseg};
 use super::report::{KeyReport, Misshaped};
-use super::shelf::file_of;
 use crate::engine::nn::Parameter;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
@@ -14,27 +14,27 @@ use crate::formats::element::Values;
 use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
 use crate::parts::encoders::{is_listed, recognise};
 
-/// The tensors of a file that fit a network.
+/// The tensors of a file that match a network.
 pub struct Import {
-    /// Where they are from.
+    /// The file.
     pub path: PathBuf,
     /// The layout of the file.
     pub scheme: Scheme,
-    /// What to call the encoder in it, if there is one that we know.
+    /// The name of the encoder in it, if it is a known one.
     pub encoder: Option<String>,
-    /// What became of every key.
+    /// The outcome for every key.
     pub report: KeyReport,
-    /// Shape and values by our names.
+    /// Shape and values by native name.
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
 impl Import {
-    /// Reads a file in any layout, or the newest checkpoint of a run, for the network with `parameters`. A file with
-    /// nothing but an encoder is complete with the encoder's tensors. Otherwise every tensor must have its match,
-    /// unless `partial`.
+    /// Reads a file in any layout, or the newest checkpoint of a run, for the network with `parameters`. A file that
+    /// contains only an encoder must have all tensors of the encoder. Otherwise every tensor must match, unless
+    /// `partial`.
     ///
     /// # Errors
-    /// If the file cannot be read, does not fit, or holds values that are not finite.
+    /// If the file cannot be read, does not match, or has values that are not finite.
     pub fn read(path: &Path, parameters: &[Parameter], partial: bool) -> Result<Self> {
         let path = &file_of(path)?;
         let file = TensorFile::read(path)?;
@@ -42,13 +42,13 @@ impl Import {
         import.report.check(path, partial, &import.remedy(parameters))?;
         let infinite = import.tensors.iter().find(|(_, (_, values))| !values.iter().all(|value| value.is_finite()));
         if let Some((name, _)) = infinite {
-            let reason = format!("tensor `{name}` holds values that are not finite as f32");
-            return Err(Error::data(path, reason, "take the weights of a run that did not diverge"));
+            let reason = format!("tensor `{name}` has values that are not finite as f32");
+            return Err(Error::data(path, reason, "use the weights of a run that did not diverge"));
         }
         Ok(import)
     }
 
-    /// Sorts the file's tensors into those that fit and those that do not.
+    /// Sorts the file's tensors into those that match and those that do not.
     fn match_up(path: &Path, file: TensorFile, parameters: &[Parameter]) -> Result<Self> {
         let mapped = to_tagseg(file.tensors).map_err(|fault| fault.at(path))?;
         let mut report = KeyReport { dropped: [file.dropped, mapped.dropped.clone()].concat(), ..KeyReport::default() };
@@ -62,7 +62,7 @@ impl Import {
             let values = match values {
                 Values::Reals(values) => values,
                 Values::Integers(_) => {
-                    report.dropped.push(Dropped { name, reason: "counts batches, or is an index".into() });
+                    report.dropped.push(Dropped { name, reason: "is a batch counter or an index".into() });
                     continue;
                 }
             };
@@ -88,28 +88,28 @@ impl Import {
         Ok(Import { path: path.to_owned(), scheme: mapped.scheme, encoder, report, tensors })
     }
 
-    /// What helps if the file does not fit: most often it is of another backbone.
+    /// The remedy if the file does not match: most often it is for a different backbone.
     fn remedy(&self, parameters: &[Parameter]) -> String {
         let shapes: Vec<_> = parameters.iter().map(|parameter| (&parameter.name[..], &parameter.shape[..])).collect();
         match (&self.encoder, &recognise(&shapes)) {
             (Some(found), Some(wanted)) if found != wanted => match is_listed(found) {
-                true => format!("it holds {found} and the network is {wanted}: set model.backbone={found}"),
-                false => format!("it holds {found}, the network is {wanted}: give weights of that"),
+                true => format!("the file contains {found} but the network is {wanted}: set model.backbone={found}"),
+                false => format!("the file contains {found} but the network is {wanted}: give weights of {wanted}"),
             },
-            (None, Some(wanted)) => format!("it holds no encoder that is known here: give weights of {wanted}"),
+            (None, Some(wanted)) => format!("the file contains no known encoder: give weights of {wanted}"),
             _ => "give weights of the same network".into(),
         }
     }
 
-    /// Shape and values of what was taken, by our names.
+    /// Shape and values of the loaded tensors by native name.
     pub fn tensors(&self) -> &BTreeMap<String, (Vec<usize>, Vec<f32>)> {
         &self.tensors
     }
 
-    /// Gives the network in `session` the values; all other parameters keep theirs.
+    /// Loads the values into the network in `session`; other parameters are unchanged.
     ///
     /// # Errors
-    /// If the session holds one of them with another shape.
+    /// If one of them has a different shape in the session.
     pub fn put(&self, session: &Session) -> Result<()> {
         let mut session = session.clone();
         self.tensors.iter().try_for_each(|(name, (shape, values))| session.set_state(name, shape, values))

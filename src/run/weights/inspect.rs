@@ -1,11 +1,11 @@
-//! What a file of weights holds, to print.
+//! Lists the contents of a file of weights.
 
 use std::path::Path;
 
 use serde::Serialize;
 
+use super::checkpoints::file_of;
 use super::keymap::{Scheme, to_tagseg};
-use super::shelf::file_of;
 use super::training::is_training_state;
 use crate::error::Result;
 use crate::formats::element::Values;
@@ -15,34 +15,34 @@ use crate::parts::encoders::recognise;
 /// The table of contents of a file of weights.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    /// How the file is built.
+    /// The file's format.
     pub format: &'static str,
     /// The layout of its names.
     pub layout: String,
     /// The encoder in it, if there is one.
     pub backbone: Option<String>,
-    /// Number of real values in all tensors but the states of training.
+    /// Number of real values in all tensors, without training state.
     pub parameters: usize,
     /// Its tensors.
     pub tensors: Vec<InspectedTensor>,
-    /// What `--weights` and `convert` leave out.
+    /// What `--weights` and `convert` drop.
     pub dropped: Vec<Dropped>,
-    /// Tensors whose names say nothing to us.
+    /// Tensors with unknown names.
     pub unknown: Vec<String>,
 }
 
-/// One tensor as the file has it.
+/// One tensor as stored in the file.
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedTensor {
     /// Its name.
     pub name: String,
-    /// Its extents.
+    /// Its shape.
     pub shape: Vec<usize>,
     /// The type of its elements.
     pub dtype: &'static str,
 }
 
-/// Looks into a file, or into a run's newest checkpoint.
+/// Inspects a file, or a run's newest checkpoint.
 ///
 /// # Errors
 /// If it cannot be read.

@@ -1,8 +1,8 @@
-//! Names of parameters in the layouts that people hold weights in, brought to ours and back (method.md 10).
+//! Maps parameter names of other layouts to the native ones and back (method.md 10).
 //!
-//! Our names are those of the official release without the `module.` in front. Others count stages from 0, have other
-//! words for most layers, and may hold one of our tensors as two halves. The encoders know the names of their modules
-//! ([`crate::parts::encoders::names`]); here stand those of decoder and heads.
+//! The native names are those of the official release without the prefix `module.`. Other layouts count stages from 0,
+//! use other names for most layers, and may split one native tensor into two halves. The encoders define the names of
+//! their modules ([`crate::parts::encoders::names`]); this file defines those of decoder and heads.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,11 +18,12 @@ use crate::parts::encoders::{SCOPE, names_elsewhere};
 /// A layout to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// That of the official release: `module.` in front of every name; an encoder alone as in `mit_b1.pth`, flat.
+    /// That of the official release: the prefix `module.` on every name; an encoder alone without prefix, as in
+    /// `mit_b1.pth`.
     Official,
     /// That of Hugging Face: `segformer.encoder.` and `decode_head.`.
     HuggingFace,
-    /// Ours.
+    /// The native layout.
     Tagseg,
 }
 
@@ -40,10 +41,10 @@ impl Layout {
     }
 }
 
-/// The layout a file was found to be in.
+/// The detected layout of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// `patch_embed1.proj.weight`: an encoder as its authors released it, by what the encoder calls such a file.
+    /// `patch_embed1.proj.weight`: an encoder as its authors released it, with the name of such files.
     Original(&'static str),
     /// `module.encoder.patch_embed1.proj.weight`: a checkpoint of the official release.
     BmpCheckpoint,
@@ -51,7 +52,7 @@ pub enum Scheme {
     HuggingFace,
     /// Another layout that an encoder knows, by its name.
     Elsewhere(&'static str),
-    /// `encoder.patch_embed1.proj.weight`: ours.
+    /// `encoder.patch_embed1.proj.weight`: the native layout.
     Tagseg,
     /// None of them.
     Unknown,
@@ -82,7 +83,7 @@ const MODULES: [ModuleName; 5] = [
     ("attn_proj", "attn_proj", Whole),
 ];
 
-/// Those that are called otherwise in memory.
+/// Those that have different names in memory.
 const MODULES_IN_MEMORY: [ModuleName; 1] =
     [("decoder.linear_c{i}.proj", "decode_head.linear_projections.{i}.proj", Whole)];
 
@@ -96,12 +97,13 @@ struct Row {
     share: Share,
     /// Stages that `{i}` may count.
     stages: usize,
+    /// How native blocks are numbered.
     numbering: Numbering,
-    /// Whether weights are written by the foreign name, too.
+    /// Whether weights are also written under the foreign name.
     written: bool,
 }
 
-/// Every row: of decoder and heads, and of all encoders.
+/// All rows: of decoder and heads, and of all encoders.
 fn rows() -> Vec<Row> {
     let own = |written| Row {
         layout: HUGGING_FACE,
@@ -123,8 +125,8 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// Blocks in front of every stage, and in all: where blocks are numbered through all stages, the place of a file's block
-/// depends on its other names.
+/// The number of blocks before every stage. Where native blocks are numbered through all stages, the number of a block
+/// depends on the other names in the file.
 struct BlocksBefore(Vec<usize>);
 
 impl BlocksBefore {
@@ -149,7 +151,7 @@ impl BlocksBefore {
         BlocksBefore(places.collect())
     }
 
-    /// The place by our count of a foreign one.
+    /// The native place of a foreign one.
     fn place(&self, row: &Row, [stage, block]: [usize; 2]) -> [usize; 2] {
         match row.numbering {
             Numbering::InStage => [stage, block],
@@ -158,49 +160,50 @@ impl BlocksBefore {
     }
 }
 
-/// Our image classifier. It is no row above, since Hugging Face calls its own, which we drop, by the same name.
+/// The native image classifier. It is not a row above, since Hugging Face has a different one of the same name, which
+/// is dropped.
 const CLASSIFIER: &str = "classifier.weight";
 
-/// A file's tensors under our names.
+/// A file's tensors under native names.
 #[derive(Clone, Debug)]
 pub struct Mapped {
     /// The layout they were in.
     pub scheme: Scheme,
-    /// Tensors; those that the key map does not know keep their names.
+    /// Tensors; those that are not in the key map keep their names.
     pub tensors: Vec<NamedTensor>,
-    /// Tensors that no network of ours has.
+    /// Tensors that no supported network has.
     pub dropped: Vec<Dropped>,
 }
 
 impl Mapped {
-    /// Names that the key map does not know.
+    /// Names that are not in the key map.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
         let rows = rows();
         self.tensors.iter().map(|tensor| tensor.name.as_str()).filter(move |name| !is_ours(name, &rows))
     }
 
-    /// Whether there is nothing but an encoder.
+    /// Whether it contains only an encoder.
     pub fn is_encoder_only(&self) -> bool {
         !self.tensors.is_empty() && self.tensors.iter().all(|tensor| of_encoder(&tensor.name))
     }
 }
 
-/// Whether a name of ours is one of the encoder.
+/// Whether a native name belongs to the encoder.
 pub(super) fn of_encoder(name: &str) -> bool {
     bare(name).is_some()
 }
 
-/// A name of the encoder without what stands in front of all of them.
+/// A name of the encoder without its prefix.
 fn bare(name: &str) -> Option<&str> {
     name.strip_prefix(SCOPE)?.strip_prefix('.')
 }
 
-/// A name without what PyTorch's parallel training puts in front.
+/// A name without the prefix of PyTorch's parallel training.
 fn without_module(name: &str) -> &str {
     name.strip_prefix("module.").unwrap_or(name)
 }
 
-/// Brings tensors of any layout to our names.
+/// Renames tensors of any layout to native names.
 ///
 /// # Errors
 /// If two tensors get the same name.
@@ -209,7 +212,7 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
     let (states, tensors): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|tensor| is_training_state(&tensor.name));
     if let Some(first) = states.first() {
         let name = format!("{} tensors like {}", states.len(), first.name);
-        mapped.dropped.push(Dropped { name, reason: "only training has them".into() });
+        mapped.dropped.push(Dropped { name, reason: "are training state".into() });
     }
     let rows = rows();
     let before = BlocksBefore::of(tensors.iter().map(|tensor| without_module(&tensor.name)), &rows);
@@ -235,15 +238,15 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
         match halves.remove(&(name.clone(), part == FirstHalf)) {
             Some(other) if part == FirstHalf => mapped.tensors.push(join(name, tensor, other)?),
             Some(other) => mapped.tensors.push(join(name, other, tensor)?),
-            // It waits for the other half, under the other half's key.
+            // Keep it until the other half is found, under that half's key.
             None => {
                 if let Some(twin) = halves.insert((name, part != FirstHalf), tensor) {
-                    return Err(Fault::damaged(format!("{} stands there twice", quoted(&twin.name))));
+                    return Err(Fault::damaged(format!("{} occurs twice", quoted(&twin.name))));
                 }
             }
         }
     }
-    // Halves without the other stay what they are: unknown.
+    // Halves without the other half remain unknown.
     let mut alone: Vec<_> = halves.into_values().collect();
     alone.sort_by(|a, b| a.name.cmp(&b.name));
     mapped.tensors.extend(alone);
@@ -251,12 +254,12 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
     let mut names: Vec<_> = mapped.tensors.iter().map(|tensor| &tensor.name).collect();
     names.sort();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Fault::damaged(format!("two tensors stand for {}", quoted(pair[0])))),
+        Some(pair) => Err(Fault::damaged(format!("two tensors map to {}", quoted(pair[0])))),
         None => Ok(mapped),
     }
 }
 
-/// Brings tensors with our names to `layout`. Names that the key map does not know stay.
+/// Renames tensors with native names to `layout`. Names that are not in the key map are kept.
 ///
 /// # Errors
 /// If keys and values cannot be split.
@@ -284,14 +287,14 @@ pub fn from_tagseg(tensors: Vec<NamedTensor>, layout: Layout) -> Checked<Vec<Nam
     Ok(mapped)
 }
 
-/// Whether a name is one of ours, of whatever network.
+/// Whether a name is a native one, of any network.
 fn is_ours(name: &str, rows: &[Row]) -> bool {
     let known = |module: &str| rows.iter().any(|row| place_of(row.ours, module, 1, row.stages).is_some());
     name == CLASSIFIER || name.rsplit_once('.').is_some_and(|(module, _)| known(module))
 }
 
-/// The 1000-way classifier of ImageNet: what the encoders say, and `classifier` with Hugging Face and timm. Ours is a
-/// convolution.
+/// The 1000-way classifier of ImageNet: the modules that the encoders list, and `classifier` with Hugging Face and timm. The native
+/// one is a convolution.
 fn is_imagenet_head(name: &str, shape: &[usize], classifiers: &[&&str]) -> bool {
     let known = |module: &str| classifiers.iter().any(|classifier| **classifier == module);
     name == "classifier.bias"
@@ -299,7 +302,7 @@ fn is_imagenet_head(name: &str, shape: &[usize], classifiers: &[&&str]) -> bool 
         || name.rsplit_once('.').is_some_and(|(module, _)| known(module))
 }
 
-/// Our name of a foreign tensor, and how much of ours it holds. The encoder's prefix may be missing.
+/// The native name of a foreign tensor, and which part of it the tensor is. The encoder's prefix may be missing.
 fn our_name(name: &str, rows: &[Row], before: &BlocksBefore) -> Option<(String, Share, Scheme)> {
     if name == CLASSIFIER {
         return Some((name.to_owned(), Whole, Scheme::Unknown));
@@ -327,7 +330,7 @@ fn our_name(name: &str, rows: &[Row], before: &BlocksBefore) -> Option<(String, 
     None
 }
 
-/// Hugging Face's names for a tensor of ours: none, one, or those of the two halves.
+/// Hugging Face's names for a native tensor: none, one, or those of the two halves.
 fn foreign_names(name: &str, rows: &[Row]) -> Vec<String> {
     let Some((module, leaf)) = name.rsplit_once('.') else { return Vec::new() };
     let rows = rows.iter().filter(|row| row.written && row.layout == HUGGING_FACE);
@@ -335,9 +338,10 @@ fn foreign_names(name: &str, rows: &[Row]) -> Vec<String> {
     rows.map(|(theirs, place)| format!("{}.{leaf}", name_at(theirs, place, 0))).collect()
 }
 
-/// One tensor of the rows of two.
+/// Concatenates two tensors along the rows.
 fn join(name: String, first: NamedTensor, second: NamedTensor) -> Checked<NamedTensor> {
-    let misfit = || Fault::damaged(format!("{} and {} do not fit", quoted(&first.name), quoted(&second.name)));
+    let misfit =
+        || Fault::damaged(format!("{} and {} have incompatible shapes", quoted(&first.name), quoted(&second.name)));
     let mut shape = first.shape.clone();
     let rows = shape.first_mut().filter(|_| first.shape == second.shape).ok_or_else(misfit)?;
     *rows *= 2;
@@ -348,11 +352,11 @@ fn join(name: String, first: NamedTensor, second: NamedTensor) -> Checked<NamedT
     Ok(NamedTensor { name, shape, element: first.element, values })
 }
 
-/// Two tensors of half the rows each.
+/// Splits a tensor into two with half the rows each.
 fn split(tensor: &NamedTensor, names: [&String; 2]) -> Checked<[NamedTensor; 2]> {
     let mut shape = tensor.shape.clone();
     let (Some(rows), Values::Reals(values)) = (shape.first_mut().filter(|rows| **rows % 2 == 0), &tensor.values) else {
-        return Err(Fault::damaged(format!("{} does not hold keys and values", quoted(&tensor.name))));
+        return Err(Fault::damaged(format!("{} does not consist of keys and values", quoted(&tensor.name))));
     };
     *rows /= 2;
     let (first, second) = values.split_at(values.len() / 2);
@@ -366,7 +370,8 @@ fn split(tensor: &NamedTensor, names: [&String; 2]) -> Checked<[NamedTensor; 2]>
 }
 
 impl Scheme {
-    /// The more telling of two findings: a name that fits one layout alone outweighs one that fits several.
+    /// The more specific of two detected layouts: a name that occurs in one layout outweighs one that occurs in
+    /// several.
     fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unknown | Self::Tagseg, _) if other != Self::Unknown => other,
@@ -380,7 +385,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_there_and_back() {
+    fn names_survive_a_round_trip() {
         let ours = "encoder.block3.17.attn.q.weight";
         let theirs = "segformer.encoder.block.2.17.attention.self.query.weight";
         assert_eq!(foreign_names(ours, &rows()), [theirs]);

@@ -1,19 +1,19 @@
-//! Weights on disk: the checkpoints of runs, and files from elsewhere in either direction.
+//! Weights on disk: the checkpoints of runs, and import and export of other programs' files.
 
 mod checkpoint;
+mod checkpoints;
 mod convert;
 mod import;
 mod inspect;
 mod keymap;
 mod report;
-mod shelf;
 mod training;
 
 pub use checkpoint::Checkpoint;
+pub use checkpoints::{BEST, Checkpoints, Found, LATEST};
 pub use convert::{Conversion, convert};
 pub use import::Import;
 pub use inspect::{InspectedTensor, Inspection, inspect};
 pub use keymap::{Layout, Mapped, Scheme, from_tagseg, to_tagseg};
 pub use report::{KeyReport, Misshaped};
-pub use shelf::{BEST, Found, LATEST, Shelf};
 pub use training::{Best, DataFacts, HISTORY, RecordFacts, RunFacts, SamplerPosition, Training};

@@ -1,4 +1,4 @@
-//! What became of every key when weights from a file met a network.
+//! The outcome for every key when weights are loaded from a file.
 
 use std::fmt;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::formats::tensor_file::Dropped;
 
-/// A tensor whose shape is not the network's.
+/// A tensor whose shape differs from the network's.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Misshaped {
-    /// Our name of it.
+    /// Its native name.
     pub name: String,
     /// Its shape in the file.
     pub found: Vec<usize>,
@@ -17,51 +17,55 @@ pub struct Misshaped {
     pub expected: Vec<usize>,
 }
 
-/// The fate of all keys, by our names.
+/// The outcome for all keys, by native name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct KeyReport {
-    /// Tensors of the file that the network takes.
+    /// Tensors of the file that were loaded.
     pub loaded: Vec<String>,
-    /// Tensors of the network that the file should have and lacks.
+    /// Tensors of the network that are missing in the file.
     pub missing: Vec<String>,
     /// Tensors of the file that the network does not have.
     pub unexpected: Vec<String>,
-    /// Tensors of both, of different shapes.
+    /// Tensors whose shapes differ.
     pub misshaped: Vec<Misshaped>,
-    /// What was left out as the rule is: the ImageNet classifier, batch counters.
+    /// What is always dropped: the ImageNet classifier, batch counters.
     pub dropped: Vec<Dropped>,
-    /// Tensors that an encoder's file need not have; they keep their first values.
+    /// Tensors that a file with only an encoder does not have; they keep their initial values.
     pub initial: Vec<String>,
 }
 
 impl KeyReport {
-    /// Whether everything that should fit does.
+    /// Whether nothing is missing, unexpected or of a different shape.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.misshaped.is_empty()
     }
 
-    /// Refuses weights that do not fit; with `partial` only those of which nothing does.
+    /// Refuses weights that do not match; with `partial`, only if no tensor matches.
     ///
     /// # Errors
     /// [`Error::Data`] with the counts, some of the names, and `remedy`.
     pub fn check(&self, path: &Path, partial: bool, remedy: &str) -> Result<()> {
         if self.loaded.is_empty() {
-            return Err(Error::data(path, "nothing in it fits the network", remedy));
+            return Err(Error::data(path, "no tensor matches the network", remedy));
         }
         if partial || self.is_complete() {
             return Ok(());
         }
-        Err(Error::data(path, self.misfits().join("; "), format!("{remedy}, or load what fits with --partial")))
+        Err(Error::data(
+            path,
+            self.misfits().join("; "),
+            format!("{remedy}, or load the matching tensors with --partial"),
+        ))
     }
 
-    /// One phrase a kind of misfit.
+    /// One phrase per kind of mismatch.
     fn misfits(&self) -> Vec<String> {
         let shapes: Vec<_> = self
             .misshaped
             .iter()
-            .map(|misfit| format!("{} {:?} for {:?}", misfit.name, misfit.found, misfit.expected))
+            .map(|misfit| format!("{} {:?} instead of {:?}", misfit.name, misfit.found, misfit.expected))
             .collect();
-        [("missing", &self.missing), ("unexpected", &self.unexpected), ("of another shape", &shapes)]
+        [("missing", &self.missing), ("unexpected", &self.unexpected), ("of a different shape", &shapes)]
             .into_iter()
             .filter(|(_, names)| !names.is_empty())
             .map(|(kind, names)| format!("{} {kind}: {}", names.len(), some(names)))
@@ -76,7 +80,8 @@ fn some(names: &[String]) -> String {
     format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
 }
 
-/// Everything on one line, as in `54 tensors loaded; 2 dropped: head.weight, head.bias; 13 keep their first values: …`.
+/// Everything on one line, as in `54 tensors loaded; 2 dropped: head.weight, head.bias; 13 keep their initial values:
+/// …`.
 impl fmt::Display for KeyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut phrases = vec![format!("{} tensors loaded", self.loaded.len())];
@@ -86,7 +91,7 @@ impl fmt::Display for KeyReport {
             phrases.push(format!("{} dropped: {}", dropped.len(), some(&dropped)));
         }
         if !self.initial.is_empty() {
-            phrases.push(format!("{} keep their first values: {}", self.initial.len(), some(&self.initial)));
+            phrases.push(format!("{} keep their initial values: {}", self.initial.len(), some(&self.initial)));
         }
         f.write_str(&phrases.join("; "))
     }

@@ -1,4 +1,4 @@
-//! What a checkpoint holds besides the network: all that a run needs to go on as if it had never stopped.
+//! The training state in a checkpoint: all that is needed to resume a run, bit-identically.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +8,11 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::formats::sealed::Tensors;
 
-/// First parts of the names of states that only training has: AdamW's moments, the values of recent steps, and what
-/// keeps the weights from being touched by a step that is not finite.
+/// Prefixes of the names of states that only training has: AdamW's moments, the values of recent steps, and the guard
+/// that keeps a step that is not finite from changing the weights.
 const STATES: [&str; 3] = ["adamw.", "record.", "guard."];
 
-/// Whether a tensor is a state of training and not a part of the network.
+/// Whether a tensor is training state rather than a part of the network.
 pub(super) fn is_training_state(name: &str) -> bool {
     STATES.iter().any(|first| name.starts_with(first))
 }
@@ -22,48 +22,48 @@ pub(super) fn is_training_state(name: &str) -> bool {
 pub struct Training {
     /// Moments of the optimiser and values of recent steps, by name.
     pub states: Tensors,
-    /// Everything that is no tensor.
+    /// Everything other than tensors.
     pub run: RunFacts,
 }
 
-/// A run's place in its data, its record and its machine.
+/// A run's position in its data and its record, and its device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
-    /// The device as it was wished for.
+    /// The device as requested.
     pub device: DeviceChoice,
-    /// The name of the device that computed.
+    /// The name of the device in use.
     pub adapter: String,
-    /// What it learns from.
+    /// The training data.
     pub data: DataFacts,
     /// The next batch.
     pub sampler: SamplerPosition,
     /// The metrics so far.
     pub record: RecordFacts,
-    /// Whether the evaluation that is due at this step, if one is, stands in the record.
+    /// Whether the evaluation that is due at this step is in the record.
     pub evaluated: bool,
     /// The best evaluation so far.
     pub best: Option<Best>,
-    /// What the columns of the values of recent steps are.
+    /// The names of the columns of the values of recent steps.
     #[serde(default = "first_columns")]
     pub columns: Vec<String>,
 }
 
-/// The state that keeps the values of recent steps on the device: a row for each step, a column for each value.
+/// The state with the values of recent steps on the device: a row for each step, a column for each value.
 pub const HISTORY: &str = "record.values";
 
-/// The columns of runs that did not name them yet.
+/// The columns of old runs, which did not store their names.
 fn first_columns() -> Vec<String> {
     let first =
         ["total", "cls", "c2s", "s2c", "aff", "c2s_empty", "s2c_empty", "y_c_labelled", "y_s_labelled", "finite"];
     first.map(String::from).to_vec()
 }
 
-/// What tells one data set from another.
+/// Identifies a data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataFacts {
     /// Its folder.
     pub folder: String,
-    /// Whether images that do not decode were left out.
+    /// Whether images that do not decode were skipped.
     pub skip_broken: bool,
     /// Number of training images.
     pub images: usize,
@@ -71,19 +71,19 @@ pub struct DataFacts {
     pub checksum: u32,
 }
 
-/// A place in the endless sequence of batches.
+/// A position in the endless sequence of batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SamplerPosition {
-    /// Passes through the data that are complete.
+    /// Completed epochs.
     pub epoch: u64,
-    /// Batches of this epoch that were seen.
+    /// Batches of this epoch that were used.
     pub batch: u64,
 }
 
-/// How much of `metrics.jsonl` belongs to the steps behind a checkpoint, and the sums over them.
+/// The part of `metrics.jsonl` up to a checkpoint, and the sums over it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RecordFacts {
-    /// Length of the file; what comes after it is of later steps.
+    /// Length of that part; later lines are of later steps.
     pub bytes: u64,
     /// Seconds spent on steps.
     pub seconds: f64,
@@ -99,10 +99,10 @@ pub struct Best {
 }
 
 impl Training {
-    /// Reads everything out of a session that is no parameter.
+    /// Reads all states of a session except the parameters.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the session holds a state that no checkpoint knows: it would be lost.
+    /// [`Error::Graph`] if the session has an unknown state, which would be lost.
     #[cfg(feature = "native")]
     pub fn take(session: &Session, parameters: &[Parameter], run: RunFacts) -> Result<Self> {
         let names = names(session, parameters);
@@ -113,7 +113,7 @@ impl Training {
         Ok(Training { states: names.into_iter().zip(states).collect(), run })
     }
 
-    /// Brings the values of recent steps into these columns. One that the run did not record is 0.
+    /// Reorders the values of recent steps to these columns. Those that the run did not record are 0.
     pub fn align(&mut self, columns: &[String]) {
         let own = std::mem::replace(&mut self.run.columns, columns.to_vec());
         let Some((shape, values)) = self.states.get_mut(HISTORY).filter(|_| own != columns) else { return };
@@ -127,27 +127,27 @@ impl Training {
         }
     }
 
-    /// Gives every state of a fresh training session its value.
+    /// Loads every state into a new training session.
     ///
     /// # Errors
     /// [`Error::Graph`] naming the first state that is missing, of another shape, or unexpected.
     pub fn put(&self, session: &mut Session, parameters: &[Parameter]) -> Result<()> {
         let names = names(session, parameters);
         if let Some(extra) = self.states.keys().find(|name| !names.contains(name)) {
-            return Err(Error::Graph(format!("the checkpoint holds `{extra}`, which this run does not have")));
+            return Err(Error::Graph(format!("the checkpoint has `{extra}`, which this run does not have")));
         }
         for name in &names {
             let (shape, values) = self
                 .states
                 .get(name)
-                .ok_or_else(|| Error::Graph(format!("the checkpoint lacks `{name}`; it is of another run")))?;
+                .ok_or_else(|| Error::Graph(format!("the checkpoint lacks `{name}`; it is from a different run")))?;
             session.set_state(name, shape, values)?;
         }
         Ok(())
     }
 }
 
-/// Names of the states that are no parameters.
+/// Names of the states that are not parameters.
 fn names(session: &Session, parameters: &[Parameter]) -> Vec<String> {
     let own = |name: &String| !parameters.iter().any(|parameter| parameter.name == *name);
     session.state_names().into_iter().filter(own).collect()
@@ -157,7 +157,7 @@ fn names(session: &Session, parameters: &[Parameter]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Protects: the values of recent steps of an old run, whose columns had no names, and were others.
+    /// Protects: the values of recent steps of an old run, whose columns were different and had no names.
     #[test]
     fn values_are_found_by_their_names() {
         let text = serde_json::json!({
@@ -170,7 +170,7 @@ mod tests {
         let mut training = Training { states: [(HISTORY.to_owned(), (vec![2, 10], history))].into(), run };
         training.align(&["finite", "aff", "other"].map(String::from));
         assert_eq!(training.states[HISTORY], (vec![2, 3], vec![9.0, 4.0, 0.0, 19.0, 14.0, 0.0]));
-        // Nothing is left to do, nor is anything done to a session's own columns.
+        // Aligning again changes nothing.
         training.align(&["finite", "aff", "other"].map(String::from));
         assert_eq!(training.states[HISTORY].0, [2, 3]);
     }

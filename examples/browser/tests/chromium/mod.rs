@@ -12,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// WebGPU on the CPU, and nothing that speaks to the network.
+/// Flags for WebGPU on the CPU, and no network access.
 const FLAGS: &[&str] = &[
     "--headless=new",
     "--no-sandbox",
@@ -26,10 +26,10 @@ const FLAGS: &[&str] = &[
     "--remote-debugging-pipe",
 ];
 
-/// How long the slowest thing may take: a training step on one busy core.
+/// Time limit for the slowest operation: a training step on one busy core.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A page in a browser of its own, and the server that it comes from.
+/// A page in a separate browser, and its server.
 pub struct Page {
     server: Child,
     browser: Child,
@@ -52,7 +52,7 @@ impl Page {
         let profile = tempfile::tempdir().unwrap();
         let pipes = ["commands", "messages"].map(|name| profile.path().join(name));
         assert!(Command::new("mkfifo").args(&pipes).status().unwrap().success());
-        // Chromium listens on file 3 and speaks on file 4, which only a shell can name.
+        // Chromium reads from file descriptor 3 and writes to 4, which a shell must set up.
         let browser = Command::new("sh")
             .args(["-c", r#"exec "$@" 3<"$COMMANDS" 4>"$MESSAGES""#, "sh", chromium()])
             .args(FLAGS)
@@ -81,19 +81,19 @@ impl Page {
         page
     }
 
-    /// Makes the window this wide and high; narrow ones are phones.
+    /// Sets the size of the window; narrow ones are phones.
     pub fn resize(&mut self, [width, height]: [usize; 2]) {
         let phone = width < 600;
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
         self.call("Emulation.setDeviceMetricsOverride", metrics);
     }
 
-    /// Chooses a preference of the person, as in `("prefers-color-scheme", "dark")`.
+    /// Sets a preference of the user, as in `("prefers-color-scheme", "dark")`.
     pub fn prefer(&mut self, feature: &str, value: &str) {
         self.call("Emulation.setEmulatedMedia", json!({ "features": [{ "name": feature, "value": value }] }));
     }
 
-    /// The value of a JavaScript expression; a promise is waited for.
+    /// The value of a JavaScript expression; promises are awaited.
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let answer = self.call("Runtime.evaluate", asked);
@@ -101,7 +101,7 @@ impl Page {
         answer["result"]["value"].clone()
     }
 
-    /// The text of the element that a selector finds.
+    /// The text of the element that matches a selector.
     pub fn text(&mut self, selector: &str) -> String {
         let text = self.evaluate(&format!("document.querySelector({selector:?}).textContent"));
         text.as_str().unwrap().trim().to_owned()
@@ -133,7 +133,7 @@ impl Page {
         }
     }
 
-    /// Moves the focus by the keyboard to the element that a selector finds.
+    /// Moves the focus with the keyboard to the element that matches a selector.
     pub fn tab_to(&mut self, selector: &str) {
         let there = format!("document.activeElement.matches({selector:?})");
         let steps = (0..60).position(|_| {
@@ -143,7 +143,7 @@ impl Page {
         assert!(steps.is_some(), "the keyboard does not reach {selector}");
     }
 
-    /// Chooses a file, as a person does in the dialogue of the browser.
+    /// Chooses a file, as a user does in the browser's dialogue.
     pub fn choose(&mut self, file: &Path) {
         let root = self.call("DOM.getDocument", json!({}))["root"]["nodeId"].clone();
         let input = self.call("DOM.querySelector", json!({ "nodeId": root, "selector": "#file" }))["nodeId"].clone();
@@ -185,7 +185,7 @@ impl Drop for Page {
     }
 }
 
-/// The folder that `make browser` makes.
+/// The folder that `make browser` creates.
 pub fn built() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/browser");
     assert!(folder.join("index.html").is_file(), "run `make browser` first");
@@ -196,5 +196,5 @@ pub fn built() -> PathBuf {
 fn chromium() -> &'static str {
     let known = ["chromium", "chromium-browser", "google-chrome"];
     let there = |name: &&str| Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok();
-    known.into_iter().find(there).expect("no Chromium found; `make test-browser` brings one")
+    known.into_iter().find(there).expect("no Chromium found; `make test-browser` installs one")
 }

@@ -1,4 +1,4 @@
-//! What a runner is given.
+//! The input of a runner.
 
 use crate::config::Precision;
 use crate::engine::session::Session;
@@ -6,9 +6,9 @@ use crate::error::Result;
 use crate::run::verify::golden::{GoldenCase, GoldenSet};
 use crate::run::verify::judge::Results;
 
-/// What a runner works with.
+/// The input of a runner.
 pub struct Bench<'a> {
-    /// All cases, for those that refer to another's file.
+    /// All cases, for those that refer to the file of another.
     pub set: &'a GoldenSet,
     /// The case.
     pub case: &'a GoldenCase,

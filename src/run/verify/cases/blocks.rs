@@ -12,7 +12,7 @@ use crate::parts::network;
 use crate::run::verify::golden::GoldenCase;
 use crate::run::verify::judge::Results;
 
-/// Names before this stand for a part's parameters: `sr4.w.encoder.block1.0.attn.q.weight`.
+/// Separates the part from the names of its parameters: `sr4.w.encoder.block1.0.attn.q.weight`.
 const WEIGHTS: &str = ".w.";
 
 /// A part of a block's case: its graph, its input, and its parameters as states.
@@ -66,7 +66,7 @@ impl<'a> Part<'a> {
     }
 
     /// Makes the results `outputs`, and the gradients of all parameters and of `inputs` under the cotangents of the
-    /// outputs; runs and hands over.
+    /// outputs; runs and records the results.
     fn finish(mut self, outputs: &[(&str, &Tensor)], inputs: &[&str], results: &mut Results) -> Result<Trial<'a>> {
         let part = self.name;
         let mut named = Vec::new();
@@ -85,7 +85,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Fails if a constant of the method, which the engine has built in, is another in the case.
+/// Fails if a constant that is built into the engine differs in the case.
 fn built_in(case: &GoldenCase, path: &str, value: f64) -> Result<()> {
     let stored: f64 = case.constant(path)?;
     if stored == value {

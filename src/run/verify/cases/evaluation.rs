@@ -20,7 +20,7 @@ pub fn evaluation_scores(bench: &Bench<'_>, results: &mut Results) -> Result<()>
     }
     let counts = confusion.counts.iter().map(|&count| count as f64).collect();
     results.set("confusion", &[classes, classes], counts);
-    // The format writes -1 where a score does not exist.
+    // The file has -1 for a score that does not exist.
     let stored = |score: Option<f64>| score.unwrap_or(-1.0);
     results.set_scalar("pixel_accuracy", stored(confusion.pixel_accuracy()));
     results.set_scalar("mean_accuracy", stored(confusion.mean_accuracy()));
@@ -36,7 +36,8 @@ pub fn evaluation_scores(bench: &Bench<'_>, results: &mut Results) -> Result<()>
 
 /// A label map as the bytes of a mask.
 fn labels(bench: &Bench<'_>, name: &str) -> Result<Vec<u8>> {
-    let as_byte =
-        |&label: &i32| u8::try_from(label).map_err(|_| Error::Graph(format!("{name}: {label} is no value of a mask")));
+    let as_byte = |&label: &i32| {
+        u8::try_from(label).map_err(|_| Error::Graph(format!("{name}: {label} is not a value of a mask")))
+    };
     bench.case.integers(name)?.iter().map(as_byte).collect()
 }

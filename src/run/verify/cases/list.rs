@@ -4,7 +4,7 @@ use super::bench::Runner;
 use super::{blocks, encoder, evaluation, model, ops, propagation, pseudo, recipe, training};
 use crate::run::verify::golden::GoldenCase;
 
-/// Whether a case stores features in half precision if asked to: those that run a whole network.
+/// Whether a case can store features in half precision: those that run a whole network.
 pub fn in_half(case: &GoldenCase) -> bool {
     ["model", "pseudo"].contains(&&*case.spec.group) || case.name() == "trajectory"
 }

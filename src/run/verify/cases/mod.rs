@@ -1,7 +1,7 @@
 //! The runners: one per case name, one file per group.
 //!
-//! A runner reads sizes and constants from the case alone, so that a set with other seeds and shapes runs as well. What
-//! it hands over is compared by [`super::judge`]; a stored result that it does not hand over fails the case.
+//! A runner reads all sizes and constants from the case, so that sets with other seeds and shapes work too. Its
+//! results are compared by [`super::judge`]; a case fails if a stored result is missing.
 
 mod bench;
 mod blocks;

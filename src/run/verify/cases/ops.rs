@@ -10,7 +10,7 @@ use crate::run::verify::judge::Results;
 
 /// Runs `record` on every part of a case: a name before `.y`, with its own graph, output and gradients.
 ///
-/// `record` gets the part's `inputs` in their order; the case may lack those that are marked with a `?`.
+/// `record` gets the part's `inputs` in their order; those marked with a `?` are optional.
 fn each_part(
     bench: &Bench<'_>,
     results: &mut Results,
@@ -32,9 +32,9 @@ fn each_part(
     Ok(())
 }
 
-/// The error for a part whose name tells no function.
+/// The error for a part with an unknown name.
 fn unknown(case: &str, part: &str) -> Error {
-    Error::Graph(format!("case `{case}`: no function is known for the part `{part}`"))
+    Error::Graph(format!("case `{case}`: unknown part `{part}`"))
 }
 
 /// `op_linear`: y = x·wᵀ + b, with and without b.
@@ -70,7 +70,7 @@ pub fn layer_norm(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     })
 }
 
-/// `op_softmax`: softmax(scale · x) over the last axis, and log-softmax over the axis that the part's name tells.
+/// `op_softmax`: softmax(scale · x) over the last axis, and log-softmax over the axis in the part's name.
 pub fn softmax(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     each_part(bench, results, &["x"], |part, inputs| match part.strip_prefix("log_axis") {
         Some(axis) => inputs[0].log_softmax(axis.parse().map_err(|_| unknown("op_softmax", part))?),
@@ -102,8 +102,8 @@ fn channel_max(x: &Tensor) -> Result<Tensor> {
     x.sigmoid()?.max_keep(1)
 }
 
-/// `op_conv2d`: dense and depth-wise convolutions of every size that the network has. Maps are \[B, C, H, W\] in the file
-/// and channels-last in the engine.
+/// `op_conv2d`: dense and depth-wise convolutions of every size that the network has. Maps are \[B, C, H, W\] in the
+/// file and channels-last in the engine.
 pub fn conv2d(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     each_part(bench, results, &["x", "w", "b?"], |part, inputs| {
         let size = |name: &str| bench.case.constant::<usize>(&format!("{part}/{name}"));
@@ -131,7 +131,7 @@ pub fn batch_norm(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let running = Tensor::concat(&[&rows[0], &rows[1]], 0)?;
         let statistics = if part == "train" {
             let statistics = x.batch_statistics()?;
-            // The running variance receives the unbiased one.
+            // The running variance is updated with the unbiased one.
             let count = (x.shape().len() / channels) as f64;
             let gains = trial.graph.constant(&[momentum, momentum * count / (count - 1.0)], [2, 1]);
             let moved = running.scale(1.0 - momentum)?.add(&statistics.mul(&gains)?)?;

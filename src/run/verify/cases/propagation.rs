@@ -38,7 +38,7 @@ pub fn par_refinement(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
             let masks = trial.input(&format!("{part}.masks"))?;
             let [_, count, ..]: [usize; 4] = masks.extents()?;
             let slots = count.next_multiple_of(4);
-            // Every mask is a class of its own; slots that fill up a four stay unused.
+            // Every mask is its own class; slots that pad their number to a multiple of four are unused.
             let classes = (0..batch).flat_map(|_| (0..slots).map(|slot| if slot < count { slot as i32 } else { -1 }));
             let classes = Stored { shape: vec![batch, slots], values: StoredValues::I32(classes.collect()) };
             let classes = trial.given("classes", classes);
@@ -104,7 +104,7 @@ pub fn thresholds_and_walk(bench: &Bench<'_>, results: &mut Results) -> Result<(
 fn radius_mask(trial: &Trial<'_>, name: &str) -> Result<Tensor> {
     let radius = name.trim_start_matches("radius_mask_").split('_').next().and_then(|radius| radius.parse().ok());
     let [cells, _] = trial.case.extents(name)?;
-    let radius: usize = radius.ok_or_else(|| Error::Graph(format!("`{name}` does not tell a radius")))?;
+    let radius: usize = radius.ok_or_else(|| Error::Graph(format!("`{name}` does not contain a radius")))?;
     // No mask of so many cells reaches further.
     let radius = radius.min(cells);
     let corner = &trial.case.integers(name)?[..cells];

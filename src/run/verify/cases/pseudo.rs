@@ -1,21 +1,22 @@
-//! Multi-scale maps and every pseudo label, in training form and as the final test wants them.
+//! Multi-scale maps and every pseudo label, in training and in the final test.
 
 use super::bench::Bench;
 use super::model::{TRAIN, network, statistics};
 use super::slots::{leads, maps_of_images, slots_of_tags, stored};
-use super::trial::Trial;
+use super::trial::{Trial, channels_first};
 use crate::config::{Config, Fuse};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::Mode;
 use crate::engine::session::Program;
 use crate::error::Result;
+use crate::parts::images::Images;
 use crate::parts::propagation::{Par, PictureBox, Scene, Slots};
 use crate::parts::seeds::MultiScale;
 use crate::parts::walk::Walk;
 use crate::parts::{affinity, labels, propagation, seeds, walk};
 use crate::run::verify::judge::Results;
 
-/// What both cases start from.
+/// The inputs of both cases.
 struct Setting {
     image: Tensor,
     /// Slots of the valid classes; the scene has the same as an input.
@@ -26,17 +27,16 @@ struct Setting {
 impl Setting {
     fn new(trial: &mut Trial<'_>) -> Result<Self> {
         let slots = slots_of_tags(trial.case, "cls_label")?;
-        let image = trial.input("x")?;
-        let [.., height, width]: [usize; 4] = image.extents()?;
-        let picture_box = PictureBox::new(&trial.input("img_box")?, [height, width])?;
+        let image = trial.images("x")?;
+        let images = Images::of_normalised(&image)?;
+        let picture_box = PictureBox::new(&trial.input("img_box")?, images.size())?;
         let classes = trial.given("classes", stored(&slots));
-        let picture = seeds::picture(&image)?;
-        let scene = Scene { picture, classes, picture_box, par: Par::new(&Config::default()) };
+        let scene = Scene { picture: images.pictures()?, classes, picture_box, par: Par::new(&Config::default()) };
         Ok(Setting { image, slots, scene })
     }
 }
 
-/// The scores of each image over its classes, and how clear the decision between them is.
+/// The scores of each image over its classes, and the margin of the decision between them.
 struct Scores {
     /// \[classes, H, W\] of each image.
     maps: Vec<Vec<f64>>,
@@ -56,7 +56,7 @@ impl Scores {
         Ok(Scores { maps, leads, size: [height, width] })
     }
 
-    /// Hands the maps over as `name` or, with several images, `name.0`, `name.1` and so on.
+    /// Records the maps as `name` or, with several images, `name.0`, `name.1` and so on.
     fn set(&self, name: &str, numbered: bool, results: &mut Results) {
         let [height, width] = self.size;
         for (image, maps) in self.maps.iter().enumerate() {
@@ -66,7 +66,7 @@ impl Scores {
     }
 }
 
-/// `nano_pseudo_labels`: a plain pass, the passes over scales and mirror images, and what is made of them.
+/// `nano_pseudo_labels`: a plain pass, the passes over scales and mirror images, and the labels made from them.
 pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
     let mut trial = Trial::new(case, bench.session);
@@ -90,7 +90,7 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let afa = walk::walked_label(&seeds, &predicted, grid, &scene, &walk, thresholds)?;
 
     trial.output("plain.seg", &plain.seg);
-    trial.output("picture", &scene.picture);
+    trial.output("picture", &channels_first(&scene.picture)?);
     trial.output("cam", &cams);
     trial.output("msc_seg", &segs);
     // With the mirror images, as one part.
@@ -126,7 +126,7 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let ((low_name, low), (high_name, high)) = (low?, high?);
         low.set(low_name, true, results);
         high.set(high_name, true, results);
-        // Either decision may turn over.
+        // Either decision may flip.
         let both = low.leads.iter().zip(&high.leads);
         results.set(margin, &shape, both.map(|((low, _), (high, _))| low.min(*high)).collect());
     }
@@ -145,7 +145,7 @@ fn maps_of_seeds(passes: &MultiScale, batch: usize, foreground: usize) -> Result
     passes.seeds(0..batch, &every)?.scatter_slots(&every, foreground, 1)
 }
 
-/// How far the best channel of maps \[B, C, H, W\] lies above the second best at every pixel, and the best itself.
+/// The margin of the best channel of maps \[B, C, H, W\] over the second best at every pixel, and the best itself.
 fn leads_of(program: &Program, maps: &Tensor) -> Result<Vec<(f64, f64)>> {
     let [_, channels, height, width] = maps.extents()?;
     let (values, pixels) = (program.read(maps)?, height * width);
@@ -165,7 +165,7 @@ pub fn test_protocol(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let Setting { image, slots, scene } = Setting::new(&mut trial)?;
     let scales: Vec<f64> = case.constant("scales")?;
     let passes = seeds::test_scales(&network, &image, &scales, true, &Mode::Eval)?;
-    let [batch, _, height, width] = image.extents()?;
+    let [batch, height, width, _] = image.extents()?;
     let [_, channels, ..]: [usize; 4] = passes.passes[0].parts[0].seg.extents()?;
     let seeds = passes.seeds(0..batch, &scene.classes)?;
     let background = passes.scores(0..batch, 0..1)?;

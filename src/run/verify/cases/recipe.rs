@@ -1,10 +1,9 @@
-//! The hash recipe, checked against stored numbers; and what becomes of pixels on their way to a picture.
+//! The hash recipe, checked against stored numbers; and the conversion of network input back to pixels.
 
 use super::bench::Bench;
-use super::trial::Trial;
-use crate::data::augment::{MEAN, STD};
+use super::trial::{Trial, channels_first};
 use crate::error::{Error, Result};
-use crate::parts::seeds;
+use crate::parts::images::{Images, MEAN, STD};
 use crate::run::verify::golden::GoldenCase;
 use crate::run::verify::judge::Results;
 use crate::run::verify::recipe;
@@ -32,8 +31,8 @@ pub fn recipe_check(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-/// The constants of `recipe_check` that are no tensors: `fnv1a`, `key` and `words`, written in hexadecimal; keys and
-/// words stand under `name|seed`.
+/// The constants of `recipe_check` that are not tensors: `fnv1a`, `key` and `words`, written in hexadecimal; keys and
+/// words have the key `name|seed`.
 fn check_hashes(case: &GoldenCase) -> Result<()> {
     type Table<T> = std::collections::BTreeMap<String, T>;
     let check = |what: &str, of: &str, got: u64, want: &str| {
@@ -61,7 +60,7 @@ fn check_hashes(case: &GoldenCase) -> Result<()> {
     Ok(())
 }
 
-/// `nano_weights`, `nano2_weights`: the recipe gives the stored weights.
+/// `nano_weights`, `nano2_weights`: the recipe generates the stored weights.
 pub fn weights(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let seed = bench.case.constant("weight_seed")?;
     bench.case.names().try_for_each(|name| set_weight(bench.case, name, name, seed, results))
@@ -76,14 +75,15 @@ fn set_weight(case: &GoldenCase, name: &str, parameter: &str, seed: u64, results
 
 /// `denormalise`: pixels to network input and back to an 8-bit picture.
 ///
-/// The `safe` inputs carry half a grey step and come back exactly in any precision. The `lossy` ones do not: their stored
-/// picture is what single precision gives if the product is rounded before the sum. A shader compiler may fuse the two,
-/// and the interpreter computes in f64; what these give is compared with the same formula in their own arithmetic.
+/// The `safe` inputs carry half a grey step and come back exactly in any precision. The `lossy` ones do not: their
+/// stored picture is what single precision gives if the product is rounded before the sum. A shader compiler may fuse
+/// the two, and the interpreter computes in f64; what these give is compared with the same formula in their own
+/// arithmetic.
 pub fn denormalise(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
     let (mean, std): ([f64; 3], [f64; 3]) = (case.constant("mean")?, case.constant("std")?);
     if (mean, std) != (MEAN, STD) {
-        return Err(Error::Graph(format!("case `{}` has another mean or deviation than the method", case.name())));
+        return Err(Error::Graph(format!("case `{}` has a different mean or deviation", case.name())));
     }
     for (kind, half) in [("lossy", 0.0), ("safe", 0.5)] {
         let (input, back) = (format!("{kind}_input"), format!("{kind}_back"));
@@ -106,7 +106,7 @@ pub fn denormalise(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         results.set(&input, &pixels.shape, normalised.collect());
 
         let mut trial = Trial::new(case, bench.session);
-        let seen = seeds::picture(&trial.input(&input)?)?;
+        let seen = channels_first(&Images::of_normalised(&trial.images(&input)?)?.pictures()?)?;
         trial.observe(&seen);
         let program = trial.run(results)?;
         let mut seen: Vec<f64> = program.read(&seen)?.into_iter().map(|value| (value * 255.0).round()).collect();

@@ -1,4 +1,4 @@
-//! Between the engine's slots, which hold the valid classes of each image, and the file's channels.
+//! Conversion between the engine's slots, which hold the valid classes of each image, and the file's channels.
 
 use crate::error::Result;
 use crate::parts::propagation::Slots;
@@ -47,7 +47,7 @@ pub fn channels_of_slots(scores: &[f64], shape: [usize; 4], slots: &Slots, chann
     out
 }
 
-/// How far the best of the scores of a pixel lies above the second best, and the best itself. `maps` holds one map of
+/// The margin of the best score of a pixel over the second best, and the best itself. `maps` holds one map of
 /// `pixels` after another.
 pub fn leads(maps: &[f64], pixels: usize) -> Vec<(f64, f64)> {
     let of_pixel = |pixel: usize| {

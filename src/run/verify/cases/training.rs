@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::bench::Bench;
 use super::model::{norm, sizes, weight};
 use super::slots::{slots_of_tags, stored};
+use super::trial::channels_last;
 use crate::config::{Config, Propagation};
 use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::ops::adamw::{Trained, adamw};
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::method::bmp::{AFF, Bmp, C2S, S2C};
 use crate::method::{FLAGS, Method, Phase, Schedule, Sizes, Step, moment_names};
 use crate::parts::encoders::{Encoder, find};
+use crate::parts::images::Images;
 use crate::parts::network::{Network, NetworkOptions};
 use crate::run::verify::golden::{GoldenCase, Stored, StoredValues};
 use crate::run::verify::judge::Results;
@@ -90,7 +92,7 @@ fn feed(program: &mut Program, input: &Tensor, stored: &Stored) -> Result<()> {
 /// the schedule; and the factors of the learning rate.
 pub fn adamw_steps(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
-    // Parameters are named as those of any MiT.
+    // Parameters have the names of any MiT.
     let encoder = find(&Config::default())?;
     let schedule = schedule_of(case, "recipe", &encoder)?;
     let mut session = bench.session.fresh();
@@ -152,12 +154,14 @@ impl Compiled {
         let slots = slots_of_tags(case, "cls_label")?;
         let [batch, _, height, width] = case.extents("x")?;
         let shape = Sizes { batch, crop: [height, width], slots: slots.width };
-        let step = Step::record(&bmp(), config, &sizes(case)?, &phase, shape, false)?;
+        let x = Graph::new().input("x", [batch, 3, height, width], DType::F32);
+        let images = Images::of_normalised(&channels_last(&x)?)?;
+        let step = Step::record_on(images, &bmp(), config, &sizes(case)?, &phase, shape, false)?;
         step.update()?;
         let outputs: Vec<_> = terms(&step)?.into_iter().chain(labels(&step).map(|(_, label)| label)).collect();
         let mut program = session.compile(&step.graph, &outputs)?;
         let inputs = &step.inputs;
-        feed(&mut program, &inputs.image, case.tensor("x")?)?;
+        feed(&mut program, &x, case.tensor("x")?)?;
         feed(&mut program, &inputs.tags, case.tensor("cls_label")?)?;
         feed(&mut program, &inputs.boxes, case.tensor("img_box")?)?;
         feed(&mut program, &inputs.classes, &stored(&slots))?;
@@ -216,7 +220,7 @@ pub fn trajectory(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     final_state(bench, &session, &starts, results)
 }
 
-/// Gives all parameters their first values, which it returns, and their moments zeros.
+/// Initialises all parameters, whose values it returns, and sets their moments to zero.
 fn initialise(bench: &Bench<'_>, session: &mut Session, schedule: &Schedule) -> Result<Weights> {
     let network = Network::new(&Graph::new(), &sizes(bench.case)?, NetworkOptions::default())?;
     let mut starts = Weights::new();
@@ -235,7 +239,7 @@ fn initialise(bench: &Bench<'_>, session: &mut Session, schedule: &Schedule) -> 
     Ok(starts)
 }
 
-/// What is stored of the weights after the last step.
+/// Records the weights after the last step that are stored.
 fn final_state(bench: &Bench<'_>, session: &Session, starts: &Weights, results: &mut Results) -> Result<()> {
     let case = bench.case;
     let order: Vec<String> = case.constant("parameter_order")?;

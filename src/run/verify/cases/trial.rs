@@ -1,4 +1,4 @@
-//! One graph of a case: its stored inputs, what it records, and the results it gives.
+//! One graph of a case: its stored inputs, its recording, and its results.
 
 use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::session::{Program, Session};
@@ -44,7 +44,15 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// An input with values of the runner's making.
+    /// The stored images `name`, \[B, 3, H, W\], in the layout of networks: \[B, H, W, 3\].
+    ///
+    /// # Errors
+    /// If the case has no such images.
+    pub fn images(&mut self, name: &str) -> Result<Tensor> {
+        channels_last(&self.input(name)?)
+    }
+
+    /// An input with values from the runner.
     pub fn given(&mut self, name: &str, values: Stored) -> Tensor {
         let dtype = match values.values {
             StoredValues::F32(_) => DType::F32,
@@ -76,7 +84,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Makes the gradients of Σ output · `cot.`name over `outputs` with respect to each of `sources` results, under the
-    /// names that stand beside the sources.
+    /// names given with the sources.
     ///
     /// # Errors
     /// If a cotangent is not stored or an op on the way has no gradient.
@@ -124,7 +132,7 @@ impl<'a> Trial<'a> {
         Ok(program)
     }
 
-    /// Runs the recording once and hands its outputs over; gives the program for what else is to be read.
+    /// Runs the recording once and records its outputs; returns the program for reading other values.
     ///
     /// # Errors
     /// If it does not compile or run.
@@ -135,7 +143,7 @@ impl<'a> Trial<'a> {
         Ok(program)
     }
 
-    /// Hands the outputs of the last run over.
+    /// Records the outputs of the last run.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -146,7 +154,7 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    /// Hands the value of a state over as the result `name`.
+    /// Records the value of a state as the result `name`.
     ///
     /// # Errors
     /// If there is no such state.

@@ -1,6 +1,6 @@
 //! The checkpoints of a run: `RUN/checkpoints/`, with the pointers `latest` and `best`.
 //!
-//! A pointer is a text file that holds the name of a checkpoint beside it, so it is replaced as atomically as anything
+//! A pointer is a text file with the name of a checkpoint in the same folder, so it can be replaced atomically
 //! and works on every file system. `tagseg eval RUN/checkpoints/best` follows it.
 
 use std::ffi::OsStr;
@@ -16,12 +16,12 @@ pub const LATEST: &str = "latest";
 /// Points to the checkpoint with the best segmentation (mean IoU) of all evaluations.
 pub const BEST: &str = "best";
 
-/// Ending of a checkpoint's name.
+/// Extension of a checkpoint's name.
 const ENDING: &str = "safetensors";
 
 /// The checkpoints of a run.
 #[derive(Clone, Debug)]
-pub struct Shelf {
+pub struct Checkpoints {
     run: PathBuf,
     folder: PathBuf,
 }
@@ -31,16 +31,16 @@ pub struct Shelf {
 pub struct Found {
     /// Its file.
     pub path: PathBuf,
-    /// What it holds.
+    /// Its contents.
     pub checkpoint: Checkpoint,
     /// Newer files, newest first, and what is wrong with each.
     pub damaged: Vec<(PathBuf, Error)>,
 }
 
-impl Shelf {
+impl Checkpoints {
     /// The checkpoints of a run's folder.
     pub fn of(run: &Path) -> Self {
-        Shelf { run: run.to_owned(), folder: run.join("checkpoints") }
+        Checkpoints { run: run.to_owned(), folder: run.join("checkpoints") }
     }
 
     /// The folder.
@@ -53,10 +53,10 @@ impl Shelf {
         self.folder.join(format!("step_{step:07}.{ENDING}"))
     }
 
-    /// Saves a checkpoint and lets `latest` point to it; gives its path.
+    /// Saves a checkpoint and points `latest` to it; returns its path.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written; what was there before is untouched.
+    /// [`Error::Io`] if it cannot be written; earlier files are unchanged.
     pub fn put(&self, checkpoint: &Checkpoint) -> Result<PathBuf> {
         let path = self.path(checkpoint.step);
         checkpoint.save(&path)?;
@@ -64,10 +64,10 @@ impl Shelf {
         Ok(path)
     }
 
-    /// Lets a pointer point to the checkpoint of a step.
+    /// Sets a pointer to the checkpoint of a step.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written; it then points to where it did.
+    /// [`Error::Io`] if it cannot be written; the pointer is then unchanged.
     pub fn point(&self, pointer: &str, step: usize) -> Result<()> {
         let mut name = self.path(step).file_name().unwrap_or_default().to_owned();
         name.push("\n");
@@ -86,10 +86,10 @@ impl Shelf {
         unneeded.into_iter().try_for_each(|file| fs::remove_file(file).map_err(Error::io(file)))
     }
 
-    /// The newest checkpoint that is as it was written.
+    /// The newest intact checkpoint.
     ///
     /// # Errors
-    /// [`Error::Data`] if there is none, or what is wrong with the newest if none can be read.
+    /// [`Error::Data`] if there is none, or the error of the newest if none can be read.
     pub fn newest(&self) -> Result<Found> {
         let missing = |reason: &str| {
             Error::data(&self.run, reason, "give the folder of a run (`tagseg train --out RUN`) or a .safetensors file")
@@ -104,11 +104,11 @@ impl Shelf {
                 Err(error) => damaged.push((path, error)),
             }
         }
-        Err(damaged.into_iter().next().map_or_else(|| missing("holds no checkpoint"), |(_, error)| error))
+        Err(damaged.into_iter().next().map_or_else(|| missing("contains no checkpoint"), |(_, error)| error))
     }
 
-    /// Brings the folder back to the moment when `latest` was saved and `best` was the best: what a killed process left
-    /// half-written is removed, and the pointers say so.
+    /// Restores the folder to the state when `latest` was saved and `best` was the best: removes partial files of a
+    /// killed process, and sets the pointers.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be removed or written.
@@ -124,7 +124,7 @@ impl Shelf {
         }
     }
 
-    /// Renames a damaged checkpoint, so that it counts as none from now on.
+    /// Renames a damaged checkpoint, so that it is ignored from now on.
     ///
     /// # Errors
     /// [`Error::Io`] if that fails.
@@ -151,29 +151,29 @@ impl Shelf {
 }
 
 impl Found {
-    /// One line for each damaged file: what is wrong with it, and what was taken in its place.
+    /// One line for each damaged file: what is wrong with it, and which file is used instead.
     pub fn notices(&self) -> impl Iterator<Item = String> {
         let name = self.path.file_name().unwrap_or_default().display();
-        self.damaged.iter().map(move |(_, error)| format!("{}; {name} is taken in its place", error.what()))
+        self.damaged.iter().map(move |(_, error)| format!("{}; using {name} instead", error.what()))
     }
 }
 
 impl Checkpoint {
-    /// Opens what a person names: the folder of a run, of which the newest checkpoint is taken that is not damaged; a
+    /// Opens the path of a user: the folder of a run, of which the newest intact checkpoint is used; a
     /// checkpoint; or a pointer to one.
     ///
     /// # Errors
     /// [`Error::Data`] if there is none, or it cannot be read.
     pub fn open(network: &Path) -> Result<Found> {
         if !network.is_file() {
-            return Shelf::of(network).newest();
+            return Checkpoints::of(network).newest();
         }
         let path = follow(network).unwrap_or_else(|| network.to_owned());
         Ok(Found { checkpoint: Checkpoint::load(&path)?, path, damaged: Vec::new() })
     }
 }
 
-/// The file that a person means, as [`Checkpoint::open`] finds it. Says on standard error if a newer one is damaged.
+/// The file that [`Checkpoint::open`] would open. Warns on standard error if a newer one is damaged.
 ///
 /// # Errors
 /// [`Error::Data`] if there is none.
@@ -185,12 +185,12 @@ pub(super) fn file_of(network: &Path) -> Result<PathBuf> {
         let remedy = "give a .safetensors, .pth or .pt file, or the folder of a run (`tagseg train --out RUN`)";
         return Err(Error::data(network, "does not exist", remedy));
     }
-    let found = Shelf::of(network).newest()?;
+    let found = Checkpoints::of(network).newest()?;
     found.notices().for_each(|notice| eprintln!("{notice}"));
     Ok(found.path)
 }
 
-/// The file that a pointer points to; `None` if it is no pointer, or points to nothing.
+/// The file that a pointer points to; `None` if it is not a pointer, or points to nothing.
 fn follow(pointer: &Path) -> Option<PathBuf> {
     if ![LATEST, BEST].iter().any(|name| pointer.file_name() == Some(OsStr::new(name))) {
         return None;
@@ -210,48 +210,48 @@ mod tests {
         Checkpoint { step, config, classes: vec!["cat".into()], tensors, training: None }
     }
 
-    fn steps(shelf: &Shelf) -> Vec<usize> {
-        shelf.list().iter().map(|path| Checkpoint::load(path).unwrap().step).collect()
+    fn steps(checkpoints: &Checkpoints) -> Vec<usize> {
+        checkpoints.list().iter().map(|path| Checkpoint::load(path).unwrap().step).collect()
     }
 
-    /// Protects: what pointers point to is never deleted, however few are kept.
+    /// Protects: files that pointers refer to are never deleted, however few are kept.
     #[test]
     fn pruning_keeps_latest_and_best() {
         let run = tempfile::tempdir().unwrap();
-        let shelf = Shelf::of(run.path());
-        fs::create_dir(shelf.folder()).unwrap();
+        let checkpoints = Checkpoints::of(run.path());
+        fs::create_dir(checkpoints.folder()).unwrap();
         for step in [10, 20, 30, 40] {
-            shelf.put(&checkpoint(step)).unwrap();
+            checkpoints.put(&checkpoint(step)).unwrap();
         }
-        shelf.point(BEST, 10).unwrap();
-        shelf.prune(0).unwrap();
-        assert_eq!(steps(&shelf), [10, 20, 30, 40]);
-        shelf.prune(2).unwrap();
-        assert_eq!(steps(&shelf), [10, 30, 40]);
-        assert_eq!(Checkpoint::open(&shelf.folder().join(BEST)).unwrap().checkpoint.step, 10);
-        assert_eq!(Checkpoint::open(&shelf.folder().join(LATEST)).unwrap().checkpoint.step, 40);
-        // A run that went on from an older checkpoint: its newest is not the one of the highest step.
-        shelf.put(&checkpoint(5)).unwrap();
-        shelf.prune(1).unwrap();
-        assert_eq!(steps(&shelf), [5, 10, 40]);
+        checkpoints.point(BEST, 10).unwrap();
+        checkpoints.prune(0).unwrap();
+        assert_eq!(steps(&checkpoints), [10, 20, 30, 40]);
+        checkpoints.prune(2).unwrap();
+        assert_eq!(steps(&checkpoints), [10, 30, 40]);
+        assert_eq!(Checkpoint::open(&checkpoints.folder().join(BEST)).unwrap().checkpoint.step, 10);
+        assert_eq!(Checkpoint::open(&checkpoints.folder().join(LATEST)).unwrap().checkpoint.step, 40);
+        // A run that was resumed from an older checkpoint: its newest is not the one of the highest step.
+        checkpoints.put(&checkpoint(5)).unwrap();
+        checkpoints.prune(1).unwrap();
+        assert_eq!(steps(&checkpoints), [5, 10, 40]);
     }
 
-    /// Protects: any changed bit and any cut is noticed, and the checkpoint before is taken.
+    /// Protects: any flipped bit and any truncation is detected, and the previous checkpoint is used.
     #[test]
     fn a_damaged_file_is_passed_over() {
         let run = tempfile::tempdir().unwrap();
-        let shelf = Shelf::of(run.path());
-        fs::create_dir(shelf.folder()).unwrap();
-        shelf.put(&checkpoint(10)).unwrap();
-        let path = shelf.put(&checkpoint(20)).unwrap();
+        let checkpoints = Checkpoints::of(run.path());
+        fs::create_dir(checkpoints.folder()).unwrap();
+        checkpoints.put(&checkpoint(10)).unwrap();
+        let path = checkpoints.put(&checkpoint(20)).unwrap();
         let whole = fs::read(&path).unwrap();
-        assert_eq!(shelf.newest().unwrap().checkpoint, checkpoint(20));
+        assert_eq!(checkpoints.newest().unwrap().checkpoint, checkpoint(20));
         for place in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[place] ^= 1 << (place % 8);
             fs::write(&path, &bytes).unwrap();
-            // A blank of the header may become another blank without changing what it says.
-            let found = shelf.newest().unwrap();
+            // A space in the header may become other white space without changing its meaning.
+            let found = checkpoints.newest().unwrap();
             assert!(found.checkpoint.step == 10 || found.checkpoint == checkpoint(20), "byte {place}");
             if found.checkpoint.step == 10 {
                 assert_eq!(found.damaged.len(), 1);
@@ -261,7 +261,7 @@ mod tests {
         }
         for length in (0..whole.len()).step_by(7) {
             fs::write(&path, &whole[..length]).unwrap();
-            assert_eq!(shelf.newest().unwrap().checkpoint.step, 10, "{length} bytes");
+            assert_eq!(checkpoints.newest().unwrap().checkpoint.step, 10, "{length} bytes");
         }
     }
 
