@@ -282,7 +282,7 @@ fn misfits_of_efficientnet_lite_are_named() {
 
     write_encoder(&path, &[], &["_conv_head.weight", "_bn1.weight", "_fc.weight", "_fc.bias"], published);
     let error = refusal();
-    assert!(error.contains("nothing in it fits the network") && error.contains("efficientnet_lite0"), "{error}");
+    assert!(error.contains("no tensor matches the network") && error.contains("efficientnet_lite0"), "{error}");
 
     write_encoder(&path, &parameters, &[], |name| published(name).filter(|name| name != "_blocks.3._bn0.running_var"));
     let error = refusal();
