@@ -89,7 +89,9 @@ fn more_turns_than_a_driver_makes_are_shared() {
     agrees(&software, &[&[66_001, 1, 257]], |x| x[0].sum(0));
     agrees(&software, &[&[3, 35_001]], |x| x[0].softmax(1));
     agrees(&software, &[&[2, 66_001], &[66_001], &[66_001]], |x| x[0].layer_norm(&x[1], &x[2], 1e-5));
-    agrees(&software, &[&[1, 260, 260, 257], &[257, 1, 3, 3], &[257]], |x| x[0].depthwise_conv2d(&x[1], &x[2]));
+    agrees(&software, &[&[1, 260, 260, 257], &[257, 1, 3, 3], &[257]], |x| {
+        x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1)
+    });
 }
 
 /// Protects: the position of the largest of very many, the first of equals, and its gradient, whose positions are more
@@ -129,5 +131,5 @@ fn more_rows_than_workgroups_are_computed() {
     agrees(&[graphics], &[&[270_000, 4], &[4], &[4]], |x| x[0].layer_norm(&x[1], &x[2], 1e-5));
     agrees(&[software], &[&[2_100_000, 2]], |x| x[0].sum(1..2));
     agrees(&[software, graphics], &[&[70_000, 2, 2, 4], &[4, 4, 3, 3]], |x| x[0].conv2d(&x[1], None, 1, 1));
-    agrees(&[software], &[&[70_000, 2, 2, 4], &[4, 1, 3, 3], &[4]], |x| x[0].depthwise_conv2d(&x[1], &x[2]));
+    agrees(&[software], &[&[70_000, 2, 2, 4], &[4, 1, 3, 3], &[4]], |x| x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1));
 }

@@ -57,6 +57,8 @@ pub fn of(line: &Line, takes: &[&Known], shape: &[usize]) -> (f64, Option<i32>) 
         "neg" | "negative" | "abs" | "to_real" | "relu" | "expand" | "permute" | "slice" | "pad" | "flip"
         | "concat" | "reshape" | "detach" | "hoist" | "max" | "max_keep" | "min" | "min_keep" | "maximum"
         | "minimum" | "gather_slots" | "pack" => Known::of(largest, unit),
+        // 6 is a multiple of 2, not of more.
+        "relu6" => Known::of(largest, unit.map(|unit| unit.min(1))),
         "select" => Known::of(bound(1).max(bound(2)), unit),
         "trunc" | "to_integer" => Known::of(largest, unit.map(|unit| unit.max(0))),
         "finite" | "equal" | "greater" | "at_least" => (1.0, unit.map(|_| 0)),
@@ -81,7 +83,7 @@ pub fn of(line: &Line, takes: &[&Known], shape: &[usize]) -> (f64, Option<i32>) 
         "attention_values" => products(last(0)),
         "matmul_tn" => products(takes[0].shape[takes[0].shape.len() - 2] as f64),
         "conv2d" | "conv2d_with" => products(takes[1].shape[1..].iter().product::<usize>() as f64),
-        "depthwise_conv2d" => products(9.0),
+        "depthwise_conv2d" => products(takes[1].shape[2].pow(2) as f64),
         "exp" => (largest.exp(), None),
         "log" | "log_sigmoid" | "gelu" => (largest + 2.0, None),
         "sqrt" => (largest.sqrt(), None),

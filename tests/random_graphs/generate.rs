@@ -394,6 +394,7 @@ impl Generator {
                     "neg",
                     "abs",
                     "relu",
+                    "relu6",
                     "sigmoid",
                     "log_sigmoid",
                     "gelu",
@@ -653,9 +654,15 @@ impl Generator {
             "depthwise_conv2d" => {
                 let x = self.tame_real(4..=4, 16.0)?;
                 let channels = self.known(x).shape[3];
-                let weight = self.of_shape(&[channels, 1, 3, 3])?;
+                let kernel = self.random.of(&[3, 5]);
+                let weight = self.of_shape(&[channels, 1, kernel, kernel])?;
                 let takes = [x, self.tame(weight, 16.0)?, self.of_shape(&[channels])?];
-                self.op("depthwise_conv2d", &takes, &[])
+                let (stride, dilation) = match self.random.chance(50) {
+                    true => (1 + self.random.below(3), 1),
+                    false => (1, 1 + self.random.below(3)),
+                };
+                let padding = [0; 4].map(|_| self.random.below((kernel - 1) * dilation + 1) as i64);
+                self.op("depthwise_conv2d", &takes, &[&[stride as i64, dilation as i64], &padding[..]].concat())
             }
             "resize" => {
                 let x = self.tame_real(4..=4, 64.0)?;

@@ -6,7 +6,7 @@ use tagseg::engine::graph::{DType, Graph, Storage, Tensor};
 use tagseg::engine::kernel::Packing;
 use tagseg::engine::ops::adamw::{Constants, Trained, adamw};
 use tagseg::engine::ops::attention::Heads;
-use tagseg::engine::ops::conv2d::Taps;
+use tagseg::engine::ops::conv2d::{Padding, Taps};
 use tagseg::engine::ops::pack::Packed;
 use tagseg::engine::ops::par::Par;
 use tagseg::engine::ops::random::random_uniform;
@@ -228,6 +228,7 @@ impl Recorder {
             "to_integer" => x(0)?.to_integer(),
             "to_real" => x(0)?.to_real(),
             "relu" => x(0)?.relu(),
+            "relu6" => x(0)?.relu6(),
             "sigmoid" => x(0)?.sigmoid(),
             "log_sigmoid" => x(0)?.log_sigmoid(),
             "gelu" => x(0)?.gelu(),
@@ -292,7 +293,10 @@ impl Recorder {
                 let taps = self.taps.entry(line.takes[1]).or_insert(Taps::new(x(1)?));
                 x(0)?.conv2d_with(taps, seen.get(2), size(0), size(1))
             }
-            "depthwise_conv2d" => x(0)?.depthwise_conv2d(x(1)?, x(2)?),
+            "depthwise_conv2d" => {
+                let padding = Padding { before: [size(2), size(3)], after: [size(4), size(5)] };
+                x(0)?.depthwise_conv2d(x(1)?, x(2)?, size(0), size(1), padding)
+            }
             "resize" => x(0)?.resize([size(0), size(1)], number(2) != 0),
             "resize_by_factor" => x(0)?.resize_by_factor(number(0) as f64 / 7.0),
             "resize_channels_last" => x(0)?.resize_channels_last([size(0), size(1)], number(2) != 0),
