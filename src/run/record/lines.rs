@@ -33,7 +33,8 @@ pub struct StepRecord {
 /// `seg_miou`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EvalScores {
-    /// Mean IoU by map: `seg`, the segmentation branch, and those that the method reports.
+    /// Mean IoU by map: `seg`, the segmentation branch, and those that the method reports; without those that no pixel
+    /// was scored for.
     pub miou: Named<f64>,
     /// Multi-label F1 of the image classification.
     pub cls_f1: f64,

@@ -5,17 +5,20 @@ use serde::{Serialize, Serializer};
 
 use super::lines::EvalScores;
 
+/// What an evaluation says that has no score.
+const NOTHING_SCORED: &str = "no pixel is scored: the masks hold 255 (void) alone";
+
 /// Agreement of one kind of label with the truth, as fractions (method.md 9.1).
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct LabelScores {
-    /// Mean IoU over the classes that occur in the truth.
-    pub miou: f64,
+    /// Mean IoU over the classes that occur in the truth; `None` (null), as the other means, if no pixel is scored.
+    pub miou: Option<f64>,
     /// IoU of every class, background first; `None` (null) where the truth has no pixel.
     pub iou: Vec<Option<f64>>,
     /// Share of pixels labelled correctly.
-    pub pixel_accuracy: f64,
+    pub pixel_accuracy: Option<f64>,
     /// Mean recall of the classes that occur in the truth: the share of their pixels labelled correctly.
-    pub mean_accuracy: f64,
+    pub mean_accuracy: Option<f64>,
 }
 
 /// The scores of a map of labels, by the names that the method gives it.
@@ -57,16 +60,25 @@ impl Scores {
         self.maps.iter().filter(|map| map.headline)
     }
 
+    /// A notice if no pixel of the truth is a class, so that there is no score of labels.
+    pub fn notice(&self) -> Option<&'static str> {
+        let scored = self.maps.iter().any(|map| map.scores.pixel_accuracy.is_some());
+        (!self.maps.is_empty() && !scored).then_some(NOTHING_SCORED)
+    }
+
     /// Their mean IoU as text: `mIoU segmentation 0.512, seeds 0.430`.
     pub fn in_words(&self) -> String {
-        let words: Vec<_> = self.headlines().map(|map| format!("{} {:.3}", map.title, map.scores.miou)).collect();
-        format!("mIoU {}", words.join(", "))
+        let score = |map: &MapScores| map.scores.miou.map(|miou| format!("{} {miou:.3}", map.title));
+        match self.headlines().filter_map(score).collect::<Vec<_>>() {
+            words if words.is_empty() => NOTHING_SCORED.to_owned(),
+            words => format!("mIoU {}", words.join(", ")),
+        }
     }
 
     /// The scores that are written to the record.
     pub fn for_record(&self) -> EvalScores {
         EvalScores {
-            miou: self.headlines().map(|map| (map.name.clone(), map.scores.miou)).collect(),
+            miou: self.headlines().filter_map(|map| Some((map.name.clone(), map.scores.miou?))).collect(),
             cls_f1: self.cls_f1,
             seg_iou: self.get(Self::SEG).map(|seg| seg.iou.clone()).unwrap_or_default(),
         }

@@ -61,8 +61,8 @@ pub fn score_table(scores: &Scores, classes: &[String]) -> String {
     for (index, class) in classes.iter().enumerate() {
         row(class, &|label| label.iou.get(index).copied().flatten());
     }
-    row("mean", &|label| Some(label.miou));
-    row("pixel accuracy", &|label| Some(label.pixel_accuracy));
-    row("mean accuracy", &|label| Some(label.mean_accuracy));
+    row("mean", &|label| label.miou);
+    row("pixel accuracy", &|label| label.pixel_accuracy);
+    row("mean accuracy", &|label| label.mean_accuracy);
     format!("{table}\nmulti-label F1 {} over {} images\n", percent(Some(scores.cls_f1)), scores.images)
 }

@@ -156,7 +156,7 @@ impl Run {
     /// [`Error::Stopped`] if the device, the disk or the data failed; the run can be resumed from its newest
     /// checkpoint.
     pub(super) fn train(mut self, start: usize, evaluated: bool) -> Result<TrainSummary> {
-        for notice in &self.setting.data.images.notices {
+        for notice in &self.setting.data.notices {
             self.progress.note(notice);
         }
         self.progress.note(&self.setting.introduction());
@@ -272,14 +272,14 @@ impl Run {
             }
         }
         let scores = scoring.scored().scores;
-        let seg_miou = scores.get(Scores::SEG).map_or(0.0, |seg| seg.miou);
+        let seg_miou = scores.get(Scores::SEG).and_then(|seg| seg.miou);
         self.record.write(EvalRecord { step, eval: scores.for_record() })?;
         let path = self.folder.pictures().join(format!("step_{step:07}.png"));
         let sheet = contact_sheet(&gallery.samples()?);
         sheet.write_png(&path)?;
         self.progress.note(&format!("step {step}: {}; tags F1 {:.3}", scores.in_words(), scores.cls_f1));
         self.scores = Some(scores);
-        if self.best.is_none_or(|best| seg_miou > best.seg_miou) {
+        if let Some(seg_miou) = seg_miou.filter(|miou| self.best.is_none_or(|best| *miou > best.seg_miou)) {
             self.best = Some(Best { step, seg_miou });
         }
         self.save(step, true)?;
