@@ -9,7 +9,8 @@ pub(super) fn readings(text: &str) -> Vec<String> {
     let is_plain = !text.contains('\\') && !text.split('/').any(|part| part.is_empty() || part == ".");
     let mut found: Vec<String> = is_plain.then(|| text.to_owned()).into_iter().collect();
     let first = text.split_whitespace().next().unwrap_or_default();
-    for path in [text, first].into_iter().filter(|path| *path == text || bare(path) != *path) {
+    let first = Some(first).filter(|first| *first != text && bare(first) != *first);
+    for path in std::iter::once(text).chain(first) {
         let path = path.replace('\\', "/");
         let parts: Vec<&str> = bare(&path).split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         found.extend((0..parts.len()).map(|start| parts[start..].join("/")));
