@@ -7,6 +7,7 @@
 
 use tagseg::engine::graph::{DType, Graph, Tensor};
 use tagseg::engine::ops::adamw::{Constants, Trained, adamw};
+use tagseg::engine::ops::conv2d::Padding;
 use tagseg::engine::ops::pack::Packed;
 use tagseg::engine::ops::par::Par;
 use tagseg::run::bench::{Peak, median_time};
@@ -143,8 +144,13 @@ fn record(row: &Row) -> Result<Recorded> {
             (y, vec![x, w, b], operations)
         }
         "depthwise" => {
-            let (x, w, b) = (x(&row.size), real("w", &[at(3), 1, 3, 3]), real("b", &[at(3)]));
-            (x.depthwise_conv2d(&w, &b)?, vec![x.clone(), w, b], 18 * x.shape().len())
+            // Batch, height, width, channels, kernel, stride, dilation; padded as TensorFlow's SAME.
+            let (x, kernel, stride, dilation) = (x(&row.size[..4]), at(4), at(5), at(6));
+            let (w, b) = (real("w", &[at(3), 1, kernel, kernel]), real("b", &[at(3)]));
+            let padding = Padding::same([at(1), at(2)], kernel, stride, dilation);
+            let y = x.depthwise_conv2d(&w, &b, stride, dilation, padding)?;
+            let operations = 2 * kernel * kernel * y.shape().len();
+            (y, vec![x, w, b], operations)
         }
         "attention" => {
             let (q, k) = (real("q", &[at(0), at(1), at(3)]), real("k", &[at(0), at(2), at(3)]));

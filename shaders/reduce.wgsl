@@ -61,7 +61,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     store_y(index, (sums.x + sums.y) + (sums.z + sums.w));
 #else
     var best = load_x((row + first) / 4u).x;
-    var position = 0;
+    var position = i32(first);
     for (var l = first; l < end; l += 4u) {
         let four = load_x((row + l) / 4u);
         for (var lane = 0u; lane < 4u; lane++) {
@@ -82,7 +82,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     store_y(index, sum);
 #else
     var best = load_x(start + first * p.inner);
-    var position = Index(0);
+    var position = Index(i32(first));
     for (var l = first; l < end; l++) {
         let candidate = load_x(start + l * p.inner);
         let wins = better(candidate, best);

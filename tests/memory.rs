@@ -36,17 +36,30 @@ fn step_in(config: Config, phase: &Phase) -> Graph {
     step.graph
 }
 
-/// Protects: the recipe trains on a card with 8 GiB, and every buffer can be bound on every adapter, including those
-/// with WebGPU's default limits.
+/// Protects: what the README says of the recipe's memory, to the digit.
 #[test]
-fn the_voc_step_fits_eight_gibibytes_and_any_adapter() {
+fn the_voc_step_takes_what_the_readme_says() {
+    let readme = include_str!("../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let gibibytes = |precision| {
+        let plan = Plan::new(&voc_step(precision), &[], Target::graphics());
+        format!("{:.1}", plan.bytes() as f64 / f64::from(1 << 30))
+    };
+    let [whole, mixed] = [Precision::F32, Precision::Mixed].map(gibibytes);
+    let sentence = format!("a step of `voc` takes {mixed} GiB instead of {whole}.");
+    assert!(readme.contains(&sentence), "the README lacks: {sentence}");
+}
+
+/// Protects: the recipe trains with room to spare on a card of 6 GiB, with every map that s2c may have, and every adapter
+/// binds every buffer: those with no more than WebGPU grants, too.
+#[test]
+fn the_voc_step_fits_six_gibibytes_and_any_adapter() {
     let mut propagated = Config::preset("voc").unwrap();
     propagated.s2c_map = S2cMap::Propagated;
     for graph in [voc_step(Precision::F32), step(propagated)] {
         for target in [Target::graphics(), Target::software()] {
             let plan = Plan::new(&graph, &[], target);
             println!("{}", memory_table(&plan));
-            assert!(plan.bytes() <= 8 << 30, "{}", memory_table(&plan));
+            assert!(plan.bytes() <= 5 << 30, "{}", memory_table(&plan));
             assert!(plan.largest() <= 128 << 20, "{}", memory_table(&plan));
         }
     }

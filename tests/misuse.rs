@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use tagseg::config::Config;
+use tagseg::engine::gpu::{DeviceChoice, Limits};
 use tagseg::engine::graph::{DType, Graph, Op, Tensor, TensorType};
 use tagseg::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot};
 use tagseg::engine::nn::{Attention, Init, Linear, Scope};
@@ -277,7 +278,71 @@ fn shapes_that_are_too_large() {
     }
 }
 
-/// Protects: an axis that does not exist is an error with the caller's line, counted from either end.
+/// Protects: an input of integers takes integers, on either engine; others are an error that names the value.
+#[test]
+fn integers_that_are_none() {
+    for session in sessions() {
+        let graph = Graph::new();
+        let x = graph.input("x", [3], DType::I32);
+        let mut program = session.compile(&graph, &[&x.to_real().unwrap()]).unwrap();
+        assert_misuse(program.write(&x, &[1.0, 1.7, 2.0]), &["input `x` i32[3]", "integers", "1.7"]);
+        assert_misuse(program.write(&x, &[1.0_f32, f32::NAN, 2.0]), &["NaN"]);
+        assert_misuse(program.write(&x, &[1.0, 3e9, 2.0]), &["3000000000"]);
+        program.write(&x, &[1.0, -2.0, 2_147_483_647.0]).unwrap();
+        assert_eq!(program.read(&x).unwrap(), [1.0, -2.0, 2_147_483_647.0]);
+    }
+}
+
+/// Protects: an empty tensor is a value: sums over nothing are 0, products of nothing are the bias, and what has no value
+/// is refused where it is recorded.
+#[test]
+fn empty_tensors_are_values() {
+    for mut session in sessions() {
+        session.set_state("nothing", &[3, 0], &[]).unwrap();
+        let graph = Graph::new();
+        let nothing = graph.state("nothing", [3, 0]);
+        let x = graph.input("x", [0, 4], DType::F32);
+        let bias = graph.constant(&[1.0, 2.0], [2]);
+        let weight = graph.constant(&[], [2, 0]);
+        let outputs = [
+            nothing.sum(1).unwrap(),
+            nothing.linear(&weight, Some(&bias)).unwrap(),
+            nothing.matmul_nt(&weight).unwrap(),
+            x.exp().unwrap(),
+            x.pad(0, 1, 2).unwrap(),
+            x.sum_all().unwrap(),
+        ];
+        let mut all = outputs.to_vec();
+        all.extend(graph.gradients(&outputs[5], std::slice::from_ref(&nothing)).unwrap());
+        let mut program = session.compile(&graph, &all.iter().collect::<Vec<_>>()).unwrap();
+        program.write(&x, &[0.0; 0]).unwrap();
+        program.run().unwrap();
+        let want = [vec![0.0; 3], [1.0, 2.0].repeat(3), vec![0.0; 6], vec![], vec![0.0; 8], vec![0.0], vec![]];
+        for (output, want) in all.iter().zip(want) {
+            assert_eq!(program.read(output).unwrap(), want, "{output:?} on {}", session.name());
+        }
+        assert_eq!(session.state("nothing").unwrap(), (vec![3, 0], vec![]));
+        assert_misuse(nothing.max(1), &["reduce", "f32[3, 0]", "hold nothing"]);
+        assert_misuse(nothing.mean(1), &["reduce", "f32[3, 0]", "mean of nothing"]);
+        assert_misuse(x.batch_statistics(), &["batch_statistics", "f32[0, 4]"]);
+    }
+}
+
+/// Protects: a state for which there is no room is an error where it is set, and the session goes on.
+#[test]
+fn states_that_do_not_fit() {
+    let choice = DeviceChoice::named("auto").limits(Limits::Default);
+    let mut session = tagseg::run::device::open(choice).unwrap();
+    let values = vec![0.0; (128 << 18) + 1];
+    let error = session.set_state("w", &[values.len()], &values).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::Memory { .. }) && text.contains("`w` takes 128.0 MiB"), "{text}");
+    assert!(session.state_names().is_empty());
+    session.set_state("w", &[2], &[1.0, 2.0]).unwrap();
+    assert_eq!(session.state("w").unwrap().1, [1.0, 2.0]);
+}
+
+/// Protects: an axis that is not there is an error with the caller's line, whichever end it is counted from.
 #[test]
 fn axes_that_do_not_exist() {
     let graph = Graph::new();

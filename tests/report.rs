@@ -55,10 +55,10 @@ fn eval_record(step: usize) -> EvalRecord {
 
 fn scores() -> Scores {
     let label = |base: f64| LabelScores {
-        miou: Some(base),
+        miou: base,
         iou: vec![Some(0.88), Some(base + 0.11), Some(base - 0.13), Some(base + 0.02), None],
-        pixel_accuracy: Some(base + 0.3),
-        mean_accuracy: Some(base + 0.1),
+        pixel_accuracy: base + 0.3,
+        mean_accuracy: base + 0.1,
     };
     let maps = [("seg", "segmentation", 0.534), ("cam", "seeds", 0.452), ("y_c", "Y_c", 0.639)];
     let maps = maps.map(|(name, title, base)| MapScores {

@@ -45,7 +45,8 @@ impl Run {
         Run { session, trainer, steps, batch }
     }
 
-    fn step(&mut self, n: usize) {
+    /// Images, tags and boxes of a step.
+    fn batch(&self, n: usize) -> (Vec<u8>, Vec<f32>, Vec<i32>) {
         let (mut images, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
         for index in self.batch * n..self.batch * (n + 1) {
             let (image, mask) = picture(Split::Train, index, 64, 1);
@@ -60,6 +61,11 @@ impl Run {
             tags.extend((1..=4).map(|class| f32::from(u8::from(mask.data.contains(&class)))));
             boxes.extend(crop.img_box);
         }
+        (images, tags, boxes)
+    }
+
+    fn step(&mut self, n: usize) {
+        let (images, tags, boxes) = self.batch(n);
         self.trainer.step(n, StepBatch { images: &images, tags: &tags, boxes: &boxes, masks: &[] }).unwrap();
     }
 
@@ -113,7 +119,64 @@ fn memory_does_not_grow() {
     }
 }
 
-/// Four images in groups of `replica`, through all phases: the whole batch at once, and in micro-batches of `micro`.
+/// Protects: no phase of the schedule adds a byte once its program has run twice, and the last takes what it was planned
+/// to take, however many came before.
+#[test]
+fn memory_does_not_grow_in_any_phase() {
+    let mut run = Run::new(60, Precision::F32);
+    let phases: Vec<_> = (0..60).map(|n| run.trainer.schedule().phase(n)).collect();
+    let mut checked = 0;
+    let mut n = 0;
+    for phase in phases.chunk_by(|one, next| one == next) {
+        let mut before = None;
+        for step in 0..phase.len() {
+            run.step(n);
+            run.session.wait().unwrap();
+            n += 1;
+            if step >= 2 {
+                let now = run.session.allocated();
+                assert_eq!(*before.get_or_insert(now), now, "step {step} of {:?}", phase[0]);
+            }
+        }
+        checked += usize::from(before.is_some());
+    }
+    assert!(checked >= 3, "{checked} phases of {phases:?}");
+}
+
+/// Protects: finding what broke a step changes nothing, running statistics included.
+#[test]
+fn a_diagnosis_changes_no_state() {
+    for device in ["auto", "reference"] {
+        let mut run = Run::of(&config(4), device);
+        run.step(0);
+        run.session.settle();
+        let before = run.hash();
+        let (images, tags, boxes) = run.batch(1);
+        let batch = StepBatch { images: &images, tags: &tags, boxes: &boxes, masks: &[] };
+        assert_eq!(run.trainer.diagnose(1, batch).unwrap(), None);
+        assert!(run.hash() == before, "{device}");
+    }
+}
+
+/// Protects: values are those of the steps that are asked for, or an error; never those of others.
+#[test]
+fn a_window_holds_its_last_steps() {
+    let config = config(6);
+    let session = tagseg::run::device::open("auto").unwrap();
+    let network = NetworkConfig::new(&config, 4).unwrap();
+    let error = Trainer::new(&session, &config, &network, 3, 0).err().unwrap().to_string();
+    assert!(error.contains("a window of 0 steps"), "{error}");
+    let trainer = Trainer::new(&session, &config, &network, 3, 2).unwrap();
+    let mut run = Run { session, trainer, steps: 6, batch: 2 };
+    (0..5).for_each(|n| run.step(n));
+    assert_eq!(run.trainer.values(3..5).unwrap().len(), 2);
+    for steps in [2..5, 2..4, 4..6, 0..2] {
+        let error = run.trainer.values(steps.clone()).err().unwrap().to_string();
+        assert!(error.contains("are not among the last 2"), "{steps:?}: {error}");
+    }
+}
+
+/// Four images in groups of `replica`, through all phases: the whole batch at once, and in parts of `micro`.
 fn whole_and_divided(steps: usize, replica: usize, micro: usize, s2c_map: S2cMap, device: &str) -> [Run; 2] {
     [0, micro].map(|micro| {
         let mut config = config(steps);

@@ -84,9 +84,17 @@ def op(kind, size, device):
         run = lambda x, w, b: F.conv2d(x, w, b, stride, padding)
         return run, [real(batch, inputs, height, width), real(outputs, inputs, kernel, kernel), real(outputs)]
     if kind == "depthwise":
-        batch, height, width, channels = size
-        run = lambda x, w, b: F.conv2d(x, w, b, padding=1, groups=channels)
-        return run, [real(batch, channels, height, width), real(channels, 1, 3, 3), real(channels)]
+        batch, height, width, channels, kernel, stride, dilation = size
+        # TensorFlow's SAME; what differs between the sides stands behind.
+        side = (kernel - 1) * dilation + 1
+        zeros = [max((-(-extent // stride) - 1) * stride + side - extent, 0) for extent in (height, width)]
+        both, behind = [n // 2 for n in zeros], [n % 2 for n in zeros]
+
+        def run(x, w, b):
+            x = F.pad(x, (0, behind[1], 0, behind[0])) if any(behind) else x
+            return F.conv2d(x, w, b, stride, both, dilation, channels)
+
+        return run, [real(batch, channels, height, width), real(channels, 1, kernel, kernel), real(channels)]
     if kind == "attention":
         batch, tokens, keys, channels, heads = size
         split = lambda t: t.reshape(batch, -1, heads, channels // heads).transpose(1, 2)

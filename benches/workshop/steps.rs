@@ -96,7 +96,7 @@ impl Op for Variant {
         let operations = self.shipped.launches(context).list.iter().map(|launch| launch.operations as usize).sum();
         let slots: Vec<_> = (0..context.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
         let launch = Launch::new(shader, WORKGROUP * (self.step.workgroups)(shape), 1);
-        launch.uints(shape).operations(operations).bind(&slots).into()
+        launch.uints(shape).operations(&[operations]).bind(&slots).into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {

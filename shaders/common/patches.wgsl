@@ -1,13 +1,14 @@
 // An image [B, H, W, C] as the matrix of its patches, none of which is stored:
 //
-//   patches[(b, oy, ox), (ky, kx, c)] = image[b, oy·stride + ky - padding, ox·stride + kx - padding, c], 0 outside
+//   patches[(b, oy, ox), (ky, kx, c)] = image[b, oy·stride + ky - above, ox·stride + kx - left, c], 0 outside
 //
 // For one ky, the columns (kx, c) follow each other in the image, too: `along` counts both there. C is a multiple of
 // four, so that four columns from a multiple of four are neighbours, all inside or all outside.
 
 struct Window {
     height: u32, row: u32, out_height: u32, out_width: u32,
-    run: u32, stride: u32, padding: u32, channels: u32,
+    run: u32, stride: u32, above: u32, left: u32,
+    channels: u32, unused0: u32, unused1: u32, unused2: u32,
 }
 
 // Start of four patches: the element, its row and its position in the row, all wrapped below zero.
@@ -51,8 +52,8 @@ fn patches_from(w: Window, first: u32, count: u32) -> Patches {
     let rows_on = wraps(x, w.out_width);
     let y = image.y + rows_on;
     let images_on = wraps(y, w.out_height);
-    let top = (y - images_on * w.out_height) * w.stride - w.padding;
-    let left = ((x - rows_on * w.out_width) * w.stride - w.padding) * w.channels;
+    let top = (y - images_on * w.out_height) * w.stride - w.above;
+    let left = ((x - rows_on * w.out_width) * w.stride - w.left) * w.channels;
     return Patches(((image.x + images_on) * w.height + top) * w.row + left, top, left);
 }
 

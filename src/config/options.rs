@@ -70,7 +70,7 @@ options! {
     /// Method: `bmp`; `afa`, which propagates seeds by a random walk; or `segformer`, which learns from masks.
     "method.name" method_name: String = "bmp".into();
 
-    /// Encoder; `nano` trains from scratch, `mit_b0` to `mit_b5` start from ImageNet weights.
+    /// Encoder; `nano` trains from scratch, `mit_b0` to `mit_b5` and `efficientnet_lite0` to `_lite2` from ImageNet weights.
     "model.backbone" model_backbone: String = "mit_b1".into();
     /// Strides of MiT's four patch embeddings; their product is the side of a last-stage token in pixels.
     "model.strides" model_strides: [usize; 4] = [4, 2, 2, 1], Within(1.0, 32.0);

@@ -27,7 +27,8 @@ impl Program {
     /// Writes an input.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the tensor is not an input of this program's graph or the number of values is wrong.
+    /// [`Error::Graph`] if the tensor is not an input of this program's graph, the number of values is wrong, or an input
+    /// of integers is given another number.
     #[track_caller]
     pub fn write<'a>(&mut self, input: &Tensor, values: impl Into<Values<'a>>) -> Result<()> {
         let values = values.into();
@@ -40,6 +41,9 @@ impl Program {
         }
         if matches!(values, Values::U8(_)) && input.dtype() != DType::I32 {
             return Err(Error::misuse(format!("input {input:?} does not take bytes: only integer inputs do")));
+        }
+        if let Some(value) = values.no_integer().filter(|_| input.dtype() == DType::I32) {
+            return Err(Error::misuse(format!("input {input:?} takes integers of 32 bits and was given {value}")));
         }
         self.unwritten.retain(|unwritten| unwritten.id() != input.id());
         self.compiled.write(input, &values);

@@ -112,7 +112,8 @@ impl Session {
     /// Sets a state: creates it, or overwrites it in place, also for programs already compiled.
     ///
     /// # Errors
-    /// [`Error::Graph`] if it exists with another shape or the number of values is wrong.
+    /// [`Error::Graph`] if it exists with another shape or the number of values is wrong; [`Error::Memory`] if the device
+    /// has no room for it.
     #[track_caller]
     pub fn set_state(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
         let ty = TensorType::f32(shape);
@@ -125,8 +126,7 @@ impl Session {
         if let Some(known) = self.engine.state_type(name).filter(|known| *known != ty) {
             return Err(Error::misuse(format!("state `{name}` is {known:?} and cannot become {ty:?}")));
         }
-        self.engine.set_state(name, &ty, values);
-        Ok(())
+        self.engine.set_state(name, &ty, values)
     }
 
     /// Reads a state: its shape and values.
@@ -195,7 +195,7 @@ impl Session {
         let ids = ids(graph, outputs)?;
         for (name, ty, value) in graph.first_values() {
             if self.engine.state_type(&name).is_none() {
-                self.engine.set_state(&name, &ty, &vec![value as f32; ty.shape.len()]);
+                self.engine.set_state(&name, &ty, &vec![value as f32; ty.shape.len()])?;
             }
         }
         let compiled = self.engine.compile(graph, &ids)?;

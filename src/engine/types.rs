@@ -9,14 +9,15 @@ pub struct Shape(Vec<usize>);
 impl Shape {
     /// Number of elements (1 for a scalar); saturates on overflow.
     pub fn len(&self) -> usize {
-        // With an extent of 0 the shape is empty, even if the product of the others overflows.
-        if self.0.contains(&0) { 0 } else { self.0.iter().copied().fold(1, usize::saturating_mul) }
+        // An extent of 0 empties the shape, also behind others whose product cannot be counted.
+        if self.0.contains(&0) { 0 } else { product(&self.0) }
     }
 
-    /// Whether there are more elements than any device can store: 2^48 of them, or 2^30 if addresses have 32 bits. Sums
-    /// of the bytes of smaller values do not overflow.
+    /// Whether there are more elements than any device holds: 2^48 of them, or 2^30 where addresses have 32 bits. Extents
+    /// of 0 do not count, so that strides and sums of the bytes of other values do not overflow.
     pub(crate) fn is_boundless(&self) -> bool {
-        self.len() > if cfg!(target_pointer_width = "64") { 1 << 48 } else { 1 << 30 }
+        let elements = self.0.iter().map(|&extent| extent.max(1)).fold(1, usize::saturating_mul);
+        elements > if cfg!(target_pointer_width = "64") { 1 << 48 } else { 1 << 30 }
     }
 
     /// Whether an extent is zero.
@@ -100,6 +101,11 @@ impl fmt::Debug for Shape {
     }
 }
 
+/// A product of extents; the largest number there is where that is more than can be counted.
+pub(crate) fn product(extents: &[usize]) -> usize {
+    extents.iter().copied().fold(1, usize::saturating_mul)
+}
+
 /// Element type. Both are four bytes wide.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum DType {
@@ -151,7 +157,7 @@ impl TensorType {
 
     /// Bytes of a device buffer that holds it: whole `vec4`s, so that kernels may load four elements at a time.
     pub fn bytes(&self) -> u64 {
-        (self.shape.len().max(1) as u64).next_multiple_of(4) * 4
+        (self.shape.len().max(1) as u64).div_ceil(4).saturating_mul(16)
     }
 }
 

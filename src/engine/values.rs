@@ -44,6 +44,16 @@ impl Values<'_> {
         }
     }
 
+    /// The first value that is no integer of 32 bits.
+    pub(crate) fn no_integer(&self) -> Option<f64> {
+        let whole = |value: f64| value.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value);
+        match self {
+            Values::F32(values) => values.iter().map(|&value| f64::from(value)).find(|&value| !whole(value)),
+            Values::F64(values) => values.iter().copied().find(|&value| !whole(value)),
+            Values::I32(_) | Values::U8(_) => None,
+        }
+    }
+
     pub(crate) fn to_f64(&self) -> Vec<f64> {
         match self {
             Values::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),

@@ -66,5 +66,17 @@ mod tests {
         ] {
             assert_eq!(official_group_of(name, &*encoder), group, "{name}");
         }
+        let mut config = Config::default();
+        config.set("model.backbone=efficientnet_lite0").unwrap();
+        let encoder = find(&config).unwrap();
+        for (name, group) in [
+            ("encoder._bn0.weight", NORM),
+            ("encoder._blocks.3._bn2.bias", NORM),
+            ("encoder._conv_stem.weight", ENCODER),
+            ("encoder._blocks.3._depthwise_conv.weight", ENCODER),
+            ("decoder.linear_fuse.bn.weight", DECODER),
+        ] {
+            assert_eq!(official_group_of(name, &*encoder), group, "{name}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use tagseg::engine::kernel::Target;
 use tagseg::engine::ops::attention::Heads;
 use tagseg::engine::reference::square_error;
 
-use super::{noise, targets};
+use super::{noise, targets, worst_error};
 
 /// A value that is different from all others of this graph.
 fn constant(graph: &Graph, shape: &[usize]) -> Tensor {
@@ -38,6 +38,8 @@ fn agrees(targets: &[Target], shapes: &[&[usize]], build: impl Fn(&[Tensor]) -> 
         for (got, want) in run(session).iter().zip(&want) {
             let error = square_error(got, want);
             assert!(error <= 1e-9, "{shapes:?}: squared error {error:e} for {target:?}");
+            let worst = worst_error(got, want);
+            assert!(worst <= 1e-4, "{shapes:?}: an element is off by {worst:e} of the largest for {target:?}");
         }
     }
 }
@@ -76,6 +78,51 @@ fn more_batches_than_layers_are_computed() {
     agrees(&[software], &[&[35_000, 1, 8], &[35_000, 2, 8], &[35_000, 2, 8]], |x| x[0].attention(&x[1], &x[2], heads));
 }
 
+/// Protects: sums and rows so long that no invocation may walk them: Mesa's software driver ends the loops of an
+/// invocation after 65 535 turns.
+#[test]
+fn more_turns_than_a_driver_makes_are_shared() {
+    let software = [Target::software()];
+    let heads = |count| Heads { count, scale: 0.1 };
+    agrees(&software, &[&[1, 2, 64], &[1, 13_000, 64], &[1, 13_000, 64]], |x| x[0].attention(&x[1], &x[2], heads(1)));
+    agrees(&software, &[&[16, 13_000, 16], &[16, 2, 16], &[16, 2, 16]], |x| x[0].attention(&x[1], &x[2], heads(4)));
+    agrees(&software, &[&[66_001, 1, 257]], |x| x[0].sum(0));
+    agrees(&software, &[&[3, 35_001]], |x| x[0].softmax(1));
+    agrees(&software, &[&[2, 66_001], &[66_001], &[66_001]], |x| x[0].layer_norm(&x[1], &x[2], 1e-5));
+    agrees(&software, &[&[1, 260, 260, 257], &[257, 1, 3, 3], &[257]], |x| {
+        x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1)
+    });
+}
+
+/// Protects: the position of the largest of very many, the first of equals, and its gradient, whose positions are more
+/// than reals can count.
+#[test]
+fn positions_along_a_long_axis_are_found() {
+    const LENGTH: usize = (1 << 24) + 11;
+    let run = |shape: [usize; 2], places: &[usize]| {
+        let mut session = Session::open("auto").unwrap();
+        let mut values = vec![0.0; LENGTH];
+        places.iter().for_each(|&place| values[place] = 2.0);
+        session.set_state("x", &shape, &values).unwrap();
+        let graph = Graph::new();
+        let x = graph.state("x", shape);
+        let axis = isize::from(shape[0] == 1);
+        let largest = x.max(axis).unwrap();
+        let gradient = graph.gradients(&largest, std::slice::from_ref(&x)).unwrap().remove(0);
+        let position = x.arg_max(axis).unwrap();
+        let mut program = session.compile(&graph, &[&position, &largest, &gradient]).unwrap();
+        program.run().unwrap();
+        let read = |tensor| program.read(tensor).unwrap();
+        let ones = read(&gradient).into_iter().enumerate().filter(|(_, value)| *value != 0.0).map(|(place, _)| place);
+        let ones: Vec<_> = ones.collect();
+        (read(&position)[0], read(&largest)[0], ones)
+    };
+    let first = (1 << 24) + 3;
+    for shape in [[1, LENGTH], [LENGTH, 1]] {
+        assert_eq!(run(shape, &[first, first + 2, first + 7]), (first as f64, 2.0, vec![first]));
+    }
+}
+
 /// Protects: rows and images of which there are more than workgroups along an axis.
 #[test]
 fn more_rows_than_workgroups_are_computed() {
@@ -84,5 +131,5 @@ fn more_rows_than_workgroups_are_computed() {
     agrees(&[graphics], &[&[270_000, 4], &[4], &[4]], |x| x[0].layer_norm(&x[1], &x[2], 1e-5));
     agrees(&[software], &[&[2_100_000, 2]], |x| x[0].sum(1..2));
     agrees(&[software, graphics], &[&[70_000, 2, 2, 4], &[4, 4, 3, 3]], |x| x[0].conv2d(&x[1], None, 1, 1));
-    agrees(&[software], &[&[70_000, 2, 2, 4], &[4, 1, 3, 3], &[4]], |x| x[0].depthwise_conv2d(&x[1], &x[2]));
+    agrees(&[software], &[&[70_000, 2, 2, 4], &[4, 1, 3, 3], &[4]], |x| x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1));
 }

@@ -149,14 +149,15 @@ fn of_products() -> Vec<Launch> {
     all
 }
 
-/// The launches of whole training steps, in every phase: of every preset, of small ones, and in half
-/// precision; every kernel once.
+/// The launches of whole training steps, in every phase: of every preset, of small ones, in half precision, and with a
+/// convolutional encoder; every kernel once.
 static STEPS: LazyLock<Vec<Launch>> = LazyLock::new(|| {
     const OTHERS: &[(&str, &[&str])] = &[
         ("nano", &["train.crop=64"]),
         ("voc", &["train.crop=128", "batch.global=2", "loss.replica_size=2"]),
         ("nano", &["train.precision=mixed"]),
         ("voc", &["train.precision=mixed"]),
+        ("nano", &["model.backbone=efficientnet_lite0", "lambda=[0.7, 0.1, 0.0]"]),
     ];
     let presets = Config::preset_names().map(|preset| (preset, &[][..]));
     let graphs = presets.chain(OTHERS.iter().copied()).flat_map(|(preset, settings)| steps(preset, settings));

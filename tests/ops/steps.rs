@@ -2,7 +2,7 @@
 
 use tagseg::config::Config;
 use tagseg::engine::gpu::{Plan, pace};
-use tagseg::engine::graph::Graph;
+use tagseg::engine::graph::{Graph, Node};
 use tagseg::engine::kernel::{Launch, Target};
 use tagseg::method::{Methods, Schedule, Sizes, Step};
 use tagseg::parts::network::NetworkConfig;
@@ -55,7 +55,53 @@ fn no_dispatch_is_long() {
     assert!(cut > 0, "the largest products are more than 100 ms");
 }
 
-/// Protects: WebGPU's default limits suffice for the small preset and the demo.
+/// The arithmetic of an op, counted from what it reads and writes, for the ops that do most of it.
+fn arithmetic(graph: &Graph, node: &Node) -> Option<u64> {
+    let op = node.op()?;
+    let len = |index: usize| graph.tensor(node.inputs[index]).shape().len() as u64;
+    let extent = |index: usize, axis: usize| graph.tensor(node.inputs[index]).shape()[axis] as u64;
+    let results = node.ty.shape.len() as u64;
+    match op.name() {
+        // Every sum of b·m·n reads a row of a, b·m·k, and a column of b, b·k·n.
+        "matmul" => {
+            let text = format!("{op:?}");
+            let number = |name: &str| {
+                let rest = text.split(&format!(" {name}: ")).nth(1).unwrap();
+                rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse::<u64>().unwrap()
+            };
+            assert_eq!(len(0) * results, (len(0) / number("k")) * number("k") * results);
+            Some(2 * results * number("k"))
+        }
+        "conv2d" => Some(2 * results * extent(1, 1)),
+        "conv2d_weight" => Some(2 * results * len(0) / extent(0, 3)),
+        "attention" => Some(4 * len(0) * extent(1, 1)),
+        "depthwise_conv2d" => Some(18 * results),
+        _ => None,
+    }
+}
+
+/// Protects: the cost model. What a launch declares is the arithmetic of its op, which is more than half of a step.
+#[test]
+fn declared_arithmetic_is_that_of_the_ops() {
+    let graph = steps("voc", &["batch.global=8", "train.crop=512"]).pop().unwrap();
+    let nodes = graph.nodes();
+    let (mut counted, mut all) = (0, 0);
+    for step in &Plan::new(&graph, &[], Target::graphics()).steps {
+        let declared: u64 = step.launches.list.iter().map(|launch| launch.operations).sum();
+        all += declared;
+        let node = nodes.iter().zip(0..).find(|(_, place)| format!("{:?}", step.node) == format!("NodeId({place})"));
+        let (node, _) = node.unwrap();
+        if let Some(want) = arithmetic(&graph, node).filter(|_| node.op().is_some_and(|op| op.name() == step.name)) {
+            // Pieces of a launch are rounded up.
+            let pieces = step.launches.list.len() as u64;
+            assert!((want..=want + pieces).contains(&declared), "{}: {declared} for {want}", step.name);
+            counted += declared;
+        }
+    }
+    assert!(2 * counted > all, "{counted} of {all} are checked");
+}
+
+/// Protects: what WebGPU grants everywhere carries the small preset and the demo.
 #[test]
 fn default_limits_suffice_for_the_small_preset() {
     for settings in [&[][..], &["train.crop=64"]] {

@@ -3,6 +3,7 @@
 use tagseg::engine::graph::Tensor;
 use tagseg::engine::kernel::Packing;
 use tagseg::engine::ops::attention::Heads;
+use tagseg::engine::ops::conv2d::Padding;
 use tagseg::engine::ops::pack::Packed;
 use tagseg::engine::ops::par::Par;
 use tagseg::engine::ops::random::random_uniform;
@@ -65,6 +66,7 @@ fn elementwise() -> Vec<Case> {
         row("sqrt", ONE_POSITIVE, |x| x[0].sqrt()),
         row("abs", ONE, |x| x[0].abs()),
         row("relu", ONE, |x| x[0].relu()),
+        row("relu6", ONE, |x| x[0].scale(8.0)?.relu6()),
         row("sigmoid", ONE, |x| x[0].scale(6.0)?.sigmoid()),
         row("log_sigmoid", ONE, |x| x[0].scale(6.0)?.log_sigmoid()),
         row("gelu", ONE, |x| x[0].scale(2.0)?.gelu()),
@@ -150,6 +152,7 @@ fn reduce() -> Vec<Case> {
         row("min", SIZES, |x| x[0].min_keep(1)),
         fixed("arg_max", SIZES, |x| x[0].arg_max_keep(1)),
         fixed("arg_max of the last axis", SIZES, |x| x[0].arg_max(-1)),
+        fixed("arg_max in parts", &[&[(&[45_001, 2], Normal)], &[(&[90_004, 1], Normal)]], |x| x[0].arg_max(0)),
         row("mean_all", SIZES, |x| x[0].mean_all()),
         row("mean of the last axis", SIZES, |x| x[0].mean(-1)),
         row("sum of axes apart", APART, |x| x[0].sum([0, -1])),
@@ -339,6 +342,34 @@ fn attention() -> Vec<Case> {
 }
 
 fn convolution() -> Vec<Case> {
+    const THREE: Sizes = &[
+        &[(&[1, 3, 4, 2], Normal), (&[2, 1, 3, 3], Normal), (&[2], Normal)],
+        &[(&[2, 9, 8, 5], Normal), (&[5, 1, 3, 3], Normal), (&[5], Normal)],
+        &[(&[3, 10, 37, 12], Normal), (&[12, 1, 3, 3], Normal), (&[12], Normal)],
+        &[(&[1, 1, 1, 8], Normal), (&[8, 1, 3, 3], Normal), (&[8], Normal)],
+    ];
+    const FIVE: Sizes = &[
+        &[(&[1, 3, 4, 2], Normal), (&[2, 1, 5, 5], Normal), (&[2], Normal)],
+        &[(&[2, 9, 8, 5], Normal), (&[5, 1, 5, 5], Normal), (&[5], Normal)],
+        &[(&[3, 10, 37, 12], Normal), (&[12, 1, 5, 5], Normal), (&[12], Normal)],
+        &[(&[1, 1, 2, 8], Normal), (&[8, 1, 5, 5], Normal), (&[8], Normal)],
+    ];
+    const WIDE_THREE: Sizes = &[
+        &[(&[1, 7, 5, 2], Normal), (&[2, 1, 3, 3], Normal), (&[2], Normal)],
+        &[(&[2, 17, 23, 8], Normal), (&[8, 1, 3, 3], Normal), (&[8], Normal)],
+    ];
+    const WIDE: Sizes = &[
+        &[(&[1, 13, 14, 1], Normal), (&[1, 1, 5, 5], Normal), (&[1], Normal)],
+        &[(&[2, 17, 23, 8], Normal), (&[8, 1, 5, 5], Normal), (&[8], Normal)],
+    ];
+    fn same(x: &[Tensor], stride: usize, dilation: usize) -> tagseg::Result<Padding> {
+        let [_, height, width, _] = x[0].extents()?;
+        let [.., kernel]: [usize; 4] = x[1].extents()?;
+        Ok(Padding::same([height, width], kernel, stride, dilation))
+    }
+    fn depthwise_same(x: &[Tensor], stride: usize, dilation: usize) -> tagseg::Result<Tensor> {
+        x[0].depthwise_conv2d(&x[1], &x[2], stride, dilation, same(x, stride, dilation)?)
+    }
     vec![
         // Patch embedding of the first stage, on odd extents.
         row(
@@ -356,6 +387,16 @@ fn convolution() -> Vec<Case> {
                 &[(&[2, 9, 12, 8], Normal), (&[12, 8, 3, 3], Normal), (&[12], Normal)],
             ],
             |x| x[0].conv2d(&x[1], Some(&x[2]), 2, 1),
+        ),
+        // TensorFlow's SAME: zeros on both sides of an odd extent, behind an even one.
+        row(
+            "conv2d 3, 2, same",
+            &[
+                &[(&[1, 3, 4, 2], Normal), (&[2, 2, 3, 3], Normal), (&[2], Normal)],
+                &[(&[2, 8, 13, 3], Normal), (&[12, 3, 3, 3], Normal), (&[12], Normal)],
+                &[(&[2, 6, 4, 4], Normal), (&[4, 4, 3, 3], Normal), (&[4], Normal)],
+            ],
+            |x| x[0].conv2d(&x[1], Some(&x[2]), 2, same(x, 2, 1)?),
         ),
         row(
             "conv2d 3, 1, 1",
@@ -388,8 +429,17 @@ fn convolution() -> Vec<Case> {
                 &[(&[3, 37, 6, 12], Normal), (&[12, 1, 3, 3], Normal), (&[12], Normal)],
                 &[(&[1, 1, 33, 8], Normal), (&[8, 1, 3, 3], Normal), (&[8], Normal)],
             ],
-            |x| x[0].depthwise_conv2d(&x[1], &x[2]),
+            |x| x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1),
         ),
+        row("depthwise_conv2d 5", FIVE, |x| x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 2)),
+        // As TensorFlow pads, on even and odd extents; the first row or column may be in no window.
+        row("depthwise_conv2d 3, stride 2", THREE, |x| depthwise_same(x, 2, 1)),
+        row("depthwise_conv2d 5, stride 2", FIVE, |x| depthwise_same(x, 2, 1)),
+        row("depthwise_conv2d 3, dilation 2", THREE, |x| depthwise_same(x, 1, 2)),
+        row("depthwise_conv2d 5, dilation 2", FIVE, |x| depthwise_same(x, 1, 2)),
+        row("depthwise_conv2d 5, dilation 3, no zeros", WIDE, |x| x[0].depthwise_conv2d(&x[1], &x[2], 1, 3, 0)),
+        row("depthwise_conv2d 3, stride 3", WIDE_THREE, |x| x[0].depthwise_conv2d(&x[1], &x[2], 3, 1, 0)),
+        row("depthwise_conv2d 5, stride 4", WIDE, |x| x[0].depthwise_conv2d(&x[1], &x[2], 4, 1, 3)),
         row(
             "conv2d 1",
             &[

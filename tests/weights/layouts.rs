@@ -28,7 +28,7 @@ fn layouts_are_byte_equal_after_a_round_trip() {
     let encoder = |name: &str| name.starts_with("encoder.");
     let counter = |name: &str| name.ends_with("num_batches_tracked");
     for (name, scheme, layout, dropped) in [
-        ("mit_legacy.pth", Scheme::OriginalMit, Layout::Official, 2),
+        ("mit_legacy.pth", Scheme::Original("original MiT encoder"), Layout::Official, 2),
         ("bmp.pth", Scheme::BmpCheckpoint, Layout::Official, 0),
         ("hf_imagenet.safetensors", Scheme::HuggingFace, Layout::HuggingFace, 2),
         ("hf_segmentation.safetensors", Scheme::HuggingFace, Layout::HuggingFace, 0),
@@ -41,7 +41,7 @@ fn layouts_are_byte_equal_after_a_round_trip() {
 
         let ours = bits(&mapped.tensors);
         let held = only(&expected, |key| match scheme {
-            Scheme::OriginalMit => encoder(key),
+            Scheme::Original(_) => encoder(key),
             Scheme::HuggingFace if dropped > 0 => encoder(key),
             Scheme::HuggingFace => encoder(key) || key.starts_with("decoder."),
             _ => true,
@@ -194,6 +194,128 @@ fn another_backbone_is_named() {
     assert!(Import::read(&path, &nano, false).unwrap().report.is_complete());
     let error = Import::read(&path, &parameters(), false).err().unwrap().to_string();
     assert!(error.contains("set model.backbone=nano, or load the matching tensors with --partial"), "{error}");
+}
+
+/// Parameters of a network with an EfficientNet-Lite.
+fn parameters_of_lite(backbone: &str) -> Vec<Parameter> {
+    let mut config = Config::default();
+    config.set(&format!("model.backbone={backbone}")).unwrap();
+    let config = NetworkConfig::new(&config, 2).unwrap();
+    Network::new(&Graph::new(), &config, NetworkOptions::default()).unwrap().parameters()
+}
+
+/// A parameter of the encoder by its name in the published files.
+fn published(name: &str) -> Option<String> {
+    name.strip_prefix("encoder.").map(str::to_owned)
+}
+
+/// The same by timm's name, for a network with so many blocks a stage.
+fn timm(name: &str, depths: [usize; 7]) -> Option<String> {
+    let name = published(name)?;
+    let Some(rest) = name.strip_prefix("_blocks.") else {
+        return Some(name.replace("_conv_stem", "conv_stem").replace("_bn0", "bn1"));
+    };
+    let (block, rest) = rest.split_once('.').unwrap();
+    let (module, leaf) = rest.split_once('.').unwrap();
+    let (mut stage, mut block) = (0, block.parse::<usize>().unwrap());
+    while block >= depths[stage] {
+        block -= depths[stage];
+        stage += 1;
+    }
+    let module = match (stage, module) {
+        (_, "_depthwise_conv") => "conv_dw",
+        (0, "_project_conv") | (_, "_expand_conv") => "conv_pw",
+        (0, "_bn1") | (_, "_bn0") => "bn1",
+        (0, "_bn2") | (_, "_bn1") => "bn2",
+        (_, "_project_conv") => "conv_pwl",
+        (_, "_bn2") => "bn3",
+        other => panic!("{other:?}"),
+    };
+    Some(format!("blocks.{stage}.{block}.{module}.{leaf}"))
+}
+
+/// Writes the first values of an encoder's parameters by other names, behind tensors of the classifier that it was
+/// trained with.
+fn write_encoder(path: &Path, parameters: &[Parameter], classifier: &[&str], name: impl Fn(&str) -> Option<String>) {
+    let named = parameters.iter().filter_map(|parameter| Some((name(&parameter.name)?, parameter)));
+    let mut all: Vec<_> =
+        named.map(|(name, parameter)| (name, parameter.shape.to_vec(), parameter.initial(1))).collect();
+    all.extend(classifier.iter().map(|name| (name.to_string(), vec![3, 2], vec![0.5; 6])));
+    let views = all.iter().map(|(name, shape, values)| {
+        (name, TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values)).unwrap())
+    });
+    safetensors::serialize_to_file(views, None, path).unwrap();
+}
+
+/// Protects: EfficientNet-Lite by its published names and by timm's, which count blocks in their stages. Every tensor
+/// gets to its place in networks of any depth, the classifier is left out, and nothing else may be.
+#[test]
+fn efficientnet_lite_is_read_by_either_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lite.safetensors");
+    let heads = ["_conv_head.weight", "_bn1.running_mean", "_fc.weight"];
+    let timm_heads = ["conv_head.weight", "bn2.running_mean", "classifier.weight", "classifier.bias"];
+    for (backbone, depths) in [
+        ("efficientnet_lite0", [1, 2, 2, 3, 3, 4, 1]),
+        ("efficientnet_lite1", [1, 3, 3, 4, 4, 5, 1]),
+        ("efficientnet_lite2", [1, 3, 3, 4, 4, 5, 1]),
+    ] {
+        let parameters = parameters_of_lite(backbone);
+        let of_encoder = parameters.iter().filter(|parameter| parameter.name.starts_with("encoder."));
+        let of_encoder: Vec<_> = of_encoder.collect();
+        for (scheme, heads) in [
+            (Scheme::Original("original EfficientNet-Lite encoder"), &heads[..]),
+            (Scheme::Elsewhere("timm"), &timm_heads),
+        ] {
+            write_encoder(&path, &parameters, heads, |name| match scheme {
+                Scheme::Elsewhere(_) => timm(name, depths),
+                _ => published(name),
+            });
+            let import = Import::read(&path, &parameters, false).unwrap();
+            assert_eq!((import.scheme, import.encoder.as_deref()), (scheme, Some(backbone)));
+            assert!(import.report.is_complete(), "{import}");
+            assert_eq!(import.report.dropped.len(), heads.len());
+            assert_eq!(import.tensors().len(), of_encoder.len());
+            for parameter in &of_encoder {
+                let (shape, values) = &import.tensors()[&parameter.name];
+                assert_eq!((&shape[..], values), (&parameter.shape[..], &parameter.initial(1)), "{}", parameter.name);
+            }
+        }
+    }
+}
+
+/// Protects: one line for a file of another size, for a classifier alone, and for a file that is cut.
+#[test]
+fn misfits_of_efficientnet_lite_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lite.safetensors");
+    let parameters = parameters_of_lite("efficientnet_lite0");
+    let refusal = || {
+        let error = Import::read(&path, &parameters, false).err().unwrap().to_string();
+        assert!(!error.contains('\n'), "{error}");
+        error
+    };
+    write_encoder(&path, &parameters_of_lite("efficientnet_lite2"), &[], published);
+    let error = refusal();
+    let remedy =
+        "contains efficientnet_lite2 but the network is efficientnet_lite0: set model.backbone=efficientnet_lite2";
+    assert!(
+        error.contains("unexpected") && error.contains("of a different shape") && error.contains(remedy),
+        "{error}"
+    );
+
+    write_encoder(&path, &[], &["_conv_head.weight", "_bn1.weight", "_fc.weight", "_fc.bias"], published);
+    let error = refusal();
+    assert!(error.contains("no tensor matches the network") && error.contains("efficientnet_lite0"), "{error}");
+
+    write_encoder(&path, &parameters, &[], |name| published(name).filter(|name| name != "_blocks.3._bn0.running_var"));
+    let error = refusal();
+    assert!(error.contains("1 missing: encoder._blocks.3._bn0.running_var"), "{error}");
+
+    write_encoder(&path, &parameters, &[], published);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(refusal().contains("lite.safetensors"));
 }
 
 /// Protects: weights of a diverged run are refused.

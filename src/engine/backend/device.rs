@@ -35,8 +35,8 @@ impl Engine for OnDevice {
         Arc::new(OnDevice { device: self.device.clone().aimed_at(target), states: self.states.clone() })
     }
 
-    fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]) {
-        self.states.set(&self.device, name, ty, values);
+    fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]) -> Result<()> {
+        self.states.set(&self.device, name, ty, values)
     }
 
     fn state_type(&self, name: &str) -> Option<TensorType> {

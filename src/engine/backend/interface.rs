@@ -38,7 +38,7 @@ pub(crate) trait Engine: Portable {
     fn aimed_at(&self, target: Target) -> Arc<dyn Engine>;
 
     /// Sets a state, in place if it exists. The number of values is that of the type's elements.
-    fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]);
+    fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]) -> Result<()>;
 
     /// The type of a state, if there is one of that name.
     fn state_type(&self, name: &str) -> Option<TensorType>;

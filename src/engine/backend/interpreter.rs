@@ -39,9 +39,10 @@ impl Engine for OnInterpreter {
         Arc::new(self.clone())
     }
 
-    fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]) {
+    fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]) -> Result<()> {
         let data = values.iter().map(|&value| f64::from(value)).collect();
         self.states.lock().insert(name.to_owned(), Array::new(&ty.shape, data));
+        Ok(())
     }
 
     fn state_type(&self, name: &str) -> Option<TensorType> {

@@ -33,7 +33,7 @@ impl Axis {
                 ..Self::fraction(2 * cells, cells - outputs, 2 * outputs)
             };
         }
-        if input == 1 || output == 1 {
+        if input <= 1 || output <= 1 {
             // Every output reads the first cell, whatever the step.
             return Axis { input, output, scale: 0.0, align_corners, ..Self::fraction(1, 0, 1) };
         }
@@ -65,10 +65,13 @@ impl Axis {
         3 * self.step <= 2 * self.unit
     }
 
-    /// Whether all coordinates fit the kernels' integers.
+    /// Whether all coordinates fit the kernels' integers, and the outputs that read an input fit a loop.
     pub(crate) fn fits(&self) -> bool {
-        let reach = (self.output as i64 + 1) * self.step + self.shift.abs();
-        reach.max((self.input as i64 + 1) * self.unit) < 1 << 31
+        // Extents may be as large as anybody writes them.
+        let [input, output] = [self.input, self.output].map(|extent| extent as i128 + 1);
+        let [step, shift, unit] = [self.step, self.shift, self.unit].map(i128::from);
+        let is_steep = step * MOST_ENLARGED < unit;
+        (output * step + shift.abs()).max(input * unit) < 1 << 31 && !is_steep
     }
 
     pub(crate) fn params(&self) -> [u32; 8] {
@@ -77,6 +80,9 @@ impl Axis {
         [self.input as u32, self.output as u32, step, shift, unit, inverse.to_bits(), 0, 0]
     }
 }
+
+/// Outputs for an input, at most.
+const MOST_ENLARGED: i128 = 1 << 14;
 
 fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }

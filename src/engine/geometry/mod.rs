@@ -6,3 +6,4 @@ pub mod gather;
 pub mod heads;
 pub mod matrix;
 pub mod patches;
+pub mod window;

@@ -1,6 +1,9 @@
 //! The patches of an image that a convolution multiplies.
 
-/// The patches of an image: patch (oy, ox) begins at row oy·stride − padding, likewise across, zeros outside.
+use super::window::{Padding, Window};
+
+/// The patches of an image: patch (oy, ox) begins at row oy·stride − padding\[0\] and column ox·stride − padding\[1\],
+/// zeros outside.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Patches {
     /// Extents \[B, H, W, C\] of the image.
@@ -11,21 +14,19 @@ pub struct Patches {
     pub kernel: usize,
     /// Step from patch to patch.
     pub stride: usize,
-    /// Zeros around the image.
-    pub padding: usize,
+    /// Zeros above and on the left.
+    pub padding: [usize; 2],
 }
 
 impl Patches {
-    /// All whole patches: ⌊(extent + 2·padding − kernel) / stride⌋ + 1 down and across.
-    pub(crate) fn of(image: [usize; 4], kernel: usize, stride: usize, padding: usize) -> Result<Self, String> {
-        let fits = image[1..3].iter().all(|extent| extent + 2 * padding >= kernel);
-        if !fits || stride == 0 || padding >= kernel || image.contains(&0) {
-            return Err(format!(
-                "an image {image:?} has no patches of {kernel}, stride {stride}, padding {padding} (less than a patch)"
-            ));
+    /// All whole patches: ⌊(extent + padding − kernel) / stride⌋ + 1 down and across.
+    pub(crate) fn of(image: [usize; 4], kernel: usize, stride: usize, padding: Padding) -> Result<Self, String> {
+        let [batch, height, width, channels] = image;
+        if batch == 0 || channels == 0 {
+            return Err(format!("an image {image:?} has no patches"));
         }
-        let grid = [image[1], image[2]].map(|extent| (extent + 2 * padding - kernel) / stride + 1);
-        Ok(Patches { image, grid, kernel, stride, padding })
+        let grid = Window { kernel, stride, dilation: 1, padding }.grid([height, width])?;
+        Ok(Patches { image, grid, kernel, stride, padding: padding.before })
     }
 
     /// Patches of all images.
@@ -43,11 +44,11 @@ impl Patches {
         self.kernel.div_ceil(self.stride)
     }
 
-    /// `Window` of `shaders/common/patches.wgsl`.
-    pub(crate) fn words(&self) -> [usize; 8] {
+    /// `Window` of `shaders/common/patches.wgsl`, filled up to whole fours.
+    pub(crate) fn words(&self) -> [usize; 12] {
         let [_, height, width, channels] = self.image;
-        let [rows, columns] = self.grid;
-        [height, width * channels, rows, columns, self.kernel * channels, self.stride, self.padding, channels]
+        let ([rows, columns], [top, left]) = (self.grid, self.padding);
+        [height, width * channels, rows, columns, self.kernel * channels, self.stride, top, left, channels, 0, 0, 0]
     }
 
     /// The gradient with respect to the image as a product: the patches of the gradient \[B, OH, OW, outputs\] that it
@@ -57,14 +58,14 @@ impl Patches {
     /// pixels of a block q are sums over the reach² patches from q − reach + 1 to q.
     pub(crate) fn transposed(&self, outputs: usize) -> (Patches, Patches) {
         let [batch, height, width, _] = self.image;
-        let padding = self.padding % self.stride;
-        let grid = [height, width].map(|extent| (extent + padding).div_ceil(self.stride));
+        let padding = self.padding.map(|zeros| zeros % self.stride);
+        let grid = [height + padding[0], width + padding[1]].map(|extent| extent.div_ceil(self.stride));
         let read = Patches {
             image: [batch, self.grid[0], self.grid[1], outputs],
             grid,
             kernel: self.reach(),
             stride: 1,
-            padding: self.reach() - 1 - self.padding / self.stride,
+            padding: self.padding.map(|zeros| self.reach() - 1 - zeros / self.stride),
         };
         (read, Patches { grid, kernel: self.stride, padding, ..*self })
     }

@@ -151,7 +151,7 @@ impl Plan {
                     let halves = kernel.inputs.iter().chain([&NodeId(index)]).any(|id| schedule.half[root[id.0]]);
                     let target = if halves { target.of_halves() } else { target };
                     let context = LaunchContext { inputs: &types, output: &node.ty, target };
-                    let mut launches = kernel.op.launches(&context);
+                    let mut launches = kernel.op.dispatches(&context);
                     for launch in &mut launches.list {
                         let is_half = |slot| kernel.value(index, slot).is_some_and(|value| schedule.half[root[value]]);
                         let numbered = (1..).zip(&launch.bindings).filter(|(_, slot)| is_half(**slot));
@@ -292,7 +292,7 @@ fn apart(steps: &[Step], values: usize) -> Vec<Vec<usize>> {
 /// Bytes of everything that a launch binds.
 fn traffic(launch: &Launch, context: &LaunchContext<'_>, launches: &Launches) -> u64 {
     let bytes = |(number, slot): (usize, &Slot)| {
-        let whole = match *slot {
+        let whole: u64 = match *slot {
             Slot::Input(index) => context.inputs[index].bytes(),
             Slot::Output => context.output.bytes(),
             Slot::Scratch(index) => launches.scratch[index] as u64 * 4,

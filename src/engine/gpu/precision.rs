@@ -38,7 +38,7 @@ fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
         let types: Vec<_> = kernel.inputs.iter().map(|input| &nodes[input.0].ty).collect();
         for target in [Target::software(), Target::graphics(), target.of_halves()] {
             let context = LaunchContext { inputs: &types, output: &nodes[index].ty, target };
-            for launch in kernel.op.launches(&context).list {
+            for launch in kernel.op.dispatches(&context).list {
                 for slot in launch.bindings.iter().filter(|slot| !launch.fours.contains(slot)) {
                     if let Some(value) = kernel.value(index, *slot) {
                         half[root[value]] = false;

@@ -232,7 +232,8 @@ impl Program {
                 }
             }
             let submission = self.device.queue.submit([encoder.finish()]);
-            if self.device.nice() {
+            // A browser never blocks: there, short submissions alone let others have a turn.
+            if self.device.nice() && cfg!(not(target_arch = "wasm32")) {
                 self.device.rest(submission)?;
             } else if left == 0 {
                 self.in_flight.push(submission);

@@ -10,7 +10,7 @@ const STAGED: u64 = 64 << 20;
 
 /// The first elements of a part of a buffer.
 pub(super) fn first(slice: wgpu::BufferSlice<'_>, elements: usize) -> wgpu::BufferSlice<'_> {
-    slice.slice(..(elements * 4) as u64)
+    slice.slice(..elements as u64 * 4)
 }
 
 /// Reads the first elements of a part of a buffer back; waits for the device.

@@ -59,7 +59,7 @@ fn cost(schedule: &Schedule, index: usize, target: Target) -> f64 {
     let Some(op) = node.op().filter(|op| !op.is_alias()) else { return 0.0 };
     let types: Vec<_> = node.inputs.iter().map(|input| &schedule.nodes[input.0].ty).collect();
     let context = LaunchContext { inputs: &types, output: &node.ty, target };
-    let operations: u64 = op.launches(&context).list.iter().map(|launch| launch.operations).sum();
+    let operations: u64 = op.dispatches(&context).list.iter().map(|launch| launch.operations).sum();
     let read = node.inputs.iter().map(|input| schedule.bytes(input.0));
     let bytes = read.sum::<u64>() + schedule.bytes(index);
     operations as f64 + OPERATIONS_A_BYTE * bytes as f64

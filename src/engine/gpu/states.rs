@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::bytes::mebibytes;
 use super::device::Device;
+use super::fault::SMALLER;
 use super::read_back::{first, read, read_all};
 use crate::engine::graph::TensorType;
 use crate::engine::kernel::Packing;
@@ -57,11 +59,19 @@ impl States {
     }
 
     /// Sets a state, in place if it exists, in which case its type must match.
-    pub(crate) fn set(&self, device: &Device, name: &str, ty: &TensorType, values: &[f32]) {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if it is larger than what the device binds or has free; then it is not there.
+    pub(crate) fn set(&self, device: &Device, name: &str, ty: &TensorType, values: &[f32]) -> Result<()> {
         let states = &mut self.lock().states;
-        let made = || State { ty: ty.clone(), bytes: Bytes::of(&device.buffer(name, ty.bytes())) };
-        let Bytes { buffer, range } = &states.entry(name.to_owned()).or_insert_with(made).bytes;
-        device.queue.write_buffer(buffer, range.start, bytemuck::cast_slice(values));
+        let bytes = match states.get(name) {
+            Some(state) => state.bytes.clone(),
+            None => Bytes::of(&buffer(device, name, ty.bytes())?),
+        };
+        let write = || device.queue.write_buffer(&bytes.buffer, bytes.range.start, bytemuck::cast_slice(values));
+        device.catch(wgpu::ErrorFilter::OutOfMemory, write).map_err(|_| lacking(device, name, ty.bytes()))?;
+        states.entry(name.to_owned()).or_insert_with(|| State { ty: ty.clone(), bytes });
+        Ok(())
     }
 
     /// The type of a state, if there is one of that name.
@@ -132,14 +142,14 @@ impl States {
     /// Packs states into one buffer, unless they are.
     ///
     /// # Errors
-    /// [`Error::Graph`] if there is none of a name.
+    /// [`Error::Graph`] if there is none of a name; [`Error::Memory`] if the device has no room for them.
     pub(super) fn pack(&self, device: &Device, names: &[String]) -> Result<()> {
         let states = names.iter().map(|name| self.state(name)).collect::<Result<Vec<_>>>()?;
         if together(&states).is_some() {
             return Ok(());
         }
         let packing = packing(&states);
-        let buffer = device.buffer("states", packing.len as u64 * 4);
+        let buffer = buffer(device, "the states that are updated together", packing.len as u64 * 4)?;
         let mut encoder = device.device.create_command_encoder(&Default::default());
         for ((name, State { ty, bytes }), start) in names.iter().zip(states).zip(packing.starts) {
             let range = range(start, &ty);
@@ -162,6 +172,24 @@ impl States {
             Error::Graph(format!("state `{name}` has no value; set it before the program is compiled or run"))
         })
     }
+}
+
+/// A buffer for a state, or for several.
+fn buffer(device: &Device, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    let limits = device.limits();
+    let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    if bytes > most {
+        let (needed, most) = (mebibytes(bytes), mebibytes(most));
+        let reason = format!("`{name}` takes {needed:.1} MiB, {} binds at most {most:.1} MiB", device.name());
+        return Err(Error::Memory { reason, remedy: SMALLER.into() });
+    }
+    let made = device.catch(wgpu::ErrorFilter::OutOfMemory, || device.buffer(name, bytes));
+    made.map_err(|_| lacking(device, name, bytes))
+}
+
+fn lacking(device: &Device, name: &str, bytes: u64) -> Error {
+    let reason = format!("`{name}` takes {:.1} MiB, more than {} has free", mebibytes(bytes), device.name());
+    Error::Memory { reason, remedy: SMALLER.into() }
 }
 
 fn packing(states: &[State]) -> Packing {

@@ -92,7 +92,7 @@ impl Chain {
 pub enum Function {
     /// x
     Copy,
-    /// x, as an integer
+    /// x truncated toward zero, as an integer; the nearest where that is beyond 32 bits
     ToInteger,
     /// −x
     Negate,
@@ -112,6 +112,8 @@ pub enum Function {
     Truncate,
     /// max(x, 0)
     Relu,
+    /// min(max(x, 0), 6)
+    Relu6,
     /// 1 / (1 + e⁻ˣ)
     Sigmoid,
     /// ln σ(x), in the form that does not overflow
@@ -149,8 +151,8 @@ impl Function {
     pub(crate) fn arity(self) -> usize {
         use Function::*;
         match self {
-            Copy | ToInteger | Negate | Scale(_) | Offset(_) | Exp | Log | Sqrt | Abs | Truncate | Relu | Sigmoid
-            | LogSigmoid | Gelu | GeluSlope | Finite => 1,
+            Copy | ToInteger | Negate | Scale(_) | Offset(_) | Exp | Log | Sqrt | Abs | Truncate | Relu | Relu6
+            | Sigmoid | LogSigmoid | Gelu | GeluSlope | Finite => 1,
             Add | Subtract | Multiply | Divide | Maximum | Minimum | Equal | Greater | AtLeast => 2,
             Select => 3,
         }
@@ -171,6 +173,7 @@ impl Function {
             Abs => "abs",
             Truncate => "trunc",
             Relu => "relu",
+            Relu6 => "relu6",
             Sigmoid => "sigmoid",
             LogSigmoid => "log_sigmoid",
             Gelu => "gelu",
@@ -213,6 +216,7 @@ impl Function {
             Abs => format!("abs({x})"),
             Truncate => format!("trunc({x})"),
             Relu => format!("max({x}, V(0.0))"),
+            Relu6 => format!("clamp({x}, V(0.0), V(6.0))"),
             Sigmoid => format!("sigmoid({x})"),
             LogSigmoid => format!("log_sigmoid({x})"),
             Gelu => format!("gelu({x})"),
@@ -237,7 +241,9 @@ impl Function {
         let x = args[0];
         let truth = |holds: bool| f64::from(u8::from(holds));
         match self {
-            Copy | ToInteger => x,
+            Copy => x,
+            // The largest integer that is an f32, too.
+            ToInteger => x.trunc().clamp(f64::from(i32::MIN), 2_147_483_520.0),
             Negate => -x,
             Scale(c) => x * c,
             Offset(c) => x + c,
@@ -247,6 +253,7 @@ impl Function {
             Abs => x.abs(),
             Truncate => x.trunc(),
             Relu => x.max(0.0),
+            Relu6 => x.clamp(0.0, 6.0),
             Sigmoid => 1.0 / (1.0 + (-x).exp()),
             LogSigmoid => x.min(0.0) - (-x.abs()).exp().ln_1p(),
             Gelu => 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),

@@ -87,7 +87,7 @@ impl Interpreter {
                         _ => Ok(&self.values[input]),
                     })
                     .collect::<Result<Vec<_>>>()?;
-                op.reference(&inputs)
+                if node.ty.shape.is_empty() { vec![Array::zeros(&node.ty.shape)] } else { op.reference(&inputs) }
             };
             if op.mutates().is_empty() {
                 let output = outputs.into_iter().next().map(|mut output| {

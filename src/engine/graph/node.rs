@@ -132,10 +132,10 @@ pub trait Op: Debug + Send + Sync + 'static {
         Err(BackwardError::Undefined)
     }
 
-    /// The dispatches that compute the output.
+    /// The dispatches that compute the output, which is not empty; inputs may be.
     fn launches(&self, context: &LaunchContext<'_>) -> Launches;
 
-    /// The same computation in f64: one array, the output; for an op that [mutates](Op::mutates), the new value of
+    /// The same computation in f64: one array, the output, which is not empty; for an op that [mutates](Op::mutates), the new value of
     /// each mutated input in order.
     fn reference(&self, inputs: &[&Array]) -> Vec<Array>;
 
@@ -158,6 +158,13 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// The function computed, if this op is element-wise and may be fused with its neighbours.
     fn elementwise(&self) -> Option<&Chain> {
         None
+    }
+}
+
+impl dyn Op {
+    /// The dispatches that run: none for an op whose result is empty, which its launches need not count.
+    pub(crate) fn dispatches(&self, context: &LaunchContext<'_>) -> Launches {
+        if context.output.shape.is_empty() { Launches::default() } else { self.launches(context) }
     }
 }
 

@@ -150,9 +150,10 @@ impl Launch {
         self
     }
 
-    /// Sets the number of arithmetic operations.
-    pub fn operations(mut self, count: usize) -> Self {
-        self.operations = count as u64;
+    /// Sets the number of arithmetic operations, the product of `factors`.
+    pub fn operations(mut self, factors: &[usize]) -> Self {
+        // Counted in 64 bits, also where addresses have 32.
+        self.operations = factors.iter().fold(1, |count: u64, &factor| count.saturating_mul(factor as u64));
         self
     }
 

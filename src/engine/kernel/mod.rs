@@ -12,4 +12,5 @@ pub use choices::{ByLength, BySize, ByWidth, Kernels, Queries, Tile, Walk};
 pub use launch::{Launch, LaunchContext, Launches, Shader, Slot, WORKGROUP, shader};
 pub use packing::{BLOCK, Packing};
 pub use table::KernelTable;
+pub(crate) use target::MOST_TURNS;
 pub use target::{Class, Target};

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::choices::{BySize, ByWidth, Kernels, Queries, Tile, Walk};
 use crate::error::Result;
 
+/// Turns of all its loops that an invocation makes at most. Mesa's software driver ends every loop of an invocation that
+/// has made 65 535, without a word: what is longer is split among invocations.
+pub(crate) const MOST_TURNS: usize = 60_000;
+
 /// The class of a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Class {
@@ -87,7 +91,9 @@ impl Target {
     /// Parts into which the sums of such products are split to keep the device busy, at least 1. By the table alone: a
     /// device that lacks the features of a tile adds the same terms in the same order.
     pub fn splits(self, results: usize, terms: usize) -> usize {
-        self.turns(results, terms).min(terms / 64).max(1)
+        // An invocation adds four terms in a turn; those of a workgroup bring them into its memory one by one.
+        let most = if self.named(results, terms) == Tile::T64x64 { MOST_TURNS / 2 } else { 4 * MOST_TURNS };
+        self.turns(results, terms).min(terms / 64).max(terms.div_ceil(most)).max(1)
     }
 
     /// Whether such products keep the device busy without a split.
@@ -116,6 +122,8 @@ impl Target {
     pub fn lanes(self, width: usize) -> usize {
         match self.kernels.rows.of(width, 128) {
             Walk::Together if self.shared_rows => 16,
+            // A row is walked twice.
+            _ if width > MOST_TURNS / 2 => 16,
             _ => 1,
         }
     }
@@ -123,8 +131,8 @@ impl Target {
     /// Invocations that share a run of so many loads.
     pub fn walkers(self, loads: usize) -> usize {
         match self.kernels.runs {
-            Walk::Alone => 1,
-            Walk::Together => loads.min(32),
+            Walk::Alone if loads <= MOST_TURNS => 1,
+            _ => loads.min(32),
         }
     }
 

@@ -105,7 +105,7 @@ impl DepthwiseConv2d {
     /// If the shapes do not fit.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.depthwise_conv2d(&self.weight, &self.bias)
+        x.depthwise_conv2d(&self.weight, &self.bias, 1, 1, 1)
     }
 }
 

@@ -69,7 +69,7 @@ impl Op for Update {
         let launch = Launch::new(shader!("adamw"), packing.len / 4, 1)
             .uints(&[packing.len / 4])
             .floats(&[beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps])
-            .operations(14 * packing.len)
+            .operations(&[14, packing.len])
             .fours(&[Slot::Input(0), Slot::Input(1)])
             .bind(&slots.chain(gate).collect::<Vec<_>>());
         if self.gated() { launch.define("GATE", 1).into() } else { launch.into() }

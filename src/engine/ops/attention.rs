@@ -3,14 +3,19 @@
 use super::reduce::sum_of_chunks;
 pub use crate::engine::geometry::heads::{Gradient, Heads};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, Target, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Shader, Slot, Target, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
 
 impl Heads {
-    /// The launch of a kernel whose rows are the tokens of `rows`, and whose columns, those of `columns`, are split
-    /// into chunks.
+    /// Columns that an invocation walks at most. It takes eight in about two turns for each of a head's fours of channels.
+    fn most_columns(&self, channels: usize) -> usize {
+        8 * (MOST_TURNS / (2 * channels / self.count / 4 + 10))
+    }
+
+    /// The launch of a kernel whose rows are the tokens of `rows`, and whose columns, those of `columns`, are split into
+    /// chunks.
     fn launch(&self, shader: Shader, rows: &TensorType, columns: &TensorType, chunk: usize, target: Target) -> Launch {
         let layers = rows.shape[0] * self.count;
         let chunks = columns.shape[1].div_ceil(chunk);
@@ -47,9 +52,9 @@ impl Heads {
     }
 }
 
-/// Multiplications of one product over all pairs of a query and a key, q and k being the first inputs.
-fn pairs(context: &LaunchContext<'_>) -> usize {
-    context.inputs[0].shape.len() * context.inputs[1].shape[1]
+/// Operations, `each` for every channel of every pair of a query and a key, as factors; q and k are the first inputs.
+fn pairs(context: &LaunchContext<'_>, each: usize) -> [usize; 3] {
+    [each, context.inputs[0].shape.len(), context.inputs[1].shape[1]]
 }
 
 /// softmax(scale · q·kᵀ)·v per head; inputs q, k, v.
@@ -85,7 +90,7 @@ impl Op for Attention {
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         self.0
             .forward(context)
-            .operations(4 * pairs(context))
+            .operations(&pairs(context, 4))
             .define("OUTPUT", 1)
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
             .fours(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
@@ -112,7 +117,7 @@ impl Op for Statistics {
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        let launch = self.0.forward(context).operations(2 * pairs(context));
+        let launch = self.0.forward(context).operations(&pairs(context, 2));
         launch.bind(&[Slot::Input(0), Slot::Input(1), Slot::Output]).fours(&[Slot::Input(0), Slot::Input(1)]).into()
     }
 
@@ -147,14 +152,14 @@ impl Op for AttentionGradient {
         // There may be few keys and many queries.
         let invocations = rows.shape[1].div_ceil(self.0.rows(rows, context.target)) * rows.shape[0] * self.0.count;
         let most = (context.target.busy() / invocations).clamp(1, columns.shape[1].div_ceil(64));
-        let chunk = columns.shape[1].div_ceil(most).next_multiple_of(8);
+        let chunk = columns.shape[1].div_ceil(most).next_multiple_of(8).min(self.0.most_columns(rows.shape[2]));
         let chunks = columns.shape[1].div_ceil(chunk);
         let to = if chunks == 1 { Slot::Output } else { Slot::Scratch(0) };
         let launch = self.0.launch(shader!("attention_gradient"), rows, columns, chunk, context.target);
         let launch = defines.iter().fold(launch, |launch, name| launch.define(name, 1));
         let products = if self.1 == Gradient::Value { 2 } else { 3 };
         let first = launch
-            .operations(2 * products * pairs(context))
+            .operations(&pairs(context, 2 * products))
             .bind(&[slots, vec![to]].concat())
             .fours(&[q, k, v, grad, to]);
         if chunks == 1 {
@@ -173,12 +178,19 @@ impl Op for AttentionGradient {
 impl Tensor {
     /// Attention with merged heads, softmax(scale · q·kᵀ)·v: q \[B, N, C\], k and v \[B, M, C\] → \[B, N, C\].
     ///
-    /// The matrix of scores is not stored; gradients recompute it. The channels per head must be a multiple of four.
+    /// The matrix of scores is not stored; gradients recompute it. The channels per head must be a multiple of four. With
+    /// tens of thousands of keys, the scores are stored nevertheless.
     ///
     /// # Errors
     /// If the shapes do not fit.
     #[track_caller]
     pub fn attention(&self, key: &Tensor, value: &Tensor, heads: Heads) -> Result<Tensor> {
-        Tensor::record(Attention(heads), &[self, key, value])
+        let op = Attention(heads);
+        let walks = op.output(&[self.ty(), key.ty(), value.ty()]).is_ok();
+        if walks && key.shape()[1] > heads.most_columns(self.shape()[2]) {
+            // Nobody walks so many keys.
+            return self.attention_scores(key, heads.count)?.softmax_scaled(heads.scale)?.attention_values(value);
+        }
+        Tensor::record(op, &[self, key, value])
     }
 }

@@ -6,6 +6,7 @@ use super::matmul::mismatch;
 use super::product::{Layout, Product};
 use crate::engine::geometry::matrix::MatrixView;
 pub use crate::engine::geometry::patches::Patches;
+pub use crate::engine::geometry::window::Padding;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Storage, Tensor, TensorType};
 use crate::engine::kernel::{LaunchContext, Launches};
 use crate::engine::reference;
@@ -181,12 +182,19 @@ fn filled(tensor: &Tensor, axis: usize, extent: usize) -> Result<Tensor> {
 impl Tensor {
     /// Convolution: \[B, H, W, C\] with weight \[O, C, k, k\] and bias \[O\] → \[B, OH, OW, O\].
     ///
-    /// OH = ⌊(H + 2·padding − k) / stride⌋ + 1: rows and columns at the end that do not fill a patch are dropped.
+    /// OH = ⌊(H + padding − k) / stride⌋ + 1, with the zeros of both sides: rows and columns at the end that do not
+    /// fill a patch are dropped. A number pads all sides alike; [`Padding`] can differ, as TensorFlow's SAME does.
     ///
     /// # Errors
-    /// If the shapes do not fit, or the padding is not less than the kernel.
+    /// If the shapes do not fit, or the padding of a side is not less than the kernel.
     #[track_caller]
-    pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+    pub fn conv2d(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        stride: usize,
+        padding: impl Into<Padding>,
+    ) -> Result<Tensor> {
         self.conv2d_with(&Taps::new(weight), bias, stride, padding)
     }
 
@@ -195,8 +203,14 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::conv2d`].
     #[track_caller]
-    pub fn conv2d_with(&self, taps: &Taps, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
-        let weight = &taps.weight;
+    pub fn conv2d_with(
+        &self,
+        taps: &Taps,
+        bias: Option<&Tensor>,
+        stride: usize,
+        padding: impl Into<Padding>,
+    ) -> Result<Tensor> {
+        let (weight, padding) = (&taps.weight, padding.into());
         let (&[batch, height, width, channels], &[outputs, inner, kernel, across]) =
             (&self.shape()[..], &weight.shape()[..])
         else {
@@ -205,7 +219,7 @@ impl Tensor {
         if inner != channels || across != kernel || bias.is_some_and(|bias| bias.shape()[..] != [outputs]) {
             return Err(mismatch("conv2d", &[self, weight], "x, weight [O, C, k, k] and bias [O] do not fit together"));
         }
-        if (kernel, stride, padding) == (1, 1, 0) {
+        if (kernel, stride, padding) == (1, 1, Padding::default()) {
             return self.linear(&weight.reshape([outputs, channels])?, bias);
         }
         let (inner, outer) = (channels.next_multiple_of(4), outputs.next_multiple_of(4));

@@ -1,40 +1,75 @@
-//! Depth-wise 3×3 convolution: every channel by itself.
+//! Depth-wise convolution: every channel by itself, under windows of 3×3 or 5×5.
 
 use super::matmul::mismatch;
 use super::rows::{Lanes, split_rows};
+use crate::engine::geometry::window::{Padding, Window};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Slot, Target, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
 
-/// x \[B, H, W, C\], taps \[9, C\], bias \[C\] → \[B, H, W, C\].
+/// x \[B, H, W, C\], taps \[k·k, C\], bias \[C\] → \[B, OH, OW, C\].
 #[derive(Debug)]
-struct DepthwiseConv2d;
+struct DepthwiseConv2d(Window);
 
-/// Its gradient with respect to x; inputs grad and taps.
+/// Its gradient with respect to x, whose extents \[H, W\] it knows; inputs grad and taps.
 #[derive(Debug)]
-struct InputGradient;
+struct InputGradient(Window, [usize; 2]);
 
-/// Its gradients with respect to the taps and the bias, \[10, C\]; inputs x and grad.
+/// Its gradients with respect to the taps and the bias, \[k·k + 1, C\]; inputs x and grad.
 #[derive(Debug)]
-struct WeightGradient;
+struct WeightGradient(Window);
 
-/// The launch that slides along the rows of an image, forward or mirrored.
-fn slide(context: &LaunchContext<'_>) -> Launch {
-    let [batch, height, width, channels] = extents(context.output);
-    let lanes = Lanes::of(channels);
-    let loads = channels / lanes.count;
-    // Long runs need the fewest loads; they are split if there would be too few invocations.
-    let rows = batch * height;
-    let runs = (context.target.busy() / (rows * loads)).clamp(1, width.div_ceil(4));
-    let run = width.div_ceil(runs);
-    let runs = width.div_ceil(run);
-    let total = rows * runs * loads;
-    let launch = Launch::new(shader!("depthwise_conv2d"), total, 1)
-        .operations(18 * context.output.shape.len())
-        .uints(&[total, height, width, loads, run, runs]);
-    lanes.of_launch(launch, &[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output])
+/// How an invocation of a kernel slides along the rows of a result.
+struct Slide {
+    /// What it loads at once.
+    lanes: Lanes,
+    /// Loads of a pixel.
+    loads: usize,
+    /// Pixels of the result from one that it computes to the next: only such neighbours read the same columns.
+    step: usize,
+    /// How many it computes.
+    run: usize,
+    /// Runs of a row whose pixels are `step` apart.
+    runs: usize,
+}
+
+impl Slide {
+    fn new([batch, height, width, channels]: [usize; 4], step: usize, target: Target) -> Self {
+        let lanes = Lanes::of(channels);
+        let loads = channels / lanes.count;
+        // Long runs need the fewest loads; they are split if there would be too few invocations.
+        let pixels = width.div_ceil(step);
+        let busy = target.busy() / (batch * height * loads * step);
+        let runs = busy.clamp(1, pixels.div_ceil(4)).max(pixels.div_ceil(MOST_TURNS));
+        let run = pixels.div_ceil(runs);
+        Slide { lanes, loads, step, run, runs: pixels.div_ceil(run) }
+    }
+
+    /// A launch on an image for a result of given extents, with the parameters that the kernel has.
+    fn launch(&self, image: [usize; 4], window: &Window, result: [usize; 4], slots: &[Slot]) -> Launch {
+        let ([_, height, width, _], [batch, rows, columns, channels]) = (image, result);
+        let Window { kernel, stride, dilation, padding } = window;
+        let [above, left] = padding.before;
+        let total = batch * rows * self.runs * self.step * self.loads;
+        let launch = Launch::new(shader!("depthwise_conv2d"), total, 1)
+            .operations(&[2, *kernel, *kernel, batch, rows, columns, channels])
+            .uints(&[total, height, width, self.loads, rows, columns, *kernel, *stride])
+            .uints(&[*dilation, above, left, self.step, self.run, self.runs])
+            .bind(slots);
+        self.lanes.of_launch(launch, slots)
+    }
+}
+
+/// Says how large windows are, and how many of their columns the next one shares: all but `ahead`.
+fn define(launch: Launch, side: usize, ahead: usize) -> Launch {
+    let launch = if side == 5 { launch.define("FIVE", 1) } else { launch };
+    match ahead {
+        1 => launch.define("BY_ONE", 1),
+        2 => launch.define("BY_TWO", 1),
+        _ => launch,
+    }
 }
 
 /// The four extents of an image; the shape rule has checked that there are four.
@@ -48,36 +83,46 @@ impl Op for DepthwiseConv2d {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let x = inputs[0];
+        let (x, window) = (inputs[0], &self.0);
         if x.shape.rank() != 4 || x.shape.is_empty() || x.dtype != DType::F32 {
             return Err("needs a real image [B, H, W, C]".into());
         }
-        if inputs[1].shape[..] != [9, x.shape[3]] || inputs[2].shape[..] != [x.shape[3]] {
-            return Err("needs nine taps and one bias per channel".into());
+        if ![3, 5].contains(&window.kernel) || window.stride != 1 && window.dilation != 1 {
+            return Err("needs a kernel of 3 or 5, and a stride or a dilation of 1".into());
         }
-        Ok(x.clone())
+        let [batch, height, width, channels] = extents(x);
+        let taps = window.kernel * window.kernel;
+        if inputs[1].shape[..] != [taps, channels] || inputs[2].shape[..] != [channels] {
+            return Err(format!("needs {taps} taps and one bias per channel"));
+        }
+        let [rows, columns] = window.grid([height, width])?;
+        Ok(TensorType::f32([batch, rows, columns, channels]))
     }
 
     fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
-        let [x, taps, _] = context.inputs else { return Err(BackwardError::Undefined) };
+        let ([x, taps, _], window) = (context.inputs, self.0) else { return Err(BackwardError::Undefined) };
         let mut gradients = vec![None; 3];
         if context.needed[0] {
-            gradients[0] = Some(Tensor::record(InputGradient, &[context.grad, taps])?);
+            let [_, height, width, _]: [usize; 4] = x.extents()?;
+            gradients[0] = Some(Tensor::record(InputGradient(window, [height, width]), &[context.grad, taps])?);
         }
         if context.needed[1] || context.needed[2] {
-            let sums = Tensor::record(WeightGradient, &[x, context.grad])?;
-            gradients[1] = Some(sums.slice(0, 0..9)?);
-            gradients[2] = Some(sums.slice(0, 9..10)?.reshape([sums.shape()[1]])?);
+            let (sums, taps) = (Tensor::record(WeightGradient(window), &[x, context.grad])?, taps.shape()[0]);
+            gradients[1] = Some(sums.slice(0, 0..taps)?);
+            gradients[2] = Some(sums.slice(0, taps..taps + 1)?.reshape([sums.shape()[1]])?);
         }
         Ok(gradients)
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        slide(context).bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output]).into()
+        let (window, result) = (&self.0, extents(context.output));
+        let slide = Slide::new(result, window.dilation, context.target);
+        let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output];
+        define(slide.launch(extents(context.inputs[0]), window, result, &slots), window.kernel, window.stride).into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
-        vec![reference::depthwise_conv2d::depthwise_conv2d(inputs[0], inputs[1], inputs[2])]
+        vec![reference::depthwise_conv2d::depthwise_conv2d(&self.0, inputs[0], inputs[1], inputs[2])]
     }
 }
 
@@ -87,15 +132,22 @@ impl Op for InputGradient {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        Ok(inputs[0].clone())
+        let ([batch, .., channels], [height, width]) = (extents(inputs[0]), self.1);
+        Ok(TensorType::f32([batch, height, width, channels]))
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        slide(context).define("MIRRORED", 1).bind(&[Slot::Input(0), Slot::Input(1), Slot::Output]).into()
+        let (window, image) = (&self.0, extents(context.output));
+        // With strides, at most three taps reach a pixel along either axis.
+        let side = if window.stride == 1 { window.kernel } else { 3 };
+        let slide = Slide::new(image, window.stride * window.dilation, context.target);
+        let slots = [Slot::Input(0), Slot::Input(1), Slot::Output];
+        let launch = slide.launch(extents(context.inputs[0]), window, image, &slots);
+        define(launch.define("MIRRORED", 1), side, 1).into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
-        vec![reference::depthwise_conv2d::input_gradient(inputs[0], inputs[1])]
+        vec![reference::depthwise_conv2d::input_gradient(&self.0, self.1, inputs[0], inputs[1])]
     }
 }
 
@@ -105,43 +157,58 @@ impl Op for WeightGradient {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        Ok(TensorType::f32([10, extents(inputs[0])[3]]))
+        Ok(TensorType::f32([self.0.kernel * self.0.kernel + 1, extents(inputs[0])[3]]))
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        let [batch, height, width, channels] = extents(context.inputs[0]);
+        let [[_, height, width, _], [batch, rows, columns, channels]] =
+            [0, 1].map(|input| extents(context.inputs[input]));
+        let Window { kernel, stride, dilation, padding } = self.0;
+        let (sums, [above, left]) = (kernel * kernel + 1, padding.before);
         let lanes = Lanes::of(channels);
         let loads = channels / lanes.count;
-        let rows = batch * height;
-        let (chunk, chunks) = split_rows(rows, 32usize.div_ceil(width), loads, context.target);
+        let rows_of_all = batch * rows;
+        let (chunk, chunks) =
+            split_rows(rows_of_all, 32usize.div_ceil(columns), loads, columns + dilation + 1, context.target);
         let first = Launch::new(shader!("depthwise_conv2d_weight"), loads * chunks, 1)
-            .operations(19 * context.inputs[0].shape.len())
-            .uints(&[rows, height, width, loads, chunk, chunks])
+            .operations(&[2 * sums - 1, context.inputs[1].shape.len()])
+            .uints(&[rows_of_all, height, width, loads, rows, columns, stride, dilation])
+            .uints(&[above, left, dilation, chunk, chunks])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Scratch(0)]);
-        let first = lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1)]);
-        let second = super::reduce::sum_of_chunks(chunks, 10 * channels);
-        Launches { list: vec![first, second], scratch: vec![chunks * 10 * channels] }
+        let first = define(lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1)]), kernel, stride);
+        let second = super::reduce::sum_of_chunks(chunks, sums * channels);
+        Launches { list: vec![first, second], scratch: vec![chunks * sums * channels] }
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
-        vec![reference::depthwise_conv2d::weight_gradient(inputs[0], inputs[1])]
+        vec![reference::depthwise_conv2d::weight_gradient(&self.0, inputs[0], inputs[1])]
     }
 }
 
 impl Tensor {
-    /// Depth-wise 3×3 convolution with stride 1 and zero padding 1: \[B, H, W, C\] with weight \[C, 1, 3, 3\] and
-    /// bias \[C\] → \[B, H, W, C\].
+    /// Depth-wise convolution: \[B, H, W, C\] with weight \[C, 1, k, k\], k = 3 or 5, and bias \[C\] → \[B, OH, OW, C\],
+    /// with the extents of [`Tensor::conv2d`] for a kernel of (k − 1)·dilation + 1. The stride or the dilation is 1.
     ///
     /// # Errors
-    /// If the shapes do not fit.
+    /// If the shapes do not fit, or there is no such kernel.
     #[track_caller]
-    pub fn depthwise_conv2d(&self, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let channels = weight.shape().first().copied().unwrap_or(0);
-        if weight.shape()[..] != [channels, 1, 3, 3] {
-            return Err(mismatch("depthwise_conv2d", &[self, weight, bias], "needs a weight [C, 1, 3, 3]"));
+    pub fn depthwise_conv2d(
+        &self,
+        weight: &Tensor,
+        bias: &Tensor,
+        stride: usize,
+        dilation: usize,
+        padding: impl Into<Padding>,
+    ) -> Result<Tensor> {
+        let &[channels, 1, kernel, across] = &weight.shape()[..] else {
+            return Err(mismatch("depthwise_conv2d", &[self, weight, bias], "needs a weight [C, 1, k, k]"));
+        };
+        if kernel != across {
+            return Err(mismatch("depthwise_conv2d", &[self, weight, bias], "needs a weight [C, 1, k, k]"));
         }
         // Neighbouring channels lie together in the image; so they must in the weight.
-        let taps = weight.reshape([channels, 9])?.permute(&[1, 0])?;
-        Tensor::record(DepthwiseConv2d, &[self, &taps, bias])
+        let taps = weight.reshape([channels, kernel * kernel])?.permute(&[1, 0])?;
+        let window = Window { kernel, stride, dilation, padding: padding.into() };
+        Tensor::record(DepthwiseConv2d(window), &[self, &taps, bias])
     }
 }

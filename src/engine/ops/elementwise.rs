@@ -47,6 +47,11 @@ impl Op for Chain {
                 vec![grad.mul(&x.greater(&zero)?.sub(&zero.greater(x)?)?)?]
             }
             Relu => vec![grad.mul(&x.greater(&x.graph().scalar(0.0))?)?],
+            // By the result, so that x need not be kept.
+            Relu6 => {
+                let end = |value: f64| y.graph().scalar(value);
+                vec![grad.mul(&y.greater(&end(0.0))?.mul(&end(6.0).greater(y)?)?)?]
+            }
             Sigmoid => vec![grad.mul(y)?.mul(&y.neg()?.offset(1.0)?)?],
             LogSigmoid => vec![grad.mul(&x.neg()?.sigmoid()?)?],
             Gelu => vec![grad.mul(&Tensor::record(Chain::single(GeluSlope), &[x])?)?],
@@ -146,12 +151,14 @@ methods! {
     abs() = Function::Abs;
     /// x truncated toward zero; no gradient passes.
     trunc() = Function::Truncate;
-    /// The values as integers; no gradient passes.
+    /// The values truncated toward zero, as integers of 32 bits; no gradient passes.
     to_integer() = Function::ToInteger;
     /// The values as real numbers.
     to_real() = Function::Copy;
     /// max(x, 0)
     relu() = Function::Relu;
+    /// min(max(x, 0), 6)
+    relu6() = Function::Relu6;
     /// 1 / (1 + e⁻ˣ)
     sigmoid() = Function::Sigmoid;
     /// ln σ(x)

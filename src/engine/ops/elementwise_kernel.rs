@@ -93,7 +93,7 @@ pub(super) fn launch(op: &Chain, context: &LaunchContext<'_>) -> Launch {
         .collect();
     fours.extend(real(context.output.dtype, lanes.count == 4).then_some(Slot::Output));
     let mut launch = Launch::new(Shader { name: "elementwise", source: text.into() }, count, 1)
-        .operations(elements * op.body.len())
+        .operations(&[elements, op.body.len()])
         .define("VALUE", lanes.value)
         .define("BITS", lanes.value.replace("f32", "u32"))
         .define("RESULT", result)

@@ -6,6 +6,7 @@ use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorTyp
 use crate::engine::kernel::{LaunchContext, Launches};
 use crate::engine::reference;
 use crate::engine::reference::Array;
+use crate::engine::types::product as count;
 use crate::error::{Error, Result};
 
 impl Op for MatMul {
@@ -17,8 +18,8 @@ impl Op for MatMul {
         if inputs.iter().any(|input| input.dtype != DType::F32) {
             return Err("takes real values".into());
         }
-        let batch = self.batch[0] * self.batch[1];
-        let lengths = [batch * self.m * self.k, batch * self.k * self.n];
+        let [batch0, batch1] = self.batch;
+        let lengths = [count(&[batch0, batch1, self.m, self.k]), count(&[batch0, batch1, self.k, self.n])];
         if inputs[0].shape.len() != lengths[0] || inputs[1].shape.len() != lengths[1] {
             return Err(format!("is not a product of [{}, {}] and [{}, {}]", self.m, self.k, self.k, self.n));
         }
@@ -59,7 +60,7 @@ impl Op for MatMul {
         }
         if let Some(bias) = context.inputs.get(2) {
             // A bias is only recorded by `linear`, whose rows are all but the last axis.
-            let rows = grad.reshape([grad.shape().len() / self.n, self.n])?;
+            let rows = grad.reshape([self.m, self.n])?;
             gradients.push(Some(rows.sum_keep(0)?.reshape(bias.shape().clone())?));
         }
         Ok(gradients)
@@ -113,7 +114,7 @@ impl Tensor {
         let (leading, a_sides) = a.split_at(a.rank() - 2);
         let b_sides = &b[b.rank() - 2..];
         let batch: usize = leading.iter().product();
-        let view = |sides: &[usize]| MatrixView { batch: [sides[0] * sides[1], 0], row: sides[1], column: 1 };
+        let view = |sides: &[usize]| MatrixView { batch: [count(sides), 0], row: sides[1], column: 1 };
         let (mut a_view, mut b_view) = (view(a_sides), view(b_sides));
         let (mut m, mut k) = (a_sides[0], a_sides[1]);
         if a_transposed {
@@ -130,7 +131,7 @@ impl Tensor {
         }
         let mut shape = leading.to_vec();
         shape.extend([m, n]);
-        let out = MatrixView { batch: [m * n, 0], row: n, column: 1 };
+        let out = MatrixView { batch: [count(&[m, n]), 0], row: n, column: 1 };
         let op = MatMul { m, n, k, batch: [batch, 1], a: a_view, b: b_view, out, shape: shape.into() };
         Tensor::record(op, &[self, other])
     }
@@ -148,7 +149,7 @@ impl Tensor {
             return Err(mismatch("linear", &[self, weight], "needs x [.., in] and weight [out, in]"));
         }
         let (n, k) = (weight.shape()[0], weight.shape()[1]);
-        let m = self.shape().len() / k;
+        let m = count(&self.shape()[..self.shape().rank() - 1]);
         let mut shape = self.shape().to_vec();
         if let Some(last) = shape.last_mut() {
             *last = n;
@@ -178,7 +179,8 @@ impl Tensor {
     #[track_caller]
     pub fn attention_scores(&self, key: &Tensor, heads: usize) -> Result<Tensor> {
         let (q, k) = (self.shape(), key.shape());
-        if q.rank() != 3 || k.rank() != 3 || q[0] != k[0] || q[2] != k[2] || !q[2].is_multiple_of(heads) {
+        let fits = q.rank() == 3 && k.rank() == 3 && q[0] == k[0] && q[2] == k[2];
+        if !fits || heads == 0 || !q[2].is_multiple_of(heads) {
             return Err(mismatch("attention_scores", &[self, key], "needs q [B, N, C], k [B, M, C], C divisible"));
         }
         let (n, m, channels) = (q[1], k[1], q[2]);
@@ -190,7 +192,7 @@ impl Tensor {
             batch: [q[0], heads],
             a: MatrixView { batch: [n * channels, width], row: channels, column: 1 },
             b: MatrixView { batch: [m * channels, width], row: 1, column: channels },
-            out: MatrixView { batch: [heads * n * m, n * m], row: m, column: 1 },
+            out: MatrixView { batch: [count(&[heads, n, m]), count(&[n, m])], row: m, column: 1 },
             shape: [q[0], heads, n, m].into(),
         };
         Tensor::record(op, &[self, key])
@@ -203,7 +205,8 @@ impl Tensor {
     #[track_caller]
     pub fn attention_values(&self, value: &Tensor) -> Result<Tensor> {
         let (p, v) = (self.shape(), value.shape());
-        if p.rank() != 4 || v.rank() != 3 || p[0] != v[0] || p[3] != v[1] || !v[2].is_multiple_of(p[1]) {
+        let fits = p.rank() == 4 && v.rank() == 3 && p[0] == v[0] && p[3] == v[1];
+        if !fits || p[1] == 0 || !v[2].is_multiple_of(p[1]) {
             return Err(mismatch("attention_values", &[self, value], "needs p [B, heads, N, M], v [B, M, C]"));
         }
         let (heads, n, m, channels) = (p[1], p[2], p[3], v[2]);
@@ -213,9 +216,9 @@ impl Tensor {
             n: width,
             k: m,
             batch: [p[0], heads],
-            a: MatrixView { batch: [heads * n * m, n * m], row: m, column: 1 },
+            a: MatrixView { batch: [count(&[heads, n, m]), count(&[n, m])], row: m, column: 1 },
             b: MatrixView { batch: [m * channels, width], row: channels, column: 1 },
-            out: MatrixView { batch: [n * channels, width], row: channels, column: 1 },
+            out: MatrixView { batch: [count(&[n, channels]), width], row: channels, column: 1 },
             shape: [p[0], n, channels].into(),
         };
         Tensor::record(op, &[self, value])

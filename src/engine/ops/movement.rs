@@ -48,11 +48,13 @@ impl Move {
             }
             Move::Pad { axis, start, extent } => {
                 check(*axis)?;
-                if start + x[*axis] > *extent {
-                    return Err(format!("does not fit at {start} into an axis of extent {extent}"));
-                }
-                valid = Some((*axis, *start..start + x[*axis]));
+                let end = start.checked_add(x[*axis]).filter(|end| end <= extent);
+                let end = end.ok_or_else(|| format!("does not fit at {start} into an axis of extent {extent}"))?;
+                valid = Some((*axis, *start..end));
                 shape[*axis] = *extent;
+                if Shape::from(&shape[..]).is_boundless() {
+                    return Err(format!("an axis of {extent} has more elements than any device holds"));
+                }
                 offset = -(*start as i64) * strides[*axis];
             }
             Move::Flip(axis) => {
@@ -83,6 +85,9 @@ impl Move {
         }
     }
 }
+
+/// Axes that the kernel walks, at most.
+const MAX_AXES: usize = 4;
 
 /// An axis of a copy.
 #[derive(Clone, Copy, PartialEq)]
@@ -167,7 +172,7 @@ pub(super) fn copy(slot: usize, gather: &Gather, dtype: DType, out_offset: usize
         });
     }
     let whole = Axis { extent: 1, from: 0, to: 0, low: 0, high: 1 };
-    let four: Vec<_> = std::iter::repeat_n(whole, 4 - axes.len()).chain(axes.iter().copied()).collect();
+    let four: Vec<_> = std::iter::repeat_n(whole, MAX_AXES - axes.len()).chain(axes.iter().copied()).collect();
     let fields: [fn(&Axis) -> i64; 5] =
         [|axis| axis.extent, |axis| axis.from, |axis| axis.to, |axis| axis.low, |axis| axis.high];
     for field in fields {
@@ -187,10 +192,11 @@ impl Op for Movement {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        if inputs[0].shape.rank() > 4 {
-            return Err("takes at most four axes".into());
+        let gather = self.0.gather(&inputs[0].shape)?;
+        if axes(&gather, &gather.shape.strides()).len() > MAX_AXES {
+            return Err(format!("moves more than {MAX_AXES} groups of neighbouring axes"));
         }
-        Ok(TensorType { shape: self.0.gather(&inputs[0].shape)?.shape, dtype: inputs[0].dtype })
+        Ok(TensorType { shape: gather.shape, dtype: inputs[0].dtype })
     }
 
     fn backward(&self, context: &Backward<'_>) -> Result<Vec<Option<Tensor>>, BackwardError> {
@@ -226,8 +232,8 @@ impl Op for Concat {
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         let mut shape = inputs[0].shape.to_vec();
-        if self.axis >= shape.len() || shape.len() > 4 {
-            return Err(format!("there is no axis {}, or more than four", self.axis));
+        if self.axis >= shape.len() {
+            return Err(format!("there is no axis {}", self.axis));
         }
         for other in &inputs[1..] {
             let mut expected = inputs[0].shape.to_vec();
@@ -255,7 +261,7 @@ impl Op for Concat {
         let strides = context.output.shape.strides();
         let mut start = 0;
         let mut launches = Launches::default();
-        for (slot, input) in context.inputs.iter().enumerate() {
+        for (slot, input) in context.inputs.iter().enumerate().filter(|(_, input)| !input.shape.is_empty()) {
             let whole = Gather::whole(&input.shape);
             let offset = start * strides[self.axis];
             launches.list.push(copy(slot, &whole, context.output.dtype, offset, &strides));
@@ -283,7 +289,7 @@ impl Tensor {
     /// Output axis `i` is input axis `order[i]`.
     ///
     /// # Errors
-    /// If `order` is not a permutation of the axes, or there are more than four.
+    /// If `order` is not a permutation of the axes, or there are more than four groups of axes that stay neighbours.
     #[track_caller]
     pub fn permute(&self, order: &[isize]) -> Result<Tensor> {
         let mut axes = Vec::with_capacity(order.len());

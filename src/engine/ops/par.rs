@@ -75,7 +75,7 @@ impl Op for Weights {
             .floats(&position)
             .floats(&[1.0 / self.par.w1])
             // A difference, a square and the spread's update in three channels.
-            .operations(27 * context.output.shape.len())
+            .operations(&[27, context.output.shape.len()])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Output])
             .fours(&[Slot::Input(0), Slot::Output])
             .into()
@@ -127,7 +127,7 @@ impl Op for Step {
         let fours = context.inputs[0].shape[3] / 4;
         let step = launch(shader!("par_step"), context.inputs[0], &self.dilations, fours.div_ceil(2))
             .uints(&[fours])
-            .operations(16 * self.dilations.len() * context.output.shape.len())
+            .operations(&[16, self.dilations.len(), context.output.shape.len()])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output])
             .fours(&[Slot::Input(0), Slot::Input(1), Slot::Output]);
         if fours > 1 { step.define("PAIR", 1).into() } else { step.into() }
@@ -156,7 +156,7 @@ impl Op for StepGradient {
         let fours = context.inputs[0].shape[3] / 4;
         launch(shader!("par_step_gradient"), context.inputs[0], dilations, fours)
             .uints(&[fours])
-            .operations(16 * dilations.len() * context.output.shape.len())
+            .operations(&[16, dilations.len(), context.output.shape.len()])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output])
             .fours(&[Slot::Input(0), Slot::Output])
             .into()

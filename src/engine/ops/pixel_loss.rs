@@ -5,10 +5,11 @@
 
 use super::resize::{Axis, Resize, transposed};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Shader, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 pub use crate::engine::reference::pixel_loss::{Form, PixelLoss};
+use crate::engine::types::product;
 use crate::error::Result;
 
 impl Form {
@@ -34,6 +35,9 @@ fn check(x: &TensorType, pixels: &TensorType) -> Result<(), String> {
     let fits = x.shape.rank() == 4 && pixels.shape.rank() == 3 && x.shape[0] == pixels.shape[0];
     if !fits || x.dtype != DType::F32 || x.shape.is_empty() || pixels.shape.is_empty() {
         return Err("needs real logits [B, C, h, w] and labels [B, H, W]".into());
+    }
+    if x.shape[1] > MOST_TURNS {
+        return Err(format!("takes at most {MOST_TURNS} classes"));
     }
     let Resize { rows, columns, .. } = resize(&x.shape, &pixels.shape);
     if rows.fits() && columns.fits() { Ok(()) } else { Err("the sides are too long".into()) }
@@ -142,7 +146,7 @@ impl Op for Gradient {
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let (x, label) = (context.inputs[0], context.inputs[1]);
         let Resize { outer, rows, columns, .. } = resize(&x.shape, &label.shape);
-        let half_way = outer * rows.output * columns.input;
+        let half_way = product(&[outer, rows.output, columns.input]);
         let to = if rows.is_identity() { Slot::Output } else { Slot::Scratch(0) };
         let slots = [(0..context.inputs.len()).map(Slot::Input).collect(), vec![to]].concat();
         let mut first = launch(shader!("pixel_loss_gradient"), half_way, x, label, self.0.first)

@@ -217,7 +217,8 @@ impl Product {
             fours => fours,
         };
         let batches = self.batch[0] * self.batch[1];
-        let splits = self.k.div_ceil(chunk);
+        // A sum without terms is one, too: 0, or the bias.
+        let splits = self.k.div_ceil(chunk.max(1)).max(1);
         let shader = match part.team {
             Team::One => shader!("matmul"),
             Team::Subgroup(_) => shader!("matmul_subgroup"),
@@ -225,7 +226,7 @@ impl Product {
             Team::Cooperative => shader!("matmul_coop"),
         };
         let mut launch = Launch::new(shader, self.invocations(part), batches * splits)
-            .operations(2 * batches * self.m * self.n * self.k)
+            .operations(&[2, batches, self.m, self.n, self.k])
             .uints(&[self.m, self.n, self.k, chunk]);
         let mut by_fours = Vec::new();
         for (slot, layout, fours, [element, kind], [columns, rows, patches, none]) in [

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::axes::Axes;
+use super::matmul::mismatch;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 pub use crate::engine::reference::reduce::Reduction;
@@ -38,8 +39,10 @@ impl Op for Reduce {
         if x.dtype != DType::F32 {
             return Err("takes real values".into());
         }
-        if self.last > x.shape.rank() || self.first >= self.last || self.extents(x)[1] == 0 {
-            return Err(format!("axes {}..{} are empty", self.first, self.last));
+        // The sum of nothing is 0.
+        let nothing = self.reduction != Reduction::Sum && x.shape[self.first..self.last].contains(&0);
+        if nothing {
+            return Err(format!("axes {}..{} hold nothing to reduce", self.first, self.last));
         }
         let mut shape = x.shape.to_vec();
         shape[self.first..self.last].fill(1);
@@ -52,21 +55,17 @@ impl Op for Reduce {
         let gradient = match self.reduction {
             Reduction::Sum => grad.expand(x.shape().clone())?,
             Reduction::Max | Reduction::Min => {
-                let [outer, length, inner] = self.extents(x.ty());
                 let highest = if self.reduction == Reduction::Max { x.clone() } else { x.neg()? };
-                let position = highest.reduce_run(Reduction::ArgMax, self.first..self.last)?;
-                let position = position.reshape([outer, 1, inner])?;
-                let index: Vec<_> = (0..length).map(|index| index as f64).collect();
-                let index = x.graph().constant(&index, [length, 1]);
-                let chosen = position.equal(&index)?.reshape(x.shape().clone())?;
-                grad.mul(&chosen)?
+                let chosen = highest.reshape(self.extents(x.ty()))?.first_highest(EXACT)?;
+                grad.mul(&chosen.reshape(x.shape().clone())?)?
             }
             Reduction::ArgMax => return Err(BackwardError::Undefined),
         };
         Ok(vec![Some(gradient)])
     }
 
-    /// Long sums with few results are split into chunks of fixed size, whose results are reduced by a second launch.
+    /// Long sums with few results are split into chunks of fixed size, whose results are reduced by a second launch; so are
+    /// those along which nobody can walk, and positions among these.
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let [outer, length, inner] = self.extents(context.inputs[0]);
         let kernel = |length: usize, chunk: usize, inner: usize, chunks: usize, [from, to]: [Slot; 2]| {
@@ -96,20 +95,25 @@ impl Op for Reduce {
                 })
         };
         let parallel = outer * inner;
-        let splittable = self.reduction != Reduction::ArgMax && length >= 256;
-        if !splittable || parallel >= context.target.busy() {
+        let is_position = self.reduction == Reduction::ArgMax;
+        let splittable = !is_position && length >= 256 && parallel < context.target.busy();
+        let chunks = match splittable {
+            true => (context.target.busy() / parallel).clamp(2, length.div_ceil(32)),
+            false => 1,
+        };
+        let chunk = length.div_ceil(chunks).min(LONGEST).next_multiple_of(4);
+        if !splittable && length <= LONGEST {
             return kernel(length, length, inner, 1, [Slot::Input(0), Slot::Output]).into();
         }
-        let chunks = (context.target.busy() / parallel).clamp(2, length.div_ceil(32));
-        let chunk = length.div_ceil(chunks).next_multiple_of(4);
         let chunks = length.div_ceil(chunk);
-        Launches {
-            list: vec![
-                kernel(length, chunk, inner, chunks, [Slot::Input(0), Slot::Scratch(0)]),
-                kernel(chunks, chunks, inner, 1, [Slot::Scratch(0), Slot::Output]),
-            ],
-            scratch: vec![outer * chunks * inner],
-        }
+        let first = kernel(length, chunk, inner, chunks, [Slot::Input(0), Slot::Scratch(0)]);
+        let second = match is_position {
+            true => Launch::new(shader!("reduce_positions"), parallel, 1)
+                .uints(&[outer, length, inner, chunks])
+                .bind(&[Slot::Input(0), Slot::Scratch(0), Slot::Output]),
+            false => kernel(chunks, chunks, inner, 1, [Slot::Scratch(0), Slot::Output]),
+        };
+        Launches { list: vec![first, second], scratch: vec![outer * chunks * inner] }
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
@@ -119,6 +123,12 @@ impl Op for Reduce {
         vec![reference::reduce::reduce(self.reduction, inputs[0], &shape, self.extents(&ty))]
     }
 }
+
+/// Elements along which one invocation walks, at most: it takes five turns for four of them.
+const LONGEST: usize = MOST_TURNS / 4 * 3;
+
+/// Positions below this are exact as real numbers.
+const EXACT: usize = 1 << 24;
 
 /// The launch that adds `chunks` partial sums of `inner` values each in the scratch buffer, in order.
 pub(crate) fn sum_of_chunks(chunks: usize, inner: usize) -> Launch {
@@ -138,7 +148,7 @@ macro_rules! methods {
             $(#[$doc])*
             ///
             /// # Errors
-            /// If the axes do not exist or are empty, or the tensor is not real.
+            /// If the axes do not exist, or the tensor is not real; for extrema, if the axes hold nothing.
             #[track_caller]
             pub fn $name(&self, axes: impl Into<Axes>) -> Result<Tensor> {
                 self.reduce($reduction, &axes.into(), false)
@@ -147,7 +157,7 @@ macro_rules! methods {
             #[doc = concat!("As [`Tensor::", stringify!($name), "`], but the axes stay, with extent 1.")]
             ///
             /// # Errors
-            /// If the axes do not exist or are empty, or the tensor is not real.
+            /// If the axes do not exist, or the tensor is not real; for extrema, if the axes hold nothing.
             #[track_caller]
             pub fn $keep(&self, axes: impl Into<Axes>) -> Result<Tensor> {
                 self.reduce($reduction, &axes.into(), true)
@@ -157,7 +167,7 @@ macro_rules! methods {
 }
 
 methods! {
-    /// Σ x over `axes`, which are dropped.
+    /// Σ x over `axes`, which are dropped; the sum of nothing is 0.
     sum, sum_keep = Reduction::Sum;
     /// max x over `axes`, which are dropped; ties give the gradient to the first.
     max, max_keep = Reduction::Max;
@@ -187,6 +197,28 @@ impl Tensor {
         Tensor::record(Reduce { reduction, first: axes.start, last: axes.end }, &[self])
     }
 
+    /// 1 at the first maximum along the middle axis of \[outer, length, inner\], 0 elsewhere. An axis longer than `most`
+    /// is searched in parts, so that a position is a small number.
+    #[track_caller]
+    fn first_highest(&self, most: usize) -> Result<Tensor> {
+        let [outer, length, inner] = self.extents()?;
+        if length <= most {
+            let position = self.reduce_run(Reduction::ArgMax, 1..2)?;
+            let index: Vec<_> = (0..length).map(|index| index as f64).collect();
+            return position.equal(&self.graph().constant(&index, [length, 1]));
+        }
+        let highest = self.reduce_run(Reduction::Max, 1..2)?;
+        let mut free = self.graph().full(1.0, [outer, 1, inner])?;
+        let mut parts = Vec::new();
+        for start in (0..length).step_by(most) {
+            let part = self.slice(1, start..length.min(start + most))?;
+            let here = part.reduce_run(Reduction::Max, 1..2)?.equal(&highest)?.mul(&free)?;
+            parts.push(part.first_highest(most)?.mul(&here)?);
+            free = free.sub(&here)?;
+        }
+        Tensor::concat(&parts.iter().collect::<Vec<_>>(), 1)
+    }
+
     /// Mean over `axes`, which are dropped.
     ///
     /// # Errors
@@ -208,6 +240,9 @@ impl Tensor {
     #[track_caller]
     fn mean_of(&self, axes: &Axes, keep: bool) -> Result<Tensor> {
         let count: usize = self.axes("reduce", axes)?.iter().map(|&axis| self.shape()[axis]).product();
+        if count == 0 {
+            return Err(mismatch("reduce", &[self], "there is no mean of nothing"));
+        }
         self.reduce(Reduction::Sum, axes, keep)?.scale(1.0 / count as f64)
     }
 
@@ -223,9 +258,12 @@ impl Tensor {
     /// Mean over all elements, without axes.
     ///
     /// # Errors
-    /// If the tensor is not real.
+    /// If the tensor is not real or holds nothing.
     #[track_caller]
     pub fn mean_all(&self) -> Result<Tensor> {
+        if self.shape().is_empty() {
+            return Err(mismatch("reduce", &[self], "there is no mean of nothing"));
+        }
         self.sum_all()?.scale(1.0 / self.shape().len() as f64)
     }
 

@@ -5,6 +5,7 @@ use crate::engine::graph::{Backward, BackwardError, DType, Op, Shape, Tensor, Te
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
+use crate::engine::types::product;
 use crate::error::Result;
 
 impl Resize {
@@ -120,7 +121,7 @@ impl Op for Transpose {
         }
         Launches {
             list: vec![along_columns(Slot::Scratch(0)), along_rows(Slot::Scratch(0))],
-            scratch: vec![outer * rows.output * columns.input * inner],
+            scratch: vec![product(&[*outer, rows.output, columns.input, *inner])],
         }
     }
 
@@ -138,8 +139,9 @@ pub(super) fn transposed(axis: &Axis, outer: usize, inner: usize, from: Slot, to
         false => "SCALAR",
     };
     let inner = if vector { inner / 4 } else { inner };
-    let mut launch =
-        Launch::new(shader!("resize_gradient"), outer * axis.input * inner, 1).define(variant, 1).bind(&[from, to]);
+    let mut launch = Launch::new(shader!("resize_gradient"), product(&[outer, axis.input, inner]), 1)
+        .define(variant, 1)
+        .bind(&[from, to]);
     launch = launch.fours(&match variant {
         "VECTOR" => vec![from, to],
         "ALONG" => vec![from],

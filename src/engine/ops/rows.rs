@@ -1,6 +1,6 @@
 //! Kernels that traverse rows of channels: the size of loads, the invocations per row, and the split of columns.
 
-use crate::engine::kernel::{Launch, Shader, Slot, Target};
+use crate::engine::kernel::{Launch, MOST_TURNS, Shader, Slot, Target};
 
 /// The elements of one load of a kernel along the last axis.
 #[derive(Clone, Copy)]
@@ -27,11 +27,13 @@ impl Lanes {
     }
 }
 
-/// Rows of a chunk (at least `least`, but for the last), and the number of chunks, such that `columns` sums per chunk
-/// keep the device busy.
-pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, target: Target) -> (usize, usize) {
+/// Rows of a chunk (at least `least`, but for the last), and the number of chunks, at least 1 of each, such that `columns`
+/// sums per chunk keep the device busy, and nobody makes too many turns, so many for each row.
+pub(crate) fn split_rows(rows: usize, least: usize, columns: usize, turns: usize, target: Target) -> (usize, usize) {
+    // A sum over no rows is one over a chunk of none.
+    let rows = rows.max(1);
     let chunks = (target.busy() / columns).clamp(1, rows.div_ceil(least));
-    let chunk = rows.div_ceil(chunks);
+    let chunk = rows.div_ceil(chunks).min((MOST_TURNS / turns).max(1));
     (chunk, rows.div_ceil(chunk))
 }
 
@@ -54,7 +56,7 @@ impl ColumnSums {
     pub(crate) fn of(elements: usize, channels: usize, target: Target) -> Self {
         let (rows, lanes) = (elements / channels, Lanes::of(channels));
         let columns = channels / lanes.count;
-        let (chunk, chunks) = split_rows(rows, 32, columns, target);
+        let (chunk, chunks) = split_rows(rows, 32, columns, 1, target);
         ColumnSums { rows, lanes, columns, chunk, chunks }
     }
 

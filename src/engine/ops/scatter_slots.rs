@@ -1,7 +1,7 @@
 //! Slots back to one map per class, zeros where an image has no such slot (method.md 4.3).
 
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -24,6 +24,9 @@ impl Op for ScatterSlots {
         let fits = slots.shape.rank() == 4 && classes.shape[..] == [slots.shape[0], slots.shape[3]];
         if !fits || slots.dtype != DType::F32 || classes.dtype != DType::I32 {
             return Err("needs real slots [B, H, W, P] and integer classes [B, P]".into());
+        }
+        if slots.shape[3] > MOST_TURNS {
+            return Err(format!("takes at most {MOST_TURNS} slots"));
         }
         Ok(TensorType::f32([slots.shape[0], self.channels, slots.shape[1], slots.shape[2]]))
     }

@@ -3,7 +3,7 @@
 use super::array::Array;
 use crate::engine::geometry::patches::Patches;
 
-/// y\[b, oy, ox, o\] = bias\[o\] + Σ rows\[o, ky, kx, c\] · x\[b, oy·stride + ky − padding, ox·stride + kx − padding, c\]
+/// y\[b, oy, ox, o\] = bias\[o\] + Σ rows\[o, ky, kx, c\] · x\[b, oy·stride + ky − above, ox·stride + kx − left, c\]
 pub fn conv2d(patches: &Patches, x: &Array, rows: &Array, bias: Option<&Array>) -> Array {
     let (outputs, channels) = (rows.shape[0], patches.image[3]);
     let columns = patches.columns();
@@ -59,14 +59,15 @@ pub fn input_gradient(patches: &Patches, grad: &Array, spread: &Array) -> Array 
 
 /// Calls `pair` with (pixel of the image, row and column in the patch, patch) for every pixel of every patch.
 fn products(patches: &Patches, mut pair: impl FnMut(usize, [usize; 2], usize)) {
-    let &Patches { image: [batch, height, width, _], grid: [rows, columns], kernel, stride, padding } = patches;
+    let &Patches { image: [batch, height, width, _], grid: [rows, columns], kernel, stride, padding: [above, left] } =
+        patches;
     for b in 0..batch {
         for oy in 0..rows {
             for ox in 0..columns {
                 for ky in 0..kernel {
                     for kx in 0..kernel {
-                        let iy = (oy * stride + ky).checked_sub(padding).filter(|&iy| iy < height);
-                        let ix = (ox * stride + kx).checked_sub(padding).filter(|&ix| ix < width);
+                        let iy = (oy * stride + ky).checked_sub(above).filter(|&iy| iy < height);
+                        let ix = (ox * stride + kx).checked_sub(left).filter(|&ix| ix < width);
                         if let (Some(iy), Some(ix)) = (iy, ix) {
                             pair((b * height + iy) * width + ix, [ky, kx], (b * rows + oy) * columns + ox);
                         }

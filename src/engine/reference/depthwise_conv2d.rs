@@ -1,18 +1,22 @@
 //! Twins of `shaders/depthwise_conv2d.wgsl` and `depthwise_conv2d_weight.wgsl`.
 
 use super::array::Array;
+use crate::engine::geometry::window::Window;
 
-/// Calls `pair` with (tap, index of the input pixel, index of the output pixel) for every product of the convolution.
-fn products(shape: &[usize], mut pair: impl FnMut(usize, usize, usize)) {
-    let [batch, height, width] = [shape[0], shape[1], shape[2]];
+/// Calls `pair` with (tap, index of the pixel of the image, index of the pixel of the result) for every product of the
+/// convolution of an image with the first three extents \[B, H, W\] to a result \[B, OH, OW\].
+fn products(window: &Window, image: &[usize], result: &[usize], mut pair: impl FnMut(usize, usize, usize)) {
+    let &Window { kernel, stride, dilation, padding } = window;
+    let ([above, left], [batch, height, width]) = (padding.before, [image[0], image[1], image[2]]);
     for b in 0..batch {
-        for i in 0..height {
-            for j in 0..width {
-                for t in 0..9 {
-                    let (from_i, from_j) = (i + t / 3, j + t % 3);
-                    if (1..=height).contains(&from_i) && (1..=width).contains(&from_j) {
-                        let from = (b * height + from_i - 1) * width + from_j - 1;
-                        pair(t, from, (b * height + i) * width + j);
+        for i in 0..result[1] {
+            for j in 0..result[2] {
+                for t in 0..kernel * kernel {
+                    let (ky, kx) = (t / kernel, t % kernel);
+                    let row = (i * stride + ky * dilation).checked_sub(above).filter(|&row| row < height);
+                    let column = (j * stride + kx * dilation).checked_sub(left).filter(|&column| column < width);
+                    if let (Some(row), Some(column)) = (row, column) {
+                        pair(t, (b * height + row) * width + column, (b * result[1] + i) * result[2] + j);
                     }
                 }
             }
@@ -20,11 +24,12 @@ fn products(shape: &[usize], mut pair: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// y\[b, i, j, c\] = bias\[c\] + Σ taps\[3·ky + kx, c\] · x\[b, i + ky − 1, j + kx − 1, c\]
-pub fn depthwise_conv2d(x: &Array, taps: &Array, bias: &Array) -> Array {
+/// y\[b, i, j, c\] = bias\[c\] + Σ taps\[k·ky + kx, c\] · x\[b, i·stride + ky·dilation − above, j·stride + kx·dilation − left, c\]
+pub fn depthwise_conv2d(window: &Window, x: &Array, taps: &Array, bias: &Array) -> Array {
     let channels = bias.data.len();
-    let mut y = Array::from_fn(&x.shape, |index| bias.data[index % channels]);
-    products(&x.shape, |t, from, to| {
+    let [rows, columns] = window.grid([x.shape[1], x.shape[2]]).unwrap_or_default();
+    let mut y = Array::from_fn(&[x.shape[0], rows, columns, channels], |index| bias.data[index % channels]);
+    products(window, &x.shape, &y.shape.clone(), |t, from, to| {
         for c in 0..channels {
             y.data[to * channels + c] += taps.data[t * channels + c] * x.data[from * channels + c];
         }
@@ -32,11 +37,11 @@ pub fn depthwise_conv2d(x: &Array, taps: &Array, bias: &Array) -> Array {
     y
 }
 
-/// Gradient with respect to x.
-pub fn input_gradient(grad: &Array, taps: &Array) -> Array {
+/// Gradient with respect to x, of extents \[H, W\].
+pub fn input_gradient(window: &Window, [height, width]: [usize; 2], grad: &Array, taps: &Array) -> Array {
     let channels = taps.shape[1];
-    let mut dx = Array::zeros(&grad.shape);
-    products(&grad.shape, |t, from, to| {
+    let mut dx = Array::zeros(&[grad.shape[0], height, width, channels]);
+    products(window, &dx.shape.clone(), &grad.shape, |t, from, to| {
         for c in 0..channels {
             dx.data[from * channels + c] += taps.data[t * channels + c] * grad.data[to * channels + c];
         }
@@ -44,17 +49,17 @@ pub fn input_gradient(grad: &Array, taps: &Array) -> Array {
     dx
 }
 
-/// Gradients with respect to the taps (rows 0 to 8) and to the bias (row 9).
-pub fn weight_gradient(x: &Array, grad: &Array) -> Array {
-    let channels = x.shape[3];
-    let mut sums = Array::zeros(&[10, channels]);
-    products(&x.shape, |t, from, to| {
+/// Gradients with respect to the taps (rows 0 to k·k − 1) and to the bias (row k·k).
+pub fn weight_gradient(window: &Window, x: &Array, grad: &Array) -> Array {
+    let (channels, taps) = (x.shape[3], window.kernel * window.kernel);
+    let mut sums = Array::zeros(&[taps + 1, channels]);
+    products(window, &x.shape, &grad.shape, |t, from, to| {
         for c in 0..channels {
             sums.data[t * channels + c] += grad.data[to * channels + c] * x.data[from * channels + c];
         }
     });
     for (index, g) in grad.data.iter().enumerate() {
-        sums.data[9 * channels + index % channels] += g;
+        sums.data[taps * channels + index % channels] += g;
     }
     sums
 }

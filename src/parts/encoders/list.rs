@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::efficientnet_lite::{LITE0, LITE1, LITE2};
 use super::encoder::Encoder;
 use super::mit;
 use super::names::NamesElsewhere;
@@ -20,6 +21,9 @@ pub static ENCODERS: &[(&str, Open)] = &[
     (mit::B4.name, |config| mit::B4.open(config)),
     (mit::B5.name, |config| mit::B5.open(config)),
     (mit::NANO.name, |config| mit::NANO.open(config)),
+    (LITE0.name, |_| LITE0.open()),
+    (LITE1.name, |_| LITE1.open()),
+    (LITE2.name, |_| LITE2.open()),
 ];
 
 /// The encoder that a configuration names.
@@ -111,6 +115,7 @@ mod tests {
     fn encoders_record_what_they_say() {
         let small = [(32, 4), (64, 8), (160, 16), (256, 16)];
         let large = [(64, 4), (128, 8), (320, 16), (512, 16)];
+        let lite = [(24, 4), (40, 8), (112, 16), (320, 16)];
         let rows = [
             ("mit_b0", small, &[8, 8][..], 29),
             ("mit_b1", large, &[8, 8], 29),
@@ -119,6 +124,9 @@ mod tests {
             ("mit_b4", large, &[8, 8], 29),
             ("mit_b5", large, &[8, 8], 29),
             ("nano", [(16, 4), (32, 8), (64, 16), (96, 16)], &[8, 8], 29),
+            ("efficientnet_lite0", lite, &[], 1),
+            ("efficientnet_lite1", lite, &[], 1),
+            ("efficientnet_lite2", [(24, 4), (48, 8), (120, 16), (352, 16)], &[], 1),
         ];
         assert_eq!(rows.map(|row| row.0)[..], ENCODERS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
         for (name, levels, heads, smallest) in rows {
@@ -138,6 +146,7 @@ mod tests {
             for (level, (channels, stride)) in features.levels.iter().zip(levels) {
                 assert_eq!(level.map().unwrap().shape()[..], [2, 64 / stride, 96 / stride, channels], "{name}");
             }
+            assert_eq!(features.scores.len(), heads.len());
             let tokens = features.levels[3].grid.tokens();
             for (scores, heads) in features.scores.iter().zip(heads) {
                 assert_eq!(scores.raw().unwrap().shape()[..], [2, *heads, tokens, tokens], "{name}");

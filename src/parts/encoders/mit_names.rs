@@ -1,14 +1,23 @@
 //! The names of MiT's modules in the files of Hugging Face (method.md 10).
 
 use super::names::Share::{FirstHalf, SecondHalf, Whole};
-use super::names::{ModuleName, NamesElsewhere};
+use super::names::{ModuleName, NamesElsewhere, Numbering};
 
 /// As `save_pretrained` writes them, and as they are called in memory in current versions (`transformers` 5.23), which
 /// `torch.save(model.state_dict())` writes.
-pub(super) static NAMES: [NamesElsewhere; 2] = [
-    NamesElsewhere { layout: "Hugging Face", stages: 4, written: true, modules: &SAVED },
-    NamesElsewhere { layout: "Hugging Face", stages: 4, written: false, modules: &IN_MEMORY },
-];
+pub(super) static NAMES: [NamesElsewhere; 2] = [names(true, &SAVED), names(false, &IN_MEMORY)];
+
+const fn names(written: bool, modules: &'static [ModuleName]) -> NamesElsewhere {
+    NamesElsewhere {
+        layout: "Hugging Face",
+        original: "original MiT encoder",
+        stages: 4,
+        numbering: Numbering::InStage,
+        written,
+        modules,
+        classifier: &["head"],
+    }
+}
 
 const SAVED: [ModuleName; 14] = [
     ("encoder.patch_embed{i}.proj", "segformer.encoder.patch_embeddings.{i}.proj", Whole),

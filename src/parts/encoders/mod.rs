@@ -1,5 +1,7 @@
 //! Encoders, which compute features of several levels from an image.
 
+pub mod efficientnet_lite;
+mod efficientnet_lite_names;
 pub mod encoder;
 mod list;
 pub mod mit;

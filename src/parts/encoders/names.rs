@@ -16,17 +16,32 @@ pub enum Share {
 /// …) is the same.
 pub type ModuleName = (&'static str, &'static str, Share);
 
+/// How the blocks of native names are numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbering {
+    /// Within their stage, as in foreign names.
+    InStage,
+    /// Through all stages, while `{j}` of a foreign name counts within stage `{i}`.
+    Running,
+}
+
 /// The names of an encoder's modules in one layout.
 #[derive(Debug)]
 pub struct NamesElsewhere {
     /// The name of the layout: `Hugging Face`.
     pub layout: &'static str,
+    /// The name of a file with native names without the encoder's prefix.
+    pub original: &'static str,
+    /// How native blocks are numbered.
+    pub numbering: Numbering,
     /// Number of stages: names with a larger `{i}` belong to another network.
     pub stages: usize,
     /// Whether weights are also written with these names; otherwise they are only read.
     pub written: bool,
     /// A row for each module.
     pub modules: &'static [ModuleName],
+    /// Modules of the classifier that the encoder was pretrained with, in any layout; they are dropped.
+    pub classifier: &'static [&'static str],
 }
 
 /// Stage, from 0, and block of a name that follows `pattern`, whose stages count from `first`, if it has no more than

@@ -185,7 +185,7 @@ impl<'a> Scoring<'a> {
             headline: info.headline,
             scores: LabelScores::of(confusion),
         };
-        let scores = Scores { maps: maps.iter().map(scored).collect(), cls_f1: f1 / images.max(1) as f64, images };
+        let scores = Scores { maps: maps.iter().map(scored).collect(), cls_f1: f1 / images as f64, images };
         let of = |map: MapInfo| maps.iter().find(|(known, _)| *known == map).map(|(_, confusion)| confusion.clone());
         let best = [CRF, FUSED, SEG].into_iter().find_map(of);
         Scored { scores, confusion: best.unwrap_or_else(|| Confusion::new(classes)) }
@@ -217,10 +217,10 @@ fn grouped(mut images: Vec<([usize; 2], usize)>) -> Vec<Group> {
 impl LabelScores {
     fn of(confusion: &Confusion) -> Self {
         LabelScores {
-            miou: confusion.miou(),
+            miou: confusion.miou().unwrap_or(f64::NAN),
             iou: confusion.iou(),
-            pixel_accuracy: confusion.pixel_accuracy(),
-            mean_accuracy: confusion.mean_accuracy(),
+            pixel_accuracy: confusion.pixel_accuracy().unwrap_or(f64::NAN),
+            mean_accuracy: confusion.mean_accuracy().unwrap_or(f64::NAN),
         }
     }
 }

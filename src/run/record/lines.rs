@@ -33,12 +33,13 @@ pub struct StepRecord {
 /// `seg_miou`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EvalScores {
-    /// Mean IoU by map: `seg`, the segmentation branch, and those that the method reports; without those that no pixel
-    /// was scored for.
+    /// Mean IoU by map: `seg`, the segmentation branch, and those that the method reports; NaN (null) where no pixel was
+    /// scored.
     pub miou: Named<f64>,
     /// Multi-label F1 of the image classification.
     pub cls_f1: f64,
-    /// IoU of the segmentation branch for every class, background first; `None` (null) where the truth has no pixel.
+    /// IoU of the segmentation branch for every class, background first; `None` (null) of a class that neither truth nor
+    /// segmentation have.
     pub seg_iou: Vec<Option<f64>>,
 }
 
@@ -64,9 +65,10 @@ impl<'de> Deserialize<'de> for EvalScores {
         let mut miou = Vec::new();
         for (name, value) in object.iter() {
             let misfit = |error: serde_json::Error| D::Error::custom(error);
+            let number = |value| Option::deserialize(value).map(|number| number.unwrap_or(f64::NAN));
             match name.strip_suffix(MIOU) {
-                Some(map) => miou.push((map.to_owned(), f64::deserialize(value).map_err(misfit)?)),
-                None if name == "cls_f1" => scores.cls_f1 = f64::deserialize(value).map_err(misfit)?,
+                Some(map) => miou.push((map.to_owned(), number(value).map_err(misfit)?)),
+                None if name == "cls_f1" => scores.cls_f1 = number(value).map_err(misfit)?,
                 None if name == "seg_iou" => scores.seg_iou = Vec::deserialize(value).map_err(misfit)?,
                 None => return Err(D::Error::custom(format!("`{name}` is not a score of an evaluation"))),
             }

@@ -8,17 +8,17 @@ use super::lines::EvalScores;
 /// What an evaluation says that has no score.
 const NOTHING_SCORED: &str = "no pixel is scored: the masks hold 255 (void) alone";
 
-/// Agreement of one kind of label with the truth, as fractions (method.md 9.1).
+/// Agreement of one kind of label with the truth, as fractions (method.md 9.1). A mean over nothing is NaN, in JSON null.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct LabelScores {
-    /// Mean IoU over the classes that occur in the truth; `None` (null), as the other means, if no pixel is scored.
-    pub miou: Option<f64>,
-    /// IoU of every class, background first; `None` (null) where the truth has no pixel.
+    /// Mean IoU over the classes that occur in the truth.
+    pub miou: f64,
+    /// IoU of every class, background first; `None` (null) of a class that neither truth nor labels have.
     pub iou: Vec<Option<f64>>,
     /// Share of pixels labelled correctly.
-    pub pixel_accuracy: Option<f64>,
+    pub pixel_accuracy: f64,
     /// Mean recall of the classes that occur in the truth: the share of their pixels labelled correctly.
-    pub mean_accuracy: Option<f64>,
+    pub mean_accuracy: f64,
 }
 
 /// The scores of a map of labels, by the names that the method gives it.
@@ -62,14 +62,15 @@ impl Scores {
 
     /// A notice if no pixel of the truth is a class, so that there is no score of labels.
     pub fn notice(&self) -> Option<&'static str> {
-        let scored = self.maps.iter().any(|map| map.scores.pixel_accuracy.is_some());
+        let scored = self.maps.iter().any(|map| !map.scores.pixel_accuracy.is_nan());
         (!self.maps.is_empty() && !scored).then_some(NOTHING_SCORED)
     }
 
     /// Their mean IoU as text: `mIoU segmentation 0.512, seeds 0.430`.
     pub fn in_words(&self) -> String {
-        let score = |map: &MapScores| map.scores.miou.map(|miou| format!("{} {miou:.3}", map.title));
-        match self.headlines().filter_map(score).collect::<Vec<_>>() {
+        let scored = |map: &&MapScores| !map.scores.miou.is_nan();
+        let score = |map: &MapScores| format!("{} {:.3}", map.title, map.scores.miou);
+        match self.headlines().filter(scored).map(score).collect::<Vec<_>>() {
             words if words.is_empty() => NOTHING_SCORED.to_owned(),
             words => format!("mIoU {}", words.join(", ")),
         }
@@ -78,7 +79,7 @@ impl Scores {
     /// The scores that are written to the record.
     pub fn for_record(&self) -> EvalScores {
         EvalScores {
-            miou: self.headlines().filter_map(|map| Some((map.name.clone(), map.scores.miou?))).collect(),
+            miou: self.headlines().map(|map| (map.name.clone(), map.scores.miou)).collect(),
             cls_f1: self.cls_f1,
             seg_iou: self.get(Self::SEG).map(|seg| seg.iou.clone()).unwrap_or_default(),
         }

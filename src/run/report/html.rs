@@ -85,11 +85,10 @@ impl Report<'_> {
     }
 
     fn score_section(&self, scores: &Scores) -> String {
-        let tile = |class: &str, value: Option<f64>, name: &str, note: &str| {
-            format!(
-                "<div class=\"tile {class}\"><b>{}</b><span>{name}</span><small>{note}</small></div>\n",
-                value.map_or("–".to_owned(), |value| format!("{:.1}<i>%</i>", 100.0 * value))
-            )
+        let tile = |class: &str, value: f64, name: &str, note: &str| {
+            // A mean over nothing is NaN.
+            let value = if value.is_nan() { "–".to_owned() } else { format!("{:.1}<i>%</i>", 100.0 * value) };
+            format!("<div class=\"tile {class}\"><b>{value}</b><span>{name}</span><small>{note}</small></div>\n")
         };
         let headlines: Vec<_> = scores.headlines().collect();
         let mut tiles = String::new();
@@ -97,16 +96,16 @@ impl Report<'_> {
             let known = if map.name == Scores::SEG { "mean IoU without tags" } else { "mean IoU with tags given" };
             tiles += &tile(&format!("s{line}"), map.scores.miou, &heading(&map.title), known);
         }
-        tiles += &tile("", Some(scores.cls_f1), "Tags", "F1 of the classification");
-        let right = scores.get(Scores::SEG).and_then(|seg| seg.pixel_accuracy);
-        let right = right.map_or("–".to_owned(), |share| format!("{:.1}%", 100.0 * share));
+        tiles += &tile("", scores.cls_f1, "Tags", "F1 of the classification");
+        let right = scores.get(Scores::SEG).map_or(0.0, |seg| seg.pixel_accuracy);
         format!(
             "<section>\n<h2>Scores</h2>\n<div class=\"tiles\">\n{}</div>\n{}\
-             <p class=\"note\">On {} images. Pixel accuracy of the segmentation branch: {right}.</p>\n\
+             <p class=\"note\">On {} images. Pixel accuracy of the segmentation branch: {:.1}%.</p>\n\
              </section>\n",
             tiles,
             self.class_table(&headlines),
             scores.images,
+            100.0 * right
         )
     }
 

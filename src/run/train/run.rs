@@ -272,14 +272,15 @@ impl Run {
             }
         }
         let scores = scoring.scored().scores;
-        let seg_miou = scores.get(Scores::SEG).and_then(|seg| seg.miou);
+        // Nothing is better than a score of nothing.
+        let seg_miou = scores.get(Scores::SEG).map(|seg| seg.miou).filter(|miou| !miou.is_nan()).unwrap_or(0.0);
         self.record.write(EvalRecord { step, eval: scores.for_record() })?;
         let path = self.folder.pictures().join(format!("step_{step:07}.png"));
         let sheet = contact_sheet(&gallery.samples()?);
         sheet.write_png(&path)?;
         self.progress.note(&format!("step {step}: {}; tags F1 {:.3}", scores.in_words(), scores.cls_f1));
         self.scores = Some(scores);
-        if let Some(seg_miou) = seg_miou.filter(|miou| self.best.is_none_or(|best| *miou > best.seg_miou)) {
+        if self.best.is_none_or(|best| seg_miou > best.seg_miou) {
             self.best = Some(Best { step, seg_miou });
         }
         self.save(step, true)?;

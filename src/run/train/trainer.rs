@@ -23,6 +23,8 @@ pub struct Trainer {
     sizes: Sizes,
     drop: bool,
     window: usize,
+    /// The number of the last step that was run.
+    last: Option<usize>,
     current: Option<Compiled>,
     parameters: Vec<Parameter>,
     trained: Vec<Parameter>,
@@ -62,7 +64,7 @@ impl Trainer {
     /// A trainer with the built-in method that the configuration names; see [`Trainer::with_method`].
     ///
     /// # Errors
-    /// If the method is unknown, or the crop is too small for the network.
+    /// If there is no such method, the crop is too small for the network, or the window is 0.
     pub fn new(
         session: &Session,
         config: &Config,
@@ -77,7 +79,7 @@ impl Trainer {
     /// configuration's seed. The values of the last `window` steps can be read back.
     ///
     /// # Errors
-    /// If the crop is too small for the network.
+    /// If the crop is too small for the network, or the window is 0.
     pub fn with_method(
         session: &Session,
         method: &Arc<dyn Method>,
@@ -86,6 +88,9 @@ impl Trainer {
         max_tags: usize,
         window: usize,
     ) -> Result<Self> {
+        if window == 0 {
+            return Err(Error::Graph("a window of 0 steps keeps no values; choose 1 or more".into()));
+        }
         let crop = [config.train_crop; 2];
         let sizes = Sizes { batch: config.batch_global, crop, slots: Slots::width_for(max_tags) };
         let mut trainer = Trainer {
@@ -97,6 +102,7 @@ impl Trainer {
             sizes,
             drop: true,
             window,
+            last: None,
             current: None,
             parameters: Vec::new(),
             trained: Vec::new(),
@@ -269,6 +275,7 @@ impl Trainer {
         current.program.write(&current.row, &[(n % self.window) as i32])?;
         current.program.run()?;
         self.current = Some(current);
+        self.last = Some(n);
         Ok(())
     }
 
@@ -301,10 +308,18 @@ impl Trainer {
     /// # Errors
     /// If the size of the batch differs, or the device was lost.
     pub async fn diagnose_async(&self, n: usize, batch: StepBatch<'_>) -> Result<Option<String>> {
+        // The passes move running statistics: those of a copy.
+        let mut copy = self.session.fresh();
+        let mut moving = Vec::new();
         for parameter in &self.parameters {
-            let (_, values) = self.session.state_async(&parameter.name).await?;
+            let (shape, values) = self.session.state_async(&parameter.name).await?;
             if values.iter().any(|value| !value.is_finite()) {
                 return Ok(Some(format!("parameter `{}`", parameter.name)));
+            }
+            let values: Vec<_> = values.into_iter().map(|value| value as f32).collect();
+            copy.set_state(&parameter.name, &shape, &values)?;
+            if !self.trained.iter().any(|trained| trained.name == parameter.name) {
+                moving.push((&parameter.name, shape, values));
             }
         }
         let step = self.record(&self.schedule.phase(n))?;
@@ -318,7 +333,10 @@ impl Trainer {
         // Only a few values at a time are read; all of them together may not fit the device.
         for part in ids.chunks(64) {
             let outputs: Vec<_> = part.iter().map(|&id| graph.tensor(id)).collect();
-            let mut program = self.session.compile(graph, &outputs.iter().collect::<Vec<_>>())?;
+            for (name, shape, values) in &moving {
+                copy.set_state(name, shape, values)?;
+            }
+            let mut program = copy.compile(graph, &outputs.iter().collect::<Vec<_>>())?;
             self.write(&mut program, &step.inputs, n, batch)?;
             program.run()?;
             for output in &outputs {
@@ -355,7 +373,7 @@ impl Trainer {
     /// Values of the steps `first..end`, which must be among the last `window`; waits for the device.
     ///
     /// # Errors
-    /// If the device was lost.
+    /// If they are not, or the device was lost.
     #[cfg(feature = "native")]
     pub fn values(&self, steps: std::ops::Range<usize>) -> Result<Vec<StepValues>> {
         pollster::block_on(self.values_async(steps))
@@ -364,8 +382,14 @@ impl Trainer {
     /// As `values`, without blocking.
     ///
     /// # Errors
-    /// If the device was lost.
+    /// As `values`.
     pub async fn values_async(&self, steps: std::ops::Range<usize>) -> Result<Vec<StepValues>> {
+        // After a resume, the steps before it are in the window, too.
+        let end = self.last.map_or(steps.end, |last| last + 1);
+        if steps.start + self.window < end || steps.end > end || steps.len() > self.window {
+            let window = self.window;
+            return Err(Error::Graph(format!("steps {steps:?} are not among the last {window}, which are kept")));
+        }
         let (_, history) = self.session.state_async(HISTORY).await?;
         let width = self.columns.count();
         let rows: Vec<_> = history.chunks(width).collect();

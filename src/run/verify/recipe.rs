@@ -50,7 +50,7 @@ pub fn integers(name: &str, seed: u64, n: u32, len: usize) -> Vec<i32> {
 pub fn weight(name: &str, seed: u64, shape: &[usize]) -> Vec<f32> {
     let mut path = name.rsplit('.');
     let (parameter, owner) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
-    let is_norm = owner.starts_with("norm") || owner == "bn";
+    let is_norm = owner.starts_with("norm") || owner.starts_with("_bn") || owner == "bn";
     let (c, a) = match parameter {
         "num_batches_tracked" => (0.0, 0.0),
         "running_var" => (1.0, 0.25),
@@ -89,6 +89,7 @@ mod tests {
             assert!((c - expected.0).abs() < 0.02 && (a / expected.1 - 1.0).abs() < 0.05, "{c} {a}");
         };
         near(spread("encoder.block1.0.norm1.weight", &[4000]), (1.0, 0.2));
+        near(spread("encoder._blocks.1._bn0.weight", &[4000]), (1.0, 0.2));
         near(spread("decoder.linear_fuse.bn.weight", &[4000]), (1.0, 0.2));
         near(spread("decoder.linear_fuse.bn.running_var", &[4000]), (1.0, 0.25));
         near(spread("encoder.norm4.bias", &[4000]), (0.0, 0.1));

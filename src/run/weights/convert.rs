@@ -21,6 +21,9 @@ const CHECKPOINT: &str = "tagseg";
 /// PyTorch's count of the batches that batch norm has seen. Networks here do not have it, since nothing depends on it.
 const BATCHES: &str = "decoder.linear_fuse.bn.num_batches_tracked";
 
+/// What to do about a file without supported weights.
+const REMEDY: &str = "give weights of BMP or of one of its encoders";
+
 /// The result of a conversion.
 #[derive(Clone, Debug)]
 pub struct Conversion {
@@ -51,14 +54,14 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Resu
     let unknown: Vec<_> = mapped.unknown().map(str::to_owned).collect();
     if let (Some(name), false) = (unknown.first(), partial) {
         let reason = format!("{} tensors belong to no supported network, such as {}", unknown.len(), quoted(name));
-        return Err(Error::data(source, reason, "give MiT or BMP weights, or drop these tensors with --partial"));
+        return Err(Error::data(source, reason, format!("{REMEDY}, or drop these tensors with --partial")));
     }
     mapped.tensors.retain(|tensor| !unknown.contains(&tensor.name));
     mapped
         .dropped
         .extend(unknown.into_iter().map(|name| Dropped { name, reason: "belongs to no supported network".into() }));
     if mapped.tensors.is_empty() {
-        return Err(Error::data(source, "contains no weights of a supported network", "give MiT or BMP weights"));
+        return Err(Error::data(source, "contains no weights of a supported network", REMEDY));
     }
 
     // The number of batches that batch norm has seen follows from the run; in the native layout, the file keeps the

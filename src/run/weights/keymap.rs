@@ -12,7 +12,7 @@ use crate::formats::element::Values;
 use crate::formats::fault::{Checked, Fault, quoted};
 use crate::formats::tensor_file::{Dropped, NamedTensor};
 use crate::parts::encoders::names::Share::{self, FirstHalf, Whole};
-use crate::parts::encoders::names::{ModuleName, name_at, place_of};
+use crate::parts::encoders::names::{ModuleName, NamesElsewhere, Numbering, name_at, place_of};
 use crate::parts::encoders::{SCOPE, names_elsewhere};
 
 /// A layout to write.
@@ -44,8 +44,8 @@ impl Layout {
 /// The detected layout of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// `patch_embed1.proj.weight`: an encoder as the authors of SegFormer released it.
-    OriginalMit,
+    /// `patch_embed1.proj.weight`: an encoder as its authors released it, with the name of such files.
+    Original(&'static str),
     /// `module.encoder.patch_embed1.proj.weight`: a checkpoint of the official release.
     BmpCheckpoint,
     /// `segformer.encoder.patch_embeddings.0.proj.weight`.
@@ -61,7 +61,7 @@ pub enum Scheme {
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OriginalMit => "original MiT encoder",
+            Self::Original(encoder) => encoder,
             Self::BmpCheckpoint => "BMP checkpoint (module.)",
             Self::HuggingFace => HUGGING_FACE,
             Self::Elsewhere(layout) => layout,
@@ -91,32 +91,73 @@ const MODULES_IN_MEMORY: [ModuleName; 1] =
 #[derive(Clone, Copy)]
 struct Row {
     layout: &'static str,
+    original: &'static str,
     ours: &'static str,
     theirs: &'static str,
     share: Share,
     /// Stages that `{i}` may count.
     stages: usize,
+    /// How native blocks are numbered.
+    numbering: Numbering,
     /// Whether weights are also written under the foreign name.
     written: bool,
 }
 
 /// All rows: of decoder and heads, and of all encoders.
 fn rows() -> Vec<Row> {
-    let row = |layout, stages, written, &(ours, theirs, share): &ModuleName| Row {
-        layout,
-        ours,
-        theirs,
-        share,
-        stages,
+    let own = |written| Row {
+        layout: HUGGING_FACE,
+        original: "",
+        ours: "",
+        theirs: "",
+        share: Whole,
+        stages: usize::MAX,
+        numbering: Numbering::InStage,
         written,
     };
-    let own = MODULES.iter().map(|module| row(HUGGING_FACE, usize::MAX, true, module));
-    let in_memory = MODULES_IN_MEMORY.iter().map(|module| row(HUGGING_FACE, usize::MAX, false, module));
-    let mut rows: Vec<_> = own.chain(in_memory).collect();
-    for names in names_elsewhere() {
-        rows.extend(names.modules.iter().map(|module| row(names.layout, names.stages, names.written, module)));
+    let row = |row: Row, &(ours, theirs, share): &ModuleName| Row { ours, theirs, share, ..row };
+    let mut rows: Vec<_> = MODULES.iter().map(|module| row(own(true), module)).collect();
+    rows.extend(MODULES_IN_MEMORY.iter().map(|module| row(own(false), module)));
+    for &NamesElsewhere { layout, original, stages, numbering, written, modules, .. } in names_elsewhere() {
+        let of_encoder = Row { layout, original, stages, numbering, ..own(written) };
+        rows.extend(modules.iter().map(|module| row(of_encoder, module)));
     }
     rows
+}
+
+/// The number of blocks before every stage. Where native blocks are numbered through all stages, the number of a block
+/// depends on the other names in the file.
+struct BlocksBefore(Vec<usize>);
+
+impl BlocksBefore {
+    fn of<'a>(names: impl Iterator<Item = &'a str>, rows: &[Row]) -> Self {
+        let mut depths: Vec<usize> = Vec::new();
+        let running: Vec<_> = rows.iter().filter(|row| row.numbering == Numbering::Running).collect();
+        for name in names {
+            let Some((module, _)) = name.rsplit_once('.') else { continue };
+            for row in &running {
+                if let Some([stage, block]) = place_of(row.theirs, module, 0, row.stages) {
+                    depths.resize(depths.len().max(stage + 1), 0);
+                    depths[stage] = depths[stage].max(block.saturating_add(1));
+                }
+            }
+        }
+        let mut before = 0_usize;
+        let places = depths.iter().map(|depth| {
+            let own = before;
+            before = before.saturating_add(*depth);
+            own
+        });
+        BlocksBefore(places.collect())
+    }
+
+    /// The native place of a foreign one.
+    fn place(&self, row: &Row, [stage, block]: [usize; 2]) -> [usize; 2] {
+        match row.numbering {
+            Numbering::InStage => [stage, block],
+            Numbering::Running => [stage, self.0.get(stage).map_or(block, |before| before.saturating_add(block))],
+        }
+    }
 }
 
 /// The native image classifier. It is not a row above, since Hugging Face has a different one of the same name, which
@@ -157,6 +198,11 @@ fn bare(name: &str) -> Option<&str> {
     name.strip_prefix(SCOPE)?.strip_prefix('.')
 }
 
+/// A name without the prefix of PyTorch's parallel training.
+fn without_module(name: &str) -> &str {
+    name.strip_prefix("module.").unwrap_or(name)
+}
+
 /// Renames tensors of any layout to native names.
 ///
 /// # Errors
@@ -169,15 +215,17 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
         mapped.dropped.push(Dropped { name, reason: "are training state".into() });
     }
     let rows = rows();
-    let prefix = wrapper(&tensors, &rows);
+    let classifiers: Vec<_> = names_elsewhere().iter().flat_map(|names| names.classifier).collect();
+    let prefix = wrapper(&tensors, &rows, &classifiers);
+    let before = BlocksBefore::of(tensors.iter().map(|tensor| unwrapped(&tensor.name, &prefix)), &rows);
     let mut halves: HashMap<(String, bool), NamedTensor> = HashMap::new();
     for mut tensor in tensors {
         let bare = unwrapped(&tensor.name, &prefix);
-        if is_imagenet_head(bare, &tensor.shape) {
+        if is_imagenet_head(bare, &tensor.shape, &classifiers) {
             mapped.dropped.push(Dropped { name: tensor.name, reason: "belongs to the ImageNet classifier".into() });
             continue;
         }
-        let Some((name, part, scheme)) = our_name(bare, &rows) else {
+        let Some((name, part, scheme)) = our_name(bare, &rows, &before) else {
             mapped.tensors.push(tensor);
             continue;
         };
@@ -218,14 +266,17 @@ const MODULE: &str = "module";
 
 /// The prefix of all names, such as `backbone.` or `_orig_mod.module.`, without which most of them are known; the
 /// shortest one, which is empty for the names of a supported layout.
-fn wrapper(tensors: &[NamedTensor], rows: &[Row]) -> String {
+fn wrapper(tensors: &[NamedTensor], rows: &[Row], classifiers: &[&&str]) -> String {
     let Some(first) = tensors.first() else { return String::new() };
     let shared = |prefix: &str| tensors.iter().all(|tensor| tensor.name.starts_with(prefix));
     let ends = first.name.match_indices('.').map(|(place, _)| place + 1);
     let prefixes = std::iter::once(0).chain(ends).map(|end| &first.name[..end]).take_while(|prefix| shared(prefix));
     let known = |prefix: &str| {
-        let names = tensors.iter().map(|tensor| (unwrapped(&tensor.name, prefix), &tensor.shape));
-        names.filter(|(name, shape)| is_imagenet_head(name, shape) || our_name(name, rows).is_some()).count()
+        let names = || tensors.iter().map(|tensor| unwrapped(&tensor.name, prefix));
+        let before = BlocksBefore::of(names(), rows);
+        let heads = |name: &str, shape: &[usize]| is_imagenet_head(name, shape, classifiers);
+        let named = names().zip(tensors.iter().map(|tensor| &tensor.shape[..]));
+        named.filter(|(name, shape)| heads(name, shape) || our_name(name, rows, &before).is_some()).count()
     };
     let counted = prefixes.map(|prefix| (known(prefix), prefix));
     // The first of several maxima.
@@ -235,8 +286,7 @@ fn wrapper(tensors: &[NamedTensor], rows: &[Row]) -> String {
 
 /// A name without the prefix of all names, and without `module.`, which some names may have.
 fn unwrapped<'a>(name: &'a str, prefix: &str) -> &'a str {
-    let name = name.strip_prefix(prefix).unwrap_or(name);
-    name.strip_prefix("module.").unwrap_or(name)
+    without_module(name.strip_prefix(prefix).unwrap_or(name))
 }
 
 /// Renames tensors with native names to `layout`. Names that are not in the key map are kept.
@@ -273,28 +323,34 @@ fn is_ours(name: &str, rows: &[Row]) -> bool {
     name == CLASSIFIER || name.rsplit_once('.').is_some_and(|(module, _)| known(module))
 }
 
-/// The 1000-way head of ImageNet, `head` with the original and `classifier` with Hugging Face. The native one is a
-/// convolution.
-fn is_imagenet_head(name: &str, shape: &[usize]) -> bool {
-    matches!(name, "head.weight" | "head.bias" | "classifier.bias") || name == CLASSIFIER && shape.len() == 2
+/// The 1000-way classifier of ImageNet: the modules that the encoders list, and `classifier` with Hugging Face and timm. The native
+/// one is a convolution.
+fn is_imagenet_head(name: &str, shape: &[usize], classifiers: &[&&str]) -> bool {
+    let known = |module: &str| classifiers.iter().any(|classifier| **classifier == module);
+    name == "classifier.bias"
+        || name == CLASSIFIER && shape.len() == 2
+        || name.rsplit_once('.').is_some_and(|(module, _)| known(module))
 }
 
 /// The native name of a foreign tensor, and which part of it the tensor is. The encoder's prefix may be missing.
-fn our_name(name: &str, rows: &[Row]) -> Option<(String, Share, Scheme)> {
+fn our_name(name: &str, rows: &[Row], before: &BlocksBefore) -> Option<(String, Share, Scheme)> {
     if name == CLASSIFIER {
         return Some((name.to_owned(), Whole, Scheme::Unknown));
     }
     let (module, leaf) = name.rsplit_once('.')?;
-    for (prefix, scheme) in [("", Scheme::Tagseg), ("encoder.", Scheme::OriginalMit)] {
-        let module = format!("{prefix}{module}");
-        if rows.iter().any(|row| place_of(row.ours, &module, 1, row.stages).is_some()) {
-            return Some((format!("{module}.{leaf}"), Whole, scheme));
-        }
+    let ours = |module: &str| rows.iter().find(|row| place_of(row.ours, module, 1, row.stages).is_some());
+    if ours(module).is_some() {
+        return Some((name.to_owned(), Whole, Scheme::Tagseg));
+    }
+    let prefixed = format!("{SCOPE}.{module}");
+    if let Some(row) = ours(&prefixed) {
+        return Some((format!("{prefixed}.{leaf}"), Whole, Scheme::Original(row.original)));
     }
     for prefix in ["", "segformer.", "segformer.encoder."] {
         let module = format!("{prefix}{module}");
         for row in rows {
             if let Some(place) = place_of(row.theirs, &module, 0, row.stages) {
+                let place = before.place(row, place);
                 let scheme =
                     if row.layout == HUGGING_FACE { Scheme::HuggingFace } else { Scheme::Elsewhere(row.layout) };
                 return Some((format!("{}.{leaf}", name_at(row.ours, place, 1)), row.share, scheme));
@@ -363,23 +419,25 @@ mod tests {
         let ours = "encoder.block3.17.attn.q.weight";
         let theirs = "segformer.encoder.block.2.17.attention.self.query.weight";
         assert_eq!(foreign_names(ours, &rows()), [theirs]);
+        let our_name = |name: &str| our_name(name, &rows(), &BlocksBefore(Vec::new()));
         for name in [theirs, &theirs["segformer.".len()..], ours, &ours["encoder.".len()..]] {
-            assert_eq!(our_name(name, &rows()).unwrap().0, ours, "{name}");
+            assert_eq!(our_name(name).unwrap().0, ours, "{name}");
         }
         let halves = foreign_names("encoder.block1.0.attn.kv.bias", &rows());
         assert_eq!(
             halves,
             [0, 1].map(|half| format!("segformer.encoder.block.0.0.attention.self.{}.bias", ["key", "value"][half]))
         );
-        assert_eq!(our_name(&halves[1], &rows()).unwrap().1, Share::SecondHalf);
+        assert_eq!(our_name(&halves[1]).unwrap().1, Share::SecondHalf);
     }
 
     #[test]
     fn names_of_other_networks_are_unknown() {
+        let our_name = |name: &str| our_name(name, &rows(), &BlocksBefore(Vec::new()));
         for name in ["encoder.block5.0.norm1.weight", "encoder.block0.0.norm1.weight", "encoder.block1.00.norm1.weight"]
         {
-            assert!(our_name(name, &rows()).is_none() && !is_ours(name, &rows()), "{name}");
+            assert!(our_name(name).is_none() && !is_ours(name, &rows()), "{name}");
         }
-        assert!(our_name("layer1.0.conv1.weight", &rows()).is_none() && our_name("weight", &rows()).is_none());
+        assert!(our_name("layer1.0.conv1.weight").is_none() && our_name("weight").is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! The runner of each case by the case's name.
 
 use super::bench::Runner;
-use super::{blocks, evaluation, model, ops, propagation, pseudo, recipe, training};
+use super::{blocks, encoder, evaluation, model, ops, propagation, pseudo, recipe, training};
 use crate::run::verify::golden::GoldenCase;
 
 /// Whether a case can store features in half precision: those that run a whole network.
@@ -36,6 +36,7 @@ pub fn runner(name: &str) -> Option<Runner> {
         "nano_eps_probe" => model::eps_probe,
         "nano_total_loss" => model::total_loss,
         "mit_b1_forward" => model::mit_b1,
+        "lite0_encoder" => encoder::lite0,
         "nano_pseudo_labels" => pseudo::pseudo_labels,
         "nano_test_protocol" => pseudo::test_protocol,
         "adamw_steps" => training::adamw_steps,

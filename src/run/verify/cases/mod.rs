@@ -5,6 +5,7 @@
 
 mod bench;
 mod blocks;
+mod encoder;
 mod evaluation;
 mod list;
 mod model;

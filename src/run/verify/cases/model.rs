@@ -208,19 +208,28 @@ pub fn mit_b1(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         if !["cls", "seg", "attn_pred", "cam"].contains(&&name[..]) {
             continue;
         }
-        let shape = output.shape().to_vec();
-        let name = format!("b1/cot.{name}");
-        let values = recipe::uniform(&name, case.spec.seed, 0.0, 1.0, output.shape().len());
-        let cotangent = trial.given(&name, Stored { shape, values: StoredValues::F32(values) });
+        let cotangent = cotangent(&mut trial, &format!("b1/cot.{name}"), &output);
         objective = objective.add(&output.mul(&cotangent)?.sum_all()?)?;
         pairs.push((output, cotangent));
     }
     trial.output("train.objective", &objective);
+    gradients_in_brief(bench, &mut trial, &pairs, results)
+}
+
+/// Runs a recording and hands over, besides its outputs, the gradients of Σ output · cotangent over `pairs` with respect
+/// to all parameters in the case's order: of each its norm and a few elements.
+pub(super) fn gradients_in_brief(
+    bench: &Bench<'_>,
+    trial: &mut Trial<'_>,
+    pairs: &[(Tensor, Tensor)],
+    results: &mut Results,
+) -> Result<()> {
+    let case = bench.case;
     let order: Vec<String> = case.constant("parameter_order")?;
     let shapes: Vec<Vec<usize>> = case.constant("parameter_shapes")?;
     let parameters: Vec<_> =
         order.iter().zip(&shapes).map(|(name, shape)| trial.graph.state(name, &shape[..])).collect();
-    let gradients = trial.graph.pull_back(&pairs, &parameters)?;
+    let gradients = trial.graph.pull_back(pairs, &parameters)?;
     gradients.iter().for_each(|gradient| trial.observe(gradient));
     let program = trial.run(results)?;
 
@@ -235,8 +244,16 @@ pub fn mit_b1(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     }
     results.set("grad_norms", &[norms.len()], norms);
     results.set("grad_samples", &[order.len(), sampled], samples);
-    results.set("weight_norms", &[weights.len()], weights);
+    if case.has("weight_norms") {
+        results.set("weight_norms", &[weights.len()], weights);
+    }
     Ok(())
+}
+
+/// The cotangent of an output that the recipe makes by its name.
+pub(super) fn cotangent(trial: &mut Trial<'_>, name: &str, output: &Tensor) -> Tensor {
+    let values = recipe::uniform(name, trial.case.spec.seed, 0.0, 1.0, output.shape().len());
+    trial.given(name, Stored { shape: output.shape().to_vec(), values: StoredValues::F32(values) })
 }
 
 /// √Σ x²

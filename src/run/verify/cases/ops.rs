@@ -110,7 +110,7 @@ pub fn conv2d(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
         let (x, weight, bias) = (channels_last(&inputs[0])?, &inputs[1], inputs.get(2));
         let y = match (size("groups")?, bias) {
             (1, bias) => x.conv2d(weight, bias, size("stride")?, size("padding")?)?,
-            (_, Some(bias)) if (size("stride")?, size("padding")?) == (1, 1) => x.depthwise_conv2d(weight, bias)?,
+            (_, Some(bias)) => x.depthwise_conv2d(weight, bias, size("stride")?, 1, size("padding")?)?,
             _ => return Err(unknown("op_conv2d", part)),
         };
         channels_first(&y)
