@@ -207,7 +207,8 @@ pub fn check_file_free(out: &Path, overwrite: bool) -> Result<()> {
     if out.is_dir() {
         return Err(Error::data(out, "is a folder", "give the name of a file"));
     }
-    if out.exists() && !overwrite {
+    // Pipes and devices are written to, not replaced.
+    if out.is_file() && !overwrite {
         return Err(Error::data(out, "already exists", "choose another name or pass --overwrite"));
     }
     Ok(())

@@ -47,17 +47,21 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     confusion: Option<PathBuf>,
 
-    /// Skip images that do not decode and report how many
+    /// Skip images that do not decode or have no mask, and report how many
     #[arg(long)]
     skip_broken: bool,
+
+    /// Overwrite existing files
+    #[arg(long)]
+    overwrite: bool,
 }
 
 impl EvalArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let EvalArgs { network, data, split, device, protocol, json, confusion, skip_broken } = self;
+        let EvalArgs { network, data, split, device, protocol, json, confusion, skip_broken, overwrite } = self;
         // Scoring may take hours: check first that the results can be written.
         let mut files = json.iter().chain(&confusion).filter(|path| path.as_os_str() != "-");
-        files.try_for_each(|path| check_file_free(path, true))?;
+        files.try_for_each(|path| check_file_free(path, overwrite))?;
         let options = ScoreOptions {
             network,
             data,

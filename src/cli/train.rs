@@ -1,5 +1,6 @@
 //! `tagseg train`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -83,7 +84,8 @@ impl TrainArgs {
             }
         };
         let Some(step) = summary.stopped else { return Ok(ExitCode::SUCCESS) };
-        eprintln!("stopped at step {step}; resume with `{}`", resume_command(&folder));
+        // The terminal may be closed.
+        let _ = writeln!(std::io::stderr(), "stopped at step {step}; resume with `{}`", resume_command(&folder));
         Ok(ExitCode::from(STOPPED))
     }
 

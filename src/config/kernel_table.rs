@@ -49,6 +49,8 @@ impl FromStr for KernelTable {
 
 /// Parses the text of a file; returns the cause on an error.
 fn read(text: &str) -> Result<KernelTable, String> {
+    // Some editors begin a file with a byte order mark.
+    let text = text.trim_start_matches('\u{feff}');
     let table: KernelTable = toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
         let line = text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count() + 1;

@@ -36,6 +36,8 @@ impl Config {
     /// [`Error::Config`] if the text is not TOML, a key is unknown (with the most similar key), or a value has the
     /// wrong type or is out of range (with the allowed values).
     pub fn load_toml(&mut self, text: &str) -> Result<()> {
+        // Some editors begin a file with a byte order mark.
+        let text = text.trim_start_matches('\u{feff}');
         let table: toml::Table = text.parse().map_err(|error| not_toml(text, &error))?;
         let mut changed = self.clone();
         changed.load_table("", &table)?;

@@ -89,7 +89,12 @@ pub fn check(root: &Path, options: SplitOptions, batch: usize, follow: &dyn Foll
         }
         Err(error) => errors.push(error),
     }
-    checkup.errors = errors.iter().map(|error| Finding::of(error, root)).collect();
+    // Both splits may read the same file of tags.
+    for finding in errors.iter().map(|error| Finding::of(error, root)) {
+        if !checkup.errors.contains(&finding) {
+            checkup.errors.push(finding);
+        }
+    }
     checkup.sound = errors.is_empty();
     checkup
 }
@@ -130,7 +135,7 @@ impl Checkup {
             names.into_iter().map(|class| ClassFacts { class, images: Vec::new(), pixels: Vec::new() }).collect();
         self.look_at(root, &splits.train, true_masks, follow);
         if let Some(val) = &splits.val {
-            self.look_at(root, val, val.has_masks(), follow);
+            self.look_at(root, val, true, follow);
             self.warn_of_overlap(root, &splits.train, val);
             self.warn_of_missing_masks(root, val);
         }
@@ -179,8 +184,8 @@ impl Checkup {
     }
 
     fn warn_of_overlap(&mut self, root: &Path, train: &Dataset, val: &Dataset) {
-        let learnt: HashSet<&String> = train.ids().iter().collect();
-        for (index, _) in val.ids().iter().enumerate().filter(|(_, id)| learnt.contains(id)) {
+        let learnt: HashSet<&Path> = (0..train.len()).map(|index| train.image_path(index)).collect();
+        for index in (0..val.len()).filter(|index| learnt.contains(val.image_path(*index))) {
             let reason = format!("is in both `{}` and `{}`", train.split(), val.split());
             self.warnings.push(Finding::at(
                 val.image_path(index),
@@ -191,17 +196,17 @@ impl Checkup {
         }
     }
 
-    /// A split with only some masks is not used for scoring.
+    /// Images without masks are not scored.
     fn warn_of_missing_masks(&mut self, root: &Path, val: &Dataset) {
         let missing: Vec<usize> = (0..val.len()).filter(|index| val.mask_path(*index).is_none()).collect();
-        let remedy = "add the mask: a run is only scored if every image has one";
+        let remedy = "add the mask: the image is not scored";
         if missing.len() == val.len() {
             let reason = format!("`{}` has no masks, so runs are not scored", val.split());
             self.warnings.push(Finding::at(root, root, reason, "add masks, if there are any"));
         } else {
-            let reason = format!("of `{}` has no mask", val.split());
+            let reason = |index| format!("of `{}` has no mask: {}", val.split(), val.why_unmasked(index));
             self.warnings
-                .extend(missing.iter().map(|index| Finding::at(val.image_path(*index), root, &reason, remedy)));
+                .extend(missing.iter().map(|&index| Finding::at(val.image_path(index), root, reason(index), remedy)));
         }
     }
 

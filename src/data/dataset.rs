@@ -114,7 +114,7 @@ impl Dataset {
     }
 
     /// The file of image `index`.
-    pub(super) fn image_path(&self, index: usize) -> &Path {
+    pub(crate) fn image_path(&self, index: usize) -> &Path {
         &self.images.paths[index]
     }
 
@@ -202,6 +202,16 @@ impl Dataset {
         faults.into_iter().flatten().try_for_each(on_fault)
     }
 
+    /// Reads every mask that there is once, and passes every error to `on_fault`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `on_fault`.
+    pub fn check_found_masks_reporting(&self, follow: &dyn Follow, on_fault: OnFault) -> Result<()> {
+        let fault = |index| self.mask_path(index).and_then(|_| self.mask(index).err());
+        self.for_each(follow, "masks", fault).into_iter().flatten().try_for_each(on_fault)
+    }
+
     /// Checks that there are enough images for a batch.
     ///
     /// # Errors
@@ -213,6 +223,32 @@ impl Dataset {
         }
         let reason = format!("split `{}` has {} images, but a batch needs {batch}", self.split(), self.len());
         Err(Error::data(self.root(), reason, "use a smaller batch or add images"))
+    }
+
+    /// Drops the images without a mask, which cannot be scored. One notice names the first of them.
+    ///
+    /// # Errors
+    ///
+    /// If no image is left.
+    pub fn keep_masked(&mut self) -> Result<()> {
+        let keep: Vec<bool> = (0..self.len()).map(|index| self.mask_path(index).is_some()).collect();
+        let Some(first) = keep.iter().position(|keep| !keep) else { return Ok(()) };
+        let (count, why) = (keep.iter().filter(|keep| !**keep).count(), self.why_unmasked(first));
+        if count == self.len() {
+            let reason = format!("no image of split `{}` has a mask, such as {why}", self.split());
+            return Err(Error::data(self.root(), reason, "add SegmentationClassAug/<id>.png, or outlines"));
+        }
+        let (all, split) = (self.len(), self.split());
+        self.notices
+            .push(format!("{count} of {all} images of `{split}` have no mask and are not scored, such as {why}"));
+        self.retain(&keep);
+        Ok(())
+    }
+
+    /// The id of an image without a mask, with the cause if it is known.
+    pub(super) fn why_unmasked(&self, index: usize) -> String {
+        let id = &self.ids()[index];
+        self.images.why_missing(index).map_or_else(|| format!("`{id}`"), |why| format!("`{id}` ({why})"))
     }
 
     /// Calls a function for every image, on all cores.

@@ -13,6 +13,11 @@ pub(super) trait Masks: Debug + Send + Sync {
     /// The file with the mask of the image at `place`, if there is one.
     fn path(&self, place: usize) -> Option<PathBuf>;
 
+    /// Why the image at `place` has no mask, if that is known.
+    fn why_missing(&self, _: usize) -> Option<String> {
+        None
+    }
+
     /// Reads the mask of the image at `place`, and returns it with its file.
     ///
     /// # Errors
@@ -65,6 +70,11 @@ impl Images {
     /// The file with the mask of image `index`, if there is one.
     pub(super) fn mask_path(&self, index: usize) -> Option<PathBuf> {
         self.masks.path(self.places[index])
+    }
+
+    /// Why image `index` has no mask, if that is known.
+    pub(super) fn why_missing(&self, index: usize) -> Option<String> {
+        self.masks.why_missing(self.places[index])
     }
 
     /// Masks without an image, sorted.

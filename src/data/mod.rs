@@ -5,6 +5,7 @@
 //! | [`picture`] | decoded images and masks |
 //! | [`palette`] | the PASCAL VOC colours, index PNGs |
 //! | [`tags`] | class names and tags |
+//! | `ids` | ids of images as other programs write them |
 //! | `images` | the images of a split and their masks |
 //! | [`dataset`] | a split of a data set: images with tags |
 //! | `tag_sources/`, `tag_source` | the files that tags are read from; which of them is used |
@@ -25,6 +26,8 @@ pub mod check;
 pub mod dataset;
 #[cfg(feature = "native")]
 mod follow;
+#[cfg(feature = "native")]
+mod ids;
 #[cfg(feature = "native")]
 mod images;
 #[cfg(feature = "native")]

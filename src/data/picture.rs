@@ -1,14 +1,17 @@
 //! Decoded pictures: an RGB image and a mask of class indices, both row-major bytes.
 
+use std::io::Cursor;
 use std::path::Path;
 
 use image::ColorType::{L16, La16, Rgb16, Rgba16};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder, ImageReader};
+use image::metadata::Orientation;
+use image::{ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
 
 use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
+use crate::formats::jpeg::ends_early;
 
 /// An RGB image, 8 bits per channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,10 +76,33 @@ impl Rgb8 {
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened or does not decode.
+    /// If the file cannot be opened or does not decode, also if it ends early.
     pub fn read(path: &Path) -> Result<Self> {
-        let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
-        let image = reader.decode().map_err(|error| undecodable(path, &error))?;
+        Self::read_turned(path, false)
+    }
+
+    /// Decodes a file like [`read`](Self::read), and turns the image as its EXIF orientation says and viewers show it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_upright(path: &Path) -> Result<Self> {
+        Self::read_turned(path, true)
+    }
+
+    fn read_turned(path: &Path, upright: bool) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(Error::io(path))?;
+        if reader.format() == Some(ImageFormat::Jpeg) && ends_early(&bytes) {
+            return Err(undecodable(path, &"it ends before the picture does"));
+        }
+        let mut image = reader.decode().map_err(|error| undecodable(path, &error))?;
+        if upright {
+            let again = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(Error::io(path))?;
+            let orientation = again.into_decoder().and_then(|mut decoder| decoder.orientation());
+            // An orientation that cannot be read is none.
+            image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
+        }
         let (width, height) = (image.width() as usize, image.height() as usize);
         let data = match image.color() {
             L16 | La16 | Rgb16 | Rgba16 => image.into_rgb16().iter().map(|sample| (sample >> 8) as u8).collect(),
@@ -156,7 +182,7 @@ impl Mask {
     }
 }
 
-fn undecodable(path: &Path, error: &image::ImageError) -> Error {
+fn undecodable(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::data(
         path,
         format!("does not decode as JPEG or PNG ({})", one_line(error)),

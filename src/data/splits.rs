@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 pub struct Splits {
     /// The training split.
     pub train: Dataset,
-    /// The split `val`, if there is one. It is used for scoring if it has masks.
+    /// The split `val`, if there is one. Its images with masks are used for scoring.
     pub val: Option<Dataset>,
 }
 
@@ -60,9 +60,7 @@ impl Splits {
         let expected = DatasetOptions { classes: Some(train.classes().to_vec()) };
         let mut val = Dataset::open_reporting(root, "val", &expected, on_fault)?;
         val.check_images_reporting(options.skip_broken, follow, on_fault)?;
-        if val.has_masks() {
-            val.check_masks_reporting(follow, on_fault)?;
-        }
+        val.check_found_masks_reporting(follow, on_fault)?;
         Ok(Splits { train, val: Some(val) })
     }
 }

@@ -25,7 +25,7 @@ pub(super) use crate::data::tag_sources::source::Found;
 const SOURCES: [Source; 4] = [onehot::read, matrix::read, csv::read, annotations::read];
 
 /// Reads the tags of all `images`. `listed` is the split's list, including missing images, and `list_folder`
-/// its folder below the data set's folder.
+/// its folder below the data set's folder; `id_of` finds the id that a text means, in any split.
 ///
 /// # Errors
 ///
@@ -34,10 +34,11 @@ pub(super) fn read_tags(
     images: &Images,
     listed: &[String],
     list_folder: &'static str,
+    id_of: &dyn Fn(&str) -> Option<String>,
     options: &DatasetOptions,
     on_fault: OnFault,
 ) -> Result<Found> {
-    let mut wanted = Wanted { images, listed, list_folder, classes: options.classes.clone() };
+    let mut wanted = Wanted { images, listed, list_folder, id_of, classes: options.classes.clone() };
     if let Some(path) = wanted.at(labels::FILE) {
         let Labels { classes, tags } = Labels::read(&path)?;
         if let Some(expected) = wanted.classes.filter(|expected| expected.len() != classes.len()) {

@@ -127,7 +127,7 @@ fn unknown_tag(path: &Path, id: &str, tag: &str, classes: &[String]) -> Error {
 ///
 /// # Errors
 ///
-/// If there are none or too many, one is repeated, or one is the background.
+/// If there are none or too many, one is repeated or blank, or one is the background.
 pub fn check_classes(classes: &[String], path: &Path) -> Result<()> {
     let count = classes.len();
     if count == 0 || count > MAX_CLASSES {
@@ -139,6 +139,10 @@ pub fn check_classes(classes: &[String], path: &Path) -> Result<()> {
         if name.eq_ignore_ascii_case("background") {
             let remedy = "remove it: mask value 0 is always the background, the first class listed is 1";
             return Err(Error::data(path, format!("lists `{name}` as a class"), remedy));
+        }
+        if name.trim() != name || name.is_empty() || name.contains(char::is_control) {
+            let reason = format!("lists the class {name:?}");
+            return Err(Error::data(path, reason, "give a name without line breaks, and without spaces around it"));
         }
         if !seen.insert(name) {
             return Err(Error::data(path, format!("lists class `{name}` twice"), "give each class its own name"));

@@ -45,7 +45,7 @@ impl Shape<'_> {
     pub fn spans(&self, height: usize, width: usize) -> Result<Vec<[usize; 2]>, String> {
         match self {
             Shape::Polygons(polygons) => {
-                if polygons.first().is_none_or(|polygon| polygon.len() < 6) {
+                if polygons.iter().all(|polygon| polygon.len() < CORNERS) {
                     return Err("has no polygon with three corners".into());
                 }
                 if polygons.iter().flatten().any(|number| number.abs() > FARTHEST) {
@@ -68,6 +68,18 @@ impl Shape<'_> {
         }
     }
 }
+
+/// Whether the text of a segmentation has an outline: run lengths, or a polygon with three corners. Other texts are
+/// faults, which [`Shape::spans`] describes.
+pub fn has_outline(text: &str) -> bool {
+    let Some(polygons) = text.trim().strip_prefix('[') else { return !matches!(text.trim(), "" | "null") };
+    // The text before a bracket that closes has the numbers of one polygon; a comma precedes all polygons but the first.
+    let numbers = |polygon: &str| polygon.rsplit('[').next().unwrap_or_default().matches(',').count() + 1;
+    polygons.split(']').any(|polygon| numbers(polygon) >= CORNERS)
+}
+
+/// Numbers of a polygon with three corners.
+const CORNERS: usize = 6;
 
 /// The pixels covered by every second run; the lengths must add up to `length`.
 fn run_spans(counts: &[u64], length: usize) -> Option<Vec<[usize; 2]>> {

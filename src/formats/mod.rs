@@ -14,9 +14,12 @@ pub mod coco_outline;
 pub mod durable;
 pub mod element;
 pub mod fault;
+pub mod jpeg;
 pub mod npy;
 pub mod pickle;
 mod recognise;
 pub mod sealed;
 pub mod tensor_file;
+#[cfg(feature = "native")]
+pub(crate) mod text;
 pub mod torch;

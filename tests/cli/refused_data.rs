@@ -116,6 +116,82 @@ fn a_mask_of_colours() {
     place.assert_refuses(&mut place.eval(trained(), &[]), &["val_0000.png", "not a mask of class indices"]);
 }
 
+/// Protects scores: a missing mask is named at the start, and the other images are scored; so it is if no image has one.
+/// `eval` refuses a missing mask, and skips it on request.
+#[test]
+fn missing_masks_are_named() {
+    let place = Place::new();
+    let masks = place.path("data/SegmentationClassAug");
+    fs::rename(masks.join("val_0001.png"), masks.join("val_0001.jpg")).unwrap();
+    let output = place.train(&[]).output().unwrap();
+    let text = errors(&output);
+    assert!(output.status.success(), "{text}");
+    let notices: Vec<_> = text.lines().filter(|line| line.contains("no mask")).collect();
+    assert_eq!(notices.len(), 1, "{text}");
+    for part in ["1 of 2 images of `val`", "not scored", "`val_0001`", "val_0001.jpg is not a PNG file"] {
+        assert!(notices[0].contains(part), "`{part}` is missing in: {}", notices[0]);
+    }
+    assert!(text.contains("mIoU segmentation") && place.path("run/checkpoints/best").is_file(), "{text}");
+
+    place.assert_refuses(&mut place.eval(trained(), &[]), &["the mask of image `val_0001` is missing"]);
+    let output = place.eval(trained(), &["--skip-broken", "--json"]).output().unwrap();
+    assert!(errors(&output).contains("`val_0001`"), "{}", errors(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"images\":1"));
+
+    fs::rename(masks.join("val_0001.jpg"), masks.join("val_0001.PNG")).unwrap();
+    assert!(place.eval(trained(), &[]).output().unwrap().status.success(), "an ending in capitals is read");
+    fs::remove_dir_all(masks).unwrap();
+    let output = place.train_into("unscored", &[]).output().unwrap();
+    let text = errors(&output);
+    assert!(output.status.success() && text.contains("the run is not scored"), "{text}");
+    assert!(text.contains("no image of split `val` has a mask"), "{text}");
+}
+
+/// Protects: masks without any class give no score, not a score of 0.
+#[test]
+fn masks_of_void_give_no_score() {
+    let place = Place::new();
+    for id in ["val_0000", "val_0001"] {
+        let path = place.path("data/SegmentationClassAug").join(format!("{id}.png"));
+        write_index_png(&path, &Mask::new(32, 32, vec![255; 32 * 32])).unwrap();
+    }
+    let output = place.eval(trained(), &["--json"]).output().unwrap();
+    assert!(output.status.success() && errors(&output).contains("no pixel is scored"), "{}", errors(&output));
+    let scores: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for map in ["seg", "cam", "y_c"] {
+        for mean in ["miou", "pixel_accuracy", "mean_accuracy"] {
+            assert!(scores[map][mean].is_null() && !scores[map].is_null(), "{map}.{mean}: {scores}");
+        }
+    }
+    let output = place.eval(trained(), &[]).output().unwrap();
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mean = table.lines().find(|line| line.starts_with("mean ")).unwrap();
+    assert!(mean.contains('–') && !mean.contains("0.0"), "{table}");
+    let output = place.train(&[]).output().unwrap();
+    let text = errors(&output);
+    assert!(output.status.success() && text.contains("no pixel is scored"), "{text}");
+    assert!(fs::read_to_string(place.path("run/metrics.jsonl")).unwrap().contains("\"seg_miou\":null"));
+}
+
+/// Protects `predict` on a disk without space: an error, and every file is whole or absent.
+#[cfg(unix)]
+#[test]
+fn a_result_that_cannot_be_written() {
+    let place = Place::new();
+    Rgb8::from_fn(96, 96, |y, x| [(y * 37 + x * 91) as u8, (y * x * 7) as u8, ((x * 53) ^ (y * 29)) as u8])
+        .write_png(&place.path("noise.png"))
+        .unwrap();
+    let out = place.path("seen");
+    // Blocks of 512 or 1024 bytes: less than an overlay, more than a mask. SIGXFSZ is ignored to get an error instead.
+    let limited = r#"trap '' XFSZ; ulimit -f 8; exec "$@""#;
+    let predict =
+        tagseg(&["predict", trained().to_str().unwrap(), &place.arg("noise.png"), "--out", out.to_str().unwrap()]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", limited, "sh"]).arg(predict.get_program()).args(predict.get_args());
+    assert_refused(&command.output().unwrap(), &["noise_overlay.png", "too large", "disk"]);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "nothing is left");
+}
+
 #[test]
 fn scoring_without_masks() {
     let place = Place::new();

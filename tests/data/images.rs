@@ -1,5 +1,6 @@
 //! Pictures of every colour type, compared with Pillow. `tests/fixtures/data/make_fixtures.py` made both.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use tagseg::data::Rgb8;
@@ -31,6 +32,41 @@ fn jpeg_pictures_equal_pillow_within_rounding() {
     for name in ["colour.jpg", "grey.jpg", "cmyk.jpg", "ycck.jpg", "turned.jpg"] {
         assert!(worst(name) <= 2, "{name}: {} grey levels", worst(name));
     }
+}
+
+/// Protects against JPEG files that end early, whose rest decoders fill with grey, wherever they end; bytes behind the
+/// end do not matter.
+#[test]
+fn jpeg_files_that_end_early_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["colour.jpg", "grey.jpg", "cmyk.jpg", "turned.jpg"] {
+        let (whole, path) = (fs::read(fixture(name)).unwrap(), folder.path().join(name));
+        let read = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            Rgb8::read(&path)
+        };
+        for share in [5, 25, 50, 75, 99] {
+            let message = read(&whole[..whole.len() * share / 100]).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains("does not decode"), "{share} %: {message}");
+        }
+        assert!(read(&whole[..whole.len() - 1]).is_err());
+        let half = [&whole[..whole.len() / 2], &vec![0; whole.len() / 2]].concat();
+        assert!(read(&half).unwrap_err().to_string().contains("ends before the picture does"));
+        assert_eq!(read(&[&whole[..], &[0; 9]].concat()).unwrap(), Rgb8::read(&fixture(name)).unwrap());
+    }
+}
+
+/// Protects pictures of phones: on request they are turned as viewers show them.
+#[test]
+fn the_orientation_turns_a_picture_on_request() {
+    let (stored, upright) =
+        (Rgb8::read(&fixture("turned.jpg")).unwrap(), Rgb8::read_upright(&fixture("turned.jpg")).unwrap());
+    assert_ne!(stored, upright);
+    let mut pixels = [stored.data.clone(), upright.data.clone()].map(|data| data.as_chunks::<3>().0.to_vec());
+    pixels.iter_mut().for_each(|pixels| pixels.sort_unstable());
+    assert_eq!(pixels[0], pixels[1], "the same pixels in other places");
+    let plain = fixture("colour.jpg");
+    assert_eq!(Rgb8::read(&plain).unwrap(), Rgb8::read_upright(&plain).unwrap());
 }
 
 /// Protects the rule for 16-bit grey, which the official loader turns into noise: the upper 8 bits are used.

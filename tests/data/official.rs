@@ -116,7 +116,8 @@ fn a_matrix_gives_tags_by_line() {
 fn a_table_gives_tags_by_name() {
     let folder = Folder::new();
     folder.remove("labels.json");
-    folder.write("labels.csv", "\u{feff}id,tags\r\na,\"dog cat\"\r\nb,ant\r\n\r\nc,\r\nz,zebra\r\n");
+    folder.image("z", 4, 6);
+    folder.write("labels.csv", "\u{feff}id,tags\r\na,dog cat\r\nb,ant\r\n\r\nc,\r\nz,zebra\r\n");
     let dataset = folder.open().unwrap();
     assert_eq!(dataset.classes(), ["ant", "cat", "dog", "zebra"], "of the whole file, so that all splits agree");
     assert_eq!([0, 1, 2].map(|index| dataset.tags(index)), [[0., 1., 1., 0.], [1., 0., 0., 0.], [0.; 4]]);
@@ -125,14 +126,80 @@ fn a_table_gives_tags_by_name() {
     folder.write("labels.csv", "a,dog\nb,dgo\nc,cat\n");
     assert_names(&folder.refusal(), &["labels.csv", "`b`", "`dgo`", "most similar class is `dog`"]);
     folder.write("labels.csv", "a,dog\nb\n");
-    assert_names(&folder.refusal(), &["labels.csv", "line 2 has no comma", "id,tag tag"]);
-    folder.write("labels.csv", "a,dog\nb,cat,ant\n");
-    assert_names(&folder.refusal(), &["labels.csv", "line 2 has 3 fields", "separated by spaces"]);
-    folder.write("labels.csv", " \"a\" , \"dog\ncat\" \n\"b\",\"dog\n\tcat\"\nc,ant\n");
-    assert_names(&folder.refusal(), &["labels.csv", "line 2 has no comma"]);
+    assert_names(&folder.refusal(), &["labels.csv", "line 2 has one field", "a comma", "id,tag tag"]);
     folder.write("labels.csv", " \"a\" , \"dog cat\" \n  \n\"b\",\"dog\n\tcat\"\nc,ant\n");
     let dataset = folder.open().unwrap();
     assert_eq!([0, 1, 2].map(|index| dataset.tags(index)), [[1., 1., 0.], [1., 1., 0.], [0., 0., 1.]]);
+}
+
+/// Protects tables as other programs write them: one row a tag or one row an image, any separator, quotes, headings.
+#[test]
+fn tables_of_other_programs_have_the_same_tags() {
+    let rest = "c,";
+    for (table, notice) in [
+        ("a,cat\na,dog\nb,dog\nb,dog\nc,", "fields are separated by a comma"),
+        ("b,dog\na,dog\nc,\na,cat", "a comma"),
+        ("a,cat,dog\nb,dog\nc,", "tags by a comma"),
+        ("a,cat,dog\nb,dog,\nc,,", "tags by a comma"),
+        ("a,cat;dog\nb,dog\nc,", "tags by a semicolon"),
+        ("a,cat | dog\nb,dog\nc,", "tags by a vertical bar"),
+        ("a,cat dog\nb,dog\nc,", "tags by white space"),
+        ("a;cat,dog\nb;dog\nc;", "fields are separated by a semicolon, tags by a comma"),
+        ("a;cat;dog\nb;dog\nc;", "fields are separated by a semicolon"),
+        ("a\tcat dog\nb\tdog\nc\t", "fields are separated by a tab, tags by white space"),
+        ("a|cat\na|dog\nb|dog\nc|", "fields are separated by a vertical bar"),
+        ("image,label\na,cat\na,dog\nb,dog\nc,", "line 1 is a heading (`image,label`)"),
+        ("\u{feff}filename;tags\na.jpg;cat,dog\nb.png;dog\nc.PNG;", "line 1 is a heading (`filename,tags`)"),
+        ("\"a\",\"cat\"\n\"a\", \"dog\"\n\"b\" ,\"dog\"\r\n\"c\",\"\"", "a comma"),
+        ("JPEGImages/a.png,cat\nJPEGImages\\a.png,dog\n./b,dog\nc,", "a comma"),
+    ] {
+        let folder = Folder::new();
+        folder.remove("labels.json");
+        folder.write("labels.csv", table);
+        let dataset = folder.open().unwrap();
+        assert_eq!(dataset.classes(), ["cat", "dog"], "{table}");
+        assert_eq!([0, 1, 2].map(|index| dataset.tags(index)), [[1., 1.], [0., 1.], [0., 0.]], "{table}");
+        assert_names(&dataset.notices.join("\n"), &["labels.csv", notice]);
+    }
+    for (table, classes) in [
+        (format!("a,\"traffic light\"\nb,dog\n{rest}"), vec!["dog", "traffic light"]),
+        (format!("a,traffic light;dog\nb,dog\n{rest}"), vec!["dog", "traffic light"]),
+        (format!("a,traffic light,dog\nb,dog\n{rest}"), vec!["dog", "traffic light"]),
+        (format!("a,\"cup, \"\"mug\"\"\"\nb,dog\n{rest}"), vec!["cup, \"mug\"", "dog"]),
+    ] {
+        let folder = Folder::new();
+        folder.remove("labels.json");
+        folder.write("labels.csv", &table);
+        assert_eq!(folder.open().unwrap().classes(), classes, "{table}");
+    }
+    // Known classes tell what a field means, quoted or not.
+    let folder = Folder::new();
+    folder.write("labels.json", r#"{"classes": ["cat", "traffic light"]}"#);
+    folder.write("labels.csv", "a,\"cat,traffic light\"\nb,traffic light\nc,\"cat\"\n");
+    let dataset = folder.open().unwrap();
+    assert_eq!([0, 1, 2].map(|index| dataset.tags(index)), [[1., 1.], [0., 1.], [1., 0.]]);
+}
+
+/// Protects against tables that would lose or invent tags.
+#[test]
+fn doubtful_tables_are_refused() {
+    for (table, parts) in [
+        ("a,cat\nb,dog\nc,\nx,cow\n", ["line 4", "`x`"]),
+        ("image,label\na,cat\nb,dog\nx,cow\nc,\n", ["line 4", "`x`"]),
+        ("a,cat\nb,\"dog\nc,\n", ["quote", "line 2"]),
+        ("a,\"dog\ncat\"\nb,dog\nc,\n", ["dog\\ncat", "line breaks"]),
+        ("id,cat,dog\na,1,0\nb,0,1\nc,0,0\n", ["numbers", "id,cat,dog"]),
+        ("a cat\nb dog\nc\n", ["line 1", "one field"]),
+    ] {
+        let folder = Folder::new();
+        folder.remove("labels.json");
+        folder.write("labels.csv", table);
+        assert_names(&folder.refusal(), &["labels.csv", parts[0], parts[1]]);
+    }
+    let folder = Folder::new();
+    folder.remove("labels.json");
+    folder.write("labels.csv", b"a,caf\xe9\n");
+    assert_names(&folder.refusal(), &["labels.csv", "not UTF-8", "line 1"]);
 }
 
 /// Protects tags from VOC's own annotations: of objects, not of their parts.

@@ -34,6 +34,36 @@ fn split_lists_may_have_spaces_and_windows_line_ends() {
     assert_names(&dataset.notices.join(" "), &["train.txt", "repeats 1"]);
 }
 
+/// Protects lists of names and paths of files, and endings in other cases.
+#[test]
+fn split_lists_may_hold_paths() {
+    let folder = Folder::new();
+    for lines in ["a.png\nb.png\nc.PNG\n", "/JPEGImages/a.png /SegmentationClassAug/a.png\n./b\nJPEGImages\\c.png\n"] {
+        folder.write("ImageSets/Segmentation/train.txt", lines);
+        let dataset = folder.open().unwrap();
+        assert_eq!(dataset.ids(), ["a", "b", "c"]);
+        assert_eq!(dataset.tags(1), [1.0, 1.0]);
+        assert_names(&dataset.notices.join(" "), &["train.txt", "3 lines"]);
+    }
+    folder.write("ImageSets/Segmentation/train.txt", "a\nb\nb.png\n");
+    std::fs::rename(folder.at("JPEGImages/a.png"), folder.at("JPEGImages/a.Png")).unwrap();
+    std::fs::rename(folder.at("SegmentationClassAug/a.png"), folder.at("SegmentationClassAug/a.PNG")).unwrap();
+    let dataset = folder.open().unwrap();
+    assert_eq!(dataset.ids(), ["a", "b"]);
+    assert!(dataset.has_masks());
+}
+
+/// Protects texts that begin with a byte order mark.
+#[test]
+fn labels_may_begin_with_a_byte_order_mark() {
+    let folder = Folder::new();
+    let labels = std::fs::read_to_string(folder.at("labels.json")).unwrap();
+    folder.write("labels.json", format!("\u{feff}{labels}"));
+    assert_eq!(folder.open().unwrap().tags(0), [1.0, 0.0]);
+    folder.write("labels.json", b"\xFF\xFE{\0}\0");
+    assert_names(&folder.refusal(), &["labels.json", "UTF-16", "UTF-8"]);
+}
+
 /// Protects the promise that training needs no masks.
 #[test]
 fn masks_are_optional_if_there_are_tags() {
@@ -129,6 +159,10 @@ fn unusable_class_lists_are_refused() {
         (r#"{"classes": []}"#, ["0 classes", "1 to 254"]),
         (r#"{"classes": ["background", "cat"]}"#, ["`background`", "mask value 0"]),
         (r#"{"classes": ["cat", "cat"]}"#, ["`cat` twice", "own name"]),
+        (r#"{"classes": ["cat", " "]}"#, ["the class \" \"", "spaces around it"]),
+        (r#"{"classes": ["cat", "d\nog"]}"#, ["the class \"d\\nog\"", "line breaks"]),
+        (r#"{"classes": ["cat"], "tag": {}}"#, ["not a valid labels file", "`tag`"]),
+        (r#"{"classes": ["cat"], "tags": {"a": [], "b": [], "a": ["cat"]}}"#, ["`a` occurs twice", "line 1"]),
     ] {
         folder.write("labels.json", content);
         assert_names(&folder.refusal(), &parts);

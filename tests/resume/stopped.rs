@@ -1,6 +1,8 @@
-//! Ctrl-C, SIGTERM, and a second process in the same run folder.
+//! Ctrl-C, SIGTERM, SIGHUP, and a second process in the same run folder.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -46,6 +48,40 @@ fn a_run_can_be_stopped_and_resumed() {
         assert!(training.wait_for_steps());
     }
     assert!(steps[0] >= 6 && steps[1] > steps[0] && steps[1] < STEPS, "{steps:?}");
+    let (code, text) = training.end();
+    assert_eq!(code, Some(0), "{text}");
+    assert_untouched(&run);
+}
+
+/// Protects: a run whose terminal is closed saves, although nobody reads what it prints.
+#[test]
+fn a_closed_terminal_saves() {
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path().join("run");
+    let mut child = train(&run).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("step 6/")));
+    drop(lines);
+    let hang_up = || Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+    // A terminal and its shell may both send the signal.
+    assert!(hang_up().success() && hang_up().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let step = Checkpoint::open(&run).unwrap().checkpoint.step;
+    assert!((6..STEPS).contains(&step), "{step}");
+    assert!(resume(&run).output().unwrap().status.success());
+    assert_untouched(&run);
+}
+
+/// Protects: under `nohup`, a closed terminal changes nothing.
+#[test]
+fn nohup_keeps_a_run_alive() {
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path().join("run");
+    let (command, mut ignoring) = (train(&run), Command::new("sh"));
+    ignoring.args(["-c", r#"trap '' HUP; exec "$@""#, "sh"]).arg(command.get_program()).args(command.get_args());
+    let training = Training::start(ignoring);
+    assert!(training.wait_for(&format!("step 6/{STEPS}")));
+    training.signal("HUP");
     let (code, text) = training.end();
     assert_eq!(code, Some(0), "{text}");
     assert_untouched(&run);

@@ -74,6 +74,30 @@ fn a_round_trip_changes_nothing() {
     assert_eq!((back.scheme, bits(&back.tensors)), (Scheme::HuggingFace, bits(&start.tensors)));
 }
 
+/// Protects: files whose names all have the prefixes of wrappers, of an encoder and of a whole network.
+#[test]
+fn prefixes_that_all_names_share_are_ignored() {
+    let files = ["mit_legacy.pth", "bmp.pth", "hf_imagenet.safetensors", "hf_segmentation.safetensors"];
+    for name in files.into_iter().chain(["expected.safetensors"]) {
+        let plain = mapped(name);
+        for prefix in ["backbone.", "model.", "module.", "module.module.", "_orig_mod.", "_orig_mod.module.", "a.b.c."]
+        {
+            let mut tensors = read(name).tensors;
+            tensors.iter_mut().for_each(|tensor| tensor.name.insert_str(0, prefix));
+            let mapped = to_tagseg(tensors).unwrap();
+            assert_eq!(mapped.unknown().count(), 0, "{prefix} in {name}");
+            assert_eq!(bits(&mapped.tensors), bits(&plain.tensors), "{prefix} in {name}");
+            assert_eq!(mapped.dropped.len(), plain.dropped.len(), "{prefix} in {name}");
+        }
+    }
+    // A prefix that not all names have is not guessed away.
+    let mut tensors = read("mit_legacy.pth").tensors;
+    tensors.iter_mut().for_each(|tensor| tensor.name.insert_str(0, "backbone."));
+    tensors[0].name = "other.weight".into();
+    let count = tensors.len();
+    assert_eq!(to_tagseg(tensors).unwrap().unknown().count(), count);
+}
+
 /// Protects: names with and without `module.` are distinguished, and ambiguous names are not guessed.
 #[test]
 fn contradictions_are_found() {

@@ -5,15 +5,17 @@
 //! <split>[year]/<file name>                     images; also in images/<split>[year]/ or JPEGImages/
 //! ```
 //!
-//! Classes are the categories in the order of their ids. An image has the tag of every object in it, crowds included,
+//! Classes are the categories in the order of their ids, or those that are expected, found by name. An image has the tag of every object in it, crowds included,
 //! and images without objects are skipped. A mask shows the objects' classes; where objects overlap, the smaller
-//! one wins, as in the script that the AFA release refers to for its masks. No pixel is void.
+//! one wins, as in the script that the AFA release refers to for its masks. No pixel is void. An image has no mask if one of
+//! its objects has no outline.
 //!
 //! The file of objects may be large: it is read once and only an index of it is kept. The outlines are read again when
 //! a mask is requested.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -25,9 +27,10 @@ use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::images::{Images, Masks};
 use crate::data::layouts::layout::Layout;
 use crate::data::picture::{Mask, one_line};
-use crate::data::tags::{OnFault, Tags, check_classes};
+use crate::data::tags::{OnFault, Tags, check_classes, numbered_classes};
 use crate::error::{Error, Result};
-use crate::formats::coco_outline::Shape;
+use crate::formats::coco_outline::{Shape, has_outline};
+use crate::formats::text::mark_length;
 
 /// MS-COCO, see the module documentation.
 pub(crate) const LAYOUT: Layout =
@@ -58,6 +61,8 @@ struct Image<'a> {
 
 #[derive(Deserialize)]
 struct Annotation<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     image_id: u64,
     category_id: u64,
     area: Option<f64>,
@@ -70,6 +75,8 @@ struct Category<'a> {
     id: u64,
     #[serde(borrow)]
     name: Cow<'a, str>,
+    #[serde(borrow)]
+    supercategory: Option<&'a RawValue>,
 }
 
 /// The masks of a split: the objects of its images, in the order of the images.
@@ -82,6 +89,8 @@ struct Drawings {
 /// The objects of an image.
 #[derive(Debug)]
 struct Drawing {
+    /// Its file name, for messages.
+    name: String,
     height: usize,
     width: usize,
     objects: Vec<Object>,
@@ -89,10 +98,14 @@ struct Drawing {
 
 #[derive(Debug)]
 struct Object {
+    /// Its id, if it is a number.
+    id: Option<u64>,
     /// Its mask value.
     value: u8,
     /// Size in pixels according to the file.
     area: Option<f64>,
+    /// Whether it has an outline.
+    outlined: bool,
     /// The byte range of its outline in the file.
     start: u64,
     length: usize,
@@ -143,18 +156,16 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     let name = find(root, split)?;
     let path = root.join(FOLDER).join(format!("{PREFIX}{name}.json"));
     let bytes = fs::read(&path).map_err(Error::io(&path))?;
-    let contents: Contents = serde_json::from_slice(&bytes).map_err(|error| {
+    let text = &bytes[mark_length(&path, &bytes)?..];
+    let contents: Contents = serde_json::from_slice(text).map_err(|error| {
         let reason = format!("is not an annotation file of MS-COCO ({})", one_line(&error));
         Error::data(&path, reason, "expected {\"images\": [...], \"annotations\": [...], \"categories\": [...]}")
     })?;
-    let (classes, values) = classes(&contents, &path)?;
-    if let Some(expected) = options.classes.as_ref().filter(|expected| expected.len() != classes.len()) {
-        let reason = format!("has {} categories, but {} are expected", classes.len(), expected.len());
-        return Err(Error::data(path, reason, "use the categories that the model was trained with"));
-    }
+    let mut notices = Vec::new();
+    let (classes, values) = classes(&contents, options.classes.as_deref(), &path, &mut notices)?;
+    let places = places(&contents, &path)?;
 
     let mut drawings = drawings(&contents);
-    let places: HashMap<u64, usize> = contents.images.iter().map(|image| image.id).zip(0..).collect();
     for annotation in &contents.annotations {
         let (Some(place), Some(value)) = (places.get(&annotation.image_id), values.get(&annotation.category_id)) else {
             let Annotation { image_id, category_id, .. } = annotation;
@@ -166,28 +177,41 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
         // The offset of a slice within the text is the difference of their addresses.
         let outline = annotation.segmentation.map_or("", RawValue::get);
         let start = (outline.as_ptr() as u64).saturating_sub(bytes.as_ptr() as u64);
-        drawings[*place].objects.push(Object { value: *value, area: annotation.area, start, length: outline.len() });
+        drawings[*place].objects.push(Object {
+            id: annotation.id.and_then(|id| id.get().parse().ok()),
+            value: *value,
+            area: annotation.area,
+            outlined: has_outline(outline),
+            start,
+            length: outline.len(),
+        });
     }
 
     let folders = [&name[..], &format!("images/{name}"), "images", &format!("JPEGImages/{name}"), "JPEGImages"];
     let folders = folders.map(|folder| root.join(folder));
     let (mut ids, mut images, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    let mut used = HashMap::new();
     let empty = drawings.iter().filter(|drawing| drawing.objects.is_empty()).count();
     for (image, drawing) in contents.images.iter().zip(drawings).filter(|(_, drawing)| !drawing.objects.is_empty()) {
-        let found = folders.iter().map(|folder| folder.join(&*image.file_name)).find(|path| path.is_file());
-        let Some(found) = found else {
-            let reason = format!("image `{}` of split `{name}` is missing", image.file_name);
+        let relative = relative(&image.file_name);
+        let Some(found) = find_image(root, &folders, &relative) else {
+            let reason = format!("image `{}` of split `{name}` is missing", one_line(&image.file_name));
             on_fault(Error::data(&folders[0], reason, "unpack the images there or in images/"))?;
             continue;
         };
-        ids.push(Path::new(&*image.file_name).with_extension("").to_string_lossy().into_owned());
+        if let Some(other) = used.insert(found.clone(), image.id) {
+            let reason =
+                format!("gives the file `{}` to the images {other} and {}", one_line(&image.file_name), image.id);
+            on_fault(Error::data(&path, reason, "unite the two images, or correct the file name"))?;
+            continue;
+        }
+        ids.push(Path::new(&relative).with_extension("").to_string_lossy().into_owned());
         images.push(found);
         kept.push(drawing);
     }
     if ids.is_empty() {
         return Err(Error::data(path, "lists no image with objects", "use MS-COCO's instances file"));
     }
-    let mut notices = Vec::new();
     if empty > 0 {
         notices.push(format!("skipped {empty} of {} images without objects", contents.images.len()));
     }
@@ -196,24 +220,123 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     Ok(Dataset::new(images, tags, notices))
 }
 
-/// Class names in the order of the categories' ids, and the mask value of each id.
-fn classes(contents: &Contents, path: &Path) -> Result<(Vec<String>, HashMap<u64, u8>)> {
+/// A file name as a path below a folder, with `/` between its parts.
+fn relative(file_name: &str) -> String {
+    let name = file_name.replace('\\', "/");
+    name.split('/').filter(|part| !matches!(*part, "" | "." | "..")).collect::<Vec<_>>().join("/")
+}
+
+/// The file of an image. Programs differ in the folder that its name is relative to, so that the folders in it, and the
+/// first of them, may be missing here.
+fn find_image(root: &Path, folders: &[PathBuf], name: &str) -> Option<PathBuf> {
+    let starts = std::iter::once(0).chain(name.match_indices('/').map(|(place, _)| place + 1));
+    let mut paths = starts.flat_map(|start| {
+        let name = &name[start..];
+        let in_root = name.contains('/').then(|| root.join(name));
+        folders.iter().map(move |folder| folder.join(name)).chain(in_root)
+    });
+    paths.find(|path| path.is_file())
+}
+
+/// Positions of the images by their ids.
+fn places(contents: &Contents, path: &Path) -> Result<HashMap<u64, usize>> {
+    let mut places = HashMap::new();
+    for (place, image) in contents.images.iter().enumerate() {
+        match places.entry(image.id) {
+            Entry::Vacant(entry) => _ = entry.insert(place),
+            Entry::Occupied(entry) => {
+                let other: &Image = &contents.images[*entry.get()];
+                let names = [other, image].map(|image| one_line(&image.file_name));
+                let reason = format!("has two images of id {}: `{}` and `{}`", image.id, names[0], names[1]);
+                return Err(Error::data(
+                    path,
+                    reason,
+                    "give every image its own id, also in `image_id` of its objects",
+                ));
+            }
+        }
+    }
+    Ok(places)
+}
+
+/// Class names, and the mask value of each category id. Classes are the categories in the order of their ids, or those
+/// that are `expected`: categories are found among them by name, and may be fewer. If the expected classes are only
+/// numbered, the order counts.
+fn classes(
+    contents: &Contents,
+    expected: Option<&[String]>,
+    path: &Path,
+    notices: &mut Vec<String>,
+) -> Result<(Vec<String>, HashMap<u64, u8>)> {
     let mut categories: Vec<_> = contents.categories.iter().collect();
     categories.sort_by_key(|category| category.id);
-    let names: Vec<String> = categories.iter().map(|category| category.name.clone().into_owned()).collect();
+    if let Some(pair) = categories.windows(2).find(|pair| pair[0].id == pair[1].id) {
+        let (one, other) = (pair[0], pair[1]);
+        let reason = format!("has two categories of id {}: `{}` and `{}`", one.id, one.name, other.name);
+        let remedy = "give every category its own id, also in `category_id` of its objects";
+        return Err(Error::data(path, reason, remedy));
+    }
+    let used: HashSet<u64> = contents.annotations.iter().map(|annotation| annotation.category_id).collect();
+    categories.retain(|category| {
+        let unused = !used.contains(&category.id) && is_group(category, &contents.categories);
+        if unused {
+            notices.push(format!("category `{}` has no objects and is not a class", one_line(&category.name)));
+        }
+        !unused
+    });
+    let names: Vec<String> = categories.iter().map(|category| category.name.trim().to_owned()).collect();
     check_classes(&names, path)?;
-    Ok((names, categories.iter().map(|category| category.id).zip(1..).collect()))
+    let in_order = || categories.iter().map(|category| category.id).zip(1..).collect();
+    let Some(expected) = expected else { return Ok((names, in_order())) };
+    if expected == names || expected == numbered_classes(names.len()) {
+        return Ok((expected.to_vec(), in_order()));
+    }
+    let (remedy, mut values) = ("use the categories that the model was trained with", HashMap::new());
+    if expected == numbered_classes(expected.len()) {
+        let reason = format!("has {} categories, but {} are expected", names.len(), expected.len());
+        return Err(Error::data(path, reason, remedy));
+    }
+    for (category, name) in categories.iter().zip(&names) {
+        match expected.iter().zip(1..).find(|(expected, _)| *expected == name) {
+            Some((_, value)) => _ = values.insert(category.id, value),
+            None if !used.contains(&category.id) => {}
+            None => {
+                let reason = format!("has the category `{name}`, which is not one of the {} classes", expected.len());
+                return Err(Error::data(path, reason, remedy));
+            }
+        }
+    }
+    Ok((expected.to_vec(), values))
+}
+
+/// Whether a category is the background, or a name for others, as some programs write it beside them. A category of a
+/// group of the same name is not.
+fn is_group(category: &Category, all: &[Category]) -> bool {
+    let within = |other: &Category| {
+        let group = other.supercategory.and_then(|group| serde_json::from_str::<Cow<str>>(group.get()).ok());
+        group.is_some_and(|group| group == category.name)
+    };
+    category.name.trim().eq_ignore_ascii_case("background") || !within(category) && all.iter().any(within)
 }
 
 /// An empty drawing for every image.
 fn drawings(contents: &Contents) -> Vec<Drawing> {
-    let blank = |image: &Image| Drawing { height: image.height, width: image.width, objects: Vec::new() };
+    let blank = |image: &Image| Drawing {
+        name: one_line(&image.file_name),
+        height: image.height,
+        width: image.width,
+        objects: Vec::new(),
+    };
     contents.images.iter().map(blank).collect()
 }
 
 impl Masks for Drawings {
-    fn path(&self, _: usize) -> Option<PathBuf> {
-        Some(self.path.clone())
+    fn path(&self, place: usize) -> Option<PathBuf> {
+        self.images[place].without_outline().is_none().then(|| self.path.clone())
+    }
+
+    fn why_missing(&self, place: usize) -> Option<String> {
+        Some(format!("{} has no outline", self.images[place].without_outline()?.name()))
     }
 
     fn read(&self, place: usize) -> Result<(PathBuf, Mask)> {
@@ -221,10 +344,29 @@ impl Masks for Drawings {
     }
 }
 
+impl Drawing {
+    /// The first object without an outline.
+    fn without_outline(&self) -> Option<&Object> {
+        self.objects.iter().find(|object| !object.outlined)
+    }
+}
+
+impl Object {
+    /// Its name in messages.
+    fn name(&self) -> String {
+        self.id.map_or_else(|| format!("the annotation at byte {}", self.start), |id| format!("annotation {id}"))
+    }
+}
+
 impl Drawings {
     /// Draws the mask of the image at `place`.
     fn draw(&self, place: usize) -> Result<Mask> {
-        let Drawing { height, width, objects } = &self.images[place];
+        let drawing = &self.images[place];
+        if let Some(object) = drawing.without_outline() {
+            let reason = format!("{} of image `{}` has no outline", object.name(), drawing.name);
+            return Err(Error::data(&self.path, reason, "add its outline, or remove the object"));
+        }
+        let Drawing { height, width, objects, .. } = drawing;
         let too_large =
             || Error::data(&self.path, format!("has an image of {width}x{height} pixels"), "correct its size");
         let pixels = height.checked_mul(*width).filter(|pixels| *pixels <= 1 << 30).ok_or_else(too_large)?;
@@ -259,7 +401,7 @@ impl Drawings {
         file.read_exact(&mut outline).map_err(Error::io(&self.path))?;
         let shape = serde_json::from_slice(&outline).map_err(|_| "is neither polygons nor run lengths".to_owned());
         let spans = shape.and_then(|shape: Shape| shape.spans(height, width)).map_err(|reason| {
-            let reason = format!("the segmentation at byte {} {reason}", object.start);
+            let reason = format!("the segmentation of {} {reason}", object.name());
             Error::data(&self.path, reason, "use MS-COCO's polygons or run-length codes")
         })?;
         let covered = || spans.iter().map(|[start, end]| end - start).sum::<usize>() as f64;

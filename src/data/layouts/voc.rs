@@ -9,11 +9,13 @@
 //!
 //! Images and masks may also be in subfolders `train` or `val`, and test images in `JPEGImages_test`.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::data::dataset::{Dataset, DatasetOptions};
+use crate::data::ids::{ENDINGS, readings};
 use crate::data::images::{Images, Masks, retain_marked};
 use crate::data::layouts::layout::Layout;
 use crate::data::palette::read_index_png;
@@ -21,6 +23,7 @@ use crate::data::picture::Mask;
 use crate::data::tag_source::{Found, read_tags};
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
+use crate::formats::text::read_text;
 
 /// PASCAL VOC, see the module documentation.
 pub(crate) const LAYOUT: Layout = Layout {
@@ -34,14 +37,15 @@ pub(crate) const LAYOUT: Layout = Layout {
 const IMAGE_FOLDER: &str = "JPEGImages";
 const TEST_FOLDER: &str = "JPEGImages_test";
 const SPLIT_FOLDER: &str = "ImageSets/Segmentation";
+const MASK_ENDINGS: [&str; 3] = ["png", "PNG", "Png"];
 const MASK_FOLDERS: [&str; 2] = ["SegmentationClassAug", "SegmentationClass"];
 
 /// Opens a split, see [`Dataset::open_reporting`].
 fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
     let mut notices = Vec::new();
-    let mut ids = read_split(root, split, &mut notices)?;
-    let listed = ids.clone();
     let image_folders = image_folders(root, split);
+    let mut ids = read_split(root, split, &image_folders, &mut notices)?;
+    let listed = ids.clone();
     let mut found = Vec::with_capacity(ids.len());
     for id in &listed {
         match find_image(&image_folders, split, id) {
@@ -56,11 +60,18 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     let masks = MaskFiles {
         ids: ids.clone(),
         folders: MASK_FOLDERS.iter().flat_map(|folder| nested(root, folder, split)).collect(),
-        image_folders,
+        image_folders: image_folders.clone(),
         split: split.to_owned(),
     };
     let images = Images::new(root, split, ids, found.into_iter().flatten().collect(), masks);
-    let Found { tags, notice } = read_tags(&images, &listed, SPLIT_FOLDER, options, on_fault)?;
+    let everywhere = all_image_folders(root);
+    let all = LazyCell::new(|| all_listed(root));
+    let id_of = |text: &str| {
+        let readings = readings(text);
+        let listed = readings.iter().find(|id| all.contains(*id));
+        listed.or_else(|| readings.iter().find(|id| find_image(&everywhere, split, id).is_ok())).cloned()
+    };
+    let Found { tags, notice } = read_tags(&images, &listed, SPLIT_FOLDER, &id_of, options, on_fault)?;
     notices.extend(notice);
     Ok(Dataset::new(images, tags, notices))
 }
@@ -79,21 +90,28 @@ fn list_path(root: &Path, split: &str) -> PathBuf {
     root.join(SPLIT_FOLDER).join(format!("{split}.txt"))
 }
 
-/// The ids of a split, each once, in the order of its list.
-fn read_split(root: &Path, split: &str, notices: &mut Vec<String>) -> Result<Vec<String>> {
+/// The ids of a split, each once, in the order of its list. A line that is no id of an image may be its path.
+fn read_split(root: &Path, split: &str, folders: &[PathBuf], notices: &mut Vec<String>) -> Result<Vec<String>> {
     let path = list_path(root, split);
     if !path.is_file() {
         return Err(unknown_split(path, root, split));
     }
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let listed = text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
-    let (mut ids, mut seen, mut repeated) = (Vec::new(), HashSet::new(), 0);
-    for id in listed {
-        if seen.insert(id) {
-            ids.push(id.to_owned());
+    let text = read_text(&path)?;
+    let (mut ids, mut seen, mut repeated, mut paths) = (Vec::new(), HashSet::new(), 0, 0);
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let found = readings(line).into_iter().find(|id| find_image(folders, split, id).is_ok());
+        let id = found.unwrap_or_else(|| line.to_owned());
+        paths += usize::from(id != line);
+        if seen.insert(id.clone()) {
+            ids.push(id);
         } else {
             repeated += 1;
         }
+    }
+    if paths > 0 {
+        notices.push(format!(
+            "{paths} lines of {split}.txt are names or paths of files; each is read as the id of its image"
+        ));
     }
     if repeated > 0 {
         notices.push(format!("{split}.txt repeats {repeated} ids; each image is used once"));
@@ -102,6 +120,21 @@ fn read_split(root: &Path, split: &str, notices: &mut Vec<String>) -> Result<Vec
         return Err(Error::data(path, "lists no images", "write one image id per line"));
     }
     Ok(ids)
+}
+
+/// The ids in the lists of all splits.
+fn all_listed(root: &Path) -> HashSet<String> {
+    let entries = fs::read_dir(root.join(SPLIT_FOLDER)).into_iter().flatten().flatten();
+    let lists = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "txt"));
+    let texts: Vec<String> = lists.filter_map(|path| read_text(&path).ok()).collect();
+    let lines = texts.iter().flat_map(|text| text.lines().map(str::trim));
+    // A line with the path of an image is not its id.
+    let id = |line: &str| match &readings(line)[..] {
+        [literal, short, ..] if literal != short => short.clone(),
+        [id, ..] => id.clone(),
+        [] => line.to_owned(),
+    };
+    lines.filter(|line| !line.is_empty()).map(id).collect()
 }
 
 fn unknown_split(path: PathBuf, root: &Path, split: &str) -> Error {
@@ -129,9 +162,14 @@ fn image_folders(root: &Path, split: &str) -> Vec<PathBuf> {
     folders
 }
 
+/// The folders of the images of all splits.
+fn all_image_folders(root: &Path) -> Vec<PathBuf> {
+    let folder = root.join(IMAGE_FOLDER);
+    vec![folder.join("train"), folder.join("val"), folder, root.join(TEST_FOLDER)]
+}
+
 fn find_image(folders: &[PathBuf], split: &str, id: &str) -> Result<PathBuf> {
-    let endings = ["jpg", "jpeg", "png", "JPG", "JPEG", "PNG"];
-    let mut paths = folders.iter().flat_map(|folder| endings.map(|ending| folder.join(format!("{id}.{ending}"))));
+    let mut paths = folders.iter().flat_map(|folder| ENDINGS.map(|ending| folder.join(format!("{id}.{ending}"))));
     paths.find(|path| path.is_file()).ok_or_else(|| {
         let reason = format!("image `{id}` of split `{split}` is missing (.jpg, .jpeg or .png)");
         Error::data(&folders[0], reason, format!("add the image, or remove its line from {SPLIT_FOLDER}/{split}.txt"))
@@ -151,8 +189,15 @@ struct MaskFiles {
 
 impl Masks for MaskFiles {
     fn path(&self, place: usize) -> Option<PathBuf> {
-        let name = format!("{}.png", self.ids[place]);
-        self.folders.iter().map(|folder| folder.join(&name)).find(|path| path.is_file())
+        let named = |ending| format!("{}.{ending}", self.ids[place]);
+        let paths = self.folders.iter().flat_map(|folder| MASK_ENDINGS.map(|ending| folder.join(named(ending))));
+        paths.into_iter().find(|path| path.is_file())
+    }
+
+    fn why_missing(&self, place: usize) -> Option<String> {
+        let named = |ending| format!("{}.{ending}", self.ids[place]);
+        let mut paths = self.folders.iter().flat_map(|folder| ENDINGS.map(|ending| folder.join(named(ending))));
+        Some(format!("{} is not a PNG file", paths.find(|path| path.is_file())?.display()))
     }
 
     fn read(&self, place: usize) -> Result<(PathBuf, Mask)> {
@@ -168,7 +213,9 @@ impl Masks for MaskFiles {
     /// Masks in the folders whose image is not in the folders of images either, whether it is listed or not.
     fn without_image(&self) -> Vec<PathBuf> {
         let entries = self.folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-        let masks = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "png"));
+        let masks = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")));
         let mut orphans: Vec<PathBuf> = masks
             .filter(|path| {
                 let id = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! `Annotations/<id>.xml`: the objects of an image, as PASCAL VOC describes them.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -10,6 +9,7 @@ use super::source::{Found, Wanted};
 use crate::data::picture::one_line;
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
+use crate::formats::text::read_text;
 
 const FOLDER: &str = "Annotations";
 
@@ -35,7 +35,7 @@ pub(crate) fn read(wanted: &Wanted, on_fault: OnFault) -> Result<Option<Found>> 
 ///
 /// If the file cannot be read or is not such an XML file.
 fn objects(path: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = read_text(path)?;
     let foreign = |reason: String| Error::data(path, reason, "give PASCAL VOC's <annotation><object><name> files");
     let document =
         roxmltree::Document::parse(&text).map_err(|error| foreign(format!("is not XML ({})", one_line(&error))))?;

@@ -22,6 +22,10 @@ pub(super) fn names_for(columns: usize, classes: Option<&[String]>, path: &Path)
         }
         Some(classes) => Ok(classes.to_vec()),
         None if columns == VOC_CLASSES.len() => Ok(voc_classes()),
+        None if columns == VOC_CLASSES.len() + 1 => {
+            let remedy = "remove the column of the background, or name 21 classes in labels.json";
+            Err(Error::data(path, format!("has {columns} columns, but PASCAL VOC has 20 classes"), remedy))
+        }
         None => Ok(numbered_classes(columns)),
     }
 }

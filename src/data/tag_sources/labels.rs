@@ -1,25 +1,33 @@
 //! `labels.json`, the program's own file of class names and tags.
 
 use std::collections::HashMap;
-use std::fs;
+use std::collections::hash_map::Entry;
+use std::fmt;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::data::picture::one_line;
 use crate::data::tags::check_classes;
 use crate::error::{Error, Result};
+use crate::formats::text::read_text;
 
 /// The file's name.
 pub(crate) const FILE: &str = "labels.json";
 
+/// Names of classes by image id.
+type Tags = HashMap<String, Vec<String>>;
+
 /// The names of the foreground classes and, if given, the tags of the images.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Labels {
     /// Foreground classes; the first is mask value 1.
     pub(crate) classes: Vec<String>,
     /// Names of the classes that each image shows, by image id.
-    pub(crate) tags: Option<HashMap<String, Vec<String>>>,
+    #[serde(default, deserialize_with = "unique")]
+    pub(crate) tags: Option<Tags>,
 }
 
 impl Labels {
@@ -29,7 +37,7 @@ impl Labels {
     ///
     /// If the file cannot be read or parsed, or its classes are invalid.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = read_text(path)?;
         let labels: Labels = serde_json::from_str(&text).map_err(|error| {
             let reason = format!("is not a valid labels file ({})", one_line(&error));
             Error::data(path, reason, r#"expected {"classes": ["cat", ...], "tags": {"image id": ["cat", ...], ...}}"#)
@@ -37,4 +45,36 @@ impl Labels {
         check_classes(&labels.classes, path)?;
         Ok(labels)
     }
+}
+
+/// Tags by id, each of which may occur once.
+fn unique<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Tags>, D::Error> {
+    struct Unique;
+
+    impl<'de> Visitor<'de> for Unique {
+        type Value = Option<Tags>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("tags by image id")
+        }
+
+        fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+            let mut tags = Tags::new();
+            while let Some((id, names)) = map.next_entry::<String, Vec<String>>()? {
+                match tags.entry(id) {
+                    Entry::Occupied(entry) => {
+                        return Err(A::Error::custom(format!("image `{}` occurs twice", entry.key())));
+                    }
+                    Entry::Vacant(entry) => _ = entry.insert(names),
+                }
+            }
+            Ok(Some(tags))
+        }
+    }
+
+    deserializer.deserialize_any(Unique)
 }

@@ -5,7 +5,7 @@
 //! | `labels.json` | `{"classes": [name, …], "tags": {id: [name, …], …}}`; with `classes` alone it only names them |
 //! | `cls_labels_onehot.npy` | a pickled dictionary from ids to vectors of K numbers (method.md 8.1) |
 //! | `<split>.npy` | a matrix of K columns, a row for each line of `<split>.txt` |
-//! | `labels.csv` | lines of `id,name name …` |
+//! | `labels.csv` | rows of an id and its tags |
 //! | `Annotations/<id>.xml` | the objects of an image, as PASCAL VOC describes them |
 //!
 //! If none of them exists, tags are derived from the masks.

@@ -19,6 +19,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) listed: &'a [String],
     /// The folder of the lists, below the data set's.
     pub(crate) list_folder: &'static str,
+    /// The id that a text means, of an image of the data set in any split.
+    pub(crate) id_of: &'a dyn Fn(&str) -> Option<String>,
     /// Names of the classes, if they are known.
     pub(crate) classes: Option<Vec<String>>,
 }

@@ -1,6 +1,7 @@
 //! `tagseg predict`: masks, overlays, seeds and pseudo labels of any images.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -22,7 +23,7 @@ use crate::run::report::{Map, heat_overlay, label_overlay};
 pub struct PredictOptions {
     /// A run's folder or a checkpoint.
     pub network: PathBuf,
-    /// Images to segment, and folders of images.
+    /// Images to segment, and folders of images. They are turned as their EXIF orientation says.
     pub inputs: Vec<PathBuf>,
     /// Folder for the results.
     pub out: PathBuf,
@@ -49,6 +50,9 @@ pub enum Predicted<'a> {
     /// It could not be read.
     Unreadable(Error),
 }
+
+/// Endings of images that are not read.
+const OTHER_FORMATS: [&str; 9] = ["webp", "bmp", "tif", "tiff", "gif", "avif", "heic", "jp2", "jxl"];
 
 /// The endings of the files written for every image.
 const MASK: &str = ".png";
@@ -77,7 +81,7 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
     sized.sort();
     let mut view: Option<View> = None;
     for (_, path) in sized {
-        let image = match Rgb8::read(path) {
+        let image = match Rgb8::read_upright(path) {
             Ok(image) => image,
             Err(error) => {
                 done(Predicted::Unreadable(error), images.len());
@@ -143,6 +147,7 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
             path.is_file() && ["jpg", "jpeg", "png"].iter().any(|known| ending == *known)
         };
         let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_image).collect();
+        passed_over(input)?;
         if found.is_empty() {
             return Err(Error::data(input, "contains no images", "give a folder of .jpg, .jpeg or .png files"));
         }
@@ -152,14 +157,33 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(images)
 }
 
-/// Refuses to overwrite inputs or existing files, to write two results to one file, and an `out` that is a file.
+/// Reports the images of a folder in formats that are not read, on one line of standard error.
+fn passed_over(folder: &Path) -> Result<()> {
+    let entries = folder.read_dir().map_err(Error::io(folder))?;
+    let mut others: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+            OTHER_FORMATS.iter().any(|known| ending == *known)
+        })
+        .collect();
+    others.sort();
+    if let Some(first) = others.first() {
+        let first = first.display();
+        eprintln!("{}: passed over {} files that are not JPEG or PNG, such as {first}", folder.display(), others.len());
+    }
+    Ok(())
+}
+
+/// Refuses to overwrite inputs or existing files, to write two results to one file, also to names that differ in case
+/// only, which are one file on some systems, and an `out` that is a file.
 fn check_targets(images: &[PathBuf], endings: &[String], options: &PredictOptions) -> Result<()> {
     if options.out.is_file() {
         return Err(Error::data(&options.out, "is a file", "give the name of a folder"));
     }
     let sources: Vec<_> = images.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let sources: std::collections::HashSet<_> = sources.into_iter().collect();
-    let mut targets: HashMap<PathBuf, &PathBuf> = HashMap::new();
+    let mut targets: HashMap<OsString, &PathBuf> = HashMap::new();
     for path in images {
         for target in endings.iter().map(|ending| target(path, &options.out, ending)) {
             if target.canonicalize().is_ok_and(|target| sources.contains(&target)) {
@@ -168,7 +192,7 @@ fn check_targets(images: &[PathBuf], endings: &[String], options: &PredictOption
             if target.exists() && !options.overwrite {
                 return Err(Error::data(target, "already exists", "choose another --out or pass --overwrite"));
             }
-            if let Some(other) = targets.insert(target.clone(), path) {
+            if let Some(other) = targets.insert(target.as_os_str().to_ascii_lowercase(), path) {
                 let reason = format!("would be the result of both {} and {}", other.display(), path.display());
                 return Err(Error::data(target, reason, "give them different names or folders"));
             }
@@ -178,5 +202,7 @@ fn check_targets(images: &[PathBuf], endings: &[String], options: &PredictOption
 }
 
 fn target(image: &Path, out: &Path, ending: &str) -> PathBuf {
-    out.join(format!("{}{ending}", image.file_stem().unwrap_or_default().to_string_lossy()))
+    let mut name = image.file_stem().unwrap_or_default().to_owned();
+    name.push(ending);
+    out.join(name)
 }

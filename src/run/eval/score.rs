@@ -33,7 +33,7 @@ pub struct Scoring<'a> {
     tally: Tally,
 }
 
-/// Images of one size that form a batch.
+/// Images that are padded to one size and form a batch.
 struct Group {
     /// The size to which they are padded.
     canvas: [usize; 2],
@@ -192,21 +192,26 @@ impl<'a> Scoring<'a> {
     }
 }
 
-/// All images of a data set in groups of one size, sorted so that groups that share a view are adjacent.
+/// All images of a data set in groups, see [`grouped`].
 fn groups(model: &Model, dataset: &Dataset, protocol: Protocol) -> Result<Vec<Group>> {
-    let sized = |index| {
-        let own = dataset.image_size(index)?;
-        Ok((model.canvas_for(protocol, own), own, index))
-    };
-    let mut sized = (0..dataset.len()).map(sized).collect::<Result<Vec<_>>>()?;
-    sized.sort_unstable();
-    let batch_of = |[height, width]: [usize; 2]| (PIXELS / (height * width)).clamp(1, 16).min(dataset.len());
-    let same_size = sized.chunk_by(|(_, own, _), (_, next, _)| own == next);
-    let group = |images: &[([usize; 2], [usize; 2], usize)]| {
-        let (canvas, own, _) = images[0];
-        Group { canvas, batch: batch_of(own), images: images.iter().map(|&(.., index)| index).collect() }
-    };
-    Ok(same_size.flat_map(|images| images.chunks(batch_of(images[0].1)).map(group)).collect())
+    let canvas = |index| Ok((model.canvas_for(protocol, dataset.image_size(index)?), index));
+    Ok(grouped((0..dataset.len()).map(canvas).collect::<Result<_>>()?))
+}
+
+/// Images, by the size to which they are padded and their position, in groups of one size, sorted so that groups that
+/// share a view are adjacent. The groups of a size are as equal as possible, so that they share a view in which hardly
+/// any place is empty.
+fn grouped(mut images: Vec<([usize; 2], usize)>) -> Vec<Group> {
+    images.sort_unstable();
+    let mut groups = Vec::new();
+    for same in images.chunk_by(|(canvas, _), (next, _)| canvas == next) {
+        let canvas = same[0].0;
+        let most = (PIXELS / (canvas[0] * canvas[1])).clamp(1, 16);
+        let batch = same.len().div_ceil(same.len().div_ceil(most));
+        let group = |images: &[(_, usize)]| images.iter().map(|(_, index)| *index).collect();
+        groups.extend(same.chunks(batch).map(|images| Group { canvas, batch, images: group(images) }));
+    }
+    groups
 }
 
 impl LabelScores {
@@ -239,7 +244,7 @@ pub struct ScoreOptions {
     pub split: String,
     /// Device, see [`device::open`].
     pub device: DeviceChoice,
-    /// Whether to skip images that do not decode.
+    /// Whether to skip images that do not decode or have no mask.
     pub skip_broken: bool,
     /// The protocol of the evaluation.
     pub protocol: Protocol,
@@ -262,6 +267,9 @@ pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, 
     check_classes(&checkpoint.classes, &dataset)?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
     dataset.check_images(options.skip_broken)?;
+    if options.skip_broken {
+        dataset.keep_masked()?;
+    }
     dataset.check_masks()?;
     let mut scoring = Scoring::new(&model, &dataset, options.protocol, options.crf)?;
     scoring.check()?;
@@ -276,7 +284,29 @@ pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, 
         }
     }
     let scored = scoring.scored();
+    if let Some(notice) = scored.scores.notice() {
+        eprintln!("{notice}");
+    } else if let Some(notice) = absent(&scored.confusion, model.classes()) {
+        eprintln!("{notice}");
+    }
     Ok((model, scored))
+}
+
+/// A notice of the classes without a pixel in any mask, if there are some: means are over the others.
+fn absent(confusion: &Confusion, classes: &[String]) -> Option<String> {
+    let rows = confusion.counts.chunks(confusion.classes).skip(1);
+    let empty = rows.zip(classes).filter(|(row, _)| row.iter().all(|count| *count == 0));
+    let names: Vec<_> = empty.map(|(_, class)| class.as_str()).collect();
+    let shown: Vec<_> = names.iter().take(5).copied().collect();
+    let more = if names.len() > shown.len() { ", …" } else { "" };
+    let all = classes.len();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} of {all} classes are in no mask ({}{more}); means are over the others",
+            names.len(),
+            shown.join(", ")
+        )
+    })
 }
 
 /// Refuses data whose class names differ from the network's; if either has no names, only the numbers are compared.
@@ -292,4 +322,37 @@ fn check_classes(own: &[String], dataset: &Dataset) -> Result<()> {
         |((own, theirs), number)| format!("class {number} is `{theirs}` in the data and `{own}` in the network"),
     );
     Err(Error::data(dataset.root(), reason, "score the network on data with the classes it was trained on"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects the time of an evaluation: a view is not filled with copies of an image, and the groups of a size share
+    /// one view.
+    #[test]
+    fn groups_fill_their_views() {
+        let sizes = |counts: &[usize]| -> Vec<_> {
+            let sizes = counts.iter().zip(1..).flat_map(|(count, size)| vec![[64, 64 + size]; *count]);
+            sizes.zip(0..).collect()
+        };
+        for (counts, batches) in [
+            (vec![1; 10], vec![1; 10]),
+            (vec![16, 3], vec![16, 3]),
+            (vec![17], vec![9; 2]),
+            (vec![20, 1], vec![10, 10, 1]),
+            (vec![100], vec![15; 7]),
+        ] {
+            let groups = grouped(sizes(&counts));
+            assert_eq!(groups.iter().map(|group| group.batch).collect::<Vec<_>>(), batches, "{counts:?}");
+            let places: usize = groups.iter().map(|group| group.batch).sum();
+            let images: usize = counts.iter().sum();
+            assert!(places - images < groups.len(), "at most one empty place a group");
+            let mut seen: Vec<_> = groups.into_iter().flat_map(|group| group.images).collect();
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(0..images));
+        }
+        let large = grouped(vec![([512, 1024], 0), ([512, 1024], 1)]);
+        assert_eq!(large.iter().map(|group| group.batch).collect::<Vec<_>>(), [1, 1], "memory is limited");
+    }
 }

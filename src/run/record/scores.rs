@@ -5,6 +5,9 @@ use serde::{Serialize, Serializer};
 
 use super::lines::EvalScores;
 
+/// What an evaluation says that has no score.
+const NOTHING_SCORED: &str = "no pixel is scored: the masks hold 255 (void) alone";
+
 /// Agreement of one kind of label with the truth, as fractions (method.md 9.1). A mean over nothing is NaN, in JSON null.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct LabelScores {
@@ -57,10 +60,20 @@ impl Scores {
         self.maps.iter().filter(|map| map.headline)
     }
 
+    /// A notice if no pixel of the truth is a class, so that there is no score of labels.
+    pub fn notice(&self) -> Option<&'static str> {
+        let scored = self.maps.iter().any(|map| !map.scores.pixel_accuracy.is_nan());
+        (!self.maps.is_empty() && !scored).then_some(NOTHING_SCORED)
+    }
+
     /// Their mean IoU as text: `mIoU segmentation 0.512, seeds 0.430`.
     pub fn in_words(&self) -> String {
-        let words: Vec<_> = self.headlines().map(|map| format!("{} {:.3}", map.title, map.scores.miou)).collect();
-        format!("mIoU {}", words.join(", "))
+        let scored = |map: &&MapScores| !map.scores.miou.is_nan();
+        let score = |map: &MapScores| format!("{} {:.3}", map.title, map.scores.miou);
+        match self.headlines().filter(scored).map(score).collect::<Vec<_>>() {
+            words if words.is_empty() => NOTHING_SCORED.to_owned(),
+            words => format!("mIoU {}", words.join(", ")),
+        }
     }
 
     /// The scores that are written to the record.

@@ -86,10 +86,9 @@ impl Report<'_> {
 
     fn score_section(&self, scores: &Scores) -> String {
         let tile = |class: &str, value: f64, name: &str, note: &str| {
-            format!(
-                "<div class=\"tile {class}\"><b>{:.1}<i>%</i></b><span>{name}</span><small>{note}</small></div>\n",
-                100.0 * value
-            )
+            // A mean over nothing is NaN.
+            let value = if value.is_nan() { "–".to_owned() } else { format!("{:.1}<i>%</i>", 100.0 * value) };
+            format!("<div class=\"tile {class}\"><b>{value}</b><span>{name}</span><small>{note}</small></div>\n")
         };
         let headlines: Vec<_> = scores.headlines().collect();
         let mut tiles = String::new();

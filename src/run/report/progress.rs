@@ -1,7 +1,7 @@
 //! Progress on standard error: for training, a bar on a terminal and occasional lines elsewhere; for
 //! reading files, a bar on a terminal only.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -61,19 +61,24 @@ impl Progress {
         self.bar.set_position(step as u64);
         self.bar.set_message(format!("{images_per_second:.1} images/s{left}  {losses}"));
         if self.plain && (step.is_multiple_of(self.line_every) || step == self.total) {
-            eprintln!("step {step}/{}: {losses}, {images_per_second:.1} images/s{left}", self.total);
+            print_line(&format!("step {step}/{}: {losses}, {images_per_second:.1} images/s{left}", self.total));
         }
     }
 
     /// Prints a line without disturbing the bar.
     pub fn note(&self, line: &str) {
-        if self.plain { eprintln!("{line}") } else { self.bar.suspend(|| eprintln!("{line}")) }
+        if self.plain { print_line(line) } else { self.bar.suspend(|| print_line(line)) }
     }
 
     /// Leaves the bar as it is and goes to a new line.
     pub fn finish(&self) {
         self.bar.abandon();
     }
+}
+
+/// Prints a line on standard error. A terminal that was closed must not end a run before it is saved.
+fn print_line(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A bar for files, which disappears after the last of them.

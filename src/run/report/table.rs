@@ -52,7 +52,10 @@ impl fmt::Display for Table {
 
 /// The scores of an evaluation in per cent: one row per class, then the means. `classes` has background first.
 pub fn score_table(scores: &Scores, classes: &[String]) -> String {
-    let percent = |fraction: Option<f64>| fraction.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
+    // A mean over nothing is NaN.
+    let known = |fraction: Option<f64>| fraction.filter(|value| !value.is_nan());
+    let percent =
+        |fraction: Option<f64>| known(fraction).map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
     let mut table = Table::new(["IoU in %"].into_iter().chain(scores.maps.iter().map(|map| &map.title[..])));
     let mut row = |name: &str, value: &dyn Fn(&LabelScores) -> Option<f64>| {
         let cells = scores.maps.iter().map(|map| percent(value(&map.scores)));

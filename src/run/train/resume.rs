@@ -182,6 +182,9 @@ fn open_data(moved: Option<&Path>, facts: &DataFacts, config: &Config, method: &
     if data.facts.checksum != facts.checksum {
         return Err(other_data(root, "its ids or tags differ from those of this run"));
     }
+    if facts.files.is_some() && data.facts.files != facts.files {
+        return Err(other_data(root, "its image files differ from those of this run"));
+    }
     Ok(data)
 }
 

@@ -156,7 +156,7 @@ impl Run {
     /// [`Error::Stopped`] if the device, the disk or the data failed; the run can be resumed from its newest
     /// checkpoint.
     pub(super) fn train(mut self, start: usize, evaluated: bool) -> Result<TrainSummary> {
-        for notice in &self.setting.data.images.notices {
+        for notice in &self.setting.data.notices {
             self.progress.note(notice);
         }
         self.progress.note(&self.setting.introduction());

@@ -20,8 +20,10 @@ use crate::run::weights::{DataFacts, SamplerPosition};
 pub(in crate::run) struct TrainingData {
     /// The training split.
     pub(super) images: Arc<Dataset>,
-    /// The split `val`, if it has masks.
+    /// The images of split `val` that have masks, if there are any.
     pub(in crate::run) validation: Option<Dataset>,
+    /// Notices about both splits, one line each.
+    pub(super) notices: Vec<String>,
     /// What identifies it.
     pub(in crate::run) facts: DataFacts,
 }
@@ -31,12 +33,36 @@ impl TrainingData {
     pub(in crate::run) fn open(root: &Path, config: &Config, method: &dyn Method, skip_broken: bool) -> Result<Self> {
         let options = SplitOptions::new(config, skip_broken, method.needs_masks());
         let Splits { train: images, val } = Splits::open(root, options, &FileBar::new(), &mut Err)?;
-        let validation = val.filter(Dataset::has_masks);
+        let mut notices = images.notices.clone();
+        let validation = val.and_then(|val| scorable(val, &mut notices));
         // A run may be resumed from another folder than it was started in.
         let folder = std::path::absolute(root).map_err(Error::io(root))?.to_string_lossy().into_owned();
-        let facts = DataFacts { folder, skip_broken, images: images.len(), checksum: checksum(&images) };
-        Ok(TrainingData { images: Arc::new(images), validation, facts })
+        let facts = DataFacts {
+            folder,
+            skip_broken,
+            images: images.len(),
+            checksum: checksum(&images),
+            files: lengths(&images),
+        };
+        Ok(TrainingData { images: Arc::new(images), validation, notices, facts })
     }
+}
+
+/// The images of the validation split that have masks, if there are any. `notices` receives those about the split that
+/// it does not hold yet.
+fn scorable(mut val: Dataset, notices: &mut Vec<String>) -> Option<Dataset> {
+    let split = val.split().to_owned();
+    let scorable = match val.keep_masked() {
+        Ok(()) => Some(val.clone()),
+        Err(error) => {
+            val.notices.push(format!("the run is not scored: {}", error.what()));
+            None
+        }
+    };
+    for notice in val.notices.into_iter().filter(|notice| !notices.contains(notice)).collect::<Vec<_>>() {
+        notices.push(format!("{split}: {notice}"));
+    }
+    scorable
 }
 
 /// CRC-32 of the ids with their tags, in order: everything that training uses of a data set besides the pixels.
@@ -48,6 +74,15 @@ fn checksum(dataset: &Dataset) -> u32 {
         hasher.update(bytemuck::cast_slice(dataset.tags(index)));
     }
     hasher.finalize()
+}
+
+/// CRC-32 of the lengths of the image files, in order: pictures that are replaced under a paused run differ in it.
+fn lengths(dataset: &Dataset) -> Option<u32> {
+    let mut hasher = crc32fast::Hasher::new();
+    for index in 0..dataset.len() {
+        hasher.update(&dataset.image_path(index).metadata().ok()?.len().to_le_bytes());
+    }
+    Some(hasher.finalize())
 }
 
 /// The data, device and network of a run.

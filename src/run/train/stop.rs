@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(unix)]
+use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -20,10 +22,10 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// A request that Ctrl-C (SIGINT) and SIGTERM make once the first step is about to begin. The second signal ends
-    /// the process at once.
+    /// A request that Ctrl-C (SIGINT), SIGTERM and SIGHUP, which a closed terminal sends, make once the first step is
+    /// about to begin. A second SIGINT or SIGTERM ends the process at once; a terminal may send several SIGHUP.
     ///
-    /// SIGHUP is not handled, so `nohup tagseg train` works as usual.
+    /// SIGHUP remains ignored if it is, so `nohup tagseg train` works as usual.
     pub fn on_signals() -> Self {
         Stop { deaf: Arc::new(true.into()), ..Stop::default() }
     }
@@ -48,6 +50,21 @@ impl Stop {
                 .and_then(|_| flag::register(signal, self.asked.clone()))
                 .map_err(|error| Error::Graph(format!("cannot handle signal {signal}: {error}")))?;
         }
+        #[cfg(unix)]
+        if deaf && !is_ignored(SIGHUP) {
+            flag::register(SIGHUP, self.asked.clone())
+                .map_err(|error| Error::Graph(format!("cannot handle signal {SIGHUP}: {error}")))?;
+        }
         Ok(())
     }
+}
+
+/// Whether the process ignores a signal, as under `nohup`.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action, the call only writes the current one to the given place, which is large enough.
+    let done = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } == 0;
+    // SAFETY: numbers and pointers that are zero are valid, and the call has overwritten them if it succeeded.
+    done && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }

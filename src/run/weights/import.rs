@@ -11,6 +11,7 @@ use crate::engine::nn::Parameter;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::formats::element::Values;
+use crate::formats::fault::quoted;
 use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
 use crate::parts::encoders::{is_listed, recognise};
 
@@ -96,7 +97,11 @@ impl Import {
                 true => format!("the file contains {found} but the network is {wanted}: set model.backbone={found}"),
                 false => format!("the file contains {found} but the network is {wanted}: give weights of {wanted}"),
             },
-            (None, Some(wanted)) => format!("the file contains no known encoder: give weights of {wanted}"),
+            (None, Some(wanted)) => {
+                let name = self.report.unexpected.first();
+                let names = name.map_or(String::new(), |name| format!(" (its names are like {})", quoted(name)));
+                format!("the file contains no known encoder{names}: give weights of {wanted}")
+            }
             _ => "give weights of the same network".into(),
         }
     }

@@ -215,11 +215,12 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
         mapped.dropped.push(Dropped { name, reason: "are training state".into() });
     }
     let rows = rows();
-    let before = BlocksBefore::of(tensors.iter().map(|tensor| without_module(&tensor.name)), &rows);
     let classifiers: Vec<_> = names_elsewhere().iter().flat_map(|names| names.classifier).collect();
+    let prefix = wrapper(&tensors, &rows, &classifiers);
+    let before = BlocksBefore::of(tensors.iter().map(|tensor| unwrapped(&tensor.name, &prefix)), &rows);
     let mut halves: HashMap<(String, bool), NamedTensor> = HashMap::new();
     for mut tensor in tensors {
-        let bare = without_module(&tensor.name);
+        let bare = unwrapped(&tensor.name, &prefix);
         if is_imagenet_head(bare, &tensor.shape, &classifiers) {
             mapped.dropped.push(Dropped { name: tensor.name, reason: "belongs to the ImageNet classifier".into() });
             continue;
@@ -228,7 +229,8 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
             mapped.tensors.push(tensor);
             continue;
         };
-        let prefixed = scheme == Scheme::Tagseg && bare.len() < tensor.name.len();
+        let wrapped = tensor.name[..tensor.name.len() - bare.len()].split('.').any(|part| part == MODULE);
+        let prefixed = scheme == Scheme::Tagseg && wrapped;
         mapped.scheme = mapped.scheme.or(if prefixed { Scheme::BmpCheckpoint } else { scheme });
         if part == Whole {
             tensor.name = name;
@@ -257,6 +259,34 @@ pub fn to_tagseg(tensors: Vec<NamedTensor>) -> Checked<Mapped> {
         Some(pair) => Err(Fault::damaged(format!("two tensors map to {}", quoted(pair[0])))),
         None => Ok(mapped),
     }
+}
+
+/// The name that PyTorch's data parallelism puts before all others.
+const MODULE: &str = "module";
+
+/// The prefix of all names, such as `backbone.` or `_orig_mod.module.`, without which most of them are known; the
+/// shortest one, which is empty for the names of a supported layout.
+fn wrapper(tensors: &[NamedTensor], rows: &[Row], classifiers: &[&&str]) -> String {
+    let Some(first) = tensors.first() else { return String::new() };
+    let shared = |prefix: &str| tensors.iter().all(|tensor| tensor.name.starts_with(prefix));
+    let ends = first.name.match_indices('.').map(|(place, _)| place + 1);
+    let prefixes = std::iter::once(0).chain(ends).map(|end| &first.name[..end]).take_while(|prefix| shared(prefix));
+    let known = |prefix: &str| {
+        let names = || tensors.iter().map(|tensor| unwrapped(&tensor.name, prefix));
+        let before = BlocksBefore::of(names(), rows);
+        let heads = |name: &str, shape: &[usize]| is_imagenet_head(name, shape, classifiers);
+        let named = names().zip(tensors.iter().map(|tensor| &tensor.shape[..]));
+        named.filter(|(name, shape)| heads(name, shape) || our_name(name, rows, &before).is_some()).count()
+    };
+    let counted = prefixes.map(|prefix| (known(prefix), prefix));
+    // The first of several maxima.
+    let best = counted.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.map_or(String::new(), |(_, prefix)| prefix.to_owned())
+}
+
+/// A name without the prefix of all names, and without `module.`, which some names may have.
+fn unwrapped<'a>(name: &'a str, prefix: &str) -> &'a str {
+    without_module(name.strip_prefix(prefix).unwrap_or(name))
 }
 
 /// Renames tensors with native names to `layout`. Names that are not in the key map are kept.

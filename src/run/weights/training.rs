@@ -69,6 +69,9 @@ pub struct DataFacts {
     pub images: usize,
     /// Checksum of their ids and tags, in order.
     pub checksum: u32,
+    /// Checksum of the lengths of their files, in order; runs of earlier versions have none.
+    #[serde(default)]
+    pub files: Option<u32>,
 }
 
 /// A position in the endless sequence of batches.
