@@ -18,12 +18,21 @@ pub fn lite0(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let case = bench.case;
     let channels: Vec<usize> = case.constant("dims")?;
     if LITE0.levels().iter().map(|level| level.channels).ne(channels.iter().copied()) {
-        return Err(Error::Graph(format!("case `{}` has levels of {channels:?} channels, Lite0 others", case.name())));
+        return Err(Error::Graph(format!("case `{}` has levels of {channels:?} channels, unlike Lite0", case.name())));
     }
     let mut trial = Trial::new(case, bench.session);
     let scope = Scope::root(&trial.graph).at(SCOPE);
     let layers = LITE0.record(&scope)?;
-    for parameter in scope.parameters() {
+    let parameters = scope.parameters();
+    let (order, shapes): (Vec<String>, Vec<Vec<usize>>) =
+        (case.constant("parameter_order")?, case.constant("parameter_shapes")?);
+    let has = |name: &String, shape: &[usize]| {
+        parameters.iter().any(|known| known.trained && known.name == *name && known.shape[..] == *shape)
+    };
+    if order.len() != shapes.len() || !order.iter().zip(&shapes).all(|(name, shape)| has(name, shape)) {
+        return Err(Error::Graph(format!("case `{}` lists parameters that Lite0 does not have", case.name())));
+    }
+    for parameter in parameters {
         let values = recipe::weight(&parameter.name, case.constant("weight_seed")?, &parameter.shape);
         trial.session.set_state(&parameter.name, &parameter.shape, &values)?;
     }
