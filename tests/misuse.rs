@@ -278,6 +278,17 @@ fn shapes_that_are_too_large() {
     }
 }
 
+/// Protects: a factor that is none is an error where it is recorded.
+#[test]
+fn factors_that_are_none() {
+    let graph = Graph::new();
+    let x = graph.input("x", [1, 4, 5, 3], DType::F32);
+    for factor in [0.0, -0.5, f64::NAN, f64::INFINITY, 1e300, 1e-300] {
+        assert_misuse(x.resize_by_factor(factor), &["resize", "f32[1, 4, 5, 3]", "empty"]);
+        assert_misuse(x.resize_channels_last_by_factor(factor), &["resize", "empty"]);
+    }
+}
+
 /// Protects: an input of integers takes integers, on either engine; others are an error that names the value.
 #[test]
 fn integers_that_are_none() {

@@ -43,6 +43,10 @@ impl Axis {
 
     /// By a given factor: the extent is rounded down, and coordinates use 1/factor, not the ratio of the extents.
     pub fn by_factor(input: usize, factor: f64) -> Self {
+        if !(factor > 0.0 && input as f64 * factor < f64::from(u32::MAX)) {
+            // No factor: nothing comes out, which the shape rule refuses.
+            return Axis { input, output: 0, scale: 0.0, align_corners: false, ..Self::fraction(1, 0, 1) };
+        }
         let output = (input as f64 * factor).floor() as usize;
         let largest = (1 << 29) / input.max(output).max(1) as i64;
         let (p, q) = rational(factor, largest);
@@ -95,7 +99,8 @@ fn rational(value: f64, largest: i64) -> (i64, i64) {
     while (value - p.1 as f64 / q.1 as f64).abs() > 1e-12 * value {
         let term = (1.0 / rest).floor();
         rest = (1.0 / rest).fract();
-        let next = (term as i64 * p.1 + p.0, term as i64 * q.1 + q.0);
+        let next = [(p.1, p.0), (q.1, q.0)].map(|(one, other)| (term as i64).saturating_mul(one).saturating_add(other));
+        let next = (next[0], next[1]);
         if next.0.max(next.1) > largest {
             break;
         }

@@ -43,7 +43,7 @@ impl Report<'_> {
     /// Renders the page.
     ///
     /// # Errors
-    /// [`Error::Graph`] if a sample has an empty picture.
+    /// [`Error::Graph`](crate::error::Error::Graph) if a sample has an empty picture.
     pub fn html(&self) -> Result<String> {
         let body = [
             self.header(),
@@ -65,7 +65,7 @@ impl Report<'_> {
     /// Writes the page to `path`.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be written, else those of [`Report::html`].
+    /// [`Error::Io`](crate::error::Error::Io) if the file cannot be written, else those of [`Report::html`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         write_whole(path.as_ref(), self.html()?.as_bytes())
     }
