@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -58,7 +59,16 @@ fn a_run_can_be_stopped_and_resumed() {
 fn a_closed_terminal_saves() {
     let place = tempfile::tempdir().unwrap();
     let run = place.path().join("run");
-    let mut child = train(&run).stderr(Stdio::piped()).spawn().unwrap();
+    let mut command = train(&run);
+    // These tests may run under `nohup` themselves, which a child would inherit.
+    // SAFETY: between fork and exec, only `signal` is called, which is safe there.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("step 6/")));
     drop(lines);
