@@ -161,8 +161,11 @@ static STEPS: LazyLock<Vec<Launch>> = LazyLock::new(|| {
     ];
     let presets = Config::preset_names().map(|preset| (preset, &[][..]));
     let graphs = presets.chain(OTHERS.iter().copied()).flat_map(|(preset, settings)| steps(preset, settings));
-    let launches = graphs.flat_map(|graph| launches(&graph, &[]));
-    let kernels: BTreeMap<_, _> = launches.map(|launch| (render(&launch).unwrap(), launch)).collect();
+    // Collecting all launches at once would take gigabytes.
+    let mut kernels = BTreeMap::new();
+    for launch in graphs.flat_map(|graph| launches(&graph, &[])) {
+        kernels.entry(render(&launch).unwrap()).or_insert(launch);
+    }
     kernels.into_values().collect()
 });
 
