@@ -44,7 +44,7 @@ impl Values<'_> {
         }
     }
 
-    /// The first value that is no integer of 32 bits.
+    /// The first value that is not a 32-bit integer.
     pub(crate) fn no_integer(&self) -> Option<f64> {
         let whole = |value: f64| value.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value);
         match self {

@@ -18,12 +18,8 @@ pub(crate) const PARTIAL: &str = "partial";
 /// # Errors
 /// [`Error::Io`] if a step fails; the old file, if any, is then unchanged, and the partial new one is removed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || -> io::Result<()> {
-        // If it is dropped without being renamed, the file is removed, which frees space on a full disk.
-        let mut file = beside(path)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
+    let write = || {
+        replace(path, bytes, File::sync_all)?;
         sync_folder(path)
     };
     write().map_err(Error::io(path))
@@ -36,17 +32,22 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write_atomically`].
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || -> io::Result<()> {
-        // Pipes and devices are written to, not replaced.
-        if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            return std::fs::write(path, bytes);
-        }
-        let mut file = beside(path)?;
-        file.write_all(bytes)?;
-        file.persist(path)?;
-        Ok(())
+    // Pipes and devices are written to, not replaced.
+    let written = match path.metadata() {
+        Ok(found) if !found.is_file() && !found.is_dir() => std::fs::write(path, bytes),
+        _ => replace(path, bytes, |_| Ok(())),
     };
-    write().map_err(Error::io(path))
+    written.map_err(Error::io(path))
+}
+
+/// Writes a file beside `path`, passes it to `finish`, and renames it into place.
+fn replace(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    // If it is dropped without being renamed, the file is removed, which frees space on a full disk.
+    let mut file = beside(path)?;
+    file.write_all(bytes)?;
+    finish(file.as_file())?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// A new file in the folder of `path`, named after it, with the default permissions of the process:

@@ -66,10 +66,10 @@ impl Step {
         let graph = Graph::new();
         graph.begin(FORWARD);
         let images = Images::of_bytes(&graph, sizes.batch, sizes.crop)?;
-        Step::record_on(images, method, config, network, phase, sizes, drop)
+        Step::record_on(images, method, config, network, phase, sizes.slots, drop)
     }
 
-    /// As [`Step::record`], in the graph of `images`.
+    /// As [`Step::record`], in the graph of `images` and with their sizes.
     ///
     /// # Errors
     /// As [`Step::record`].
@@ -79,12 +79,13 @@ impl Step {
         config: &Config,
         network: &NetworkConfig,
         phase: &Phase,
-        sizes: Sizes,
+        slots: usize,
         drop: bool,
     ) -> Result<Self> {
         let graph = images.input.graph().clone();
         let schedule = Schedule::new(method, config, &network.encoder);
-        let Sizes { batch, crop, slots } = sizes;
+        let sizes = Sizes { batch: images.batch(), crop: images.size(), slots };
+        let Sizes { batch, crop, .. } = sizes;
         let foreground = network.classes - 1;
         let inputs = Inputs {
             images,

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::ids::{ENDINGS, readings};
-use crate::data::images::{Images, Masks, retain_marked};
+use crate::data::images::{Images, Masks};
 use crate::data::layouts::layout::Layout;
 use crate::data::palette::read_index_png;
 use crate::data::picture::Mask;
@@ -44,26 +44,24 @@ const MASK_FOLDERS: [&str; 2] = ["SegmentationClassAug", "SegmentationClass"];
 fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
     let mut notices = Vec::new();
     let image_folders = image_folders(root, split);
-    let mut ids = read_split(root, split, &image_folders, &mut notices)?;
-    let listed = ids.clone();
-    let mut found = Vec::with_capacity(ids.len());
-    for id in &listed {
-        match find_image(&image_folders, split, id) {
-            Ok(path) => found.push(Some(path)),
-            Err(error) => {
-                on_fault(error)?;
-                found.push(None);
+    let (mut listed, mut ids, mut paths) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, found) in read_split(root, split, &image_folders, &mut notices)? {
+        match found {
+            Ok(path) => {
+                ids.push(id.clone());
+                paths.push(path);
             }
+            Err(error) => on_fault(error)?,
         }
+        listed.push(id);
     }
-    retain_marked(&mut ids, &found.iter().map(Option::is_some).collect::<Vec<_>>());
     let masks = MaskFiles {
         ids: ids.clone(),
         folders: MASK_FOLDERS.iter().flat_map(|folder| nested(root, folder, split)).collect(),
         image_folders: image_folders.clone(),
         split: split.to_owned(),
     };
-    let images = Images::new(root, split, ids, found.into_iter().flatten().collect(), masks);
+    let images = Images::new(root, split, ids, paths, masks);
     let everywhere = all_image_folders(root);
     let all = LazyCell::new(|| all_listed(root));
     let id_of = |text: &str| {
@@ -90,20 +88,27 @@ fn list_path(root: &Path, split: &str) -> PathBuf {
     root.join(SPLIT_FOLDER).join(format!("{split}.txt"))
 }
 
-/// The ids of a split, each once, in the order of its list. A line that is no id of an image may be its path.
-fn read_split(root: &Path, split: &str, folders: &[PathBuf], notices: &mut Vec<String>) -> Result<Vec<String>> {
+/// The id of a listed image, and its file.
+type Listed = (String, Result<PathBuf>);
+
+/// The ids of a split, each once, in the order of its list, and their images. A line may hold the path of an image
+/// instead of its id.
+fn read_split(root: &Path, split: &str, folders: &[PathBuf], notices: &mut Vec<String>) -> Result<Vec<Listed>> {
     let path = list_path(root, split);
     if !path.is_file() {
         return Err(unknown_split(path, root, split));
     }
     let text = read_text(&path)?;
-    let (mut ids, mut seen, mut repeated, mut paths) = (Vec::new(), HashSet::new(), 0, 0);
+    let (mut images, mut seen, mut repeated, mut paths) = (Vec::new(), HashSet::new(), 0, 0);
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let found = readings(line).into_iter().find(|id| find_image(folders, split, id).is_ok());
-        let id = found.unwrap_or_else(|| line.to_owned());
+        let found = readings(line).into_iter().find_map(|id| {
+            let path = find_image(folders, split, &id).ok()?;
+            Some((id, Ok(path)))
+        });
+        let (id, image) = found.unwrap_or_else(|| (line.to_owned(), find_image(folders, split, line)));
         paths += usize::from(id != line);
         if seen.insert(id.clone()) {
-            ids.push(id);
+            images.push((id, image));
         } else {
             repeated += 1;
         }
@@ -116,10 +121,10 @@ fn read_split(root: &Path, split: &str, folders: &[PathBuf], notices: &mut Vec<S
     if repeated > 0 {
         notices.push(format!("{split}.txt repeats {repeated} ids; each image is used once"));
     }
-    if ids.is_empty() {
+    if images.is_empty() {
         return Err(Error::data(path, "lists no images", "write one image id per line"));
     }
-    Ok(ids)
+    Ok(images)
 }
 
 /// The ids in the lists of all splits.

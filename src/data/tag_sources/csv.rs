@@ -33,13 +33,13 @@ pub(crate) fn read(wanted: &Wanted, on_fault: OnFault) -> Result<Option<Found>> 
     for Row { line, fields } in &table.rows {
         let [id, names @ ..] = &fields[..] else { continue };
         let Some(id) = (wanted.id_of)(&id.text) else {
-            let reason = format!("line {line} is about `{}`, which is no image of the data set", one_line(&id.text));
+            let reason = format!("line {line} has the id `{}`, but the data set has no such image", one_line(&id.text));
             on_fault(Error::data(&path, reason, "correct the id, or remove the line"))?;
             continue;
         };
         let tags = tags.entry(id).or_default();
         for field in names {
-            if field.quoted && inner.occurs_in(&field.text) {
+            if field.quoted && could_be_several(&field.text) {
                 whole = whole.or(Some(&field.text));
             }
             tags.extend(inner.split(field, wanted.classes.as_deref()));
@@ -205,17 +205,17 @@ impl Inner {
         }
     }
 
-    /// Whether a quoted field could be taken for several tags.
-    fn occurs_in(self, text: &str) -> bool {
-        text.contains(SEPARATORS) || text.contains(char::is_whitespace)
-    }
-
     fn name(self) -> &'static str {
         match self {
             Inner::Fields(separator) | Inner::Character(separator) => described(separator),
             Inner::WhiteSpace => "white space",
         }
     }
+}
+
+/// Whether a quoted field could be taken for several tags.
+fn could_be_several(text: &str) -> bool {
+    text.contains(SEPARATORS) || text.contains(char::is_whitespace)
 }
 
 fn described(separator: char) -> &'static str {

@@ -51,6 +51,9 @@ pub enum Predicted<'a> {
     Unreadable(Error),
 }
 
+/// Endings of the images that are segmented.
+const FORMATS: [&str; 3] = ["jpg", "jpeg", "png"];
+
 /// Endings of images that are not read.
 const OTHER_FORMATS: [&str; 9] = ["webp", "bmp", "tif", "tiff", "gif", "avif", "heic", "jp2", "jxl"];
 
@@ -142,12 +145,20 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let entries = input.read_dir().map_err(Error::io(input))?;
-        let is_image = |path: &PathBuf| {
+        let (mut found, mut others) = (Vec::new(), Vec::new());
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
             let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-            path.is_file() && ["jpg", "jpeg", "png"].iter().any(|known| ending == *known)
-        };
-        let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_image).collect();
-        passed_over(input)?;
+            let is_one_of = |endings: &[&str]| endings.iter().any(|known| ending == *known);
+            if is_one_of(&FORMATS) && path.is_file() {
+                found.push(path);
+            } else if is_one_of(&OTHER_FORMATS) {
+                others.push(path);
+            }
+        }
+        if let Some(first) = others.iter().min() {
+            let (folder, count, first) = (input.display(), others.len(), first.display());
+            eprintln!("{folder}: skipped {count} files that are not JPEG or PNG, such as {first}");
+        }
         if found.is_empty() {
             return Err(Error::data(input, "contains no images", "give a folder of .jpg, .jpeg or .png files"));
         }
@@ -155,24 +166,6 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
         images.extend(found);
     }
     Ok(images)
-}
-
-/// Reports the images of a folder in formats that are not read, on one line of standard error.
-fn passed_over(folder: &Path) -> Result<()> {
-    let entries = folder.read_dir().map_err(Error::io(folder))?;
-    let mut others: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-            OTHER_FORMATS.iter().any(|known| ending == *known)
-        })
-        .collect();
-    others.sort();
-    if let Some(first) = others.first() {
-        let first = first.display();
-        eprintln!("{}: passed over {} files that are not JPEG or PNG, such as {first}", folder.display(), others.len());
-    }
-    Ok(())
 }
 
 /// Refuses to overwrite inputs or existing files, to write two results to one file, also to names that differ in case

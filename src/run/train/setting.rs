@@ -51,18 +51,12 @@ impl TrainingData {
 /// The images of the validation split that have masks, if there are any. `notices` receives those about the split that
 /// it does not hold yet.
 fn scorable(mut val: Dataset, notices: &mut Vec<String>) -> Option<Dataset> {
-    let split = val.split().to_owned();
-    let scorable = match val.keep_masked() {
-        Ok(()) => Some(val.clone()),
-        Err(error) => {
-            val.notices.push(format!("the run is not scored: {}", error.what()));
-            None
-        }
-    };
-    for notice in val.notices.into_iter().filter(|notice| !notices.contains(notice)).collect::<Vec<_>>() {
-        notices.push(format!("{split}: {notice}"));
-    }
-    scorable
+    let kept = val.keep_masked();
+    let unscored = kept.as_ref().err().map(|error| format!("the run is not scored: {}", error.what()));
+    let news = val.notices.iter().cloned().chain(unscored).filter(|notice| !notices.contains(notice));
+    let news: Vec<_> = news.map(|notice| format!("{}: {notice}", val.split())).collect();
+    notices.extend(news);
+    kept.is_ok().then_some(val)
 }
 
 /// CRC-32 of the ids with their tags, in order: everything that training uses of a data set besides the pixels.
