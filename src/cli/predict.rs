@@ -14,8 +14,8 @@ use super::common::{DeviceArg, ProtocolArgs};
 /// Segment images with a trained network
 ///
 /// Writes two files per image to DIR: NAME.png, an index mask with the VOC palette at the image's own size, as test
-/// servers expect it (turned as its EXIF orientation says), and NAME_overlay.png, the mask over the image. Images that cannot be read are reported and
-/// skipped, and the exit code is 1.
+/// servers expect it, and NAME_overlay.png, the mask over the image. The EXIF orientation is applied first. Images that
+/// cannot be read are reported and skipped, and the exit code is 1.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
     /// Run folder (its newest checkpoint) or .safetensors file

@@ -5,10 +5,10 @@
 //! <split>[year]/<file name>                     images; also in images/<split>[year]/ or JPEGImages/
 //! ```
 //!
-//! Classes are the categories in the order of their ids, or those that are expected, found by name. An image has the tag of every object in it, crowds included,
-//! and images without objects are skipped. A mask shows the objects' classes; where objects overlap, the smaller
-//! one wins, as in the script that the AFA release refers to for its masks. No pixel is void. An image has no mask if one of
-//! its objects has no outline.
+//! Classes are the categories in the order of their ids, or those that are expected, found by name. An image has the
+//! tag of every object in it, crowds included, and images without objects are skipped. A mask shows the objects'
+//! classes; where objects overlap, the smaller one wins, as in the script that the AFA release refers to for its masks.
+//! No pixel is void. An image has no mask if one of its objects has no outline.
 //!
 //! The file of objects may be large: it is read once and only an index of it is kept. The outlines are read again when
 //! a mask is requested.

@@ -135,8 +135,8 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// The dispatches that compute the output, which is not empty; inputs may be.
     fn launches(&self, context: &LaunchContext<'_>) -> Launches;
 
-    /// The same computation in f64: one array, the output, which is not empty; for an op that [mutates](Op::mutates), the new value of
-    /// each mutated input in order.
+    /// The same computation in f64: one array, the output, which is not empty; for an op that [mutates](Op::mutates),
+    /// the new value of each mutated input in order.
     fn reference(&self, inputs: &[&Array]) -> Vec<Array>;
 
     /// Whether the output is the first input with another shape: nothing runs and the storage is shared.

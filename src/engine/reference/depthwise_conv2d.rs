@@ -24,7 +24,8 @@ fn products(window: &Window, image: &[usize], result: &[usize], mut pair: impl F
     }
 }
 
-/// y\[b, i, j, c\] = bias\[c\] + Σ taps\[k·ky + kx, c\] · x\[b, i·stride + ky·dilation − above, j·stride + kx·dilation − left, c\]
+/// y\[b, i, j, c\] = bias\[c\] + Σ taps\[k·ky + kx, c\] · x\[b, i·stride + ky·dilation − above, j·stride + kx·dilation −
+/// left, c\]
 pub fn depthwise_conv2d(window: &Window, x: &Array, taps: &Array, bias: &Array) -> Array {
     let channels = bias.data.len();
     let [rows, columns] = window.grid([x.shape[1], x.shape[2]]).unwrap_or_default();

@@ -323,8 +323,8 @@ fn is_ours(name: &str, rows: &[Row]) -> bool {
     name == CLASSIFIER || name.rsplit_once('.').is_some_and(|(module, _)| known(module))
 }
 
-/// The 1000-way classifier of ImageNet: the modules that the encoders list, and `classifier` with Hugging Face and timm. The native
-/// one is a convolution.
+/// The 1000-way classifier of ImageNet: the modules that the encoders list, and `classifier` with Hugging Face and
+/// timm. The native one is a convolution.
 fn is_imagenet_head(name: &str, shape: &[usize], classifiers: &[&&str]) -> bool {
     let known = |module: &str| classifiers.iter().any(|classifier| **classifier == module);
     name == "classifier.bias"
