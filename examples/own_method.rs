@@ -14,7 +14,6 @@ use tagseg::method::{LossTerm, Losses, MapInfo, MapPass, Method, Methods, Object
 use tagseg::parts::losses::{c2s_loss, classification_loss};
 use tagseg::parts::network::Outputs;
 use tagseg::parts::propagation::fixed_threshold_label;
-use tagseg::parts::seeds::multi_scale;
 use tagseg::run::page::{PageOptions, page};
 use tagseg::run::report::RunSeries;
 use tagseg::run::train::{Stop, TrainOptions, run};
@@ -45,8 +44,7 @@ impl Method for PlainCam {
     fn record(&self, pass: &TrainPass<'_>) -> Result<Objective> {
         // Labels, without gradient: seeds over scales and mirror images, refined against two thresholds.
         let (config, scene) = (pass.config, pass.scene()?);
-        let scales = multi_scale(pass.network, &pass.inputs.images.normalised, &config.ms_scales, &pass.train_mode())?;
-        let seeds = scales.seeds(0..pass.sizes.batch, &scene.classes)?;
+        let seeds = pass.multi_scale()?.seeds(0..pass.sizes.batch, &scene.classes)?;
         let label = fixed_threshold_label(&seeds, &scene, [config.cam_low, config.cam_high])?.label;
         label.hoist();
         // The losses of some images of the batch, from the network's outputs for them.

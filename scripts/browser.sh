@@ -35,9 +35,10 @@ cargo build --lib --package tagseg-browser --profile wasm --target "$target" --t
 mkdir -p "$out"
 "$tools/bin/wasm-bindgen" --target web --no-typescript --remove-name-section --remove-producers-section \
     --out-dir "$out" "target/wasm/$target/wasm/tagseg_browser.wasm"
-cat src/report/report.css examples/browser/page.css >"$out/page.css"
-cp examples/browser/index.html examples/browser/page.js examples/browser/shapes.safetensors "$out/"
+cat src/run/report/report.css examples/browser/page.css >"$out/page.css"
+cp examples/browser/index.html examples/browser/page.js models/animals.safetensors examples/photos/*.jpg "$out/"
 
+all=$(du -sk "$out" | cut -f1)
 size=$(wc -c <"$out/tagseg_browser_bg.wasm")
 packed=$(gzip -9 <"$out/tagseg_browser_bg.wasm" | wc -c)
-echo "$out: $((size / 1024)) KiB of WebAssembly, $((packed / 1024)) KiB compressed"
+echo "$out: $((size / 1024)) KiB of WebAssembly, $((packed / 1024)) KiB compressed, $all KiB in all"

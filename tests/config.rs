@@ -18,7 +18,7 @@ fn every_preset_is_valid_and_round_trips() {
     }
 }
 
-/// Protects: every rung applies to every preset, the ladder adds the parts of Table VI, and its top rung is the preset
+/// Protects: every rung applies to every preset, but for the walk over attention that `photos` does not have; the ladder adds the parts of Table VI, and its top rung is the preset
 /// itself.
 #[test]
 fn rungs_omit_the_parts_above_them() {
@@ -26,7 +26,8 @@ fn rungs_omit_the_parts_above_them() {
         for rung in Rung::ALL {
             let name = format!("{preset}+{}", rung.name());
             let config = Config::preset(&name).unwrap();
-            Methods::default().check(&config).unwrap();
+            let checked = Methods::default().check(&config);
+            assert_eq!(checked.is_err(), name == "photos+afa", "{name}: {checked:?}");
             assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config, "{name}");
         }
         assert_eq!(Config::preset(&format!("{preset}+aff")).unwrap(), Config::preset(preset).unwrap());

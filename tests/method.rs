@@ -264,7 +264,7 @@ fn frozen_groups_never_change() {
         let (_, after) = session.state(&parameter.name).unwrap();
         let before: Vec<_> = parameter.initial(7).into_iter().map(f64::from).collect();
         let zero = before.iter().all(|&value| value == 0.0);
-        match official_group_of(&parameter.name, &*encoder) {
+        match official_group_of(&parameter.name, &*encoder, &config) {
             NORM => assert_eq!(after, before, "{} is frozen", parameter.name),
             // Without gradient the decoder only decays, which does not change zeros.
             DECODER if zero => assert_eq!(after, before),
@@ -456,9 +456,11 @@ fn affinity_loss_of_undecided_pairs_is_one_half() {
     assert!((loss - 0.5).abs() < 1e-3 && loss < 0.5, "{loss}");
 }
 
-/// Two convolutions: an encoder of two levels, without attention.
+/// Two convolutions: an encoder of two levels, without attention, which says that it is random or that it is not.
 #[derive(Debug)]
-struct TwoConvolutions;
+struct TwoConvolutions {
+    random: bool,
+}
 
 /// Its layers.
 struct Layers([Conv2d; 2]);
@@ -478,6 +480,14 @@ impl Encoder for TwoConvolutions {
 
     fn widest(&self, [height, width]: [usize; 2]) -> usize {
         8 * height.div_ceil(4) * width.div_ceil(4)
+    }
+
+    fn is_random(&self) -> bool {
+        self.random
+    }
+
+    fn level_of(&self, parameter: &str) -> usize {
+        usize::from(parameter.contains(".second."))
     }
 
     fn record(&self, scope: &Scope) -> tagseg::Result<Box<dyn EncoderLayers>> {
@@ -500,7 +510,7 @@ impl EncoderLayers for Layers {
 #[test]
 fn an_encoder_without_attention_trains() {
     let mut config = config();
-    let encoder: Arc<dyn Encoder> = Arc::new(TwoConvolutions);
+    let encoder: Arc<dyn Encoder> = Arc::new(TwoConvolutions { random: false });
     let text = Bmp.check(&config, &*encoder).unwrap_err().to_string();
     for part in ["`lambda`", "weight 0.1", "`two_convolutions` has no attention scores", "set its third entry to 0"] {
         assert!(text.contains(part), "`{part}` is missing in: {text}");
@@ -526,4 +536,29 @@ fn an_encoder_without_attention_trains() {
     let seen = view.look(&bytes(3 * 32 * 40), &[1.0, 0.0, 1.0], &[0, 32, 0, 40]).unwrap();
     let names: Vec<_> = seen.maps.iter().map(|map| map.info.name).collect();
     assert_eq!(names, ["seed", "cam", "y_c", "y_s"]);
+}
+
+/// Protects: an encoder that is not random computes the features of the images once, for the differentiable pass and for
+/// the labels; losses, labels and gradients are those of two passes.
+#[test]
+fn features_are_shared_with_the_labels() {
+    let mut config = config();
+    config.lambda = [0.7, 0.1, 0.0];
+    let method: Arc<dyn Method> = Arc::new(Bmp);
+    let sizes = Sizes { batch: BATCH, crop: [CROP; 2], slots: 4 };
+    let results = [true, false].map(|random| {
+        let encoder: Arc<dyn Encoder> = Arc::new(TwoConvolutions { random });
+        let network = NetworkConfig { encoder, embed: 8, classes: FOREGROUND + 1, drop_seg: 0.1 };
+        let step = Step::record(&method, &config, &network, &all_on(), sizes, false).unwrap();
+        let parameters = step.trained().unwrap();
+        let maps = step.objective.maps.iter().map(|(_, map)| map.clone());
+        let mut read = vec![step.total.clone()];
+        read.extend(maps.chain(step.gradients(&parameters).unwrap()));
+        values(&step, &read.iter().collect::<Vec<_>>())
+    });
+    let [separate, shared] = &results;
+    for (index, (one, other)) in separate.iter().zip(shared).enumerate() {
+        let close = one.iter().zip(other).all(|(a, b)| (a - b).abs() <= 1e-9 * a.abs().max(1.0));
+        assert!(close && one.len() == other.len(), "value {index} differs");
+    }
 }

@@ -1,11 +1,12 @@
 // The page: pictures go to WebAssembly as pixels, drawings come back, everything else is done there.
 
-import init, { Device, Lesson, Network, colourOf, shapes } from './tagseg_browser.js';
+import init, { Device, Lesson, Network, colourOf } from './tagseg_browser.js';
 
-/** Larger pictures are made this long and wide at most: the network learned from shapes of some 25 pixels. */
-const LONGEST_SIDE = 192;
+/** Larger pictures are made this long and wide at most: the network learned from photographs of this size. */
+const LONGEST_SIDE = 320;
 const SMALLEST_SIDE = 16;
-const SAMPLES = [0, 1, 2, 4, 5, 7];
+const MODEL = 'animals.safetensors';
+const SAMPLES = { 'chelsea.jpg': 'a cat', 'astronaut.jpg': 'a person' };
 const STEPS = 400;
 /** Steps between two looks at the watched pictures. */
 const LOOK_EVERY = 10;
@@ -26,6 +27,13 @@ function fail(error) {
   element('alert').textContent =
     defect ? `Something broke here (${error.message}). Please reload the page.` : error.message;
   element('alert').hidden = false;
+}
+
+/** The bytes of a file of the page. */
+async function fetched(name) {
+  const answer = await fetch(name);
+  if (!answer.ok) throw new Error(`${name} could not be loaded: ${answer.statusText}.`);
+  return answer.arrayBuffer();
 }
 
 /** One task at a time uses the device; the others wait for their turn. */
@@ -81,13 +89,13 @@ async function pixelsOf(file) {
 
 let shown;
 
-/** Shows a file, or one of the generated pictures together with its button. */
+/** Shows a file; `sample` is its button, if it is one of the page's photographs. */
 async function show(file, sample) {
   element('alert').hidden = true;
   for (const button of element('samples').children) button.ariaPressed = button === sample;
   const mine = (shown = {});
   try {
-    const picture = await (sample ? file : pixelsOf(file));
+    const picture = await pixelsOf(file);
     element('look-status').textContent = `Looking at ${picture.name} …`;
     await breathe();
     const alone = await inTurn(() => network.look(picture.width, picture.rgba, network.classes.map(() => 0)));
@@ -121,7 +129,7 @@ async function draw(mine, words) {
   element('seen').replaceChildren(...figures(sight.pictures, picture.name));
   element('sight').hidden = false;
   const names = network.classes.filter((_, number) => tags[number]);
-  element('look-status').textContent = `${words}: ${names.join(', ') || 'none of its shapes'}.`;
+  element('look-status').textContent = `${words}: ${names.join(', ') || 'none of its classes'}.`;
 }
 
 function swatch(number) {
@@ -131,11 +139,12 @@ function swatch(number) {
 }
 
 function offerPictures() {
-  element('samples').append(...SAMPLES.map((index, place) => {
-    const drawn = shapes(index, 64);
-    const picture = { name: `generated picture ${place + 1}`, note: '', width: drawn.width, rgba: drawn.rgba };
-    const button = make('button', { type: 'button', ariaPressed: false }, [canvasOf(drawn, picture.name)]);
-    button.onclick = () => show(picture, button);
+  element('samples').append(...Object.entries(SAMPLES).map(([name, subject]) => {
+    const picture = make('img', { src: name, alt: `Photograph of ${subject}` });
+    const button = make('button', { type: 'button', ariaPressed: false }, [picture]);
+    button.onclick = () => fetched(name)
+      .then((bytes) => show(new File([bytes], name, { type: 'image/jpeg' }), button))
+      .catch(fail);
     return button;
   }));
   element('file').disabled = false;
@@ -234,18 +243,12 @@ async function start() {
     throw new Error('This browser has no WebGPU, which everything here computes with. Chrome and Edge have it since ' +
       '113, Safari since 26, Firefox since 141.');
   }
-  const [weights] = await Promise.all([
-    fetch('shapes.safetensors').then((answer) => {
-      if (!answer.ok) throw new Error(`The weights (shapes.safetensors) could not be loaded: ${answer.statusText}.`);
-      return answer.arrayBuffer();
-    }),
-    init(),
-  ]);
+  const [weights] = await Promise.all([fetched(MODEL), init()]);
   device = await Device.open().catch(() => {
     throw new Error('The browser offers no graphics adapter for WebGPU; its settings may have hardware acceleration ' +
       'switched off.');
   });
-  network = new Network(device, 'shapes.safetensors', new Uint8Array(weights));
+  network = new Network(device, MODEL, new Uint8Array(weights));
   element('device').textContent = device.name ? `It computes on ${device.name}.` : '';
   const labels = ['background', ...network.classes];
   element('legend').append(...labels.map((name, number) => make('li', {}, [swatch(number), name])));

@@ -29,6 +29,10 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N")]
     batch: Option<String>,
 
+    /// Set one option, e.g. `--set ms.scales=[1]`; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    assignments: Vec<String>,
+
     /// Number of classes, without background
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = within(1_usize..=254))]
     classes: usize,
@@ -51,8 +55,13 @@ pub struct BenchArgs {
 
 impl BenchArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let flags =
-            ConfigArgs { crop: self.crop, batch: self.batch, precision: self.precision, ..ConfigArgs::default() };
+        let flags = ConfigArgs {
+            crop: self.crop,
+            batch: self.batch,
+            precision: self.precision,
+            assignments: self.assignments,
+            ..ConfigArgs::default()
+        };
         let config = flags.resolve_over(&Config::preset(&self.preset)?)?;
         let settings = bench::Settings { config, classes: self.classes, rounds: self.rounds };
         let measured = bench::run(&device::open(self.device)?, &settings)?;

@@ -11,12 +11,13 @@ use super::{ablate, bench, check, config, demo, devices, eval, predict, replay, 
 /// Text after the list of options in `tagseg --help`.
 const AFTER_HELP: &str = "\
 Getting started:
-  tagseg demo                                       generate data, train, write demo/report.html
-  tagseg check DIR                                  validate a data set
-  tagseg train --data DIR --preset nano --out run   train on it
-  tagseg train --resume run                         resume after Ctrl-C, a crash or a power cut
-  tagseg eval run --data DIR                        score the trained network
-  tagseg predict run --out seen photo.jpg           segment an image
+  tagseg predict photo.jpg            segment a photograph of animals or people
+  tagseg demo                         train on generated data, write demo/report.html
+  tagseg check DIR                    validate a data set
+  tagseg train --data DIR --out run   train on it
+  tagseg train --resume run           resume after Ctrl-C, a crash or a power cut
+  tagseg eval run --data DIR          score the trained network
+  tagseg predict run photo.jpg        segment a photograph with it
 
 Exit codes: 0 success, 1 a check failed or `predict` skipped an image, 2 invalid input or a device error, \
 130 interrupted by Ctrl-C (the run can be resumed).";

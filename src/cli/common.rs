@@ -121,9 +121,9 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// The resolved and validated configuration; starts from `voc` without --preset.
+    /// The resolved and validated configuration; starts from the default preset without --preset.
     pub fn resolve(&self) -> Result<Config> {
-        self.resolve_over(&Config::preset("voc")?)
+        self.resolve_over(&Config::preset(Config::DEFAULT_PRESET)?)
     }
 
     /// The resolved and validated configuration; starts from `base` without --preset.
@@ -168,8 +168,9 @@ pub fn preset_name(name: &str) -> Result<String> {
 fn preset_help() -> String {
     let (presets, rungs): (Vec<_>, _) = (Config::preset_names().collect(), Rung::ALL.map(Rung::name));
     format!(
-        "Preset to start from [default: voc]: {}. NAME+RUNG selects a subset of the method: {}. \
+        "Preset to start from [default: {}]: {}. NAME+RUNG selects a subset of the method: {}. \
          `tagseg config NAME` prints a preset",
+        Config::DEFAULT_PRESET,
         presets.join(", "),
         rungs.join(", ")
     )

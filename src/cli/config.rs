@@ -17,7 +17,7 @@ use super::output::print;
 #[command(after_help = names())]
 pub struct ConfigArgs {
     /// Name of the preset; append +RUNG for a subset of the method
-    #[arg(value_name = "PRESET[+RUNG]", default_value = "voc", value_parser = preset_name)]
+    #[arg(value_name = "PRESET[+RUNG]", default_value = Config::DEFAULT_PRESET, value_parser = preset_name)]
     preset: String,
 }
 

@@ -1,9 +1,9 @@
 //! `tagseg predict`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use tagseg::method::Methods;
@@ -13,21 +13,20 @@ use super::common::{DeviceArg, ProtocolArgs};
 
 /// Segment images with a trained network
 ///
+/// Without a run, segments cats, cows, dogs, horses, sheep and people with the network that comes with tagseg.
+///
 /// Writes two files per image to DIR: NAME.png, an index mask with the VOC palette at the image's own size, as test
 /// servers expect it, and NAME_overlay.png, the mask over the image. The EXIF orientation is applied first. Images that
 /// cannot be read are reported and skipped, and the exit code is 1.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// Run folder (its newest checkpoint) or .safetensors file
-    #[arg(value_name = "RUN|FILE")]
-    network: PathBuf,
-
-    /// Images to segment (JPEG or PNG), or folders of images
-    #[arg(value_name = "INPUT", required = true)]
+    /// Images to segment (JPEG or PNG), or folders of images. A run folder (its newest checkpoint) or a .safetensors
+    /// file in front of them is the network to use
+    #[arg(value_name = "[RUN|FILE] INPUT", required = true)]
     inputs: Vec<PathBuf>,
 
     /// Folder for the masks and overlays
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = "predictions")]
     out: PathBuf,
 
     #[command(flatten)]
@@ -48,7 +47,11 @@ pub struct PredictArgs {
 
 impl PredictArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let PredictArgs { network, inputs, out, protocol, seeds, device, overwrite } = self;
+        let PredictArgs { mut inputs, out, protocol, seeds, device, overwrite } = self;
+        let network = is_network(&inputs[0]).then(|| inputs.remove(0));
+        if let (Some(network), true) = (&network, inputs.is_empty()) {
+            bail!("{} is a network: name images to segment after it", network.display());
+        }
         let options = PredictOptions {
             network,
             inputs,
@@ -67,8 +70,8 @@ impl PredictArgs {
             bar.set_length(images as u64);
             bar.inc(1);
             match predicted {
-                Predicted::Mask(mask) if bar.is_hidden() => eprintln!("{}", mask.display()),
-                Predicted::Mask(_) => (),
+                Predicted::Mask { mask, .. } if bar.is_hidden() => eprintln!("{}", mask.display()),
+                Predicted::Mask { .. } => (),
                 Predicted::Unreadable(error) => {
                     unreadable += 1;
                     bar.suspend(|| eprintln!("skipped {}", error.what()));
@@ -78,4 +81,15 @@ impl PredictArgs {
         bar.finish_and_clear();
         Ok(if unreadable == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
+}
+
+/// Whether a path is a network rather than an image or a folder of images: a run, a file of weights, or the name of a
+/// checkpoint in a run.
+fn is_network(path: &Path) -> bool {
+    let is_weights =
+        path.extension().is_some_and(|ending| ["safetensors", "pth", "pt"].iter().any(|known| ending == *known));
+    is_weights
+        || path.join("checkpoints").is_dir()
+        || path.join("config.toml").is_file()
+        || path.parent().is_some_and(|folder| folder.ends_with("checkpoints"))
 }

@@ -15,9 +15,10 @@ use super::output::print;
 
 /// Train on a folder of images and tags
 ///
-/// DIR is in PASCAL VOC layout: JPEGImages/, ImageSets/Segmentation/train.txt, and labels.json with the tags
-/// (`{"classes": [...], "tags": {id: [names]}}`). Without labels.json, tags are derived from the masks in
-/// SegmentationClassAug/ or SegmentationClass/.
+/// DIR has a folder for each class (cat/*.jpg, dog/*.jpg), or is in PASCAL VOC layout: JPEGImages/,
+/// ImageSets/Segmentation/train.txt, and labels.json with the tags (`{"classes": [...], "tags": {id: [names]}}`).
+/// Without labels.json, tags are derived from the masks in SegmentationClassAug/ or SegmentationClass/. MS-COCO's
+/// annotations are read, too.
 ///
 /// Training writes config.toml (every option, resolved), metrics.jsonl (losses and scores, one JSON object per line),
 /// checkpoints/ and pictures/ (image, seeds, pseudo labels and prediction at every evaluation) to RUN.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use tagseg::formats::element::Reals;
 use tagseg::run::report::Table;
 use tagseg::run::weights::{Inspection, Layout, convert, inspect};
 
@@ -58,6 +59,10 @@ struct ConvertArgs {
     #[arg(long, value_name = "LAYOUT", default_value = Layout::Official.name(), value_parser = layouts())]
     layout: Layout,
 
+    /// Store the numbers in half precision, in half the space
+    #[arg(long)]
+    half: bool,
+
     /// Omit tensors of other networks
     #[arg(long)]
     partial: bool,
@@ -86,9 +91,10 @@ impl InspectArgs {
 
 impl ConvertArgs {
     fn run(self) -> Result<ExitCode> {
-        let ConvertArgs { source, out, layout, partial, overwrite } = self;
+        let ConvertArgs { source, out, layout, half, partial, overwrite } = self;
         check_file_free(&out, overwrite)?;
-        let done = convert(&source, &out, layout, partial)?;
+        let reals = if half { Reals::Half } else { Reals::Whole };
+        let done = convert(&source, &out, layout, partial, reals)?;
         for dropped in &done.dropped {
             eprintln!("omitted {}: {}", dropped.name, dropped.reason);
         }

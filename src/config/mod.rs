@@ -29,7 +29,7 @@ mod value;
 pub use memory::MemoryLimit;
 pub use modes::{
     AffLabel, BspBackground, Fuse, LossKind, MsMode, OfdMode, Pooling, Precision, Propagation, S2cMap, SigmaSDomain,
-    YsSource,
+    Start, YsSource,
 };
 pub use options::{Config, OptionInfo};
 pub use rung::Rung;

@@ -58,6 +58,14 @@ modes! {
         Gap = "gap",
     }
 
+    /// The weights that training starts from unless a file is given.
+    Start {
+        /// Random numbers.
+        Random = "random",
+        /// The encoder's, which come with this program.
+        Bundled = "bundled",
+    }
+
     /// The object-aware prior on the decoder's input (method.md 2.3).
     OfdMode {
         /// Sigmoid of the largest seed, resized via the input resolution, detached.

@@ -76,6 +76,10 @@ options! {
     "model.strides" model_strides: [usize; 4] = [4, 2, 2, 1], Within(1.0, 32.0);
     /// Number of decoder channels.
     "model.embed_dim" model_embed_dim: usize = 256, Within(1.0, 16_384.0);
+    /// Initial weights of the encoder unless `--weights` is given: random, or those that come with tagseg (Lite0's).
+    "model.start" model_start: Start = Start::Random;
+    /// Number of the encoder's first levels whose weights stay as they are.
+    "model.frozen_levels" model_frozen_levels: usize = 0;
     /// Pooling before the classifier: global max or global average.
     "model.pooling" model_pooling: Pooling = Pooling::Gmp;
 
@@ -189,12 +193,16 @@ options! {
 
     /// Split to train on; `auto` selects train_aug if it exists, otherwise train.
     "data.train_split" data_train_split: String = "auto".into();
-    /// Range of the random scale of training images.
+    /// Turn images as their EXIF orientation says, also where they have masks, which must be turned already.
+    "data.upright" data_upright: bool = false;
+    /// Long side in pixels that images are resized to before anything else; 0 keeps each image's own size.
+    "data.long_side" data_long_side: usize = 0, Within(0.0, 16_384.0);
+    /// Range of the random scale of training images, relative to that size.
     "data.scale" data_scale: [f64; 2] = [0.5, 2.0], Within(0.01, 16.0);
     /// Mirror training images horizontally at random.
     "data.flip" data_flip: bool = true;
 
-    /// Long side in pixels that test images are resized to; 0 keeps each image's own size.
+    /// Long side in pixels that images are resized to in the final test; 0 keeps their size.
     "test.long_side" test_long_side: usize = 512, Within(0.0, 16_384.0);
     /// Scales of the final test, relative to that size.
     "test.scales" test_scales: Vec<f64> = vec![1.0, 0.5, 0.75], Within(0.01, 16.0);

@@ -5,7 +5,8 @@ use super::rung::Rung;
 use crate::error::{Error, Result};
 
 /// The presets by name; each is a file with the options that differ from the defaults.
-const PRESETS: [(&str, &str); 6] = [
+const PRESETS: [(&str, &str); 7] = [
+    ("photos", include_str!("presets/photos.toml")),
     ("voc", include_str!("presets/voc.toml")),
     ("voc-paper", include_str!("presets/voc-paper.toml")),
     ("voc-script", include_str!("presets/voc-script.toml")),
@@ -15,13 +16,16 @@ const PRESETS: [(&str, &str); 6] = [
 ];
 
 impl Config {
-    /// Names of all presets; the first is the default.
+    /// The preset that commands start from.
+    pub const DEFAULT_PRESET: &str = PRESETS[0].0;
+
+    /// Names of all presets, the default first.
     pub fn preset_names() -> impl Iterator<Item = &'static str> {
         PRESETS.iter().map(|(name, _)| *name)
     }
 
-    /// The named preset: `voc` (method.md 15) and its variants, `coco`, or `nano` (small, trains from scratch). With
-    /// `+` and a [`Rung`], e.g. `nano+s2c`, it is restricted to a subset of the method.
+    /// The named preset: `photos` (from weights that come with this program), `voc` (method.md 15) and its variants,
+    /// `coco`, or `nano` (small, trains from scratch). With `+` and a [`Rung`], e.g. `nano+s2c`, it is restricted to a subset of the method.
     ///
     /// # Errors
     /// [`Error::Config`] with all names if there is no such preset or rung.

@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 /// The random augmentations of a training crop besides its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AugmentOptions {
+    /// Long side of the image before scaling; 0 keeps its own.
+    pub long_side: usize,
     /// Smallest and largest scale; the scale is uniform between them.
     pub scale: (f64, f64),
     /// Mirror every second image from left to right.
@@ -20,7 +22,7 @@ pub struct AugmentOptions {
 
 impl Default for AugmentOptions {
     fn default() -> Self {
-        Self { scale: (0.5, 2.0), flip: true }
+        Self { long_side: 0, scale: (0.5, 2.0), flip: true }
     }
 }
 
@@ -70,6 +72,10 @@ pub fn augment(
     let ratio = smallest + (largest - smallest) * rng.random::<f64>();
     let flip = rng.random::<f64>() > 0.5 && options.flip;
 
+    let ratio = match options.long_side {
+        0 => ratio,
+        long_side => ratio * long_side as f64 / image.height.max(image.width) as f64,
+    };
     let mut scaled = resize_bilinear(image, scaled_side(image.height, ratio), scaled_side(image.width, ratio));
     if flip {
         flip_horizontally(&mut scaled);

@@ -121,6 +121,8 @@ impl Finding {
 #[derive(Default)]
 struct Look {
     size: Option<[usize; 2]>,
+    /// Whether it has an EXIF orientation that is not applied.
+    askew: bool,
     /// Pixels by mask value, if there is a mask.
     pixels: Option<Vec<usize>>,
     /// The mask, if its palette is not PASCAL VOC's.
@@ -180,6 +182,14 @@ impl Checkup {
                 "no action is needed if the indices are correct: colours are not read",
             ));
         }
+        let askew: Vec<usize> = (0..dataset.len()).filter(|index| looks[*index].askew).collect();
+        if let Some(first) = askew.first() {
+            let count = askew.len();
+            let reason =
+                format!("one of {count} images whose EXIF orientation is not applied, since masks would differ");
+            let remedy = "set data.upright=true if there are no masks, or they are turned already";
+            self.warnings.push(Finding::at(dataset.image_path(*first), root, reason, remedy));
+        }
         self.warnings.extend(looks.into_iter().flat_map(|look| look.warnings));
     }
 
@@ -224,7 +234,8 @@ fn tags(dataset: &Dataset, index: usize) -> impl Iterator<Item = usize> {
 }
 
 fn look(root: &Path, dataset: &Dataset, index: usize, judged: bool) -> Look {
-    let mut look = Look { size: dataset.image_size(index).ok(), ..Look::default() };
+    let (size, askew) = (dataset.image_size(index).ok(), dataset.is_askew(index));
+    let mut look = Look { size, askew, ..Look::default() };
     let Some(path) = dataset.mask_path(index) else { return look };
     let mask = match dataset.mask(index) {
         Ok(mask) => mask,

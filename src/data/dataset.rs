@@ -18,6 +18,9 @@ pub struct DatasetOptions {
     /// The expected foreground classes, for instance those of a trained model. Without them, they follow from the data
     /// set's own names, or from the largest value in the split's masks.
     pub classes: Option<Vec<String>>,
+    /// Whether images are turned as their EXIF orientation says. Without masks, a folder for each class, they always
+    /// are.
+    pub upright: bool,
 }
 
 /// The images, tags and masks of one split. Images are decoded on demand.
@@ -92,7 +95,7 @@ impl Dataset {
     ///
     /// If `index` is not below [`len`](Self::len).
     pub fn image(&self, index: usize) -> Result<Rgb8> {
-        Rgb8::read(&self.images.paths[index])
+        self.images.read(index)
     }
 
     /// Height and width of image `index`, from its header alone.
@@ -105,12 +108,17 @@ impl Dataset {
     ///
     /// If `index` is not below [`len`](Self::len).
     pub fn image_size(&self, index: usize) -> Result<[usize; 2]> {
-        Rgb8::read_size(&self.images.paths[index]).map(<[usize; 2]>::from)
+        self.images.size(index)
     }
 
     /// Whether every image of the split has a mask.
     pub fn has_masks(&self) -> bool {
         self.images.have_masks()
+    }
+
+    /// Whether image `index` has an EXIF orientation that is not applied.
+    pub(super) fn is_askew(&self, index: usize) -> bool {
+        self.images.is_askew(index)
     }
 
     /// The file of image `index`.

@@ -43,6 +43,8 @@ pub(super) struct Images {
     /// Positions in the layout's list: some images may have been dropped since.
     places: Vec<usize>,
     masks: Arc<dyn Masks>,
+    /// Whether images are turned as their EXIF orientation says.
+    upright: bool,
 }
 
 impl Images {
@@ -55,7 +57,38 @@ impl Images {
         masks: impl Masks + 'static,
     ) -> Self {
         let (root, split, places) = (root.to_owned(), split.to_owned(), (0..ids.len()).collect());
-        Images { root, split, ids, paths, places, masks: Arc::new(masks) }
+        Images { root, split, ids, paths, places, masks: Arc::new(masks), upright: false }
+    }
+
+    /// The same images; with `upright`, turned as their EXIF orientation says.
+    pub(super) fn turned(self, upright: bool) -> Self {
+        Images { upright, ..self }
+    }
+
+    /// Whether image `index` has an EXIF orientation that is not applied.
+    pub(super) fn is_askew(&self, index: usize) -> bool {
+        !self.upright && Rgb8::is_turned(&self.paths[index])
+    }
+
+    /// Height and width of image `index`, from its header alone.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub(super) fn size(&self, index: usize) -> Result<[usize; 2]> {
+        let path = &self.paths[index];
+        let size = if self.upright { Rgb8::read_upright_size(path) } else { Rgb8::read_size(path) };
+        size.map(<[usize; 2]>::from)
+    }
+
+    /// Decodes image `index`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or does not decode.
+    pub(super) fn read(&self, index: usize) -> Result<Rgb8> {
+        let path = &self.paths[index];
+        if self.upright { Rgb8::read_upright(path) } else { Rgb8::read(path) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -94,8 +127,8 @@ impl Images {
             let reason = format!("has the value {value}, but there are {classes} classes");
             return Err(Error::data(path, reason, format!("use 0 for background, 1 to {classes}, and 255 for void")));
         }
-        let (height, width) = Rgb8::read_size(&self.paths[index])?;
-        if (mask.height, mask.width) != (height, width) {
+        let [height, width] = self.size(index)?;
+        if [mask.height, mask.width] != [height, width] {
             let (id, shape) = (&self.ids[index], format!("{}x{} pixels (width x height)", mask.width, mask.height));
             let reason = format!("the mask of `{id}` is {shape}, but its image is {width}x{height}");
             return Err(Error::data(path, reason, "give mask and image the same size"));

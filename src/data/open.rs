@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::layouts::layout::Layout;
-use crate::data::layouts::{coco, voc};
+use crate::data::layouts::{coco, folders, voc};
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
 
 /// All known layouts. The error for a folder with none of them names what the first one needs.
-const LAYOUTS: [&Layout; 2] = [&voc::LAYOUT, &coco::LAYOUT];
+const LAYOUTS: [&Layout; 3] = [&voc::LAYOUT, &coco::LAYOUT, &folders::LAYOUT];
 
 impl Dataset {
     /// Opens a split: reads its list and tags, and checks that its images exist.

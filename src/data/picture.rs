@@ -1,6 +1,7 @@
 //! Decoded pictures: an RGB image and a mask of class indices, both row-major bytes.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
 use image::ColorType::{L16, La16, Rgb16, Rgba16};
@@ -98,10 +99,7 @@ impl Rgb8 {
         }
         let mut image = reader.decode().map_err(|error| undecodable(path, &error))?;
         if upright {
-            let again = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(Error::io(path))?;
-            let orientation = again.into_decoder().and_then(|mut decoder| decoder.orientation());
-            // An orientation that cannot be read is none.
-            image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
+            image.apply_orientation(orientation(Cursor::new(&bytes)));
         }
         let (width, height) = (image.width() as usize, image.height() as usize);
         let data = match image.color() {
@@ -120,6 +118,26 @@ impl Rgb8 {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
         let (width, height) = reader.into_dimensions().map_err(|error| undecodable(path, &error))?;
         Ok((height as usize, width as usize))
+    }
+
+    /// Whether the EXIF data of an image file asks for a turn or a mirror image.
+    pub fn is_turned(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| orientation(BufReader::new(file)) != Orientation::NoTransforms)
+    }
+
+    /// Height and width of the image that [`read_upright`](Self::read_upright) gives, read from the header alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_size`](Self::read_size).
+    pub fn read_upright_size(path: &Path) -> Result<(usize, usize)> {
+        use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+        let (height, width) = Self::read_size(path)?;
+        let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
+        Ok(match orientation(file) {
+            Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (width, height),
+            _ => (height, width),
+        })
     }
 
     /// The bytes of a PNG file.
@@ -159,6 +177,13 @@ impl Rgb8 {
             Error::Graph(format!("an image of {height}x{width} pixels cannot be encoded ({})", one_line(&error)))
         })
     }
+}
+
+/// The orientation that an image's EXIF data asks for; one that cannot be read is none.
+fn orientation(file: impl BufRead + Seek) -> Orientation {
+    let reader = ImageReader::new(file).with_guessed_format().ok();
+    let decoder = reader.and_then(|reader| reader.into_decoder().ok());
+    decoder.and_then(|mut decoder| decoder.orientation().ok()).unwrap_or(Orientation::NoTransforms)
 }
 
 impl Mask {

@@ -26,12 +26,14 @@ pub struct SplitOptions<'a> {
     pub skip_broken: bool,
     /// Whether training reads masks, which only supervised methods do.
     pub true_masks: bool,
+    /// The option `data.upright`.
+    pub upright: bool,
 }
 
 impl<'a> SplitOptions<'a> {
     /// The options of a run with this configuration.
     pub fn new(config: &'a Config, skip_broken: bool, true_masks: bool) -> Self {
-        SplitOptions { train_split: &config.data_train_split, skip_broken, true_masks }
+        SplitOptions { train_split: &config.data_train_split, skip_broken, true_masks, upright: config.data_upright }
     }
 }
 
@@ -44,7 +46,8 @@ impl Splits {
     /// the file is skipped. Errors of a split as a whole are always returned.
     pub fn open(root: &Path, options: SplitOptions, follow: &dyn Follow, on_fault: OnFault) -> Result<Self> {
         let split = Dataset::train_split(root, options.train_split);
-        let mut train = Dataset::open_reporting(root, split, &DatasetOptions::default(), on_fault)?;
+        let of_train = DatasetOptions { classes: None, upright: options.upright };
+        let mut train = Dataset::open_reporting(root, split, &of_train, on_fault)?;
         train.check_images_reporting(options.skip_broken, follow, on_fault)?;
         if options.true_masks {
             if !train.has_masks() {
@@ -57,7 +60,7 @@ impl Splits {
         if !Dataset::has_split(root, "val") {
             return Ok(Splits { train, val: None });
         }
-        let expected = DatasetOptions { classes: Some(train.classes().to_vec()) };
+        let expected = DatasetOptions { classes: Some(train.classes().to_vec()), ..of_train };
         let mut val = Dataset::open_reporting(root, "val", &expected, on_fault)?;
         val.check_images_reporting(options.skip_broken, follow, on_fault)?;
         val.check_found_masks_reporting(follow, on_fault)?;

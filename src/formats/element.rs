@@ -1,5 +1,7 @@
 //! Element types of foreign files, and the decoding of their bytes.
 
+use std::borrow::Cow;
+
 use half::{bf16, f16};
 use safetensors::Dtype;
 
@@ -93,6 +95,34 @@ impl Element {
             Self::I16 => Values::Integers(each(bytes, |word| i16::from_le_bytes(word).into())),
             Self::I8 => Values::Integers(each(bytes, |word| i8::from_le_bytes(word).into())),
             Self::U8 | Self::Bool => Values::Integers(each(bytes, |word| u8::from_le_bytes(word).into())),
+        }
+    }
+}
+
+/// Storage of real numbers in files that are written here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reals {
+    /// 4 bytes.
+    #[default]
+    Whole,
+    /// 2 bytes, rounded to the nearest f16.
+    Half,
+}
+
+impl Reals {
+    /// The type of the entry.
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Reals::Whole => Dtype::F32,
+            Reals::Half => Dtype::F16,
+        }
+    }
+
+    /// The bytes of `values`, little-endian.
+    pub fn encode(self, values: &[f32]) -> Cow<'_, [u8]> {
+        match self {
+            Reals::Whole => Cow::Borrowed(bytemuck::cast_slice(values)),
+            Reals::Half => Cow::Owned(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect()),
         }
     }
 }

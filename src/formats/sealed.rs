@@ -1,4 +1,4 @@
-//! A file that detects damage: f32 tensors in a safetensors file, with a JSON object and a checksum.
+//! A file that detects damage: tensors of f32 or f16 in a safetensors file, with a JSON object and a checksum.
 //!
 //! The object is in the header's metadata, and its first entry is a CRC-32 of everything after it, text and tensors.
 //! So the same content gives the same bytes, and every truncation and bit flip is detected.
@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use crc32fast::Hasher;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{SafeTensors, tensor::TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::durable::write_atomically;
+use super::element::{Element, Reals, Values};
 use crate::error::{Error, Result};
 
 /// Shape and values by name.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// Writes `tensors`, and the struct `metadata` under `key`; see [`write_atomically`].
+/// Writes `tensors` as `reals`, and the struct `metadata` under `key`; see [`write_atomically`].
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be written.
@@ -26,14 +27,14 @@ pub fn write<'t>(
     key: &str,
     metadata: &impl Serialize,
     tensors: impl Iterator<Item = (&'t String, &'t (Vec<usize>, Vec<f32>))>,
+    reals: Reals,
 ) -> Result<()> {
     let unwritable = |error: safetensors::SafeTensorError| Error::Graph(format!("{}: {error}", path.display()));
     let text = serde_json::to_string(metadata).map_err(|error| Error::Graph(error.to_string()))?;
-    let views = tensors
-        .map(|(name, (shape, values))| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?;
-            Ok((name.as_str(), view))
-        })
+    let encoded: Vec<_> = tensors.map(|(name, (shape, values))| (name, shape, reals.encode(values))).collect();
+    let views = encoded
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(reals.dtype(), shape.to_vec(), bytes)?)))
         .collect::<Result<BTreeMap<_, _>, _>>()
         .map_err(unwritable)?;
     let text = sealed(&text, checksum(&text, &views));
@@ -70,10 +71,11 @@ pub fn read<M: DeserializeOwned>(path: &Path, bytes: &[u8], key: &str, remedy: &
         serde_json::from_str(&text).map_err(|error| broken(format!("its configuration is damaged: {error}")))?;
     let mut tensors = Tensors::new();
     for (name, view) in views {
-        if view.dtype() != Dtype::F32 {
-            return Err(broken(format!("tensor `{name}` is not f32")));
-        }
-        tensors.insert(name.to_owned(), (view.shape().to_vec(), bytemuck::pod_collect_to_vec(view.data())));
+        let element = Element::of_safetensors(view.dtype()).map(|element| element.decode(view.data()));
+        let Some(Values::Reals(values)) = element else {
+            return Err(broken(format!("tensor `{name}` does not consist of real numbers")));
+        };
+        tensors.insert(name.to_owned(), (view.shape().to_vec(), values));
     }
     Ok((metadata, tensors))
 }

@@ -6,7 +6,7 @@ use super::groups::{Group, official_group_of, official_groups};
 use super::losses::Objective;
 use super::maps::{MapInfo, MapPass};
 use super::phase::Phase;
-use crate::config::Config;
+use crate::config::{Config, MsMode};
 use crate::engine::graph::Tensor;
 use crate::engine::nn::Mode;
 use crate::error::Result;
@@ -14,6 +14,7 @@ use crate::parts::encoders::Encoder;
 use crate::parts::images::Images;
 use crate::parts::network::{Network, Outputs};
 use crate::parts::propagation::{Par, PictureBox, Scene};
+use crate::parts::seeds::{MultiScale, multi_scale};
 
 /// The inputs that the host writes before each step.
 pub struct Inputs {
@@ -68,6 +69,20 @@ impl TrainPass<'_> {
         Mode::Train { random: self.random.clone(), part: None }
     }
 
+    /// The passes over `ms.scales` and mirror images that labels are made from, in `ms.mode`. The features of the
+    /// differentiable pass are used again if the encoder would compute the same.
+    ///
+    /// # Errors
+    /// If images are too small at the smallest scale.
+    pub fn multi_scale(&self) -> Result<MultiScale> {
+        let mode = match self.config.ms_mode {
+            MsMode::Train => self.train_mode(),
+            MsMode::Eval => Mode::Eval,
+        };
+        let known = (!self.network.config().encoder.is_random()).then_some(self.outputs);
+        multi_scale(self.network, &self.inputs.images.normalised, &self.config.ms_scales, known, &mode)
+    }
+
     /// The scene that seeds are propagated over: the pictures of the batch and their classes.
     ///
     /// # Errors
@@ -120,8 +135,8 @@ pub trait Method: fmt::Debug + Send + Sync {
     }
 
     /// The name of the group that a parameter belongs to.
-    fn group_of(&self, parameter: &str, encoder: &dyn Encoder) -> &'static str {
-        official_group_of(parameter, encoder)
+    fn group_of(&self, parameter: &str, encoder: &dyn Encoder, config: &Config) -> &'static str {
+        official_group_of(parameter, encoder, config)
     }
 
     /// Records the labels of a step, and returns its losses. Every phase must return losses with the same names in the

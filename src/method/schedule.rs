@@ -67,7 +67,7 @@ impl Schedule {
     /// # Errors
     /// [`Error::Graph`] if the method names a group that it does not list.
     pub fn row_of(&self, parameter: &str) -> Result<usize> {
-        let name = self.method.group_of(parameter, &*self.encoder);
+        let name = self.method.group_of(parameter, &*self.encoder, &self.config);
         self.groups.iter().position(|group| group.name == name).ok_or_else(|| {
             let method = self.method.name();
             Error::Graph(format!("method `{method}` assigns `{parameter}` to group `{name}`, which it does not list"))

@@ -118,6 +118,7 @@ impl AffinityHead {
 }
 
 /// The outputs of a forward pass. Outputs that are not read are never computed.
+#[derive(Clone)]
 pub struct Outputs {
     /// Features of the encoder.
     pub features: Features,
@@ -130,6 +131,8 @@ pub struct Outputs {
     /// Predicted affinity in (0, 1) between the cells of the last level, \[B, N, N\], if the encoder has attention
     /// scores.
     pub affinity: Option<Tensor>,
+    /// The decoder's map before its norm.
+    pub(crate) fused: Tensor,
     /// Segmentation logits on the grid of the first level, \[B, K + 1, h, w\].
     pub seg_small: Tensor,
     /// P_s: segmentation logits at the input's size, \[B, K + 1, H, W\].
@@ -155,6 +158,7 @@ impl Outputs {
             cam_small: whole(&|part| &part.cam_small)?,
             cam: whole(&|part| &part.cam)?,
             affinity: affinities.map(|affinities| together(&affinities)).transpose()?,
+            fused: whole(&|part| &part.fused)?,
             seg_small: whole(&|part| &part.seg_small)?,
             seg: whole(&|part| &part.seg)?,
         })
@@ -207,14 +211,29 @@ impl Network {
     /// # Errors
     /// If the images are too small.
     pub fn forward_parts(&self, images: &[Tensor], mode: &Mode) -> Result<Vec<Outputs>> {
-        let encoded = each_part(images, mode, |image, mode| self.encode(image, mode))?;
+        self.predict(each_part(images, mode, |image, mode| self.encode(image, mode))?, mode)
+    }
+
+    /// A pass over a batch and its mirror images together, given the outputs for the batch of an encoder that computes
+    /// the same features again: only the mirror images are encoded.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward_mirrored(&self, image: &Tensor, outputs: &Outputs, mode: &Mode) -> Result<Outputs> {
+        let Outputs { features, cls, cam_small, cam, affinity, fused, .. } = outputs.clone();
+        let plain = Encoded { features, cls, cam_small, cam, affinity, fused };
+        Outputs::together(&self.predict(vec![plain, self.encode(&image.flip(2)?, mode)?], mode)?)
+    }
+
+    /// The segmentation of the parts of a batch.
+    fn predict(&self, encoded: Vec<Encoded>, mode: &Mode) -> Result<Vec<Outputs>> {
         let fused: Vec<_> = encoded.iter().map(|encoded| encoded.fused.clone()).collect();
         let seg = self.of_features(|| self.decoder.predict(&fused, mode))?;
         let outputs = encoded.into_iter().zip(seg).map(|(encoded, seg_small)| {
-            let Encoded { features, cls, cam_small, cam, affinity, .. } = encoded;
+            let Encoded { features, cls, cam_small, cam, affinity, fused } = encoded;
             let [.., height, width]: [usize; 4] = cam.extents()?;
             let seg = seg_small.resize([height, width], false)?;
-            Ok(Outputs { features, cls, cam_small, cam, affinity, seg_small, seg })
+            Ok(Outputs { features, cls, cam_small, cam, affinity, fused, seg_small, seg })
         });
         outputs.collect()
     }

@@ -163,15 +163,22 @@ impl MultiScale {
 }
 
 /// Runs the network on `image` \[B, H, W, 3\] and its mirror image at every scale: 1 first, then the others in their
-/// order. Sizes are truncated to whole pixels (method.md 3.1).
+/// order. Sizes are truncated to whole pixels (method.md 3.1). `known` are outputs for `image` whose features a pass in
+/// `mode` would compute again: they are used instead.
 ///
 /// # Errors
 /// If images are too small at the smallest scale.
-pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mode) -> Result<MultiScale> {
+pub fn multi_scale(
+    network: &Network,
+    image: &Tensor,
+    scales: &[f64],
+    known: Option<&Outputs>,
+    mode: &Mode,
+) -> Result<MultiScale> {
     let whole = |extent: usize, scale: f64| (scale * extent as f64) as usize;
     let [_, height, width, _] = image.extents()?;
     let rescale = |scale: f64| image.resize_channels_last([whole(height, scale), whole(width, scale)], false);
-    over_scales(network, image, scales, true, rescale, mode)
+    over_scales(network, image, scales, true, rescale, known, mode)
 }
 
 /// The same in the form of the final test (method.md 9.3), where images are resized by the factor itself; with `flip`
@@ -182,7 +189,7 @@ pub fn multi_scale(network: &Network, image: &Tensor, scales: &[f64], mode: &Mod
 pub fn test_scales(network: &Network, image: &Tensor, scales: &[f64], flip: bool, mode: &Mode) -> Result<MultiScale> {
     let rescale =
         |scale: f64| if scale == 1.0 { Ok(image.clone()) } else { image.resize_channels_last_by_factor(scale) };
-    over_scales(network, image, scales, flip, rescale, mode)
+    over_scales(network, image, scales, flip, rescale, None, mode)
 }
 
 fn over_scales(
@@ -191,6 +198,7 @@ fn over_scales(
     scales: &[f64],
     flip: bool,
     rescale: impl Fn(f64) -> Result<Tensor>,
+    known: Option<&Outputs>,
     mode: &Mode,
 ) -> Result<MultiScale> {
     let [batch, height, width, _] = image.extents()?;
@@ -205,7 +213,11 @@ fn over_scales(
             if flip { Tensor::concat(&[&images, &images.flip(2)?], 0) } else { Ok(images) }
         };
         let images = parts(batch, 2 * 4 * network.widest(seen)).into_iter().map(views).collect::<Result<Vec<_>>>()?;
-        passes.push(Pass { scale, parts: network.forward_parts(&images, mode)?, seen, flip });
+        let parts = match known.filter(|_| scale == 1.0 && flip && images.len() == 1) {
+            Some(known) => vec![network.forward_mirrored(image, known, mode)?],
+            None => network.forward_parts(&images, mode)?,
+        };
+        passes.push(Pass { scale, parts, seen, flip });
     }
     Ok(MultiScale { passes, size })
 }

@@ -1,13 +1,16 @@
-//! `tagseg demo`: generates data, trains, scores and writes a report page.
+//! `tagseg demo`: segments photographs with the bundled network, then generates data, trains on it, scores and writes a
+//! report page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::data::shapes::{ShapesOptions, generate};
 use crate::engine::gpu::DeviceChoice;
-use crate::error::Result;
-use crate::method::Methods;
+use crate::error::{Error, Result};
+use crate::formats::durable::write_whole;
+use crate::method::{Methods, Protocol};
 use crate::run::device;
+use crate::run::eval::{PredictOptions, Predicted, predict};
 use crate::run::page::{PageOptions, page};
 use crate::run::record::Scores;
 use crate::run::report::RunSeries;
@@ -24,6 +27,43 @@ pub struct DemoOptions {
     pub device: DeviceChoice,
     /// Whether to replace what `out` holds.
     pub overwrite: bool,
+}
+
+/// Photographs without restrictions (`examples/photos/README.md`).
+const PHOTOGRAPHS: [(&str, &[u8]); 2] = [
+    ("chelsea.jpg", include_bytes!("../../examples/photos/chelsea.jpg")),
+    ("astronaut.jpg", include_bytes!("../../examples/photos/astronaut.jpg")),
+];
+
+/// Segments the photographs with the bundled network; returns the pictures of them in `folder`.
+///
+/// # Errors
+/// If the device was lost, or a file cannot be written.
+pub fn photographs(folder: &Path, device: &DeviceChoice, overwrite: bool) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let inputs: Vec<_> = PHOTOGRAPHS.iter().map(|(name, _)| folder.join(name)).collect();
+    for (path, (_, bytes)) in inputs.iter().zip(PHOTOGRAPHS) {
+        write_whole(path, bytes)?;
+    }
+    let mut pictures = Vec::new();
+    let options = PredictOptions {
+        network: None,
+        inputs,
+        out: folder.to_owned(),
+        device: device.clone(),
+        overwrite,
+        protocol: Protocol::Train,
+        crf: false,
+        seeds: false,
+        assignments: Vec::new(),
+        methods: Methods::default(),
+    };
+    predict(&options, |predicted, _| {
+        if let Predicted::Mask { overlay, .. } = predicted {
+            pictures.push(overlay.to_owned());
+        }
+    })?;
+    Ok(pictures)
 }
 
 /// Generates the data, trains on it and writes `report.html`; returns its path and the final scores.

@@ -7,6 +7,8 @@ pub mod ablate;
 #[cfg(feature = "native")]
 pub mod bench;
 #[cfg(feature = "native")]
+pub mod bundled;
+#[cfg(feature = "native")]
 pub mod demo;
 #[cfg(feature = "native")]
 pub mod device;

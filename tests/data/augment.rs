@@ -96,7 +96,7 @@ fn a_mask_is_transformed_like_its_image() {
 /// every position occurs.
 #[test]
 fn crops_keep_pixels_in_place() {
-    let fixed = AugmentOptions { scale: (1.0, 1.0), flip: false };
+    let fixed = AugmentOptions { scale: (1.0, 1.0), flip: false, ..AugmentOptions::default() };
     let (side, height, width) = (6, 4, 9);
     let chart = chart(height, width);
     let mut seen = std::collections::BTreeSet::new();
@@ -117,7 +117,7 @@ fn crops_keep_pixels_in_place() {
 /// Protects the flip: about half of the crops are mirrored, and only along x.
 #[test]
 fn half_of_the_crops_are_mirrored() {
-    let flipping = AugmentOptions { scale: (1.0, 1.0), flip: true };
+    let flipping = AugmentOptions { scale: (1.0, 1.0), flip: true, ..AugmentOptions::default() };
     let plain = chart(5, 5).data;
     let mirrored: Vec<u8> = plain.chunks(15).flat_map(|row| row.chunks(3).rev().flatten().copied()).collect();
     let crops = crops(&chart(5, 5), 5, &flipping);
@@ -127,9 +127,24 @@ fn half_of_the_crops_are_mirrored() {
     assert!((70..130).contains(&flips), "{flips} of 200");
 }
 
+/// Protects `data.long_side`: scales are relative to the image with this long side, and the image is resized once.
+#[test]
+fn a_long_side_replaces_the_own_size() {
+    let fixed = |long_side, scale| AugmentOptions { long_side, scale, flip: false };
+    let chart = chart(40, 60);
+    let smaller = resize_bilinear(&chart, 20, 30);
+    assert_eq!(crops(&chart, 16, &fixed(30, (1.0, 1.0))), crops(&smaller, 16, &fixed(0, (1.0, 1.0))));
+    let whole = crops(&chart, 64, &fixed(30, (2.0, 2.0))).swap_remove(0);
+    let [y0, y1, x0, x1] = whole.img_box;
+    assert_eq!([y1 - y0, x1 - x0], [40, 60], "twice the long side of 30 is the image itself");
+}
+
 #[test]
 fn impossible_scales_are_refused() {
     for scale in [(0.0, 1.0), (2.0, 0.5), (f64::NAN, 1.0), (1.0, f64::INFINITY)] {
-        assert_names(&message(AugmentOptions { scale, flip: true }.check()), &["augment.scale", "smaller one first"]);
+        assert_names(
+            &message(AugmentOptions { scale, ..AugmentOptions::default() }.check()),
+            &["augment.scale", "smaller one first"],
+        );
     }
 }

@@ -156,7 +156,8 @@ const PETS: [(u64, &str, &str); 2] = [(1, "cat", "pet"), (2, "dog", "pet")];
 /// Protects scores: a validation file may number the categories in another way, and have fewer or more of them.
 #[test]
 fn expected_categories_are_found_by_name() {
-    let expected = DatasetOptions { classes: Some(["cat", "dog"].map(String::from).to_vec()) };
+    let expected =
+        DatasetOptions { classes: Some(["cat", "dog"].map(String::from).to_vec()), ..DatasetOptions::default() };
     let open = |categories: &[(u64, &str, &str)]| {
         let folder = small(&annotations(&[(1, "a.png")], &[(1, 2)], categories), &["train/a.png"]);
         Dataset::open(folder.path(), "train", &expected).map(|set| (set.tags(0).to_vec(), set.mask(0).unwrap().data[0]))
@@ -285,7 +286,7 @@ fn inconsistent_files_are_refused() {
         edit(&folder, from, to);
         assert_names(&message(open(folder.path(), "train")), &["instances_train2014.json", part]);
     }
-    let expected = DatasetOptions { classes: Some(numbered_classes(3)) };
+    let expected = DatasetOptions { classes: Some(numbered_classes(3)), ..DatasetOptions::default() };
     let refusal = message(Dataset::open(&fixture("coco"), "train", &expected));
     assert_names(&refusal, &["4 categories", "3 are expected"]);
     let folder = copy();

@@ -5,6 +5,7 @@
 mod augment;
 mod coco;
 mod folder;
+mod folders;
 mod images;
 mod loader;
 mod npy;

@@ -84,7 +84,7 @@ fn tags_are_derived_from_masks_if_there_are_none() {
     assert_eq!([dataset.tags(0), dataset.tags(1)], [[1.0, 0.0], [1.0, 1.0]]);
     assert_names(&dataset.notices.join(" "), &["derived from the masks"]);
 
-    let options = DatasetOptions { classes: Some(numbered_classes(5)) };
+    let options = DatasetOptions { classes: Some(numbered_classes(5)), ..DatasetOptions::default() };
     let dataset = Dataset::open(folder.path(), "train", &options).unwrap();
     assert_eq!(dataset.tags(1), [1.0, 1.0, 0.0, 0.0, 0.0], "the expected number of classes is used");
 
@@ -168,8 +168,11 @@ fn unusable_class_lists_are_refused() {
         assert_names(&folder.refusal(), &parts);
     }
     folder.write("labels.json", r#"{"classes": ["cat", "dog"]}"#);
-    let refusal =
-        message(Dataset::open(folder.path(), "train", &DatasetOptions { classes: Some(numbered_classes(3)) }));
+    let refusal = message(Dataset::open(
+        folder.path(),
+        "train",
+        &DatasetOptions { classes: Some(numbered_classes(3)), ..DatasetOptions::default() },
+    ));
     assert_names(&refusal, &["labels.json", "2 classes", "3 are expected"]);
 }
 

@@ -1,4 +1,4 @@
-//! Native tools for the page: a server to view it, and the export of its weights.
+//! A server to view the page.
 
 use std::error::Error;
 use std::fs;
@@ -8,18 +8,14 @@ use std::path::{Component, Path};
 use std::process::ExitCode;
 use std::thread;
 
-use tagseg::run::weights::Checkpoint;
-
 const USAGE: &str = "\
-tagseg-browser serve DIR [PORT]     serve the page in DIR on this machine, by default on port 8080
-tagseg-browser weights RUN FILE     export the network of a run's newest checkpoint, without training state";
+tagseg-browser serve DIR [PORT]     serve the page in DIR on this machine, by default on port 8080";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", folder] => serve(Path::new(folder), "8080"),
         ["serve", folder, port] => serve(Path::new(folder), port),
-        ["weights", run, file] => keep_weights(Path::new(run), Path::new(file)).map_err(Into::into),
         _ => Err(USAGE.into()),
     };
     match done {
@@ -29,11 +25,6 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// Writes a run's newest checkpoint without training state.
-fn keep_weights(run: &Path, file: &Path) -> tagseg::Result<()> {
-    Checkpoint { training: None, ..Checkpoint::open(run)?.checkpoint }.save(file)
 }
 
 /// Serves the files of a folder to this machine, forever; prints the address.
@@ -83,6 +74,7 @@ fn kind_of(path: &Path) -> &'static str {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
+        Some("jpg") => "image/jpeg",
         Some("wasm") => "application/wasm",
         _ => "application/octet-stream",
     }

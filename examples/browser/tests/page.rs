@@ -42,9 +42,9 @@ fn assert_close(got: &[f64], want: &[f64], absolute: f64) {
 #[test]
 fn it_computes_what_the_program_computes() {
     let session = tagseg::run::device::open("auto").unwrap();
-    let weights = fs::read(built().join("shapes.safetensors")).unwrap();
-    let mut network = Network::new(&session, "shapes.safetensors", &weights).unwrap();
-    let tags = [1.0, 0.0, 1.0, 0.0];
+    let weights = fs::read(built().join("animals.safetensors")).unwrap();
+    let mut network = Network::new(&session, "animals.safetensors", &weights).unwrap();
+    let tags = [1.0, 0.0, 1.0, 0.0, 0.0, 0.0];
 
     let mut page = Page::open(DESKTOP, "");
     page.wait_for(READY);
@@ -54,8 +54,8 @@ fn it_computes_what_the_program_computes() {
         let there = page.evaluate(&format!(
             "(async () => {{
                 const module = await import('./tagseg_browser.js');
-                const weights = await (await fetch('shapes.safetensors')).arrayBuffer();
-                const network = new module.Network(await module.Device.open(), 'shapes', new Uint8Array(weights));
+                const weights = await (await fetch('animals.safetensors')).arrayBuffer();
+                const network = new module.Network(await module.Device.open(), 'animals', new Uint8Array(weights));
                 const {{ width, rgba }} = module.shapes({index}, {side});
                 const sight = await network.look(width, rgba, {tags:?});
                 return [[...sight.logits], [...sight.prediction], sight.pictures.map(({{ name }}) => name)];
@@ -135,7 +135,7 @@ fn a_person_can_use_it() {
 
     page.tab_to("#samples button:nth-child(2)");
     page.press("Enter");
-    page.wait_for("document.querySelector('#look-status').textContent.startsWith('In generated picture 2')");
+    page.wait_for("document.querySelector('#look-status').textContent.startsWith('In astronaut.jpg')");
     let seeds = "[...document.querySelectorAll('#seen figcaption')].some(({ textContent }) => textContent === 'seed')";
     // Without tags there are no seeds.
     while page.evaluate("document.querySelector('#tags [aria-pressed=true]') !== null") == true {
@@ -200,7 +200,7 @@ fn bad_input_gets_a_sentence() {
     }
     page.choose(&at("photo.jpg"));
     page.wait_for("document.querySelector('#look-status').textContent.startsWith('In photo.jpg')");
-    assert!(page.text("#look-status").contains("photo.jpg, made 192 × 128 of 5472 × 3648 pixels"));
+    assert!(page.text("#look-status").contains("photo.jpg, made 320 × 213 of 5472 × 3648 pixels"));
     assert_eq!(page.evaluate("document.querySelector('#alert').hidden"), true);
 }
 
@@ -229,7 +229,6 @@ fn the_helper_says_what_is_wrong() {
     assert!(run(&[]).contains("serve DIR"));
     assert!(run(&["serve", "/nowhere"]).contains("make browser"));
     assert!(run(&["serve", built().to_str().unwrap(), "x"]).contains("`x` is not a port"));
-    assert!(run(&["weights", "/nowhere", "x"]).contains("/nowhere"));
 }
 
 /// Saves a screenshot next to the page.

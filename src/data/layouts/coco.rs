@@ -216,7 +216,7 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
         notices.push(format!("skipped {empty} of {} images without objects", contents.images.len()));
     }
     let tags = Tags::of_values(classes, kept.iter().map(|drawing| drawing.objects.iter().map(|object| object.value)));
-    let images = Images::new(root, &name, ids, images, Drawings { path, images: kept });
+    let images = Images::new(root, &name, ids, images, Drawings { path, images: kept }).turned(options.upright);
     Ok(Dataset::new(images, tags, notices))
 }
 

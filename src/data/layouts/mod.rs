@@ -5,7 +5,9 @@
 //! | `layout` | what a layout is |
 //! | `voc` | the PASCAL VOC layout |
 //! | `coco` | MS-COCO's annotation files |
+//! | `folders` | a folder for each class |
 
 pub(super) mod coco;
+pub(super) mod folders;
 pub(super) mod layout;
 pub(super) mod voc;

@@ -61,7 +61,7 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
         image_folders: image_folders.clone(),
         split: split.to_owned(),
     };
-    let images = Images::new(root, split, ids, paths, masks);
+    let images = Images::new(root, split, ids, paths, masks).turned(options.upright);
     let everywhere = all_image_folders(root);
     let all = LazyCell::new(|| all_listed(root));
     let id_of = |text: &str| {

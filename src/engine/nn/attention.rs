@@ -94,6 +94,7 @@ impl Attention {
 const STORED: usize = 16 << 20;
 
 /// The raw scores of an attention, q·kᵀ per head, as their operands.
+#[derive(Clone)]
 pub struct Scores {
     /// Queries \[B, N, C\].
     pub query: Tensor,

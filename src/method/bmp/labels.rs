@@ -4,15 +4,14 @@
 use std::ops::Range;
 
 use super::schedule::BSP;
-use crate::config::{BspBackground, Config, Fuse, MsMode, YsSource};
+use crate::config::{BspBackground, Config, Fuse, YsSource};
 use crate::engine::graph::Tensor;
-use crate::engine::nn::Mode;
 use crate::error::Result;
 use crate::method::definition::{Sizes, TrainPass};
 use crate::parts::batch_parts::{over_parts, parts, together};
 use crate::parts::labels::{Confidence, label_from_map, only_tagged, segmentation_label};
 use crate::parts::propagation::{Scene, fixed_threshold_label, propagate_with_background};
-use crate::parts::seeds::{MultiScale, multi_scale, normalise_map};
+use crate::parts::seeds::{MultiScale, normalise_map};
 use crate::parts::walk::{Walk, walked_label};
 
 /// How seeds become Y_c once propagation begins.
@@ -63,12 +62,8 @@ pub(super) fn labels(pass: &TrainPass<'_>, spreading: Spreading) -> Result<Label
     let TrainPass { config, network, inputs, outputs, .. } = pass;
     let Sizes { batch, crop, slots } = pass.sizes;
     let (graph, classes) = (inputs.tags.graph(), network.config().classes);
-    let mode = match config.ms_mode {
-        MsMode::Train => pass.train_mode(),
-        MsMode::Eval => Mode::Eval,
-    };
     graph.begin("multi-scale");
-    let scales = multi_scale(network, &inputs.images.normalised, &config.ms_scales, &mode)?;
+    let scales = pass.multi_scale()?;
 
     let background = match config.bsp_bg {
         BspBackground::MultiScale => scales.scores(0..batch, 0..1)?,

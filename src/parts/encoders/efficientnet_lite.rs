@@ -152,8 +152,18 @@ impl Encoder for EfficientNetLite {
         self.blocks().iter().map(|block| block.inner * cells(block.strides[0])).max().unwrap_or(1)
     }
 
+    fn is_random(&self) -> bool {
+        false
+    }
+
     fn is_norm(&self, parameter: &str) -> bool {
         parameter.rsplit('.').nth(1).is_some_and(|module| module.starts_with("_bn"))
+    }
+
+    fn level_of(&self, parameter: &str) -> usize {
+        let block = parameter.split("._blocks.").nth(1).and_then(|rest| rest.split('.').next()?.parse().ok());
+        let before = self.blocks().into_iter().take(block.unwrap_or(0));
+        before.filter(|block| block.level).count()
     }
 
     fn check(&self, config: &Config) -> Result<()> {

@@ -51,6 +51,7 @@ impl Level {
 }
 
 /// The output of an encoder for a batch of images.
+#[derive(Clone)]
 pub struct Features {
     /// The levels, fine to coarse, as [`Encoder::levels`] describes them. Seeds are computed from the last one.
     pub levels: Vec<Level>,
@@ -81,10 +82,19 @@ pub trait Encoder: fmt::Debug + Send + Sync {
     /// Elements of its widest feature map for one image of `[height, width]`.
     fn widest(&self, size: [usize; 2]) -> usize;
 
+    /// Whether it draws random numbers in training, such as drop path. Otherwise two passes over the same images have
+    /// the same features, and the second is not computed.
+    fn is_random(&self) -> bool {
+        true
+    }
+
     /// Whether a parameter, given by its whole name, belongs to a norm: the optimiser's group `norm`.
     fn is_norm(&self, parameter: &str) -> bool {
         parameter.contains("norm")
     }
+
+    /// The first level, counted from 0, whose features depend on a parameter, given by its whole name.
+    fn level_of(&self, parameter: &str) -> usize;
 
     /// Checks the options that only this encoder uses, such as `model.strides`. Constraints from its sizes (crops,
     /// scales) are checked for all encoders by [`super::check`].

@@ -49,6 +49,11 @@ pub fn find(config: &Config) -> Result<Arc<dyn Encoder>> {
 /// [`Error::Config`] for the first invalid option.
 pub fn check(config: &Config, encoder: &dyn Encoder) -> Result<()> {
     encoder.check(config)?;
+    let levels = encoder.levels().len();
+    if config.model_frozen_levels > levels {
+        let reason = format!("encoder `{}` has only {levels} levels", encoder.name());
+        return Err(Error::config("model.frozen_levels", reason, format!("use at most {levels}")));
+    }
     let cell = encoder.levels().last().map_or(1, |level| level.stride);
     if !config.train_crop.is_multiple_of(cell) {
         let lower = config.train_crop / cell * cell;

@@ -126,6 +126,13 @@ impl Encoder for Mit {
         widening * channels * height.div_ceil(stride) * width.div_ceil(stride)
     }
 
+    /// Modules are numbered by stage, from 1.
+    fn level_of(&self, parameter: &str) -> usize {
+        let module = parameter.split('.').nth(1).unwrap_or_default();
+        let stage = module.trim_start_matches(|letter: char| !letter.is_ascii_digit()).parse().unwrap_or(1);
+        std::cmp::max(stage, 1) - 1
+    }
+
     fn record(&self, scope: &Scope) -> Result<Box<dyn EncoderLayers>> {
         let MitSizes { dims, heads, depths, mlp, sr, strides, drop_path } = self.sizes;
         let positive = [dims, heads, depths, mlp, sr, strides].as_flattened().iter().all(|&size| size > 0);

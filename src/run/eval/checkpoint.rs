@@ -15,6 +15,8 @@ use crate::error::Result;
 use crate::method::Methods;
 use crate::parts::network::{Network, NetworkConfig, NetworkOptions};
 #[cfg(feature = "native")]
+use crate::run::bundled;
+#[cfg(feature = "native")]
 use crate::run::weights::Checkpoint;
 
 /// Parameters of a network, in order.
@@ -22,21 +24,26 @@ pub(super) fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec
     Ok(Network::new(&Graph::new(), network, NetworkOptions::new(config))?.parameters())
 }
 
-/// The newest checkpoint of a run, or a file, with options of its evaluation set by `key=value`. Checks all that can be
+/// The newest checkpoint of a run, or a file, or the network for photographs that comes with this program, with options of its evaluation set by `key=value`. Checks all that can be
 /// checked without a device. Warns on standard error if a newer checkpoint is damaged.
 ///
 /// # Errors
 /// If there is no checkpoint, it is damaged or of another network, or an option is unknown, is fixed by training,
 /// or its value is not allowed, or the method is not in `methods`.
 #[cfg(feature = "native")]
-pub(super) fn opened(run: &Path, assignments: &[String], methods: &Methods) -> Result<Checkpoint> {
-    let found = Checkpoint::open(run)?;
-    found.notices().for_each(|notice| eprintln!("{notice}"));
-    let mut checkpoint = found.checkpoint;
+pub(super) fn opened(run: Option<&Path>, assignments: &[String], methods: &Methods) -> Result<Checkpoint> {
+    let (path, mut checkpoint) = match run {
+        Some(run) => {
+            let found = Checkpoint::open(run)?;
+            found.notices().for_each(|notice| eprintln!("{notice}"));
+            (found.path, found.checkpoint)
+        }
+        None => (bundled::ANIMALS.into(), bundled::animals()?),
+    };
     methods.of(&checkpoint.config)?;
     let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len())?;
     parameters(&network, &checkpoint.config).and_then(|parameters| checkpoint.check(&parameters)).map_err(|error| {
-        Error::data(&found.path, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
+        Error::data(&path, error.to_string(), "give a checkpoint that this version of `tagseg train` wrote")
     })?;
     assignments.iter().try_for_each(|assignment| set(&mut checkpoint.config, assignment))?;
     methods.check(&checkpoint.config)?;

@@ -19,8 +19,10 @@ pub struct EvalGraph {
     pub graph: Graph,
     /// All outputs that are read after a run.
     pub read: Vec<Tensor>,
-    /// The input, bytes \[B, H, W, 3\].
+    /// The input, bytes \[B, H, W, 3\] of `input_size`.
     pub images: Tensor,
+    /// The size of the uploaded images, see [`input_size`].
+    pub input_size: [usize; 2],
     /// The size of the network's input.
     pub looked_at: [usize; 2],
     pub seg: Tensor,
@@ -59,8 +61,8 @@ impl Recorder<'_> {
     pub fn record(&self, batch: usize, size: [usize; 2], request: Request) -> Result<EvalGraph> {
         let graph = Graph::new();
         let network = Network::new(&graph, self.network, NetworkOptions::new(self.config))?;
-        let images = Images::of_bytes(&graph, batch, size)?;
-        let Passes { looked_at, single, fused, scales } = self.passes(&network, &images, request)?;
+        let images = Images::of_bytes(&graph, batch, input_size(self.config, size))?;
+        let Passes { looked_at, single, fused, scales } = self.passes(&network, &images, size, request)?;
         let labels = |logits: &Tensor| logits.arg_max_keep(1)?.reshape([batch, size[0], size[1]]);
         let seg = labels(&single.seg)?;
         let mut read = vec![seg.clone(), single.cls.clone()];
@@ -73,26 +75,43 @@ impl Recorder<'_> {
             Some(scales) => Some(self.tagged(request, size, &looked_at, &single, &scales)?),
         };
         read.extend(tagged.iter().flat_map(|tagged| tagged.maps.iter().map(|(_, map)| map.clone())));
-        let (images, looked_at) = (images.input, looked_at.size());
-        Ok(EvalGraph { graph, read, images, looked_at, seg, msc, probabilities, cls: single.cls, tagged })
+        let (input_size, looked_at) = (images.size(), looked_at.size());
+        Ok(EvalGraph {
+            graph,
+            read,
+            images: images.input,
+            input_size,
+            looked_at,
+            seg,
+            msc,
+            probabilities,
+            cls: single.cls,
+            tagged,
+        })
     }
 
-    /// Runs the network according to the protocol.
-    fn passes(&self, network: &Network, images: &Images, request: Request) -> Result<Passes> {
+    /// Runs the network according to the protocol on images of which the host has others of `size`.
+    fn passes(&self, network: &Network, images: &Images, size: [usize; 2], request: Request) -> Result<Passes> {
         let (config, mode) = (self.config, Mode::Eval);
-        let (image, batch, size) = (&images.normalised, images.batch(), images.size());
+        let (image, batch) = (&images.normalised, images.batch());
         match request.protocol {
             Protocol::Train => {
-                let Outputs { cls, seg, .. } = network.forward(image, &mode)?;
+                let outputs = network.forward(image, &mode)?;
                 let scales = (request.tags != Tags::Unknown)
-                    .then(|| multi_scale(network, image, &config.ms_scales, &mode))
+                    .then(|| multi_scale(network, image, &config.ms_scales, Some(&outputs), &mode))
                     .transpose()?;
+                let Outputs { cls, seg, .. } = outputs;
                 Ok(Passes { looked_at: images.clone(), single: Single::new(cls, &seg, size)?, fused: None, scales })
             }
             Protocol::Test => {
                 // Cut to whole pixels, so that the long side may become 511 (method.md 13.42).
-                let ratio = test_ratio(config, size);
-                let looked_at = images.resized(size.map(|side| (side as f64 * ratio) as usize))?;
+                let looked_at = match config.test_long_side {
+                    0 => images.clone(),
+                    _ => {
+                        let ratio = ratio(config, request.protocol, size);
+                        images.resized(size.map(|side| (side as f64 * ratio) as usize))?
+                    }
+                };
                 let scales = test_scales(network, &looked_at.normalised, &config.test_scales, config.test_flip, &mode)?;
                 let fused = scales.logits(0..batch, 0..self.network.classes, config.test_fuse)?;
                 let pass = scales.at_scale_1();
@@ -168,9 +187,23 @@ impl Recorder<'_> {
     }
 }
 
-/// The factor by which an image of `size` is resized before the final test.
-pub fn test_ratio(config: &Config, [height, width]: [usize; 2]) -> f64 {
-    match config.test_long_side {
+/// The size to which the host resizes an image of `size`, given by the option `data.long_side`.
+pub fn input_size(config: &Config, size: [usize; 2]) -> [usize; 2] {
+    let ratio = ratio_to(config.data_long_side, size);
+    size.map(|side| ((side as f64 * ratio).round() as usize).max(1))
+}
+
+/// The factor by which an image of `size` is resized for a protocol, by host and device together.
+pub fn ratio(config: &Config, protocol: Protocol, size: [usize; 2]) -> f64 {
+    match (protocol, config.test_long_side) {
+        (Protocol::Train, _) | (Protocol::Test, 0) => ratio_to(config.data_long_side, size),
+        (Protocol::Test, long_side) => ratio_to(long_side, size),
+    }
+}
+
+/// The factor that gives an image of `size` this long side; 0 stands for its own.
+fn ratio_to(long_side: usize, [height, width]: [usize; 2]) -> f64 {
+    match long_side {
         0 => 1.0,
         long_side => long_side as f64 / height.max(width) as f64,
     }

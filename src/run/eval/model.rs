@@ -1,15 +1,17 @@
 //! A trained network in evaluation mode, applied to whole images.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::canvas::{cut, padded};
 use super::checkpoint::parameters;
-use super::graph::{EvalGraph, Recorder, test_ratio};
+use super::graph::{EvalGraph, Recorder, ratio};
 use super::request::{Request, Tags};
 use crate::config::Config;
 #[cfg(feature = "native")]
 use crate::data::Mask;
 use crate::data::Rgb8;
+use crate::data::resize::resize_bilinear;
 use crate::engine::graph::Tensor;
 use crate::engine::session::{Program, Session};
 use crate::error::{Error, Result};
@@ -79,7 +81,7 @@ impl Model {
         device: impl Into<crate::engine::gpu::DeviceChoice>,
         methods: &Methods,
     ) -> Result<Self> {
-        let checkpoint = super::checkpoint::opened(run, &[], methods)?;
+        let checkpoint = super::checkpoint::opened(Some(run), &[], methods)?;
         Model::of_with(&crate::run::device::open(device)?, &checkpoint, methods)
     }
 
@@ -117,13 +119,14 @@ impl Model {
     /// The size to which an image of `own` height and width is padded, so that it is large enough for the encoder at
     /// the smallest scale of a protocol.
     pub fn canvas_for(&self, protocol: Protocol, own: [usize; 2]) -> [usize; 2] {
-        let smallest = match protocol {
-            Protocol::Train => self.smallest_side(),
-            Protocol::Test => {
-                let needed = self.smallest_at(&self.config.test_scales) as f64;
-                (needed / test_ratio(&self.config, own)).ceil() as usize
-            }
-        };
+        let (ratio, smallest) = (
+            ratio(&self.config, protocol, own),
+            match protocol {
+                Protocol::Train => self.smallest_side(),
+                Protocol::Test => self.smallest_at(&self.config.test_scales),
+            },
+        );
+        let smallest = (smallest as f64 / ratio).ceil() as usize;
         own.map(|side| side.max(smallest))
     }
 
@@ -269,8 +272,9 @@ impl View {
     /// # Errors
     /// If the sizes do not match, or the device was lost.
     pub async fn look_async(&mut self, images: &[u8], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
-        let EvalGraph { images: input, looked_at, seg, msc, probabilities, cls, tagged, .. } = &self.recorded;
-        self.program.write(input, images)?;
+        let EvalGraph { images: input, input_size, looked_at, seg, msc, probabilities, cls, tagged, .. } =
+            &self.recorded;
+        self.program.write(input, &*self.at_input_size(images, *input_size))?;
         if let Some(tagged) = tagged {
             if let Some(classes) = &tagged.given {
                 self.program.write(classes, &Slots::new(tags, self.foreground, tagged.slots).classes)?;
@@ -297,6 +301,18 @@ impl View {
             None => None,
         };
         Ok(Seen { seg: self.labels(seg).await?, msc, probabilities, cls: self.reals(cls).await?, maps })
+    }
+
+    /// The images at the size of the program's input, resized on the host, since the network's interpolation would
+    /// skip pixels of large photographs.
+    fn at_input_size<'a>(&self, images: &'a [u8], [height, width]: [usize; 2]) -> Cow<'a, [u8]> {
+        if self.size == [height, width] {
+            return Cow::Borrowed(images);
+        }
+        let own = images.chunks_exact(3 * self.size[0] * self.size[1]);
+        let resized =
+            |image: &[u8]| resize_bilinear(&Rgb8::new(self.size[0], self.size[1], image.to_vec()), height, width).data;
+        Cow::Owned(own.flat_map(resized).collect())
     }
 
     async fn labels(&self, tensor: &Tensor) -> Result<Vec<u8>> {

@@ -21,8 +21,8 @@ use crate::run::report::{Map, heat_overlay, label_overlay};
 /// Options of a prediction.
 #[derive(Clone, Debug)]
 pub struct PredictOptions {
-    /// A run's folder or a checkpoint.
-    pub network: PathBuf,
+    /// A run's folder or a checkpoint; without one, the network for photographs that comes with this program.
+    pub network: Option<PathBuf>,
     /// Images to segment, and folders of images. They are turned as their EXIF orientation says.
     pub inputs: Vec<PathBuf>,
     /// Folder for the results.
@@ -45,8 +45,13 @@ pub struct PredictOptions {
 
 /// The outcome for one image.
 pub enum Predicted<'a> {
-    /// Its mask was written here.
-    Mask(&'a Path),
+    /// Its results were written.
+    Mask {
+        /// The class indices.
+        mask: &'a Path,
+        /// The image with its classes drawn over it.
+        overlay: &'a Path,
+    },
     /// It could not be read.
     Unreadable(Error),
 }
@@ -71,7 +76,7 @@ const OVERLAY: &str = "_overlay.png";
 /// An image that cannot be read is not an error, see [`Predicted::Unreadable`].
 pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usize)) -> Result<()> {
     let images = listed(&options.inputs)?;
-    let checkpoint = opened(&options.network, &options.assignments, &options.methods)?;
+    let checkpoint = opened(options.network.as_deref(), &options.assignments, &options.methods)?;
     let method = options.methods.of(&checkpoint.config)?;
     check_targets(&images, &endings(&*method, options.seeds), options)?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
@@ -94,22 +99,28 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
         let size = model.canvas_for(options.protocol, [image.height, image.width]);
         let fitting = view.take().filter(|view| view.size() == size);
         let view = view.insert(fitting.map_or_else(|| model.view_for(1, size, request), Ok)?);
-        let mask = write_results(view, &image, crf.as_ref(), path, &options.out)?;
-        done(Predicted::Mask(&mask), images.len());
+        let [mask, overlay] = write_results(view, &image, crf.as_ref(), path, &options.out)?;
+        done(Predicted::Mask { mask: &mask, overlay: &overlay }, images.len());
     }
     Ok(())
 }
 
-/// Evaluates one image and writes the results; returns the path of its mask.
-fn write_results(view: &mut View, image: &Rgb8, crf: Option<&DenseCrf>, path: &Path, out: &Path) -> Result<PathBuf> {
+/// Evaluates one image and writes the results; returns the paths of its mask and its overlay.
+fn write_results(
+    view: &mut View,
+    image: &Rgb8,
+    crf: Option<&DenseCrf>,
+    path: &Path,
+    out: &Path,
+) -> Result<[PathBuf; 2]> {
     let seen = view.look_at(image)?;
     let mask = match (crf, seen.probabilities) {
         (Some(crf), Some(probabilities)) => crf.infer(image, &probabilities).labels(),
         _ => Mask::new(image.height, image.width, seen.msc.unwrap_or(seen.seg)),
     };
-    let mask_path = target(path, out, MASK);
+    let [mask_path, overlay_path] = [MASK, OVERLAY].map(|ending| target(path, out, ending));
     let overlay = label_overlay(image, Map::new(mask.height, mask.width, &mask.data)?);
-    overlay.write_png(&target(path, out, OVERLAY))?;
+    overlay.write_png(&overlay_path)?;
     for map in seen.maps {
         let Some(file) = map.info.file else { continue };
         let path = target(path, out, &map_ending(file));
@@ -121,7 +132,7 @@ fn write_results(view: &mut View, image: &Rgb8, crf: Option<&DenseCrf>, path: &P
         }
     }
     write_index_png(&mask_path, &mask)?;
-    Ok(mask_path)
+    Ok([mask_path, overlay_path])
 }
 
 /// The endings of all files that may be written for an image.

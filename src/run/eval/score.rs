@@ -261,8 +261,9 @@ pub struct ScoreOptions {
 /// # Errors
 /// If the network or the data set cannot be used, or their classes differ.
 pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, Scored)> {
-    let checkpoint = opened(&options.network, &options.assignments, &options.methods)?;
-    let expected = DatasetOptions { classes: Some(checkpoint.classes.clone()) };
+    let checkpoint = opened(Some(&options.network), &options.assignments, &options.methods)?;
+    let expected =
+        DatasetOptions { classes: Some(checkpoint.classes.clone()), upright: checkpoint.config.data_upright };
     let mut dataset = Dataset::open(&options.data, &options.split, &expected)?;
     check_classes(&checkpoint.classes, &dataset)?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::data::Batch;
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
+use crate::formats::element::Reals;
 use crate::formats::sealed;
 use crate::formats::sealed::Tensors;
 use crate::method::Methods;
@@ -57,7 +58,7 @@ pub fn keep(
     let (step, files) = (n, batch.ids.clone());
     let metadata = Metadata { step, files, foreground, max_tags, config: config.to_toml() };
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    sealed::write(&file_in(folder), KEY, &metadata, tensors.iter())
+    sealed::write(&file_in(folder), KEY, &metadata, tensors.iter(), Reals::Whole)
 }
 
 /// Saves the failed step `n` and finds the first value that is not finite; returns the error that ends the run.

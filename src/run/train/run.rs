@@ -8,12 +8,14 @@ use super::folder::RunFolder;
 use super::means::step_record;
 use super::setting::{Setting, TrainingData};
 use super::stop::Stop;
-use crate::config::Config;
+use crate::config::{Config, Start};
 use crate::data::Loader;
 use crate::engine::gpu::{DeviceChoice, Plan};
+use crate::engine::nn::Parameter;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
 use crate::method::{Methods, Protocol, StepValues};
+use crate::run::bundled;
 use crate::run::eval::{Gallery, Scoring};
 use crate::run::record::{EvalRecord, RecordWriter, Scores};
 use crate::run::report::{Progress, RunSeries, contact_sheet};
@@ -73,8 +75,7 @@ const SHOWN: usize = 6;
 pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     let mut setting = open(options)?;
     let loader = setting.loader(setting.position(0))?;
-    let weights = options.weights.as_deref();
-    let weights = weights.map(|path| Import::read(path, setting.trainer.parameters(), options.partial)).transpose()?;
+    let weights = initial_weights(options, setting.trainer.parameters())?;
     if let Some(weights) = &weights {
         weights.put(&setting.session)?;
     }
@@ -90,6 +91,19 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     // Detects a full disk before there is work to lose; from here on the run can be resumed.
     run.save(0, true)?;
     run.train(0, true)
+}
+
+/// The weights that training starts from, if they are not random.
+fn initial_weights(options: &TrainOptions, parameters: &[Parameter]) -> Result<Option<Import>> {
+    let TrainOptions { config, weights, partial, .. } = options;
+    match (weights, config.model_start) {
+        (Some(path), _) => Import::read(path, parameters, *partial).map(Some),
+        (None, Start::Bundled) => {
+            let (path, bytes) = bundled::encoder(&config.model_backbone)?;
+            Import::from_bytes(path, bytes, parameters).map(Some)
+        }
+        (None, Start::Random) => Ok(None),
+    }
 }
 
 /// The plan of the step that needs the most memory; nothing is written. `None` for the interpreter, which does not

@@ -139,7 +139,11 @@ impl Setting {
             crop: config.train_crop,
             seed: config.seed,
             start_step: start.epoch * self.steps_per_epoch() + start.batch,
-            augment: AugmentOptions { scale: (config.data_scale[0], config.data_scale[1]), flip: config.data_flip },
+            augment: AugmentOptions {
+                long_side: config.data_long_side,
+                scale: (config.data_scale[0], config.data_scale[1]),
+                flip: config.data_flip,
+            },
             masks: self.trainer.method().needs_masks(),
             ..LoaderOptions::default()
         };

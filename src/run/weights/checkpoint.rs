@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::engine::nn::Parameter;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
+use crate::formats::element::Reals;
 use crate::formats::sealed;
 use crate::formats::sealed::Tensors;
 
@@ -101,6 +102,14 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
+        self.save_as(path, Reals::Whole)
+    }
+
+    /// Writes the file with another storage of its numbers.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::save`].
+    pub fn save_as(&self, path: &Path, reals: Reals) -> Result<()> {
         let metadata = Metadata {
             step: self.step,
             classes: self.classes.clone(),
@@ -108,7 +117,7 @@ impl Checkpoint {
             config: self.config.to_toml(),
         };
         let states = self.training.iter().flat_map(|training| &training.states);
-        sealed::write(path, KEY, &metadata, self.tensors.iter().chain(states))
+        sealed::write(path, KEY, &metadata, self.tensors.iter().chain(states), reals)
     }
 
     /// Reads a file that [`Checkpoint::save`] wrote.

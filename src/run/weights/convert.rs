@@ -1,5 +1,6 @@
 //! Converts the weights of a run, or of any supported file, to another layout.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::keymap::{Layout, Scheme, from_tagseg, to_tagseg};
 use crate::config::MsMode;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
-use crate::formats::element::{Element, Values};
+use crate::formats::element::{Element, Reals, Values};
 use crate::formats::fault::quoted;
 use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
 
@@ -35,11 +36,11 @@ pub struct Conversion {
     pub dropped: Vec<Dropped>,
 }
 
-/// Writes the weights of a run's newest checkpoint, or of a file, to `out` as f32 in `layout`.
+/// Writes the weights of a run's newest checkpoint, or of a file, to `out` as `reals` in `layout`.
 ///
 /// # Errors
 /// If the source cannot be read, or has a tensor with an unknown name; with `partial`, such tensors are dropped.
-pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Result<Conversion> {
+pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool, reals: Reals) -> Result<Conversion> {
     if out.extension().is_none_or(|extension| extension != "safetensors") {
         return Err(Error::data(out, "is not a name of a safetensors file", "use a name that ends in .safetensors"));
     }
@@ -64,20 +65,29 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool) -> Resu
         return Err(Error::data(source, "contains no weights of a supported network", REMEDY));
     }
 
+    if layout == Layout::Tagseg {
+        // Networks here do not count batches.
+        let (kept, counters): (Vec<_>, Vec<_>) =
+            mapped.tensors.into_iter().partition(|tensor| matches!(tensor.values, Values::Reals(_)));
+        let drop = |tensor: NamedTensor| Dropped { name: tensor.name, reason: "is a batch counter or an index".into() };
+        mapped.dropped.extend(counters.into_iter().map(drop));
+        mapped.tensors = kept;
+    }
+
     // The number of batches that batch norm has seen follows from the run; in the native layout, the file keeps the
     // configuration of the network.
     if file.metadata.contains_key(CHECKPOINT) {
         let checkpoint = Checkpoint::load(source)?;
         if layout == Layout::Tagseg {
             let network = Checkpoint { training: None, ..checkpoint };
-            network.save(out)?;
+            network.save_as(out, reals)?;
             return Ok(Conversion { scheme: mapped.scheme, tensors: network.tensors.len(), dropped: mapped.dropped });
         }
         mapped.tensors.push(batches(&checkpoint));
     }
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let tensors = from_tagseg(mapped.tensors, layout).map_err(|fault| fault.at(source))?;
-    write(out, &tensors, metadata)?;
+    write(out, &tensors, metadata, reals)?;
     Ok(Conversion { scheme: mapped.scheme, tensors: tensors.len(), dropped: mapped.dropped })
 }
 
@@ -91,15 +101,16 @@ fn batches(checkpoint: &Checkpoint) -> NamedTensor {
     NamedTensor { name: BATCHES.into(), shape: Vec::new(), element: Element::I64, values }
 }
 
-/// Writes tensors as safetensors: reals as f32, integers as i64.
-fn write(out: &Path, tensors: &[NamedTensor], metadata: HashMap<String, String>) -> Result<()> {
+/// Writes tensors as safetensors, integers as i64.
+fn write(out: &Path, tensors: &[NamedTensor], metadata: HashMap<String, String>, reals: Reals) -> Result<()> {
     let broken = |error| Error::Graph(format!("cannot write {}: {error}", out.display()));
-    let views = tensors.iter().map(|tensor| {
-        let (dtype, bytes) = match &tensor.values {
-            Values::Reals(values) => (Dtype::F32, bytemuck::cast_slice(values)),
-            Values::Integers(values) => (Dtype::I64, bytemuck::cast_slice(values)),
-        };
-        Ok((&tensor.name, TensorView::new(dtype, tensor.shape.clone(), bytes).map_err(broken)?))
+    let encoded = tensors.iter().map(|tensor| match &tensor.values {
+        Values::Reals(values) => (tensor, reals.dtype(), reals.encode(values)),
+        Values::Integers(values) => (tensor, Dtype::I64, Cow::Borrowed(bytemuck::cast_slice(values))),
+    });
+    let encoded: Vec<_> = encoded.collect();
+    let views = encoded.iter().map(|(tensor, dtype, bytes)| {
+        Ok((&tensor.name, TensorView::new(*dtype, tensor.shape.clone(), bytes).map_err(broken)?))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
     write_atomically(out, &safetensors::serialize(views, Some(metadata)).map_err(broken)?)

@@ -38,7 +38,19 @@ impl Import {
     /// If the file cannot be read, does not match, or has values that are not finite.
     pub fn read(path: &Path, parameters: &[Parameter], partial: bool) -> Result<Self> {
         let path = &file_of(path)?;
-        let file = TensorFile::read(path)?;
+        Self::checked(path, TensorFile::read(path)?, parameters, partial)
+    }
+
+    /// As [`Import::read`], of a file in memory; `path` is its name in errors.
+    ///
+    /// # Errors
+    /// As [`Import::read`].
+    pub fn from_bytes(path: &Path, bytes: &[u8], parameters: &[Parameter]) -> Result<Self> {
+        let file = TensorFile::from_bytes(bytes).map_err(|fault| fault.at(path))?;
+        Self::checked(path, file, parameters, false)
+    }
+
+    fn checked(path: &Path, file: TensorFile, parameters: &[Parameter], partial: bool) -> Result<Self> {
         let import = Self::match_up(path, file, parameters)?;
         import.report.check(path, partial, &import.remedy(parameters))?;
         let infinite = import.tensors.iter().find(|(_, (_, values))| !values.iter().all(|value| value.is_finite()));

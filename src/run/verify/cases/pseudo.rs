@@ -74,7 +74,7 @@ pub fn pseudo_labels(bench: &Bench<'_>, results: &mut Results) -> Result<()> {
     let Setting { image, slots, scene } = Setting::new(&mut trial)?;
     let plain = network.forward(&image, &TRAIN)?;
     let scales: Vec<f64> = case.constant("scales")?;
-    let passes = seeds::multi_scale(&network, &image, &scales, &TRAIN)?;
+    let passes = seeds::multi_scale(&network, &image, &scales, None, &TRAIN)?;
     let thresholds = [case.constant("low")?, case.constant("high")?];
     let (sigma_c, sigma_s): (f64, f64) = (case.constant("sigma_c")?, case.constant("sigma_s")?);
     let radius = case.constant("radius")?;

@@ -1,0 +1,244 @@
+//! A folder for each class: what most people have.
+//!
+//! ```text
+//! cat/<any name>.jpg | .jpeg | .png     or the same below train/ and, for another split, val/
+//! dog/…
+//! ```
+//!
+//! Files of the same content are one image with the tags of all its folders. Images in a folder `background` have no
+//! tags. Subfolders of a class belong to it, and hidden folders to none. There are no masks.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::data::dataset::{Dataset, DatasetOptions};
+use crate::data::ids::ENDINGS;
+use crate::data::images::{Images, Masks};
+use crate::data::layouts::layout::Layout;
+use crate::data::picture::Mask;
+use crate::data::tags::{MAX_CLASSES, OnFault, Tags};
+use crate::error::{Error, Result};
+
+/// See the module documentation.
+pub(crate) const LAYOUT: Layout = Layout {
+    description: "a folder for each class: cat/*.jpg, dog/*.jpg, or the same below train/",
+    folders: &[],
+    is_here,
+    has_split,
+    open,
+};
+
+/// The split of folders that are not below a folder of a split.
+const TRAIN: &str = "train";
+/// The folder of images without tags.
+const BACKGROUND: &str = "background";
+
+/// Folders of other layouts, which are no classes even where the rest of a layout is missing.
+const OTHERS: [&str; 8] = [
+    "JPEGImages",
+    "ImageSets",
+    "SegmentationClass",
+    "SegmentationClassAug",
+    "annotations",
+    "images",
+    "labels",
+    "masks",
+];
+
+/// Whether there is an image in a folder of a class.
+fn is_here(root: &Path) -> bool {
+    let folders = class_folders(&folder_of(root, TRAIN)).unwrap_or_default();
+    !OTHERS.iter().any(|other| root.join(other).is_dir()) && folders.iter().any(|(_, folder)| has_image(folder))
+}
+
+/// The split `train` is always there, others if they have a folder.
+fn has_split(root: &Path, split: &str) -> bool {
+    split == TRAIN || root.join(split).is_dir()
+}
+
+/// Opens a split, see [`Dataset::open_reporting`].
+fn open(root: &Path, split: &str, options: &DatasetOptions, _: OnFault) -> Result<Dataset> {
+    let folder = folder_of(root, split);
+    if !has_split(root, split) {
+        let remedy = format!("add a folder `{split}` with a folder for each class");
+        return Err(Error::data(folder, format!("there is no split `{split}`"), remedy));
+    }
+    let (mut paths, mut names, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+    let mut counts = BTreeMap::new();
+    for (name, folder) in class_folders(&folder)? {
+        let before = paths.len();
+        images_below(&folder, &mut paths, &mut skipped)?;
+        names.resize(paths.len(), name.clone());
+        counts.insert(name, paths.len() - before);
+    }
+    let classes = match &options.classes {
+        Some(classes) => classes.clone(),
+        None => counts
+            .iter()
+            .filter(|(name, count)| **count > 0 && *name != BACKGROUND)
+            .map(|(name, _)| name.clone())
+            .collect(),
+    };
+    check_classes(&folder, &classes, &counts)?;
+
+    let firsts = first_of_same_content(&paths)?;
+    let (mut ids, mut kept, mut rows) = (Vec::new(), Vec::new(), Vec::<f32>::new());
+    let mut row_of = HashMap::new();
+    for (index, (path, name)) in paths.iter().zip(&names).enumerate() {
+        let row = *row_of.entry(firsts[index]).or_insert_with(|| {
+            ids.push(
+                path.strip_prefix(&folder).unwrap_or(path).with_extension("").to_string_lossy().replace('\\', "/"),
+            );
+            kept.push(path.clone());
+            rows.resize(rows.len() + classes.len(), 0.0);
+            ids.len() - 1
+        });
+        if let Some(column) = classes.iter().position(|class| class == name) {
+            rows[row * classes.len() + column] = 1.0;
+        }
+    }
+    make_distinct(&mut ids, &kept);
+    let mut notices = vec![summary(&counts, paths.len() - kept.len())];
+    if let Some(first) = skipped.first() {
+        notices.push(format!("skipped {} files that are not JPEG or PNG, such as {}", skipped.len(), first.display()));
+    }
+    let images = Images::new(root, split, ids, kept, NoMasks(root.to_owned())).turned(true);
+    Ok(Dataset::new(images, Tags { classes, rows }, notices))
+}
+
+/// The folder with the class folders of a split: its own, or that of the data set.
+fn folder_of(root: &Path, split: &str) -> PathBuf {
+    let own = root.join(split);
+    if own.is_dir() { own } else { root.to_owned() }
+}
+
+/// Names and paths of the folders in a folder, sorted by name, without hidden ones.
+fn class_folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut folders: Vec<_> = entries(folder)?
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .filter_map(|path| Some((path.file_name()?.to_string_lossy().into_owned(), path)))
+        .filter(|(name, _)| !name.starts_with('.') && name != "__MACOSX")
+        .collect();
+    folders.sort();
+    Ok(folders)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(Error::io(folder))?;
+    entries.map(|entry| Ok(entry.map_err(Error::io(folder))?.path())).collect()
+}
+
+fn is_image(path: &Path) -> bool {
+    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
+/// Whether a file is hidden, such as those that file managers leave behind.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+fn has_image(folder: &Path) -> bool {
+    let mut found = entries(folder).unwrap_or_default().into_iter().filter(|path| !is_hidden(path));
+    found.any(|path| if path.is_dir() { has_image(&path) } else { is_image(&path) })
+}
+
+/// Adds the images in a folder and its subfolders, sorted, and the files that are no images.
+fn images_below(folder: &Path, images: &mut Vec<PathBuf>, others: &mut Vec<PathBuf>) -> Result<()> {
+    let mut found = entries(folder)?;
+    found.sort();
+    for path in found.into_iter().filter(|path| !is_hidden(path)) {
+        if path.is_dir() {
+            images_below(&path, images, others)?;
+        } else if is_image(&path) {
+            images.push(path);
+        } else {
+            others.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses folders of no class, and classes without an image in the whole split.
+fn check_classes(folder: &Path, classes: &[String], counts: &BTreeMap<String, usize>) -> Result<()> {
+    if classes.is_empty() {
+        let remedy = "make a folder for each class, and put images (.jpg, .jpeg or .png) into it";
+        return Err(Error::data(folder, "no folder in it has images", remedy));
+    }
+    if classes.len() > MAX_CLASSES {
+        let reason = format!("has {} folders with images, but there can be {MAX_CLASSES} classes", classes.len());
+        return Err(Error::data(folder, reason, "give a folder whose subfolders are classes"));
+    }
+    let unknown = counts.keys().find(|name| *name != BACKGROUND && !classes.contains(name));
+    match unknown {
+        None => Ok(()),
+        Some(name) if counts[name] == 0 => Ok(()),
+        Some(name) => {
+            let reason = format!("its folder `{name}` is none of the classes {}", classes.join(", "));
+            Err(Error::data(folder, reason, "rename the folder as its class, or remove it"))
+        }
+    }
+}
+
+/// For each file, the index of the first one with the same content.
+fn first_of_same_content(paths: &[PathBuf]) -> Result<Vec<usize>> {
+    let mut same_size: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut firsts = Vec::with_capacity(paths.len());
+    for (index, path) in paths.iter().enumerate() {
+        let size = fs::metadata(path).map_err(Error::io(path))?.len();
+        let known = same_size.entry(size).or_default();
+        let mut first = index;
+        if !known.is_empty() {
+            let content = fs::read(path).map_err(Error::io(path))?;
+            for &other in known.iter() {
+                if fs::read(&paths[other]).map_err(Error::io(&paths[other]))? == content {
+                    first = other;
+                    break;
+                }
+            }
+        }
+        if first == index {
+            known.push(index);
+        }
+        firsts.push(first);
+    }
+    Ok(firsts)
+}
+
+/// Keeps the endings of files whose names differ in nothing else.
+fn make_distinct(ids: &mut [String], paths: &[PathBuf]) {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    ids.iter().for_each(|id| *counts.entry(id.clone()).or_default() += 1);
+    for (id, path) in ids.iter_mut().zip(paths).filter(|(id, _)| counts[*id] > 1) {
+        *id = format!("{id}.{}", path.extension().unwrap_or_default().to_string_lossy());
+    }
+}
+
+/// One sentence about what was found.
+fn summary(counts: &BTreeMap<String, usize>, repeated: usize) -> String {
+    let folders: Vec<_> = counts.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+    let repeated = match repeated {
+        0 => String::new(),
+        count => format!("; {count} files repeat another, which has the tags of all its folders"),
+    };
+    format!("tags are the names of folders: {}{repeated}", folders.join(", "))
+}
+
+/// The masks of images that have none.
+#[derive(Debug)]
+struct NoMasks(PathBuf);
+
+impl Masks for NoMasks {
+    fn path(&self, _: usize) -> Option<PathBuf> {
+        None
+    }
+
+    fn why_missing(&self, _: usize) -> Option<String> {
+        Some("folders of classes have no masks".into())
+    }
+
+    fn read(&self, _: usize) -> Result<(PathBuf, Mask)> {
+        Err(Error::data(&self.0, "has no masks", "use the layout of PASCAL VOC or MS-COCO for masks"))
+    }
+}

@@ -1,0 +1,94 @@
+//! A folder for each class.
+
+use std::fs;
+
+use tagseg::data::{Dataset, DatasetOptions, Rgb8};
+
+use crate::folder::{Folder, assert_names, message};
+
+/// A picture of one colour.
+fn picture(folder: &Folder, name: &str, level: u8) {
+    Rgb8::new(4, 6, vec![level; 72]).write_png(&folder.at(name)).unwrap();
+}
+
+fn tags(dataset: &Dataset) -> Vec<(String, Vec<String>)> {
+    let names = |index| {
+        let tags = dataset.tags(index).iter().zip(dataset.classes());
+        tags.filter(|(tag, _)| **tag > 0.5).map(|(_, name)| name.clone()).collect()
+    };
+    dataset.ids().iter().cloned().zip((0..dataset.len()).map(names)).collect()
+}
+
+fn open(folder: &Folder, split: &str) -> tagseg::Result<Dataset> {
+    Dataset::open(folder.path(), split, &DatasetOptions::default())
+}
+
+/// Protects: tags are names of folders; a picture in several folders has several tags, known by its content and not by
+/// its name; subfolders belong to their class; `background` is no class; hidden and other files are left out.
+#[test]
+fn tags_are_names_of_folders() {
+    let folder = Folder::empty();
+    for (name, level) in [
+        ("dog/a.png", 1),
+        ("dog/2019/b.png", 2),
+        ("cat/a.png", 3),
+        ("cat/the same as b.png", 2),
+        ("background/c.png", 4),
+        ("cat/.hidden.png", 5),
+    ] {
+        picture(&folder, name, level);
+    }
+    folder.write("dog/notes.txt", "no image");
+    fs::create_dir_all(folder.at("empty")).unwrap();
+    let dataset = open(&folder, "train").unwrap();
+    assert_eq!(dataset.classes(), ["cat", "dog"]);
+    let expected: [(&str, &[&str]); 4] =
+        [("background/c", &[]), ("cat/a", &["cat"]), ("cat/the same as b", &["cat", "dog"]), ("dog/a", &["dog"])];
+    let expected = expected.map(|(id, tags)| (id.to_owned(), tags.iter().map(|tag| (*tag).to_owned()).collect()));
+    assert_eq!(tags(&dataset), expected);
+    assert_names(&dataset.notices.join("; "), &["cat (2)", "dog (2)", "1 files repeat", "notes.txt"]);
+    assert!(!dataset.has_masks() && !Dataset::has_split(folder.path(), "val"));
+}
+
+/// Protects: folders below those of splits, where the classes of `val` are those of `train`.
+#[test]
+fn splits_have_folders() {
+    let folder = Folder::empty();
+    for (name, level) in [("train/cat/a.png", 1), ("train/dog/b.png", 2), ("val/dog/c.png", 3)] {
+        picture(&folder, name, level);
+    }
+    let train = open(&folder, "train").unwrap();
+    let options = DatasetOptions { classes: Some(train.classes().to_vec()), ..DatasetOptions::default() };
+    let val = Dataset::open(folder.path(), "val", &options).unwrap();
+    assert_eq!(tags(&val), [("dog/c".to_owned(), vec!["dog".to_owned()])]);
+    picture(&folder, "val/cow/d.png", 4);
+    let text = message(Dataset::open(folder.path(), "val", &options));
+    assert_names(&text, &["`cow`", "cat, dog", "rename"]);
+    assert_names(&message(open(&folder, "test")), &["no split `test`"]);
+}
+
+/// Protects: photographs are turned as their EXIF orientation says.
+#[test]
+fn photographs_are_upright() {
+    let folder = Folder::empty();
+    // A JPEG of 6×4 pixels with orientation 6: a quarter turn.
+    let path = folder.at("cat/turned.jpg");
+    Rgb8::new(4, 6, vec![100; 72]).write_jpeg(&path, 90).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    bytes.splice(2..2, exif.iter().copied());
+    fs::write(&path, bytes).unwrap();
+    let image = open(&folder, "train").unwrap().image(0).unwrap();
+    assert_eq!([image.height, image.width], [6, 4]);
+}
+
+/// Protects: parts of other layouts are not taken for classes, and a folder without any says what is expected.
+#[test]
+fn other_folders_are_refused() {
+    let folder = Folder::empty();
+    picture(&folder, "JPEGImages/a.png", 1);
+    assert_names(&message(open(&folder, "train")), &["ImageSets"]);
+    let folder = Folder::empty();
+    picture(&folder, "a.png", 1);
+    assert_names(&message(open(&folder, "train")), &["a folder for each class"]);
+}
