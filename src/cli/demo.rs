@@ -15,8 +15,8 @@ use super::output::print;
 /// Segment photographs, train on a generated data set, write a report
 ///
 /// Segments two photographs with the network that comes with tagseg. Then generates images of textured shapes on
-/// clutter, trains the preset `photos` on their tags, scores the network, and writes DIR/report.html, which opens from
-/// disk. Takes a few minutes, even on a CPU.
+/// clutter, trains the preset `nano` from scratch on their tags, scores the network, and writes DIR/report.html, which
+/// opens from disk. Takes a few minutes, even on a CPU.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Folder for data set, run and report
@@ -37,10 +37,8 @@ pub struct DemoArgs {
 
 impl DemoArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let mut config = Config::preset("photos")?;
-        // Small images, at their own size.
-        config.set("train.crop=96")?;
-        config.set("data.long_side=0")?;
+        let mut config = Config::preset("nano")?;
+        config.set("train.crop=64")?;
         config.set(&format!("train.iters={}", self.steps))?;
         config.validate()?;
         check_free(&self.out, self.overwrite)?;

@@ -50,7 +50,7 @@ impl PredictArgs {
         let PredictArgs { mut inputs, out, protocol, seeds, device, overwrite } = self;
         let network = is_network(&inputs[0]).then(|| inputs.remove(0));
         if let (Some(network), true) = (&network, inputs.is_empty()) {
-            bail!("{} is a network: name images to segment after it", network.display());
+            bail!("no images to segment: name images or folders of images after {}", network.display());
         }
         let options = PredictOptions {
             network,
@@ -83,13 +83,11 @@ impl PredictArgs {
     }
 }
 
-/// Whether a path is a network rather than an image or a folder of images: a run, a file of weights, or the name of a
-/// checkpoint in a run.
+/// Whether a path is a network rather than an image or a folder of images: a run, a file of weights, the name of a
+/// checkpoint in a run, or nothing that exists and is called like an image.
 fn is_network(path: &Path) -> bool {
-    let is_weights =
-        path.extension().is_some_and(|ending| ["safetensors", "pth", "pt"].iter().any(|known| ending == *known));
-    is_weights
-        || path.join("checkpoints").is_dir()
-        || path.join("config.toml").is_file()
-        || path.parent().is_some_and(|folder| folder.ends_with("checkpoints"))
+    let ends_in = |known: &[&str]| path.extension().is_some_and(|ending| known.iter().any(|known| ending == *known));
+    let is_run = path.join("checkpoints").is_dir() || path.join("config.toml").is_file();
+    let is_checkpoint = path.parent().is_some_and(|folder| folder.ends_with("checkpoints"));
+    is_run || is_checkpoint || ends_in(&["safetensors", "pth", "pt"]) || !path.exists() && path.extension().is_none()
 }

@@ -40,6 +40,8 @@ const PHOTOGRAPHS: [(&str, &[u8]); 2] = [
 /// # Errors
 /// If the device was lost, or a file cannot be written.
 pub fn photographs(folder: &Path, device: &DeviceChoice, overwrite: bool) -> Result<Vec<PathBuf>> {
+    // Fail before anything is written if there is no device.
+    device::open(device)?;
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let inputs: Vec<_> = PHOTOGRAPHS.iter().map(|(name, _)| folder.join(name)).collect();
     for (path, (_, bytes)) in inputs.iter().zip(PHOTOGRAPHS) {

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod guards;
 mod official;
+mod photos;
 mod place;
 mod protocols;
 mod refused_data;

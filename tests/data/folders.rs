@@ -67,6 +67,18 @@ fn splits_have_folders() {
     assert_names(&message(open(&folder, "test")), &["no split `test`"]);
 }
 
+/// Protects: a vehicle called `train` is a class, and a split beside the classes is none.
+#[test]
+fn a_class_may_be_called_like_a_split() {
+    let folder = Folder::empty();
+    for (name, level) in [("car/a.png", 1), ("train/b.png", 2), ("val/car/c.png", 3), ("val/train/d.png", 4)] {
+        picture(&folder, name, level);
+    }
+    let train = open(&folder, "train").unwrap();
+    assert_eq!((train.classes(), train.len()), (&["car".to_owned(), "train".to_owned()][..], 2));
+    assert_eq!(open(&folder, "val").unwrap().ids(), ["car/c", "train/d"]);
+}
+
 /// Protects: photographs are turned as their EXIF orientation says.
 #[test]
 fn photographs_are_upright() {

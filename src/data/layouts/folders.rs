@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Files of the same content are one image with the tags of all its folders. Images in a folder `background` have no
-//! tags. Subfolders of a class belong to it, and hidden folders to none. There are no masks.
+//! tags. Subfolders of a class belong to it, and hidden folders to none. A folder `train`, `val` or `test` is a split if
+//! it has folders, else a class. There are no masks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -54,7 +55,7 @@ fn is_here(root: &Path) -> bool {
 
 /// The split `train` is always there, others if they have a folder.
 fn has_split(root: &Path, split: &str) -> bool {
-    split == TRAIN || root.join(split).is_dir()
+    split == TRAIN || has_classes(&root.join(split))
 }
 
 /// Opens a split, see [`Dataset::open_reporting`].
@@ -110,19 +111,29 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, _: OnFault) -> Resul
 /// The folder with the class folders of a split: its own, or that of the data set.
 fn folder_of(root: &Path, split: &str) -> PathBuf {
     let own = root.join(split);
-    if own.is_dir() { own } else { root.to_owned() }
+    if has_classes(&own) { own } else { root.to_owned() }
 }
 
-/// Names and paths of the folders in a folder, sorted by name, without hidden ones.
+/// Whether a folder is that of a split: it has folders with images.
+fn has_classes(folder: &Path) -> bool {
+    let mut inside = entries(folder).unwrap_or_default().into_iter();
+    inside.any(|path| path.is_dir() && !is_hidden(&path) && has_image(&path))
+}
+
+/// Names and paths of the folders in a folder, sorted by name, without hidden ones and those of splits.
 fn class_folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut folders: Vec<_> = entries(folder)?
         .into_iter()
         .filter(|path| path.is_dir())
         .filter_map(|path| Some((path.file_name()?.to_string_lossy().into_owned(), path)))
-        .filter(|(name, _)| !name.starts_with('.') && name != "__MACOSX")
+        .filter(|(name, path)| !name.starts_with('.') && name != "__MACOSX" && !is_split(name, path))
         .collect();
     folders.sort();
     Ok(folders)
+}
+
+fn is_split(name: &str, folder: &Path) -> bool {
+    [TRAIN, "val", "test"].contains(&name) && has_classes(folder)
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,0 +1,74 @@
+//! Photographs: the network and the weights that come with the program, and a person's own folders.
+
+use std::fs;
+use std::path::Path;
+
+use tagseg::data::Rgb8;
+use tagseg::data::palette::read_index_png;
+
+use crate::place::{Place, errors, succeed, tagseg};
+
+/// Protects the first minute: a photograph is segmented without a run, and the cat is found.
+#[test]
+fn a_photograph_without_a_run() {
+    let place = Place::new();
+    let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/chelsea.jpg");
+    succeed(&["predict", photo.to_str().unwrap(), "--out", &place.arg("seen")]);
+    let mask = read_index_png(&place.path("seen/chelsea.png")).unwrap();
+    assert_eq!([mask.height, mask.width], [300, 451]);
+    let cat = mask.data.iter().filter(|&&class| class == 1).count() as f64 / mask.data.len() as f64;
+    assert!(cat > 0.3, "only {cat:.2} of the picture is a cat");
+    assert!(place.path("seen/chelsea_overlay.png").is_file());
+    let nothing = tagseg(&["predict", &place.arg("run")]).output().unwrap();
+    assert!(errors(&nothing).contains("no images to segment"), "{}", errors(&nothing));
+}
+
+/// Protects photographs of any shape and depth: each gets a mask of its own size.
+#[test]
+fn odd_photographs() {
+    let place = Place::new();
+    let folder = place.path("odd");
+    fs::create_dir(&folder).unwrap();
+    let sizes = [("dot", [1, 1]), ("long", [3, 20_000]), ("high", [1000, 2])];
+    for (name, [height, width]) in sizes {
+        let data = (0..height * width * 3).map(|place| (place * 7 % 251) as u8).collect();
+        Rgb8::new(height, width, data).write_png(&folder.join(format!("{name}.png"))).unwrap();
+    }
+    succeed(&["predict", folder.to_str().unwrap(), "--out", &place.arg("seen")]);
+    for (name, size) in sizes {
+        let mask = read_index_png(&place.path("seen").join(format!("{name}.png"))).unwrap();
+        assert_eq!([mask.height, mask.width], size, "{name}");
+    }
+}
+
+/// Protects the walk of docs/own-photos.md: photographs in a folder for each class become a network, from the weights
+/// that come with the program, and the next run starts from it.
+#[test]
+fn own_folders_are_learned() {
+    let place = Place::new();
+    let garden = place.path("garden");
+    for (class, first) in [("disc", 0_u8), ("square", 100), ("background", 200)] {
+        fs::create_dir_all(garden.join(class)).unwrap();
+        for index in 0..3_u8 {
+            let level = |place: usize| first.wrapping_add(index * 9).wrapping_add((place % 61) as u8);
+            let photo = Rgb8::new(60, 80, (0..60 * 80 * 3).map(level).collect());
+            photo.write_jpeg(&garden.join(class).join(format!("IMG_{index}.jpg")), 90).unwrap();
+        }
+    }
+    let (data, run, next) = (place.arg("garden"), place.arg("own"), place.arg("next"));
+    let found = succeed(&["check", &data]);
+    assert!(found.contains("disc (3)") && found.contains("square (3)"), "{found}");
+    let sizes = ["--steps", "3", "--batch", "2", "--crop", "32", "--set", "data.long_side=48"];
+    succeed(&[&["train", "--data", &data, "--out", &run], &sizes[..]].concat());
+    succeed(&[&["train", "--data", &data, "--out", &next, "--weights", &run], &sizes[..]].concat());
+    succeed(&["predict", &next, &place.arg("garden/disc"), "--out", &place.arg("seen")]);
+    assert_eq!(place.path("seen").read_dir().unwrap().count(), 6, "a mask and an overlay of each");
+
+    let other = ["--set", "model.backbone=efficientnet_lite1"];
+    let refused = tagseg(&[&["train", "--data", &data, "--out", &place.arg("lite1")], &other[..]].concat()).output();
+    let text = errors(&refused.unwrap());
+    for part in ["`model.start`", "efficientnet_lite1", "efficientnet_lite0", "--weights"] {
+        assert!(text.contains(part), "`{part}` is missing in: {text}");
+    }
+    assert!(!place.path("lite1").exists());
+}
