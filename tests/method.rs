@@ -297,16 +297,16 @@ fn reads(config: &Config) -> Vec<(&'static str, Vec<f64>)> {
 
 /// Options that no value of a step shows, with the file of tests that holds each.
 const ELSEWHERE: &[(&str, &[&str])] = &[
-    ("tests/data", &["data.scale", "data.flip"]),
+    ("tests/data", &["data.scale", "data.flip", "data.long_side"]),
     (
         "tests/cli",
         &["batch.global", "train.crop", "train.iters", "train.save_every", "train.eval_every", "train.log_every"],
     ),
-    ("tests/cli", &["test.scales", "test.flip", "test.fuse", "test.long_side", "train.keep", "seed"]),
+    ("tests/cli", &["test.scales", "test.flip", "test.fuse", "test.long_side", "train.keep", "seed", "model.start"]),
     ("tests/memory.rs", &["train.precision", "batch.micro"]),
     ("tests/crf.rs", &["crf.iterations", "crf.bilateral"]),
     ("tests/config.rs", &["schedule.n_c2s", "schedule.n_s2c", "schedule.n_bsp", "train.memory", "propagation"]),
-    ("tests/method.rs", &["crf.gauss", "data.train_split"]),
+    ("tests/method.rs", &["crf.gauss", "data.train_split", "data.upright", "model.frozen_levels"]),
     // Only evaluations read it, and no test of theirs changes it yet.
     ("", &["cam.bkg"]),
 ];
@@ -316,11 +316,33 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
 fn options_reach_their_place() {
     let config = config();
     let mut changed = config.clone();
-    for setting in ["crf.gauss=[2.0, 5.0]", "data.train_split=other"] {
+    for setting in ["crf.gauss=[2.0, 5.0]", "data.train_split=other", "data.upright=true"] {
         changed.set(setting).unwrap();
     }
     assert_eq!(DenseCrf::new(&changed), DenseCrf { gauss: [2.0, 5.0], ..DenseCrf::new(&config) });
-    assert_eq!(SplitOptions::new(&changed, false, false).train_split, "other");
+    let splits = SplitOptions::new(&changed, false, false);
+    assert_eq!((splits.train_split, splits.upright), ("other", true));
+}
+
+/// Protects: the levels that `model.frozen_levels` names are not trained, and everything behind them is.
+#[test]
+fn frozen_levels_are_not_trained() {
+    let mut config = config();
+    config.set("model.frozen_levels=2").unwrap();
+    let trained: Vec<_> = record(&config, all_on()).trained().unwrap().into_iter().map(|one| one.name).collect();
+    for (part, trains) in [
+        ("encoder.patch_embed1.", false),
+        ("encoder.block2.", false),
+        ("encoder.patch_embed3.", true),
+        ("encoder.block4.", true),
+        ("decoder.", true),
+        ("classifier.", true),
+    ] {
+        assert_eq!(trained.iter().any(|name| name.starts_with(part)), trains, "{part}");
+    }
+    config.set("model.frozen_levels=5").unwrap();
+    let text = Methods::default().check(&config).unwrap_err().to_string();
+    assert!(text.contains("`model.frozen_levels`") && text.contains("use at most 4"), "{text}");
 }
 
 /// Protects: every option of the method is carried out. Each moves what it names and what follows from that, and nothing

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use tagseg::method::Methods;
-use tagseg::run::eval::{PredictOptions, Predicted, predict};
+use tagseg::run::eval::{PredictOptions, Predicted, is_called_like_an_image, predict};
 
 use super::common::{DeviceArg, ProtocolArgs};
 
@@ -83,11 +83,11 @@ impl PredictArgs {
     }
 }
 
-/// Whether a path is a network rather than an image or a folder of images: a run, a file of weights, the name of a
-/// checkpoint in a run, or nothing that exists and is called like an image.
+/// Whether a path is a network rather than an image or a folder of images: a folder is one if it is a run, anything else
+/// if it is not called like an image.
 fn is_network(path: &Path) -> bool {
-    let ends_in = |known: &[&str]| path.extension().is_some_and(|ending| known.iter().any(|known| ending == *known));
-    let is_run = path.join("checkpoints").is_dir() || path.join("config.toml").is_file();
-    let is_checkpoint = path.parent().is_some_and(|folder| folder.ends_with("checkpoints"));
-    is_run || is_checkpoint || ends_in(&["safetensors", "pth", "pt"]) || !path.exists() && path.extension().is_none()
+    match path.is_dir() {
+        true => path.join("checkpoints").is_dir() || path.join("config.toml").is_file(),
+        false => !is_called_like_an_image(path),
+    }
 }

@@ -92,6 +92,18 @@ fn photographs_are_upright() {
     fs::write(&path, bytes).unwrap();
     let image = open(&folder, "train").unwrap().image(0).unwrap();
     assert_eq!([image.height, image.width], [6, 4]);
+
+    // Where there may be masks, only on request.
+    let listed = Folder::new();
+    fs::copy(&path, listed.at("JPEGImages/d.jpg")).unwrap();
+    listed.write("ImageSets/Segmentation/train.txt", "d\n");
+    listed.write("labels.json", r#"{"classes": ["cat"], "tags": {"d": ["cat"]}}"#);
+    for (upright, size) in [(false, [4, 6]), (true, [6, 4])] {
+        let options = DatasetOptions { upright, ..DatasetOptions::default() };
+        let dataset = Dataset::open(listed.path(), "train", &options).unwrap();
+        let image = dataset.image(0).unwrap();
+        assert_eq!(([image.height, image.width], dataset.image_size(0).unwrap()), (size, size));
+    }
 }
 
 /// Protects: parts of other layouts are not taken for classes, and a folder without any says what is expected.

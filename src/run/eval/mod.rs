@@ -16,7 +16,7 @@ mod score;
 #[cfg(feature = "native")]
 pub use self::{
     gallery::Gallery,
-    predict::{PredictOptions, Predicted, predict},
+    predict::{PredictOptions, Predicted, is_called_like_an_image, predict},
     score::{ScoreOptions, Scored, Scoring, score_run},
 };
 pub use crate::method::Protocol;

@@ -146,6 +146,16 @@ fn map_ending(file: &str) -> String {
     format!("_{file}.png")
 }
 
+/// Whether a file has the ending of an image, also of one in a format that is not read.
+pub fn is_called_like_an_image(path: &Path) -> bool {
+    has_ending(path, &FORMATS) || has_ending(path, &OTHER_FORMATS)
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    let own = path.extension().unwrap_or_default().to_ascii_lowercase();
+    endings.iter().any(|known| own == *known)
+}
+
 /// All images of `inputs`; those of folders sorted by name.
 fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut images = Vec::new();
@@ -158,11 +168,9 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let entries = input.read_dir().map_err(Error::io(input))?;
         let (mut found, mut others) = (Vec::new(), Vec::new());
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-            let is_one_of = |endings: &[&str]| endings.iter().any(|known| ending == *known);
-            if is_one_of(&FORMATS) && path.is_file() {
+            if has_ending(&path, &FORMATS) && path.is_file() {
                 found.push(path);
-            } else if is_one_of(&OTHER_FORMATS) {
+            } else if has_ending(&path, &OTHER_FORMATS) {
                 others.push(path);
             }
         }
