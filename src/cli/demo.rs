@@ -44,13 +44,12 @@ impl DemoArgs {
         check_free(&self.out, self.overwrite)?;
         let DemoArgs { out, device, overwrite, .. } = self;
         let device = device.into();
-        match bundled::animals() {
-            Ok(_) => {
-                for picture in photographs(&out.join("photographs"), &device, overwrite)? {
-                    print(&format!("photograph segmented: {}\n", picture.display()))?;
-                }
+        if bundled::has_animals() {
+            for picture in photographs(&out.join("photographs"), &device, overwrite)? {
+                print(&format!("photograph segmented: {}\n", picture.display()))?;
             }
-            Err(missing) => eprintln!("no photographs are segmented: {missing}"),
+        } else {
+            eprintln!("no photographs are segmented: {} is not part of this build", bundled::ANIMALS);
         }
         let (report, scores) = demo(&DemoOptions { config, out, device, overwrite })?;
         print(&format!("{}\nopen {}\n", scores.in_words(), report.display()))?;

@@ -50,7 +50,7 @@ impl PredictArgs {
         let PredictArgs { mut inputs, out, protocol, seeds, device, overwrite } = self;
         let network = is_network(&inputs[0]).then(|| inputs.remove(0));
         if let (Some(network), true) = (&network, inputs.is_empty()) {
-            bail!("no images to segment: name images or folders of images after {}", network.display());
+            bail!("no images to segment; name images or folders of images after {}", network.display());
         }
         let options = PredictOptions {
             network,

@@ -36,6 +36,11 @@ pub fn encoder(name: &str) -> Result<(&'static Path, &'static [u8])> {
     }
 }
 
+/// Whether this program was built with the network for photographs.
+pub fn has_animals() -> bool {
+    ANIMALS_BYTES.is_some()
+}
+
 /// The network for photographs of animals and people.
 ///
 /// # Errors

@@ -24,8 +24,9 @@ pub(super) fn parameters(network: &NetworkConfig, config: &Config) -> Result<Vec
     Ok(Network::new(&Graph::new(), network, NetworkOptions::new(config))?.parameters())
 }
 
-/// The newest checkpoint of a run, or a file, or the network for photographs that comes with this program, with options of its evaluation set by `key=value`. Checks all that can be
-/// checked without a device. Warns on standard error if a newer checkpoint is damaged.
+/// The newest checkpoint of a run, or a file; without a run, the network for photographs that comes with this program.
+/// Options of its evaluation are set by `key=value`. Checks all that can be checked without a device. Warns on standard
+/// error if a newer checkpoint is damaged.
 ///
 /// # Errors
 /// If there is no checkpoint, it is damaged or of another network, or an option is unknown, is fixed by training,

@@ -90,7 +90,7 @@ impl Recorder<'_> {
         })
     }
 
-    /// Runs the network according to the protocol on images of which the host has others of `size`.
+    /// Runs the network according to the protocol. `size` is that of the results, before the host resized the images.
     fn passes(&self, network: &Network, images: &Images, size: [usize; 2], request: Request) -> Result<Passes> {
         let (config, mode) = (self.config, Mode::Eval);
         let (image, batch) = (&images.normalised, images.batch());
