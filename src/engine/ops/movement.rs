@@ -106,7 +106,9 @@ struct Axis {
 /// The axes of `gather` written with `out_strides`, with contiguous neighbours merged. At least one.
 fn axes(gather: &Gather, out_strides: &[usize]) -> Vec<Axis> {
     let mut merged: Vec<Axis> = Vec::new();
-    for (index, &extent) in gather.shape.iter().enumerate().filter(|(_, extent)| **extent != 1) {
+    // An axis of one element is left out, except where it was padded from nothing and so holds a zero.
+    let counts = |&(index, &extent): &(usize, &usize)| extent != 1 || gather.valid[index] != (0..1);
+    for (index, &extent) in gather.shape.iter().enumerate().filter(counts) {
         let (extent, from, to) = (extent as i64, gather.strides[index], out_strides[index] as i64);
         let (low, high) = (gather.valid[index].start as i64, gather.valid[index].end as i64);
         match merged.last_mut() {
