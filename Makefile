@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-adapters browser test-browser driver clean
+.PHONY: demo test test-adapters test-ranks browser test-browser driver clean
 
 ## Make data, train on it, write demo/report.html. A few minutes.
 demo: driver
@@ -25,6 +25,12 @@ test: driver
 ## All tests on three software adapters that differ in what they offer. Takes an hour on two cores.
 test-adapters: driver
 	scripts/test-adapters.sh
+
+## Training by several processes against training by one, with Open MPI.
+test-ranks: driver
+	scripts/mpi.sh
+	$(CARGO) clippy --all-targets --features mpi -- -D warnings
+	$(CARGO) test --features mpi --test ranks -- --test-threads=1
 
 ## Builds the page of examples/browser/ into target/browser/.
 browser:

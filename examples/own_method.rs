@@ -9,6 +9,7 @@ use std::path::Path;
 use tagseg::config::{Config, LossKind};
 use tagseg::data::shapes::{ShapesOptions, generate};
 use tagseg::engine::graph::Tensor;
+use tagseg::engine::ranks::World;
 use tagseg::method::maps::{CAM, SEED};
 use tagseg::method::{LossTerm, Losses, MapInfo, MapPass, Method, Methods, Objective, Phase, TrainPass, of_images};
 use tagseg::parts::losses::{c2s_loss, classification_loss};
@@ -96,6 +97,7 @@ pub fn options(folder: &Path, name: &str, steps: usize, device: &str) -> Result<
         stop: Stop::default(),
         series: RunSeries::default(),
         methods: methods(),
+        world: World::default(),
     })
 }
 

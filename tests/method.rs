@@ -304,6 +304,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ),
     ("tests/cli", &["test.scales", "test.flip", "test.fuse", "test.long_side", "train.keep", "seed", "model.start"]),
     ("tests/memory.rs", &["train.precision", "batch.micro"]),
+    ("tests/training.rs", &["batch.ranks"]),
     ("tests/crf.rs", &["crf.iterations", "crf.bilateral"]),
     ("tests/config.rs", &["schedule.n_c2s", "schedule.n_s2c", "schedule.n_bsp", "train.memory", "propagation"]),
     ("tests/method.rs", &["crf.gauss", "data.train_split", "data.upright", "model.frozen_levels"]),
@@ -573,7 +574,7 @@ fn features_are_shared_with_the_labels() {
         let network = NetworkConfig { encoder, embed: 8, classes: FOREGROUND + 1, drop_seg: 0.1 };
         let step = Step::record(&method, &config, &network, &all_on(), sizes, false).unwrap();
         let parameters = step.trained().unwrap();
-        let maps = step.objective.maps.iter().map(|(_, map)| map.clone());
+        let maps = step.maps.iter().map(|(_, map)| map.clone());
         let mut read = vec![step.total.clone()];
         read.extend(maps.chain(step.gradients(&parameters).unwrap()));
         values(&step, &read.iter().collect::<Vec<_>>())

@@ -223,6 +223,52 @@ fn a_divided_batch_gives_the_undivided_step() {
     }
 }
 
+/// Four images through all phases, in groups of one, with `settings`.
+fn divided_by(steps: usize, settings: &[&str], device: &str) -> Run {
+    let mut config = config(steps);
+    let own = ["batch.global=4", "ms.scales=[1, 1.5]", "schedule.n_c2s=0", "schedule.n_s2c=0", "schedule.n_bsp=1"];
+    for setting in own.iter().chain(&["loss.replica_size=1", "sigma_s=0.0"]).chain(settings) {
+        config.set(setting).unwrap();
+    }
+    config.validate().unwrap();
+    let mut run = Run::of(&config, device);
+    (0..steps).for_each(|n| run.step(n));
+    run
+}
+
+/// Protects: a batch that is divided among ranks gives the undivided step, with dropout and with micro-batches, in f64 up
+/// to rounding.
+#[test]
+fn ranks_give_the_undivided_step() {
+    for settings in [&["batch.ranks=2"][..], &["batch.ranks=2", "batch.micro=1", "s2c.map=propagated"]] {
+        let runs = [&settings[2.min(settings.len())..], settings].map(|some| divided_by(2, some, "reference"));
+        let error = difference(&runs);
+        println!("{settings:?}: {error:.1e}");
+        assert!(error < 1e-11, "{error:e}");
+        let values = &runs[1].trainer.values(1..2).unwrap()[0];
+        assert!(["c2s", "s2c", "aff"].iter().all(|name| values.loss(name).unwrap() > 0.0), "{values:?}");
+    }
+}
+
+/// Protects: the same on the device, for every method, up to f32 rounding of sums in another order, and repeatable bit for
+/// bit.
+#[test]
+fn ranks_follow_the_undivided_batch_on_the_device() {
+    for settings in [
+        &["batch.ranks=2"][..],
+        &["batch.ranks=4"],
+        &["batch.ranks=2", "batch.micro=1"],
+        &["batch.ranks=2", "method.name=afa"],
+        &["batch.ranks=2", "train.memory=any", "ms.mode=eval"],
+    ] {
+        let runs = [&settings[1..], settings].map(|some| divided_by(1, some, "auto"));
+        let error = difference(&runs);
+        println!("{settings:?}: {error:.1e}");
+        assert!(error < 1e-5, "{settings:?}: {error:e}");
+        assert_eq!(runs[1].hash(), divided_by(1, settings, "auto").hash(), "{settings:?}: bit for bit");
+    }
+}
+
 /// Protects: micro-batches save memory.
 #[test]
 fn parts_of_a_batch_take_less_memory() {

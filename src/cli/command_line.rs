@@ -6,6 +6,8 @@ use anyhow::Result;
 use clap::error::ErrorKind as Refusal;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use tagseg::run::launch;
+
 use super::{ablate, bench, check, config, demo, devices, eval, predict, replay, shapes, train, tune, verify, weights};
 
 /// Text after the list of options in `tagseg --help`.
@@ -87,6 +89,9 @@ fn cause_and_tip(message: &str, first: Option<&str>) -> String {
 impl Cli {
     /// Runs the selected subcommand. The exit code is 1 only if a check ran and failed.
     pub fn run(self) -> Result<ExitCode> {
+        if !matches!(self.command, Command::Train(_) | Command::Devices(_) | Command::Config(_)) {
+            launch::alone()?;
+        }
         match self.command {
             Command::Train(args) => args.run(),
             Command::Eval(args) => args.run(),

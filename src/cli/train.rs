@@ -1,17 +1,21 @@
 //! `tagseg train`.
 
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use tagseg::engine::ranks::World;
 use tagseg::method::Methods;
+use tagseg::run::launch;
 use tagseg::run::report::{RunSeries, memory_table};
 use tagseg::run::train::{Resume, ResumeOptions, STOPPED, Stop, TrainOptions, TrainSummary, resume_command};
 
 use super::common::{ConfigArgs, DeviceArg, check_free};
-use super::output::print;
+use super::output::{one_line, print};
 
 /// Train on a folder of images and tags
 ///
@@ -67,16 +71,37 @@ pub struct TrainArgs {
 }
 
 impl TrainArgs {
-    pub fn run(mut self) -> Result<ExitCode> {
+    pub fn run(self) -> Result<ExitCode> {
+        let world = launch::join()?;
+        if !world.is_shared() {
+            return self.train(&world);
+        }
+        let failed = |error: &dyn std::fmt::Display| -> ! {
+            // Where all fail alike, the first rank says so for all of them.
+            if !world.is_first() {
+                std::thread::sleep(FIRST_SPEAKS);
+            }
+            let rank = if world.is_first() { String::new() } else { format!("rank {}: ", world.rank()) };
+            let _ = writeln!(std::io::stderr(), "{rank}{error}");
+            world.abort(USER_ERROR)
+        };
+        match catch_unwind(AssertUnwindSafe(|| self.train(&world))) {
+            Ok(Ok(code)) => Ok(code),
+            Ok(Err(error)) => failed(&one_line(&error)),
+            Err(_) => failed(&"error: a thread panicked; please report this bug"),
+        }
+    }
+
+    fn train(mut self, world: &World) -> Result<ExitCode> {
         let stop = Stop::on_signals();
         let (folder, summary) = match self.resume.take() {
             Some(run) => {
-                let summary = self.resume(&run, stop)?;
+                let summary = self.resume(&run, stop, world)?;
                 (run, summary)
             }
             None => {
                 let plan = self.plan;
-                let options = self.options(stop)?;
+                let options = self.options(stop, world)?;
                 if plan {
                     return print_plan(&options);
                 }
@@ -85,38 +110,66 @@ impl TrainArgs {
             }
         };
         let Some(step) = summary.stopped else { return Ok(ExitCode::SUCCESS) };
+        if !world.is_first() {
+            return Ok(ExitCode::from(STOPPED));
+        }
         // The terminal may be closed.
         let _ = writeln!(std::io::stderr(), "stopped at step {step}; resume with `{}`", resume_command(&folder));
         Ok(ExitCode::from(STOPPED))
     }
 
     /// Resumes a run.
-    fn resume(self, run: &Path, stop: Stop) -> Result<TrainSummary> {
+    fn resume(self, run: &Path, stop: Stop, world: &World) -> Result<TrainSummary> {
         let TrainArgs { data, device, skip_broken, config, .. } = self;
-        let resume = Resume::open(run)?;
+        let resume = Resume::open_in(run, world)?;
+        let world = world.clone();
         let config = Some(config.resolve_over(resume.config())?);
         let options =
-            ResumeOptions { config, data, device: device.into(), skip_broken, stop, ..ResumeOptions::default() };
+            ResumeOptions { config, data, device: device.into(), skip_broken, stop, world, ..ResumeOptions::default() };
         Ok(resume.run(&options)?)
     }
 
     /// The options of a new run. Returns an error if its folder is not empty, unless --overwrite.
-    fn options(self, stop: Stop) -> Result<TrainOptions> {
+    fn options(self, stop: Stop, world: &World) -> Result<TrainOptions> {
         let TrainArgs { data, out, plan, weights, partial, device, overwrite, skip_broken, config, .. } = self;
         let config = config.resolve()?;
         // The parser requires both.
         let (data, out) = (data.unwrap_or_default(), out.unwrap_or_default());
-        if !plan {
+        if !plan && world.is_first() {
             check_free(&out, overwrite)?;
         }
         let (device, series) = (device.into(), RunSeries::default());
         let methods = Methods::default();
-        Ok(TrainOptions { config, data, out, weights, partial, device, overwrite, skip_broken, stop, series, methods })
+        let world = world.clone();
+        Ok(TrainOptions {
+            config,
+            data,
+            out,
+            weights,
+            partial,
+            device,
+            overwrite,
+            skip_broken,
+            stop,
+            series,
+            methods,
+            world,
+        })
     }
 }
 
+/// Time for the first rank to end all of them, before another says why.
+const FIRST_SPEAKS: Duration = Duration::from_millis(500);
+
+/// Exit code when the input is at fault, as in `main`.
+const USER_ERROR: i32 = 2;
+
 fn print_plan(options: &TrainOptions) -> Result<ExitCode> {
-    match tagseg::run::train::plan(options)? {
+    let plan = tagseg::run::train::plan(options)?;
+    if !options.world.is_first() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    match plan {
         Some(plan) => print(&memory_table(&plan))?,
         None => print("the reference interpreter has no memory plan; select another --device\n")?,
     }

@@ -29,13 +29,28 @@ impl Config {
                 format!("give a multiple of {}, or set loss.replica_size", self.loss_replica_size),
             ));
         }
-        let micro = self.batch_micro;
-        if micro > 0 && !(micro.is_multiple_of(self.loss_replica_size) && self.batch_global.is_multiple_of(micro)) {
-            let Config { batch_global: global, loss_replica_size: replica, .. } = self;
+        let Config { batch_global: global, batch_ranks: ranks, loss_replica_size: replica, .. } = *self;
+        let splits = |ranks: usize| global.is_multiple_of(ranks) && (global / ranks).is_multiple_of(replica);
+        if ranks > 1 && !splits(ranks) {
+            let possible: Vec<_> = (1..=global).filter(|&ranks| splits(ranks)).map(|ranks| ranks.to_string()).collect();
+            return Err(Error::config(
+                "batch.ranks",
+                format!(
+                    "{ranks} ranks do not divide {global} images into equal groups of whole replicas ({replica} images)"
+                ),
+                format!("give {}, or change batch.global or loss.replica_size", possible.join(" or ")),
+            ));
+        }
+        let (micro, group) = (self.batch_micro, global / ranks);
+        if micro > 0 && !(micro.is_multiple_of(replica) && group.is_multiple_of(micro)) {
+            let (part, whole) = match ranks {
+                1 => ("the batch", "batch.global"),
+                _ => ("the images of a rank", "batch.global / batch.ranks"),
+            };
             return Err(Error::config(
                 "batch.micro",
-                format!("{micro} does not split the batch into equal parts of whole replicas ({replica} images)"),
-                format!("give a multiple of {replica} (loss.replica_size) that divides {global} (batch.global)"),
+                format!("{micro} does not split {part} into equal parts of whole replicas ({replica} images)"),
+                format!("give a multiple of {replica} (loss.replica_size) that divides {group} ({whole})"),
             ));
         }
         if self.cam_low > self.cam_high {

@@ -172,6 +172,8 @@ options! {
     "batch.global" batch_global: usize = 8, Within(1.0, 4096.0);
     /// Images per micro-batch; 0 selects the whole batch, or the largest micro-batch that fits the device.
     "batch.micro" batch_micro: usize = 0;
+    /// Ranks that divide every step: equal groups of neighbouring images, one a process under mpirun or all in this one.
+    "batch.ranks" batch_ranks: usize = 1, Within(1.0, 4096.0);
     /// Number of training steps.
     "train.iters" train_iters: usize = 20_000, Within(1.0, 1e7);
     /// Side of the square training crop in pixels, a multiple of the token side (16 with the released strides).

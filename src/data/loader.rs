@@ -4,6 +4,7 @@
 //! nor the step at which a run was resumed changes it. Worker `w` of `n` prepares the steps `w, w + n, w + 2n, …` into
 //! a channel of its own, and [`Loader::next`] takes from the channels in turn, so batches need no sorting.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -26,6 +27,8 @@ const CACHE_BYTES: usize = 512 << 20;
 pub struct LoaderOptions {
     /// Images per batch (B).
     pub batch: usize,
+    /// The images of each batch that are made; all by default. They are the same whatever else is made.
+    pub rows: Option<Range<usize>>,
     /// Side of the square crops in pixels (S).
     pub crop: usize,
     /// Seed of order and augmentation.
@@ -46,6 +49,7 @@ impl Default for LoaderOptions {
     fn default() -> Self {
         Self {
             batch: 8,
+            rows: None,
             crop: 512,
             seed: 1,
             threads: 2,
@@ -124,7 +128,9 @@ impl Room {
 
 impl Source {
     fn batch(&self, sampler: &mut Sampler, step: u64) -> Result<Batch> {
-        let LoaderOptions { batch, crop, seed, augment: ref choices, masks, .. } = self.options;
+        let LoaderOptions { batch, ref rows, crop, seed, augment: ref choices, masks, .. } = self.options;
+        let rows = rows.clone().unwrap_or(0..batch);
+        let batch = rows.len();
         let mut result = Batch {
             images: Vec::with_capacity(batch * 3 * crop * crop),
             tags: Vec::with_capacity(batch * self.dataset.classes().len()),
@@ -133,7 +139,7 @@ impl Source {
             ids: Vec::with_capacity(batch),
         };
         let (epoch, indices) = sampler.batch(step);
-        for &index in indices {
+        for &index in &indices[rows] {
             let mut rng = stream(seed, Purpose::Augment, [epoch, index as u64]);
             let mask = masks.then(|| self.dataset.mask(index)).transpose()?;
             let sample = self.with_image(index, |image| augment(image, mask.as_ref(), crop, choices, &mut rng))?;

@@ -12,6 +12,7 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 mod program;
+pub mod ranks;
 pub mod reference;
 pub mod self_test;
 pub mod session;

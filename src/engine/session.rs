@@ -23,9 +23,10 @@ use std::sync::Arc;
 
 use super::backend::{Engine, OnDevice, OnInterpreter};
 use super::gpu;
-use super::graph::{Graph, NodeId, Tensor, TensorType};
+use super::graph::{DType, Graph, NodeId, Tensor, TensorType};
 use super::kernel::{KernelTable, Target};
 pub use super::program::Program;
+use super::ranks::{Peers, World};
 pub use super::values::Values;
 use crate::error::{Error, Result};
 
@@ -81,6 +82,35 @@ impl Session {
     /// software device.
     pub fn aimed_at(self, target: Target) -> Self {
         Session { engine: self.engine.aimed_at(target) }
+    }
+
+    /// The same session as one of several ranks, which run the same graphs together. Programs that are compiled from now
+    /// on exchange values with them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device was lost.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn among(self, world: World) -> Result<Self> {
+        let flushes = world.is_shared() && !self.is_reference() && self.flushes()?;
+        Ok(Session { engine: self.engine.among(Peers { world, flushes }) })
+    }
+
+    /// The ranks that run the graphs of this session together.
+    pub fn world(&self) -> &World {
+        &self.engine.peers().world
+    }
+
+    /// Whether additions replace numbers below the normal ones by zero.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn flushes(&self) -> Result<bool> {
+        let graph = Graph::new();
+        let (x, y) = (graph.input("x", [1], DType::F32), graph.input("y", [1], DType::F32));
+        let sum = x.add(&y)?;
+        let mut program = self.fresh().compile(&graph, &[&sum])?;
+        program.write(&x, &[1.5 * f32::MIN_POSITIVE])?;
+        program.write(&y, &[-f32::MIN_POSITIVE])?;
+        program.run()?;
+        Ok(program.read(&sum)? == [0.0])
     }
 
     /// The device, unless it is the interpreter.

@@ -9,7 +9,7 @@ pub mod groups;
 mod list;
 mod losses;
 pub mod maps;
-mod micro_batches;
+mod passes;
 mod phase;
 mod schedule;
 pub mod segformer;

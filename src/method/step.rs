@@ -1,19 +1,20 @@
 //! One training step as a graph (method.md 0.5): forward pass, the labels and losses of a method, gradients, AdamW.
 
-use std::sync::{Arc, OnceLock};
+use std::cell::OnceCell;
+use std::sync::Arc;
 
-use super::definition::{Inputs, Method, Sizes, TrainPass};
-use super::losses::{Losses, Objective};
-use super::micro_batches::MicroBatches;
+use super::definition::{Inputs, Method, Sizes, Together, TrainPass};
+use super::losses::{EmptyCount, LossTerm, Losses};
+use super::passes::{GroupPass, Passes, sum};
 use super::phase::Phase;
 use super::schedule::Schedule;
 use crate::config::Config;
-use crate::engine::graph::{DType, Graph, Tensor};
-use crate::engine::nn::{Mode, Parameter, Part};
+use crate::engine::graph::{DType, Graph, Shape, Tensor};
+use crate::engine::nn::{Groups, Mode, Parameter, Part, Share};
 use crate::engine::ops::adamw::{Trained, adamw};
 use crate::engine::ops::pack::Packed;
 use crate::error::Result;
-use crate::parts::batch_parts::parts;
+use crate::parts::batch_parts::{parts, together as together_of};
 use crate::parts::images::Images;
 use crate::parts::network::{Network, NetworkConfig, NetworkOptions, Outputs};
 
@@ -36,8 +37,8 @@ pub struct Step {
     pub inputs: Inputs,
     /// The differentiable pass.
     pub outputs: Outputs,
-    /// The labels of the method, and its losses as a function of some images.
-    pub objective: Objective,
+    /// Labels and other maps of the method by name, \[B, …\]. Maps that are not read are not computed.
+    pub maps: Vec<(&'static str, Tensor)>,
     /// All losses of the batch, unweighted.
     pub losses: Losses,
     /// The weighted sum that is differentiated.
@@ -45,8 +46,18 @@ pub struct Step {
     /// Parameters and running statistics of the network.
     pub parameters: Vec<Parameter>,
     schedule: Schedule,
-    /// Set if gradients are computed micro-batch by micro-batch.
-    micro_batches: Option<MicroBatches>,
+    passes: Passes,
+}
+
+/// What a step is recorded from, besides its images.
+struct Wanted<'a> {
+    method: &'a Arc<dyn Method>,
+    config: &'a Config,
+    network: &'a NetworkConfig,
+    phase: &'a Phase,
+    slots: usize,
+    drop: bool,
+    share: Share,
 }
 
 impl Step {
@@ -63,10 +74,26 @@ impl Step {
         sizes: Sizes,
         drop: bool,
     ) -> Result<Self> {
+        Step::record_share(method, config, network, phase, sizes, drop, Share::whole(config.batch_ranks))
+    }
+
+    /// As [`Step::record`], for some of the `batch.ranks` groups of a batch: `sizes` are those of their images.
+    ///
+    /// # Errors
+    /// As [`Step::record`].
+    pub fn record_share(
+        method: &Arc<dyn Method>,
+        config: &Config,
+        network: &NetworkConfig,
+        phase: &Phase,
+        sizes: Sizes,
+        drop: bool,
+        share: Share,
+    ) -> Result<Self> {
         let graph = Graph::new();
         graph.begin(FORWARD);
         let images = Images::of_bytes(&graph, sizes.batch, sizes.crop)?;
-        Step::record_on(images, method, config, network, phase, sizes.slots, drop)
+        Wanted { method, config, network, phase, slots: sizes.slots, drop, share }.record(images)
     }
 
     /// As [`Step::record`], in the graph of `images` and with their sizes.
@@ -82,11 +109,17 @@ impl Step {
         slots: usize,
         drop: bool,
     ) -> Result<Self> {
+        let share = Share::whole(config.batch_ranks);
+        Wanted { method, config, network, phase, slots, drop, share }.record(images)
+    }
+}
+
+impl Wanted<'_> {
+    fn record(self, images: Images) -> Result<Step> {
+        let Wanted { method, config, network, phase, slots, drop, share } = self;
         let graph = images.input.graph().clone();
         let schedule = Schedule::new(method, config, &network.encoder);
-        let sizes = Sizes { batch: images.batch(), crop: images.size(), slots };
-        let Sizes { batch, crop, .. } = sizes;
-        let foreground = network.classes - 1;
+        let (batch, crop, foreground) = (images.batch(), images.size(), network.classes - 1);
         let inputs = Inputs {
             images,
             tags: graph.input("tags", [batch, foreground], DType::F32),
@@ -98,39 +131,103 @@ impl Step {
         };
         let random = drop.then(|| inputs.random.clone());
         let streams = graph.random_streams();
-        let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });
+        // Images of a group, and the inputs of each.
+        let own = batch / share.here.len();
+        let each = match share.here.len() {
+            1 => vec![inputs.clone()],
+            groups => (0..groups).map(|index| inputs.some(index * own..(index + 1) * own)).collect::<Result<_>>()?,
+        };
+        let groups = share.is_divided().then(|| Groups { share: share.clone(), labels: false });
+        let rows = vec![share.here.start * own..share.here.end * own];
+        let whole = Arc::new(Part { rows, of: share.ranks * own, groups, ..Part::default() });
         graph.begin(FORWARD);
         let model = Network::new(&graph, network, NetworkOptions::new(config))?;
         let mode = Mode::Train { random: random.clone(), part: Some(whole.clone()) };
-        let divided = (1..batch).contains(&config.batch_micro);
-        let outputs = if divided {
-            let parts = parts(batch, 4 * model.widest(crop)).into_iter();
-            let images = parts.map(|images| inputs.images.normalised.slice(0, images)).collect::<Result<Vec<_>>>()?;
-            Outputs::together(&model.forward_parts(&images, &mode)?)?
-        } else {
-            model.forward(&inputs.images.normalised, &mode)?
+        let micro = Some(config.batch_micro).filter(|micro| (1..own).contains(micro));
+        let mut tensors = Vec::new();
+        for Inputs { images, .. } in &each {
+            match micro {
+                None => tensors.push(images.normalised.clone()),
+                Some(_) => {
+                    for part in parts(own, 4 * model.widest(crop)) {
+                        tensors.push(images.normalised.slice(0, part)?);
+                    }
+                }
+            }
+        }
+        let outputs = model.forward_parts(&tensors, &mode)?;
+        let outputs = outputs.chunks(tensors.len() / each.len()).map(Outputs::together).collect::<Result<Vec<_>>>()?;
+        let normalised = each.iter().map(|inputs| inputs.images.normalised.clone()).collect();
+        let together = Together { share: &share, images: normalised, outputs: &outputs, scales: OnceCell::new() };
+        let (mut passes, mut losses) = (Vec::new(), Vec::new());
+        for (group, (inputs, outputs)) in each.iter().zip(&outputs).enumerate() {
+            let objective = method.record(&TrainPass {
+                config,
+                network: &model,
+                inputs,
+                outputs,
+                sizes: Sizes { batch: own, crop, slots },
+                phase,
+                random: random.clone(),
+                together: &together,
+                group,
+            })?;
+            graph.begin("losses");
+            let own = (objective.losses)(outputs, &(0..own))?;
+            passes.push(GroupPass { images: inputs.images.normalised.clone(), objective, total: own.total()? });
+            losses.push(own);
+        }
+        let (total, losses) = match share.is_divided() {
+            true => of_all_groups(&share, &passes, &losses)?,
+            false => (passes[0].total.clone(), losses.swap_remove(0)),
         };
-        let objective = method.record(&TrainPass {
-            config,
-            network: &model,
-            inputs: &inputs,
-            outputs: &outputs,
-            sizes,
-            phase,
-            random: random.clone(),
-        })?;
-        graph.begin("losses");
-        let losses = (objective.losses)(&outputs, &(0..batch))?;
-        let total = losses.total()?;
+        let maps = passes[0].objective.maps.iter().enumerate().map(|(index, (name, _))| {
+            let of_groups: Vec<_> = passes.iter().map(|pass| pass.objective.maps[index].1.clone()).collect();
+            Ok((*name, together_of(&of_groups)?))
+        });
+        let maps = maps.collect::<Result<_>>()?;
+        let outputs = Outputs::together(&outputs)?;
         let parameters = model.parameters();
-        let images = config.batch_micro;
-        let micro_batches = divided.then_some(MicroBatches { network: model, random, streams, whole, images });
-        Ok(Step { graph, inputs, outputs, objective, losses, total, parameters, schedule, micro_batches })
+        let passes = Passes { network: model, random, streams, whole, micro, share, groups: passes };
+        Ok(Step { graph, inputs, outputs, maps, losses, total, parameters, schedule, passes })
     }
+}
 
+/// The total and the losses of a batch from those of its groups: means, and sums of the counts. Losses that are not active
+/// are 0.
+fn of_all_groups(share: &Share, passes: &[GroupPass], losses: &[Losses]) -> Result<(Tensor, Losses)> {
+    let own = passes.iter().zip(losses).map(|(pass, losses)| {
+        let terms = losses.terms.iter().filter(|term| term.on).map(|term| &term.value);
+        let empty = losses.empty.iter().filter(|count| count.on).map(|count| &count.value);
+        let values = std::iter::once(&pass.total).chain(terms).chain(empty);
+        let values = values.map(|value| value.reshape([1])).collect::<Result<Vec<_>>>()?;
+        Tensor::concat(&values.iter().collect::<Vec<_>>(), 0)
+    });
+    let sums = share.gather(&own.collect::<Result<Vec<_>>>()?)?.sum_keep(0)?;
+    let means = sums.scale(1.0 / share.ranks as f64)?;
+    let mut next = 0;
+    let mut take = |of: &Tensor| {
+        next += 1;
+        of.slice(1, next - 1..next)?.reshape(Shape::default())
+    };
+    let total = take(&means)?;
+    let zero = sums.graph().scalar(0.0);
+    let terms = losses[0].terms.iter().map(|term| {
+        let value = if term.on { take(&means)? } else { zero.clone() };
+        Ok(LossTerm { name: term.name, value, weight: term.weight, on: term.on })
+    });
+    let terms = terms.collect::<Result<_>>()?;
+    let empty = losses[0].empty.iter().map(|count| {
+        let value = if count.on { take(&sums)? } else { zero.clone() };
+        Ok(EmptyCount { name: count.name, value, on: count.on })
+    });
+    Ok((total, Losses { terms, empty: empty.collect::<Result<_>>()? }))
+}
+
+impl Step {
     /// A map of the method by its name.
     pub fn map(&self, name: &str) -> Option<&Tensor> {
-        self.objective.maps.iter().find(|(known, _)| *known == name).map(|(_, map)| map)
+        self.maps.iter().find(|(known, _)| *known == name).map(|(_, map)| map)
     }
 
     /// The parameters that training updates.
@@ -147,17 +244,19 @@ impl Step {
         Ok(trained)
     }
 
-    /// Gradients of the total with respect to `parameters`.
+    /// Gradients of the total with respect to `parameters`; of a share of a batch, what its groups add to them.
     ///
     /// # Errors
     /// Never for parameters of this network.
     pub fn gradients(&self, parameters: &[Parameter]) -> Result<Vec<Tensor>> {
-        let tensors: Vec<_> =
-            parameters.iter().map(|parameter| self.graph.state(&parameter.name, parameter.shape.clone())).collect();
-        match &self.micro_batches {
-            None => self.graph.gradients(&self.total, &tensors),
-            Some(micro) => micro.gradients(&self.inputs.images.normalised, &self.objective, &self.total, &tensors),
-        }
+        let mut groups = self.gradients_of_groups(parameters)?.into_iter();
+        let first = groups.next().unwrap_or_default();
+        groups.try_fold(first, |sums, own| sum(&sums, &own))
+    }
+
+    fn gradients_of_groups(&self, parameters: &[Parameter]) -> Result<Vec<Vec<Tensor>>> {
+        let state = |parameter: &Parameter| self.graph.state(&parameter.name, parameter.shape.clone());
+        self.passes.gradients(&parameters.iter().map(state).collect::<Vec<_>>())
     }
 
     /// Records the AdamW step of every trained parameter. Its moments are the states of [`moment_names`]. Once a total
@@ -168,10 +267,11 @@ impl Step {
     pub fn update(&self) -> Result<Tensor> {
         let parameters = self.trained()?;
         self.graph.begin("backward");
-        let mut guarded = self.gradients(&parameters)?;
-        guarded.push(self.total.clone());
+        let groups = self.gradients_of_groups(&parameters)?.into_iter().zip(&self.passes.groups);
+        let groups = groups.map(|(gradients, pass)| [gradients, vec![pass.total.clone()]].concat()).collect::<Vec<_>>();
         self.graph.begin("optimiser");
-        let guarded = Packed::new(&guarded)?;
+        let groups = groups.iter().map(|guarded| Packed::new(guarded)).collect::<Result<Vec<_>>>()?;
+        let guarded = self.passes.share.sum(groups)?;
         let gate = self.gate(&guarded)?;
         let trained = |parameter: &Parameter| {
             let state = |name: &str| self.graph.state(name, parameter.shape.clone());

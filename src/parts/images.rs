@@ -1,5 +1,7 @@
 //! A batch of images as uploaded by the host, as read by the encoder, and as read by PAR (method.md 4.2, 8.5).
 
+use std::ops::Range;
+
 use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::ops::pixels::words_of;
 use crate::error::Result;
@@ -62,6 +64,18 @@ impl Images {
         let channels = |values: [f64; 3]| image.graph().constant(&values, [3]);
         let levels = image.detach()?.mul(&channels(STD))?.add(&channels(MEAN))?;
         Ok(Images { input: image.clone(), normalised: image.clone(), levels })
+    }
+
+    /// Some of the images.
+    ///
+    /// # Errors
+    /// If there are no such images.
+    pub fn some(&self, images: Range<usize>) -> Result<Self> {
+        Ok(Images {
+            input: self.input.clone(),
+            normalised: self.normalised.slice(0, images.clone())?,
+            levels: self.levels.slice(0, images)?,
+        })
     }
 
     /// The same images at another size, bilinear without aligned corners.

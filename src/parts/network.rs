@@ -214,15 +214,20 @@ impl Network {
         self.predict(each_part(images, mode, |image, mode| self.encode(image, mode))?, mode)
     }
 
-    /// A pass over a batch and its mirror images together, given the outputs for the batch of an encoder that computes
-    /// the same features again: only the mirror images are encoded.
+    /// A pass over images and their mirror images together, given the outputs for the images of an encoder that computes
+    /// the same features again: only the mirror images are encoded. The images are one tensor, or one for each group of
+    /// the pass.
     ///
     /// # Errors
     /// If the shapes do not fit.
-    pub fn forward_mirrored(&self, image: &Tensor, outputs: &Outputs, mode: &Mode) -> Result<Outputs> {
-        let Outputs { features, cls, cam_small, cam, affinity, fused, .. } = outputs.clone();
-        let plain = Encoded { features, cls, cam_small, cam, affinity, fused };
-        Outputs::together(&self.predict(vec![plain, self.encode(&image.flip(2)?, mode)?], mode)?)
+    pub fn forward_mirrored(&self, images: &[Tensor], outputs: &[Outputs], mode: &Mode) -> Result<Vec<Outputs>> {
+        let mut encoded = Vec::with_capacity(2 * images.len());
+        for (image, outputs) in images.iter().zip(outputs) {
+            let Outputs { features, cls, cam_small, cam, affinity, fused, .. } = outputs.clone();
+            encoded.push(Encoded { features, cls, cam_small, cam, affinity, fused });
+            encoded.push(self.encode(&image.flip(2)?, mode)?);
+        }
+        self.predict(encoded, mode)?.chunks(2).map(Outputs::together).collect()
     }
 
     /// The segmentation of the parts of a batch.
@@ -341,7 +346,7 @@ pub fn see_objects(features: &Features, prior: &Tensor) -> Result<Features> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, OnceLock};
+    use std::sync::Arc;
 
     use super::*;
     use crate::engine::graph::DType;
@@ -364,7 +369,7 @@ mod tests {
         let image = graph.input("image", [batch, 32, 48, 3], DType::F32);
         let random = graph.input("random", [3], DType::I32);
         let pass = |counts: &[usize]| {
-            let whole = Arc::new(Part { images: 0..batch, of: batch, whole: None, own: OnceLock::new() });
+            let whole = Arc::new(Part::whole(batch));
             let mode = Mode::Train { random: Some(random.clone()), part: Some(whole.clone()) };
             let mut first = 0;
             let part = |count: &usize| {
@@ -374,7 +379,7 @@ mod tests {
             let images: Vec<_> = counts.iter().map(part).collect();
             graph.reuse_random_streams(0);
             let outputs = Outputs::together(&network.forward_parts(&images, &mode).unwrap()).unwrap();
-            let statistics = whole.own.get().unwrap().clone();
+            let statistics = whole.seen.get().unwrap().all.clone();
             let loss = outputs.seg_small.mul(&outputs.seg_small).unwrap().mean_all().unwrap();
             let slope = graph.gradients(&loss, std::slice::from_ref(&statistics)).unwrap().swap_remove(0);
             let Outputs { features, cls, cam_small, affinity, seg_small, .. } = outputs;

@@ -15,6 +15,7 @@ use crate::parts::network::{Network, Outputs};
 ///
 /// Operations that are linear or the same for all columns precede the interpolation (method.md 14.5): mirror images are
 /// flipped back, classes selected and logits averaged on the grids of the network.
+#[derive(Clone)]
 pub struct MultiScale {
     /// The passes, scale 1 first.
     pub passes: Vec<Pass>,
@@ -23,6 +24,7 @@ pub struct MultiScale {
 }
 
 /// The pass over one scale.
+#[derive(Clone)]
 pub struct Pass {
     /// The scale.
     pub scale: f64,
@@ -175,10 +177,28 @@ pub fn multi_scale(
     known: Option<&Outputs>,
     mode: &Mode,
 ) -> Result<MultiScale> {
+    let (images, known) = (std::slice::from_ref(image), known.map(std::slice::from_ref));
+    multi_scale_of_groups(network, images, scales, known, &|_| mode.clone()).map(|mut one| one.swap_remove(0))
+}
+
+/// The same for several groups of images that are passed together: `mode_of` is the mode for a pass of each group in
+/// the given numbers of images, each with their mirror images.
+///
+/// # Errors
+/// As [`multi_scale`].
+pub fn multi_scale_of_groups(
+    network: &Network,
+    images: &[Tensor],
+    scales: &[f64],
+    known: Option<&[Outputs]>,
+    mode_of: &dyn Fn(&[Range<usize>]) -> Mode,
+) -> Result<Vec<MultiScale>> {
     let whole = |extent: usize, scale: f64| (scale * extent as f64) as usize;
-    let [_, height, width, _] = image.extents()?;
-    let rescale = |scale: f64| image.resize_channels_last([whole(height, scale), whole(width, scale)], false);
-    over_scales(network, image, scales, true, rescale, known, mode)
+    let rescale = |image: &Tensor, scale: f64| {
+        let [_, height, width, _] = image.extents()?;
+        image.resize_channels_last([whole(height, scale), whole(width, scale)], false)
+    };
+    over_scales(network, images, scales, true, rescale, known, mode_of)
 }
 
 /// The same in the form of the final test (method.md 9.3), where images are resized by the factor itself; with `flip`
@@ -187,39 +207,48 @@ pub fn multi_scale(
 /// # Errors
 /// As [`multi_scale`].
 pub fn test_scales(network: &Network, image: &Tensor, scales: &[f64], flip: bool, mode: &Mode) -> Result<MultiScale> {
-    let rescale =
-        |scale: f64| if scale == 1.0 { Ok(image.clone()) } else { image.resize_channels_last_by_factor(scale) };
-    over_scales(network, image, scales, flip, rescale, None, mode)
+    let rescale = |image: &Tensor, scale: f64| {
+        if scale == 1.0 { Ok(image.clone()) } else { image.resize_channels_last_by_factor(scale) }
+    };
+    let images = std::slice::from_ref(image);
+    over_scales(network, images, scales, flip, rescale, None, &|_| mode.clone()).map(|mut one| one.swap_remove(0))
 }
 
 fn over_scales(
     network: &Network,
-    image: &Tensor,
+    images: &[Tensor],
     scales: &[f64],
     flip: bool,
-    rescale: impl Fn(f64) -> Result<Tensor>,
-    known: Option<&Outputs>,
-    mode: &Mode,
-) -> Result<MultiScale> {
-    let [batch, height, width, _] = image.extents()?;
+    rescale: impl Fn(&Tensor, f64) -> Result<Tensor>,
+    known: Option<&[Outputs]>,
+    mode_of: &dyn Fn(&[Range<usize>]) -> Mode,
+) -> Result<Vec<MultiScale>> {
+    let [batch, height, width, _] = images.first().map_or(Ok([0; 4]), Tensor::extents)?;
     let size = [height, width];
-    let mut passes = Vec::new();
+    let mut groups: Vec<_> = images.iter().map(|_| MultiScale { passes: Vec::new(), size }).collect();
     for scale in [1.0].into_iter().chain(scales.iter().copied().filter(|&scale| scale != 1.0)) {
-        let scaled = rescale(scale)?;
-        let [_, rows, columns, _] = scaled.extents()?;
-        let seen = [rows, columns];
-        let views = |images: Range<usize>| {
-            let images = scaled.slice(0, images)?;
-            if flip { Tensor::concat(&[&images, &images.flip(2)?], 0) } else { Ok(images) }
+        let (mut views, mut split, mut seen) = (Vec::new(), Vec::new(), size);
+        for image in images {
+            let scaled = rescale(image, scale)?;
+            let [_, rows, columns, _] = scaled.extents()?;
+            seen = [rows, columns];
+            split = parts(batch, 2 * 4 * network.widest(seen));
+            for part in &split {
+                let part = scaled.slice(0, part.clone())?;
+                views.push(if flip { Tensor::concat(&[&part, &part.flip(2)?], 0)? } else { part });
+            }
+        }
+        let mode = mode_of(&split);
+        let mut outputs = match known.filter(|_| scale == 1.0 && flip && split.len() == 1) {
+            Some(known) => network.forward_mirrored(images, known, &mode)?,
+            None => network.forward_parts(&views, &mode)?,
         };
-        let images = parts(batch, 2 * 4 * network.widest(seen)).into_iter().map(views).collect::<Result<Vec<_>>>()?;
-        let parts = match known.filter(|_| scale == 1.0 && flip && images.len() == 1) {
-            Some(known) => vec![network.forward_mirrored(image, known, mode)?],
-            None => network.forward_parts(&images, mode)?,
-        };
-        passes.push(Pass { scale, parts, seen, flip });
+        for group in &mut groups {
+            let rest = outputs.split_off(split.len());
+            group.passes.push(Pass { scale, parts: std::mem::replace(&mut outputs, rest), seen, flip });
+        }
     }
-    Ok(MultiScale { passes, size })
+    Ok(groups)
 }
 
 /// Folds the maps of all scales into one.

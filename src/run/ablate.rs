@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::config::{Config, Rung};
 use crate::engine::gpu::DeviceChoice;
+use crate::engine::ranks::World;
 use crate::error::{Error, Result};
 use crate::method::Methods;
 use crate::run::record::{Record, read_records};
@@ -82,6 +83,7 @@ pub fn ablate(options: &AblateOptions) -> Result<AblateSummary> {
             begun: Some(begun),
             steps_before: trained * iters,
             steps_after: to_come * iters,
+            silent: false,
         };
         if train(step, options, series)?.stopped.is_some() {
             stopped = true;
@@ -118,7 +120,7 @@ fn steps(options: &AblateOptions) -> Result<Vec<Step>> {
         let method = options.methods.of(&step.config)?;
         // Only methods that learn from masks need more of the data than the others.
         if facts.is_none() || method.needs_masks() {
-            let data = TrainingData::open(&options.data, &step.config, &*method, false)?;
+            let data = TrainingData::open(&options.data, &step.config, &*method, false, &World::default())?;
             if data.validation.is_none() {
                 let remedy = "add ImageSets/Segmentation/val.txt and the masks of its images";
                 return Err(Error::data(&options.data, "has no masks to score the rungs on", remedy));
@@ -182,6 +184,7 @@ fn train(step: &Step, options: &AblateOptions, series: RunSeries) -> Result<Trai
         stop: stop.clone(),
         series,
         methods: methods.clone(),
+        world: World::default(),
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::data::shapes::{ShapesOptions, generate};
 use crate::engine::gpu::DeviceChoice;
+use crate::engine::ranks::World;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
 use crate::method::{Methods, Protocol};
@@ -91,6 +92,7 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
         stop: Stop::default(),
         series: RunSeries::default(),
         methods: Methods::default(),
+        world: World::default(),
     })?;
 
     let parameters = summary.parameters as f64 / 1e6;

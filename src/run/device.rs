@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
 
+use crate::engine::gpu;
 use crate::engine::gpu::DeviceChoice;
+use crate::engine::ranks::World;
 use crate::engine::self_test;
 use crate::engine::session::Session;
 use crate::error::Result;
@@ -19,6 +21,23 @@ use crate::error::Result;
 pub fn open(device: impl Into<DeviceChoice>) -> Result<Session> {
     let session = Session::open(with_environment(device)?)?;
     self_test::tested(session, cache_folder().as_deref(), |notice| eprintln!("{notice}"))
+}
+
+/// The same for one of several ranks: `auto` is a card of its own.
+///
+/// # Errors
+/// As [`open`]; also if ranks on this machine outnumber its cards.
+pub(in crate::run) fn open_for(device: &DeviceChoice, world: &World) -> Result<Session> {
+    if !world.is_shared() {
+        return open(device);
+    }
+    let choice = with_environment(gpu::of_rank(device, world.local_rank(), world.local_size())?)?;
+    let notice = |notice: &str| {
+        if world.is_first() {
+            eprintln!("{notice}");
+        }
+    };
+    self_test::tested(Session::open(choice)?, cache_folder().as_deref(), notice)?.among(world.clone())
 }
 
 /// Adds the limits that `TAGSEG_LIMITS` names to a choice that sets none.

@@ -14,6 +14,8 @@ pub mod demo;
 pub mod device;
 pub mod eval;
 #[cfg(feature = "native")]
+#[cfg(feature = "native")]
+pub mod launch;
 pub mod page;
 pub mod record;
 pub mod report;

@@ -24,6 +24,7 @@ fn a_value_that_is_not_allowed() {
         ("batch.global=0", "from 1 to 4096"),
         ("batch.global=3", "loss.replica_size"),
         ("batch.micro=1", "a multiple of 2 (loss.replica_size) that divides 2 (batch.global)"),
+        ("batch.ranks=2", "give 1, or change batch.global or loss.replica_size"),
         ("train.crop=60", "48 or 64"),
         ("train.crop=32", "larger crop"),
         ("train.crop=1600000000", "from 32 to 8192"),

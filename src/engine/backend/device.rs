@@ -6,6 +6,7 @@ use super::interface::{Answer, Engine, Runnable};
 use crate::engine::gpu::{Device, KernelTime, Plan, Program, States, plan};
 use crate::engine::graph::{DType, Graph, NodeId, Tensor, TensorType};
 use crate::engine::kernel::Target;
+use crate::engine::ranks::Peers;
 use crate::engine::values::Values;
 use crate::error::Result;
 
@@ -13,12 +14,13 @@ use crate::error::Result;
 pub(crate) struct OnDevice {
     device: Device,
     states: States,
+    peers: Peers,
 }
 
 impl OnDevice {
     /// A device without states.
     pub(crate) fn new(device: Device) -> Self {
-        OnDevice { device, states: States::default() }
+        OnDevice { device, states: States::default(), peers: Peers::default() }
     }
 }
 
@@ -27,12 +29,21 @@ impl Engine for OnDevice {
         Some(&self.device)
     }
 
+    fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    fn among(&self, peers: Peers) -> Arc<dyn Engine> {
+        Arc::new(OnDevice { device: self.device.clone(), states: self.states.clone(), peers })
+    }
+
     fn fresh(&self) -> Arc<dyn Engine> {
-        Arc::new(Self::new(self.device.clone()))
+        Arc::new(OnDevice { device: self.device.clone(), states: States::default(), peers: self.peers.clone() })
     }
 
     fn aimed_at(&self, target: Target) -> Arc<dyn Engine> {
-        Arc::new(OnDevice { device: self.device.clone().aimed_at(target), states: self.states.clone() })
+        let (device, states, peers) = (self.device.clone(), self.states.clone(), self.peers.clone());
+        Arc::new(OnDevice { device: device.aimed_at(target), states, peers })
     }
 
     fn set_state(&self, name: &str, ty: &TensorType, values: &[f32]) -> Result<()> {
@@ -65,7 +76,7 @@ impl Engine for OnDevice {
     fn settle(&self) {}
 
     fn compile(&self, graph: &Graph, outputs: &[NodeId]) -> Result<Box<dyn Runnable>> {
-        Ok(Box::new(Program::compile(&self.device, graph, outputs, &self.states)?))
+        Ok(Box::new(Program::compile(&self.device, graph, outputs, &self.states, &self.peers)?))
     }
 
     fn plan(&self, graph: &Graph, outputs: &[NodeId]) -> Result<Option<Plan>> {

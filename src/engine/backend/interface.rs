@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::gpu::{Device, KernelTime, Plan};
 use crate::engine::graph::{Graph, NodeId, Tensor, TensorType};
 use crate::engine::kernel::Target;
+use crate::engine::ranks::Peers;
 use crate::engine::values::Values;
 use crate::error::Result;
 
@@ -30,6 +31,12 @@ impl<T> Portable for T {}
 pub(crate) trait Engine: Portable {
     /// The device, unless it is the interpreter.
     fn device(&self) -> Option<&Device>;
+
+    /// The ranks that run its graphs together.
+    fn peers(&self) -> &Peers;
+
+    /// The same backend with other ranks.
+    fn among(&self, peers: Peers) -> Arc<dyn Engine>;
 
     /// Another backend on the same device, without states.
     fn fresh(&self) -> Arc<dyn Engine>;

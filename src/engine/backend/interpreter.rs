@@ -8,6 +8,7 @@ use crate::engine::gpu::{Device, KernelTime, Plan};
 use crate::engine::graph::interpreter::{ArrayStates, Interpreter};
 use crate::engine::graph::{Graph, NodeId, Tensor, TensorType};
 use crate::engine::kernel::Target;
+use crate::engine::ranks::Peers;
 use crate::engine::reference::Array;
 use crate::engine::values::Values;
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Default)]
 pub(crate) struct OnInterpreter {
     states: ArrayStates,
+    peers: Peers,
 }
 
 impl OnInterpreter {
@@ -30,8 +32,16 @@ impl Engine for OnInterpreter {
         None
     }
 
+    fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    fn among(&self, peers: Peers) -> Arc<dyn Engine> {
+        Arc::new(OnInterpreter { states: self.states.clone(), peers })
+    }
+
     fn fresh(&self) -> Arc<dyn Engine> {
-        Arc::new(Self::default())
+        Arc::new(OnInterpreter { states: ArrayStates::default(), peers: self.peers.clone() })
     }
 
     /// It has no kernels to choose from.
@@ -72,7 +82,7 @@ impl Engine for OnInterpreter {
     fn compile(&self, graph: &Graph, outputs: &[NodeId]) -> Result<Box<dyn Runnable>> {
         // Where a device rounds does not depend on its class.
         let half = Plan::new(graph, outputs, Target::software()).half;
-        Ok(Box::new(Interpreter::new(graph, outputs, &half, &self.states)))
+        Ok(Box::new(Interpreter::new(graph, outputs, &half, &self.states, &self.peers)))
     }
 
     fn plan(&self, _: &Graph, _: &[NodeId]) -> Result<Option<Plan>> {

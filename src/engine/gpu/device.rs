@@ -171,6 +171,45 @@ fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
     (0..adapters.len()).min_by_key(|&index| (rank(&adapters[index]), index))
 }
 
+/// The choice of one of the processes on this machine: from a list of indices, `0,0,1`, its own entry; for `auto`, a card
+/// of its own among the best ones, in the order of their PCI addresses. Software devices are shared.
+///
+/// # Errors
+/// [`Error::Device`] if there are more processes than entries or cards.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn of_rank(choice: &DeviceChoice, local_rank: usize, processes: usize) -> Result<DeviceChoice> {
+    let named = |adapter: String| DeviceChoice { adapter: Some(adapter), ..choice.clone() };
+    let list: Vec<_> = choice.wish().split(',').map(str::trim).collect();
+    if list.len() > 1 && list.iter().all(|entry| entry.parse::<usize>().is_ok()) {
+        return match list.get(local_rank) {
+            Some(entry) if processes <= list.len() => Ok(named((*entry).to_owned())),
+            _ => {
+                let reason = format!("--device lists {} devices for {processes} processes on this machine", list.len());
+                Err(Error::device(reason, "list one for each, several times the same if they share it"))
+            }
+        };
+    }
+    if choice.wish() != "auto" {
+        return Ok(choice.clone());
+    }
+    let adapters = pollster::block_on(enumerate());
+    let Some(best) = best(&adapters) else { return Ok(choice.clone()) };
+    let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+    if infos[best].device_type == wgpu::DeviceType::Cpu {
+        return Ok(named(best.to_string()));
+    }
+    let mut cards: Vec<_> =
+        (0..infos.len()).filter(|&index| infos[index].device_type == infos[best].device_type).collect();
+    cards.sort_by_key(|&index| (&infos[index].device_pci_bus_id, index));
+    match cards.get(local_rank) {
+        Some(card) if processes <= cards.len() => Ok(named(card.to_string())),
+        _ => {
+            let reason = format!("{processes} processes on this machine have {} cards", cards.len());
+            Err(Error::device(reason, "start one for each card, or let them share cards by a list: --device 0,0"))
+        }
+    }
+}
+
 /// A device with its queue and compiled pipelines. Clones share them.
 #[derive(Clone)]
 pub struct Device {

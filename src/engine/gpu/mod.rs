@@ -21,6 +21,8 @@ mod views;
 
 pub use bytes::{gibibytes, mebibytes};
 pub use choice::{DeviceChoice, Limits};
+#[cfg(not(target_arch = "wasm32"))]
+pub use device::of_rank;
 pub use device::{AdapterReport, Device, adapters};
 pub use plan::{Place, Plan, Step};
 pub use pool::Value;

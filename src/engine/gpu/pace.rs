@@ -40,13 +40,14 @@ pub(super) fn cut(launches: Launches, traffic: Vec<u64>) -> (Launches, Vec<u64>)
     cut
 }
 
-/// Neighbouring dispatches that are submitted together, given the work of each.
-pub(super) fn submissions(work: &[u64], nice: bool) -> Vec<Range<usize>> {
+/// Neighbouring dispatches that are submitted together, given the work of each. A submission ends before each of the
+/// dispatches `cuts`, in ascending order.
+pub(super) fn submissions(work: &[u64], cuts: &[usize], nice: bool) -> Vec<Range<usize>> {
     let most = if nice { NICE_SUBMISSION } else { SUBMISSION };
     let (mut parts, mut start, mut sum) = (Vec::new(), 0, 0);
     for (index, work) in work.iter().enumerate() {
         sum += work;
-        if sum > most && index > start {
+        if (sum > most || cuts.contains(&index)) && index > start {
             parts.push(start..index);
             (start, sum) = (index, *work);
         }
@@ -62,11 +63,12 @@ mod tests {
     /// Protects: every dispatch is submitted once and in order, and only a single dispatch may exceed the limit.
     #[test]
     fn submissions_are_short_and_complete() {
-        let nothing = submissions(&[], false);
+        let nothing = submissions(&[], &[], false);
         assert!(nothing.len() == 1 && nothing[0].is_empty(), "an empty program is one submission");
         let half = SUBMISSION / 2;
-        assert_eq!(submissions(&[half, half, 1, 3 * half, 1, 2], false), [0..2, 2..3, 3..4, 4..6]);
-        assert_eq!(submissions(&[NICE_SUBMISSION, 1], true), [0..1, 1..2]);
+        assert_eq!(submissions(&[half, half, 1, 3 * half, 1, 2], &[], false), [0..2, 2..3, 3..4, 4..6]);
+        assert_eq!(submissions(&[NICE_SUBMISSION, 1], &[], true), [0..1, 1..2]);
+        assert_eq!(submissions(&[1; 4], &[0, 1, 1, 3, 4], false), [0..1, 1..3, 3..4]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::precision;
 use super::schedule::Schedule;
 use crate::engine::graph::{Graph, Kind, Node, NodeId, TensorType};
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Packing, Slot, Target};
+use crate::engine::ranks::Exchange;
 
 /// Where a value is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Step {
     pub launches: Launches,
     /// Bytes that every dispatch moves at least: each bound value once.
     pub traffic: Vec<u64>,
+    /// What the host exchanges with other ranks, from the input to the output.
+    pub exchange: Option<Exchange>,
 }
 
 /// Everything that a device needs to run a graph, as plain data.
@@ -87,6 +90,16 @@ impl Plan {
     pub fn work(&self) -> Vec<u64> {
         let launches = self.steps.iter().flat_map(|step| step.launches.list.iter().zip(&step.traffic));
         launches.map(|(launch, &traffic)| pace::work(launch.operations, traffic)).collect()
+    }
+
+    /// The steps that exchange with other ranks, each with the number of dispatches before it.
+    pub fn exchanges(&self) -> Vec<(usize, usize)> {
+        let mut before = 0;
+        let numbered = self.steps.iter().enumerate().filter_map(|(index, step)| {
+            before += step.launches.list.len();
+            step.exchange.map(|_| (before, index))
+        });
+        numbered.collect()
     }
 
     /// The step at which the values in the pool take the most bytes, and these bytes: a lower bound for the size of the
@@ -194,6 +207,7 @@ impl Plan {
                         scratch,
                         launches,
                         traffic,
+                        exchange: kernel.op.exchange(),
                     });
                 }
                 Kind::Input(_) => places[index] = Some(Place::Input(id)),

@@ -35,6 +35,10 @@ fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
         if !half[index] && !kernel.inputs.iter().any(|input| half[root[input.0]]) {
             continue;
         }
+        if kernel.op.exchange().is_some() {
+            half[root[index]] = false;
+            kernel.inputs.iter().for_each(|input| half[root[input.0]] = false);
+        }
         let types: Vec<_> = kernel.inputs.iter().map(|input| &nodes[input.0].ty).collect();
         for target in [Target::software(), Target::graphics(), target.of_halves()] {
             let context = LaunchContext { inputs: &types, output: &nodes[index].ty, target };

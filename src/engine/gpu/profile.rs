@@ -44,6 +44,9 @@ impl Program {
     /// [`Error::Device`] if the adapter has no timestamps, or was lost.
     pub(crate) async fn profile(&mut self) -> Result<Vec<KernelTime>> {
         self.device.check_timestamps()?;
+        if !self.plan.exchanges().is_empty() {
+            return Err(Error::Graph("a program of several ranks is not profiled; profile that of one process".into()));
+        }
         self.bind_anew()?;
         let mut seconds = Vec::with_capacity(self.dispatches.len());
         // A query set holds a limited number of timestamps: long programs are measured in parts.

@@ -8,10 +8,11 @@ use super::device::Device;
 use super::fault::SMALLER;
 use super::pace;
 use super::plan::{Place, Plan, Step};
-use super::read_back::read;
+use super::read_back::{first, read, read_all};
 use super::states::{Bytes, States};
 use crate::engine::graph::{DType, Graph, Kind, NodeId};
 use crate::engine::kernel::Slot;
+use crate::engine::ranks::{Exchange, Peers};
 use crate::error::{Error, Result};
 
 pub(super) struct Dispatch {
@@ -43,6 +44,9 @@ pub struct Program {
     constants: HashMap<NodeId, wgpu::Buffer>,
     /// The dispatches of every submission of a run.
     submissions: Vec<Range<usize>>,
+    /// The steps of the plan that exchange with other ranks, each with the number of dispatches before it.
+    exchanges: Vec<(usize, usize)>,
+    peers: Peers,
     /// The last submissions of runs that may still be in progress.
     in_flight: Vec<wgpu::SubmissionIndex>,
 }
@@ -53,10 +57,17 @@ impl Program {
     /// # Errors
     /// [`Error::Graph`] if a state has no value; [`Error::Memory`] if the plan does not fit the device, with its bytes;
     /// [`Error::Device`] if a kernel is refused.
-    pub fn compile(device: &Device, graph: &Graph, outputs: &[NodeId], states: &States) -> Result<Self> {
+    pub(crate) fn compile(
+        device: &Device,
+        graph: &Graph,
+        outputs: &[NodeId],
+        states: &States,
+        peers: &Peers,
+    ) -> Result<Self> {
         let plan = plan(device, graph, outputs)?;
         let planned = plan.bytes();
-        let allocated = device.catch(wgpu::ErrorFilter::OutOfMemory, || Self::allocate(device, graph, plan, states));
+        let allocate = || Self::allocate(device, graph, plan, states, peers);
+        let allocated = device.catch(wgpu::ErrorFilter::OutOfMemory, allocate);
         let mut program = allocated.map_err(|_| {
             let reason =
                 format!("the plan needs {:.1} MiB, more than is free on {}", mebibytes(planned), device.name());
@@ -67,7 +78,7 @@ impl Program {
     }
 
     /// Packs states that are bound together, creates the other buffers and fills the constants.
-    fn allocate(device: &Device, graph: &Graph, plan: Plan, states: &States) -> Result<Self> {
+    fn allocate(device: &Device, graph: &Graph, plan: Plan, states: &States, peers: &Peers) -> Result<Self> {
         let nodes = graph.nodes();
         for (node, _) in nodes.iter().zip(&plan.places).filter(|(_, place)| place.is_some()) {
             if let Kind::State(name) = &node.kind {
@@ -75,6 +86,8 @@ impl Program {
             }
         }
         plan.packed.iter().try_for_each(|names| states.pack(device, names))?;
+        let exchanges = plan.exchanges();
+        let cuts: Vec<_> = exchanges.iter().map(|(before, _)| *before).collect();
         let mut program = Program {
             device: device.clone(),
             graph: graph.clone(),
@@ -84,7 +97,9 @@ impl Program {
             states: states.clone(),
             moves: 0,
             constants: HashMap::new(),
-            submissions: pace::submissions(&plan.work(), device.nice()),
+            submissions: pace::submissions(&plan.work(), &cuts, device.nice()),
+            exchanges,
+            peers: peers.clone(),
             in_flight: Vec::new(),
             plan,
         };
@@ -223,6 +238,7 @@ impl Program {
             let submission_index = Some(self.in_flight.remove(0));
             self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
         }
+        self.exchange(0)?;
         for (portion, left) in self.submissions.iter().zip((0..self.submissions.len()).rev()) {
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
             {
@@ -238,6 +254,37 @@ impl Program {
             } else if left == 0 {
                 self.in_flight.push(submission);
             }
+            if portion.end > 0 {
+                self.exchange(portion.end)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Exchanges what other ranks wait for after a number of dispatches, if there is anything: waits for the device, sends
+    /// values and writes what came back.
+    fn exchange(&self, after: usize) -> Result<()> {
+        let due: Vec<_> = self.exchanges.iter().filter(|(before, _)| *before == after).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let steps = due.into_iter().map(|(_, step)| &self.plan.steps[*step]);
+        let sent = steps.clone().map(|step| {
+            let elements = self.graph.tensor(step.node).ty().shape.len();
+            let own = match step.exchange {
+                Some(Exchange::Gather) => elements / self.peers.world.size(),
+                _ => elements,
+            };
+            Ok((self.place(&step.inputs[0])?, own))
+        });
+        let sent = sent.collect::<Result<Vec<_>>>()?;
+        let slices: Vec<_> = sent.iter().map(|(bytes, own)| first(bytes.slice(), *own)).collect();
+        let values = now(read_all(&self.device, &slices))?;
+        for (step, values) in steps.zip(values) {
+            let Some(exchange) = step.exchange else { continue };
+            let all = self.peers.f32(exchange, &values)?;
+            let Bytes { buffer, range } = self.value(step.output);
+            self.device.queue.write_buffer(&buffer, range.start, &all);
         }
         Ok(())
     }
@@ -256,6 +303,17 @@ impl Program {
             DType::I32 => bytemuck::pod_collect_to_vec::<_, i32>(&bytes).into_iter().map(f64::from).collect(),
         })
     }
+}
+
+/// Waits for a device. A browser, which never blocks, has no other ranks.
+#[cfg(not(target_arch = "wasm32"))]
+fn now<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    pollster::block_on(answer)
+}
+
+#[cfg(target_arch = "wasm32")]
+fn now<T>(_: impl Future<Output = Result<T>>) -> Result<T> {
+    Err(Error::device("a browser has no other ranks", "run one process"))
 }
 
 /// Plans `graph` for `outputs` on a device without allocating anything.
@@ -307,7 +365,7 @@ mod tests {
                 step.traffic = vec![0; step.launches.list.len()];
             }
             let dispatches = plan.dispatches();
-            let mut program = Program::allocate(&device, &graph, plan, &States::default()).unwrap();
+            let mut program = Program::allocate(&device, &graph, plan, &States::default(), &Peers::default()).unwrap();
             program.prepare().unwrap();
             program.write_bytes(x.id(), bytemuck::cast_slice(&values));
             program.run().unwrap();

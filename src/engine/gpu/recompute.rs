@@ -129,12 +129,12 @@ impl<'a> Waiting<'a> {
     /// Whether the forward pass computes this value into its own buffer and the gradient reads it.
     fn is_kept(&self, index: usize) -> bool {
         let node = &self.schedule.nodes[index];
-        let computed = node.op().is_some_and(|op| op.mutates().is_empty() && !op.is_alias());
+        let computed = node.op().is_some_and(|op| op.mutates().is_empty() && !op.is_alias() && op.exchange().is_none());
         computed && !node.gradient && self.last[index].is_some()
     }
 
     /// The value itself, and those that must be recomputed for it because they are not stored; `None` if that
-    /// is too much or a state that it needs has changed by then.
+    /// is too much, they come from other ranks, or a state that it needs has changed by then.
     fn needed(&self, index: usize, again: &[bool]) -> Option<Vec<usize>> {
         let until = self.last[index]?;
         let mut group = vec![index];
@@ -147,6 +147,9 @@ impl<'a> Waiting<'a> {
                     Kind::Op(op) if !op.mutates().is_empty() => return None,
                     Kind::Op(op) => {
                         let stored = self.last[input].is_some() && !op.is_alias();
+                        if !stored && op.exchange().is_some() {
+                            return None;
+                        }
                         if !stored && !again[input] && !group.contains(&input) {
                             group.push(input);
                         }

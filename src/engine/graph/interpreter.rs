@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Graph, Kind, Node, NodeId};
+use crate::engine::ranks::Peers;
 use crate::engine::reference::{Array, half};
 use crate::error::{Error, Result};
 
@@ -29,11 +30,12 @@ pub struct Interpreter {
     inputs: HashMap<NodeId, Array>,
     values: HashMap<NodeId, Array>,
     states: ArrayStates,
+    peers: Peers,
 }
 
 impl Interpreter {
     /// Prepares `graph` to compute `outputs`; the values of `half` are rounded to half precision.
-    pub fn new(graph: &Graph, outputs: &[NodeId], half: &[NodeId], states: &ArrayStates) -> Self {
+    pub(crate) fn new(graph: &Graph, outputs: &[NodeId], half: &[NodeId], states: &ArrayStates, peers: &Peers) -> Self {
         let nodes = graph.nodes();
         let mut rounded = vec![false; nodes.len()];
         half.iter().for_each(|id| rounded[id.0] = true);
@@ -49,7 +51,8 @@ impl Interpreter {
             last_use[output.0] = usize::MAX;
         }
         let (inputs, values) = (HashMap::new(), HashMap::new());
-        Interpreter { nodes, live, last_use, half: rounded, inputs, values, states: states.clone() }
+        let (states, peers) = (states.clone(), peers.clone());
+        Interpreter { nodes, live, last_use, half: rounded, inputs, values, states, peers }
     }
 
     /// Sets an input.
@@ -87,7 +90,11 @@ impl Interpreter {
                         _ => Ok(&self.values[input]),
                     })
                     .collect::<Result<Vec<_>>>()?;
-                if node.ty.shape.is_empty() { vec![Array::zeros(&node.ty.shape)] } else { op.reference(&inputs) }
+                match op.exchange() {
+                    _ if node.ty.shape.is_empty() => vec![Array::zeros(&node.ty.shape)],
+                    Some(exchange) => vec![Array::new(&node.ty.shape, self.peers.f64(exchange, &inputs[0].data)?)],
+                    None => op.reference(&inputs),
+                }
             };
             if op.mutates().is_empty() {
                 let output = outputs.into_iter().next().map(|mut output| {

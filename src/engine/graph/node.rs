@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::chain::Chain;
 use crate::engine::kernel::{LaunchContext, Launches, Packing};
+use crate::engine::ranks::Exchange;
 use crate::engine::reference::Array;
 use crate::engine::types::{Storage, TensorType};
 use crate::error::{Error, Result};
@@ -152,6 +153,11 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// The offset of each input in the output, if the output is a concatenation of the inputs. A device lets
     /// the kernel that computes an input write it there, if possible, and omits the launch that would copy it.
     fn packing(&self, _inputs: &[&TensorType]) -> Option<Packing> {
+        None
+    }
+
+    /// What the host exchanges with other ranks, if the output comes from there. Such an op has one input and no launches.
+    fn exchange(&self) -> Option<Exchange> {
         None
     }
 

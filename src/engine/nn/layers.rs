@@ -1,6 +1,6 @@
 //! Single layers with their parameters.
 
-use super::mode::Mode;
+use super::mode::{Mode, Seen};
 use super::parameters::{Init, Scope};
 use crate::engine::graph::{Storage, Tensor};
 use crate::engine::ops::conv2d::Taps;
@@ -181,20 +181,31 @@ impl BatchNorm {
             let [mean, variance] = rows;
             return Tensor::concat(&[&mean?, &variance?], 0);
         };
-        let statistics = statistics_of_all(parts)?;
-        match part {
-            Some(part) => {
-                // A network has one batch norm, so it is not set yet.
-                let _ = part.own.set(statistics.clone());
-                if let Some(whole) = &part.whole {
-                    return Ok(whole.clone());
-                }
+        let groups = part.as_ref().and_then(|part| part.groups.as_ref());
+        let own = match groups {
+            None => vec![statistics_of_all(parts)?],
+            Some(groups) => {
+                let tensors = (parts.len() / groups.share.here.len().max(1)).max(1);
+                parts.chunks(tensors).map(statistics_of_all).collect::<Result<_>>()?
             }
-            // A pass for labels must not depend on the updates of the running statistics by earlier
-            // passes.
-            None => statistics.hoist(),
+        };
+        let statistics = match groups {
+            None => own[0].clone(),
+            Some(groups) => merged(&groups.share.gather(&own)?, &vec![1.0; groups.share.ranks])?.detach()?,
+        };
+        // A pass for labels must not depend on the updates of the running statistics by earlier passes.
+        if groups.map_or(part.is_none(), |groups| groups.labels) {
+            statistics.hoist();
         }
-        let count = parts.iter().map(|part| part.shape().len() / channels).sum::<usize>() as f64;
+        if let Some(part) = part {
+            // A network has one batch norm, so it is not set yet.
+            let _ = part.seen.set(Seen { own, all: statistics.clone() });
+            if let Some(whole) = &part.whole {
+                return Ok(whole.clone());
+            }
+        }
+        let here = parts.iter().map(|part| part.shape().len() / channels).sum::<usize>() as f64;
+        let count = here * groups.map_or(1.0, |groups| groups.share.ranks as f64 / groups.share.here.len() as f64);
         let unbiased = count / (count - 1.0).max(1.0);
         for (running, row, gain) in [(&self.running_mean, 0, 1.0), (&self.running_var, 1, unbiased)] {
             let batch = statistics.slice(0, row..row + 1)?.reshape([channels])?;
@@ -214,12 +225,18 @@ fn statistics_of_all(parts: &[Tensor]) -> Result<Tensor> {
         return Ok(only.clone());
     }
     let rows: Vec<_> = parts.iter().map(|part| part.shape().len() as f64).collect();
-    let total: f64 = rows.iter().sum();
-    let shares: Vec<_> = rows.iter().map(|rows| rows / total).collect();
-    let shares = parts[0].graph().constant(&shares, [parts.len(), 1]);
     let channels = each[0].shape()[1];
     let all = Tensor::concat(&each.iter().collect::<Vec<_>>(), 0)?.reshape([parts.len(), 2, channels])?;
-    let row = |row: usize| all.slice(1, row..row + 1)?.reshape([parts.len(), channels]);
+    merged(&all, &rows)
+}
+
+/// The same from the mean and variance of each part, \[parts, 2, C\], and its number of rows.
+fn merged(all: &Tensor, rows: &[f64]) -> Result<Tensor> {
+    let [parts, _, channels] = all.extents()?;
+    let total: f64 = rows.iter().sum();
+    let shares: Vec<_> = rows.iter().map(|rows| rows / total).collect();
+    let shares = all.graph().constant(&shares, [parts, 1]);
+    let row = |row: usize| all.slice(1, row..row + 1)?.reshape([parts, channels]);
     let (means, variances) = (row(0)?, row(1)?);
     let mean = means.mul(&shares)?.sum_keep(0)?;
     let apart = means.sub(&mean)?;
@@ -257,7 +274,7 @@ fn drop_where(x: &Tensor, drawn: impl Fn(usize) -> bool, rate: f64, mode: &Mode)
                 let drawn = match part {
                     Some(part) => {
                         let batch = [&[part.of], &shape[1..]].concat();
-                        random_uniform(key, batch)?.slice(0, part.images.clone())?
+                        part.of_batch(&random_uniform(key, batch)?)?
                     }
                     None => random_uniform(key, shape)?,
                 };

@@ -6,8 +6,10 @@ mod attention;
 mod layers;
 mod mode;
 mod parameters;
+mod share;
 
 pub use attention::{Attention, Block, Grid, MixFfn, Scores};
 pub use layers::{BatchNorm, Conv2d, DepthwiseConv2d, LayerNorm, Linear, drop_path, dropout_channels};
-pub use mode::{Mode, Part, each_part};
+pub use mode::{Groups, Mode, Part, Seen, each_part};
 pub use parameters::{Init, Parameter, Scope};
+pub use share::Share;

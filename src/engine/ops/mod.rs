@@ -27,6 +27,7 @@ pub mod conv2d;
 pub mod depthwise_conv2d;
 mod elementwise;
 mod elementwise_kernel;
+pub mod exchange;
 pub mod flag_nonfinite;
 pub mod gather_slots;
 pub mod layer_norm;

@@ -95,6 +95,20 @@ impl Packed {
         self.parts.iter().map(|(_, values)| values).collect()
     }
 
+    /// The same packing of other values, one for each of [`Packed::values`] and of its shape.
+    ///
+    /// # Errors
+    /// If there is not one for each, or a shape differs.
+    #[track_caller]
+    pub(crate) fn with_values(&self, values: Vec<Tensor>) -> Result<Self> {
+        let fit = values.iter().zip(&self.parts).all(|(new, (_, old))| new.ty() == old.ty());
+        if values.len() != self.parts.len() || !fit {
+            return Err(mismatch("pack", &values.iter().collect::<Vec<_>>(), "these are not values of the packing"));
+        }
+        let ranges = self.parts.iter().map(|(range, _)| range.clone());
+        Ok(Packed { parts: ranges.zip(values).collect(), tensors: self.tensors.clone() })
+    }
+
     /// The number of tensors.
     #[expect(clippy::len_without_is_empty, reason = "an empty list is useless")]
     pub fn len(&self) -> usize {

@@ -32,6 +32,11 @@ impl Gallery {
         Gallery { wanted, items: Vec::new() }
     }
 
+    /// How many images it shows.
+    pub fn wanted(&self) -> usize {
+        self.wanted
+    }
+
     /// Whether another image is wanted.
     pub fn has_room(&self) -> bool {
         self.items.len() < self.wanted

@@ -11,6 +11,7 @@ use super::request::{Request, Tags};
 use crate::data::tags::numbered_classes;
 use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8};
 use crate::engine::gpu::DeviceChoice;
+use crate::engine::ranks::World;
 use crate::error::{Error, Result};
 use crate::method::{MapInfo, Methods, Protocol};
 use crate::parts::crf::DenseCrf;
@@ -39,6 +40,8 @@ struct Group {
     canvas: [usize; 2],
     /// Batch size of the view; the group may be smaller.
     batch: usize,
+    /// Images of all groups before it.
+    before: usize,
     /// Their positions in the data set.
     images: Vec<usize>,
 }
@@ -55,8 +58,8 @@ struct Tally {
     classes: usize,
     /// In the order of tables.
     maps: Vec<(MapInfo, Confusion)>,
-    f1: f64,
-    images: usize,
+    /// F1 of each image's tags, by its number in the order of scoring.
+    f1: Vec<(usize, f64)>,
 }
 
 /// The segmentation branch, one pass over the image.
@@ -93,13 +96,55 @@ impl<'a> Scoring<'a> {
             groups: groups(model, dataset, protocol)?.into_iter(),
             view: None,
             gallery: None,
-            tally: Tally { classes, maps: Vec::new(), f1: 0.0, images: 0 },
+            tally: Tally { classes, maps: Vec::new(), f1: Vec::new() },
         })
     }
 
     /// Adds the first images to `gallery`.
     pub fn shown_in(self, gallery: &'a mut Gallery) -> Self {
         Scoring { gallery: Some(gallery), ..self }
+    }
+
+    /// Leaves to this rank its share of the images: the first ones, which are shown, to the first rank.
+    pub fn dealt(self, world: &World) -> Self {
+        let shown = self.gallery.as_ref().map_or(0, |gallery| gallery.wanted());
+        let own = |(index, group): &(usize, Group)| {
+            let rank = if group.before < shown { 0 } else { index % world.size() };
+            rank == world.rank()
+        };
+        let groups: Vec<_> = self.groups.enumerate().filter(own).map(|(_, group)| group).collect();
+        Scoring { groups: groups.into_iter(), ..self }
+    }
+
+    /// Adds the counts of all ranks to those of the first. They are integers: the scores are those of one process.
+    ///
+    /// # Errors
+    /// If the other ranks cannot be reached.
+    pub fn together(mut self, world: &World) -> Result<Self> {
+        if !world.is_shared() {
+            return Ok(self);
+        }
+        let Tally { maps, f1, .. } = &mut self.tally;
+        let counts: Vec<_> = maps.iter().map(|(info, confusion)| (info.name, &confusion.counts)).collect();
+        let tags: Vec<_> = f1.iter().map(|(number, f1)| (number, f1.to_bits())).collect();
+        let failed = |error: serde_json::Error| Error::Graph(format!("scores cannot be exchanged: {error}"));
+        let message = serde_json::to_vec(&(counts, tags)).map_err(failed)?;
+        for (rank, message) in world.gather(&message)?.iter().enumerate().filter(|(rank, _)| *rank != world.rank()) {
+            type Sent = (Vec<(String, Vec<u64>)>, Vec<(usize, u64)>);
+            let (counts, tags): Sent = serde_json::from_slice(message).map_err(failed)?;
+            for (name, counts) in counts {
+                match maps.iter_mut().find(|(info, _)| info.name == name) {
+                    Some((_, own)) => own.merge(&Confusion { classes: own.classes, counts }),
+                    None if world.is_first() => {
+                        return Err(Error::Graph(format!("rank {rank} scored map `{name}`, rank 0 did not")));
+                    }
+                    None => {}
+                }
+            }
+            f1.extend(tags.into_iter().map(|(number, f1)| (number, f64::from_bits(f1))));
+        }
+        f1.sort_by_key(|(number, _)| *number);
+        Ok(self)
     }
 
     /// Plans the largest group, so that one that does not fit the device is an error before scoring begins.
@@ -117,7 +162,7 @@ impl<'a> Scoring<'a> {
     /// # Errors
     /// If an image or its mask is broken, or the device was lost.
     pub fn advance(&mut self) -> Result<usize> {
-        let Some(Group { canvas, batch, images }) = self.groups.next() else { return Ok(0) };
+        let Some(Group { canvas, batch, before, images }) = self.groups.next() else { return Ok(0) };
         let (dataset, view) = (self.dataset, self.view.take());
         let fitting = view.filter(|view| view.batch() == batch && view.size() == canvas);
         let view = self.view.insert(fitting.map_or_else(|| self.model.view_for(batch, canvas, self.request), Ok)?);
@@ -134,12 +179,12 @@ impl<'a> Scoring<'a> {
             boxes.extend([0, image.height as i32, 0, image.width as i32]);
         }
         let (seen, count) = (view.look(&pixels, &tags, &boxes)?, group.len());
-        self.count(group, &seen, canvas)?;
+        self.count(group, &seen, canvas, before)?;
         Ok(count)
     }
 
     /// Adds the results of a group to the confusion matrices.
-    fn count(&mut self, group: Vec<Example>, seen: &Seen, canvas: [usize; 2]) -> Result<()> {
+    fn count(&mut self, group: Vec<Example>, seen: &Seen, canvas: [usize; 2], before: usize) -> Result<()> {
         let (dataset, tally) = (self.dataset, &mut self.tally);
         let foreground = dataset.classes().len();
         for (slot, Example { index, image, truth }) in group.into_iter().enumerate() {
@@ -159,8 +204,8 @@ impl<'a> Scoring<'a> {
                     tally.count(map.info, &truth, labels);
                 }
             }
-            tally.f1 += multilabel_f1(dataset.tags(index), &seen.cls[slot * foreground..][..foreground]);
-            tally.images += 1;
+            let f1 = multilabel_f1(dataset.tags(index), &seen.cls[slot * foreground..][..foreground]);
+            tally.f1.push((before + slot, f1));
             if let Some(gallery) = self.gallery.as_deref_mut().filter(|gallery| gallery.has_room()) {
                 let names = dataset.tags(index).iter().zip(dataset.classes()).filter(|(tag, _)| **tag > 0.5);
                 let names: Vec<_> = names.map(|(_, name)| name.as_str()).collect();
@@ -178,7 +223,8 @@ impl<'a> Scoring<'a> {
 
     /// The scores of all images so far.
     pub fn scored(self) -> Scored {
-        let Tally { classes, maps, f1, images } = self.tally;
+        let Tally { classes, maps, f1 } = self.tally;
+        let (images, f1) = (f1.len(), f1.iter().fold(0.0, |sum, (_, f1)| sum + f1));
         let scored = |(info, confusion): &(MapInfo, Confusion)| MapScores {
             name: info.name.to_owned(),
             title: info.title.to_owned(),
@@ -203,13 +249,16 @@ fn groups(model: &Model, dataset: &Dataset, protocol: Protocol) -> Result<Vec<Gr
 /// any place is empty.
 fn grouped(mut images: Vec<([usize; 2], usize)>) -> Vec<Group> {
     images.sort_unstable();
-    let mut groups = Vec::new();
+    let (mut groups, mut before) = (Vec::new(), 0);
     for same in images.chunk_by(|(canvas, _), (next, _)| canvas == next) {
         let canvas = same[0].0;
         let most = (PIXELS / (canvas[0] * canvas[1])).clamp(1, 16);
         let batch = same.len().div_ceil(same.len().div_ceil(most));
         let group = |images: &[(_, usize)]| images.iter().map(|(_, index)| *index).collect();
-        groups.extend(same.chunks(batch).map(|images| Group { canvas, batch, images: group(images) }));
+        for images in same.chunks(batch) {
+            groups.push(Group { canvas, batch, before, images: group(images) });
+            before += images.len();
+        }
     }
     groups
 }

@@ -20,6 +20,8 @@ pub struct RunSeries {
     pub steps_before: usize,
     /// Steps of the runs that follow.
     pub steps_after: usize,
+    /// Whether nothing is printed, because another process does.
+    pub silent: bool,
 }
 
 /// Shows steps, losses, images per second and the time left (of all runs, if there are several), on standard error.
@@ -29,6 +31,7 @@ pub struct Progress {
     /// Hidden if standard error is not a terminal.
     bar: ProgressBar,
     plain: bool,
+    silent: bool,
     total: usize,
     line_every: usize,
     first: Option<(usize, Instant)>,
@@ -37,10 +40,13 @@ pub struct Progress {
 impl Progress {
     /// Progress over `total` steps; without a terminal a line is printed every `line_every` steps.
     pub fn new(total: usize, line_every: usize, series: RunSeries) -> Self {
-        let plain = !std::io::stderr().is_terminal();
+        let (plain, silent) = (!std::io::stderr().is_terminal(), series.silent);
         let bar = new_bar("{prefix}{pos:>6}/{len} {bar:20.cyan/238} {msg}");
+        if silent {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         bar.set_length(total as u64);
-        let progress = Self { series, bar, plain, total, line_every: line_every.max(1), first: None };
+        let progress = Self { series, bar, plain, silent, total, line_every: line_every.max(1), first: None };
         if !progress.series.name.is_empty() {
             progress.note(&progress.series.name);
             progress.bar.set_prefix(format!("{} ", progress.series.name));
@@ -60,13 +66,16 @@ impl Progress {
         };
         self.bar.set_position(step as u64);
         self.bar.set_message(format!("{images_per_second:.1} images/s{left}  {losses}"));
-        if self.plain && (step.is_multiple_of(self.line_every) || step == self.total) {
+        if self.plain && !self.silent && (step.is_multiple_of(self.line_every) || step == self.total) {
             print_line(&format!("step {step}/{}: {losses}, {images_per_second:.1} images/s{left}", self.total));
         }
     }
 
     /// Prints a line without disturbing the bar.
     pub fn note(&self, line: &str) {
+        if self.silent {
+            return;
+        }
         if self.plain { print_line(line) } else { self.bar.suspend(|| print_line(line)) }
     }
 
@@ -90,6 +99,11 @@ impl FileBar {
     #[expect(clippy::new_without_default, reason = "a bar needs a terminal")]
     pub fn new() -> Self {
         FileBar(new_bar("{pos:>6}/{len} {bar:20.cyan/238} {eta:>4} left  {msg}"))
+    }
+
+    /// A bar that is never drawn.
+    pub fn hidden() -> Self {
+        FileBar(ProgressBar::hidden())
     }
 }
 

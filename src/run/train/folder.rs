@@ -11,7 +11,8 @@ use crate::run::weights::Checkpoints;
 #[derive(Debug)]
 pub(super) struct RunFolder {
     path: PathBuf,
-    _lock: File,
+    /// None for a process that only reads.
+    _lock: Option<File>,
 }
 
 impl RunFolder {
@@ -21,7 +22,7 @@ impl RunFolder {
     /// If another process is using it, or a folder cannot be created.
     pub(super) fn create(path: &Path, overwrite: bool) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::io(path))?;
-        let folder = RunFolder { path: path.to_owned(), _lock: lock(path)? };
+        let folder = RunFolder { path: path.to_owned(), _lock: Some(lock(path)?) };
         if overwrite {
             folder.clear()?;
         }
@@ -36,13 +37,21 @@ impl RunFolder {
     /// # Errors
     /// If it contains no run, or another process is using it.
     pub(super) fn open(path: &Path) -> Result<Self> {
+        let folder = RunFolder { _lock: Some(lock(path)?), ..Self::read(path)? };
+        fs::create_dir_all(folder.pictures()).map_err(Error::io(path))?;
+        Ok(folder)
+    }
+
+    /// The same to read only, while another rank of this run has it open.
+    ///
+    /// # Errors
+    /// If it contains no run.
+    pub(super) fn read(path: &Path) -> Result<Self> {
         if !Checkpoints::of(path).folder().is_dir() {
             let reason = if path.is_dir() { "contains no run" } else { "is not a folder" };
             return Err(Error::data(path, reason, "give a folder that `tagseg train --out RUN` created"));
         }
-        let folder = RunFolder { path: path.to_owned(), _lock: lock(path)? };
-        fs::create_dir_all(folder.pictures()).map_err(Error::io(path))?;
-        Ok(folder)
+        Ok(RunFolder { path: path.to_owned(), _lock: None })
     }
 
     /// The folder itself.

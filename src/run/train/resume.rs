@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::clock::Clock;
 use super::folder::RunFolder;
-use super::run::{Run, TrainSummary};
+use super::run::{Files, Run, TrainSummary, of_world};
 use super::setting::{Setting, TrainingData};
 use super::stop::Stop;
 use crate::config::Config;
 use crate::engine::gpu::DeviceChoice;
+use crate::engine::ranks::World;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
 use crate::method::{Method, Methods};
@@ -34,6 +35,8 @@ pub struct ResumeOptions {
     pub series: RunSeries,
     /// Where the method of the run is found.
     pub methods: Methods,
+    /// The processes that train together; this one alone by default.
+    pub world: World,
 }
 
 /// A run about to be resumed from its newest checkpoint. Its folder stays locked as long as this value lives.
@@ -50,7 +53,15 @@ impl Resume {
     /// # Errors
     /// If there is none, or another process is training there.
     pub fn open(run: &Path) -> Result<Self> {
-        let folder = RunFolder::open(run)?;
+        Self::open_in(run, &World::default())
+    }
+
+    /// The same for one of several processes: the first locks the folder.
+    ///
+    /// # Errors
+    /// As [`Resume::open`].
+    pub fn open_in(run: &Path, world: &World) -> Result<Self> {
+        let folder = if world.is_first() { RunFolder::open(run)? } else { RunFolder::read(run)? };
         let mut found = folder.checkpoints().newest()?;
         let training = found.checkpoint.training.take().ok_or_else(|| {
             Error::data(&found.path, "has no training state", "start a new run with `tagseg train --out RUN`")
@@ -68,15 +79,22 @@ impl Resume {
     /// # Errors
     /// Those of [`super::run`]; also if the data or the configuration has changed.
     pub fn run(self, options: &ResumeOptions) -> Result<TrainSummary> {
-        let Resume { folder, found, mut training } = self;
+        let Resume { folder, mut found, mut training } = self;
+        let world = &options.world;
+        let method = options.methods.of(&found.checkpoint.config)?;
+        check_config(&found.checkpoint.config, options, &folder)?;
+        let ranks_before = found.checkpoint.config.batch_ranks;
+        if world.is_shared() {
+            found.checkpoint.config = of_other_world(&found.checkpoint.config, world)?;
+        }
         let checkpoint = &found.checkpoint;
-        let method = options.methods.of(&checkpoint.config)?;
-        check_config(&checkpoint.config, options, &folder)?;
         if is_finished(checkpoint, &training) {
             let facts = &training.run;
-            bring_back(&folder, &found, facts)?;
-            found.notices().for_each(|notice| eprintln!("{notice}"));
-            eprintln!("{}", farewell(&folder, &found));
+            if world.is_first() {
+                bring_back(&folder, &found, facts)?;
+                found.notices().for_each(|notice| eprintln!("{notice}"));
+                eprintln!("{}", farewell(&folder, &found));
+            }
             return Ok(TrainSummary {
                 device: facts.adapter.clone(),
                 classes: checkpoint.classes.clone(),
@@ -89,12 +107,12 @@ impl Resume {
         if options.skip_broken && !training.run.data.skip_broken {
             return Err(Error::config("--skip-broken", "was not given when this run was started", "omit it"));
         }
-        let data = open_data(options.data.as_deref(), &training.run.data, &checkpoint.config, &*method)?;
+        let data = open_data(options.data.as_deref(), &training.run.data, &checkpoint.config, &*method, world)?;
         if data.images.classes() != checkpoint.classes {
             return Err(other_data(data.images.root(), "its classes differ from those of this run"));
         }
         let device = options.device.clone().over(&training.run.device);
-        let mut setting = Setting::open(&checkpoint.config, &method, data, &device)?;
+        let mut setting = Setting::open(&checkpoint.config, &method, data, &device, world)?;
         training.align(&setting.trainer.columns().names());
         let facts = &training.run;
         let misfit = |error: Error| {
@@ -104,25 +122,49 @@ impl Resume {
         let parameters = setting.trainer.parameters();
         checkpoint.put(&mut setting.session.clone(), parameters).map_err(misfit)?;
         training.put(&mut setting.session.clone(), parameters).map_err(misfit)?;
+        // Also waits until all ranks have read the checkpoint.
+        setting.agree(checkpoint.step)?;
         let loader = setting.loader(facts.sampler)?;
         setting.prepare(checkpoint.step)?;
 
-        let record = bring_back(&folder, &found, facts)?;
-        found.notices().for_each(|notice| eprintln!("{notice}"));
-        eprintln!("resumed at step {} of {}: {}", checkpoint.step, checkpoint.config.train_iters, found.path.display());
-        if facts.adapter != setting.session.name() {
-            let (before, now) = (&facts.adapter, setting.session.name());
-            eprintln!("the run used {before} so far and now uses {now}; results will not be bit-identical");
-        } else if facts.device.kernels.is_some() && facts.device.kernels != setting.session.kernels() {
-            eprintln!("kernel choices differ from those of the run; results will not be bit-identical");
-        }
-
-        let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.series);
+        let files = match world.is_first() {
+            true => {
+                let record = bring_back(&folder, &found, facts)?;
+                tell(&found, facts, &setting, ranks_before);
+                Some(Files { folder, record })
+            }
+            false => None,
+        };
+        let mut run = Run::new(setting, files, loader, &options.stop, &options.series);
         run.clock = Clock::at(facts.record.seconds);
         run.best = facts.best;
         run.saved = Some((checkpoint.step, found.path.clone()));
         run.train(checkpoint.step, facts.evaluated)
     }
+}
+
+/// Says where a run is resumed, and what is different from before.
+fn tell(found: &Found, facts: &RunFacts, setting: &Setting, ranks_before: usize) {
+    let checkpoint = &found.checkpoint;
+    found.notices().for_each(|notice| eprintln!("{notice}"));
+    eprintln!("resumed at step {} of {}: {}", checkpoint.step, checkpoint.config.train_iters, found.path.display());
+    if facts.adapter != setting.session.name() {
+        let (before, now) = (&facts.adapter, setting.session.name());
+        eprintln!("the run used {before} so far and now uses {now}; results will not be bit-identical");
+    } else if facts.device.kernels.is_some() && facts.device.kernels != setting.session.kernels() {
+        eprintln!("kernel choices differ from those of the run; results will not be bit-identical");
+    }
+    let ranks = checkpoint.config.batch_ranks;
+    if ranks != ranks_before {
+        eprintln!("batch.ranks was {ranks_before} so far and now is {ranks}; results will not be bit-identical");
+    }
+}
+
+/// The configuration of a run for processes that may be of another number than before.
+fn of_other_world(config: &Config, world: &World) -> Result<Config> {
+    let mut config = config.clone();
+    config.batch_ranks = world.size();
+    of_world(&config, world)
 }
 
 /// Whether the run of a checkpoint is finished: its last step is done and, if there are masks to score on, scored.
@@ -157,6 +199,8 @@ fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Re
     let mut written = own.clone();
     if path.is_file() {
         written.load_file(&path)?;
+        // Another number of processes may have resumed the run and saved nothing yet.
+        written.batch_ranks = own.batch_ranks;
     }
     let wishes = [(Some(&written), "in config.toml"), (options.config.as_ref(), "on the command line")];
     for (wish, who) in wishes.into_iter().filter_map(|(wish, who)| Some((wish?, who))) {
@@ -169,12 +213,18 @@ fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Re
 }
 
 /// The data set of the run, at its original or its new location.
-fn open_data(moved: Option<&Path>, facts: &DataFacts, config: &Config, method: &dyn Method) -> Result<TrainingData> {
+fn open_data(
+    moved: Option<&Path>,
+    facts: &DataFacts,
+    config: &Config,
+    method: &dyn Method,
+    world: &World,
+) -> Result<TrainingData> {
     let root = moved.unwrap_or(Path::new(&facts.folder));
     if moved.is_none() && !root.exists() {
         return Err(Error::data(root, "the data set is missing", "give its new folder with --data"));
     }
-    let data = TrainingData::open(root, config, method, facts.skip_broken)?;
+    let data = TrainingData::open(root, config, method, facts.skip_broken, world)?;
     if data.facts.images != facts.images {
         let reason = format!("has {} training images, this run had {}", data.facts.images, facts.images);
         return Err(other_data(root, &reason));

@@ -12,6 +12,7 @@ use crate::config::{Config, Start};
 use crate::data::Loader;
 use crate::engine::gpu::{DeviceChoice, Plan};
 use crate::engine::nn::Parameter;
+use crate::engine::ranks::World;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
 use crate::method::{Methods, Protocol, StepValues};
@@ -46,6 +47,8 @@ pub struct TrainOptions {
     pub series: RunSeries,
     /// Where the method that the configuration names is found.
     pub methods: Methods,
+    /// The processes that train together; this one alone by default. The first prints and writes the folder.
+    pub world: World,
 }
 
 /// The result of a training run.
@@ -74,6 +77,7 @@ const SHOWN: usize = 6;
 /// Data, configuration and device are checked before anything is written.
 pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     let mut setting = open(options)?;
+    setting.agree(0)?;
     let loader = setting.loader(setting.position(0))?;
     let weights = initial_weights(options, setting.trainer.parameters())?;
     if let Some(weights) = &weights {
@@ -81,10 +85,16 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     }
     setting.prepare(0)?;
 
-    let folder = RunFolder::create(&options.out, options.overwrite)?;
-    write_atomically(&folder.config(), setting.config.to_toml().as_bytes())?;
-    let record = RecordWriter::append_to(folder.metrics())?;
-    let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.series);
+    let files = match options.world.is_first() {
+        true => {
+            let folder = RunFolder::create(&options.out, options.overwrite)?;
+            write_atomically(&folder.config(), setting.config.to_toml().as_bytes())?;
+            let record = RecordWriter::append_to(folder.metrics())?;
+            Some(Files { folder, record })
+        }
+        false => None,
+    };
+    let mut run = Run::new(setting, files, loader, &options.stop, &options.series);
     if let Some(weights) = &weights {
         run.progress.note(&weights.to_string());
     }
@@ -117,19 +127,37 @@ pub fn plan(options: &TrainOptions) -> Result<Option<Plan>> {
 
 /// Data, device and network of a new run.
 fn open(options: &TrainOptions) -> Result<Setting> {
-    let TrainOptions { config, methods, skip_broken, .. } = options;
+    let TrainOptions { config, methods, skip_broken, world, .. } = options;
+    let config = &of_world(config, world)?;
     methods.check(config)?;
     let method = methods.of(config)?;
-    let data = TrainingData::open(&options.data, config, &*method, *skip_broken)?;
-    Setting::open(config, &method, data, &options.device)
+    let data = TrainingData::open(&options.data, config, &*method, *skip_broken, world)?;
+    Setting::open(config, &method, data, &options.device, world)
+}
+
+/// A configuration for the processes that train together: each is a rank.
+///
+/// # Errors
+/// [`Error::Config`] if the batch cannot be divided among them, or the configuration asks for another number.
+pub(super) fn of_world(config: &Config, world: &World) -> Result<Config> {
+    let (mut config, size) = (config.clone(), world.size());
+    if world.is_shared() && ![1, size].contains(&config.batch_ranks) {
+        let reason = format!("is {}, but there are {size} processes", config.batch_ranks);
+        return Err(Error::config("batch.ranks", reason, "start as many processes, or one, or omit the option"));
+    }
+    if world.is_shared() {
+        config.batch_ranks = size;
+        config.validate()?;
+    }
+    Ok(config)
 }
 
 /// A run in progress.
 pub(super) struct Run {
     setting: Setting,
-    folder: RunFolder,
+    /// Those of the run, if this process writes them.
+    files: Option<Files>,
     loader: Loader,
-    record: RecordWriter,
     progress: Progress,
     stop: Stop,
     pub(super) clock: Clock,
@@ -137,6 +165,12 @@ pub(super) struct Run {
     /// The newest checkpoint, by step and file.
     pub(super) saved: Option<(usize, PathBuf)>,
     scores: Option<Scores>,
+}
+
+/// What a run writes.
+pub(super) struct Files {
+    pub(super) folder: RunFolder,
+    pub(super) record: RecordWriter,
 }
 
 /// How the training loop ended.
@@ -150,18 +184,12 @@ enum End {
 
 impl Run {
     /// A run that is ready for its next step.
-    pub(super) fn new(
-        setting: Setting,
-        folder: RunFolder,
-        loader: Loader,
-        record: RecordWriter,
-        stop: &Stop,
-        series: &RunSeries,
-    ) -> Self {
+    pub(super) fn new(setting: Setting, files: Option<Files>, loader: Loader, stop: &Stop, series: &RunSeries) -> Self {
         let Config { train_iters, train_log_every, .. } = setting.config;
-        let progress = Progress::new(train_iters, train_log_every.max(train_iters / 60), series.clone());
+        let series = RunSeries { silent: series.silent || files.is_none(), ..series.clone() };
+        let progress = Progress::new(train_iters, train_log_every.max(train_iters / 60), series);
         let (clock, stop) = (Clock::default(), stop.clone());
-        Run { setting, folder, loader, record, progress, stop, clock, best: None, saved: None, scores: None }
+        Run { setting, files, loader, progress, stop, clock, best: None, saved: None, scores: None }
     }
 
     /// Trains from step `start` on. `evaluated` is true if the evaluation that is due at that step is done.
@@ -202,7 +230,7 @@ impl Run {
             let batch = self.loader.next()?;
             self.setting.trainer.step(n, (&batch).into())?;
             self.setting.session.settle();
-            let (done, stops) = (n + 1, self.stop.asked());
+            let (done, stops) = (n + 1, self.world().any(self.stop.asked())?);
             let last = done == train_iters;
             let logs = done % train_log_every == 0 || last;
             let evaluates = done % train_eval_every == 0 || last;
@@ -232,10 +260,14 @@ impl Run {
 
     /// Saves step `n`, which is not finite, and reports why.
     fn explain(&self, n: usize) -> Result<Error> {
+        let Some(Files { folder, .. }) = self.files.as_ref().filter(|_| !self.world().is_shared()) else {
+            let reason = format!("step {n} is not finite");
+            return Ok(Error::Graph(format!("{reason}; resume the run in one process, which finds the value")));
+        };
         let Setting { trainer, config, data, .. } = &self.setting;
         let batch = self.setting.loader(self.setting.position(n))?.next()?;
         let sizes = [self.setting.classes().len(), data.images.max_tags()];
-        failure::explain(&self.folder.failure(), trainer, n, &batch, config, sizes)
+        failure::explain(&folder.failure(), trainer, n, &batch, config, sizes)
     }
 
     /// Records the means over the window of steps that ends with step `n`.
@@ -245,13 +277,23 @@ impl Run {
         let mut line = step_record(n, values, trainer.schedule().rate(1.0, n));
         line.images_per_second = (values.len() * config.batch_global) as f64 / seconds;
         self.progress.step(n + 1, &line.loss, line.images_per_second);
-        self.record.write(line)
+        match &mut self.files {
+            Some(files) => files.record.write(line),
+            None => Ok(()),
+        }
+    }
+
+    /// The processes that train together.
+    fn world(&self) -> &World {
+        self.setting.session.world()
     }
 
     /// Saves a checkpoint after `done` steps. `evaluated` as in [`Run::train`].
     pub(super) fn save(&mut self, done: usize, evaluated: bool) -> Result<()> {
+        self.setting.agree(done)?;
+        let Some(files) = &mut self.files else { return Ok(()) };
         // The record must be on disk before the checkpoint that refers to it.
-        let bytes = self.record.sync()?;
+        let bytes = files.record.sync()?;
         let Setting { config, device, data, session, trainer, .. } = &self.setting;
         let run = RunFacts {
             device: device.clone(),
@@ -265,7 +307,7 @@ impl Run {
         };
         let mut checkpoint = Checkpoint::take(session, trainer.parameters(), done, config, self.setting.classes())?;
         checkpoint.training = Some(Training::take(session, trainer.parameters(), run)?);
-        let checkpoints = self.folder.checkpoints();
+        let checkpoints = files.folder.checkpoints();
         self.saved = Some((done, checkpoints.put(&checkpoint)?));
         if self.best.is_some_and(|best| best.step == done) {
             checkpoints.point(BEST, done)?;
@@ -279,19 +321,21 @@ impl Run {
         let Some(validation) = &self.setting.data.validation else { return Ok(true) };
         let model = self.setting.model();
         let mut gallery = Gallery::new(SHOWN);
-        let mut scoring = Scoring::new(&model, validation, Protocol::Train, false)?.shown_in(&mut gallery);
-        while scoring.advance()? > 0 {
-            if self.stop.asked() {
-                return Ok(false);
-            }
+        let scoring = Scoring::new(&model, validation, Protocol::Train, false)?.shown_in(&mut gallery);
+        let mut scoring = scoring.dealt(self.world());
+        while !self.stop.asked() && scoring.advance()? > 0 {}
+        if self.world().any(self.stop.asked())? {
+            return Ok(false);
         }
-        let scores = scoring.scored().scores;
+        let scores = scoring.together(self.world())?.scored().scores;
         // Nothing is better than a score of nothing.
         let seg_miou = scores.get(Scores::SEG).map(|seg| seg.miou).filter(|miou| !miou.is_nan()).unwrap_or(0.0);
-        self.record.write(EvalRecord { step, eval: scores.for_record() })?;
-        let path = self.folder.pictures().join(format!("step_{step:07}.png"));
-        let sheet = contact_sheet(&gallery.samples()?);
-        sheet.write_png(&path)?;
+        if let Some(Files { folder, record }) = &mut self.files {
+            record.write(EvalRecord { step, eval: scores.for_record() })?;
+            let path = folder.pictures().join(format!("step_{step:07}.png"));
+            let sheet = contact_sheet(&gallery.samples()?);
+            sheet.write_png(&path)?;
+        }
         self.progress.note(&format!("step {step}: {}; tags F1 {:.3}", scores.in_words(), scores.cls_f1));
         self.scores = Some(scores);
         if self.best.is_none_or(|best| seg_miou > best.seg_miou) {
@@ -305,12 +349,12 @@ impl Run {
     fn safe(&self, cause: Error) -> Error {
         let outside =
             matches!(cause, Error::Device { .. } | Error::Memory { .. } | Error::Io { .. } | Error::Data { .. });
-        match &self.saved {
-            Some((step, checkpoint)) if outside => Error::Stopped {
+        match (&self.saved, &self.files) {
+            (Some((step, checkpoint)), Some(files)) if outside => Error::Stopped {
                 cause: Box::new(cause),
                 step: *step,
                 checkpoint: checkpoint.clone(),
-                run: self.folder.path().to_owned(),
+                run: files.folder.path().to_owned(),
             },
             _ => cause,
         }
@@ -334,13 +378,14 @@ mod tests {
             config.set(assignment).unwrap();
         }
         let method = Methods::default().of(&config).unwrap();
-        let data = TrainingData::open(&data, &config, &*method, false).unwrap();
-        let setting = Setting::open(&config, &method, data, &"auto".into()).unwrap();
+        let data = TrainingData::open(&data, &config, &*method, false, &World::default()).unwrap();
+        let setting = Setting::open(&config, &method, data, &"auto".into(), &World::default()).unwrap();
         let loader = setting.loader(setting.position(0)).unwrap();
         let session = setting.session.clone();
         let folder = RunFolder::create(&out, false).unwrap();
         let record = RecordWriter::append_to(folder.metrics()).unwrap();
-        let mut run = Run::new(setting, folder, loader, record, &Stop::default(), &RunSeries::default());
+        let files = Some(Files { folder, record });
+        let mut run = Run::new(setting, files, loader, &Stop::default(), &RunSeries::default());
         run.save(0, true).unwrap();
         session.lose();
         let text = run.train(0, true).unwrap_err().to_string();

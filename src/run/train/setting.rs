@@ -7,6 +7,7 @@ use super::trainer::Trainer;
 use crate::config::Config;
 use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
 use crate::engine::gpu::{DeviceChoice, mebibytes};
+use crate::engine::ranks::World;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::method::{Method, Protocol};
@@ -30,9 +31,16 @@ pub(in crate::run) struct TrainingData {
 
 impl TrainingData {
     /// Opens a data set and decodes every file that a run with `method` needs once.
-    pub(in crate::run) fn open(root: &Path, config: &Config, method: &dyn Method, skip_broken: bool) -> Result<Self> {
+    pub(in crate::run) fn open(
+        root: &Path,
+        config: &Config,
+        method: &dyn Method,
+        skip_broken: bool,
+        world: &World,
+    ) -> Result<Self> {
         let options = SplitOptions::new(config, skip_broken, method.needs_masks());
-        let Splits { train: images, val } = Splits::open(root, options, &FileBar::new(), &mut Err)?;
+        let bar = if world.is_first() { FileBar::new() } else { FileBar::hidden() };
+        let Splits { train: images, val } = Splits::open(root, options, &bar, &mut Err)?;
         let mut notices = images.notices.clone();
         let validation = val.and_then(|val| scorable(val, &mut notices));
         // A run may be resumed from another folder than it was started in.
@@ -102,14 +110,53 @@ impl Setting {
         method: &Arc<dyn Method>,
         data: TrainingData,
         device: &DeviceChoice,
+        world: &World,
     ) -> Result<Self> {
-        let session = device::open(device)?;
+        let session = device::open_for(device, world)?;
         let network = NetworkConfig::new(config, data.images.classes().len())?;
         let (max_tags, window) = (data.images.max_tags(), config.train_log_every);
         let trainer = Trainer::with_method(&session, method, config, &network, max_tags, window)?;
         // A resumed run keeps the kernel choices that it was started with, even if the table has changed.
         let device = device.clone().kernels(session.kernels());
         Ok(Setting { config: config.clone(), device, data, network, session, trainer })
+    }
+
+    /// Compares the ranks after `done` steps: version, options, data, kernels, and the bits of all states, which nothing
+    /// else would reveal.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] with the first rank that differs from rank 0.
+    pub(super) fn agree(&self, done: usize) -> Result<()> {
+        let Setting { config, data, session, .. } = self;
+        let world = session.world();
+        if !world.is_shared() {
+            return Ok(());
+        }
+        let DataFacts { images, checksum, files, .. } = &data.facts;
+        let names = session.state_names();
+        let states = session.states(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let mut hasher = crc32fast::Hasher::new();
+        states.iter().for_each(|(_, values)| hasher.update(bytemuck::cast_slice(values)));
+        let crc = |text: String| crc32fast::hash(text.as_bytes());
+        let facts = [
+            ("another version of tagseg", crc(env!("CARGO_PKG_VERSION").to_owned())),
+            ("other options", crc(config.to_toml())),
+            ("another data set", crc(format!("{:?}", (images, checksum, files)))),
+            ("other kernels", crc(format!("{:?}", session.kernels()))),
+            ("another micro-batch", self.trainer.micro_batch() as u32),
+            ("other weights", hasher.finalize()),
+        ];
+        let own: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.to_le_bytes()).collect();
+        let all = world.all_gather(&own)?;
+        let all: Vec<_> = all.chunks(own.len()).collect();
+        for (rank, other) in all.iter().enumerate() {
+            let differing = facts.iter().zip(other.chunks(4).zip(all[0].chunks(4))).find(|(_, (one, two))| one != two);
+            if let Some(((what, _), _)) = differing {
+                let remedy = "give all ranks the same program, options and data, or resume from the newest checkpoint";
+                return Err(Error::Graph(format!("rank {rank} has {what} than rank 0 at step {done}; {remedy}")));
+            }
+        }
+        Ok(())
     }
 
     /// Names of the foreground classes.
@@ -136,6 +183,7 @@ impl Setting {
         let config = &self.config;
         let options = LoaderOptions {
             batch: config.batch_global,
+            rows: Some(self.trainer.rows()),
             crop: config.train_crop,
             seed: config.seed,
             start_step: start.epoch * self.steps_per_epoch() + start.batch,
@@ -172,9 +220,11 @@ impl Setting {
         let Setting { config, data, session, trainer, .. } = self;
         let parameters = self.trained_weights();
         let (whole, micro) = (config.batch_global, trainer.micro_batch());
-        let batch = match whole / micro {
-            1 => format!("batch {whole}"),
-            parts => format!("effective batch {whole} = {parts} × {micro}"),
+        let batch = match (config.batch_ranks, whole / config.batch_ranks / micro) {
+            (1, 1) => format!("batch {whole}"),
+            (1, parts) => format!("effective batch {whole} = {parts} × {micro}"),
+            (ranks, 1) => format!("batch {whole} = {ranks} ranks × {micro}"),
+            (ranks, parts) => format!("effective batch {whole} = {ranks} ranks × {parts} × {micro}"),
         };
         let plan = trainer.program().and_then(|program| program.plan()).map_or(String::new(), |plan| {
             format!(", {} dispatches per step, {:.0} MiB", plan.dispatches(), mebibytes(plan.bytes()))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::{Config, Precision};
 use crate::engine::gpu::{KernelTime, Plan};
 use crate::engine::graph::{DType, Node, NodeId, Tensor};
-use crate::engine::nn::Parameter;
+use crate::engine::nn::{Parameter, Share};
 use crate::engine::session::{Program, Session};
 use crate::error::{Error, Result};
 use crate::method::{Columns, FLAGS, Inputs, Method, Methods, Phase, Schedule, Sizes, Step, StepValues, moment_names};
@@ -21,6 +21,8 @@ pub struct Trainer {
     network: NetworkConfig,
     schedule: Schedule,
     sizes: Sizes,
+    /// The groups of a batch that this process computes.
+    share: Share,
     drop: bool,
     window: usize,
     /// The number of the last step that was run.
@@ -92,7 +94,18 @@ impl Trainer {
             return Err(Error::Graph("a window of 0 steps keeps no values; choose 1 or more".into()));
         }
         let crop = [config.train_crop; 2];
-        let sizes = Sizes { batch: config.batch_global, crop, slots: Slots::width_for(max_tags) };
+        let world = session.world();
+        let (ranks, rank) = (config.batch_ranks, world.rank());
+        let share = match world.size() {
+            1 => Share::whole(ranks),
+            size if size == ranks => Share { ranks, here: rank..rank + 1 },
+            size => {
+                let reason = format!("is {ranks}, but there are {size} processes");
+                return Err(Error::config("batch.ranks", reason, "start as many processes, or one"));
+            }
+        };
+        let batch = config.batch_global / world.size();
+        let sizes = Sizes { batch, crop, slots: Slots::width_for(max_tags) };
         let mut trainer = Trainer {
             session: session.clone(),
             method: method.clone(),
@@ -100,6 +113,7 @@ impl Trainer {
             network: network.clone(),
             schedule: Schedule::new(method, config, &network.encoder),
             sizes,
+            share,
             drop: true,
             window,
             last: None,
@@ -135,7 +149,8 @@ impl Trainer {
     }
 
     fn record(&self, phase: &Phase) -> Result<Step> {
-        Step::record(&self.method, &self.config, &self.network, phase, self.sizes, self.drop)
+        let share = self.share.clone();
+        Step::record_share(&self.method, &self.config, &self.network, phase, self.sizes, self.drop, share)
     }
 
     /// The method.
@@ -197,28 +212,43 @@ impl Trainer {
     pub fn check(&mut self) -> Result<Option<Plan>> {
         let mut plan = self.plan_all();
         if self.config.batch_micro == 0 {
-            let (batch, group) = (self.sizes.batch, self.smallest_part());
-            for images in (1..batch).rev().filter(|images| batch % images == 0 && images % group == 0) {
+            let (group, smallest) = (self.group(), self.smallest_part());
+            for images in (1..group).rev().filter(|images| group % images == 0 && images % smallest == 0) {
                 if !matches!(plan, Err(Error::Memory { .. })) {
                     break;
                 }
                 self.config.batch_micro = images;
                 plan = self.plan_all();
             }
+            // All ranks use the micro-batch of the one with the least memory.
+            let world = self.session.world();
+            if world.is_shared() && plan.is_ok() {
+                let own = self.micro_batch();
+                let least = world.numbers(own as u64)?.into_iter().fold(own, |least, other| least.min(other as usize));
+                if least < own {
+                    self.config.batch_micro = least;
+                    plan = self.plan_all();
+                }
+            }
         }
         plan.map_err(|error| self.with_options(error))
     }
 
+    /// Images of a rank.
+    fn group(&self) -> usize {
+        self.config.batch_global / self.config.batch_ranks
+    }
+
     /// Images that are normalised together: the smallest possible micro-batch.
     fn smallest_part(&self) -> usize {
-        self.config.loss_replica_size.min(self.sizes.batch)
+        self.config.loss_replica_size.min(self.group())
     }
 
     /// Adds the options that save memory and are not in use to the remedies of an error about memory.
     fn with_options(&self, error: Error) -> Error {
         let Error::Memory { mut reason, mut remedy } = error else { return error };
         let (part, smallest) = (self.micro_batch(), self.smallest_part());
-        if part < self.sizes.batch {
+        if part < self.group() {
             reason = format!("{reason}, with a micro-batch of {part}");
         }
         let smaller = (part > smallest).then(|| format!("batch.micro={smallest}"));
@@ -233,8 +263,8 @@ impl Trainer {
     /// Number of images whose gradients are computed together.
     pub fn micro_batch(&self) -> usize {
         match self.config.batch_micro {
-            0 => self.sizes.batch,
-            images => images.min(self.sizes.batch),
+            0 => self.group(),
+            images => images.min(self.group()),
         }
     }
 
@@ -264,7 +294,14 @@ impl Trainer {
         Ok(())
     }
 
-    /// Runs step `n` on a batch.
+    /// The images of each batch that this process computes.
+    #[cfg(feature = "native")]
+    pub(super) fn rows(&self) -> std::ops::Range<usize> {
+        let first = self.session.world().rank() * self.sizes.batch;
+        first..first + self.sizes.batch
+    }
+
+    /// Runs step `n` on a batch, or on the [share](Share) of this process.
     ///
     /// # Errors
     /// If the size of the batch differs, or the device was lost.

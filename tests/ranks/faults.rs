@@ -1,0 +1,146 @@
+//! A fault in one process ends all of them, and the run can be resumed.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tagseg::run::launch;
+use tagseg::run::weights::Checkpoints;
+
+use crate::place::{Place, STEPS, alone, fail, launcher, ranks, succeed, two};
+
+/// The processes whose command line has `text`.
+fn processes(text: &str) -> Vec<u32> {
+    let folders = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let numbers = folders.filter_map(|name| name.parse().ok());
+    let program = |number: &u32| {
+        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.contains(text) && line.starts_with(env!("CARGO_BIN_EXE_tagseg"))
+    };
+    numbers.filter(program).collect()
+}
+
+fn signal(number: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &number.to_string()]).status().unwrap().success());
+}
+
+/// Waits until step `step` is saved.
+fn wait_for(run: &Path, step: usize) {
+    let begun = Instant::now();
+    while !Checkpoints::of(run).path(step).is_file() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "step {step} of {} is never saved", run.display());
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// Protects: if a rank is killed, nothing is left running after ten seconds; resumed with as many ranks, in processes or
+/// virtual, the run has the bits of one that was not killed.
+#[test]
+fn a_killed_rank_ends_the_run_which_resumes_to_the_same_bits() {
+    let place = Place::new();
+    succeed(ranks(2, &place.train("whole", &[])));
+    for name in ["killed", "killed_too"] {
+        let mut job = ranks(2, &place.train(name, &[])).stderr(Stdio::null()).spawn().unwrap();
+        let run = place.path(name);
+        wait_for(&run, 3);
+        let own = processes(&run.display().to_string());
+        assert_eq!(own.len(), 2);
+        signal(own[1], "-KILL");
+        let killed = Instant::now();
+        assert!(!job.wait().unwrap().success());
+        assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
+        assert_eq!(processes(&run.display().to_string()), Vec::<u32>::new());
+    }
+    succeed(ranks(2, &place.resume("killed")));
+    succeed(alone(&place.resume("killed_too")));
+    assert!(place.ends("killed") == place.ends("whole"));
+    assert!(place.ends("killed_too") == place.ends("whole"));
+}
+
+/// Protects: SIGTERM at the launcher saves one checkpoint at one step, which resumes to the same bits.
+#[test]
+fn a_stopped_run_is_saved_once_and_resumes() {
+    let place = Place::new();
+    succeed(ranks(2, &place.train("whole", &[])));
+    let mut job = ranks(2, &place.train("stopped", &[])).stderr(Stdio::null()).spawn().unwrap();
+    let run = place.path("stopped");
+    wait_for(&run, 0);
+    // Signals are handled once the first step begins.
+    sleep(Duration::from_secs(2));
+    signal(job.id(), "-TERM");
+    job.wait().unwrap();
+    let saved = Checkpoints::of(&run).newest().unwrap().checkpoint.step;
+    println!("stopped at step {saved} of {STEPS}");
+    succeed(ranks(2, &place.resume("stopped")));
+    assert!(place.ends("stopped") == place.ends("whole"));
+}
+
+/// Protects: a run may be resumed by another number of ranks, and that is said.
+#[test]
+fn another_number_of_ranks_is_said() {
+    let place = Place::new();
+    let half = ["train.iters=4", "train.eval_every=4", "train.save_every=1"];
+    succeed(ranks(2, &place.train("run", &half)));
+    for step in [3, 4] {
+        std::fs::remove_file(Checkpoints::of(&place.path("run")).path(step)).unwrap();
+    }
+    let told = succeed(ranks(4, &place.resume("run")));
+    assert!(told.contains("batch.ranks was 2 so far and now is 4; results will not be bit-identical"), "{told}");
+}
+
+/// Protects: ranks that differ are refused before the first step, and a batch that cannot be divided with the possible
+/// numbers; each error is one line.
+#[test]
+fn ranks_that_do_not_fit_are_refused() {
+    let place = Place::new();
+    let other = |setting: &str| fail(two(&place.train("run", &[]), &place.train("run", &[setting])));
+    assert!(other("seed=2").contains("rank 1 has other options than rank 0 at step 0"));
+    let shapes = tagseg::data::shapes::ShapesOptions { train: 15, val: 2, size: 64, ..Default::default() };
+    tagseg::data::shapes::generate(&place.path("elsewhere"), &shapes).unwrap();
+    let moved = place.train("run", &[]).into_iter().map(|arg| match arg == place.path("data").display().to_string() {
+        true => place.path("elsewhere").display().to_string(),
+        false => arg,
+    });
+    let text = fail(two(&place.train("run", &[]), &moved.collect::<Vec<_>>()));
+    assert!(text.contains("rank 1 has another data set than rank 0"), "{text}");
+    for (count, setting, reason) in [
+        (3, "seed=1", "3 ranks do not divide 4 images"),
+        (4, "loss.replica_size=2", "give 1 or 2, or change"),
+        (2, "batch.ranks=4", "is 4, but there are 2 processes"),
+        (2, "batch.micro=4", "does not split the images of a rank"),
+    ] {
+        let text = fail(ranks(count, &place.train("run", &[setting])));
+        let errors: Vec<_> = text.lines().filter(|line| line.contains("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(reason), "{errors:?} in {text}");
+    }
+    assert!(!place.path("run").join("metrics.jsonl").exists(), "nothing was written");
+    let listed = [place.train("run", &[]), vec!["--device".into(), "0,0".into()]].concat();
+    let text = fail(ranks(4, &listed));
+    assert!(text.contains("lists 2 devices for 4 processes"), "{text}");
+    let eval = ["eval".to_owned(), place.path("run").display().to_string()];
+    assert!(fail(ranks(2, &eval)).contains("only `tagseg train` divides its work"));
+}
+
+/// Protects: a panic in one rank ends the others, which wait for it, within five seconds, and names the rank.
+#[test]
+fn a_panic_ends_all_ranks() {
+    let mut command = launcher();
+    command.args(["-n", "3"]).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "faults::a_rank_that_panics", "--ignored", "--nocapture"]);
+    let begun = Instant::now();
+    let text = fail(command);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(text.contains("rank 1: ") && text.contains("on purpose"), "{text}");
+}
+
+/// A part of the test above, which runs it in several processes.
+#[test]
+#[ignore = "run by another test"]
+fn a_rank_that_panics() {
+    let world = launch::join().unwrap();
+    assert_eq!(world.all_gather(&[world.rank() as u8]).unwrap(), [0, 1, 2]);
+    assert!(world.rank() != 1, "on purpose");
+    world.all_gather(&[0]).unwrap();
+}

@@ -1,0 +1,135 @@
+//! A data set, runs in a temporary folder, and how they are started.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tagseg::data::shapes::{ShapesOptions, generate};
+use tagseg::run::weights::Checkpoint;
+
+/// Steps of a run, through all phases of BMP.
+pub const STEPS: usize = 6;
+
+const SETTINGS: [&str; 13] = [
+    "batch.global=4",
+    "train.crop=64",
+    "train.log_every=1",
+    "train.eval_every=6",
+    "train.save_every=3",
+    "train.keep=0",
+    "schedule.n_c2s=0",
+    "schedule.n_s2c=1",
+    "schedule.n_bsp=3",
+    "ms.scales=[1, 1.5]",
+    "loss.replica_size=1",
+    // Logits of a network that has hardly been trained rarely pass the released threshold.
+    "sigma_s=0.0",
+    "train.iters=6",
+];
+
+/// A temporary folder with a data set.
+pub struct Place(tempfile::TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let shapes = ShapesOptions { train: 16, val: 37, size: 64, ..ShapesOptions::default() };
+        generate(&place.path().join("data"), &shapes).unwrap();
+        Place(place)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The arguments of a training run.
+    pub fn train(&self, out: &str, settings: &[&str]) -> Vec<String> {
+        let mut args: Vec<String> = ["train", "--preset", "nano", "--overwrite"].map(String::from).into();
+        for (flag, path) in [("--data", "data"), ("--out", out)] {
+            args.extend([flag.to_owned(), self.path(path).display().to_string()]);
+        }
+        for setting in SETTINGS.iter().chain(settings) {
+            args.extend(["--set".to_owned(), (*setting).to_owned()]);
+        }
+        args
+    }
+
+    /// The arguments that resume a run.
+    pub fn resume(&self, run: &str) -> Vec<String> {
+        vec!["train".to_owned(), "--resume".to_owned(), self.path(run).display().to_string()]
+    }
+
+    /// All states of the newest checkpoint, and the lines of the record without times.
+    pub fn ends(&self, run: &str) -> (BTreeMap<String, Vec<u32>>, Vec<Value>) {
+        ends(&self.path(run))
+    }
+}
+
+fn ends(run: &Path) -> (BTreeMap<String, Vec<u32>>, Vec<Value>) {
+    let found = Checkpoint::open(run).unwrap();
+    let bytes = std::fs::read(&found.path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let bits = |data: &[u8]| data.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+    let states = tensors.tensors().into_iter().map(|(name, view)| (name, bits(view.data()))).collect();
+    let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let without_times = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("images_per_second");
+        line
+    };
+    (states, lines.lines().map(without_times).collect())
+}
+
+/// The program in one process.
+pub fn alone(args: &[String]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagseg"));
+    command.args(args).env("LP_NUM_THREADS", "1");
+    command
+}
+
+/// A launcher of Open MPI or MPICH, also for root and on fewer cores than processes.
+pub fn launcher() -> Command {
+    let mut command = Command::new("mpirun");
+    command.envs(["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"].map(|name| (name, "1")));
+    command.env("LP_NUM_THREADS", "1").stdin(Stdio::null());
+    let version = Command::new("mpirun").arg("--version").output().expect("scripts/mpi.sh installs mpirun");
+    if String::from_utf8_lossy(&version.stdout).contains("Open MPI") {
+        command.args(["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]);
+        command.args(["--mca", "btl_vader_single_copy_mechanism", "none"]);
+        // Time to save after a signal.
+        command.args(["--mca", "odls_base_sigkill_timeout", "30"]);
+    }
+    command
+}
+
+/// The program in several processes.
+pub fn ranks(ranks: usize, args: &[String]) -> Command {
+    let mut command = launcher();
+    command.args(["-n", &ranks.to_string(), env!("CARGO_BIN_EXE_tagseg")]).args(args);
+    command
+}
+
+/// Two ranks with different arguments.
+pub fn two(first: &[String], second: &[String]) -> Command {
+    let mut command = launcher();
+    command.args(["-n", "1", env!("CARGO_BIN_EXE_tagseg")]).args(first).arg(":");
+    command.args(["-n", "1", env!("CARGO_BIN_EXE_tagseg")]).args(second);
+    command
+}
+
+/// Runs to the end and returns standard error.
+pub fn succeed(mut command: Command) -> String {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let text = String::from_utf8_lossy(&stderr).into_owned();
+    assert!(status.success(), "{command:?}: {status}\n{text}");
+    text
+}
+
+/// Runs to an error and returns standard error.
+pub fn fail(mut command: Command) -> String {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let text = String::from_utf8_lossy(&stderr).into_owned();
+    assert!(!status.success(), "{command:?} did not fail\n{text}");
+    text
+}
