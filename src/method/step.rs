@@ -138,8 +138,8 @@ impl Wanted<'_> {
             groups => (0..groups).map(|index| inputs.some(index * own..(index + 1) * own)).collect::<Result<_>>()?,
         };
         let groups = share.is_divided().then(|| Groups { share: share.clone(), labels: false });
-        let rows = vec![share.here.start * own..share.here.end * own];
-        let whole = Arc::new(Part { rows, of: share.ranks * own, groups, ..Part::default() });
+        let rows = share.here.start * own..share.here.end * own;
+        let whole = Arc::new(Part { groups, ..Part::some(rows, share.ranks * own) });
         graph.begin(FORWARD);
         let model = Network::new(&graph, network, NetworkOptions::new(config))?;
         let mode = Mode::Train { random: random.clone(), part: Some(whole.clone()) };
