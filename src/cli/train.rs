@@ -86,7 +86,11 @@ impl TrainArgs {
             world.abort(USER_ERROR)
         };
         match catch_unwind(AssertUnwindSafe(|| self.train(&world))) {
-            Ok(Ok(code)) => Ok(code),
+            Ok(Ok(code)) => {
+                // A launcher may end the others as soon as one has ended: not before the first has saved.
+                world.any(false)?;
+                Ok(code)
+            }
             Ok(Err(error)) => failed(&one_line(&error)),
             Err(_) => failed(&"error: a thread panicked; please report this bug"),
         }

@@ -59,7 +59,7 @@ fn a_killed_rank_ends_the_run_which_resumes_to_the_same_bits() {
     assert!(place.ends("killed_too") == place.ends("whole"));
 }
 
-/// Protects: SIGTERM at the launcher saves one checkpoint at one step, which resumes to the same bits.
+/// Protects: SIGTERM at any rank saves one checkpoint at one step of all, which resumes to the same bits.
 #[test]
 fn a_stopped_run_is_saved_once_and_resumes() {
     let place = Place::new();
@@ -67,9 +67,8 @@ fn a_stopped_run_is_saved_once_and_resumes() {
     let mut job = ranks(2, &place.train("stopped", &[])).stderr(Stdio::null()).spawn().unwrap();
     let run = place.path("stopped");
     wait_for(&run, 0);
-    // Signals are handled once the first step begins.
-    sleep(Duration::from_secs(2));
-    signal(job.id(), "-TERM");
+    wait_for(&run, 3);
+    signal(processes(&run.display().to_string())[1], "-TERM");
     job.wait().unwrap();
     let saved = Checkpoints::of(&run).newest().unwrap().checkpoint.step;
     println!("stopped at step {saved} of {STEPS}");
