@@ -6,13 +6,16 @@ use anyhow::Result;
 use clap::error::ErrorKind as Refusal;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::{ablate, bench, check, config, demo, devices, eval, predict, replay, shapes, train, tune, verify, weights};
+use super::{
+    ablate, bench, check, config, demo, devices, eval, predict, replay, shapes, tag, train, tune, verify, weights,
+};
 
 /// Text after the list of options in `tagseg --help`.
 const AFTER_HELP: &str = "\
 Getting started:
   tagseg predict photo.jpg            segment a photograph of animals or people
   tagseg demo                         train on generated data, write demo/report.html
+  tagseg tag DIR                      give photographs their tags, on a page in a browser
   tagseg check DIR                    validate a data set
   tagseg train --data DIR --out run   train on it
   tagseg train --resume run           resume after Ctrl-C, a crash or a power cut
@@ -36,6 +39,7 @@ enum Command {
     Train(train::TrainArgs),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
+    Tag(tag::TagArgs),
     Ablate(ablate::AblateArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
@@ -91,6 +95,7 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Predict(args) => args.run(),
+            Command::Tag(args) => args.run(),
             Command::Ablate(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Check(args) => args.run(),

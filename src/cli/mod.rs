@@ -13,6 +13,7 @@ mod output;
 mod predict;
 mod replay;
 mod shapes;
+mod tag;
 mod train;
 mod tune;
 mod verify;

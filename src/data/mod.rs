@@ -11,6 +11,7 @@
 //! | `tag_sources/`, `tag_source` | the files that tags are read from; which of them is used |
 //! | `layouts/`, `open` | folder layouts of data sets; which layout a folder has |
 //! | `splits` | the splits that a run opens |
+//! | `to_tag` | the images of a folder that a person gives tags |
 //! | [`check`] | checks of data sets |
 //! | `follow` | progress of work on many files |
 //! | [`resize`] | Pillow's antialiased bilinear resize |
@@ -48,6 +49,8 @@ mod tag_source;
 #[cfg(feature = "native")]
 mod tag_sources;
 pub mod tags;
+#[cfg(feature = "native")]
+mod to_tag;
 
 pub use augment::{AugmentOptions, Crop, augment};
 #[cfg(feature = "native")]
@@ -59,4 +62,8 @@ pub use loader::{Batch, Loader, LoaderOptions};
 pub use picture::{Mask, Rgb8};
 #[cfg(feature = "native")]
 pub use splits::{SplitOptions, Splits};
+#[cfg(feature = "native")]
+pub(crate) use tag_sources::labels::{FILE as LABELS_FILE, Labels};
 pub use tags::VOID;
+#[cfg(feature = "native")]
+pub(crate) use to_tag::ToTag;

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::layouts::layout::Layout;
-use crate::data::layouts::{coco, folders, voc};
+use crate::data::layouts::{coco, folders, tagged, voc};
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
 
 /// All known layouts. The error for a folder with none of them names what the first one needs.
-const LAYOUTS: [&Layout; 3] = [&voc::LAYOUT, &coco::LAYOUT, &folders::LAYOUT];
+const LAYOUTS: [&Layout; 4] = [&voc::LAYOUT, &coco::LAYOUT, &tagged::LAYOUT, &folders::LAYOUT];
 
 impl Dataset {
     /// Opens a split: reads its list and tags, and checks that its images exist.
@@ -51,7 +51,7 @@ impl Dataset {
 }
 
 /// The layout that the folder has.
-fn layout_of(root: &Path) -> Option<&'static Layout> {
+pub(super) fn layout_of(root: &Path) -> Option<&'static Layout> {
     LAYOUTS.into_iter().find(|layout| (layout.is_here)(root))
 }
 

@@ -17,6 +17,8 @@ pub mod eval;
 pub mod page;
 pub mod record;
 pub mod report;
+#[cfg(feature = "native")]
+pub mod tag;
 pub mod train;
 #[cfg(feature = "native")]
 pub mod tune;

@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::images::{Images, Masks};
-use crate::data::layouts::layout::Layout;
+use crate::data::layouts::layout::{LabelIds, Layout};
 use crate::data::picture::{Mask, one_line};
 use crate::data::tags::{OnFault, Tags, check_classes, numbered_classes};
 use crate::error::{Error, Result};
@@ -33,8 +33,14 @@ use crate::formats::coco_outline::{Shape, has_outline};
 use crate::formats::text::mark_length;
 
 /// MS-COCO, see the module documentation.
-pub(crate) const LAYOUT: Layout =
-    Layout { description: "MS-COCO: annotations/instances_<split>.json", folders: &[FOLDER], is_here, has_split, open };
+pub(crate) const LAYOUT: Layout = Layout {
+    description: "MS-COCO: annotations/instances_<split>.json",
+    folders: &[FOLDER],
+    labels: LabelIds::None,
+    is_here,
+    has_split,
+    open,
+};
 
 const FOLDER: &str = "annotations";
 const PREFIX: &str = "instances_";

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::ids::ENDINGS;
 use crate::data::images::{Images, Masks};
-use crate::data::layouts::layout::Layout;
+use crate::data::layouts::layout::{LabelIds, Layout};
 use crate::data::picture::Mask;
 use crate::data::tags::{MAX_CLASSES, OnFault, Tags};
 use crate::error::{Error, Result};
@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 pub(crate) const LAYOUT: Layout = Layout {
     description: "a folder for each class: cat/*.jpg, dog/*.jpg, or the same below train/",
     folders: &[],
+    labels: LabelIds::Paths,
     is_here,
     has_split,
     open,
@@ -104,7 +105,8 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, _: OnFault) -> Resul
     if let Some(first) = skipped.first() {
         notices.push(format!("skipped {} files that are not JPEG or PNG, such as {}", skipped.len(), first.display()));
     }
-    let images = Images::new(root, split, ids, kept, NoMasks(root.to_owned())).turned(true);
+    let images =
+        Images::new(root, split, ids, kept, NoMasks::new(root, "folders of classes have no masks")).turned(true);
     Ok(Dataset::new(images, Tags { classes, rows }, notices))
 }
 
@@ -156,7 +158,7 @@ fn has_image(folder: &Path) -> bool {
 }
 
 /// Adds the images in a folder and its subfolders, sorted, and the files that are no images.
-fn images_below(folder: &Path, images: &mut Vec<PathBuf>, others: &mut Vec<PathBuf>) -> Result<()> {
+pub(super) fn images_below(folder: &Path, images: &mut Vec<PathBuf>, others: &mut Vec<PathBuf>) -> Result<()> {
     let mut found = entries(folder)?;
     found.sort();
     for path in found.into_iter().filter(|path| !is_hidden(path)) {
@@ -193,7 +195,7 @@ fn check_classes(folder: &Path, classes: &[String], counts: &BTreeMap<String, us
 }
 
 /// For each file, the index of the first one with the same content.
-fn first_of_same_content(paths: &[PathBuf]) -> Result<Vec<usize>> {
+pub(super) fn first_of_same_content(paths: &[PathBuf]) -> Result<Vec<usize>> {
     let mut same_size: HashMap<u64, Vec<usize>> = HashMap::new();
     let mut firsts = Vec::with_capacity(paths.len());
     for (index, path) in paths.iter().enumerate() {
@@ -218,7 +220,7 @@ fn first_of_same_content(paths: &[PathBuf]) -> Result<Vec<usize>> {
 }
 
 /// Keeps the endings of files whose names differ in nothing else.
-fn make_distinct(ids: &mut [String], paths: &[PathBuf]) {
+pub(super) fn make_distinct(ids: &mut [String], paths: &[PathBuf]) {
     let mut counts: HashMap<String, usize> = HashMap::new();
     ids.iter().for_each(|id| *counts.entry(id.clone()).or_default() += 1);
     for (id, path) in ids.iter_mut().zip(paths).filter(|(id, _)| counts[*id] > 1) {
@@ -238,7 +240,16 @@ fn summary(counts: &BTreeMap<String, usize>, repeated: usize) -> String {
 
 /// The masks of images that have none.
 #[derive(Debug)]
-struct NoMasks(PathBuf);
+pub(super) struct NoMasks {
+    root: PathBuf,
+    why: &'static str,
+}
+
+impl NoMasks {
+    pub(super) fn new(root: &Path, why: &'static str) -> Self {
+        NoMasks { root: root.to_owned(), why }
+    }
+}
 
 impl Masks for NoMasks {
     fn path(&self, _: usize) -> Option<PathBuf> {
@@ -246,10 +257,10 @@ impl Masks for NoMasks {
     }
 
     fn why_missing(&self, _: usize) -> Option<String> {
-        Some("folders of classes have no masks".into())
+        Some(self.why.into())
     }
 
     fn read(&self, _: usize) -> Result<(PathBuf, Mask)> {
-        Err(Error::data(&self.0, "has no masks", "use the layout of PASCAL VOC or MS-COCO for masks"))
+        Err(Error::data(&self.root, "has no masks", "use the layout of PASCAL VOC or MS-COCO for masks"))
     }
 }

@@ -6,8 +6,10 @@
 //! | `voc` | the PASCAL VOC layout |
 //! | `coco` | MS-COCO's annotation files |
 //! | `folders` | a folder for each class |
+//! | `tagged` | images with `labels.json` beside them |
 
 pub(super) mod coco;
 pub(super) mod folders;
 pub(super) mod layout;
+pub(crate) mod tagged;
 pub(super) mod voc;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::ids::{ENDINGS, readings};
 use crate::data::images::{Images, Masks};
-use crate::data::layouts::layout::Layout;
+use crate::data::layouts::layout::{LabelIds, Layout};
 use crate::data::palette::read_index_png;
 use crate::data::picture::Mask;
 use crate::data::tag_source::{Found, read_tags};
@@ -29,6 +29,7 @@ use crate::formats::text::read_text;
 pub(crate) const LAYOUT: Layout = Layout {
     description: "PASCAL VOC layout: JPEGImages/ and ImageSets/Segmentation/<split>.txt",
     folders: &[IMAGE_FOLDER, SPLIT_FOLDER],
+    labels: LabelIds::Listed,
     is_here,
     has_split,
     open,
