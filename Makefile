@@ -30,10 +30,12 @@ test-adapters: driver
 browser:
 	@scripts/browser.sh
 
-## The page in a headless Chromium: its numbers against those computed here, and everything that a person does there.
+## Both pages in a headless Chromium: that of examples/browser/, whose numbers are compared with those computed here,
+## and that of `tagseg tag`.
 test-browser: driver browser
 	@scripts/chromium.sh
 	$(CARGO) test -p tagseg-browser -- --test-threads=1
+	$(CARGO) test --test tag_page -- --test-threads=1
 
 ## Install a software Vulkan driver if none is present.
 driver:

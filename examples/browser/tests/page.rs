@@ -140,7 +140,7 @@ fn the_browser_compiles_every_kernel() {
     // wgpu offers no subgroups in a browser.
     let software = Target { subgroup_products: false, ..Target::software() };
     let mut kernels = BTreeMap::new();
-    for (preset, crop) in [("nano", 64), ("voc", 128)] {
+    for (preset, crop) in [("nano", 64), ("voc", 128), ("photos", 64)] {
         let config = Config::preset(preset).unwrap();
         let (method, network) = (Methods::default().of(&config).unwrap(), NetworkConfig::new(&config, 20).unwrap());
         let schedule = Schedule::new(&method, &config, &network.encoder);

@@ -8,15 +8,12 @@ use std::thread;
 use crate::data::Rgb8;
 use crate::data::resize::resize_bilinear;
 use crate::error::{Error, Result};
-use crate::method::Protocol;
-use crate::run::eval::{MapValues, Model, Request, Tags, View};
-use crate::run::report::{Map, label_overlay};
+use crate::method::{Protocol, maps::SEED};
+use crate::run::eval::{Model, Request, Tags, View};
+use crate::run::report::{Map, heat_overlay};
 
 /// The long side of images that are looked at. Opinions do not need more, and drawings are shown at this size.
 const LONG_SIDE: usize = 640;
-
-/// The name of the map of seeds.
-const SEED: &str = "seed";
 
 /// What the network thinks of one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,12 +115,10 @@ impl Worker {
         let given = Tags::Given(row.iter().filter(|&&tag| tag > 0.0).count().next_multiple_of(4).max(4));
         let view = prepared(&self.model, &mut self.seeds, &image, given)?;
         let seen = pollster::block_on(view.look_at_async(&image, &row))?;
-        let labels = seen.maps.iter().find(|map| map.info.name == SEED).map(|map| &map.values);
-        let drawn = match labels {
-            Some(MapValues::Labels(labels)) => label_overlay(&image, Map::new(image.height, image.width, labels)?),
-            _ => image,
-        };
-        drawn.png()
+        match seen.heat(SEED.name) {
+            Some(heat) => heat_overlay(&image, Map::new(image.height, image.width, heat)?).png(),
+            None => Err(Error::Graph(format!("the network's method has no map `{}`", SEED.name))),
+        }
     }
 }
 
