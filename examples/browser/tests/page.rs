@@ -207,7 +207,7 @@ fn a_person_can_use_it() {
     page.wait_for("document.querySelector('#learn-status').textContent.startsWith('Paused')");
     assert!(page.evaluate("document.querySelector('#curves svg').getAttribute('aria-label')").is_string());
     let nameless = "[...document.querySelectorAll('canvas, button, input, progress')].filter((element) =>
-        !(element.matches('[aria-label]') || element.querySelector('[aria-label]') ||
+        !(element.matches('[aria-label]') || element.querySelector('[aria-label], [alt]') ||
             element.textContent || element.labels?.length)).length";
     assert_eq!(page.evaluate(nameless), 0);
 

@@ -83,7 +83,7 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
     std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
     let crf = options.crf.then(|| DenseCrf::new(model.config()));
     let tags = if options.seeds { Tags::Predicted } else { Tags::Unknown };
-    let request = Request { protocol: options.protocol, tags, probabilities: options.crf };
+    let request = Request { protocol: options.protocol, tags, probabilities: options.crf, map: None };
 
     let mut sized: Vec<_> = images.par_iter().map(|path| (Rgb8::read_size(path).ok(), path)).collect();
     sized.sort();

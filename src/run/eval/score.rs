@@ -88,7 +88,7 @@ impl<'a> Scoring<'a> {
         Ok(Scoring {
             model,
             dataset,
-            request: Request { protocol, tags: Tags::Given(dataset.max_tags()), probabilities: crf },
+            request: Request { protocol, tags: Tags::Given(dataset.max_tags()), probabilities: crf, map: None },
             crf: crf.then(|| DenseCrf::new(model.config())),
             groups: groups(model, dataset, protocol)?.into_iter(),
             view: None,
