@@ -14,7 +14,7 @@ use tagseg::engine::graph::{DType, Graph, NodeId};
 use tagseg::engine::kernel::wgsl::render;
 use tagseg::engine::kernel::{Launch, Target};
 
-use super::steps::steps;
+use super::planned::steps;
 use super::{Setting, record, table, targets};
 
 /// The kernel that is not for every platform.
