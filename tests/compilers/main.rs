@@ -1,6 +1,6 @@
 //! What real compilers make of the kernels, without a card. Mesa's driver for AMD's cards, RADV, compiles for any of
 //! them if it is told which (`RADV_FORCE_FAMILY`); it only cannot compute. No kernel of a training step may be refused,
-//! nor be worse than the table `allowed.md` says. scripts/compilers.sh installs what this needs.
+//! nor be worse than the table `allowed.md` says. spirv-val reads them, too. scripts/compilers.sh installs what this needs.
 //!
 //! `make test-compilers` also prints all figures, and writes the table anew if TAGSEG_COMPILERS=write is set.
 //! TAGSEG_COMPILERS=code keeps the machine code of every kernel in target/tmp/compilers/.
@@ -13,6 +13,7 @@ mod driver;
 mod kernels;
 #[path = "../planned/mod.rs"]
 mod planned;
+mod validators;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
