@@ -3,14 +3,17 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-adapters browser test-browser driver clean
+.PHONY: demo test test-compilers test-adapters browser test-browser driver compilers clean
 
 ## Make data, train on it, write demo/report.html. A few minutes.
 demo: driver
 	$(CARGO) run --release -- demo --out demo --overwrite
 
+# Make passes it on.
+export TAGSEG_COMPILERS
+
 ## Check format, lints, docs, shaders and tests.
-test: driver
+test: driver compilers
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --lib --no-default-features --features engine -- -D warnings
@@ -21,6 +24,11 @@ test: driver
 	TAGSEG_LIMITS=default $(CARGO) test --test ops device
 	TAGSEG_LIMITS=default $(CARGO) test --test golden the_device
 	TAGSEG_LIMITS=default $(CARGO) test --test training two_runs
+
+## What the compilers of real cards make of the kernels, with all figures; part of `make test`. TAGSEG_COMPILERS=write
+## writes tests/compilers/allowed.md anew.
+test-compilers: compilers
+	$(CARGO) test --test compilers -- --nocapture
 
 ## All tests on three software adapters that differ in what they offer. Takes an hour on two cores.
 test-adapters: driver
@@ -40,6 +48,10 @@ test-browser: driver browser
 ## Install a software Vulkan driver if none is present.
 driver:
 	@scripts/driver.sh
+
+## Install the compilers of tests/compilers/ if they are missing.
+compilers:
+	@scripts/compilers.sh
 
 clean:
 	$(CARGO) clean
