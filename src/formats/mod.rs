@@ -22,4 +22,6 @@ pub mod sealed;
 pub mod tensor_file;
 #[cfg(feature = "native")]
 pub(crate) mod text;
+#[cfg(feature = "native")]
+pub(crate) mod yaml;
 pub mod torch;
