@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tagseg::config::Config;
+use tagseg::config::{Config, DataForm};
 use tagseg::data::SplitOptions;
 use tagseg::engine::graph::Tensor;
 use tagseg::engine::nn::{Conv2d, Mode, Scope};
@@ -306,7 +306,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("tests/memory.rs", &["train.precision", "batch.micro"]),
     ("tests/crf.rs", &["crf.iterations", "crf.bilateral"]),
     ("tests/config.rs", &["schedule.n_c2s", "schedule.n_s2c", "schedule.n_bsp", "train.memory", "propagation"]),
-    ("tests/method.rs", &["crf.gauss", "data.train_split", "data.upright", "model.frozen_levels"]),
+    ("tests/method.rs", &["crf.gauss", "data.form", "data.train_split", "data.upright", "model.frozen_levels"]),
     // Only evaluations read it, and no test of theirs changes it yet.
     ("", &["cam.bkg"]),
 ];
@@ -316,12 +316,12 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
 fn options_reach_their_place() {
     let config = config();
     let mut changed = config.clone();
-    for setting in ["crf.gauss=[2.0, 5.0]", "data.train_split=other", "data.upright=true"] {
+    for setting in ["crf.gauss=[2.0, 5.0]", "data.train_split=other", "data.upright=true", "data.form=yolo"] {
         changed.set(setting).unwrap();
     }
     assert_eq!(DenseCrf::new(&changed), DenseCrf { gauss: [2.0, 5.0], ..DenseCrf::new(&config) });
     let splits = SplitOptions::new(&changed, false, false);
-    assert_eq!((splits.train_split, splits.upright), ("other", true));
+    assert_eq!((splits.train_split, splits.upright, splits.form), ("other", true, DataForm::Yolo));
 }
 
 /// Protects: the levels that `model.frozen_levels` names are not trained, and everything behind them is.

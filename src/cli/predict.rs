@@ -20,7 +20,7 @@ use super::common::{DeviceArg, ProtocolArgs};
 /// cannot be read are reported and skipped, and the exit code is 1.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// Images to segment (JPEG or PNG), or folders of images. A run folder (its newest checkpoint) or a .safetensors
+    /// Images to segment (JPEG, PNG, WebP, BMP, TIFF or GIF), or folders of images. A run folder (its newest checkpoint) or a .safetensors
     /// file in front of them is the network to use
     #[arg(value_name = "[RUN|FILE] INPUT", required = true)]
     inputs: Vec<PathBuf>,

@@ -191,6 +191,8 @@ options! {
     /// Random seed of weights, shuffling, augmentation and dropout.
     "seed" seed: u64 = 1;
 
+    /// Form of the data set; `auto` finds it out, and refuses a folder that has two.
+    "data.form" data_form: DataForm = DataForm::Auto;
     /// Split to train on; `auto` selects train_aug if it exists, otherwise train.
     "data.train_split" data_train_split: String = "auto".into();
     /// Turn images as their EXIF orientation says, also where they have masks, which must be turned already.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use crate::config::DataForm;
 use crate::data::follow::Follow;
 use crate::data::images::Images;
 use crate::data::picture::{Mask, Rgb8};
@@ -21,6 +22,8 @@ pub struct DatasetOptions {
     /// Whether images are turned as their EXIF orientation says. Without masks, a folder for each class, they always
     /// are.
     pub upright: bool,
+    /// The form of the data set, which is found out if it is [`DataForm::Auto`].
+    pub form: DataForm,
 }
 
 /// The images, tags and masks of one split. Images are decoded on demand.

@@ -5,7 +5,9 @@
 //! | [`picture`] | decoded images and masks |
 //! | [`palette`] | the PASCAL VOC colours, index PNGs |
 //! | [`tags`] | class names and tags |
+//! | `endings` | endings of picture files |
 //! | `ids` | ids of images as other programs write them |
+//! | `files` | pictures by the names that other programs give them |
 //! | `images` | the images of a split and their masks |
 //! | [`dataset`] | a split of a data set: images with tags |
 //! | `tag_sources/`, `tag_source` | the files that tags are read from; which of them is used |
@@ -25,6 +27,10 @@ pub mod augment;
 pub mod check;
 #[cfg(feature = "native")]
 pub mod dataset;
+#[cfg(feature = "native")]
+pub(crate) mod endings;
+#[cfg(feature = "native")]
+mod files;
 #[cfg(feature = "native")]
 mod follow;
 #[cfg(feature = "native")]

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
-use crate::data::layouts::layout::LabelIds;
 use crate::data::layouts::tagged::Files;
-use crate::data::open::layout_of;
+use crate::data::open::Form;
 use crate::data::tag_sources::labels::{FILE, Labels, NamedTags};
 use crate::error::{Error, Result};
 
@@ -26,14 +26,14 @@ impl ToTag {
     /// # Errors
     /// If there is no image, or its tags cannot be read, or they are kept in a form that is not written.
     pub(crate) fn of(root: &Path) -> Result<Self> {
-        let layout = layout_of(root);
-        let found = match layout.map_or(LabelIds::Paths, |layout| layout.labels) {
-            LabelIds::Listed => listed(root)?,
-            LabelIds::Paths => below(root, layout.is_some())?,
-            LabelIds::None => {
+        let form = Form::find(root, DataForm::Auto)?.found();
+        let found = match form {
+            Some(DataForm::Voc) => listed(root)?,
+            Some(DataForm::Coco) => {
                 let remedy = "change them with the program that wrote them, or give a folder of the images alone";
                 return Err(Error::data(root, "keeps its tags in annotation files", remedy));
             }
+            _ => below(root, form)?,
         };
         match found.ids.is_empty() {
             true => {
@@ -53,7 +53,8 @@ fn listed(root: &Path) -> Result<ToTag> {
         if !Dataset::has_split(root, split) {
             continue;
         }
-        let opened = Dataset::open(root, split, &DatasetOptions { classes: classes.clone(), upright: false })?;
+        let opened =
+            Dataset::open(root, split, &DatasetOptions { classes: classes.clone(), ..DatasetOptions::default() })?;
         for (index, id) in opened.ids().iter().enumerate().filter(|(_, id)| known.insert((*id).clone())) {
             found.ids.push(id.clone());
             found.paths.push(opened.image_path(index).to_owned());
@@ -69,13 +70,14 @@ fn listed(root: &Path) -> Result<ToTag> {
 }
 
 /// All images below a folder, with the tags of its data set if there is one.
-fn below(root: &Path, is_data_set: bool) -> Result<ToTag> {
+fn below(root: &Path, form: Option<DataForm>) -> Result<ToTag> {
     let files = Files::below(root)?;
-    // Where images are beside the folders, the folders are no classes.
-    let all_below = files.paths.iter().all(|path| path.parent() != Some(root));
+    // Where images are beside folders, the folders are no classes.
+    let among_folders =
+        || form == Some(DataForm::Folders) && files.paths.iter().any(|path| path.parent() == Some(root));
     let mut labels = match read(root)? {
         Some(labels) => labels,
-        None if is_data_set && all_below => {
+        None if form.is_some() && !among_folders() => {
             let opened = Dataset::open(root, "train", &DatasetOptions::default())?;
             let ids: HashMap<_, _> = files.paths.iter().zip(&files.ids).collect();
             let tags = (0..opened.len()).filter_map(|index| {

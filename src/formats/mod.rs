@@ -15,6 +15,7 @@ pub mod durable;
 pub mod element;
 pub mod fault;
 pub mod jpeg;
+pub mod jpeg_scan;
 pub mod npy;
 pub mod pickle;
 mod recognise;
@@ -23,3 +24,5 @@ pub mod tensor_file;
 #[cfg(feature = "native")]
 pub(crate) mod text;
 pub mod torch;
+#[cfg(feature = "native")]
+pub(crate) mod yaml;

@@ -45,7 +45,11 @@ pub fn page(options: &PageOptions) -> Result<(PathBuf, Scores)> {
     let validation = Dataset::open(
         &options.data,
         "val",
-        &DatasetOptions { classes: Some(model.classes().to_vec()), upright: config.data_upright },
+        &DatasetOptions {
+            classes: Some(model.classes().to_vec()),
+            upright: config.data_upright,
+            form: config.data_form,
+        },
     )?;
     let mut gallery = Gallery::new(SHOWN);
     let mut scoring = Scoring::new(&model, &validation, Protocol::Train, false)?.shown_in(&mut gallery);

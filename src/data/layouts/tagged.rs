@@ -11,20 +11,25 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::folders::first_of_same_content;
+use super::layout::{Layout, Sign};
+use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
-use crate::data::images::Images;
-use crate::data::layouts::folders::{NoMasks, first_of_same_content, images_below, make_distinct};
-use crate::data::layouts::layout::{LabelIds, Layout};
+use crate::data::endings::bare;
+use crate::data::files::Pictures;
+use crate::data::ids::make_distinct;
+use crate::data::images::{Images, NoMasks};
 use crate::data::tag_sources::labels::{FILE, Labels, NamedTags};
 use crate::data::tags::{OnFault, Tags};
 use crate::error::{Error, Result};
 
 /// See the module documentation.
 pub(crate) const LAYOUT: Layout = Layout {
+    form: DataForm::Labels,
+    name: "images with labels.json beside them",
     description: "images with labels.json beside them",
     folders: &[],
-    labels: LabelIds::Paths,
-    is_here,
+    sign,
     has_split,
     open,
 };
@@ -34,10 +39,11 @@ const TRAIN: &str = "train";
 /// Folders of images that are not trained on.
 const OTHERS: [&str; 2] = ["val/", "test/"];
 
-/// Whether there is a `labels.json` with tags. One that cannot be read counts, so that its error is reported.
-fn is_here(root: &Path) -> bool {
+/// A `labels.json` with tags. One that cannot be read counts, so that its error is reported.
+fn sign(root: &Path) -> Option<Sign> {
     let path = root.join(FILE);
-    path.is_file() && Labels::read(&path).map_or(true, |labels| labels.tags.is_some())
+    let has_tags = || Labels::read(&path).map_or(true, |labels| labels.tags.is_some());
+    (path.is_file() && has_tags()).then(|| Sign::clear(FILE))
 }
 
 fn has_split(_: &Path, split: &str) -> bool {
@@ -58,12 +64,9 @@ impl Files {
     /// # Errors
     /// If a file or a folder cannot be read.
     pub(crate) fn below(root: &Path) -> Result<Self> {
-        let mut found = Vec::new();
-        images_below(root, &mut found, &mut Vec::new())?;
-        let id = |path: &PathBuf| {
-            path.strip_prefix(root).unwrap_or(path).with_extension("").to_string_lossy().replace('\\', "/")
-        };
-        let mut all: Vec<_> = found.iter().map(id).collect();
+        let pictures = Pictures::below(root)?;
+        let found: Vec<PathBuf> = (0..pictures.len()).map(|index| pictures.path(index).to_owned()).collect();
+        let mut all: Vec<_> = (0..pictures.len()).map(|index| bare(&pictures.relative(index)).to_owned()).collect();
         make_distinct(&mut all, &found);
         let firsts = first_of_same_content(&found)?;
         let mut files = Files { ids: Vec::new(), paths: Vec::new(), repeats: HashMap::new() };

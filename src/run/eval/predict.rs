@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::checkpoint::opened;
 use super::model::{MapValues, Model, View};
 use super::request::{Request, Tags};
+use crate::data::endings::{FORMATS, is_picture, is_unread_picture};
 use crate::data::palette::write_index_png;
 use crate::data::{Mask, Rgb8};
 use crate::engine::gpu::DeviceChoice;
@@ -55,12 +56,6 @@ pub enum Predicted<'a> {
     /// It could not be read.
     Unreadable(Error),
 }
-
-/// Endings of the images that are segmented.
-const FORMATS: [&str; 3] = ["jpg", "jpeg", "png"];
-
-/// Endings of images that are not read.
-const OTHER_FORMATS: [&str; 9] = ["webp", "bmp", "tif", "tiff", "gif", "avif", "heic", "jp2", "jxl"];
 
 /// The endings of the files written for every image.
 const MASK: &str = ".png";
@@ -148,12 +143,7 @@ fn map_ending(file: &str) -> String {
 
 /// Whether a file has the ending of an image, also of one in a format that is not read.
 pub fn is_called_like_an_image(path: &Path) -> bool {
-    has_ending(path, &FORMATS) || has_ending(path, &OTHER_FORMATS)
-}
-
-fn has_ending(path: &Path, endings: &[&str]) -> bool {
-    let own = path.extension().unwrap_or_default().to_ascii_lowercase();
-    endings.iter().any(|known| own == *known)
+    is_picture(path) || is_unread_picture(path)
 }
 
 /// All images of `inputs`; those of folders sorted by name.
@@ -168,18 +158,18 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let entries = input.read_dir().map_err(Error::io(input))?;
         let (mut found, mut others) = (Vec::new(), Vec::new());
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if has_ending(&path, &FORMATS) && path.is_file() {
+            if is_picture(&path) && path.is_file() {
                 found.push(path);
-            } else if has_ending(&path, &OTHER_FORMATS) {
+            } else if is_unread_picture(&path) {
                 others.push(path);
             }
         }
         if let Some(first) = others.iter().min() {
             let (folder, count, first) = (input.display(), others.len(), first.display());
-            eprintln!("{folder}: skipped {count} files that are not JPEG or PNG, such as {first}");
+            eprintln!("{folder}: skipped {count} files that are not {FORMATS}, such as {first}");
         }
         if found.is_empty() {
-            return Err(Error::data(input, "contains no images", "give a folder of .jpg, .jpeg or .png files"));
+            return Err(Error::data(input, "contains no images", format!("give a folder of pictures ({FORMATS})")));
         }
         found.sort();
         images.extend(found);

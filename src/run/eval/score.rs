@@ -262,8 +262,11 @@ pub struct ScoreOptions {
 /// If the network or the data set cannot be used, or their classes differ.
 pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, Scored)> {
     let checkpoint = opened(Some(&options.network), &options.assignments, &options.methods)?;
-    let expected =
-        DatasetOptions { classes: Some(checkpoint.classes.clone()), upright: checkpoint.config.data_upright };
+    let expected = DatasetOptions {
+        classes: Some(checkpoint.classes.clone()),
+        upright: checkpoint.config.data_upright,
+        form: checkpoint.config.data_form,
+    };
     let mut dataset = Dataset::open(&options.data, &options.split, &expected)?;
     check_classes(&checkpoint.classes, &dataset)?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
