@@ -6,7 +6,9 @@ use anyhow::Result;
 use clap::error::ErrorKind as Refusal;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::{ablate, bench, check, config, demo, devices, eval, predict, replay, shapes, train, tune, verify, weights};
+use super::{
+    ablate, bench, check, config, demo, devices, eval, label, predict, replay, shapes, train, tune, verify, weights,
+};
 
 /// Text after the list of options in `tagseg --help`.
 const AFTER_HELP: &str = "\
@@ -18,6 +20,7 @@ Getting started:
   tagseg train --resume run           resume after Ctrl-C, a crash or a power cut
   tagseg eval run --data DIR          score the trained network
   tagseg predict run photo.jpg        segment a photograph with it
+  tagseg label run --data DIR         write the pseudo labels of the training set
 
 Exit codes: 0 success, 1 a check failed or `predict` skipped an image, 2 invalid input or a device error, \
 130 interrupted by Ctrl-C (the run can be resumed).";
@@ -36,6 +39,7 @@ enum Command {
     Train(train::TrainArgs),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
+    Label(label::LabelArgs),
     Ablate(ablate::AblateArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
@@ -91,6 +95,7 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Predict(args) => args.run(),
+            Command::Label(args) => args.run(),
             Command::Ablate(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Check(args) => args.run(),

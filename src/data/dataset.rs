@@ -116,6 +116,17 @@ impl Dataset {
         self.images.have_masks()
     }
 
+    /// Whether image `index` has a mask.
+    pub fn has_mask(&self, index: usize) -> bool {
+        self.mask_path(index).is_some()
+    }
+
+    /// Keeps only the first `count` images.
+    pub fn keep_first(&mut self, count: usize) {
+        let keep: Vec<bool> = (0..self.len()).map(|index| index < count).collect();
+        self.retain(&keep);
+    }
+
     /// Whether image `index` has an EXIF orientation that is not applied.
     pub(super) fn is_askew(&self, index: usize) -> bool {
         self.images.is_askew(index)
