@@ -43,6 +43,10 @@ impl From<DeviceArg> for DeviceChoice {
     }
 }
 
+/// Help of --format.
+pub const FORM_HELP: &str = "Forms to write, see docs/formats.md: png (index masks), overlay, coco (annotations.json \
+     with run lengths), coco-polygons, yolo-seg, label-studio, cvat, csv (areas and tag scores)";
+
 /// Flags of evaluation and prediction.
 #[derive(Debug, Clone, Args)]
 pub struct ProtocolArgs {

@@ -7,9 +7,10 @@ use anyhow::Result;
 use clap::Args;
 use tagseg::method::Methods;
 use tagseg::run::eval::{LabelOptions, LabelSummary, Protocol, label};
+use tagseg::run::export::Form;
 use tagseg::run::report::{FileBar, Table};
 
-use super::common::{DeviceArg, ProtocolArgs, within};
+use super::common::{DeviceArg, FORM_HELP, ProtocolArgs, within};
 use super::output::print;
 
 /// Write the pseudo labels of a data set, made with its given tags
@@ -41,6 +42,9 @@ pub struct LabelArgs {
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
 
+    #[arg(long, value_name = "FORM,…", value_delimiter = ',', default_value = "png", help = FORM_HELP)]
+    format: Vec<Form>,
+
     /// Label only the first N images of the split
     #[arg(long, value_name = "N", value_parser = within(1..=usize::MAX))]
     limit: Option<usize>,
@@ -62,13 +66,15 @@ pub struct LabelArgs {
 
 impl LabelArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let LabelArgs { network, data, split, out, kind, limit, protocol, device, skip_broken, overwrite } = self;
+        let LabelArgs { network, data, split, out, kind, format, limit, protocol, device, skip_broken, overwrite } =
+            self;
         let options = LabelOptions {
             network,
             data,
             split,
             out,
             kind,
+            forms: format,
             protocol: protocol.protocol_or(Protocol::Test),
             crf: protocol.crf,
             limit,

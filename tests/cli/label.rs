@@ -180,3 +180,26 @@ fn invalid_labelling_is_refused() {
     assert!(output.status.success() && errors(&output).contains("not scored: "), "{}", errors(&output));
     assert_eq!((&summary(&place, "own")["images"], &summary(&place, "own")["scored"]), (&2.into(), &1.into()));
 }
+
+/// Protects: unknown forms, two forms in one file and existing annotations are refused before anything is written.
+#[test]
+fn invalid_forms_are_refused() {
+    let place = Place::new();
+    let (image, out) = (place.arg("data/JPEGImages/val_0001.jpg"), place.arg("seen"));
+    let predict =
+        |form: &str| tagseg(&["predict", trained().to_str().unwrap(), &image, "--out", &out, "--format", form]);
+    place.assert_refuses(&mut predict("png,pdf"), &["`pdf`", "png, overlay, coco"]);
+    place.assert_refuses(&mut predict(""), &["--format"]);
+    let twice = ["annotations.json", "written twice", "one --format"];
+    place.assert_refuses(&mut predict("coco,coco-polygons"), &twice);
+    let label = label(&place.arg("labels"), &["--format", "coco,png,coco-polygons"]);
+    place.assert_refuses(&mut tagseg(&label.iter().map(String::as_str).collect::<Vec<_>>()), &twice);
+
+    let output = predict("yolo-seg,csv,csv").output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let files: BTreeSet<_> =
+        fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files, ["areas.csv", "data.yaml", "labels"].map(String::from).into(), "only what was asked for");
+    place.assert_refuses(&mut predict("yolo-seg"), &["data.yaml", "already exists", "--overwrite"]);
+    place.assert_refuses(&mut predict("csv"), &["areas.csv", "already exists"]);
+}

@@ -1,6 +1,6 @@
 //! `tagseg label`: the pseudo labels of a data set, made with the tags that are given, as a data set of their own.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -8,9 +8,9 @@ use super::batches::{Batch, Batches};
 use super::checkpoint::opened;
 use super::metrics::Confusion;
 use super::model::{MapValues, Model};
+use super::predict::tag_scores;
 use super::request::{Request, Tags};
 use super::score::check_classes;
-use crate::data::palette::write_index_png;
 use crate::data::{Dataset, DatasetOptions, Follow, Mask, VOID};
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
@@ -18,6 +18,7 @@ use crate::formats::durable::write_whole;
 use crate::method::{MapInfo, MapKind, Methods, Protocol};
 use crate::parts::crf::DenseCrf;
 use crate::run::device;
+use crate::run::export::{Arrangement, Export, Form, Labelled};
 use crate::run::record::LabelScores;
 
 /// Options of `tagseg label`.
@@ -37,6 +38,8 @@ pub struct LabelOptions {
     pub protocol: Protocol,
     /// Whether the dense CRF refines the labels.
     pub crf: bool,
+    /// The forms of the labels.
+    pub forms: Vec<Form>,
     /// Only the first images of the split.
     pub limit: Option<usize>,
     /// Whether to skip images that do not decode, and masks that cannot be read.
@@ -95,15 +98,15 @@ pub struct LabelledClass {
     pub share: f64,
 }
 
-/// The folders and files of the result, those of the VOC layout.
-const LABELS: &str = "SegmentationClassAug";
+/// The files of the result beside its forms, those of the VOC layout.
 const LISTS: &str = "ImageSets/Segmentation";
 const TAGS: &str = "labels.json";
 const SUMMARY: &str = "summary.json";
 
-/// Labels every image of a split, and writes to `out`: `SegmentationClassAug/ID.png` (class indices with the VOC
-/// palette, 255 = ignored), `ImageSets/Segmentation/SPLIT.txt`, `labels.json` with classes and tags, and `summary.json`.
-/// With the images in `JPEGImages/`, this is a data set in the VOC layout.
+/// Labels every image of a split, and writes to `out`: the labels in all forms, by default
+/// `SegmentationClassAug/ID.png` (class indices with the VOC palette, 255 = ignored),
+/// `ImageSets/Segmentation/SPLIT.txt`, `labels.json` with classes and tags, and `summary.json`. With the images in
+/// `JPEGImages/`, this is a data set in the VOC layout.
 ///
 /// # Errors
 /// If the network or the data set cannot be used, their classes differ, the method has no map of this name, or an
@@ -119,7 +122,8 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
     let mut dataset = Dataset::open(&options.data, split, &expected)?;
     check_classes(&checkpoint.classes, &dataset)?;
     dataset.keep_first(options.limit.unwrap_or(usize::MAX));
-    let files = Files::new(&dataset, options)?;
+    let mut export = Export::new(&options.out, &options.forms, Arrangement::DataSet, dataset.classes());
+    check_targets(&export, &dataset, options)?;
     dataset.check_images(options.skip_broken)?;
     let mut unread = Vec::new();
     dataset.check_found_masks_reporting(follow, &mut |error| match options.skip_broken {
@@ -137,9 +141,8 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
     dataset.notices.iter().for_each(|notice| eprintln!("{notice}"));
     unread.iter().for_each(|what| eprintln!("not scored: {what}"));
 
-    files.create_folders()?;
     let crf = options.crf.then(|| DenseCrf::new(model.config()));
-    let mut tally = Tally::new(&dataset);
+    let (mut tally, foreground) = (Tally::new(&dataset), dataset.classes().len());
     follow.begin("labelled", dataset.len());
     while let Some(batch) = batches.advance()? {
         for (slot, (index, image)) in batch.images.iter().enumerate() {
@@ -147,13 +150,22 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
             if let Some(crf) = &crf {
                 label = crf.refine(image, &label, &classes_of(&dataset, *index));
             }
-            write_index_png(&files.label(&dataset, *index), &label)?;
+            let scores = tag_scores(&batch.seen.cls[slot * foreground..][..foreground]);
+            export.add(&Labelled {
+                index: *index,
+                id: &dataset.ids()[*index],
+                file: &file_of(&dataset, *index),
+                image,
+                mask: &label,
+                tag_scores: &scores,
+            })?;
             tally.count(&dataset, *index, &label);
             follow.file();
         }
     }
     let summary = tally.summary(&dataset, kind, options);
-    files.write_lists(&dataset, &summary)?;
+    export.finish()?;
+    write_lists(&dataset, &summary, &options.out)?;
     Ok(summary)
 }
 
@@ -186,74 +198,45 @@ fn kind(maps: &[MapInfo], wanted: Option<&str>, method: &str) -> Result<MapInfo>
     })
 }
 
-/// The files that are written.
-struct Files<'a> {
-    out: &'a Path,
-    list: PathBuf,
-    labels: Vec<PathBuf>,
+/// The name of an image's file: its id with the ending of the file.
+fn file_of(dataset: &Dataset, index: usize) -> String {
+    let ending = dataset.image_path(index).extension().unwrap_or_default().to_string_lossy();
+    format!("{}.{ending}", dataset.ids()[index])
 }
 
-impl<'a> Files<'a> {
-    /// The files of the labels of `dataset`.
-    ///
-    /// # Errors
-    /// If one exists and is not to be replaced, is one of the data set's own, or would be outside the folder.
-    fn new(dataset: &Dataset, options: &'a LabelOptions) -> Result<Self> {
-        let out = &options.out;
-        if out.is_file() {
-            return Err(Error::data(out, "is a file", "give the name of a folder"));
-        }
-        let same = |folder: &Path| matches!((folder.canonicalize(), out.canonicalize()), (Ok(a), Ok(b)) if a == b);
-        if same(dataset.root()) {
-            return Err(Error::data(
-                out,
-                "is the data set itself",
-                "choose another --out, whose masks are not the truth",
-            ));
-        }
-        if let Some(id) = dataset.ids().iter().find(|id| !stays_inside(id)) {
-            let reason = format!("the label of image `{id}` would be outside of --out");
-            return Err(Error::data(dataset.root(), reason, "list the image by a name without `..`"));
-        }
-        let labels = dataset.ids().iter().map(|id| out.join(LABELS).join(format!("{id}.png"))).collect();
-        let files = Files { out, list: out.join(LISTS).join(format!("{}.txt", dataset.split())), labels };
-        let lists = [files.list.clone(), out.join(TAGS), out.join(SUMMARY)];
-        if let Some(taken) = lists.iter().chain(&files.labels).find(|path| path.exists() && !options.overwrite) {
-            return Err(Error::data(taken, "already exists", "choose another --out or pass --overwrite"));
-        }
-        Ok(files)
+/// Refuses results that would replace other files, as [`Export::check`], and those in the folder of the data set, where
+/// they would count as the truth.
+fn check_targets(export: &Export, dataset: &Dataset, options: &LabelOptions) -> Result<()> {
+    let out = &options.out;
+    let same = |folder: &Path| matches!((folder.canonicalize(), out.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if same(dataset.root()) {
+        return Err(Error::data(out, "is the data set itself", "choose another --out, whose masks are not the truth"));
     }
-
-    fn label(&self, dataset: &Dataset, index: usize) -> PathBuf {
-        self.out.join(LABELS).join(format!("{}.png", dataset.ids()[index]))
-    }
-
-    fn create_folders(&self) -> Result<()> {
-        let parents = self.labels.iter().chain([&self.list]).filter_map(|path| path.parent());
-        let folders: std::collections::BTreeSet<_> = parents.collect();
-        folders.into_iter().try_for_each(|folder| std::fs::create_dir_all(folder).map_err(Error::io(folder)))
-    }
-
-    /// Writes the list of ids, the tags and the summary, which comes last: where it is, the labels are complete.
-    fn write_lists(&self, dataset: &Dataset, summary: &LabelSummary) -> Result<()> {
-        let list: String = dataset.ids().iter().map(|id| format!("{id}\n")).collect();
-        write_whole(&self.list, list.as_bytes())?;
-        let names = |index: usize| -> Vec<&str> {
-            let tagged = dataset.tags(index).iter().zip(dataset.classes()).filter(|(tag, _)| **tag > 0.5);
-            tagged.map(|(_, name)| name.as_str()).collect()
-        };
-        let tags: serde_json::Map<_, _> =
-            dataset.ids().iter().zip(0..).map(|(id, index)| (id.clone(), names(index).into())).collect();
-        let tags = serde_json::json!({ "classes": dataset.classes(), "tags": tags });
-        write_whole(&self.out.join(TAGS), format!("{tags}\n").as_bytes())?;
-        let text = serde_json::to_string_pretty(summary).map_err(|error| Error::Graph(error.to_string()))?;
-        write_whole(&self.out.join(SUMMARY), format!("{text}\n").as_bytes())
-    }
+    let images = (0..dataset.len()).map(|index| (&*dataset.ids()[index], dataset.image_path(index)));
+    let lists = [list_of(dataset), TAGS.into(), SUMMARY.into()].map(|file: PathBuf| out.join(file));
+    export.check(images, |_| Vec::new(), &lists, options.overwrite)
 }
 
-/// Whether the path of an id stays in the folder that it is joined to.
-fn stays_inside(id: &str) -> bool {
-    Path::new(id).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+fn list_of(dataset: &Dataset) -> PathBuf {
+    Path::new(LISTS).join(format!("{}.txt", dataset.split()))
+}
+
+/// Writes the list of ids, the tags and the summary, which comes last: where it is, the labels are complete.
+fn write_lists(dataset: &Dataset, summary: &LabelSummary, out: &Path) -> Result<()> {
+    let (folder, list) = (out.join(LISTS), out.join(list_of(dataset)));
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    let ids: String = dataset.ids().iter().map(|id| format!("{id}\n")).collect();
+    write_whole(&list, ids.as_bytes())?;
+    let names = |index: usize| -> Vec<&str> {
+        let tagged = dataset.tags(index).iter().zip(dataset.classes()).filter(|(tag, _)| **tag > 0.5);
+        tagged.map(|(_, name)| name.as_str()).collect()
+    };
+    let tags: serde_json::Map<_, _> =
+        dataset.ids().iter().zip(0..).map(|(id, index)| (id.clone(), names(index).into())).collect();
+    let tags = serde_json::json!({ "classes": dataset.classes(), "tags": tags });
+    write_whole(&out.join(TAGS), format!("{tags}\n").as_bytes())?;
+    let text = serde_json::to_string_pretty(summary).map_err(|error| Error::Graph(error.to_string()))?;
+    write_whole(&out.join(SUMMARY), format!("{text}\n").as_bytes())
 }
 
 /// Counts over the labels so far.
@@ -340,12 +323,5 @@ mod tests {
             let text = name(maps, Some(wanted)).unwrap_err().to_string();
             assert!(text.contains(wanted) && text.contains("cam"), "{text}");
         }
-    }
-
-    /// Protects: a list cannot make the program write outside of --out.
-    #[test]
-    fn ids_stay_inside() {
-        assert!(stays_inside("a") && stays_inside("cat/a.b") && stays_inside("..a"));
-        assert!(!stays_inside("../a") && !stays_inside("/a") && !stays_inside("a/../../b"));
     }
 }
