@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-compilers test-adapters browser test-browser driver compilers clean
+.PHONY: demo test test-compilers test-adapters test-formats browser test-browser driver compilers clean
 
 ## Make data, train on it, write demo/report.html. A few minutes.
 demo: driver
@@ -33,6 +33,11 @@ test-compilers: compilers
 ## All tests on three software adapters that differ in what they offer. Takes an hour on two cores.
 test-adapters: driver
 	scripts/test-adapters.sh
+
+## What the program writes for other programs, read by these. Installs them from PyPI into target/.
+test-formats: driver
+	@scripts/format-readers.sh
+	$(CARGO) test --test formats
 
 ## Builds the page of examples/browser/ into target/browser/.
 browser:

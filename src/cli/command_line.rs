@@ -7,7 +7,8 @@ use clap::error::ErrorKind as Refusal;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::{
-    ablate, bench, check, config, demo, devices, eval, predict, replay, shapes, tag, train, tune, verify, weights,
+    ablate, bench, check, config, demo, devices, eval, label, predict, replay, shapes, tag, train, tune, verify,
+    weights,
 };
 
 /// Text after the list of options in `tagseg --help`.
@@ -21,6 +22,7 @@ Getting started:
   tagseg train --resume run           resume after Ctrl-C, a crash or a power cut
   tagseg eval run --data DIR          score the trained network
   tagseg predict run photo.jpg        segment a photograph with it
+  tagseg label run --data DIR         write the pseudo labels of the training set
 
 Exit codes: 0 success, 1 a check failed or `predict` skipped an image, 2 invalid input or a device error, \
 130 interrupted by Ctrl-C (the run can be resumed).";
@@ -40,6 +42,7 @@ enum Command {
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Tag(tag::TagArgs),
+    Label(label::LabelArgs),
     Ablate(ablate::AblateArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
@@ -96,6 +99,7 @@ impl Cli {
             Command::Eval(args) => args.run(),
             Command::Predict(args) => args.run(),
             Command::Tag(args) => args.run(),
+            Command::Label(args) => args.run(),
             Command::Ablate(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Check(args) => args.run(),

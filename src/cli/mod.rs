@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod devices;
 mod eval;
+mod label;
 mod output;
 mod predict;
 mod replay;

@@ -10,13 +10,16 @@
 //! pickle is ever called, and memory stays within a small multiple of the file's size.
 
 pub mod archive;
+pub mod brush_rle;
 pub mod coco_outline;
+pub mod coco_rle;
 pub mod durable;
 pub mod element;
 pub mod fault;
 pub mod jpeg;
 pub mod jpeg_scan;
 pub mod npy;
+pub mod outline;
 pub mod pickle;
 mod recognise;
 pub mod sealed;

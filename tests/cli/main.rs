@@ -6,6 +6,7 @@ mod ablate;
 mod bench;
 mod check;
 mod guards;
+mod label;
 mod official;
 mod photos;
 mod place;
