@@ -19,6 +19,7 @@
 //! | [`resize`] | Pillow's antialiased bilinear resize |
 //! | [`mod@augment`] | from a decoded image to a training crop |
 //! | [`random`] | independent random streams |
+//! | `sampler` | the images of a training step |
 //! | [`loader`] | training batches, prepared on background threads |
 //! | [`shapes`] | the generated data set |
 
@@ -47,6 +48,8 @@ pub mod palette;
 pub mod picture;
 pub mod random;
 pub mod resize;
+#[cfg(feature = "native")]
+mod sampler;
 pub mod shapes;
 #[cfg(feature = "native")]
 mod splits;

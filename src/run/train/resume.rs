@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::clock::Clock;
 use super::folder::RunFolder;
-use super::run::{Run, TrainSummary};
+use super::run::{Run, TrainSummary, impatience, is_out_of_patience};
 use super::setting::{Setting, TrainingData};
 use super::stop::Stop;
 use crate::config::Config;
@@ -76,7 +76,11 @@ impl Resume {
             let facts = &training.run;
             bring_back(&folder, &found, facts)?;
             found.notices().for_each(|notice| eprintln!("{notice}"));
-            eprintln!("{}", farewell(&folder, &found));
+            if checkpoint.step < checkpoint.config.train_iters {
+                eprintln!("{}", impatience(&folder, &checkpoint.config, checkpoint.step, facts.best));
+            } else {
+                eprintln!("{}", farewell(&folder, &found));
+            }
             return Ok(TrainSummary {
                 device: facts.adapter.clone(),
                 classes: checkpoint.classes.clone(),
@@ -125,9 +129,13 @@ impl Resume {
     }
 }
 
-/// Whether the run of a checkpoint is finished: its last step is done and, if there are masks to score on, scored.
+/// Whether the run of a checkpoint is finished: its last step is done and, if there are masks to score on, scored; or
+/// `train.patience` has ended it.
 pub(in crate::run) fn is_finished(checkpoint: &Checkpoint, training: &Training) -> bool {
-    checkpoint.step == checkpoint.config.train_iters && training.run.evaluated
+    let RunFacts { evaluated, best, .. } = training.run;
+    evaluated
+        && (checkpoint.step == checkpoint.config.train_iters
+            || is_out_of_patience(&checkpoint.config, checkpoint.step, best))
 }
 
 /// The message for a finished run. Its schedule has ended, so more steps need a new run.

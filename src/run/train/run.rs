@@ -139,9 +139,28 @@ pub(super) struct Run {
     scores: Option<Scores>,
 }
 
+/// Whether no evaluation of the last `train.patience` up to `step` was better than the best before them. The count follows
+/// from the step of the best, which a checkpoint has.
+pub(super) fn is_out_of_patience(config: &Config, step: usize, best: Option<Best>) -> bool {
+    let Config { train_patience: patience, train_eval_every: every, .. } = *config;
+    patience > 0 && best.is_some_and(|best| (step / every).saturating_sub(best.step / every) >= patience)
+}
+
+/// The last line of a run that `train.patience` ended; it names the best checkpoint.
+pub(super) fn impatience(folder: &RunFolder, config: &Config, step: usize, best: Option<Best>) -> String {
+    let (run, patience) = (folder.path().display(), config.train_patience);
+    let best = best.map_or(String::new(), |best| {
+        let path = folder.checkpoints().path(best.step);
+        format!(": the best is step {} with mIoU {:.3}, {}", best.step, best.seg_miou, path.display())
+    });
+    format!("{run}: ended at step {step}, as no score was better in {patience} evaluations{best}")
+}
+
 /// How the training loop ended.
 enum End {
     Complete,
+    /// After this many steps, as no score was better for `train.patience` evaluations.
+    Patience(usize),
     /// Stopped on request after this many steps, which are saved.
     Stopped(usize),
     /// A step is not finite; resuming would only repeat it.
@@ -173,12 +192,19 @@ impl Run {
         for notice in &self.setting.data.notices {
             self.progress.note(notice);
         }
+        if self.setting.config.train_patience > 0 && self.setting.data.validation.is_none() {
+            self.progress.note("train.patience has no effect, as the run is not scored");
+        }
         self.progress.note(&self.setting.introduction());
         self.stop.listen()?;
         let end = self.steps(start, evaluated);
         self.progress.finish();
         let (done, stopped) = match end.map_err(|cause| self.safe(cause))? {
             End::Complete => (self.setting.config.train_iters, None),
+            End::Patience(step) => {
+                self.progress.note(&impatience(&self.folder, &self.setting.config, step, self.best));
+                (step, None)
+            }
             End::Stopped(step) => (step, Some(step)),
             End::Failed(error) => return Err(error),
         };
@@ -196,6 +222,9 @@ impl Run {
         let Config { train_iters, train_log_every, train_eval_every, train_save_every, .. } = self.setting.config;
         if !evaluated && !self.evaluate(start)? {
             return Ok(End::Stopped(start));
+        }
+        if is_out_of_patience(&self.setting.config, start, self.best) {
+            return Ok(End::Patience(start));
         }
         self.clock.resume();
         for n in start..train_iters {
@@ -221,7 +250,13 @@ impl Run {
                 self.setting.session.wait()?;
                 self.clock.pause();
                 self.save(done, !evaluates || self.setting.data.validation.is_none())?;
-                if evaluates && !self.evaluate(done)? || stops && !last {
+                if evaluates && !self.evaluate(done)? {
+                    return Ok(End::Stopped(done));
+                }
+                if evaluates && !last && is_out_of_patience(&self.setting.config, done, self.best) {
+                    return Ok(End::Patience(done));
+                }
+                if stops && !last {
                     return Ok(End::Stopped(done));
                 }
                 self.clock.resume();

@@ -144,6 +144,7 @@ impl Setting {
                 scale: (config.data_scale[0], config.data_scale[1]),
                 flip: config.data_flip,
             },
+            balance: config.data_balance,
             masks: self.trainer.method().needs_masks(),
             ..LoaderOptions::default()
         };
