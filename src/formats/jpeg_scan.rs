@@ -98,7 +98,7 @@ impl Picture {
 
     /// Whether a scan ends early. `header` is its segment, `data` what follows.
     fn is_short(&self, header: &[u8], data: &[u8]) -> Option<bool> {
-        let count = usize::from(*header.first()?);
+        let count = usize::from(*header.first().filter(|count| (1..=4).contains(*count))?);
         let tail = header.get(1 + 2 * count..)?;
         let (first, approximation) = (*tail.first()?, *tail.get(2)?);
         if self.progressive && (first != 0 || approximation >> 4 != 0) {

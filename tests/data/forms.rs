@@ -160,6 +160,13 @@ fn json_lines_are_read() {
     let expected = ["train/a: cat dog", "train/b: cow dog", "train/sub/c: "];
     assert_read(&folder, "JSON lines (train/metadata.jsonl)", &expected, &["1 entries name an image again"]);
     assert!(Dataset::has_split(folder.path(), "val"));
+    // A split without any tag has the classes of the other.
+    folder.write("validation/metadata.jsonl", r#"{"file_name": "d.png", "tags": []}"#);
+    let splits = Splits::open(folder.path(), options(DataForm::Auto), &(), &mut Err).unwrap();
+    assert_eq!(
+        (splits.train.classes(), tags(&splits.val.unwrap())),
+        (&["cat", "cow", "dog"].map(String::from)[..], vec!["validation/d: ".to_owned()])
+    );
 
     let folder = with(&["a.png", "b.png"]);
     let objects = r#"{"file_name": "b.png", "objects": {"bbox": [[0, 0, 1, 1]], "category": [1, 1]}}"#;
@@ -167,6 +174,9 @@ fn json_lines_are_read() {
     assert_refused(&folder, &["metadata.jsonl", "numbers", "classes.txt"]);
     folder.write("classes.txt", "dog\ncat\n");
     assert_read(&folder, "JSON lines", &["a: dog", "b: cat"], &[]);
+    folder.write("metadata.jsonl", "{\"file_name\": \"a.png\", \"tags\": \"cat, dog\"}\n");
+    assert_read(&folder, "JSON lines", &["a: cat, dog"], &["a text is one tag, such as `cat, dog`"]);
+    folder.write("metadata.jsonl", format!("{}\n{objects}\n", r#"{"file_name": "a.png", "label": 0}"#));
     folder.remove("classes.txt");
     let card = "---\ndataset_info:\n  features:\n  - name: label\n    dtype:\n      class_label:\n        names:\n          '0': owl\n          '1': fox\n---\n# Card\n";
     folder.write("README.md", card);
@@ -294,6 +304,11 @@ fn label_studio_is_read() {
       {"image": "b.png", "id": 2, "label": [{"x": 1, "rectanglelabels": ["cow"], "original_width": 6}], "annotator": 1}]"#;
     folder.write("result.json", minimal);
     assert_read(&folder, "an export of Label Studio", &["a: cat dog", "b: cow"], &["annotators differ about 1"]);
+    // Texts of a task are no answers; of a taxonomy the last name counts.
+    let titled = r#"[{"image": "a.png", "title": "my garden", "choice": "cat", "annotator": 1},
+      {"image": "b.png", "kinds": [{"taxonomy": [["animal", "dog"], ["animal"]]}], "annotator": 1}]"#;
+    folder.write("result.json", titled);
+    assert_read(&folder, "an export of Label Studio", &["a: cat", "b: animal dog"], &["`title` is text"]);
 
     folder.write("result.json", r#"[{"id": 7, "data": {"image": "z.png"}, "annotations": [{"result": []}]}]"#);
     assert_refused(&folder, &["result.json", "task 7", "`z.png`", "missing"]);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tagseg::data::Rgb8;
+use tagseg::formats::jpeg_scan::lacks_data;
 
 fn fixture(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data");
@@ -174,6 +175,30 @@ fn files_of_other_formats_that_end_early_are_named() {
                 message.contains(name) && message.contains("does not decode") && !message.contains('\n'),
                 "{message}"
             );
+        }
+    }
+}
+
+/// Protects: no damage of a JPEG file makes the search for missing data panic.
+#[test]
+fn damaged_jpeg_files_do_not_panic() {
+    let mut state = 1_u64;
+    let mut random = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as usize % limit
+    };
+    for name in ["colour.jpg", "halved.jpg", "progressive.jpg", "restarts.jpg"] {
+        let whole = fs::read(fixture(name)).unwrap();
+        for _ in 0..100 {
+            let mut bytes = whole.clone();
+            for _ in 0..=random(5) {
+                let place = if random(2) == 0 { random(bytes.len()) } else { random(700.min(bytes.len())) };
+                bytes[place] = random(256) as u8;
+            }
+            bytes.truncate(bytes.len() - if random(4) == 0 { random(whole.len()) } else { 0 });
+            lacks_data(&bytes);
         }
     }
 }

@@ -56,7 +56,7 @@ enum Tag {
 fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
     let file = KIND.find(root, split)?;
     let text = read_text(&file)?;
-    let (mut entries, mut names) = (Vec::new(), None);
+    let (mut entries, mut names, mut whole) = (Vec::new(), None, None);
     let fault = |number: usize, reason: &str| {
         let reason = format!("line {number} {reason}");
         Error::data(&file, reason, r#"write lines of {"file_name": "a.jpg", "tags": ["cat"]}"#)
@@ -80,6 +80,9 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
             continue;
         };
         let mut tags = Vec::new();
+        if let Some(text) = value.as_str().filter(|text| text.contains([',', ';', '|'])) {
+            whole.get_or_insert_with(|| text.to_owned());
+        }
         match read_tags(value) {
             Err(reason) => on_fault(fault(number, &reason))?,
             Ok(read) => {
@@ -105,7 +108,9 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
         entries.push(Entry { image: Named::Text(image.to_owned()), tags, place: format!("line {number}") });
     }
     let base = file.parent().unwrap_or(root).to_owned();
-    let listing = Listing { file: file.clone(), base, classes: names, entries, notices: Vec::new() };
+    let notice = |text: String| format!("a text is one tag, such as `{}`; give a list for several", one_line(&text));
+    let notices = whole.map(notice).into_iter().collect();
+    let listing = Listing { file: file.clone(), base, classes: names, entries, notices };
     listing::open(root, split, listing, options, on_fault)
 }
 

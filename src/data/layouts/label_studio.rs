@@ -87,6 +87,17 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
             "{count} images have no annotation, or only skipped ones, and are left out, such as {first}"
         ));
     }
+    let is_minimal =
+        |task: &&Map<String, Value>| !task.contains_key("annotations") && !task.contains_key("completions");
+    let texts = tasks.iter().filter_map(Value::as_object).filter(is_minimal).flat_map(|task| {
+        let own = task.iter().filter(|(key, value)| value.is_string() && !OTHER_KEYS.contains(&key.as_str()));
+        own.filter(|(key, value)| !names_tags(key) && image_of(task).as_deref() != value.as_str()).map(|(key, _)| key)
+    });
+    let texts: BTreeSet<_> = texts.map(|key| format!("`{}`", one_line(key))).collect();
+    if !texts.is_empty() {
+        let names = texts.into_iter().collect::<Vec<_>>().join(", ");
+        notices.push(format!("{names} is text and not read as tags; call a control of tags `choice` or `label`"));
+    }
     let differ = |image: &&(String, String)| opinions[&image.0].windows(2).any(|pair| pair[0] != pair[1]);
     if let Some((first, _)) = order.iter().find(differ) {
         let count = order.iter().filter(differ).count();
@@ -119,7 +130,9 @@ fn opinions_of(task: &Map<String, Value>) -> Vec<BTreeSet<String>> {
         }
         let mut tags = BTreeSet::new();
         for (key, value) in task {
-            if !OTHER_KEYS.contains(&key.as_str()) && image_of(task).as_deref() != value.as_str() {
+            // A text may be a choice or belong to the task; the name of its control tells.
+            let is_answer = !value.is_string() || names_tags(key);
+            if is_answer && !OTHER_KEYS.contains(&key.as_str()) && image_of(task).as_deref() != value.as_str() {
                 controls(value, &mut tags);
             }
         }
@@ -154,6 +167,12 @@ const OTHER_KEYS: [&str; 13] = [
     "comment",
 ];
 
+/// Whether a key is called like a control of tags.
+fn names_tags(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["choice", "label", "tag", "class", "categor"].iter().any(|part| key.contains(part))
+}
+
 /// The answer to a control in JSON-MIN: a choice, several choices, or regions with labels.
 fn controls(value: &Value, tags: &mut BTreeSet<String>) {
     match value {
@@ -164,10 +183,14 @@ fn controls(value: &Value, tags: &mut BTreeSet<String>) {
     }
 }
 
-/// The names under `choices`, `labels` and keys such as `rectanglelabels`.
+/// The names under `choices`, `labels`, `taxonomy` and keys such as `rectanglelabels`.
 fn labels(value: &Value, tags: &mut BTreeSet<String>) {
     for (key, names) in value.as_object().into_iter().flatten() {
-        if key == "choices" || key.ends_with("labels") {
+        if key == "taxonomy" {
+            // Each is a path of names, of which the last one is the most precise.
+            let paths = names.as_array().into_iter().flatten().filter_map(|path| path.as_array()?.last()?.as_str());
+            tags.extend(paths.map(str::to_owned));
+        } else if key == "choices" || key.ends_with("labels") {
             let names = names.as_array().into_iter().flatten().chain(names.is_string().then_some(names));
             tags.extend(names.filter_map(Value::as_str).map(str::to_owned));
         }

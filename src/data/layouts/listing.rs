@@ -130,6 +130,9 @@ fn chosen(
     if before > tags.iter().map(Vec::len).sum() {
         notices.push("the tag `background` is no class: it stands for no tags".to_owned());
     }
+    if let Some(expected) = &options.classes {
+        return Ok(expected.clone());
+    }
     let all: BTreeSet<&String> = tags.iter().flatten().collect();
     let own = match declared {
         Some(names) => names.iter().map(|name| name.trim().to_owned()).filter(|name| !is_background(name)).collect(),
@@ -139,7 +142,7 @@ fn chosen(
         return Err(Error::data(file, "gives no image a tag", "tag some of the images"));
     }
     check_classes(&own, file)?;
-    Ok(options.classes.clone().unwrap_or(own))
+    Ok(own)
 }
 
 fn missing(file: &Path, root: &Path, place: &str, text: &str, miss: &Miss, pictures: &Pictures) -> Error {

@@ -57,7 +57,7 @@ fn description(root: &Path) -> Option<PathBuf> {
         keys.any(|key| ["names", "nc"].contains(&key.trim_matches(|c: char| !c.is_ascii_alphabetic())))
     };
     let mut found: Vec<_> = entries.filter(is_yaml).filter(names).collect();
-    found.sort_by_key(|path| (!path.file_stem().is_some_and(|stem| stem == "data"), path.clone()));
+    found.sort_by_key(|path| (path.file_stem().is_none_or(|stem| stem != "data"), path.clone()));
     let plain = root.join(NAMES);
     found.into_iter().next().or_else(|| (plain.is_file() && root.join("labels").is_dir()).then_some(plain))
 }
