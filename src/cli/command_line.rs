@@ -7,7 +7,8 @@ use clap::error::ErrorKind as Refusal;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::{
-    ablate, bench, check, config, demo, devices, eval, label, predict, replay, shapes, train, tune, verify, weights,
+    ablate, bench, check, config, demo, devices, eval, label, predict, replay, report, shapes, train, tune, verify,
+    weights,
 };
 
 /// Text after the list of options in `tagseg --help`.
@@ -40,6 +41,7 @@ enum Command {
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Label(label::LabelArgs),
+    Report(report::ReportArgs),
     Ablate(ablate::AblateArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
@@ -96,6 +98,7 @@ impl Cli {
             Command::Eval(args) => args.run(),
             Command::Predict(args) => args.run(),
             Command::Label(args) => args.run(),
+            Command::Report(args) => args.run(),
             Command::Ablate(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Check(args) => args.run(),

@@ -13,5 +13,6 @@ mod place;
 mod protocols;
 mod refused_data;
 mod refused_input;
+mod report;
 mod tune;
 mod whole_path;
