@@ -303,6 +303,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
         &["batch.global", "train.crop", "train.iters", "train.save_every", "train.eval_every", "train.log_every"],
     ),
     ("tests/cli", &["test.scales", "test.flip", "test.fuse", "test.long_side", "train.keep", "seed", "model.start"]),
+    ("tests/cli", &["train.tensorboard"]),
     ("tests/memory.rs", &["train.precision", "batch.micro"]),
     ("tests/crf.rs", &["crf.iterations", "crf.bilateral"]),
     ("tests/config.rs", &["schedule.n_c2s", "schedule.n_s2c", "schedule.n_bsp", "train.memory", "propagation"]),

@@ -25,4 +25,6 @@ pub mod sealed;
 pub mod tensor_file;
 #[cfg(feature = "native")]
 pub(crate) mod text;
+#[cfg(feature = "native")]
+pub mod tfevents;
 pub mod torch;

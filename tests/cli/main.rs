@@ -14,5 +14,6 @@ mod protocols;
 mod refused_data;
 mod refused_input;
 mod report;
+mod tensorboard;
 mod tune;
 mod whole_path;

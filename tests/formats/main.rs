@@ -5,3 +5,4 @@
 
 mod masks;
 mod place;
+mod tensorboard;
