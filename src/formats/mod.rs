@@ -18,6 +18,8 @@ pub mod element;
 pub mod fault;
 pub mod jpeg;
 pub mod npy;
+#[cfg(feature = "native")]
+pub mod onnx;
 pub mod outline;
 pub mod pickle;
 mod recognise;

@@ -13,8 +13,8 @@ fn tensorboard_reads_the_record() {
     let settings = ["train.tensorboard=true", "train.log_every=1", "train.eval_every=2", "train.keep=0"];
     let settings: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     tagseg(&[&["train", "--data", &data, "--out", &run], &sizes[..], &settings].concat());
-    assert!(read_with("tensorboard.py", &[&run]).contains("6 steps, 3 evaluations"));
+    assert!(read_with("event_files.py", &[&run]).contains("6 steps, 3 evaluations"));
     std::fs::remove_file(place.path("run/checkpoints/step_0000006.safetensors")).unwrap();
     tagseg(&["train", "--resume", &run]);
-    assert!(read_with("tensorboard.py", &[&run]).contains("6 steps, 3 evaluations"));
+    assert!(read_with("event_files.py", &[&run]).contains("6 steps, 3 evaluations"));
 }

@@ -1,5 +1,5 @@
 """Reads the event files of a run with TensorBoard's own reader, and compares them with its record. Usage:
-tensorboard.py RUN."""
+event_files.py RUN."""
 
 import io
 import json
