@@ -304,6 +304,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
         &["batch.global", "train.crop", "train.iters", "train.save_every", "train.eval_every", "train.log_every"],
     ),
     ("tests/cli", &["test.scales", "test.flip", "test.fuse", "test.long_side", "train.keep", "seed", "model.start"]),
+    ("tests/cli", &["train.tensorboard"]),
     ("tests/memory.rs", &["train.precision", "batch.micro"]),
     ("tests/data", &["data.balance"]),
     ("tests/resume", &["train.patience"]),

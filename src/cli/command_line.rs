@@ -7,8 +7,8 @@ use clap::error::ErrorKind as Refusal;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::{
-    ablate, bench, check, config, demo, devices, eval, label, predict, replay, shapes, tag, train, tune, verify,
-    weights,
+    ablate, bench, check, config, demo, devices, eval, label, predict, replay, report, shapes, tag, train, tune,
+    verify, weights,
 };
 
 /// Text after the list of options in `tagseg --help`.
@@ -43,6 +43,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Tag(tag::TagArgs),
     Label(label::LabelArgs),
+    Report(report::ReportArgs),
     Ablate(ablate::AblateArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
@@ -100,6 +101,7 @@ impl Cli {
             Command::Predict(args) => args.run(),
             Command::Tag(args) => args.run(),
             Command::Label(args) => args.run(),
+            Command::Report(args) => args.run(),
             Command::Ablate(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Check(args) => args.run(),

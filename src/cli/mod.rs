@@ -13,6 +13,7 @@ mod label;
 mod output;
 mod predict;
 mod replay;
+mod report;
 mod shapes;
 mod tag;
 mod train;

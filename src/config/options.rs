@@ -188,6 +188,8 @@ options! {
     "train.save_every" train_save_every: usize = 2000, Iterations(1);
     /// Steps between lines of metrics.jsonl.
     "train.log_every" train_log_every: usize = 200, Iterations(1);
+    /// Whether losses, rates, scores and pictures are also written as event files, for TensorBoard.
+    "train.tensorboard" train_tensorboard: bool = false;
     /// Number of newest checkpoints to keep, besides the best; 0 keeps all.
     "train.keep" train_keep: usize = 2;
     /// Evaluations without a better score after which the run ends; 0 trains to the last step.

@@ -19,6 +19,8 @@ pub mod fault;
 pub mod jpeg;
 pub mod jpeg_scan;
 pub mod npy;
+#[cfg(feature = "native")]
+pub mod onnx;
 pub mod outline;
 pub mod pickle;
 mod recognise;
@@ -26,6 +28,8 @@ pub mod sealed;
 pub mod tensor_file;
 #[cfg(feature = "native")]
 pub(crate) mod text;
+#[cfg(feature = "native")]
+pub mod tfevents;
 pub mod torch;
 #[cfg(feature = "native")]
 pub(crate) mod yaml;

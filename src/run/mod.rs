@@ -9,6 +9,8 @@ pub mod bench;
 #[cfg(feature = "native")]
 pub mod bundled;
 #[cfg(feature = "native")]
+pub mod compare;
+#[cfg(feature = "native")]
 pub mod demo;
 #[cfg(feature = "native")]
 pub mod device;

@@ -173,7 +173,7 @@ fn invalid_labelling_is_refused() {
         let args = ["label", trained().to_str().unwrap(), "--data", &place.data(), "--out", &place.arg("own")];
         tagseg(&[&args[..], more].concat())
     };
-    place.assert_refuses(&mut own(&[]), &["`../outside`", "outside of --out"]);
+    place.assert_refuses(&mut own(&[]), &["`../outside`", "would be outside of"]);
     place.spoil_mask("val_0001", 9);
     place.assert_refuses(&mut own(&["--split", "val"]), &["val_0001.png", "9"]);
     let output = own(&["--split", "val", "--skip-broken"]).output().unwrap();

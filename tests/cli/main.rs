@@ -13,5 +13,7 @@ mod place;
 mod protocols;
 mod refused_data;
 mod refused_input;
+mod report;
+mod tensorboard;
 mod tune;
 mod whole_path;

@@ -4,4 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod masks;
+mod onnx;
 mod place;
+mod tensorboard;

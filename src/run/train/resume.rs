@@ -12,7 +12,7 @@ use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
 use crate::method::{Method, Methods};
-use crate::run::record::RecordWriter;
+use crate::run::record::{EventWriter, RecordWriter, read_records};
 use crate::run::report::RunSeries;
 use crate::run::weights::{Checkpoint, DataFacts, Found, RunFacts, Training};
 
@@ -112,6 +112,13 @@ impl Resume {
         setting.prepare(checkpoint.step)?;
 
         let record = bring_back(&folder, &found, facts)?;
+        let events = match setting.config.train_tensorboard {
+            true => {
+                let kept = read_records(folder.metrics())?;
+                Some(EventWriter::continue_with(folder.path(), setting.classes(), &kept)?)
+            }
+            false => None,
+        };
         found.notices().for_each(|notice| eprintln!("{notice}"));
         eprintln!("resumed at step {} of {}: {}", checkpoint.step, checkpoint.config.train_iters, found.path.display());
         if facts.adapter != setting.session.name() {
@@ -121,7 +128,8 @@ impl Resume {
             eprintln!("kernel choices differ from those of the run; results will not be bit-identical");
         }
 
-        let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.series);
+        let records = (record, events);
+        let mut run = Run::new(setting, folder, loader, records, &options.stop, &options.series);
         run.clock = Clock::at(facts.record.seconds);
         run.best = facts.best;
         run.saved = Some((checkpoint.step, found.path.clone()));

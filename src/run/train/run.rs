@@ -17,7 +17,7 @@ use crate::formats::durable::write_atomically;
 use crate::method::{Methods, Protocol, StepValues};
 use crate::run::bundled;
 use crate::run::eval::{Gallery, Scoring};
-use crate::run::record::{EvalRecord, RecordWriter, Scores};
+use crate::run::record::{EvalRecord, EventWriter, RecordWriter, Scores};
 use crate::run::report::{Progress, RunSeries, contact_sheet};
 use crate::run::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training};
 
@@ -84,7 +84,9 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
     let folder = RunFolder::create(&options.out, options.overwrite)?;
     write_atomically(&folder.config(), setting.config.to_toml().as_bytes())?;
     let record = RecordWriter::append_to(folder.metrics())?;
-    let mut run = Run::new(setting, folder, loader, record, &options.stop, &options.series);
+    let tensorboard = setting.config.train_tensorboard;
+    let events = tensorboard.then(|| EventWriter::create(folder.path(), setting.classes())).transpose()?;
+    let mut run = Run::new(setting, folder, loader, (record, events), &options.stop, &options.series);
     if let Some(weights) = &weights {
         run.progress.note(&weights.to_string());
     }
@@ -130,6 +132,8 @@ pub(super) struct Run {
     folder: RunFolder,
     loader: Loader,
     record: RecordWriter,
+    /// The record as event files, if they are written.
+    events: Option<EventWriter>,
     progress: Progress,
     stop: Stop,
     pub(super) clock: Clock,
@@ -173,14 +177,14 @@ impl Run {
         setting: Setting,
         folder: RunFolder,
         loader: Loader,
-        record: RecordWriter,
+        (record, events): (RecordWriter, Option<EventWriter>),
         stop: &Stop,
         series: &RunSeries,
     ) -> Self {
         let Config { train_iters, train_log_every, .. } = setting.config;
         let progress = Progress::new(train_iters, train_log_every.max(train_iters / 60), series.clone());
         let (clock, stop) = (Clock::default(), stop.clone());
-        Run { setting, folder, loader, record, progress, stop, clock, best: None, saved: None, scores: None }
+        Run { setting, folder, loader, record, events, progress, stop, clock, best: None, saved: None, scores: None }
     }
 
     /// Trains from step `start` on. `evaluated` is true if the evaluation that is due at that step is done.
@@ -280,12 +284,18 @@ impl Run {
         let mut line = step_record(n, values, trainer.schedule().rate(1.0, n));
         line.images_per_second = (values.len() * config.batch_global) as f64 / seconds;
         self.progress.step(n + 1, &line.loss, line.images_per_second);
+        if let Some(events) = &mut self.events {
+            events.step(&line)?;
+        }
         self.record.write(line)
     }
 
     /// Saves a checkpoint after `done` steps. `evaluated` as in [`Run::train`].
     pub(super) fn save(&mut self, done: usize, evaluated: bool) -> Result<()> {
         // The record must be on disk before the checkpoint that refers to it.
+        if let Some(events) = &self.events {
+            events.sync()?;
+        }
         let bytes = self.record.sync()?;
         let Setting { config, device, data, session, trainer, .. } = &self.setting;
         let run = RunFacts {
@@ -323,9 +333,13 @@ impl Run {
         let scores = scoring.scored().scores;
         // Nothing is better than a score of nothing.
         let seg_miou = scores.get(Scores::SEG).map(|seg| seg.miou).filter(|miou| !miou.is_nan()).unwrap_or(0.0);
-        self.record.write(EvalRecord { step, eval: scores.for_record() })?;
+        let line = EvalRecord { step, eval: scores.for_record() };
         let path = self.folder.pictures().join(format!("step_{step:07}.png"));
         let sheet = contact_sheet(&gallery.samples()?);
+        if let Some(events) = &mut self.events {
+            events.evaluation(&line, &sheet)?;
+        }
+        self.record.write(line)?;
         sheet.write_png(&path)?;
         self.progress.note(&format!("step {step}: {}; tags F1 {:.3}", scores.in_words(), scores.cls_f1));
         self.scores = Some(scores);
@@ -375,7 +389,7 @@ mod tests {
         let session = setting.session.clone();
         let folder = RunFolder::create(&out, false).unwrap();
         let record = RecordWriter::append_to(folder.metrics()).unwrap();
-        let mut run = Run::new(setting, folder, loader, record, &Stop::default(), &RunSeries::default());
+        let mut run = Run::new(setting, folder, loader, (record, None), &Stop::default(), &RunSeries::default());
         run.save(0, true).unwrap();
         session.lose();
         let text = run.train(0, true).unwrap_err().to_string();
