@@ -8,8 +8,6 @@ use super::names::NamesElsewhere;
 use crate::config::Config;
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Grid, Mode, Scope, Scores};
-#[cfg(feature = "native")]
-use crate::error::Error;
 use crate::error::Result;
 
 /// The scope of an encoder's parameters: their names begin with `encoder.`.
@@ -122,7 +120,7 @@ pub trait Encoder: fmt::Debug + Send + Sync {
     /// If it cannot be written as ONNX.
     #[cfg(feature = "native")]
     fn export(&self, _exporter: &mut Exporter<'_>, _image: &str) -> Result<Vec<String>> {
-        Err(Error::Graph(format!("encoder `{}` cannot be written as ONNX", self.name())))
+        Err(crate::error::Error::Graph(format!("encoder `{}` cannot be written as ONNX", self.name())))
     }
 
     /// The names of its modules in files of other programs.

@@ -6,21 +6,12 @@ use std::path::{Component, Path, PathBuf};
 use super::areas::Areas;
 use super::coco::{Coco, Segmentation};
 use super::cvat::Cvat;
-use super::form::Form;
+use super::form::{Arrangement, Form};
 use super::label_studio::LabelStudio;
 use super::pictures::{Overlay, Png};
 use super::writer::{Labelled, Writer};
 use super::yolo::Yolo;
 use crate::error::{Error, Result};
-
-/// Where index PNGs and overlays are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrangement {
-    /// `NAME.png` and `NAME_overlay.png`.
-    Flat,
-    /// `SegmentationClassAug/ID.png` as in the VOC layout, and `overlays/ID.png`.
-    DataSet,
-}
 
 /// A folder of masks in some forms: [`Export::check`], [`Export::add`] for every image, [`Export::finish`].
 pub struct Export {
@@ -83,7 +74,7 @@ impl Export {
         let images: Vec<_> = images.into_iter().collect();
         let sources: std::collections::HashSet<_> =
             images.iter().filter_map(|(_, path)| path.canonicalize().ok()).collect();
-        let mut owners = HashMap::new();
+        let (mut owners, all) = (HashMap::new(), Path::new("all images"));
         let mut claim = |target: PathBuf, owner: &Path| {
             if target.canonicalize().is_ok_and(|target| sources.contains(&target)) {
                 return Err(Error::data(target, "is one of the images", "choose another --out"));
@@ -92,7 +83,7 @@ impl Export {
                 return Err(Error::data(target, "already exists", "choose another --out or pass --overwrite"));
             }
             match owners.insert(target.as_os_str().to_ascii_lowercase(), owner.to_owned()) {
-                Some(other) if other == owner => {
+                Some(_) if owner == all => {
                     Err(Error::data(target, "would be written twice", "choose one --format that writes it"))
                 }
                 Some(other) => {
@@ -103,7 +94,7 @@ impl Export {
             }
         };
         for file in self.files().into_iter().chain(others.iter().cloned()) {
-            claim(file, Path::new("all images"))?;
+            claim(file, all)?;
         }
         for (id, path) in images {
             if !stays_inside(id) {

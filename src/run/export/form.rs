@@ -1,4 +1,4 @@
-//! The names of the forms.
+//! The names of the forms, and where their files are.
 
 use std::str::FromStr;
 
@@ -62,4 +62,13 @@ impl FromStr for Form {
             Error::config("--format", format!("there is no form `{name}`"), format!("choose some of {known}"))
         })
     }
+}
+
+/// Where index PNGs and overlays are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrangement {
+    /// `NAME.png` and `NAME_overlay.png`.
+    Flat,
+    /// `SegmentationClassAug/ID.png` as in the VOC layout, and `overlays/ID.png`.
+    DataSet,
 }

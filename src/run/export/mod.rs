@@ -11,6 +11,6 @@ mod writer;
 mod xml;
 mod yolo;
 
-pub use files::{Arrangement, Export};
-pub use form::Form;
+pub use files::Export;
+pub use form::{Arrangement, Form};
 pub use writer::Labelled;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::Arrangement;
+use super::form::Arrangement;
 use super::writer::{Labelled, Writer, create_folder_of};
 use crate::data::palette::write_index_png;
 use crate::error::Result;
