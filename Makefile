@@ -3,14 +3,17 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-adapters test-ranks browser test-browser driver clean
+.PHONY: demo test test-compilers test-adapters test-formats test-ranks browser test-browser driver compilers clean
 
 ## Make data, train on it, write demo/report.html. A few minutes.
 demo: driver
 	$(CARGO) run --release -- demo --out demo --overwrite
 
+# Make passes it on.
+export TAGSEG_COMPILERS
+
 ## Check format, lints, docs, shaders and tests.
-test: driver
+test: driver compilers
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --lib --no-default-features --features engine -- -D warnings
@@ -22,9 +25,19 @@ test: driver
 	TAGSEG_LIMITS=default $(CARGO) test --test golden the_device
 	TAGSEG_LIMITS=default $(CARGO) test --test training two_runs
 
+## What the compilers of real cards make of the kernels, with all figures; part of `make test`. TAGSEG_COMPILERS=write
+## writes tests/compilers/allowed.md anew.
+test-compilers: compilers
+	$(CARGO) test --test compilers -- --nocapture
+
 ## All tests on three software adapters that differ in what they offer. Takes an hour on two cores.
 test-adapters: driver
 	scripts/test-adapters.sh
+
+## What the program writes for other programs, read by these. Installs them from PyPI into target/.
+test-formats: driver
+	@scripts/format-readers.sh
+	$(CARGO) test --test formats
 
 ## Training by several processes against training by one, with Open MPI.
 test-ranks: driver
@@ -36,14 +49,20 @@ test-ranks: driver
 browser:
 	@scripts/browser.sh
 
-## The page in a headless Chromium: its numbers against those computed here, and everything that a person does there.
+## Both pages in a headless Chromium: that of examples/browser/, whose numbers are compared with those computed here,
+## and that of `tagseg tag`.
 test-browser: driver browser
 	@scripts/chromium.sh
 	$(CARGO) test -p tagseg-browser -- --test-threads=1
+	$(CARGO) test --test tag_page -- --test-threads=1
 
 ## Install a software Vulkan driver if none is present.
 driver:
 	@scripts/driver.sh
+
+## Install the compilers of tests/compilers/ if they are missing.
+compilers:
+	@scripts/compilers.sh
 
 clean:
 	$(CARGO) clean

@@ -13,7 +13,7 @@ struct Params { length: u32, channels: u32, first_row: u32 }
 @group(0) @binding(3) var<storage, read_write> out: array<$OUT>;
 
 fn entry(word: u32, place: u32, channel: u32) -> f32 {
-    return table[channel * 256u + (word >> (8u * place) & 255u)];
+    return table[channel * 256u + ((word >> (8u * place)) & 255u)];
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tagseg::config::Config;
+use tagseg::config::{Config, DataForm};
 use tagseg::data::SplitOptions;
-use tagseg::engine::graph::Tensor;
+use tagseg::engine::graph::{DType, Graph, Tensor};
 use tagseg::engine::nn::{Conv2d, Mode, Scope};
 use tagseg::engine::reference::square_error;
 use tagseg::method::Method;
@@ -18,6 +18,7 @@ use tagseg::method::groups::{DECODER, NORM, official_group_of};
 use tagseg::method::{FLAGS, Inputs, Methods, Phase, Schedule, Sizes, Step, moment_names};
 use tagseg::parts::crf::DenseCrf;
 use tagseg::parts::encoders::{Encoder, EncoderLayers, Features, Level, LevelSize};
+use tagseg::parts::losses::weighted_classification_loss;
 use tagseg::parts::network::NetworkConfig;
 use tagseg::parts::propagation::Slots;
 use tagseg::run::eval::Model;
@@ -303,11 +304,14 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
         &["batch.global", "train.crop", "train.iters", "train.save_every", "train.eval_every", "train.log_every"],
     ),
     ("tests/cli", &["test.scales", "test.flip", "test.fuse", "test.long_side", "train.keep", "seed", "model.start"]),
+    ("tests/cli", &["train.tensorboard"]),
     ("tests/memory.rs", &["train.precision", "batch.micro"]),
     ("tests/training.rs", &["batch.ranks"]),
+    ("tests/data", &["data.balance"]),
+    ("tests/resume", &["train.patience"]),
     ("tests/crf.rs", &["crf.iterations", "crf.bilateral"]),
     ("tests/config.rs", &["schedule.n_c2s", "schedule.n_s2c", "schedule.n_bsp", "train.memory", "propagation"]),
-    ("tests/method.rs", &["crf.gauss", "data.train_split", "data.upright", "model.frozen_levels"]),
+    ("tests/method.rs", &["crf.gauss", "data.form", "data.train_split", "data.upright", "model.frozen_levels"]),
     // Only evaluations read it, and no test of theirs changes it yet.
     ("", &["cam.bkg"]),
 ];
@@ -317,12 +321,12 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
 fn options_reach_their_place() {
     let config = config();
     let mut changed = config.clone();
-    for setting in ["crf.gauss=[2.0, 5.0]", "data.train_split=other", "data.upright=true"] {
+    for setting in ["crf.gauss=[2.0, 5.0]", "data.train_split=other", "data.upright=true", "data.form=yolo"] {
         changed.set(setting).unwrap();
     }
     assert_eq!(DenseCrf::new(&changed), DenseCrf { gauss: [2.0, 5.0], ..DenseCrf::new(&config) });
     let splits = SplitOptions::new(&changed, false, false);
-    assert_eq!((splits.train_split, splits.upright), ("other", true));
+    assert_eq!((splits.train_split, splits.upright, splits.form), ("other", true, DataForm::Yolo));
 }
 
 /// Protects: the levels that `model.frozen_levels` names are not trained, and everything behind them is.
@@ -358,6 +362,7 @@ fn every_option_has_its_effect() {
         ),
         ("model.embed_dim=32", &["background", "y_c", "y_s", "seg", "c2s", "s2c", "total"]),
         ("model.pooling=gap", &["cls", "total"]),
+        ("cls.pos_weight=3", &["cls", "total"]),
         ("ofd.mode=off", &["background", "y_c", "y_s", "seg", "c2s", "s2c", "total"]),
         ("ofd.mode=paper", &["background", "y_c", "y_s", "seg", "c2s", "s2c", "total"]),
         ("ms.mode=eval", &["background", "y_c", "c2s", "total"]),
@@ -583,5 +588,28 @@ fn features_are_shared_with_the_labels() {
     for (index, (one, other)) in separate.iter().zip(shared).enumerate() {
         let close = one.iter().zip(other).all(|(a, b)| (a - b).abs() <= 1e-9 * a.abs().max(1.0));
         assert!(close && one.len() == other.len(), "value {index} differs");
+    }
+}
+
+/// Protects `cls.pos_weight` by its definition, mean of −[w·t·log σ(x) + (1 − t)·log σ(−x)], and the plain loss for 1.
+#[test]
+fn present_tags_are_weighted() {
+    let graph = Graph::new();
+    let (logits, tags) = (graph.input("x", [1, 4], DType::F32), graph.input("t", [1, 4], DType::F32));
+    let weighted = weighted_classification_loss(&logits, &tags, 3.0).unwrap();
+    let plain = weighted_classification_loss(&logits, &tags, 1.0).unwrap();
+    let mut program = Session::open("reference").unwrap().compile(&graph, &[&weighted, &plain]).unwrap();
+    let (x, t) = ([0.5_f64, -1.0, 2.0, 0.0], [1.0_f64, 1.0, 0.0, 0.0]);
+    program.write(&logits, &x).unwrap();
+    program.write(&tags, &t).unwrap();
+    program.run().unwrap();
+    let log_sigmoid = |x: f64| -(1.0 + (-x).exp()).ln();
+    let expected = |w: f64| {
+        let terms = x.iter().zip(t).map(|(x, t)| -(w * t * log_sigmoid(*x) + (1.0 - t) * log_sigmoid(-x)));
+        terms.sum::<f64>() / 4.0
+    };
+    for (tensor, weight) in [(&weighted, 3.0), (&plain, 1.0)] {
+        let value = program.read(tensor).unwrap()[0];
+        assert!((value - expected(weight)).abs() < 1e-6, "{weight}: {value} and not {}", expected(weight));
     }
 }

@@ -7,6 +7,8 @@ alias Value = $VALUE;
 struct Params {
     batch: u32, height: u32, width: u32, channels: u32,
     in_height: u32, in_width: u32, align_corners: u32,
+    // The rows of the result of the resize that the transpose adds up.
+    begin: u32, end: u32,
     first_row: u32,
 }
 

@@ -19,8 +19,10 @@ use super::output::print;
 /// problems that it accepts: tags that the masks do not show, images in two splits, classes without images, masks
 /// without an image. Exits with code 1 if there is an error.
 ///
-/// Three training options affect the result: `batch.global` (8 in most presets), `data.train_split` (`auto`) and
-/// `method.name` (`segformer` in rung `full`, which trains on masks).
+/// The first note says which form the data set was found to have (docs/data.md).
+///
+/// Four training options affect the result: `batch.global` (8 in most presets), `data.form` and `data.train_split` (both
+/// `auto`), and `method.name` (`segformer` in rung `full`, which trains on masks).
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Data set

@@ -8,18 +8,23 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use tagseg::run::launch;
 
-use super::{ablate, bench, check, config, demo, devices, eval, predict, replay, shapes, train, tune, verify, weights};
+use super::{
+    ablate, bench, check, config, demo, devices, eval, label, predict, replay, report, shapes, tag, train, tune,
+    verify, weights,
+};
 
 /// Text after the list of options in `tagseg --help`.
 const AFTER_HELP: &str = "\
 Getting started:
   tagseg predict photo.jpg            segment a photograph of animals or people
   tagseg demo                         train on generated data, write demo/report.html
+  tagseg tag DIR                      give photographs their tags, on a page in a browser
   tagseg check DIR                    validate a data set
   tagseg train --data DIR --out run   train on it
   tagseg train --resume run           resume after Ctrl-C, a crash or a power cut
   tagseg eval run --data DIR          score the trained network
   tagseg predict run photo.jpg        segment a photograph with it
+  tagseg label run --data DIR         write the pseudo labels of the training set
 
 Exit codes: 0 success, 1 a check failed or `predict` skipped an image, 2 invalid input or a device error, \
 130 interrupted by Ctrl-C (the run can be resumed).";
@@ -38,6 +43,9 @@ enum Command {
     Train(train::TrainArgs),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
+    Tag(tag::TagArgs),
+    Label(label::LabelArgs),
+    Report(report::ReportArgs),
     Ablate(ablate::AblateArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
@@ -96,6 +104,9 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Predict(args) => args.run(),
+            Command::Tag(args) => args.run(),
+            Command::Label(args) => args.run(),
+            Command::Report(args) => args.run(),
             Command::Ablate(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Check(args) => args.run(),

@@ -43,15 +43,19 @@ impl From<DeviceArg> for DeviceChoice {
     }
 }
 
+/// Help of --format.
+pub const FORM_HELP: &str = "Forms to write, see docs/formats.md: png (index masks), overlay, coco (annotations.json \
+     with run lengths), coco-polygons, yolo-seg, label-studio, cvat, csv (areas and tag scores)";
+
 /// Flags of evaluation and prediction.
 #[derive(Debug, Clone, Args)]
 pub struct ProtocolArgs {
     /// `train`: one pass at the image's own size, as validation during training. `test`: long side 512, three scales
-    /// with mirror images, fused by max, as the published final test [test.*]
-    #[arg(long, value_name = "NAME", default_value = "train", value_parser = ["train", "test"])]
-    protocol: String,
+    /// with mirror images, fused by max, as the published final test [test.*] [default: train; label: test]
+    #[arg(long, value_name = "NAME", value_parser = ["train", "test"])]
+    protocol: Option<String>,
 
-    /// Refine the segmentation with a dense CRF [crf.*]
+    /// Refine the result with a dense CRF [crf.*]
     #[arg(long)]
     pub crf: bool,
 
@@ -59,7 +63,7 @@ pub struct ProtocolArgs {
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
 
-    /// Set an option of test, crf, par or cam, or ms.scales, e.g. `--set test.long_side=0`; repeatable
+    /// Set an option of test, crf, par or cam, ms.scales or data.form, e.g. `--set test.long_side=0`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
 }
@@ -72,7 +76,16 @@ impl ProtocolArgs {
 
     /// The selected protocol.
     pub fn protocol(&self) -> Protocol {
-        if self.protocol == "test" { Protocol::Test } else { Protocol::Train }
+        self.protocol_or(Protocol::Train)
+    }
+
+    /// The selected protocol, or a default.
+    pub fn protocol_or(&self, default: Protocol) -> Protocol {
+        match self.protocol.as_deref() {
+            Some("test") => Protocol::Test,
+            Some(_) => Protocol::Train,
+            None => default,
+        }
     }
 }
 

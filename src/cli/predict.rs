@@ -8,19 +8,20 @@ use clap::Args;
 use indicatif::ProgressBar;
 use tagseg::method::Methods;
 use tagseg::run::eval::{PredictOptions, Predicted, is_called_like_an_image, predict};
+use tagseg::run::export::Form;
 
-use super::common::{DeviceArg, ProtocolArgs};
+use super::common::{DeviceArg, FORM_HELP, ProtocolArgs};
 
 /// Segment images with a trained network
 ///
 /// Without a run, segments cats, cows, dogs, horses, sheep and people with the network that comes with tagseg.
 ///
 /// Writes two files per image to DIR: NAME.png, an index mask with the VOC palette at the image's own size, as test
-/// servers expect it, and NAME_overlay.png, the mask over the image. The EXIF orientation is applied first. Images that
+/// servers expect it, and NAME_overlay.png, the mask over the image; --format selects other forms. The EXIF orientation is applied first. Images that
 /// cannot be read are reported and skipped, and the exit code is 1.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// Images to segment (JPEG or PNG), or folders of images. A run folder (its newest checkpoint) or a .safetensors
+    /// Images to segment (JPEG, PNG, WebP, BMP, TIFF or GIF), or folders of images. A run folder (its newest checkpoint) or a .safetensors
     /// file in front of them is the network to use
     #[arg(value_name = "[RUN|FILE] INPUT", required = true)]
     inputs: Vec<PathBuf>,
@@ -28,6 +29,9 @@ pub struct PredictArgs {
     /// Folder for the masks and overlays
     #[arg(long, value_name = "DIR", default_value = "predictions")]
     out: PathBuf,
+
+    #[arg(long, value_name = "FORM,…", value_delimiter = ',', default_value = "png,overlay", help = FORM_HELP)]
+    format: Vec<Form>,
 
     #[command(flatten)]
     protocol: ProtocolArgs,
@@ -47,7 +51,7 @@ pub struct PredictArgs {
 
 impl PredictArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let PredictArgs { mut inputs, out, protocol, seeds, device, overwrite } = self;
+        let PredictArgs { mut inputs, out, format, protocol, seeds, device, overwrite } = self;
         let network = is_network(&inputs[0]).then(|| inputs.remove(0));
         if let (Some(network), true) = (&network, inputs.is_empty()) {
             bail!("no images to segment; name images or folders of images after {}", network.display());
@@ -56,6 +60,7 @@ impl PredictArgs {
             network,
             inputs,
             out,
+            forms: format,
             device: device.into(),
             overwrite,
             protocol: protocol.protocol(),
@@ -70,7 +75,9 @@ impl PredictArgs {
             bar.set_length(images as u64);
             bar.inc(1);
             match predicted {
-                Predicted::Mask { mask, .. } if bar.is_hidden() => eprintln!("{}", mask.display()),
+                Predicted::Mask { image, files } if bar.is_hidden() => {
+                    eprintln!("{}", files.first().map_or(image, |file| file).display());
+                }
                 Predicted::Mask { .. } => (),
                 Predicted::Unreadable(error) => {
                     unreadable += 1;

@@ -19,10 +19,10 @@ use super::output::{one_line, print};
 
 /// Train on a folder of images and tags
 ///
-/// DIR has a folder for each class (cat/*.jpg, dog/*.jpg), or is in PASCAL VOC layout: JPEGImages/,
-/// ImageSets/Segmentation/train.txt, and labels.json with the tags (`{"classes": [...], "tags": {id: [names]}}`).
-/// Without labels.json, tags are derived from the masks in SegmentationClassAug/ or SegmentationClass/. MS-COCO's
-/// annotations are read, too.
+/// DIR has a folder for each class (cat/*.jpg, dog/*.jpg), or tags in another form: a table (labels.csv), JSON lines,
+/// PASCAL VOC, MS-COCO, YOLO, Label Studio or CVAT. The form is found out and reported; docs/data.md describes them all,
+/// and `--set data.form=NAME` chooses one. PASCAL VOC layout is JPEGImages/, ImageSets/Segmentation/train.txt, and
+/// labels.json with the tags (`{"classes": [...], "tags": {id: [names]}}`); without tags, they are derived from masks.
 ///
 /// Training writes config.toml (every option, resolved), metrics.jsonl (losses and scores, one JSON object per line),
 /// checkpoints/ and pictures/ (image, seeds, pseudo labels and prediction at every evaluation) to RUN.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use tagseg::formats::element::Reals;
 use tagseg::run::report::Table;
-use tagseg::run::weights::{Inspection, Layout, convert, inspect};
+use tagseg::run::weights::{Checkpoint, Inspection, Layout, convert, convert_to_onnx, inspect};
 
 use super::common::check_file_free;
 use super::output::print;
@@ -41,9 +41,10 @@ struct InspectArgs {
     json: bool,
 }
 
-/// Convert weights to safetensors with the tensor names of another program
+/// Convert weights to safetensors with the tensor names of another program, or a network to ONNX
 ///
-/// The official release loads the layout `official` by name and shape. `huggingface` is the layout of SegFormer in
+/// With a name that ends in .onnx, OUT receives the segmentation branch with normalisation for images of any size: its
+/// input are bytes [N, H, W, 3], its outputs the logits of the classes and of the tags. Otherwise, the official release loads the layout `official` by name and shape. `huggingface` is the layout of SegFormer in
 /// Hugging Face Transformers.
 #[derive(Debug, Args)]
 struct ConvertArgs {
@@ -51,13 +52,13 @@ struct ConvertArgs {
     #[arg(value_name = "RUN|FILE")]
     source: PathBuf,
 
-    /// File to write
-    #[arg(value_name = "OUT.safetensors")]
+    /// File to write: .safetensors, or .onnx for a network with its graph
+    #[arg(value_name = "OUT")]
     out: PathBuf,
 
-    /// Layout of the tensor names
-    #[arg(long, value_name = "LAYOUT", default_value = Layout::Official.name(), value_parser = layouts())]
-    layout: Layout,
+    /// Layout of the tensor names [default: official]
+    #[arg(long, value_name = "LAYOUT", value_parser = layouts())]
+    layout: Option<Layout>,
 
     /// Store the numbers in half precision, in half the space
     #[arg(long)]
@@ -93,6 +94,16 @@ impl ConvertArgs {
     fn run(self) -> Result<ExitCode> {
         let ConvertArgs { source, out, layout, half, partial, overwrite } = self;
         check_file_free(&out, overwrite)?;
+        if out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
+            if layout.is_some() || half || partial {
+                bail!("--layout, --half and --partial are for .safetensors files; omit them for {}", out.display());
+            }
+            let Checkpoint { step, config, classes, .. } = convert_to_onnx(&source, &out)?;
+            let (encoder, classes) = (config.model_backbone, classes.len() + 1);
+            print(&format!("{encoder} of {classes} classes after step {step} as ONNX: {}\n", out.display()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let layout = layout.unwrap_or(Layout::Official);
         let reals = if half { Reals::Half } else { Reals::Whole };
         let done = convert(&source, &out, layout, partial, reals)?;
         for dropped in &done.dropped {

@@ -28,8 +28,8 @@ mod value;
 
 pub use memory::MemoryLimit;
 pub use modes::{
-    AffLabel, BspBackground, Fuse, LossKind, MsMode, OfdMode, Pooling, Precision, Propagation, S2cMap, SigmaSDomain,
-    Start, YsSource,
+    AffLabel, BspBackground, DataForm, Fuse, LossKind, MsMode, OfdMode, Pooling, Precision, Propagation, S2cMap,
+    SigmaSDomain, Start, YsSource,
 };
 pub use options::{Config, OptionInfo};
 pub use rung::Rung;

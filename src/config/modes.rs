@@ -66,6 +66,30 @@ modes! {
         Bundled = "bundled",
     }
 
+    /// The form of a data set (docs/data.md).
+    DataForm {
+        /// Whatever the folder is found to be.
+        Auto = "auto",
+        /// PASCAL VOC.
+        Voc = "voc",
+        /// MS-COCO.
+        Coco = "coco",
+        /// YOLO.
+        Yolo = "yolo",
+        /// Label Studio's JSON.
+        LabelStudio = "label_studio",
+        /// CVAT's XML for images.
+        Cvat = "cvat",
+        /// JSON lines.
+        Jsonl = "jsonl",
+        /// CSV and TSV.
+        Csv = "csv",
+        /// Images with `labels.json` beside them.
+        Labels = "labels",
+        /// A folder for each class.
+        Folders = "folders",
+    }
+
     /// The object-aware prior on the decoder's input (method.md 2.3).
     OfdMode {
         /// Sigmoid of the largest seed, resized via the input resolution, detached.
@@ -154,6 +178,13 @@ modes! {
         Max = "max",
         /// Sum.
         Sum = "sum",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the macro derives no default")]
+impl Default for DataForm {
+    fn default() -> Self {
+        DataForm::Auto
     }
 }
 

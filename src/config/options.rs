@@ -125,6 +125,8 @@ options! {
     /// Forward pass that Y_s is computed from.
     "ys.source" ys_source: YsSource = YsSource::TrainPass;
 
+    /// Weight of present tags in the classification loss; absent ones have weight 1.
+    "cls.pos_weight" cls_pos_weight: f64 = 1.0, Above(0.0);
     /// Loss of the segmentation branch against Y_c.
     "c2s.kind" c2s_kind: LossKind = LossKind::Bce;
     /// Loss of the classification branch against Y_s.
@@ -188,11 +190,17 @@ options! {
     "train.save_every" train_save_every: usize = 2000, Iterations(1);
     /// Steps between lines of metrics.jsonl.
     "train.log_every" train_log_every: usize = 200, Iterations(1);
+    /// Whether losses, rates, scores and pictures are also written as event files, for TensorBoard.
+    "train.tensorboard" train_tensorboard: bool = false;
     /// Number of newest checkpoints to keep, besides the best; 0 keeps all.
     "train.keep" train_keep: usize = 2;
+    /// Evaluations without a better score after which the run ends; 0 trains to the last step.
+    "train.patience" train_patience: usize = 0;
     /// Random seed of weights, shuffling, augmentation and dropout.
     "seed" seed: u64 = 1;
 
+    /// Form of the data set; `auto` finds it out, and refuses a folder that has two.
+    "data.form" data_form: DataForm = DataForm::Auto;
     /// Split to train on; `auto` selects train_aug if it exists, otherwise train.
     "data.train_split" data_train_split: String = "auto".into();
     /// Turn images as their EXIF orientation says, also where they have masks, which must be turned already.
@@ -201,6 +209,8 @@ options! {
     "data.long_side" data_long_side: usize = 0, Within(0.0, 16_384.0);
     /// Range of the random scale of training images, relative to that size.
     "data.scale" data_scale: [f64; 2] = [0.5, 2.0], Within(0.01, 16.0);
+    /// Draw training images so that every class is seen alike, rare ones several times an epoch.
+    "data.balance" data_balance: bool = false;
     /// Mirror training images horizontally at random.
     "data.flip" data_flip: bool = true;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use crate::config::{Config, DataForm};
 use crate::data::follow::Follow;
 use crate::data::images::Images;
 use crate::data::picture::{Mask, Rgb8};
@@ -21,6 +22,15 @@ pub struct DatasetOptions {
     /// Whether images are turned as their EXIF orientation says. Without masks, a folder for each class, they always
     /// are.
     pub upright: bool,
+    /// The form of the data set, which is found out if it is [`DataForm::Auto`].
+    pub form: DataForm,
+}
+
+impl DatasetOptions {
+    /// To use a model on a data set: its classes, and what it was configured with.
+    pub fn for_model(config: &Config, classes: &[String]) -> Self {
+        DatasetOptions { classes: Some(classes.to_vec()), upright: config.data_upright, form: config.data_form }
+    }
 }
 
 /// The images, tags and masks of one split. Images are decoded on demand.
@@ -114,6 +124,17 @@ impl Dataset {
     /// Whether every image of the split has a mask.
     pub fn has_masks(&self) -> bool {
         self.images.have_masks()
+    }
+
+    /// Whether image `index` has a mask.
+    pub fn has_mask(&self, index: usize) -> bool {
+        self.mask_path(index).is_some()
+    }
+
+    /// Keeps only the first `count` images.
+    pub fn keep_first(&mut self, count: usize) {
+        let keep: Vec<bool> = (0..self.len()).map(|index| index < count).collect();
+        self.retain(&keep);
     }
 
     /// Whether image `index` has an EXIF orientation that is not applied.

@@ -1,7 +1,9 @@
 //! Ids of images as other programs write them: with an ending, with folders, or followed by the mask's path.
 
-/// Endings of image files, without the dot, in the order in which they are searched.
-pub(super) const ENDINGS: [&str; 9] = ["jpg", "jpeg", "png", "JPG", "JPEG", "PNG", "Jpg", "Jpeg", "Png"];
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use crate::data::endings::bare;
 
 /// The ids that a text may mean, the most literal one first: itself, without the ending of an image, and without
 /// its first folders. Of a line with the paths of an image and its mask, the first path counts.
@@ -18,11 +20,12 @@ pub(super) fn readings(text: &str) -> Vec<String> {
     found
 }
 
-/// A name without the ending of an image.
-fn bare(name: &str) -> &str {
-    match name.rsplit_once('.') {
-        Some((bare, ending)) if ENDINGS.contains(&&*ending.to_ascii_lowercase()) => bare,
-        _ => name,
+/// Adds the endings of files to ids that differ in nothing else.
+pub(super) fn make_distinct(ids: &mut [String], paths: &[PathBuf]) {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    ids.iter().for_each(|id| *counts.entry(id.clone()).or_default() += 1);
+    for (id, path) in ids.iter_mut().zip(paths).filter(|(id, _)| counts[*id] > 1) {
+        *id = format!("{id}.{}", path.extension().unwrap_or_default().to_string_lossy());
     }
 }
 

@@ -31,6 +31,34 @@ pub(super) trait Masks: Debug + Send + Sync {
     }
 }
 
+/// The masks of images that have none.
+#[derive(Debug)]
+pub(super) struct NoMasks {
+    root: PathBuf,
+    why: &'static str,
+}
+
+impl NoMasks {
+    /// No masks for the data set in `root`, and why.
+    pub(super) fn new(root: &Path, why: &'static str) -> Self {
+        NoMasks { root: root.to_owned(), why }
+    }
+}
+
+impl Masks for NoMasks {
+    fn path(&self, _: usize) -> Option<PathBuf> {
+        None
+    }
+
+    fn why_missing(&self, _: usize) -> Option<String> {
+        Some(self.why.into())
+    }
+
+    fn read(&self, _: usize) -> Result<(PathBuf, Mask)> {
+        Err(Error::data(&self.root, "has no masks", "use the layout of PASCAL VOC or MS-COCO for masks"))
+    }
+}
+
 /// Ids and files of a split's images.
 #[derive(Clone, Debug)]
 pub(super) struct Images {

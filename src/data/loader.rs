@@ -11,12 +11,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use rand::seq::SliceRandom;
-
 use crate::data::augment::{AugmentOptions, augment};
 use crate::data::dataset::Dataset;
 use crate::data::picture::Rgb8;
 use crate::data::random::{Purpose, stream};
+use crate::data::sampler::{Balance, Draw, Sampler};
 use crate::error::{Error, Result};
 
 /// Decoded images are kept up to this many bytes in all; the rest are decoded again in every epoch.
@@ -43,6 +42,8 @@ pub struct LoaderOptions {
     pub augment: AugmentOptions,
     /// Whether to read the masks too, which BMP never uses.
     pub masks: bool,
+    /// Whether images are drawn so that every class is seen alike.
+    pub balance: bool,
 }
 
 impl Default for LoaderOptions {
@@ -57,6 +58,7 @@ impl Default for LoaderOptions {
             start_step: 0,
             augment: AugmentOptions::default(),
             masks: false,
+            balance: false,
         }
     }
 }
@@ -74,37 +76,6 @@ pub struct Batch {
     pub masks: Vec<i32>,
     /// The images' ids, B of them.
     pub ids: Vec<String>,
-}
-
-/// The images of each step (method.md 7.5): every epoch is reshuffled, and its incomplete last batch dropped.
-#[derive(Clone, Debug)]
-struct Sampler {
-    images: usize,
-    batch: usize,
-    seed: u64,
-    /// The most recent epoch and its order of images.
-    current: Option<(u64, Vec<usize>)>,
-}
-
-impl Sampler {
-    fn new(images: usize, batch: usize, seed: u64) -> Self {
-        Self { images, batch, seed, current: None }
-    }
-
-    /// The epoch of a step and the images of its batch.
-    fn batch(&mut self, step: u64) -> (u64, &[usize]) {
-        let steps = (self.images / self.batch) as u64;
-        let (epoch, place) = (step / steps, (step % steps) as usize);
-        if self.current.as_ref().is_some_and(|(held, _)| *held != epoch) {
-            self.current = None;
-        }
-        let (_, order) = self.current.get_or_insert_with(|| {
-            let mut order: Vec<usize> = (0..self.images).collect();
-            order.shuffle(&mut stream(self.seed, Purpose::Shuffle, [epoch, 0]).0);
-            (epoch, order)
-        });
-        (epoch, &order[place * self.batch..][..self.batch])
-    }
 }
 
 /// State shared by the workers.
@@ -138,9 +109,8 @@ impl Source {
             masks: Vec::new(),
             ids: Vec::with_capacity(batch),
         };
-        let (epoch, indices) = sampler.batch(step);
-        for &index in &indices[rows] {
-            let mut rng = stream(seed, Purpose::Augment, [epoch, index as u64]);
+        for &Draw { epoch, image: index, counter } in &sampler.batch(step)[rows] {
+            let mut rng = stream(seed, Purpose::Augment, [epoch, counter]);
             let mask = masks.then(|| self.dataset.mask(index)).transpose()?;
             let sample = self.with_image(index, |image| augment(image, mask.as_ref(), crop, choices, &mut rng))?;
             result.masks.extend_from_slice(&sample.mask);
@@ -166,7 +136,7 @@ impl Source {
 
     /// Prepares every `stride`-th batch until the receiver is gone or an error has been sent.
     fn work(&self, first_step: u64, stride: usize, ready: &SyncSender<Result<Batch>>) {
-        let mut sampler = Sampler::new(self.dataset.len(), self.options.batch, self.options.seed);
+        let mut sampler = self.sampler();
         for step in (first_step..).step_by(stride) {
             let batch = catch_unwind(AssertUnwindSafe(|| self.batch(&mut sampler, step)))
                 .unwrap_or_else(|panic| Err(self.panicked(step, panic.as_ref())));
@@ -175,6 +145,19 @@ impl Source {
                 return;
             }
         }
+    }
+
+    fn sampler(&self) -> Sampler {
+        let LoaderOptions { batch, seed, balance, .. } = self.options;
+        let (dataset, images) = (&self.dataset, self.dataset.len());
+        let tags =
+            |index| (0..).zip(dataset.tags(index)).filter(|(_, tag)| **tag > 0.0).map(|(class, _)| class).collect();
+        Sampler::new(
+            images,
+            batch,
+            seed,
+            balance.then(|| Balance::new((0..images).map(tags).collect(), dataset.classes().len())),
+        )
     }
 
     fn panicked(&self, step: u64, panic: &(dyn std::any::Any + Send)) -> Error {
@@ -275,27 +258,6 @@ mod tests {
     use super::*;
     use crate::data::dataset::DatasetOptions;
     use crate::data::shapes::{ShapesOptions, generate};
-
-    /// Protects resuming: every epoch is a permutation of its own, and any step can be requested first.
-    #[test]
-    fn sampler_is_a_pure_function_of_the_step() {
-        let mut sampler = Sampler::new(7, 3, 1);
-        let mut batches = Vec::new();
-        for step in 0..6 {
-            let (epoch, images) = sampler.batch(step);
-            assert_eq!(epoch, step / 2, "7 images give two batches of 3 per epoch");
-            batches.push(images.to_vec());
-            assert_eq!(Sampler::new(7, 3, 1).batch(step).1, images);
-        }
-        for epoch in batches.chunks(2) {
-            let mut seen = epoch.concat();
-            seen.sort_unstable();
-            seen.dedup();
-            assert_eq!(seen.len(), 6, "no image twice in an epoch");
-        }
-        assert_ne!(batches[..2], batches[2..4], "epochs differ");
-        assert_ne!(Sampler::new(7, 3, 2).batch(0).1, batches[0], "seeds differ");
-    }
 
     /// Protects a run from waiting forever for a worker that panicked.
     #[test]

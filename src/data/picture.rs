@@ -13,6 +13,7 @@ use image::{ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageRea
 use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
 use crate::formats::jpeg::ends_early;
+use crate::formats::jpeg_scan::lacks_data;
 
 /// An RGB image, 8 bits per channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,10 +71,11 @@ impl Rgb8 {
         self.data.as_chunks_mut().0[y * self.width + x] = colour;
     }
 
-    /// Decodes a JPEG or PNG file to the colours that Pillow's `convert("RGB")` gives. Grey is replicated to three
-    /// channels and a palette looked up, as the official loader does; CMYK is taken as Adobe writes it, inverted. The
-    /// EXIF orientation is ignored, so that pixels stay aligned with their mask. Where the official loader fails or
-    /// returns noise, alpha is dropped, and the upper 8 of 16 bits are kept.
+    /// Decodes a JPEG or PNG file and, with the feature `native`, a WebP, BMP, TIFF or GIF file to the colours that
+    /// Pillow's `convert("RGB")` gives. Grey is replicated to three channels and a palette looked up, as the official
+    /// loader does; CMYK in a JPEG file is taken as Adobe writes it, inverted. Of several pictures in a file the first one
+    /// counts. The EXIF orientation is ignored, so that pixels stay aligned with their mask. Where the official loader
+    /// fails or returns noise, alpha is dropped, and the upper 8 of 16 bits are kept.
     ///
     /// # Errors
     ///
@@ -96,6 +98,9 @@ impl Rgb8 {
         let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(Error::io(path))?;
         if reader.format() == Some(ImageFormat::Jpeg) && ends_early(&bytes) {
             return Err(undecodable(path, &"it ends before the picture does"));
+        }
+        if reader.format() == Some(ImageFormat::Jpeg) && lacks_data(&bytes) {
+            return Err(undecodable(path, &"a part of the picture is missing in it"));
         }
         let mut image = reader.decode().map_err(|error| undecodable(path, &error))?;
         if upright {
@@ -210,7 +215,7 @@ impl Mask {
 fn undecodable(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::data(
         path,
-        format!("does not decode as JPEG or PNG ({})", one_line(error)),
+        format!("does not decode as a picture ({})", one_line(error)),
         "replace the file, or skip it with `--skip-broken`",
     )
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, DataForm};
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::follow::Follow;
+use crate::data::open::Form;
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
 
@@ -28,12 +29,20 @@ pub struct SplitOptions<'a> {
     pub true_masks: bool,
     /// The option `data.upright`.
     pub upright: bool,
+    /// The option `data.form`.
+    pub form: DataForm,
 }
 
 impl<'a> SplitOptions<'a> {
     /// The options of a run with this configuration.
     pub fn new(config: &'a Config, skip_broken: bool, true_masks: bool) -> Self {
-        SplitOptions { train_split: &config.data_train_split, skip_broken, true_masks, upright: config.data_upright }
+        SplitOptions {
+            train_split: &config.data_train_split,
+            skip_broken,
+            true_masks,
+            upright: config.data_upright,
+            form: config.data_form,
+        }
     }
 }
 
@@ -45,9 +54,10 @@ impl Splits {
     /// Errors of single files are passed to `on_fault`, see [`Dataset::open_reporting`]; if it returns `Ok`,
     /// the file is skipped. Errors of a split as a whole are always returned.
     pub fn open(root: &Path, options: SplitOptions, follow: &dyn Follow, on_fault: OnFault) -> Result<Self> {
-        let split = Dataset::train_split(root, options.train_split);
-        let of_train = DatasetOptions { classes: None, upright: options.upright };
-        let mut train = Dataset::open_reporting(root, split, &of_train, on_fault)?;
+        let form = Form::find(root, options.form)?;
+        let of_train = DatasetOptions { classes: None, upright: options.upright, form: options.form };
+        let mut train = form.open(form.train_split(options.train_split), &of_train, on_fault)?;
+        train.notices.insert(0, form.to_string());
         train.check_images_reporting(options.skip_broken, follow, on_fault)?;
         if options.true_masks {
             if !train.has_masks() {
@@ -57,11 +67,11 @@ impl Splits {
             }
             train.check_masks_reporting(follow, on_fault)?;
         }
-        if !Dataset::has_split(root, "val") {
+        if !form.has_split("val") {
             return Ok(Splits { train, val: None });
         }
         let expected = DatasetOptions { classes: Some(train.classes().to_vec()), ..of_train };
-        let mut val = Dataset::open_reporting(root, "val", &expected, on_fault)?;
+        let mut val = form.open("val", &expected, on_fault)?;
         val.check_images_reporting(options.skip_broken, follow, on_fault)?;
         val.check_found_masks_reporting(follow, on_fault)?;
         Ok(Splits { train, val: Some(val) })

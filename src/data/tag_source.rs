@@ -40,7 +40,7 @@ pub(super) fn read_tags(
 ) -> Result<Found> {
     let mut wanted = Wanted { images, listed, list_folder, id_of, classes: options.classes.clone() };
     if let Some(path) = wanted.at(labels::FILE) {
-        let Labels { classes, tags } = Labels::read(&path)?;
+        let Labels { classes, tags, .. } = Labels::read(&path)?;
         if let Some(expected) = wanted.classes.filter(|expected| expected.len() != classes.len()) {
             let reason = format!("lists {} classes, but {} are expected", classes.len(), expected.len());
             return Err(Error::data(path, reason, "use the class list that the model was trained with"));

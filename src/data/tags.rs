@@ -1,6 +1,6 @@
 //! Class names and image tags, independent of their source.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use crate::data::picture::Mask;
@@ -127,14 +127,14 @@ fn unknown_tag(path: &Path, id: &str, tag: &str, classes: &[String]) -> Error {
 ///
 /// # Errors
 ///
-/// If there are none or too many, one is repeated or blank, or one is the background.
+/// If there are none or too many, one is repeated (in any capitalisation) or blank, or one is the background.
 pub fn check_classes(classes: &[String], path: &Path) -> Result<()> {
     let count = classes.len();
     if count == 0 || count > MAX_CLASSES {
         let remedy = format!("list 1 to {MAX_CLASSES} foreground classes under `classes`");
         return Err(Error::data(path, format!("lists {count} classes"), remedy));
     }
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeMap<String, &String> = BTreeMap::new();
     for name in classes {
         if name.eq_ignore_ascii_case("background") {
             let remedy = "remove it: mask value 0 is always the background, the first class listed is 1";
@@ -144,8 +144,15 @@ pub fn check_classes(classes: &[String], path: &Path) -> Result<()> {
             let reason = format!("lists the class {name:?}");
             return Err(Error::data(path, reason, "give a name without line breaks, and without spaces around it"));
         }
-        if !seen.insert(name) {
-            return Err(Error::data(path, format!("lists class `{name}` twice"), "give each class its own name"));
+        match seen.insert(name.to_lowercase(), name) {
+            Some(other) if other == name => {
+                return Err(Error::data(path, format!("lists class `{name}` twice"), "give each class its own name"));
+            }
+            Some(other) => {
+                let reason = format!("has the classes `{other}` and `{name}`, which differ in capitalisation only");
+                return Err(Error::data(path, reason, "write them alike if they are one class, else rename one"));
+            }
+            None => {}
         }
     }
     Ok(())

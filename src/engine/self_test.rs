@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::gpu::{Device, DeviceChoice, Plan};
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::kernel::{Kernels, Target, wgsl};
+use crate::engine::ops::attention::Heads;
 use crate::engine::reference::random::noise;
 use crate::engine::reference::square_error;
 use crate::engine::session::Session;
@@ -46,6 +47,12 @@ pub const FAMILIES: &[Family] = &[
         record: products,
     },
     Family { name: "shared rows", switch: |target| &mut target.shared_rows, kernels: Kernels::SHARED, record: rows },
+    Family {
+        name: "tiled attention",
+        switch: |target| &mut target.tiled_attention,
+        kernels: Kernels::SHARED,
+        record: attention,
+    },
     Family {
         name: "cooperative matrices",
         switch: |target| &mut target.cooperative_products,
@@ -121,6 +128,20 @@ fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
             outputs.extend(graph.gradients(&objective, std::slice::from_ref(&x))?);
             outputs.push(y);
         }
+    }
+    Ok(outputs)
+}
+
+/// Attention of heads of 16 and 44 channels, and its gradients, with scores whose largest moves from tile to tile.
+fn attention(graph: &Graph) -> Result<Vec<Tensor>> {
+    let mut outputs = Vec::new();
+    for width in [32, 88] {
+        let q = constant(graph, &[2, 45, width]);
+        let [k, v] = [(); 2].map(|()| constant(graph, &[2, 71, width]));
+        let y = q.attention(&k, &v, Heads { count: 2, scale: 2.0 })?;
+        let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
+        outputs.extend(graph.gradients(&objective, &[q, k, v])?);
+        outputs.push(y);
     }
     Ok(outputs)
 }

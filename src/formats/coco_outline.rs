@@ -10,6 +10,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::coco_rle::decompress;
+
 /// One object's segmentation.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -92,37 +94,6 @@ fn run_spans(counts: &[u64], length: usize) -> Option<Vec<[usize; 2]>> {
         at = end;
     }
     (at == length).then_some(spans)
-}
-
-/// Decodes run lengths from text: each number consists of characters from `0` onwards, five bits each from the lowest
-/// up, with a sixth bit if more follow; the highest bit read is the sign. From the fourth number on, only the
-/// difference to the one two positions before is stored.
-fn decompress(text: &[u8]) -> Option<Vec<u64>> {
-    let mut counts: Vec<i64> = Vec::new();
-    let mut bytes = text.iter();
-    while !bytes.as_slice().is_empty() {
-        let (mut number, mut shift) = (0_i64, 0);
-        loop {
-            let bits = i64::from(bytes.next()?.checked_sub(b'0').filter(|bits| *bits < 64)?);
-            number |= (bits & 0x1F) << shift;
-            shift += 5;
-            if bits & 0x20 == 0 {
-                if bits & 0x10 != 0 {
-                    number |= -1 << shift;
-                }
-                break;
-            }
-            // A run is not longer than an image, and no image has 2⁴⁰ pixels.
-            if shift > 40 {
-                return None;
-            }
-        }
-        if counts.len() > 2 {
-            number += counts[counts.len() - 2];
-        }
-        counts.push(number);
-    }
-    counts.into_iter().map(|count| u64::try_from(count).ok()).collect()
 }
 
 /// Corners beyond it are refused: the walk along an edge would take too long.

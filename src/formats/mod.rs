@@ -10,16 +10,26 @@
 //! pickle is ever called, and memory stays within a small multiple of the file's size.
 
 pub mod archive;
+pub mod brush_rle;
 pub mod coco_outline;
+pub mod coco_rle;
 pub mod durable;
 pub mod element;
 pub mod fault;
 pub mod jpeg;
+pub mod jpeg_scan;
 pub mod npy;
+#[cfg(feature = "native")]
+pub mod onnx;
+pub mod outline;
 pub mod pickle;
 mod recognise;
 pub mod sealed;
 pub mod tensor_file;
 #[cfg(feature = "native")]
 pub(crate) mod text;
+#[cfg(feature = "native")]
+pub mod tfevents;
 pub mod torch;
+#[cfg(feature = "native")]
+pub(crate) mod yaml;

@@ -1,5 +1,6 @@
 //! Reads a file of tensors in any supported format, detected from its first bytes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use safetensors::SafeTensors;
@@ -7,16 +8,26 @@ use safetensors::SafeTensors;
 use super::archive;
 use super::element::Element;
 use super::fault::{Checked, Fault, quoted};
-use super::tensor_file::{Budget, Format, NamedTensor, TensorFile};
+use super::tensor_file::{Budget, Format, INDEX, NamedTensor, TensorFile};
 use super::torch;
 use crate::error::{Error, Result};
 
+/// The contents of a file that ends in [`INDEX`].
+#[derive(serde::Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
 impl TensorFile {
-    /// Reads a file in any supported format, detected from its first bytes.
+    /// Reads a file in any supported format, detected from its first bytes; or, of a file that ends in [`INDEX`], the
+    /// files beside it that it lists.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Data`] if it is damaged or contains more than tensors.
     pub fn read(path: &Path) -> Result<Self> {
+        if path.to_string_lossy().ends_with(INDEX) {
+            return read_sharded(path);
+        }
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         Self::from_bytes(&bytes).map_err(|fault| fault.at(path))
     }
@@ -39,6 +50,34 @@ impl TensorFile {
             }
         }
     }
+}
+
+/// Reads the files that an index lists, in its folder, and checks that they hold its tensors.
+fn read_sharded(path: &Path) -> Result<TensorFile> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let damaged = |reason: String| Fault::damaged(reason).at(path);
+    let index: Index =
+        serde_json::from_str(&text).map_err(|error| damaged(format!("is not an index of tensors: {error}")))?;
+    let files: BTreeSet<_> = index.weight_map.values().collect();
+    let mut whole =
+        TensorFile { format: Format::SafeTensors, tensors: Vec::new(), dropped: Vec::new(), metadata: BTreeMap::new() };
+    for name in files {
+        // A name with a folder could lead anywhere.
+        if Path::new(name).file_name().is_none_or(|own| own.to_string_lossy() != **name) {
+            return Err(damaged(format!("lists the file {}, which is not beside it", quoted(name))));
+        }
+        let part = TensorFile::read(&path.with_file_name(name))?;
+        whole
+            .tensors
+            .extend(part.tensors.into_iter().filter(|tensor| index.weight_map.get(&tensor.name) == Some(name)));
+        whole.dropped.extend(part.dropped);
+    }
+    let found: BTreeSet<_> = whole.tensors.iter().map(|tensor| &tensor.name).collect();
+    if let Some((name, file)) = index.weight_map.iter().find(|(name, _)| !found.contains(name)) {
+        return Err(damaged(format!("lists {} in {}, which does not have it", quoted(name), quoted(file))));
+    }
+    whole.tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(whole)
 }
 
 fn read_safetensors(bytes: &[u8], budget: &mut Budget) -> Checked<TensorFile> {

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::element::{Element, Values};
 use super::fault::{Checked, Fault};
 
+/// The ending of a file that lists in which files the tensors of a network are.
+pub const INDEX: &str = ".safetensors.index.json";
+
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -10,7 +10,7 @@ use super::phase::Phase;
 use crate::config::Config;
 use crate::engine::graph::Tensor;
 use crate::error::Result;
-use crate::parts::losses::{c2s_loss, classification_loss};
+use crate::parts::losses::{c2s_loss, weighted_classification_loss};
 use crate::parts::network::Outputs;
 
 /// The part that begins after `schedule.n_c2s`: the loss of the segmentation branch.
@@ -43,7 +43,7 @@ impl Method for Segformer {
             let (label, tags) = (of_images(&label, images)?, of_images(&tags, images)?);
             let replica = config.loss_replica_size.min(images.len());
             let (seg, empty) = c2s_loss(&outputs.seg_small, &label, config.c2s_kind, replica)?;
-            let cls = classification_loss(&outputs.cls, &tags)?;
+            let cls = weighted_classification_loss(&outputs.cls, &tags, config.cls_pos_weight)?;
             Ok(Losses {
                 terms: vec![LossTerm::new("cls", cls, 1.0), LossTerm::new(SEG, seg, weight).when(on)],
                 empty: vec![EmptyCount { name: SEG, value: empty, on }],

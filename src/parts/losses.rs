@@ -14,6 +14,19 @@ pub fn classification_loss(logits: &Tensor, tags: &Tensor) -> Result<Tensor> {
     tags.neg()?.offset(1.0)?.mul(logits)?.sub(&logits.log_sigmoid()?)?.mean_all()
 }
 
+/// [`classification_loss`] in which present tags have the weight `positive` and absent ones 1.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn weighted_classification_loss(logits: &Tensor, tags: &Tensor, positive: f64) -> Result<Tensor> {
+    if positive == 1.0 {
+        return classification_loss(logits, tags);
+    }
+    // −[w·t·logσ(x) + (1 − t)·logσ(−x)] = (1 − t)·x − (1 + (w − 1)·t)·logσ(x).
+    let weight = tags.scale(positive - 1.0)?.offset(1.0)?;
+    tags.neg()?.offset(1.0)?.mul(logits)?.sub(&logits.log_sigmoid()?.mul(&weight)?)?.mean_all()
+}
+
 /// L_c2s: loss of seg \[B, K + 1, h, w\], interpolated, at the pixels that Y_c \[B, H, W\] labels, mean over the pixels
 /// of each group of `replica` images (method.md 6.2). Returns the loss and the number of empty groups.
 ///

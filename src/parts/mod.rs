@@ -10,6 +10,8 @@ pub mod images;
 pub mod labels;
 pub mod losses;
 pub mod network;
+#[cfg(feature = "native")]
+pub mod onnx;
 pub mod propagation;
 pub mod seeds;
 pub mod walk;

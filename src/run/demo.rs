@@ -12,6 +12,7 @@ use crate::formats::durable::write_whole;
 use crate::method::{Methods, Protocol};
 use crate::run::device;
 use crate::run::eval::{PredictOptions, Predicted, predict};
+use crate::run::export::Form;
 use crate::run::page::{PageOptions, page};
 use crate::run::record::Scores;
 use crate::run::report::RunSeries;
@@ -50,6 +51,7 @@ pub fn photographs(folder: &Path, device: &DeviceChoice, overwrite: bool) -> Res
     }
     let mut pictures = Vec::new();
     let options = PredictOptions {
+        forms: vec![Form::Png, Form::Overlay],
         network: None,
         inputs,
         out: folder.to_owned(),
@@ -62,7 +64,7 @@ pub fn photographs(folder: &Path, device: &DeviceChoice, overwrite: bool) -> Res
         methods: Methods::default(),
     };
     predict(&options, |predicted, _| {
-        if let Predicted::Mask { overlay, .. } = predicted {
+        if let Predicted::Mask { files: [_, overlay], .. } = predicted {
             pictures.push(overlay.to_owned());
         }
     })?;

@@ -42,11 +42,7 @@ pub struct PageOptions {
 pub fn page(options: &PageOptions) -> Result<(PathBuf, Scores)> {
     let model = Model::load_with(&options.run, &options.device, &options.methods)?;
     let (config, method) = (model.config(), model.method());
-    let validation = Dataset::open(
-        &options.data,
-        "val",
-        &DatasetOptions { classes: Some(model.classes().to_vec()), upright: config.data_upright },
-    )?;
+    let validation = Dataset::open(&options.data, "val", &DatasetOptions::for_model(config, model.classes()))?;
     let mut gallery = Gallery::new(SHOWN);
     let mut scoring = Scoring::new(&model, &validation, Protocol::Train, false)?.shown_in(&mut gallery);
     while scoring.advance()? > 0 {}

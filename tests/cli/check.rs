@@ -119,3 +119,46 @@ fn a_data_set_that_cannot_be_opened_is_an_error() {
     assert_eq!(output.status.code(), Some(1));
     assert_lists(&printed(&output), "error  ", &["6 images", "needs 8"]);
 }
+
+/// Protects: `check` and `train` say in one line which form a folder has; one with two forms is refused by both until
+/// `data.form` chooses, and a run from tags alone is trained without scores.
+#[test]
+fn the_form_of_a_folder_is_said() {
+    let place = Place::new();
+    let (folder, out) = (place.path("yolo"), place.arg("yolo_run"));
+    fs::create_dir_all(folder.join("images/train")).unwrap();
+    fs::create_dir_all(folder.join("labels/train")).unwrap();
+    for (number, level) in [(0, 40), (1, 200), (2, 90)] {
+        let name = format!("p{number}");
+        let picture = Rgb8::from_fn(70, 64, |y, x| [level, y as u8, x as u8]);
+        picture.write_png(&folder.join(format!("images/train/{name}.png"))).unwrap();
+        fs::write(folder.join(format!("labels/train/{name}.txt")), format!("{} 0.5 0.5 0.1 0.1\n", number % 2))
+            .unwrap();
+    }
+    fs::write(folder.join("data.yaml"), "train: images/train\nval: images/train\nnames: [cat, dog]\n").unwrap();
+    let data = folder.to_str().unwrap();
+    let output = check(data, &[]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_lists(&text, "note", &["train:", data, "is read as YOLO (data.yaml)"]);
+
+    fs::write(folder.join("labels.csv"), "p0.png,owl\np1.png,fox\np2.png,owl\n").unwrap();
+    let text = printed(&check(data, &[]));
+    assert_lists(
+        &text,
+        "error",
+        &["YOLO (data.yaml)", "a table of tags (labels.csv)", "data.form=yolo", "data.form=csv"],
+    );
+    let train = |form: &str| {
+        let sizes = ["--preset", "nano", "--batch", "2", "--crop", "64", "--steps", "1", "--overwrite"];
+        let form = format!("data.form={form}");
+        tagseg(&["train", "--data", data, "--out", &out, "--set", &form]).args(sizes).output().unwrap()
+    };
+    let output = train("auto");
+    assert_eq!((output.status.code(), errors(&output).lines().count()), (Some(2), 1), "{}", errors(&output));
+    let output = train("csv");
+    let text = errors(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.lines().next().unwrap().contains("is read as a table of tags (labels.csv)"), "{text}");
+    assert!(fs::read_to_string(place.path("yolo_run/config.toml")).unwrap().contains("form = \"csv\""));
+}

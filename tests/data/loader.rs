@@ -114,3 +114,30 @@ fn dropping_a_loader_ends_its_threads() {
         assert_eq!(Arc::strong_count(&dataset), 1, "no thread holds the data set any more");
     }
 }
+
+/// Protects `data.balance`: of seven images one has the rare tag, which half of the images of an epoch have then; batches
+/// do not depend on threads or on the step of a resume, and an image that comes again has another crop.
+#[test]
+fn rare_classes_are_seen_alike() {
+    let folder = seven();
+    let tags: Vec<_> = ["a", "b", "c", "d", "e", "f"].map(|id| format!(r#""{id}": ["cat"]"#)).into();
+    folder.write(
+        "labels.json",
+        format!(r#"{{"classes": ["cat", "dog"], "tags": {{{}, "g": ["dog"]}}}}"#, tags.join(", ")),
+    );
+    let balanced = LoaderOptions { balance: true, ..options() };
+    let unbroken = batches(&folder, balanced.clone(), 9);
+    for epoch in unbroken.chunks(3) {
+        let rare = epoch.iter().flat_map(|batch| &batch.ids).filter(|id| *id == "g").count();
+        assert_eq!(rare, 3, "of six");
+        let crops = epoch.iter().flat_map(|batch| batch.images.chunks(3 * 64).zip(&batch.ids));
+        let mut rare: Vec<&[u8]> = crops.filter(|(_, id)| *id == "g").map(|(crop, _)| crop).collect();
+        rare.sort_unstable();
+        rare.dedup();
+        assert!(rare.len() > 1, "the same crop three times");
+    }
+    for (start_step, threads) in [(0, 1), (2, 3), (5, 2)] {
+        let resumed = batches(&folder, LoaderOptions { start_step, threads, ..balanced.clone() }, 3);
+        assert_eq!(resumed, unbroken[start_step as usize..][..3]);
+    }
+}

@@ -6,6 +6,7 @@ mod augment;
 mod coco;
 mod folder;
 mod folders;
+mod forms;
 mod images;
 mod loader;
 mod npy;

@@ -16,6 +16,8 @@
 
 mod limits;
 mod optimisers;
+#[path = "../planned/mod.rs"]
+mod planned;
 mod shaders;
 mod steps;
 mod table;

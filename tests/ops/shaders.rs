@@ -1,9 +1,12 @@
 //! Every kernel in every variant that a graph can ask for, without a device: naga's validator with no optional feature,
-//! its SPIR-V, Metal and HLSL writers, and a round trip through WGSL. This checks Metal and DirectX on a machine
+//! its SPIR-V, Metal and HLSL writers, a round trip through WGSL, and Tint, the compiler of Chromium. This checks Metal and DirectX on a machine
 //! that has neither. Two kernels need a feature, and plain products replace them if it is missing: products by
 //! cooperative matrices, which DirectX and browsers lack, and by subgroups.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::LazyLock;
 
 use naga::back::{hlsl, msl, spv, wgsl};
@@ -14,7 +17,7 @@ use tagseg::engine::graph::{DType, Graph, NodeId};
 use tagseg::engine::kernel::wgsl::render;
 use tagseg::engine::kernel::{Launch, Target};
 
-use super::steps::steps;
+use super::planned::steps;
 use super::{Setting, record, table, targets};
 
 /// The kernel that is not for every platform.
@@ -169,11 +172,8 @@ static STEPS: LazyLock<Vec<Launch>> = LazyLock::new(|| {
     kernels.into_values().collect()
 });
 
-/// Protects: Metal, DirectX and the browser, and the limits of plain WebGPU, for every kernel in every variant, also
-/// with every slot that may be stored in half precision, except DirectX and the browser if cooperative matrices are
-/// chosen.
-#[test]
-fn every_kernel_passes_every_writer() {
+/// The texts of all variants, also with every slot in half precision that allows it, with the names of their kernels.
+static KERNELS: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
     let (table, products) = (of_the_table(), of_products());
     let mut kernels = BTreeMap::new();
     for launch in table.iter().chain(&products).chain(STEPS.iter()) {
@@ -181,7 +181,15 @@ fn every_kernel_passes_every_writer() {
         // The declaration of a launch matches its kernel, else one of the two texts is invalid.
         kernels.insert(render(&in_halves(launch)).unwrap(), launch.shader.name);
     }
+    kernels
+});
 
+/// Protects: Metal, DirectX and the browser, and the limits of plain WebGPU, for every kernel in every variant, also
+/// with every slot that may be stored in half precision, except DirectX and the browser if cooperative matrices are
+/// chosen.
+#[test]
+fn every_kernel_passes_every_writer() {
+    let kernels = &*KERNELS;
     let names: BTreeSet<_> = kernels.values().copied().collect();
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")).unwrap();
     let files = folder.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
@@ -191,11 +199,40 @@ fn every_kernel_passes_every_writer() {
     }
 
     let mut failures = Vec::new();
-    for (text, name) in &kernels {
+    for (text, name) in kernels {
         failures.extend(refusals(name, text).into_iter().map(|reason| format!("{name}: {reason}")));
     }
     println!("{} variants of {} kernels through validator, SPIR-V, Metal, HLSL and WGSL", kernels.len(), names.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Protects: browsers. Tint, the compiler of Chromium, accepts every variant that needs no feature; it refuses some of what
+/// naga takes, like `a >> b & c`. It needs no driver. Left out where it is missing because there is no npm, from which
+/// scripts/compilers.sh gets it: `make test-browser` runs the whole browser.
+#[test]
+fn tint_accepts_every_kernel() {
+    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/target/compilers/node_modules/webgpu/index.js");
+    if !Path::new(package).exists() {
+        println!("left out: scripts/compilers.sh gets Tint where there is npm");
+        return;
+    }
+    let wrong = "@compute @workgroup_size(1) fn main() { let a = 5u >> 1u & 1u; }".to_owned();
+    let plain = KERNELS.iter().filter(|(_, name)| needs(name).is_empty());
+    let all: Vec<_> = std::iter::once((&wrong, &"")).chain(plain).collect();
+    let texts: Vec<_> = all.iter().map(|(text, _)| text).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kernels.json");
+    fs::write(&file, serde_json::to_vec(&texts).unwrap()).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ops/tint.mjs");
+    let run = Command::new("node").args([script, package]).arg(&file).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let said: Vec<Option<String>> = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(said.len(), texts.len());
+    assert!(said[0].is_some(), "Tint takes {wrong}");
+    let named = all.iter().zip(&said).skip(1);
+    let refused: Vec<_> = named.filter_map(|((_, name), said)| Some(format!("{name}: {}", said.as_ref()?))).collect();
+    println!("{} variants through Tint", texts.len() - 1);
+    assert!(refused.is_empty(), "Tint says:\n{}", refused.join("\n"));
 }
 
 /// Protects: every kernel that training runs is compared with its reference. Every variant that the planned step of a

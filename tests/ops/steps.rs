@@ -1,29 +1,10 @@
 //! Plans of whole training steps, without a device.
 
-use tagseg::config::Config;
 use tagseg::engine::gpu::{Plan, pace};
 use tagseg::engine::graph::{Graph, Node};
 use tagseg::engine::kernel::{Launch, Target};
-use tagseg::method::{Methods, Schedule, Sizes, Step};
-use tagseg::parts::network::NetworkConfig;
 
-/// The step of a preset at its own crop and batch (or those in `settings`), once for every phase.
-pub fn steps(preset: &str, settings: &[&str]) -> Vec<Graph> {
-    let mut config = Config::preset(preset).unwrap();
-    settings.iter().for_each(|setting| config.set(setting).unwrap());
-    let (method, network) = (Methods::default().of(&config).unwrap(), NetworkConfig::new(&config, 20).unwrap());
-    let phases = Schedule::new(&method, &config, &network.encoder).phases();
-    let sizes = Sizes { batch: config.batch_global, crop: [config.train_crop; 2], slots: 8 };
-    let record = |phase| {
-        let step = Step::record(&method, &config, &network, &phase, sizes, true).unwrap();
-        let finite = step.update().unwrap();
-        let values = step.record_values(&finite).unwrap();
-        let row = step.graph.input("row", [1], tagseg::engine::graph::DType::I32);
-        step.graph.state("history", [4, values.shape().len()]).write_row(&values, &row).unwrap();
-        step.graph
-    };
-    phases.into_iter().map(record).collect()
-}
+use super::planned::steps;
 
 /// Protects: the device stays responsive for a desktop. No dispatch of MiT-B1 at 512², batch 8, and beyond takes longer
 /// than 100 ms on a device of 1 TFLOP/s: those that would are split.

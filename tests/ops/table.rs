@@ -325,6 +325,8 @@ fn attention() -> Vec<Case> {
                 &[(&[2, 13, 24], Normal), (&[2, 19, 24], Normal), (&[2, 19, 24], Normal)],
                 &[(&[1, 9, 64], Normal), (&[1, 8, 64], Normal), (&[1, 8, 64], Normal)],
                 &[(&[1, 5, 128], Normal), (&[1, 7, 128], Normal), (&[1, 7, 128], Normal)],
+                // Several tiles of 32 rows and columns, heads of an odd number of vec4s.
+                &[(&[2, 37, 88], Normal), (&[2, 71, 88], Normal), (&[2, 71, 88], Normal)],
                 // Few keys and many queries: the sums over queries are split.
                 &[(&[2, 700, 8], Normal), (&[2, 5, 8], Normal), (&[2, 5, 8], Normal)],
             ],
@@ -648,7 +650,14 @@ fn box_resize() -> Vec<Case> {
             (&[2, 4], Fixed(&[0, 0, 9, 7, 30, 20, 12, 19])),
         ],
     ];
+    // One element becomes the whole result: the gradient adds up more cells than a loop of llvmpipe has turns.
+    const FAR: Sizes = &[&[
+        (&[2, 2, 2, 1], Normal),
+        (&[2, 4], Fixed(&[0, 0, 1, 1, 1, 1, 1, 1])),
+        (&[2, 4], Fixed(&[0, 0, 260, 270, 3, 0, 250, 270])),
+    ]];
     vec![
+        row("box_resize far", FAR, |x| x[0].box_resize(&x[1], &x[2], [260, 270], false)),
         row("box_resize", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], false)),
         row("box_resize align_corners", SIZES, |x| x[0].box_resize(&x[1], &x[2], [36, 30], true)),
     ]

@@ -7,6 +7,7 @@ mod damaged;
 mod full_disk;
 mod kernels;
 mod killed;
+mod patience;
 mod place;
 mod refused;
 mod stopped;

@@ -107,6 +107,7 @@ pub fn copy(from: &Path, to: &Path) {
 
 /// Asserts that a run ended like the untouched run.
 pub fn assert_untouched(run: &Path) {
+    assert_eq!(Checkpoint::open(run).unwrap().checkpoint.step, STEPS);
     assert_same(run, untouched());
 }
 
@@ -114,7 +115,7 @@ pub fn assert_untouched(run: &Path) {
 /// pictures and best checkpoint, and no partial files.
 pub fn assert_same(run: &Path, other: &Path) {
     let [ours, theirs] = [run, other].map(|run| Checkpoint::open(run).unwrap().checkpoint);
-    assert_eq!(ours.step, STEPS);
+    assert_eq!(ours.step, theirs.step);
     assert_eq!(bits(&ours.tensors), bits(&theirs.tensors), "weights and statistics");
     let [our_training, their_training] = [&ours, &theirs].map(|it| it.training.as_ref().unwrap());
     assert_eq!(bits(&our_training.states), bits(&their_training.states), "moments and recent values");

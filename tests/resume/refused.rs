@@ -68,6 +68,15 @@ fn another_data_set() {
     fs::write(&list, ids.lines().rev().map(|id| format!("{id}\n")).collect::<String>()).unwrap();
     assert_refused(&mut with(&moved), &["moved", "ids or tags"]);
     fs::write(&list, ids).unwrap();
+    // Another picture under the same name.
+    let picture = fs::read_dir(moved.join("JPEGImages"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("train"));
+    let (picture, bytes) = (picture.clone().unwrap(), fs::read(picture.unwrap()).unwrap());
+    fs::write(&picture, [&bytes[..], &[0]].concat()).unwrap();
+    assert_refused(&mut with(&moved), &["moved", "image files differ"]);
+    fs::write(&picture, bytes).unwrap();
     let output = with(&moved).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     assert_untouched(&run);

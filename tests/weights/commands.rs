@@ -1,8 +1,10 @@
 //! `tagseg weights` and `tagseg train --weights`, as run by a user.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use safetensors::SafeTensors;
 use tagseg::config::Config;
 use tagseg::formats::element::Values;
 use tagseg::formats::tensor_file::{NamedTensor, TensorFile};
@@ -64,6 +66,68 @@ fn convert_survives_a_round_trip() {
     assert!(refused(&["weights", "convert", text(&source), &out("a.pth")]).contains(".safetensors"));
     let other = refused(&["weights", "convert", text(&fixture("views.pth")), &out("b.safetensors")]);
     assert!(other.contains("10 tensors belong to no supported network, such as `base`"), "{other}");
+}
+
+/// Protects: weights in several files are read as those in one, by their index and by their folder; an index that does
+/// not fit its files is refused.
+#[test]
+fn weights_in_several_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let bytes = fs::read(fixture("hf_segmentation.safetensors")).unwrap();
+    let whole = SafeTensors::deserialize(&bytes).unwrap();
+    let mut names: Vec<_> = whole.names().into_iter().map(str::to_owned).collect();
+    names.sort();
+    let mut map = serde_json::Map::new();
+    for (number, part) in names.chunks(names.len().div_ceil(2)).enumerate() {
+        let file = format!("model-{number}.safetensors");
+        let views = part.iter().map(|name| (name.clone(), whole.tensor(name).unwrap()));
+        fs::write(at(&file), safetensors::serialize(views, None).unwrap()).unwrap();
+        map.extend(part.iter().map(|name| (name.clone(), file.clone().into())));
+    }
+    let index = at("model.safetensors.index.json");
+    let write = |map: &serde_json::Map<String, serde_json::Value>| {
+        fs::write(&index, serde_json::json!({ "metadata": {}, "weight_map": map }).to_string()).unwrap();
+    };
+    write(&map);
+    let expected = bits(&read("hf_segmentation.safetensors").tensors);
+    assert_eq!(bits(&TensorFile::read(&index).unwrap().tensors), expected);
+    let out = at("own.safetensors");
+    let said = said(&["weights", "convert", text(folder.path()), text(&out), "--layout", "huggingface"]);
+    assert!(said.contains(&format!("{} tensors", expected.len())), "{said}");
+
+    for (name, file, part) in [
+        (names[0].as_str(), "model-1.safetensors", "does not have it"),
+        ("more", "model-0.safetensors", "`more`"),
+        ("more", "../model-0.safetensors", "not beside it"),
+        ("more", "model-7.safetensors", "model-7.safetensors"),
+    ] {
+        let mut other = map.clone();
+        other.insert(name.into(), file.into());
+        write(&other);
+        let error = refused(&["weights", "inspect", text(&index)]);
+        assert!(error.contains(part), "{error}");
+    }
+    fs::write(&index, "[]").unwrap();
+    assert!(refused(&["weights", "inspect", text(folder.path())]).contains("is not an index of tensors"));
+}
+
+/// Protects: weights that a layout has no names for are not passed on in silence, and what is no network does not become
+/// an ONNX file. `tests/formats` runs ONNX files.
+#[test]
+fn what_a_format_cannot_hold_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let lite = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/efficientnet_lite0.safetensors");
+    let hf = refused(&["weights", "convert", text(&lite), &out("hf.safetensors"), "--layout", "huggingface"]);
+    assert!(hf.contains("`encoder._") && hf.contains("SegFormer; choose another --layout"), "{hf}");
+    said(&["weights", "convert", text(&lite), &out("own.safetensors"), "--layout", "tagseg"]);
+
+    let encoder = refused(&["weights", "convert", text(&lite), &out("a.onnx")]);
+    assert!(encoder.contains("efficientnet_lite0.safetensors") && encoder.contains("tagseg train"), "{encoder}");
+    let half = refused(&["weights", "convert", text(&lite), &out("a.ONNX"), "--half"]);
+    assert!(half.contains("--half") && half.contains("omit them"), "{half}");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 1, "nothing else is written");
 }
 
 /// Protects: a run becomes a file that the official release loads by name and shape, batch counter included, and

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tagseg::data::Rgb8;
 use tagseg::method::maps::SEED;
-use tagseg::run::eval::{Model, View};
+use tagseg::run::eval::{Model, Request, Tags, View};
 use tagseg::run::report::{Cell, Map, Sample};
 use tagseg::run::weights::Checkpoint;
 use tagseg::{Result, Session};
@@ -48,7 +48,9 @@ impl Network {
         let (height, width) = (picture.height, picture.width);
         let size = self.model.canvas([height, width]);
         let fitting = self.view.take().filter(|view| view.size() == size);
-        let prepared = fitting.map_or_else(|| self.model.view(1, size, Some(self.model.classes().len())), Ok)?;
+        let given = Tags::Given(self.model.classes().len());
+        let request = Request { tags: given, map: Some(SEED.name), ..Request::default() };
+        let prepared = fitting.map_or_else(|| self.model.view_for(1, size, request), Ok)?;
         let seen = self.view.insert(prepared).look_at_async(picture, tags).await?;
         let mut maps = Vec::new();
         if let Some(heat) = seen.heat(SEED.name).filter(|_| tags.contains(&1.0)) {

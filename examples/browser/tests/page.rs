@@ -3,14 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "../../../tests/chromium/mod.rs"]
 mod chromium;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
-use chromium::{Page, built};
+use chromium::Page;
 use serde_json::Value;
 use tagseg::config::Config;
 use tagseg::data::Rgb8;
@@ -25,6 +28,50 @@ use tagseg_browser::{Lesson, Network};
 const DESKTOP: [usize; 2] = [1080, 900];
 const PHONE: [usize; 2] = [390, 844];
 const READY: &str = "document.querySelector('#look-status').textContent.includes('it sees')";
+
+/// The built page in a browser, and its server.
+struct Served {
+    page: Page,
+    server: Child,
+}
+
+impl Served {
+    /// Opens it in a window of `size`, after running `before` in it.
+    fn open(size: [usize; 2], before: &str) -> Self {
+        let mut server = Command::new(env!("CARGO_BIN_EXE_tagseg-browser"));
+        let mut server = server.args(["serve", built().to_str().unwrap(), "0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        Served { page: Page::open(address.trim(), size, before), server }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.server.kill().and_then(|()| self.server.wait()).unwrap();
+    }
+}
+
+impl Deref for Served {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        &self.page
+    }
+}
+
+impl DerefMut for Served {
+    fn deref_mut(&mut self) -> &mut Page {
+        &mut self.page
+    }
+}
+
+/// The folder that `make browser` creates.
+fn built() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/browser");
+    assert!(folder.join("index.html").is_file(), "run `make browser` first");
+    folder
+}
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
@@ -46,7 +93,7 @@ fn it_computes_what_the_program_computes() {
     let mut network = Network::new(&session, "animals.safetensors", &weights).unwrap();
     let tags = [1.0, 0.0, 1.0, 0.0, 0.0, 0.0];
 
-    let mut page = Page::open(DESKTOP, "");
+    let mut page = Served::open(DESKTOP, "");
     page.wait_for(READY);
     for (index, side) in [(0, 64), (3, 75)] {
         let (image, _) = picture(Split::Val, index, side, 1);
@@ -93,7 +140,7 @@ fn the_browser_compiles_every_kernel() {
     // wgpu offers no subgroups in a browser.
     let software = Target { subgroup_products: false, ..Target::software() };
     let mut kernels = BTreeMap::new();
-    for (preset, crop) in [("nano", 64), ("voc", 128)] {
+    for (preset, crop) in [("nano", 64), ("voc", 128), ("photos", 64)] {
         let config = Config::preset(preset).unwrap();
         let (method, network) = (Methods::default().of(&config).unwrap(), NetworkConfig::new(&config, 20).unwrap());
         let schedule = Schedule::new(&method, &config, &network.encoder);
@@ -110,7 +157,7 @@ fn the_browser_compiles_every_kernel() {
     }
     assert!(kernels.len() > 50, "only {} kernels were found", kernels.len());
     let kernels: Vec<_> = kernels.into_iter().collect();
-    let refused = Page::open(PHONE, "").evaluate(&format!(
+    let refused = Served::open(PHONE, "").evaluate(&format!(
         "(async () => {{
             const device = await (await navigator.gpu.requestAdapter()).requestDevice();
             const refused = [];
@@ -130,7 +177,7 @@ fn the_browser_compiles_every_kernel() {
 /// a phone shows the whole width.
 #[test]
 fn a_person_can_use_it() {
-    let mut page = Page::open(DESKTOP, "");
+    let mut page = Served::open(DESKTOP, "");
     page.wait_for(READY);
 
     page.tab_to("#samples button:nth-child(2)");
@@ -160,7 +207,7 @@ fn a_person_can_use_it() {
     page.wait_for("document.querySelector('#learn-status').textContent.startsWith('Paused')");
     assert!(page.evaluate("document.querySelector('#curves svg').getAttribute('aria-label')").is_string());
     let nameless = "[...document.querySelectorAll('canvas, button, input, progress')].filter((element) =>
-        !(element.matches('[aria-label]') || element.querySelector('[aria-label]') ||
+        !(element.matches('[aria-label]') || element.querySelector('[aria-label], [alt]') ||
             element.textContent || element.labels?.length)).length";
     assert_eq!(page.evaluate(nameless), 0);
 
@@ -176,6 +223,28 @@ fn a_person_can_use_it() {
     }
 }
 
+/// Protects: a visitor loads less than 10 MB, and waits less than 10 s for a photograph.
+#[test]
+fn it_is_small_and_quick() {
+    let size = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().metadata().unwrap().len();
+    let bytes: u64 = fs::read_dir(built()).unwrap().map(size).sum();
+    assert!(bytes < 10_000_000, "the page has {bytes} bytes");
+
+    let mut page = Served::open(DESKTOP, "");
+    page.wait_for(READY);
+    let seconds = page.evaluate(
+        "(async () => {
+            const status = document.querySelector('#look-status');
+            const start = performance.now();
+            document.querySelector('#samples button:nth-child(2)').click();
+            while (!status.textContent.startsWith('In astronaut.jpg')) await new Promise((go) => setTimeout(go, 50));
+            return (performance.now() - start) / 1000;
+        })()",
+    );
+    println!("{bytes} bytes; {seconds} s for a photograph");
+    assert!(seconds.as_f64().unwrap() < 10.0, "a photograph takes {seconds} s");
+}
+
 /// Protects: a wrong file is reported, and the page still works.
 #[test]
 fn bad_input_gets_a_sentence() {
@@ -187,7 +256,7 @@ fn bad_input_gets_a_sentence() {
     let photo = |place| ((place / 7) % 251) as u8;
     Rgb8::new(3648, 5472, (0..3648 * 5472 * 3).map(photo).collect()).write_jpeg(&at("photo.jpg"), 90).unwrap();
 
-    let mut page = Page::open(PHONE, "");
+    let mut page = Served::open(PHONE, "");
     page.wait_for(READY);
     for (name, sentence) in [
         ("notes.txt", "notes.txt is not a picture that this browser can read; choose a JPEG, PNG or WebP file."),
@@ -211,7 +280,7 @@ fn a_browser_that_cannot_says_so() {
         ("Object.defineProperty(Navigator.prototype, 'gpu', { value: undefined })", "This browser has no WebGPU"),
         ("GPU.prototype.requestAdapter = async () => null", "offers no graphics adapter"),
     ] {
-        let mut page = Page::open(PHONE, before);
+        let mut page = Served::open(PHONE, before);
         page.wait_for("!document.querySelector('#alert').hidden");
         let alert = page.text("#alert");
         assert!(alert.contains(sentence), "{alert}");

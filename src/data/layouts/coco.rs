@@ -1,7 +1,8 @@
 //! MS-COCO as it is distributed (method.md 8.2).
 //!
 //! ```text
-//! annotations/instances_<split>[year].json     images, objects, classes
+//! annotations/instances_<split>[year].json     images, objects, classes; also <split>/_annotations.coco.json
+//! annotations/<split>[year]_results.json        detections, if the file above has no objects
 //! <split>[year]/<file name>                     images; also in images/<split>[year]/ or JPEGImages/
 //! ```
 //!
@@ -9,6 +10,8 @@
 //! tag of every object in it, crowds included, and images without objects are skipped. A mask shows the objects'
 //! classes; where objects overlap, the smaller one wins, as in the script that the AFA release refers to for its masks.
 //! No pixel is void. An image has no mask if one of its objects has no outline.
+//!
+//! Detections of a score of at least 0.5 give tags, but no masks.
 //!
 //! The file of objects may be large: it is read once and only an index of it is kept. The outlines are read again when
 //! a mask is requested.
@@ -23,9 +26,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::images::{Images, Masks};
-use crate::data::layouts::layout::Layout;
+use crate::data::layouts::layout::{Layout, Sign};
+use crate::data::layouts::listing::below;
+use crate::data::layouts::lists::aliases;
 use crate::data::picture::{Mask, one_line};
 use crate::data::tags::{OnFault, Tags, check_classes, numbered_classes};
 use crate::error::{Error, Result};
@@ -33,18 +39,27 @@ use crate::formats::coco_outline::{Shape, has_outline};
 use crate::formats::text::mark_length;
 
 /// MS-COCO, see the module documentation.
-pub(crate) const LAYOUT: Layout =
-    Layout { description: "MS-COCO: annotations/instances_<split>.json", folders: &[FOLDER], is_here, has_split, open };
+pub(crate) const LAYOUT: Layout = Layout {
+    form: DataForm::Coco,
+    name: "MS-COCO",
+    description: "MS-COCO: annotations/instances_<split>.json",
+    folders: &[],
+    sign,
+    has_split,
+    open,
+};
 
 const FOLDER: &str = "annotations";
 const PREFIX: &str = "instances_";
+/// The annotation file in the folder of a split.
+const NESTED: &str = "_annotations.coco.json";
 
 /// The contents of an annotation file that are used.
 #[derive(Deserialize)]
 struct Contents<'a> {
     #[serde(borrow)]
     images: Vec<Image<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     annotations: Vec<Annotation<'a>>,
     #[serde(borrow)]
     categories: Vec<Category<'a>>,
@@ -79,6 +94,17 @@ struct Category<'a> {
     supercategory: Option<&'a RawValue>,
 }
 
+/// A detection in a file of results.
+#[derive(Deserialize)]
+struct Detection {
+    image_id: u64,
+    category_id: u64,
+    score: f64,
+}
+
+/// Detections of lower scores give no tag.
+const LEAST_SCORE: f64 = 0.5;
+
 /// The masks of a split: the objects of its images, in the order of the images.
 #[derive(Debug)]
 struct Drawings {
@@ -111,32 +137,44 @@ struct Object {
     length: usize,
 }
 
-/// Whether the folder contains annotation files.
-fn is_here(root: &Path) -> bool {
-    !files(root).is_empty()
+/// A file of annotations.
+fn sign(root: &Path) -> Option<Sign> {
+    let name = files(root).into_iter().next()?;
+    Some(Sign::clear(below(&path_of(root, &name), root)))
 }
 
 /// Whether there is an annotation file for the split.
 fn has_split(root: &Path, split: &str) -> bool {
-    files(root).iter().any(|name| is_of(name, split))
+    files(root).iter().any(|name| is_of(name, split)) || split == "train" && files(root).len() == 1
 }
 
 /// Names of all splits with their years, sorted.
 fn files(root: &Path) -> Vec<String> {
-    let entries = fs::read_dir(root.join(FOLDER)).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> =
-        names.filter_map(|name| Some(name.strip_prefix(PREFIX)?.strip_suffix(".json")?.to_owned())).collect();
+    let in_folder = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = in_folder(root.join(FOLDER)).filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter_map(|name| Some(name.strip_prefix(PREFIX)?.strip_suffix(".json")?.to_owned()));
+    let mut names: Vec<String> = names.filter(|name| !name.ends_with("_results")).collect();
+    let nested = in_folder(root.to_owned()).filter(|entry| entry.path().join(NESTED).is_file());
+    names.extend(nested.filter_map(|entry| entry.file_name().into_string().ok()));
     names.sort();
+    names.dedup();
     names
+}
+
+/// The annotation file of a split that [`files`] names.
+fn path_of(root: &Path, name: &str) -> PathBuf {
+    let path = root.join(FOLDER).join(format!("{PREFIX}{name}.json"));
+    let nested = root.join(name).join(NESTED);
+    if !path.is_file() && nested.is_file() { nested } else { path }
 }
 
 /// Whether `name` is the split, with or without a year.
 fn is_of(name: &str, split: &str) -> bool {
-    name.strip_prefix(split).is_some_and(|year| year.bytes().all(|digit| digit.is_ascii_digit()))
+    let is_year = |year: &str| year.bytes().all(|digit| digit.is_ascii_digit());
+    aliases(split).into_iter().any(|alias| name.strip_prefix(alias).is_some_and(is_year))
 }
 
-/// The only file of a split.
+/// The only file of a split; the only file of all is that of the training split.
 fn find(root: &Path, split: &str) -> Result<String> {
     let (names, folder) = (files(root), root.join(FOLDER));
     let list = |names: &[String]| format!("use one of: {}", names.join(", "));
@@ -144,19 +182,45 @@ fn find(root: &Path, split: &str) -> Result<String> {
         return Ok(split.to_owned());
     }
     let of_split: Vec<String> = names.iter().filter(|name| is_of(name, split)).cloned().collect();
-    match &of_split[..] {
-        [name] => Ok(name.clone()),
-        [] => Err(Error::data(folder, format!("there is no split `{split}`"), list(&names))),
+    match (&of_split[..], &names[..]) {
+        ([name], _) => Ok(name.clone()),
+        ([], [only]) if split == "train" && !is_of(only, "val") && !is_of(only, "test") => Ok(only.clone()),
+        ([], _) => Err(Error::data(folder, format!("there is no split `{split}`"), list(&names))),
         _ => Err(Error::data(folder, format!("split `{split}` is ambiguous"), list(&of_split))),
+    }
+}
+
+/// The file of detections of a split.
+fn results_of(root: &Path, name: &str) -> Result<Option<PathBuf>> {
+    let entries = fs::read_dir(root.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_its = |path: &PathBuf| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let own = file.strip_prefix(PREFIX).unwrap_or(&file);
+        own.strip_prefix(name).is_some_and(|rest| rest.starts_with('_') && rest.ends_with("results.json"))
+    };
+    let mut found: Vec<PathBuf> = entries.filter(is_its).collect();
+    found.sort();
+    match &found[..] {
+        [] => Ok(None),
+        [path] => Ok(Some(path.clone())),
+        [one, other, ..] => {
+            let reason =
+                format!("there are two files of results of `{name}`: {} and {}", below(one, root), below(other, root));
+            Err(Error::data(root.join(FOLDER), reason, "move one elsewhere"))
+        }
     }
 }
 
 /// Opens a split, see [`Dataset::open_reporting`].
 fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
     let name = find(root, split)?;
-    let path = root.join(FOLDER).join(format!("{PREFIX}{name}.json"));
+    let path = path_of(root, &name);
     let bytes = fs::read(&path).map_err(Error::io(&path))?;
     let text = &bytes[mark_length(&path, &bytes)?..];
+    if text.trim_ascii_start().starts_with(b"[") {
+        let remedy = format!("keep {PREFIX}{name}.json with images and categories, and call this {name}_results.json");
+        return Err(Error::data(path, "is a list of results, which names neither images nor classes", remedy));
+    }
     let contents: Contents = serde_json::from_slice(text).map_err(|error| {
         let reason = format!("is not an annotation file of MS-COCO ({})", one_line(&error));
         Error::data(&path, reason, "expected {\"images\": [...], \"annotations\": [...], \"categories\": [...]}")
@@ -185,6 +249,14 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
             start,
             length: outline.len(),
         });
+    }
+
+    if contents.annotations.is_empty()
+        && let Some(results) = results_of(root, &name)?
+    {
+        detect(&results, &places, &values, &mut drawings, on_fault)?;
+        let file = below(&results, root);
+        notices.push(format!("tags are detections of a score of at least {LEAST_SCORE} in {file}; there are no masks"));
     }
 
     let folders = [&name[..], &format!("images/{name}"), "images", &format!("JPEGImages/{name}"), "JPEGImages"];
@@ -218,6 +290,41 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     let tags = Tags::of_values(classes, kept.iter().map(|drawing| drawing.objects.iter().map(|object| object.value)));
     let images = Images::new(root, &name, ids, images, Drawings { path, images: kept }).turned(options.upright);
     Ok(Dataset::new(images, tags, notices))
+}
+
+/// Adds the detections in a file of results to the images.
+fn detect(
+    path: &Path,
+    places: &HashMap<u64, usize>,
+    values: &HashMap<u64, u8>,
+    drawings: &mut [Drawing],
+    on_fault: OnFault,
+) -> Result<()> {
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let detections: Vec<Detection> = serde_json::from_slice(&bytes[mark_length(path, &bytes)?..]).map_err(|error| {
+        let reason = format!("is not a file of results of MS-COCO ({})", one_line(&error));
+        Error::data(path, reason, r#"expected [{"image_id": …, "category_id": …, "score": …}, …]"#)
+    })?;
+    for Detection { image_id, category_id, score } in detections {
+        match (places.get(&image_id), values.get(&category_id)) {
+            (Some(place), Some(value)) if score >= LEAST_SCORE => {
+                drawings[*place].objects.push(Object {
+                    id: None,
+                    value: *value,
+                    area: None,
+                    outlined: false,
+                    start: 0,
+                    length: 0,
+                });
+            }
+            (Some(_), Some(_)) => {}
+            _ => {
+                let reason = format!("has category {category_id} in image {image_id}, which are not both listed");
+                on_fault(Error::data(path, reason, "use the results of the images and categories of this split"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A file name as a path below a folder, with `/` between its parts.
@@ -336,7 +443,12 @@ impl Masks for Drawings {
     }
 
     fn why_missing(&self, place: usize) -> Option<String> {
-        Some(format!("{} has no outline", self.images[place].without_outline()?.name()))
+        let object = self.images[place].without_outline()?;
+        Some(if object.length == 0 && object.id.is_none() {
+            "an object has no outline".into()
+        } else {
+            format!("{} has no outline", object.name())
+        })
     }
 
     fn read(&self, place: usize) -> Result<(PathBuf, Mask)> {

@@ -1,7 +1,7 @@
 //! A folder for each class: what most people have.
 //!
 //! ```text
-//! cat/<any name>.jpg | .jpeg | .png     or the same below train/ and, for another split, val/
+//! cat/<any name>.jpg | .png | …     or the same below train/ and, for another split, val/
 //! dog/…
 //! ```
 //!
@@ -13,19 +13,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
-use crate::data::ids::ENDINGS;
-use crate::data::images::{Images, Masks};
-use crate::data::layouts::layout::Layout;
-use crate::data::picture::Mask;
-use crate::data::tags::{MAX_CLASSES, OnFault, Tags};
+use crate::data::endings::{FORMATS, is_picture};
+use crate::data::ids::make_distinct;
+use crate::data::images::{Images, NoMasks};
+use crate::data::layouts::layout::{Layout, Sign};
+use crate::data::tags::{MAX_CLASSES, OnFault, Tags, check_classes as check_names};
 use crate::error::{Error, Result};
 
 /// See the module documentation.
 pub(crate) const LAYOUT: Layout = Layout {
+    form: DataForm::Folders,
+    name: "a folder for each class",
     description: "a folder for each class: cat/*.jpg, dog/*.jpg, or the same below train/",
     folders: &[],
-    is_here,
+    sign,
     has_split,
     open,
 };
@@ -47,10 +50,17 @@ const OTHERS: [&str; 8] = [
     "masks",
 ];
 
-/// Whether there is an image in a folder of a class.
-fn is_here(root: &Path) -> bool {
+/// Folders with images. A single one, or folders called like splits, are a clear sign of nothing.
+fn sign(root: &Path) -> Option<Sign> {
+    if OTHERS.iter().any(|other| root.join(other).is_dir()) {
+        return None;
+    }
     let folders = class_folders(&folder_of(root, TRAIN)).unwrap_or_default();
-    !OTHERS.iter().any(|other| root.join(other).is_dir()) && folders.iter().any(|(_, folder)| has_image(folder))
+    let names: Vec<String> =
+        folders.into_iter().filter(|(_, folder)| has_image(folder)).map(|(name, _)| name).collect();
+    let classes = names.iter().filter(|name| !["train", "val", "valid", "validation", "test"].contains(&name.as_str()));
+    let clear = classes.count() > 1;
+    Some(Sign { what: format!("{}/", names.first()?), clear })
 }
 
 /// The split `train` is always there, others if they have a folder.
@@ -102,9 +112,10 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, _: OnFault) -> Resul
     make_distinct(&mut ids, &kept);
     let mut notices = vec![summary(&counts, paths.len() - kept.len())];
     if let Some(first) = skipped.first() {
-        notices.push(format!("skipped {} files that are not JPEG or PNG, such as {}", skipped.len(), first.display()));
+        notices.push(format!("skipped {} files that are not {FORMATS}, such as {}", skipped.len(), first.display()));
     }
-    let images = Images::new(root, split, ids, kept, NoMasks(root.to_owned())).turned(true);
+    let images =
+        Images::new(root, split, ids, kept, NoMasks::new(root, "folders of classes have no masks")).turned(true);
     Ok(Dataset::new(images, Tags { classes, rows }, notices))
 }
 
@@ -141,10 +152,6 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     entries.map(|entry| Ok(entry.map_err(Error::io(folder))?.path())).collect()
 }
 
-fn is_image(path: &Path) -> bool {
-    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending))
-}
-
 /// Whether a file is hidden, such as those that file managers leave behind.
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
@@ -152,7 +159,7 @@ fn is_hidden(path: &Path) -> bool {
 
 fn has_image(folder: &Path) -> bool {
     let mut found = entries(folder).unwrap_or_default().into_iter().filter(|path| !is_hidden(path));
-    found.any(|path| if path.is_dir() { has_image(&path) } else { is_image(&path) })
+    found.any(|path| if path.is_dir() { has_image(&path) } else { is_picture(&path) })
 }
 
 /// Adds the images in a folder and its subfolders, sorted, and the files that are no images.
@@ -162,7 +169,7 @@ fn images_below(folder: &Path, images: &mut Vec<PathBuf>, others: &mut Vec<PathB
     for path in found.into_iter().filter(|path| !is_hidden(path)) {
         if path.is_dir() {
             images_below(&path, images, others)?;
-        } else if is_image(&path) {
+        } else if is_picture(&path) {
             images.push(path);
         } else {
             others.push(path);
@@ -174,13 +181,14 @@ fn images_below(folder: &Path, images: &mut Vec<PathBuf>, others: &mut Vec<PathB
 /// Refuses folders of no class, and classes without an image in the whole split.
 fn check_classes(folder: &Path, classes: &[String], counts: &BTreeMap<String, usize>) -> Result<()> {
     if classes.is_empty() {
-        let remedy = "make a folder for each class, and put images (.jpg, .jpeg or .png) into it";
+        let remedy = "make a folder for each class, and put images into it";
         return Err(Error::data(folder, "no folder in it has images", remedy));
     }
     if classes.len() > MAX_CLASSES {
         let reason = format!("has {} folders with images, but there can be {MAX_CLASSES} classes", classes.len());
         return Err(Error::data(folder, reason, "give a folder whose subfolders are classes"));
     }
+    check_names(classes, folder)?;
     let unknown = counts.keys().find(|name| *name != BACKGROUND && !classes.contains(name));
     match unknown {
         None => Ok(()),
@@ -193,7 +201,7 @@ fn check_classes(folder: &Path, classes: &[String], counts: &BTreeMap<String, us
 }
 
 /// For each file, the index of the first one with the same content.
-fn first_of_same_content(paths: &[PathBuf]) -> Result<Vec<usize>> {
+pub(super) fn first_of_same_content(paths: &[PathBuf]) -> Result<Vec<usize>> {
     let mut same_size: HashMap<u64, Vec<usize>> = HashMap::new();
     let mut firsts = Vec::with_capacity(paths.len());
     for (index, path) in paths.iter().enumerate() {
@@ -217,15 +225,6 @@ fn first_of_same_content(paths: &[PathBuf]) -> Result<Vec<usize>> {
     Ok(firsts)
 }
 
-/// Keeps the endings of files whose names differ in nothing else.
-fn make_distinct(ids: &mut [String], paths: &[PathBuf]) {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    ids.iter().for_each(|id| *counts.entry(id.clone()).or_default() += 1);
-    for (id, path) in ids.iter_mut().zip(paths).filter(|(id, _)| counts[*id] > 1) {
-        *id = format!("{id}.{}", path.extension().unwrap_or_default().to_string_lossy());
-    }
-}
-
 /// One sentence about what was found.
 fn summary(counts: &BTreeMap<String, usize>, repeated: usize) -> String {
     let folders: Vec<_> = counts.iter().map(|(name, count)| format!("{name} ({count})")).collect();
@@ -234,22 +233,4 @@ fn summary(counts: &BTreeMap<String, usize>, repeated: usize) -> String {
         count => format!("; {count} files repeat another, which has the tags of all its folders"),
     };
     format!("tags are the names of folders: {}{repeated}", folders.join(", "))
-}
-
-/// The masks of images that have none.
-#[derive(Debug)]
-struct NoMasks(PathBuf);
-
-impl Masks for NoMasks {
-    fn path(&self, _: usize) -> Option<PathBuf> {
-        None
-    }
-
-    fn why_missing(&self, _: usize) -> Option<String> {
-        Some("folders of classes have no masks".into())
-    }
-
-    fn read(&self, _: usize) -> Result<(PathBuf, Mask)> {
-        Err(Error::data(&self.0, "has no masks", "use the layout of PASCAL VOC or MS-COCO for masks"))
-    }
 }

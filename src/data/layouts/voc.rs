@@ -1,7 +1,7 @@
 //! The PASCAL VOC layout (method.md 8.1), and MS-COCO in folders of the same kind (method.md 8.2).
 //!
 //! ```text
-//! JPEGImages/<id>.jpg | .jpeg | .png
+//! JPEGImages/<id>.jpg | .png | …
 //! ImageSets/Segmentation/<split>.txt          one id per line
 //! SegmentationClassAug/<id>.png               masks; else SegmentationClass/
 //! labels.json | cls_labels_onehot.npy | …     tags, see `data::tag_sources`
@@ -14,10 +14,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
-use crate::data::ids::{ENDINGS, readings};
+use crate::data::endings::{FORMATS, spellings};
+use crate::data::ids::readings;
 use crate::data::images::{Images, Masks};
-use crate::data::layouts::layout::Layout;
+use crate::data::layouts::layout::{Layout, Sign};
 use crate::data::palette::read_index_png;
 use crate::data::picture::Mask;
 use crate::data::tag_source::{Found, read_tags};
@@ -27,9 +29,11 @@ use crate::formats::text::read_text;
 
 /// PASCAL VOC, see the module documentation.
 pub(crate) const LAYOUT: Layout = Layout {
+    form: DataForm::Voc,
+    name: "PASCAL VOC",
     description: "PASCAL VOC layout: JPEGImages/ and ImageSets/Segmentation/<split>.txt",
     folders: &[IMAGE_FOLDER, SPLIT_FOLDER],
-    is_here,
+    sign,
     has_split,
     open,
 };
@@ -74,9 +78,9 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     Ok(Dataset::new(images, tags, notices))
 }
 
-/// Whether the folder contains lists of splits.
-fn is_here(root: &Path) -> bool {
-    root.join(SPLIT_FOLDER).is_dir()
+/// The folder of lists of splits.
+fn sign(root: &Path) -> Option<Sign> {
+    root.join(SPLIT_FOLDER).is_dir().then(|| Sign::clear(format!("{SPLIT_FOLDER}/")))
 }
 
 /// Whether there is a list of the split.
@@ -174,9 +178,10 @@ fn all_image_folders(root: &Path) -> Vec<PathBuf> {
 }
 
 fn find_image(folders: &[PathBuf], split: &str, id: &str) -> Result<PathBuf> {
-    let mut paths = folders.iter().flat_map(|folder| ENDINGS.map(|ending| folder.join(format!("{id}.{ending}"))));
+    let mut paths =
+        folders.iter().flat_map(|folder| spellings().map(move |ending| folder.join(format!("{id}.{ending}"))));
     paths.find(|path| path.is_file()).ok_or_else(|| {
-        let reason = format!("image `{id}` of split `{split}` is missing (.jpg, .jpeg or .png)");
+        let reason = format!("image `{id}` of split `{split}` is missing ({FORMATS})");
         Error::data(&folders[0], reason, format!("add the image, or remove its line from {SPLIT_FOLDER}/{split}.txt"))
     })
 }
@@ -200,8 +205,9 @@ impl Masks for MaskFiles {
     }
 
     fn why_missing(&self, place: usize) -> Option<String> {
-        let named = |ending| format!("{}.{ending}", self.ids[place]);
-        let mut paths = self.folders.iter().flat_map(|folder| ENDINGS.map(|ending| folder.join(named(ending))));
+        let id = &self.ids[place];
+        let named = |folder: &PathBuf, ending: String| folder.join(format!("{id}.{ending}"));
+        let mut paths = self.folders.iter().flat_map(|folder| spellings().map(move |ending| named(folder, ending)));
         Some(format!("{} is not a PNG file", paths.find(|path| path.is_file())?.display()))
     }
 

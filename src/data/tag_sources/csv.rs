@@ -1,8 +1,14 @@
-//! `labels.csv`: rows of an id and its tags, as RFC 4180 defines them.
+//! Tables of tags: `labels.csv` in the layout of PASCAL VOC, and any CSV or TSV file, as RFC 4180 defines them.
 //!
-//! Fields are separated by commas, or by semicolons, tabs or vertical bars if the ids of the images are found so. In
-//! rows of two fields, tags are separated by white space or by another of these characters; otherwise every field is
-//! one tag, and so is a quoted field. The rows of an id are united.
+//! Fields are separated by commas, or by semicolons, tabs or vertical bars if the ids of the images are found so. The
+//! image is the first field, or the one under a heading such as `file_name`. Its tags are
+//!
+//! - the classes of those columns that have 1, if all columns have 0 or 1 under a heading,
+//! - or else the fields under headings such as `label`,
+//! - or else all other fields. In rows of two fields, tags are separated by white space or by another of these
+//!   characters; otherwise every field is one tag, and so is a quoted field.
+//!
+//! The rows of an image are united.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,52 +16,219 @@ use std::path::Path;
 use csv::{Position, ReaderBuilder};
 
 use super::source::{Found, Wanted};
+use crate::data::endings::bare;
 use crate::data::picture::one_line;
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
 use crate::formats::text::read_text;
 
-const FILE: &str = "labels.csv";
+const FILES: [&str; 2] = ["labels.csv", "labels.tsv"];
 const REMEDY: &str = "write lines of `id,tag tag`";
 
 /// Separators of fields and of tags, the most common one first.
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
+/// Headings of the columns of images, of tags, of splits, and of how sure a tag is, in lower case without `_`, `-` and
+/// spaces.
+const IMAGE: [&str; 11] = [
+    "filename",
+    "file",
+    "imagefilename",
+    "image",
+    "imagepath",
+    "path",
+    "filepath",
+    "imageid",
+    "img",
+    "id",
+    "imagename",
+];
+const TAG: [&str; 11] = [
+    "tag",
+    "tags",
+    "label",
+    "labels",
+    "class",
+    "classes",
+    "classname",
+    "category",
+    "categories",
+    "labelname",
+    "categoryname",
+];
+const SPLIT: [&str; 3] = ["split", "subset", "set"];
+const CONFIDENCE: &str = "confidence";
+
 /// The tags, if the file exists; see [`Source`](super::source::Source).
 pub(crate) fn read(wanted: &Wanted, on_fault: OnFault) -> Result<Option<Found>> {
-    let Some(path) = wanted.at(FILE) else { return Ok(None) };
-    let mut table = Table::read(&path, wanted)?;
-    let heading = table.take_heading(wanted);
-    table.check_columns(&path, heading.as_deref())?;
-    let inner = table.inner();
+    let Some(path) = FILES.into_iter().find_map(|file| wanted.at(file)) else { return Ok(None) };
+    let read = read_table(&path, wanted.id_of, wanted.classes.as_deref())?;
     let mut tags: HashMap<String, Vec<String>> = HashMap::new();
-    let mut whole = None;
-    for Row { line, fields } in &table.rows {
-        let [id, names @ ..] = &fields[..] else { continue };
-        let Some(id) = (wanted.id_of)(&id.text) else {
-            let reason = format!("line {line} has the id `{}`, but the data set has no such image", one_line(&id.text));
+    for row in read.rows {
+        let line = row.line;
+        let Some(id) = (wanted.id_of)(&row.image) else {
+            let reason =
+                format!("line {line} has the id `{}`, but the data set has no such image", one_line(&row.image));
             on_fault(Error::data(&path, reason, "correct the id, or remove the line"))?;
             continue;
         };
-        let tags = tags.entry(id).or_default();
-        for field in names {
-            if field.quoted && could_be_several(&field.text) {
-                whole = whole.or(Some(&field.text));
-            }
-            tags.extend(inner.split(field, wanted.classes.as_deref()));
-        }
+        tags.entry(id).or_default().extend(row.tags);
     }
-    let mut found = wanted.found(wanted.by_name(&tags, &path, on_fault)?, &path);
+    let mut found = match (&wanted.classes, read.classes) {
+        (None, Some(classes)) => {
+            let known = Wanted { classes: Some(classes), ..wanted.clone() };
+            known.found(known.by_name(&tags, &path, on_fault)?, &path)
+        }
+        _ => wanted.found(wanted.by_name(&tags, &path, on_fault)?, &path),
+    };
     if let Some(notice) = &mut found.notice {
-        notice.push_str(&format!(": fields are separated by {}, tags by {}", described(table.separator), inner.name()));
-        if let Some(heading) = heading {
-            notice.push_str(&format!("; line 1 is a heading (`{}`)", one_line(&heading.join(","))));
-        }
-        if let Some(field) = whole {
-            notice.push_str(&format!("; quoted fields are one tag (`{field}`)"));
-        }
+        notice.push_str(&format!(": {}", read.notice));
     }
     Ok(Some(found))
+}
+
+/// A table as tags.
+pub(crate) struct TableTags {
+    pub(crate) rows: Vec<TagRow>,
+    /// The names of the columns, if each class has one.
+    pub(crate) classes: Option<Vec<String>>,
+    /// How it was read.
+    pub(crate) notice: String,
+}
+
+/// A row of a table.
+pub(crate) struct TagRow {
+    pub(crate) line: u64,
+    /// The image as the row names it.
+    pub(crate) image: String,
+    pub(crate) tags: Vec<String>,
+    /// The split that the row says it is of, if there is such a column.
+    pub(crate) split: Option<String>,
+}
+
+/// Reads a table; `id_of` is `Some` for texts that name an image.
+///
+/// # Errors
+///
+/// If the file is no table, or its columns are neither tags nor classes.
+pub(crate) fn read_table(
+    path: &Path,
+    id_of: &dyn Fn(&str) -> Option<String>,
+    classes: Option<&[String]>,
+) -> Result<TableTags> {
+    let mut table = Table::read(path, id_of)?;
+    let heading = table.take_heading(id_of);
+    let columns = Columns::new(&table, heading.as_deref(), path)?;
+    let inner = table.inner(&columns.tags);
+    let (mut rows, mut whole) = (Vec::with_capacity(table.rows.len()), None);
+    for Row { line, fields } in &table.rows {
+        let Some(image) = fields.get(columns.image).filter(|image| !image.text.is_empty()) else {
+            let reason = format!("line {line} names no image");
+            return Err(Error::data(path, reason, REMEDY));
+        };
+        let field = |column: &usize| fields.get(*column);
+        let doubtful = columns.confidence.as_ref().and_then(field).and_then(|field| field.text.parse::<f64>().ok());
+        let mut tags = Vec::new();
+        if let Some(classes) = &columns.classes {
+            let present = |column: &usize| field(column).is_some_and(|field| truth(&field.text) == Some(true));
+            let names = columns.tags.iter().zip(classes).filter(|(column, _)| present(column)).map(|(_, name)| name);
+            tags.extend(names.cloned());
+        } else if doubtful.is_none_or(|confidence| confidence >= 0.5) {
+            for field in columns.tags.iter().filter_map(field) {
+                if field.quoted && could_be_several(&field.text) {
+                    whole = whole.or(Some(&field.text));
+                }
+                tags.extend(inner.split(field, classes));
+            }
+        }
+        let split = columns.split.as_ref().and_then(field).map(|field| field.text.clone());
+        rows.push(TagRow { line: *line, image: image.text.clone(), tags, split });
+    }
+    let mut notice = format!("fields are separated by {}", described(table.separator));
+    match &columns.classes {
+        Some(classes) => notice.push_str(&format!(", {} columns of 0 and 1 are classes", classes.len())),
+        None => notice.push_str(&format!(", tags by {}", inner.name())),
+    }
+    if let Some(heading) = &heading {
+        notice.push_str(&format!("; line 1 is a heading (`{}`)", one_line(&heading.join(","))));
+    }
+    if let Some(field) = whole {
+        notice.push_str(&format!("; quoted fields are one tag (`{field}`)"));
+    }
+    Ok(TableTags { rows, classes: columns.classes, notice })
+}
+
+/// What the columns of a table are.
+struct Columns {
+    image: usize,
+    tags: Vec<usize>,
+    split: Option<usize>,
+    confidence: Option<usize>,
+    /// The names of the columns of `tags`, if each is a class.
+    classes: Option<Vec<String>>,
+}
+
+impl Columns {
+    fn new(table: &Table, heading: Option<&[String]>, path: &Path) -> Result<Self> {
+        let width = table.rows.iter().map(|row| row.fields.len()).max().unwrap_or(0);
+        let Some(heading) = heading else {
+            let (tags, classes) = ((1..width).collect(), None);
+            return Ok(Columns { image: 0, tags, split: None, confidence: None, classes });
+        };
+        let plain: Vec<String> = heading.iter().map(|name| plain(name)).collect();
+        let named = |names: &[&str]| plain.iter().position(|name| names.contains(&name.as_str()));
+        let image = image_column(heading);
+        let (split, confidence) = (named(&SPLIT), named(&[CONFIDENCE]));
+        let others: Vec<usize> = (0..width.max(heading.len())).filter(|column| *column != image).collect();
+        let others: Vec<usize> = others.into_iter().filter(|column| Some(*column) != split).collect();
+        let tags: Vec<usize> = others
+            .iter()
+            .copied()
+            .filter(|column| plain.get(*column).is_some_and(|name| TAG.contains(&&**name)))
+            .collect();
+        if !tags.is_empty() {
+            return Ok(Columns { image, tags, split, confidence, classes: None });
+        }
+        let tags = others;
+        let texts = || table.rows.iter().flat_map(|row| tags.iter().filter_map(|column| row.fields.get(*column)));
+        let filled = texts().filter(|field| !field.text.is_empty()).count();
+        if filled > 0 && tags.len() < heading.len() && texts().all(|field| truth(&field.text).is_some()) {
+            let names = tags.iter().map(|column| heading.get(*column).cloned().unwrap_or_default()).collect();
+            return Ok(Columns { image, tags, split, confidence, classes: Some(names) });
+        }
+        if tags.len() > 1
+            && filled > 0
+            && texts().all(|field| field.text.is_empty() || field.text.parse::<f64>().is_ok())
+        {
+            let reason = format!("has numbers in its columns (`{}`), not names of tags", one_line(&heading.join(",")));
+            return Err(Error::data(path, reason, REMEDY));
+        }
+        Ok(Columns { image, tags, split, confidence, classes: None })
+    }
+}
+
+/// The column of the image under a heading.
+fn image_column(heading: &[String]) -> usize {
+    let plain: Vec<String> = heading.iter().map(|name| plain(name)).collect();
+    IMAGE.iter().find_map(|name| plain.iter().position(|own| own == name)).unwrap_or(0)
+}
+
+/// A heading without what programs write differently.
+fn plain(name: &str) -> String {
+    name.to_lowercase().chars().filter(|c| !matches!(c, '_' | '-' | ' ')).collect()
+}
+
+/// Whether a field says that a class is there; an empty one says that it is not.
+fn truth(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" => Some(true),
+        "" | "false" | "no" | "-1" => Some(false),
+        number => match number.parse::<f64>() {
+            Ok(1.0) => Some(true),
+            Ok(0.0) => Some(false),
+            _ => None,
+        },
+    }
 }
 
 /// The rows of a file.
@@ -86,12 +259,19 @@ enum Inner {
 
 impl Table {
     /// Reads the file with the separator that finds most ids of images.
-    fn read(path: &Path, wanted: &Wanted) -> Result<Self> {
+    fn read(path: &Path, id_of: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let text = read_text(path)?;
         let mut best: Option<(usize, Table)> = None;
         for separator in SEPARATORS.into_iter().filter(|separator| *separator == ',' || text.contains(*separator)) {
             let table = Table::parse(path, &text, separator)?;
-            let known = |row: &&Row| row.fields.len() > 1 && (wanted.id_of)(&row.fields[0].text).is_some();
+            let first: Vec<String> = table
+                .rows
+                .first()
+                .map_or(Vec::new(), |row| row.fields.iter().map(|field| field.text.clone()).collect());
+            let column = if first.iter().any(|name| IMAGE.contains(&&*plain(name))) { image_column(&first) } else { 0 };
+            let known = |row: &&Row| {
+                row.fields.len() > 1 && row.fields.get(column).is_some_and(|field| id_of(&field.text).is_some())
+            };
             let count = table.rows.iter().filter(known).count();
             if best.as_ref().is_none_or(|(most, _)| count > *most) {
                 let all = count == table.rows.len();
@@ -131,37 +311,32 @@ impl Table {
         Ok(Table { separator, rows })
     }
 
-    /// Removes and returns the first row if it is a heading: its id is no image.
-    fn take_heading(&mut self, wanted: &Wanted) -> Option<Vec<String>> {
+    /// Removes and returns the first row if it is a heading: none of its fields is an image or has the ending of one.
+    fn take_heading(&mut self, id_of: &dyn Fn(&str) -> Option<String>) -> Option<Vec<String>> {
         let first = self.rows.first()?;
-        if (wanted.id_of)(&first.fields[0].text).is_some() {
+        let names: Vec<&str> = first.fields.iter().map(|field| field.text.as_str()).collect();
+        let known = names.iter().any(|name| IMAGE.contains(&&*plain(name)) && id_of(name).is_none());
+        if !known && (names.iter().any(|name| bare(name) != *name) || id_of(names[0]).is_some()) {
             return None;
         }
         Some(self.rows.remove(0).fields.into_iter().map(|field| field.text).collect())
     }
 
-    /// Refuses several columns of numbers under a heading, which are not names of tags.
-    fn check_columns(&self, path: &Path, heading: Option<&[String]>) -> Result<()> {
-        let Some(heading) = heading.filter(|heading| heading.len() > 2) else { return Ok(()) };
-        let mut tags = self.rows.iter().flat_map(|row| &row.fields[1..]);
-        if self.rows.is_empty() || !tags.all(|tag| tag.text.is_empty() || tag.text.parse::<f64>().is_ok()) {
-            return Ok(());
-        }
-        let reason = format!("has numbers in its columns (`{}`), not names of tags", one_line(&heading.join(",")));
-        Err(Error::data(path, reason, REMEDY))
-    }
-
-    /// What separates the tags in its fields.
-    fn inner(&self) -> Inner {
-        let filled = |row: &Row| row.fields.iter().skip(1).filter(|field| !field.text.is_empty()).count();
-        if self.rows.iter().any(|row| filled(row) > 1) {
+    /// What separates the tags in the fields of some columns.
+    fn inner(&self, columns: &[usize]) -> Inner {
+        if self.rows.iter().any(|row| row.of(columns).filter(|field| !field.text.is_empty()).count() > 1) {
             return Inner::Fields(self.separator);
         }
-        let plain = |row: &Row, character| {
-            row.fields.iter().skip(1).any(|field| !field.quoted && field.text.contains(character))
-        };
+        let plain = |row: &Row, character| row.of(columns).any(|field| !field.quoted && field.text.contains(character));
         let occurs = |character: &char| self.rows.iter().any(|row| plain(row, *character));
         SEPARATORS.into_iter().find(occurs).map_or(Inner::WhiteSpace, Inner::Character)
+    }
+}
+
+impl Row {
+    /// The fields in some columns.
+    fn of(&self, columns: &[usize]) -> impl Iterator<Item = &Field> {
+        columns.iter().filter_map(|column| self.fields.get(*column))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::error::Result;
 pub(crate) type Source = fn(&Wanted, OnFault) -> Result<Option<Found>>;
 
 /// The images whose tags are wanted.
+#[derive(Clone)]
 pub(crate) struct Wanted<'a> {
     pub(crate) images: &'a Images,
     /// The split's list, including missing images.

@@ -66,7 +66,8 @@ pub enum Walk {
     Together,
 }
 
-/// Rows of attention that one invocation computes: each needs up to twice as many registers as a head has channels.
+/// Rows of attention that are computed together: by one invocation, which needs up to twice as many registers for each as
+/// a head has channels, or by a workgroup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Queries {
     /// Two.
@@ -75,6 +76,9 @@ pub enum Queries {
     /// Four.
     #[serde(rename = "4 rows")]
     Four,
+    /// 32 by a workgroup, 32 columns at a time, if a head has at most 64 channels; else two by an invocation.
+    #[serde(rename = "tile")]
+    Tile,
 }
 
 /// A choice by the length of rows or sums.
@@ -142,7 +146,7 @@ pub struct Kernels {
     pub rows: ByLength<Walk>,
     /// Runs of neighbouring elements that are copied or scaled.
     pub runs: Walk,
-    /// Attention that does not store scores.
+    /// Attention that does not store scores. `Tile` needs workgroup memory.
     pub attention: ByWidth<Queries>,
     /// Matrix products, by the number of results and the length of every sum. `T64x64` needs workgroup memory,
     /// `Cooperative` a feature that few devices have, `Subgroup` subgroups of four or eight.
@@ -198,7 +202,7 @@ impl Kernels {
 
     /// The choices of the built-in table for graphics cards. No card has enough registers for [`Tile::T16x16`].
     pub const GRAPHICS: Kernels = Kernels {
-        attention: ByWidth { narrow: Queries::Four, wide: Queries::Two },
+        attention: ByWidth { narrow: Queries::Four, wide: Queries::Tile },
         product: BySize { huge: ByLength::all(Tile::T64x64), ..BySize::all(Tile::T4x4) },
         ..Self::SHARED
     };
@@ -208,7 +212,7 @@ impl Kernels {
         busy: 1 << 15,
         rows: ByLength::all(Walk::Together),
         runs: Walk::Together,
-        attention: ByWidth { narrow: Queries::Two, wide: Queries::Two },
+        attention: ByWidth { narrow: Queries::Tile, wide: Queries::Tile },
         product: BySize::all(Tile::T64x64),
     };
 
@@ -267,7 +271,7 @@ mod tests {
         let variants = |name: &str| choices.iter().find(|(own, _)| own == name).unwrap().1;
         assert!(variants("busy").is_empty());
         assert_eq!(variants("runs"), ["alone", "together"]);
-        assert_eq!(variants("attention.wide"), ["2 rows", "4 rows"]);
+        assert_eq!(variants("attention.wide"), ["2 rows", "4 rows", "tile"]);
         let tiles = ["4x4", "4x8", "8x4", "8x8", "16x16", "64x64", "coop", "subgroup"];
         assert_eq!(variants("product.large.short"), tiles);
     }

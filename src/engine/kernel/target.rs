@@ -33,6 +33,8 @@ pub struct Target {
     pub subgroup: usize,
     /// Whether neighbouring invocations may share a row through workgroup memory if the table chooses that.
     pub shared_rows: bool,
+    /// Whether attention may use tiles in workgroup memory if the table chooses them.
+    pub tiled_attention: bool,
 }
 
 /// A target in which all families that the choices need may be used.
@@ -48,6 +50,7 @@ impl From<Kernels> for Target {
             subgroup_products: asks(Tile::Subgroup),
             subgroup: 8,
             shared_rows: [kernels.rows.short, kernels.rows.long].contains(&Walk::Together),
+            tiled_attention: [kernels.attention.narrow, kernels.attention.wide].contains(&Queries::Tile),
         }
     }
 }
@@ -136,12 +139,12 @@ impl Target {
         }
     }
 
-    /// Rows that one invocation of attention computes for heads of so many channels.
-    pub fn attention_rows(self, channels: usize) -> usize {
+    /// The rows of attention that are computed together for heads of so many channels.
+    pub fn queries(self, channels: usize) -> Queries {
         let ByWidth { narrow, wide } = self.kernels.attention;
         match if channels > 32 { wide } else { narrow } {
-            Queries::Two => 2,
-            Queries::Four => 4,
+            Queries::Tile if !self.tiled_attention || channels > 64 => Queries::Two,
+            queries => queries,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 /// The snippets of `shaders/common/`.
 const COMMON: &[(&str, &str)] = &[
     ("common/attention.wgsl", include_str!("../../../shaders/common/attention.wgsl")),
+    ("common/attention_shared.wgsl", include_str!("../../../shaders/common/attention_shared.wgsl")),
     ("common/columns.wgsl", include_str!("../../../shaders/common/columns.wgsl")),
     ("common/elementwise.wgsl", include_str!("../../../shaders/common/elementwise.wgsl")),
     ("common/fours.wgsl", include_str!("../../../shaders/common/fours.wgsl")),

@@ -3,25 +3,44 @@
 use super::reduce::sum_of_chunks;
 pub use crate::engine::geometry::heads::{Gradient, Heads};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Shader, Slot, Target, shader};
+use crate::engine::kernel::{
+    Launch, LaunchContext, Launches, MOST_TURNS, Queries, Shader, Slot, Target, WORKGROUP, shader,
+};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
 
 impl Heads {
-    /// Columns that an invocation walks at most. It takes eight in about two turns for each of a head's fours of channels.
+    /// Columns that an invocation walks at most. It takes eight in about two turns for each of a head's fours of channels,
+    /// in a workgroup 32.
     fn most_columns(&self, channels: usize) -> usize {
         8 * (MOST_TURNS / (2 * channels / self.count / 4 + 10))
     }
 
     /// The launch of a kernel whose rows are the tokens of `rows`, and whose columns, those of `columns`, are split into
-    /// chunks.
-    fn launch(&self, shader: Shader, rows: &TensorType, columns: &TensorType, chunk: usize, target: Target) -> Launch {
+    /// chunks: of the first shader, or of that for workgroups.
+    fn launch(
+        &self,
+        [alone, shared]: [Shader; 2],
+        rows: &TensorType,
+        columns: &TensorType,
+        chunk: usize,
+        target: Target,
+    ) -> Launch {
         let layers = rows.shape[0] * self.count;
         let chunks = columns.shape[1].div_ceil(chunk);
-        Launch::new(shader, rows.shape[1].div_ceil(self.rows(rows, target)), layers * chunks)
-            .define("ROWS", self.rows(rows, target))
-            .define("CHUNKS", rows.shape[2] / self.count / 4)
+        let fours = rows.shape[2] / self.count / 4;
+        let shader = if self.queries(rows, target) == Queries::Tile { shared } else { alone };
+        let launch = Launch::new(shader, self.invocations(rows, target), layers * chunks);
+        let flags: &[_] = match self.queries(rows, target) {
+            Queries::Two => &[("ROWS", 2, true)],
+            Queries::Four => &[("ROWS", 4, true)],
+            Queries::Tile => &[("WIDE", 1, fours > 8), ("PAIRS", 1, fours.is_multiple_of(2))],
+        };
+        let set = flags.iter().filter(|(_, _, set)| *set);
+        let launch = set.fold(launch, |launch, (name, value, _)| launch.define(name, value));
+        launch
+            .define("CHUNKS", fours)
             .uints(&[rows.shape[1], columns.shape[1], self.count, rows.shape[2] / 4])
             .floats(&[self.scale])
             .uints(&[layers, chunk])
@@ -30,12 +49,21 @@ impl Heads {
     /// The launch that walks queries over all keys.
     fn forward(&self, context: &LaunchContext<'_>) -> Launch {
         let (q, k) = (context.inputs[0], context.inputs[1]);
-        self.launch(shader!("attention"), q, k, k.shape[1], context.target)
+        self.launch([shader!("attention"), shader!("attention_shared")], q, k, k.shape[1], context.target)
     }
 
-    /// Rows that one invocation computes.
-    fn rows(&self, tokens: &TensorType, target: Target) -> usize {
-        target.attention_rows(tokens.shape[2] / self.count)
+    /// Rows that are computed together.
+    fn queries(&self, tokens: &TensorType, target: Target) -> Queries {
+        target.queries(tokens.shape[2] / self.count)
+    }
+
+    /// Invocations for all rows of a head.
+    fn invocations(&self, tokens: &TensorType, target: Target) -> usize {
+        match self.queries(tokens, target) {
+            Queries::Two => tokens.shape[1].div_ceil(2),
+            Queries::Four => tokens.shape[1].div_ceil(4),
+            Queries::Tile => tokens.shape[1].div_ceil(32) * WORKGROUP,
+        }
     }
 
     fn check(&self, inputs: &[&TensorType]) -> Result<(), String> {
@@ -150,12 +178,13 @@ impl Op for AttentionGradient {
         };
         let (rows, columns) = (context.inputs[rows], context.inputs[columns]);
         // There may be few keys and many queries.
-        let invocations = rows.shape[1].div_ceil(self.0.rows(rows, context.target)) * rows.shape[0] * self.0.count;
+        let invocations = self.0.invocations(rows, context.target) * rows.shape[0] * self.0.count;
         let most = (context.target.busy() / invocations).clamp(1, columns.shape[1].div_ceil(64));
         let chunk = columns.shape[1].div_ceil(most).next_multiple_of(8).min(self.0.most_columns(rows.shape[2]));
         let chunks = columns.shape[1].div_ceil(chunk);
         let to = if chunks == 1 { Slot::Output } else { Slot::Scratch(0) };
-        let launch = self.0.launch(shader!("attention_gradient"), rows, columns, chunk, context.target);
+        let shaders = [shader!("attention_gradient"), shader!("attention_gradient_shared")];
+        let launch = self.0.launch(shaders, rows, columns, chunk, context.target);
         let launch = defines.iter().fold(launch, |launch, name| launch.define(name, 1));
         let products = if self.1 == Gradient::Value { 2 } else { 3 };
         let first = launch

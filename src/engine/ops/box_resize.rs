@@ -1,8 +1,10 @@
 //! Bilinear resize from rectangle to rectangle, both of them data (method.md 4.5: the crop to the image and back).
 
+use std::ops::Range;
+
 use super::rows::Lanes;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Shader, Slot, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Shader, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -15,12 +17,21 @@ struct BoxResize {
 }
 
 impl BoxResize {
-    /// A launch over the elements of `to`, where `result` is the result of the resize and `x` what it resizes.
-    fn launch(&self, shader: Shader, to: &TensorType, result: &TensorType, x: &TensorType) -> Launch {
+    /// A launch over the elements of `to`, where `result` is the result of the resize and `x` what it resizes. The
+    /// transpose adds up `rows` of the result.
+    fn launch(
+        &self,
+        shader: Shader,
+        to: &TensorType,
+        result: &TensorType,
+        x: &TensorType,
+        rows: Range<usize>,
+    ) -> Launch {
         let (out, x) = (&result.shape, &x.shape);
         let lanes = Lanes::of(x[3]);
         let launch = Launch::new(shader, to.shape.len() / lanes.count, 1)
             .uints(&[out[0], out[1], out[2], out[3] / lanes.count, x[1], x[2], usize::from(self.align_corners)])
+            .uints(&[rows.start, rows.end])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output]);
         lanes.of_launch(launch, &[Slot::Input(0), Slot::Output])
     }
@@ -51,7 +62,7 @@ impl Op for BoxResize {
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        self.launch(shader!("box_resize"), context.output, context.output, context.inputs[0]).into()
+        self.launch(shader!("box_resize"), context.output, context.output, context.inputs[0], 0..0).into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
@@ -80,8 +91,16 @@ impl Op for Gradient {
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
-        let shader = shader!("box_resize_gradient");
-        self.forward.launch(shader, context.output, context.inputs[0], context.output).into()
+        let (x, result) = (context.output, context.inputs[0]);
+        let [height, width] = self.forward.size;
+        // If a cell of x was enlarged to the whole result, an invocation visits all of it.
+        let most = (MOST_TURNS / (width + 1)).max(1);
+        let strips = (0..height).step_by(most).map(|begin| {
+            let rows = begin..height.min(begin + most);
+            let launch = self.forward.launch(shader!("box_resize_gradient"), x, result, x, rows);
+            if begin == 0 { launch } else { launch.define("CONTINUED", 1) }
+        });
+        Launches { list: strips.collect(), scratch: Vec::new() }
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {

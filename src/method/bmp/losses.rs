@@ -11,7 +11,7 @@ use crate::method::losses::{EmptyCount, LossTerm, Losses};
 use crate::method::phase::Phase;
 use crate::parts::affinity::affinity_label;
 use crate::parts::batch_parts::over_parts;
-use crate::parts::losses::{affinity_loss, c2s_loss, classification_loss, masked_mean, pixel_loss};
+use crate::parts::losses::{affinity_loss, c2s_loss, masked_mean, pixel_loss, weighted_classification_loss};
 use crate::parts::network::Outputs;
 use crate::parts::propagation::propagated_map;
 
@@ -52,7 +52,7 @@ pub(super) fn losses(setting: &LossSetting, outputs: &Outputs, labels: &Labels, 
         let pairs = affinity_label(agreeing, *cell, config.aff_radius)?;
         affinity_loss(affinity, &pairs, replica)
     });
-    let cls = classification_loss(&outputs.cls, tags)?;
+    let cls = weighted_classification_loss(&outputs.cls, tags, config.cls_pos_weight)?;
     let [c2s_weight, s2c_weight, aff_weight] = config.lambda;
     let mut terms = vec![
         LossTerm::new("cls", cls, 1.0),

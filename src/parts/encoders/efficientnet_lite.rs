@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::efficientnet_lite_names as names;
 use super::encoder::{Encoder, EncoderLayers, Features, Level, LevelSize, SCOPE};
+#[cfg(feature = "native")]
+use super::exporter::{Exporter, Window};
 use super::names::NamesElsewhere;
 use crate::config::Config;
 use crate::engine::graph::Tensor;
@@ -181,6 +183,35 @@ impl Encoder for EfficientNetLite {
         Ok(Box::new(Layers { stem: (Taps::new(&stem.weight), stem.bias), blocks: blocks.collect::<Result<_>>()? }))
     }
 
+    #[cfg(feature = "native")]
+    fn export(&self, e: &mut Exporter<'_>, image: &str) -> Result<Vec<String>> {
+        let pixel = Window::PIXEL;
+        let stem = Window { kernel: 3, stride: 2, padding: None, ..pixel };
+        let mut map = export_folded(e, image, SCOPE, ["_conv_stem", "_bn0"], stem)?;
+        map = relu6(e, &map);
+        let mut levels = Vec::new();
+        for (index, block) in self.blocks().into_iter().enumerate() {
+            let BlockSize { inputs, inner, outputs, kernel, stride, dilation, level, .. } = block;
+            let scope = format!("{SCOPE}._blocks.{index}");
+            let mut x = map.clone();
+            if inner != inputs {
+                x = export_folded(e, &x, &scope, ["_expand_conv", "_bn0"], pixel)?;
+                x = relu6(e, &x);
+            }
+            // A dilated kernel has stride 1, so that SAME pads alike on all sides.
+            let padding = (dilation > 1).then_some(dilation * (kernel - 1) / 2);
+            let window = Window { kernel, stride, dilation, groups: inner, padding };
+            x = export_folded(e, &x, &scope, ["_depthwise_conv", "_bn1"], window)?;
+            x = relu6(e, &x);
+            x = export_folded(e, &x, &scope, ["_project_conv", "_bn2"], pixel)?;
+            map = if (stride, inputs) == (1, outputs) { e.onnx.op("Add", &[&x, &map], &[]) } else { x };
+            if level {
+                levels.push(map.clone());
+            }
+        }
+        Ok(levels)
+    }
+
     fn names_elsewhere(&self) -> &'static [NamesElsewhere] {
         &names::NAMES
     }
@@ -231,6 +262,34 @@ impl Folded {
         let [outputs, inputs, ..]: [usize; 4] = self.weight.extents()?;
         x.linear(&self.weight.reshape([outputs, inputs])?, Some(&self.bias))
     }
+}
+
+/// A convolution with the batch norm behind it, see [`Folded`].
+#[cfg(feature = "native")]
+fn export_folded(
+    e: &mut Exporter<'_>,
+    map: &str,
+    scope: &str,
+    [convolution, norm]: [&str; 2],
+    window: Window,
+) -> Result<String> {
+    let (shape, weight) = e.weight(&format!("{scope}.{convolution}.weight"))?;
+    let of_norm = |part: &str| e.weight(&format!("{scope}.{norm}.{part}")).map(|(_, values)| values);
+    let [gamma, beta] = [of_norm("weight")?, of_norm("bias")?];
+    let [mean, variance] = [of_norm("running_mean")?, of_norm("running_var")?];
+    let outputs = gamma.len();
+    let gain: Vec<f64> = (0..outputs).map(|o| f64::from(gamma[o]) / (f64::from(variance[o]) + EPS).sqrt()).collect();
+    let row = weight.len() / outputs.max(1);
+    let weight: Vec<f32> =
+        weight.iter().enumerate().map(|(index, weight)| (f64::from(*weight) * gain[index / row]) as f32).collect();
+    let bias: Vec<f32> = (0..outputs).map(|o| (f64::from(beta[o]) - f64::from(mean[o]) * gain[o]) as f32).collect();
+    Ok(e.conv_with(map, (shape, &weight), &bias, window))
+}
+
+#[cfg(feature = "native")]
+fn relu6(e: &mut Exporter<'_>, x: &str) -> String {
+    let [low, high] = [0.0, 6.0].map(|number| e.onnx.reals("number", &[], &[number]));
+    e.onnx.op("Clip", &[x, &low, &high], &[])
 }
 
 /// An inverted bottleneck: 1×1 to the inner channels, depth-wise, 1×1 to the outputs; plus the input where shapes allow.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "native")]
+use super::exporter::Exporter;
 use super::names::NamesElsewhere;
 use crate::config::Config;
 use crate::engine::graph::Tensor;
@@ -110,6 +112,16 @@ pub trait Encoder: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Error::Graph`](crate::error::Error::Graph) if its sizes are invalid.
     fn record(&self, scope: &Scope) -> Result<Box<dyn EncoderLayers>>;
+
+    /// Appends its operators and weights to a network that is written as ONNX: normalised images \[N, 3, H, W\] → the maps
+    /// of its levels, \[N, C, h, w\], fine to coarse.
+    ///
+    /// # Errors
+    /// If it cannot be written as ONNX.
+    #[cfg(feature = "native")]
+    fn export(&self, _exporter: &mut Exporter<'_>, _image: &str) -> Result<Vec<String>> {
+        Err(crate::error::Error::Graph(format!("encoder `{}` cannot be written as ONNX", self.name())))
+    }
 
     /// The names of its modules in files of other programs.
     fn names_elsewhere(&self) -> &'static [NamesElsewhere] {

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use super::encoder::{Encoder, EncoderLayers, Features, Level, LevelSize, SCOPE};
+#[cfg(feature = "native")]
+use super::exporter::{Exporter, Window};
 use super::mit_names;
 use super::names::NamesElsewhere;
 use crate::config::Config;
 use crate::engine::graph::Tensor;
 use crate::engine::nn::{Block, Conv2d, Grid, LayerNorm, Mode, Scope};
 use crate::error::{Error, Result};
+#[cfg(feature = "native")]
+use crate::formats::onnx::Attribute;
 
 /// Blocks of the last stage, from the end, whose scores the affinity head reads (method.md 2.1).
 const SCORED_BLOCKS: usize = 2;
@@ -161,6 +165,27 @@ impl Encoder for Mit {
         Ok(Box::new(MitLayers { stages }))
     }
 
+    #[cfg(feature = "native")]
+    fn export(&self, e: &mut Exporter<'_>, image: &str) -> Result<Vec<String>> {
+        let MitSizes { depths, strides, .. } = self.sizes;
+        let (mut map, mut levels) = (image.to_owned(), Vec::new());
+        for stage in 0..depths.len() {
+            let name = |part: &str| format!("{SCOPE}.{part}{}", stage + 1);
+            let (kernel, embed) = (if stage == 0 { 7 } else { 3 }, name("patch_embed"));
+            let window = Window { kernel, stride: strides[stage], padding: Some(kernel / 2), ..Window::PIXEL };
+            let grid = e.conv(&map, &format!("{embed}.proj"), window)?;
+            let tokens = e.tokens(&grid);
+            let mut x = e.layer_norm(&tokens, &format!("{embed}.norm"), 1e-5)?;
+            for block in 0..depths[stage] {
+                x = self.export_block(e, &x, &grid, &format!("{}.{block}", name("block")), stage)?;
+            }
+            let tokens = e.layer_norm(&x, &name("norm"), 1e-6)?;
+            map = e.map(&tokens, &grid);
+            levels.push(map.clone());
+        }
+        Ok(levels)
+    }
+
     fn names_elsewhere(&self) -> &'static [NamesElsewhere] {
         &mit_names::NAMES
     }
@@ -187,6 +212,56 @@ impl Encoder for Mit {
             true => Some(self.name.clone()),
             false => (!dims.contains(&0)).then(|| format!("MiT of dims {dims:?} and depths {depths:?}")),
         }
+    }
+}
+
+#[cfg(feature = "native")]
+impl Mit {
+    /// A block of `stage` on tokens with the grid of a map, as [`Block`].
+    fn export_block(&self, e: &mut Exporter<'_>, x: &str, grid: &str, name: &str, stage: usize) -> Result<String> {
+        let MitSizes { dims, heads, mlp, sr, .. } = self.sizes;
+        let (channels, heads, hidden) = (dims[stage], heads[stage], mlp[stage] * dims[stage]);
+        let normed = e.layer_norm(x, &format!("{name}.norm1"), 1e-6)?;
+        let attention = format!("{name}.attn");
+        let source = match sr[stage] {
+            1 => normed.clone(),
+            side => {
+                let map = e.map(&normed, grid);
+                let window = Window { kernel: side, stride: side, ..Window::PIXEL };
+                let reduced = e.conv(&map, &format!("{attention}.sr"), window)?;
+                let tokens = e.tokens(&reduced);
+                e.layer_norm(&tokens, &format!("{attention}.norm"), 1e-5)?
+            }
+        };
+        let query = e.linear(&normed, &format!("{attention}.q"))?;
+        let key = e.linear_rows(&source, &format!("{attention}.kv"), 0, channels)?;
+        let value = e.linear_rows(&source, &format!("{attention}.kv"), channels, channels)?;
+        let split = e.onnx.integers(&[0, 0, heads as i64, (channels / heads) as i64]);
+        let [query, key, value] =
+            [(query, [0, 2, 1, 3]), (key, [0, 2, 3, 1]), (value, [0, 2, 1, 3])].map(|(x, order)| {
+                let per_head = e.onnx.op("Reshape", &[&x, &split], &[]);
+                e.transpose(&per_head, &order)
+            });
+        let scale = e.onnx.reals("scale", &[], &[((channels / heads) as f32).powf(-0.5)]);
+        let scores = e.onnx.op("MatMul", &[&query, &key], &[]);
+        let scores = e.onnx.op("Mul", &[&scores, &scale], &[]);
+        let shares = e.onnx.op("Softmax", &[&scores], &[("axis", Attribute::Int(-1))]);
+        let attended = e.onnx.op("MatMul", &[&shares, &value], &[]);
+        let attended = e.transpose(&attended, &[0, 2, 1, 3]);
+        let joined = e.onnx.integers(&[0, 0, channels as i64]);
+        let attended = e.onnx.op("Reshape", &[&attended, &joined], &[]);
+        let attended = e.linear(&attended, &format!("{attention}.proj"))?;
+        let x = e.onnx.op("Add", &[x, &attended], &[]);
+
+        let normed = e.layer_norm(&x, &format!("{name}.norm2"), 1e-6)?;
+        let wide = e.linear(&normed, &format!("{name}.mlp.fc1"))?;
+        let map = e.map(&wide, grid);
+        let window = Window { kernel: 3, padding: Some(1), groups: hidden, ..Window::PIXEL };
+        let map = e.conv(&map, &format!("{name}.mlp.dwconv.dwconv"), window)?;
+        let tokens = e.tokens(&map);
+        let active = e.gelu(&tokens);
+        let mixed = e.linear(&active, &format!("{name}.mlp.fc2"))?;
+        Ok(e.onnx.op("Add", &[&x, &mixed], &[]))
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn opened(run: Option<&Path>, assignments: &[String], methods: &Metho
 #[cfg(feature = "native")]
 fn set(config: &mut Config, assignment: &str) -> Result<()> {
     let name = assignment.split('=').next().unwrap_or_default().trim();
-    let groups = ["test.", "crf.", "par.", "cam.", "ms.scales", "train.precision"];
+    let groups = ["test.", "crf.", "par.", "cam.", "ms.scales", "train.precision", "data.form"];
     if OptionInfo::find(name).is_ok() && !groups.iter().any(|group| name.starts_with(group)) {
         return Err(Error::config(name, "is fixed by training", format!("set one of {}", groups.join(", "))));
     }

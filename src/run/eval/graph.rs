@@ -169,11 +169,15 @@ impl Recorder<'_> {
             large_seeds: &seeds.resize_channels_last(size, false)?,
             extent: &extent,
         })?;
-        Ok(TaggedMaps { given, slots, boxes, extent, maps: self.described(maps)? })
+        Ok(TaggedMaps { given, slots, boxes, extent, maps: self.described(maps, request.map)? })
     }
 
-    /// Recorded maps with the descriptions of the method, in its order.
-    fn described(&self, maps: Vec<(&'static str, Tensor)>) -> Result<Vec<(MapInfo, Tensor)>> {
+    /// Recorded maps with the descriptions of the method, in its order; or `only` one of them.
+    fn described(
+        &self,
+        maps: Vec<(&'static str, Tensor)>,
+        only: Option<&'static str>,
+    ) -> Result<Vec<(MapInfo, Tensor)>> {
         let infos = self.method.maps();
         if let Some((name, _)) = maps.iter().find(|(name, _)| !infos.iter().any(|info| info.name == *name)) {
             let method = self.method.name();
@@ -183,7 +187,7 @@ impl Recorder<'_> {
             let map = maps.iter().find(|(name, _)| *name == info.name)?;
             Some((*info, map.1.clone()))
         };
-        Ok(infos.iter().filter_map(found).collect())
+        Ok(infos.iter().filter(|info| only.is_none_or(|only| only == info.name)).filter_map(found).collect())
     }
 }
 

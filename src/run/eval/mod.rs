@@ -1,10 +1,14 @@
 //! Evaluation of trained networks: scores and predictions by the protocols of method.md 9, and pictures.
 
+#[cfg(feature = "native")]
+mod batches;
 mod canvas;
 mod checkpoint;
 #[cfg(feature = "native")]
 mod gallery;
 mod graph;
+#[cfg(feature = "native")]
+mod label;
 pub mod metrics;
 mod model;
 #[cfg(feature = "native")]
@@ -16,6 +20,7 @@ mod score;
 #[cfg(feature = "native")]
 pub use self::{
     gallery::Gallery,
+    label::{LabelOptions, LabelSummary, label},
     predict::{PredictOptions, Predicted, is_called_like_an_image, predict},
     score::{ScoreOptions, Scored, Scoring, score_run},
 };

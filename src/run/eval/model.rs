@@ -167,6 +167,16 @@ impl Model {
         Recorder { config: &self.config, network: &self.network, method: &self.method }
     }
 
+    /// The maps of the method that a request computes.
+    ///
+    /// # Errors
+    /// If the network does not fit its method.
+    #[cfg(feature = "native")]
+    pub(super) fn maps(&self, request: Request) -> Result<Vec<MapInfo>> {
+        let recorded = self.recorder().record(1, self.canvas_for(request.protocol, [1, 1]), request)?;
+        Ok(recorded.tagged.into_iter().flat_map(|tagged| tagged.maps).map(|(info, _)| info).collect())
+    }
+
     /// Plans what [`Model::view_for`] would prepare, without preparing it.
     ///
     /// # Errors

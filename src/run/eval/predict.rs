@@ -1,14 +1,13 @@
 //! `tagseg predict`: masks, overlays, seeds and pseudo labels of any images.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::checkpoint::opened;
-use super::model::{MapValues, Model, View};
+use super::model::{MapValues, Model, SeenMap, View};
 use super::request::{Request, Tags};
+use crate::data::endings::{FORMATS, is_picture, is_unread_picture};
 use crate::data::palette::write_index_png;
 use crate::data::{Mask, Rgb8};
 use crate::engine::gpu::DeviceChoice;
@@ -16,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::method::{Method, Methods, Protocol};
 use crate::parts::crf::DenseCrf;
 use crate::run::device;
-use crate::run::report::{Map, heat_overlay, label_overlay};
+use crate::run::export::{Arrangement, Export, Form, Labelled};
+use crate::run::report::{Map, heat_overlay};
 
 /// Options of a prediction.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct PredictOptions {
     pub out: PathBuf,
     /// Where to compute.
     pub device: DeviceChoice,
+    /// The forms of the results.
+    pub forms: Vec<Form>,
     /// Whether to replace files that exist.
     pub overwrite: bool,
     /// The protocol of the evaluation.
@@ -47,29 +49,19 @@ pub struct PredictOptions {
 pub enum Predicted<'a> {
     /// Its results were written.
     Mask {
-        /// The class indices.
-        mask: &'a Path,
-        /// The image with its classes drawn over it.
-        overlay: &'a Path,
+        /// The image.
+        image: &'a Path,
+        /// Its own files, such as the mask and the overlay.
+        files: &'a [PathBuf],
     },
     /// It could not be read.
     Unreadable(Error),
 }
 
-/// Endings of the images that are segmented.
-const FORMATS: [&str; 3] = ["jpg", "jpeg", "png"];
-
-/// Endings of images that are not read.
-const OTHER_FORMATS: [&str; 9] = ["webp", "bmp", "tif", "tiff", "gif", "avif", "heic", "jp2", "jxl"];
-
-/// The endings of the files written for every image.
-const MASK: &str = ".png";
-const OVERLAY: &str = "_overlay.png";
-
-/// Writes `NAME.png` (class indices with the VOC palette, at the image's size) and `NAME_overlay.png` for every image;
-/// `done` is called after each, with the number of images. With `seeds`, the maps that the method exports are written
-/// too, as `NAME_seed.png` and `NAME_y_c.png`, indices as well, and `NAME_seed_overlay.png`. Images are processed in
-/// the order of their sizes, so that one size is prepared at a time.
+/// Writes the forms for every image, by default `NAME.png` (class indices with the VOC palette, at the image's size) and
+/// `NAME_overlay.png`; `done` is called after each, with the number of images. With `seeds`, the maps that the method
+/// exports are written too, as `NAME_seed.png` and `NAME_y_c.png`, indices as well, and `NAME_seed_overlay.png`. Images
+/// are processed in the order of their sizes, so that one size is prepared at a time.
 ///
 /// # Errors
 /// If an input does not exist, two images share a name, or an output file exists: checked before anything is written.
@@ -78,17 +70,26 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
     let images = listed(&options.inputs)?;
     let checkpoint = opened(options.network.as_deref(), &options.assignments, &options.methods)?;
     let method = options.methods.of(&checkpoint.config)?;
-    check_targets(&images, &endings(&*method, options.seeds), options)?;
+    let mut export = Export::new(&options.out, &options.forms, Arrangement::Flat, &checkpoint.classes);
+    let ids: Vec<_> = images.iter().map(|path| name_of(path.file_stem())).collect();
+    let maps = |id: &str| files_of_maps(&*method, options.seeds, &options.out, id);
+    export.check(
+        ids.iter().map(String::as_str).zip(images.iter().map(PathBuf::as_path)),
+        maps,
+        &[],
+        options.overwrite,
+    )?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
     std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
     let crf = options.crf.then(|| DenseCrf::new(model.config()));
     let tags = if options.seeds { Tags::Predicted } else { Tags::Unknown };
-    let request = Request { protocol: options.protocol, tags, probabilities: options.crf };
+    let request = Request { protocol: options.protocol, tags, probabilities: options.crf, map: None };
 
-    let mut sized: Vec<_> = images.par_iter().map(|path| (Rgb8::read_size(path).ok(), path)).collect();
+    let mut sized: Vec<_> = images.par_iter().map(|path| Rgb8::read_size(path).ok()).zip(0..images.len()).collect();
     sized.sort();
     let mut view: Option<View> = None;
-    for (_, path) in sized {
+    for (_, index) in sized {
+        let (path, id) = (&images[index], &ids[index]);
         let image = match Rgb8::read_upright(path) {
             Ok(image) => image,
             Err(error) => {
@@ -99,61 +100,55 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
         let size = model.canvas_for(options.protocol, [image.height, image.width]);
         let fitting = view.take().filter(|view| view.size() == size);
         let view = view.insert(fitting.map_or_else(|| model.view_for(1, size, request), Ok)?);
-        let [mask, overlay] = write_results(view, &image, crf.as_ref(), path, &options.out)?;
-        done(Predicted::Mask { mask: &mask, overlay: &overlay }, images.len());
-    }
-    Ok(())
-}
-
-/// Evaluates one image and writes the results; returns the paths of its mask and its overlay.
-fn write_results(
-    view: &mut View,
-    image: &Rgb8,
-    crf: Option<&DenseCrf>,
-    path: &Path,
-    out: &Path,
-) -> Result<[PathBuf; 2]> {
-    let seen = view.look_at(image)?;
-    let mask = match (crf, seen.probabilities) {
-        (Some(crf), Some(probabilities)) => crf.infer(image, &probabilities).labels(),
-        _ => Mask::new(image.height, image.width, seen.msc.unwrap_or(seen.seg)),
-    };
-    let [mask_path, overlay_path] = [MASK, OVERLAY].map(|ending| target(path, out, ending));
-    let overlay = label_overlay(image, Map::new(mask.height, mask.width, &mask.data)?);
-    overlay.write_png(&overlay_path)?;
-    for map in seen.maps {
-        let Some(file) = map.info.file else { continue };
-        let path = target(path, out, &map_ending(file));
-        match map.values {
-            MapValues::Labels(labels) => write_index_png(&path, &Mask::new(image.height, image.width, labels))?,
-            MapValues::Heat(heat) => {
-                heat_overlay(image, Map::new(image.height, image.width, &heat)?).write_png(&path)?;
-            }
+        let seen = view.look_at(&image)?;
+        for map in &seen.maps {
+            write_map(map, &image, &options.out, id)?;
         }
+        let mask = match (&crf, seen.probabilities) {
+            (Some(crf), Some(probabilities)) => crf.infer(&image, &probabilities).labels(),
+            _ => Mask::new(image.height, image.width, seen.msc.unwrap_or(seen.seg)),
+        };
+        let (file, tag_scores) = (name_of(path.file_name()), tag_scores(&seen.cls));
+        export.add(&Labelled { index, id, file: &file, image: &image, mask: &mask, tag_scores: &tag_scores })?;
+        done(Predicted::Mask { image: path, files: &export.files_of(id) }, images.len());
     }
-    write_index_png(&mask_path, &mask)?;
-    Ok([mask_path, overlay_path])
+    export.finish()
 }
 
-/// The endings of all files that may be written for an image.
-fn endings(method: &dyn Method, maps: bool) -> Vec<String> {
+/// The probabilities of logits.
+pub(super) fn tag_scores(logits: &[f32]) -> Vec<f32> {
+    logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()
+}
+
+/// A name as text.
+fn name_of(name: Option<&std::ffi::OsStr>) -> String {
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Writes a map of the method, if it has a file.
+fn write_map(map: &SeenMap, image: &Rgb8, out: &Path, id: &str) -> Result<()> {
+    let Some(file) = map.info.file else { return Ok(()) };
+    let path = out.join(map_file(id, file));
+    match &map.values {
+        MapValues::Labels(labels) => write_index_png(&path, &Mask::new(image.height, image.width, labels.clone())),
+        MapValues::Heat(heat) => heat_overlay(image, Map::new(image.height, image.width, heat)?).write_png(&path),
+    }
+}
+
+/// The files of the maps that may be written for an image.
+fn files_of_maps(method: &dyn Method, maps: bool, out: &Path, id: &str) -> Vec<PathBuf> {
     let files = method.maps().iter().filter(|_| maps).filter_map(|map| map.file);
-    [MASK, OVERLAY].into_iter().map(String::from).chain(files.map(map_ending)).collect()
+    files.map(|file| out.join(map_file(id, file))).collect()
 }
 
-/// The ending of the file of a map.
-fn map_ending(file: &str) -> String {
-    format!("_{file}.png")
+/// The file of a map of an image.
+fn map_file(id: &str, file: &str) -> String {
+    format!("{id}_{file}.png")
 }
 
 /// Whether a file has the ending of an image, also of one in a format that is not read.
 pub fn is_called_like_an_image(path: &Path) -> bool {
-    has_ending(path, &FORMATS) || has_ending(path, &OTHER_FORMATS)
-}
-
-fn has_ending(path: &Path, endings: &[&str]) -> bool {
-    let own = path.extension().unwrap_or_default().to_ascii_lowercase();
-    endings.iter().any(|known| own == *known)
+    is_picture(path) || is_unread_picture(path)
 }
 
 /// All images of `inputs`; those of folders sorted by name.
@@ -168,53 +163,21 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let entries = input.read_dir().map_err(Error::io(input))?;
         let (mut found, mut others) = (Vec::new(), Vec::new());
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if has_ending(&path, &FORMATS) && path.is_file() {
+            if is_picture(&path) && path.is_file() {
                 found.push(path);
-            } else if has_ending(&path, &OTHER_FORMATS) {
+            } else if is_unread_picture(&path) {
                 others.push(path);
             }
         }
         if let Some(first) = others.iter().min() {
             let (folder, count, first) = (input.display(), others.len(), first.display());
-            eprintln!("{folder}: skipped {count} files that are not JPEG or PNG, such as {first}");
+            eprintln!("{folder}: skipped {count} files that are not {FORMATS}, such as {first}");
         }
         if found.is_empty() {
-            return Err(Error::data(input, "contains no images", "give a folder of .jpg, .jpeg or .png files"));
+            return Err(Error::data(input, "contains no images", format!("give a folder of pictures ({FORMATS})")));
         }
         found.sort();
         images.extend(found);
     }
     Ok(images)
-}
-
-/// Refuses to overwrite inputs or existing files, to write two results to one file, also to names that differ in case
-/// only, which are one file on some systems, and an `out` that is a file.
-fn check_targets(images: &[PathBuf], endings: &[String], options: &PredictOptions) -> Result<()> {
-    if options.out.is_file() {
-        return Err(Error::data(&options.out, "is a file", "give the name of a folder"));
-    }
-    let sources: Vec<_> = images.iter().filter_map(|path| path.canonicalize().ok()).collect();
-    let sources: std::collections::HashSet<_> = sources.into_iter().collect();
-    let mut targets: HashMap<OsString, &PathBuf> = HashMap::new();
-    for path in images {
-        for target in endings.iter().map(|ending| target(path, &options.out, ending)) {
-            if target.canonicalize().is_ok_and(|target| sources.contains(&target)) {
-                return Err(Error::data(target, "is one of the images to segment", "choose another --out"));
-            }
-            if target.exists() && !options.overwrite {
-                return Err(Error::data(target, "already exists", "choose another --out or pass --overwrite"));
-            }
-            if let Some(other) = targets.insert(target.as_os_str().to_ascii_lowercase(), path) {
-                let reason = format!("would be the result of both {} and {}", other.display(), path.display());
-                return Err(Error::data(target, reason, "give them different names or folders"));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn target(image: &Path, out: &Path, ending: &str) -> PathBuf {
-    let mut name = image.file_stem().unwrap_or_default().to_owned();
-    name.push(ending);
-    out.join(name)
 }

@@ -23,4 +23,6 @@ pub struct Request {
     pub tags: Tags,
     /// Whether to output the class probabilities, for the CRF.
     pub probabilities: bool,
+    /// The name of the only map of the method to compute; without one, all are computed.
+    pub map: Option<&'static str>,
 }

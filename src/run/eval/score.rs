@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::canvas::{cut, padded};
+use super::batches::{Batch, Batches};
 use super::checkpoint::opened;
 use super::gallery::{Gallery, Item};
 use super::metrics::{Confusion, multilabel_f1};
-use super::model::{MapValues, Model, Seen, View};
+use super::model::{MapValues, Model};
 use super::request::{Request, Tags};
 use crate::data::tags::numbered_classes;
-use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8};
+use crate::data::{Dataset, DatasetOptions, Follow, Mask};
 use crate::engine::gpu::DeviceChoice;
 use crate::engine::ranks::World;
 use crate::error::{Error, Result};
@@ -18,39 +18,13 @@ use crate::parts::crf::DenseCrf;
 use crate::run::device;
 use crate::run::record::{LabelScores, MapScores, Scores};
 
-/// Pixels per batch; small images are batched.
-const PIXELS: usize = 16 * 128 * 128;
-
 /// A data set being scored, a batch of images at a time: call [`Scoring::advance`] until it returns 0.
 pub struct Scoring<'a> {
-    model: &'a Model,
     dataset: &'a Dataset,
-    request: Request,
+    batches: Batches<'a>,
     crf: Option<DenseCrf>,
-    /// Groups that share a view are adjacent.
-    groups: std::vec::IntoIter<Group>,
-    view: Option<View>,
     gallery: Option<&'a mut Gallery>,
     tally: Tally,
-}
-
-/// Images that are padded to one size and form a batch.
-struct Group {
-    /// The size to which they are padded.
-    canvas: [usize; 2],
-    /// Batch size of the view; the group may be smaller.
-    batch: usize,
-    /// Images of all groups before it.
-    before: usize,
-    /// Their positions in the data set.
-    images: Vec<usize>,
-}
-
-/// An image with its truth.
-struct Example {
-    index: usize,
-    image: Rgb8,
-    truth: Mask,
 }
 
 /// Sums over the images seen so far.
@@ -88,13 +62,11 @@ impl<'a> Scoring<'a> {
     /// If an image's header cannot be read.
     pub fn new(model: &'a Model, dataset: &'a Dataset, protocol: Protocol, crf: bool) -> Result<Self> {
         let classes = model.classes().len() + 1;
+        let request = Request { protocol, tags: Tags::Given(dataset.max_tags()), probabilities: crf, map: None };
         Ok(Scoring {
-            model,
             dataset,
-            request: Request { protocol, tags: Tags::Given(dataset.max_tags()), probabilities: crf },
+            batches: Batches::new(model, dataset, request)?,
             crf: crf.then(|| DenseCrf::new(model.config())),
-            groups: groups(model, dataset, protocol)?.into_iter(),
-            view: None,
             gallery: None,
             tally: Tally { classes, maps: Vec::new(), f1: Vec::new() },
         })
@@ -108,12 +80,7 @@ impl<'a> Scoring<'a> {
     /// Leaves to this rank its share of the images: the first ones, which are shown, to the first rank.
     pub fn dealt(self, world: &World) -> Self {
         let shown = self.gallery.as_ref().map_or(0, |gallery| gallery.wanted());
-        let own = |(index, group): &(usize, Group)| {
-            let rank = if group.before < shown { 0 } else { index % world.size() };
-            rank == world.rank()
-        };
-        let groups: Vec<_> = self.groups.enumerate().filter(own).map(|(_, group)| group).collect();
-        Scoring { groups: groups.into_iter(), ..self }
+        Scoring { batches: self.batches.dealt(world, shown), ..self }
     }
 
     /// Adds the counts of all ranks to those of the first. They are integers: the scores are those of one process.
@@ -152,9 +119,7 @@ impl<'a> Scoring<'a> {
     /// # Errors
     /// If the plan does not fit the device, with its bytes.
     pub fn check(&self) -> Result<()> {
-        let pixels = |group: &&Group| group.batch * group.canvas[0] * group.canvas[1];
-        let Some(largest) = self.groups.as_slice().iter().max_by_key(pixels) else { return Ok(()) };
-        self.model.check_view(largest.batch, largest.canvas, self.request)
+        self.batches.check()
     }
 
     /// Scores the next images and returns how many; 0 when all are done.
@@ -162,58 +127,41 @@ impl<'a> Scoring<'a> {
     /// # Errors
     /// If an image or its mask is broken, or the device was lost.
     pub fn advance(&mut self) -> Result<usize> {
-        let Some(Group { canvas, batch, before, images }) = self.groups.next() else { return Ok(0) };
-        let (dataset, view) = (self.dataset, self.view.take());
-        let fitting = view.filter(|view| view.batch() == batch && view.size() == canvas);
-        let view = self.view.insert(fitting.map_or_else(|| self.model.view_for(batch, canvas, self.request), Ok)?);
-        let group = images
-            .into_iter()
-            .map(|index| Ok(Example { index, image: dataset.image(index)?, truth: dataset.mask(index)? }))
-            .collect::<Result<Vec<_>>>()?;
-        let (mut pixels, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
-        // A group that is not full is padded with its first image.
-        for slot in 0..batch {
-            let Example { index, image, .. } = group.get(slot).unwrap_or(&group[0]);
-            pixels.extend(padded(image, canvas).data);
-            tags.extend_from_slice(dataset.tags(*index));
-            boxes.extend([0, image.height as i32, 0, image.width as i32]);
-        }
-        let (seen, count) = (view.look(&pixels, &tags, &boxes)?, group.len());
-        self.count(group, &seen, canvas, before)?;
+        let Some(batch) = self.batches.advance()? else { return Ok(0) };
+        let count = batch.images.len();
+        self.count(batch)?;
         Ok(count)
     }
 
-    /// Adds the results of a group to the confusion matrices.
-    fn count(&mut self, group: Vec<Example>, seen: &Seen, canvas: [usize; 2], before: usize) -> Result<()> {
+    /// Adds the results of a batch to the confusion matrices.
+    fn count(&mut self, batch: Batch) -> Result<()> {
         let (dataset, tally) = (self.dataset, &mut self.tally);
         let foreground = dataset.classes().len();
-        for (slot, Example { index, image, truth }) in group.into_iter().enumerate() {
-            let own = [image.height, image.width];
-            let labels = |maps: &[u8]| cut(maps, slot, canvas, own);
-            let seg = labels(&seen.seg);
+        for (slot, (index, image)) in batch.images.iter().enumerate() {
+            let truth = dataset.mask(*index)?;
+            let seg = batch.cut(&batch.seen.seg, slot);
             tally.count(SEG, &truth, &seg);
-            seen.msc.iter().for_each(|maps| tally.count(FUSED, &truth, &labels(maps)));
-            if let (Some(crf), Some(maps)) = (&self.crf, &seen.probabilities) {
-                let planes = slot * (foreground + 1)..(slot + 1) * (foreground + 1);
-                let own: Vec<_> = planes.flat_map(|plane| cut(maps, plane, canvas, own)).collect();
-                tally.count(CRF, &truth, &crf.infer(&image, &own).labels().data);
+            batch.seen.msc.iter().for_each(|maps| tally.count(FUSED, &truth, &batch.cut(maps, slot)));
+            if let (Some(crf), Some(own)) = (&self.crf, batch.probabilities(slot, foreground + 1)) {
+                tally.count(CRF, &truth, &crf.infer(image, &own).labels().data);
             }
-            let maps: Vec<_> = seen.maps.iter().map(|map| map.of_image(slot, canvas, own)).collect();
+            let maps = batch.maps(slot);
             for map in maps.iter().filter(|map| map.info.scored) {
                 if let MapValues::Labels(labels) = &map.values {
                     tally.count(map.info, &truth, labels);
                 }
             }
-            let f1 = multilabel_f1(dataset.tags(index), &seen.cls[slot * foreground..][..foreground]);
-            tally.f1.push((before + slot, f1));
+            let tags = dataset.tags(*index);
+            let f1 = multilabel_f1(tags, &batch.seen.cls[slot * foreground..][..foreground]);
+            tally.f1.push((batch.before + slot, f1));
             if let Some(gallery) = self.gallery.as_deref_mut().filter(|gallery| gallery.has_room()) {
-                let names = dataset.tags(index).iter().zip(dataset.classes()).filter(|(tag, _)| **tag > 0.5);
+                let names = tags.iter().zip(dataset.classes()).filter(|(tag, _)| **tag > 0.5);
                 let names: Vec<_> = names.map(|(_, name)| name.as_str()).collect();
                 gallery.add(Item {
-                    caption: format!("{}: {}", dataset.ids()[index], names.join(", ")),
+                    caption: format!("{}: {}", dataset.ids()[*index], names.join(", ")),
                     maps: maps.into_iter().filter(|map| map.info.pictured).collect(),
                     prediction: seg,
-                    image,
+                    image: image.clone(),
                     truth,
                 });
             }
@@ -238,33 +186,8 @@ impl<'a> Scoring<'a> {
     }
 }
 
-/// All images of a data set in groups, see [`grouped`].
-fn groups(model: &Model, dataset: &Dataset, protocol: Protocol) -> Result<Vec<Group>> {
-    let canvas = |index| Ok((model.canvas_for(protocol, dataset.image_size(index)?), index));
-    Ok(grouped((0..dataset.len()).map(canvas).collect::<Result<_>>()?))
-}
-
-/// Images, by the size to which they are padded and their position, in groups of one size, sorted so that groups that
-/// share a view are adjacent. The groups of a size are as equal as possible, so that they share a view in which hardly
-/// any place is empty.
-fn grouped(mut images: Vec<([usize; 2], usize)>) -> Vec<Group> {
-    images.sort_unstable();
-    let (mut groups, mut before) = (Vec::new(), 0);
-    for same in images.chunk_by(|(canvas, _), (next, _)| canvas == next) {
-        let canvas = same[0].0;
-        let most = (PIXELS / (canvas[0] * canvas[1])).clamp(1, 16);
-        let batch = same.len().div_ceil(same.len().div_ceil(most));
-        let group = |images: &[(_, usize)]| images.iter().map(|(_, index)| *index).collect();
-        for images in same.chunks(batch) {
-            groups.push(Group { canvas, batch, before, images: group(images) });
-            before += images.len();
-        }
-    }
-    groups
-}
-
 impl LabelScores {
-    fn of(confusion: &Confusion) -> Self {
+    pub(super) fn of(confusion: &Confusion) -> Self {
         LabelScores {
             miou: confusion.miou().unwrap_or(f64::NAN),
             iou: confusion.iou(),
@@ -311,8 +234,7 @@ pub struct ScoreOptions {
 /// If the network or the data set cannot be used, or their classes differ.
 pub fn score_run(options: &ScoreOptions, follow: &dyn Follow) -> Result<(Model, Scored)> {
     let checkpoint = opened(Some(&options.network), &options.assignments, &options.methods)?;
-    let expected =
-        DatasetOptions { classes: Some(checkpoint.classes.clone()), upright: checkpoint.config.data_upright };
+    let expected = DatasetOptions::for_model(&checkpoint.config, &checkpoint.classes);
     let mut dataset = Dataset::open(&options.data, &options.split, &expected)?;
     check_classes(&checkpoint.classes, &dataset)?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
@@ -360,7 +282,7 @@ fn absent(confusion: &Confusion, classes: &[String]) -> Option<String> {
 }
 
 /// Refuses data whose class names differ from the network's; if either has no names, only the numbers are compared.
-fn check_classes(own: &[String], dataset: &Dataset) -> Result<()> {
+pub(super) fn check_classes(own: &[String], dataset: &Dataset) -> Result<()> {
     let theirs = dataset.classes();
     let numbered = numbered_classes(own.len());
     if own == theirs || own == numbered || theirs == numbered {
@@ -371,38 +293,5 @@ fn check_classes(own: &[String], dataset: &Dataset) -> Result<()> {
         || format!("has {} classes, the network has {}", theirs.len(), own.len()),
         |((own, theirs), number)| format!("class {number} is `{theirs}` in the data and `{own}` in the network"),
     );
-    Err(Error::data(dataset.root(), reason, "score the network on data with the classes it was trained on"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Protects the time of an evaluation: a view is not filled with copies of an image, and the groups of a size share
-    /// one view.
-    #[test]
-    fn groups_fill_their_views() {
-        let sizes = |counts: &[usize]| -> Vec<_> {
-            let sizes = counts.iter().zip(1..).flat_map(|(count, size)| vec![[64, 64 + size]; *count]);
-            sizes.zip(0..).collect()
-        };
-        for (counts, batches) in [
-            (vec![1; 10], vec![1; 10]),
-            (vec![16, 3], vec![16, 3]),
-            (vec![17], vec![9; 2]),
-            (vec![20, 1], vec![10, 10, 1]),
-            (vec![100], vec![15; 7]),
-        ] {
-            let groups = grouped(sizes(&counts));
-            assert_eq!(groups.iter().map(|group| group.batch).collect::<Vec<_>>(), batches, "{counts:?}");
-            let places: usize = groups.iter().map(|group| group.batch).sum();
-            let images: usize = counts.iter().sum();
-            assert!(places - images < groups.len(), "at most one empty place a group");
-            let mut seen: Vec<_> = groups.into_iter().flat_map(|group| group.images).collect();
-            seen.sort_unstable();
-            assert!(seen.into_iter().eq(0..images));
-        }
-        let large = grouped(vec![([512, 1024], 0), ([512, 1024], 1)]);
-        assert_eq!(large.iter().map(|group| group.batch).collect::<Vec<_>>(), [1, 1], "memory is limited");
-    }
+    Err(Error::data(dataset.root(), reason, "use data with the classes that the network was trained on"))
 }

@@ -46,20 +46,13 @@ impl Report<'_> {
     /// [`Error::Graph`](crate::error::Error::Graph) if a sample has an empty picture.
     pub fn html(&self) -> Result<String> {
         let body = [
-            self.header(),
+            header(&self.title, &self.summary, &self.facts),
             self.scores.as_ref().map(|scores| self.score_section(scores)).unwrap_or_default(),
             self.curves(),
             self.pictures()?,
             self.configuration(),
         ];
-        Ok(format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n\
-             <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n</body>\n</html>\n",
-            escape(&self.title),
-            body.concat()
-        ))
+        Ok(document(&self.title, &body.concat()))
     }
 
     /// Writes the page to `path`.
@@ -68,20 +61,6 @@ impl Report<'_> {
     /// [`Error::Io`](crate::error::Error::Io) if the file cannot be written, else those of [`Report::html`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         write_whole(path.as_ref(), self.html()?.as_bytes())
-    }
-
-    fn header(&self) -> String {
-        let facts: String = self
-            .facts
-            .iter()
-            .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(value)))
-            .collect();
-        format!(
-            "<header>\n<p class=\"brand\">tagseg</p>\n<h1>{}</h1>\n<p class=\"summary\">{}</p>\n\
-             <dl class=\"facts\">\n{facts}</dl>\n</header>\n",
-            escape(&self.title),
-            escape(&self.summary)
-        )
     }
 
     fn score_section(&self, scores: &Scores) -> String {
@@ -129,7 +108,7 @@ impl Report<'_> {
         )
     }
 
-    fn curves(&self) -> String {
+    pub(super) fn curves(&self) -> String {
         let (mut losses, mut evaluations) = (Vec::new(), Vec::new());
         for record in &self.records {
             match record {
@@ -224,6 +203,31 @@ impl Report<'_> {
     }
 }
 
+/// A whole page.
+pub(super) fn document(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        escape(title)
+    )
+}
+
+/// The head of a page: title, summary, facts.
+pub(super) fn header(title: &str, summary: &str, facts: &[(String, String)]) -> String {
+    let facts: String = facts
+        .iter()
+        .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(value)))
+        .collect();
+    let facts = if facts.is_empty() { facts } else { format!("<dl class=\"facts\">\n{facts}</dl>\n") };
+    format!(
+        "<header>\n<p class=\"brand\">tagseg</p>\n<h1>{}</h1>\n<p class=\"summary\">{}</p>\n{facts}</header>\n",
+        escape(title),
+        escape(summary)
+    )
+}
+
 /// The curves of the losses by step and name; `events` are steps at which something begins.
 pub fn loss_chart(losses: &[(f64, Named<f64>)], events: &[(usize, String)]) -> Chart {
     let line = |name: &str| Series {
@@ -255,18 +259,18 @@ fn subscripts(title: &str) -> String {
 }
 
 /// A title with its first letter in upper case.
-fn heading(title: &str) -> String {
+pub(super) fn heading(title: &str) -> String {
     let mut letters = title.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     subscripts(&format!("{first}{}", letters.as_str()))
 }
 
-fn marks(events: &[(usize, String)]) -> Vec<(f64, String)> {
+pub(super) fn marks(events: &[(usize, String)]) -> Vec<(f64, String)> {
     events.iter().map(|(step, word)| (*step as f64, word.clone())).collect()
 }
 
 /// A small square in the colour of a class.
-fn swatch(index: usize) -> String {
+pub(super) fn swatch(index: usize) -> String {
     let [r, g, b] = colour(index as u8);
     format!("<span class=\"swatch\" style=\"background:#{r:02x}{g:02x}{b:02x}\"></span>")
 }

@@ -10,6 +10,7 @@ mod picture;
 mod plot;
 #[cfg(feature = "native")]
 mod progress;
+mod runs;
 mod sheet;
 mod table;
 
@@ -21,5 +22,6 @@ pub use memory::memory_table;
 pub use picture::{Map, heat_overlay, label_overlay};
 #[cfg(feature = "native")]
 pub use progress::{FileBar, Progress, RunSeries};
+pub use runs::{MOST_RUNS, ReportedRun, runs_page};
 pub use sheet::{Cell, Sample, contact_sheet};
 pub use table::{Table, score_table};

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::run::record::EventWriter;
 use crate::run::weights::Checkpoints;
 
 /// A run's folder, locked as long as this value lives. The operating system releases the lock when the process ends.
@@ -86,8 +87,9 @@ impl RunFolder {
 
     /// Removes the files that a run writes, and nothing else.
     fn clear(&self) -> Result<()> {
-        for file in [self.config(), self.metrics()].iter().filter(|file| file.is_file()) {
-            fs::remove_file(file).map_err(Error::io(file))?;
+        let own = [self.config(), self.metrics()].into_iter().chain(EventWriter::files(&self.path)?);
+        for file in own.filter(|file| file.is_file()) {
+            fs::remove_file(&file).map_err(Error::io(&file))?;
         }
         for folder in
             [self.checkpoints().folder(), &self.pictures(), &self.failure()].iter().filter(|folder| folder.is_dir())

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::clock::Clock;
 use super::folder::RunFolder;
-use super::run::{Files, Run, TrainSummary, of_world};
+use super::run::{Files, Run, TrainSummary, impatience, is_out_of_patience, of_world};
 use super::setting::{Setting, TrainingData};
 use super::stop::Stop;
 use crate::config::Config;
@@ -13,7 +13,7 @@ use crate::engine::ranks::World;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
 use crate::method::{Method, Methods};
-use crate::run::record::RecordWriter;
+use crate::run::record::{EventWriter, RecordWriter, read_records};
 use crate::run::report::RunSeries;
 use crate::run::weights::{Checkpoint, DataFacts, Found, RunFacts, Training};
 
@@ -93,7 +93,11 @@ impl Resume {
             if world.is_first() {
                 bring_back(&folder, &found, facts)?;
                 found.notices().for_each(|notice| eprintln!("{notice}"));
-                eprintln!("{}", farewell(&folder, &found));
+                if checkpoint.step < checkpoint.config.train_iters {
+                    eprintln!("{}", impatience(&folder, &checkpoint.config, checkpoint.step, facts.best));
+                } else {
+                    eprintln!("{}", farewell(&folder, &found));
+                }
             }
             return Ok(TrainSummary {
                 device: facts.adapter.clone(),
@@ -130,8 +134,15 @@ impl Resume {
         let files = match world.is_first() {
             true => {
                 let record = bring_back(&folder, &found, facts)?;
+                let events = match setting.config.train_tensorboard {
+                    true => {
+                        let kept = read_records(folder.metrics())?;
+                        Some(EventWriter::continue_with(folder.path(), setting.classes(), &kept)?)
+                    }
+                    false => None,
+                };
                 tell(&found, facts, &setting, ranks_before);
-                Some(Files { folder, record })
+                Some(Files { folder, record, events })
             }
             false => None,
         };
@@ -167,9 +178,13 @@ fn of_other_world(config: &Config, world: &World) -> Result<Config> {
     of_world(&config, world)
 }
 
-/// Whether the run of a checkpoint is finished: its last step is done and, if there are masks to score on, scored.
+/// Whether the run of a checkpoint is finished: its last step is done and, if there are masks to score on, scored; or
+/// `train.patience` has ended it.
 pub(in crate::run) fn is_finished(checkpoint: &Checkpoint, training: &Training) -> bool {
-    checkpoint.step == checkpoint.config.train_iters && training.run.evaluated
+    let RunFacts { evaluated, best, .. } = training.run;
+    evaluated
+        && (checkpoint.step == checkpoint.config.train_iters
+            || is_out_of_patience(&checkpoint.config, checkpoint.step, best))
 }
 
 /// The message for a finished run. Its schedule has ended, so more steps need a new run.

@@ -18,7 +18,7 @@ use crate::formats::durable::write_atomically;
 use crate::method::{Methods, Protocol, StepValues};
 use crate::run::bundled;
 use crate::run::eval::{Gallery, Scoring};
-use crate::run::record::{EvalRecord, RecordWriter, Scores};
+use crate::run::record::{EvalRecord, EventWriter, RecordWriter, Scores};
 use crate::run::report::{Progress, RunSeries, contact_sheet};
 use crate::run::weights::{BEST, Best, Checkpoint, Import, RecordFacts, RunFacts, Training};
 
@@ -90,7 +90,9 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
             let folder = RunFolder::create(&options.out, options.overwrite)?;
             write_atomically(&folder.config(), setting.config.to_toml().as_bytes())?;
             let record = RecordWriter::append_to(folder.metrics())?;
-            Some(Files { folder, record })
+            let tensorboard = setting.config.train_tensorboard;
+            let events = tensorboard.then(|| EventWriter::create(folder.path(), setting.classes())).transpose()?;
+            Some(Files { folder, record, events })
         }
         false => None,
     };
@@ -171,11 +173,32 @@ pub(super) struct Run {
 pub(super) struct Files {
     pub(super) folder: RunFolder,
     pub(super) record: RecordWriter,
+    /// The record as event files, if they are written.
+    pub(super) events: Option<EventWriter>,
+}
+
+/// Whether no evaluation of the last `train.patience` up to `step` was better than the best before them. The count follows
+/// from the step of the best, which a checkpoint has.
+pub(super) fn is_out_of_patience(config: &Config, step: usize, best: Option<Best>) -> bool {
+    let Config { train_patience: patience, train_eval_every: every, .. } = *config;
+    patience > 0 && best.is_some_and(|best| (step / every).saturating_sub(best.step / every) >= patience)
+}
+
+/// The last line of a run that `train.patience` ended; it names the best checkpoint.
+pub(super) fn impatience(folder: &RunFolder, config: &Config, step: usize, best: Option<Best>) -> String {
+    let (run, patience) = (folder.path().display(), config.train_patience);
+    let best = best.map_or(String::new(), |best| {
+        let path = folder.checkpoints().path(best.step);
+        format!(": the best is step {} with mIoU {:.3}, {}", best.step, best.seg_miou, path.display())
+    });
+    format!("{run}: ended at step {step}, as no score was better in {patience} evaluations{best}")
 }
 
 /// How the training loop ended.
 enum End {
     Complete,
+    /// After this many steps, as no score was better for `train.patience` evaluations.
+    Patience(usize),
     /// Stopped on request after this many steps, which are saved.
     Stopped(usize),
     /// A step is not finite; resuming would only repeat it.
@@ -201,12 +224,21 @@ impl Run {
         for notice in &self.setting.data.notices {
             self.progress.note(notice);
         }
+        if self.setting.config.train_patience > 0 && self.setting.data.validation.is_none() {
+            self.progress.note("train.patience has no effect, as the run is not scored");
+        }
         self.progress.note(&self.setting.introduction());
         self.stop.listen()?;
         let end = self.steps(start, evaluated);
         self.progress.finish();
         let (done, stopped) = match end.map_err(|cause| self.safe(cause))? {
             End::Complete => (self.setting.config.train_iters, None),
+            End::Patience(step) => {
+                if let Some(Files { folder, .. }) = &self.files {
+                    self.progress.note(&impatience(folder, &self.setting.config, step, self.best));
+                }
+                (step, None)
+            }
             End::Stopped(step) => (step, Some(step)),
             End::Failed(error) => return Err(error),
         };
@@ -224,6 +256,9 @@ impl Run {
         let Config { train_iters, train_log_every, train_eval_every, train_save_every, .. } = self.setting.config;
         if !evaluated && !self.evaluate(start)? {
             return Ok(End::Stopped(start));
+        }
+        if self.is_out_of_patience(start)? {
+            return Ok(End::Patience(start));
         }
         self.clock.resume();
         for n in start..train_iters {
@@ -249,7 +284,13 @@ impl Run {
                 self.setting.session.wait()?;
                 self.clock.pause();
                 self.save(done, !evaluates || self.setting.data.validation.is_none())?;
-                if evaluates && !self.evaluate(done)? || stops && !last {
+                if evaluates && !self.evaluate(done)? {
+                    return Ok(End::Stopped(done));
+                }
+                if evaluates && !last && self.is_out_of_patience(done)? {
+                    return Ok(End::Patience(done));
+                }
+                if stops && !last {
                     return Ok(End::Stopped(done));
                 }
                 self.clock.resume();
@@ -277,10 +318,16 @@ impl Run {
         let mut line = step_record(n, values, trainer.schedule().rate(1.0, n));
         line.images_per_second = (values.len() * config.batch_global) as f64 / seconds;
         self.progress.step(n + 1, &line.loss, line.images_per_second);
-        match &mut self.files {
-            Some(files) => files.record.write(line),
-            None => Ok(()),
+        let Some(Files { record, events, .. }) = &mut self.files else { return Ok(()) };
+        if let Some(events) = events {
+            events.step(&line)?;
         }
+        record.write(line)
+    }
+
+    /// Whether `train.patience` ends the run after `step` steps. The first rank has seen all scores and decides.
+    fn is_out_of_patience(&self, step: usize) -> Result<bool> {
+        self.world().any(self.world().is_first() && is_out_of_patience(&self.setting.config, step, self.best))
     }
 
     /// The processes that train together.
@@ -293,6 +340,9 @@ impl Run {
         self.setting.agree(done)?;
         let Some(files) = &mut self.files else { return Ok(()) };
         // The record must be on disk before the checkpoint that refers to it.
+        if let Some(events) = &files.events {
+            events.sync()?;
+        }
         let bytes = files.record.sync()?;
         let Setting { config, device, data, session, trainer, .. } = &self.setting;
         let run = RunFacts {
@@ -330,10 +380,14 @@ impl Run {
         let scores = scoring.together(self.world())?.scored().scores;
         // Nothing is better than a score of nothing.
         let seg_miou = scores.get(Scores::SEG).map(|seg| seg.miou).filter(|miou| !miou.is_nan()).unwrap_or(0.0);
-        if let Some(Files { folder, record }) = &mut self.files {
-            record.write(EvalRecord { step, eval: scores.for_record() })?;
+        if let Some(Files { folder, record, events }) = &mut self.files {
+            let line = EvalRecord { step, eval: scores.for_record() };
             let path = folder.pictures().join(format!("step_{step:07}.png"));
             let sheet = contact_sheet(&gallery.samples()?);
+            if let Some(events) = events {
+                events.evaluation(&line, &sheet)?;
+            }
+            record.write(line)?;
             sheet.write_png(&path)?;
         }
         self.progress.note(&format!("step {step}: {}; tags F1 {:.3}", scores.in_words(), scores.cls_f1));
@@ -384,7 +438,7 @@ mod tests {
         let session = setting.session.clone();
         let folder = RunFolder::create(&out, false).unwrap();
         let record = RecordWriter::append_to(folder.metrics()).unwrap();
-        let files = Some(Files { folder, record });
+        let files = Some(Files { folder, record, events: None });
         let mut run = Run::new(setting, files, loader, &Stop::default(), &RunSeries::default());
         run.save(0, true).unwrap();
         session.lose();

@@ -78,11 +78,16 @@ fn checksum(dataset: &Dataset) -> u32 {
     hasher.finalize()
 }
 
-/// CRC-32 of the lengths of the image files, in order: pictures that are replaced under a paused run differ in it.
+/// CRC-32 of the lengths of the image files, in order: pictures that are replaced under a paused run differ in it. Those of
+/// formats without compression may not, so that their bytes count.
 fn lengths(dataset: &Dataset) -> Option<u32> {
     let mut hasher = crc32fast::Hasher::new();
-    for index in 0..dataset.len() {
-        hasher.update(&dataset.image_path(index).metadata().ok()?.len().to_le_bytes());
+    for path in (0..dataset.len()).map(|index| dataset.image_path(index)) {
+        hasher.update(&path.metadata().ok()?.len().to_le_bytes());
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        if ["bmp", "tif", "tiff"].iter().any(|plain| ending == *plain) {
+            hasher.update(&std::fs::read(path).ok()?);
+        }
     }
     Some(hasher.finalize())
 }
@@ -192,6 +197,7 @@ impl Setting {
                 scale: (config.data_scale[0], config.data_scale[1]),
                 flip: config.data_flip,
             },
+            balance: config.data_balance,
             masks: self.trainer.method().needs_masks(),
             ..LoaderOptions::default()
         };

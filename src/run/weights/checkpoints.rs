@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::formats::durable::{PARTIAL, write_atomically};
+use crate::formats::tensor_file::INDEX;
 
 /// Points to the newest checkpoint.
 pub const LATEST: &str = "latest";
@@ -173,7 +174,7 @@ impl Checkpoint {
     }
 }
 
-/// The file that [`Checkpoint::open`] would open. Warns on standard error if a newer one is damaged.
+/// The file that [`Checkpoint::open`] would open, or the weights in a folder that Transformers saved. Warns on standard error if a newer one is damaged.
 ///
 /// # Errors
 /// [`Error::Data`] if there is none.
@@ -184,6 +185,11 @@ pub(super) fn file_of(network: &Path) -> Result<PathBuf> {
     if !network.exists() {
         let remedy = "give a .safetensors, .pth or .pt file, or the folder of a run (`tagseg train --out RUN`)";
         return Err(Error::data(network, "does not exist", remedy));
+    }
+    // A folder that Transformers saved, whose weights are in one file or in several.
+    let saved = [format!("model{INDEX}"), "model.safetensors".to_owned()].map(|name| network.join(name));
+    if let Some(file) = saved.into_iter().find(|file| file.is_file()) {
+        return Ok(file);
     }
     let found = Checkpoints::of(network).newest()?;
     found.notices().for_each(|notice| eprintln!("{notice}"));

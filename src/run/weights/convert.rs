@@ -15,6 +15,8 @@ use crate::formats::durable::write_atomically;
 use crate::formats::element::{Element, Reals, Values};
 use crate::formats::fault::quoted;
 use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
+#[cfg(feature = "native")]
+use crate::parts::onnx::onnx_of;
 
 /// Key of a trained network's entry in a file's metadata.
 const CHECKPOINT: &str = "tagseg";
@@ -24,6 +26,21 @@ const BATCHES: &str = "decoder.linear_fuse.bn.num_batches_tracked";
 
 /// What to do about a file without supported weights.
 const REMEDY: &str = "give weights of BMP or of one of its encoders";
+
+/// Writes the segmentation branch of a run's newest checkpoint, or of a checkpoint's file, as ONNX, see
+/// [`onnx_of`](crate::parts::onnx::onnx_of); returns the network.
+///
+/// # Errors
+/// If the source is not a checkpoint, its encoder cannot be written as ONNX, or the file cannot be written.
+#[cfg(feature = "native")]
+pub fn convert_to_onnx(source: &Path, out: &Path) -> Result<Checkpoint> {
+    let source = &file_of(source)?;
+    let checkpoint = Checkpoint::load(source)?;
+    let file = onnx_of(&checkpoint.config, &checkpoint.classes, &checkpoint.tensors)
+        .map_err(|error| Error::data(source, error.to_string(), "give a network that `tagseg train` wrote"))?;
+    write_atomically(out, &file)?;
+    Ok(checkpoint)
+}
 
 /// The result of a conversion.
 #[derive(Clone, Debug)]

@@ -289,10 +289,10 @@ fn unwrapped<'a>(name: &'a str, prefix: &str) -> &'a str {
     without_module(name.strip_prefix(prefix).unwrap_or(name))
 }
 
-/// Renames tensors with native names to `layout`. Names that are not in the key map are kept.
+/// Renames tensors with native names to `layout`. Names of heads that are not in the key map are kept.
 ///
 /// # Errors
-/// If keys and values cannot be split.
+/// If keys and values cannot be split, or the layout has no name for a tensor of an encoder.
 pub fn from_tagseg(tensors: Vec<NamedTensor>, layout: Layout) -> Checked<Vec<NamedTensor>> {
     let encoder_only = tensors.iter().all(|tensor| of_encoder(&tensor.name));
     let rows = rows();
@@ -308,6 +308,12 @@ pub fn from_tagseg(tensors: Vec<NamedTensor>, layout: Layout) -> Checked<Vec<Nam
                 mapped.push(NamedTensor { name, ..tensor });
             }
             Layout::HuggingFace => match &foreign_names(&tensor.name, &rows)[..] {
+                // SegFormer has no other encoder; heads of BMP keep their names.
+                [] if of_encoder(&tensor.name) => {
+                    let reason = format!("{} has no place in Hugging Face's SegFormer", quoted(&tensor.name));
+                    let remedy = "choose another --layout; `huggingface` is for MiT encoders";
+                    return Err(Fault { reason, remedy });
+                }
                 [] => mapped.push(tensor),
                 [name] => mapped.push(NamedTensor { name: name.clone(), ..tensor }),
                 [first, second, ..] => mapped.extend(split(&tensor, [first, second])?),

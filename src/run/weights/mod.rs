@@ -11,6 +11,8 @@ mod training;
 
 pub use checkpoint::Checkpoint;
 pub use checkpoints::{BEST, Checkpoints, Found, LATEST};
+#[cfg(feature = "native")]
+pub use convert::convert_to_onnx;
 pub use convert::{Conversion, convert};
 pub use import::Import;
 pub use inspect::{InspectedTensor, Inspection, inspect};

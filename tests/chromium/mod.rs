@@ -1,8 +1,8 @@
-//! The page in a headless Chromium, driven over its DevTools pipe: JSON messages, each ended by a zero byte.
+//! A page in a headless Chromium, driven over its DevTools pipe: JSON messages, each ended by a zero byte.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -29,9 +29,8 @@ const FLAGS: &[&str] = &[
 /// Time limit for the slowest operation: a training step on one busy core.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A page in a separate browser, and its server.
+/// A page in a separate browser.
 pub struct Page {
-    server: Child,
     browser: Child,
     commands: File,
     messages: Receiver<Value>,
@@ -41,14 +40,8 @@ pub struct Page {
 }
 
 impl Page {
-    /// Opens the built page in a window of `size`, after running `before` in it.
-    pub fn open(size: [usize; 2], before: &str) -> Self {
-        let folder = built();
-        let mut server = Command::new(env!("CARGO_BIN_EXE_tagseg-browser"));
-        let mut server = server.args(["serve", folder.to_str().unwrap(), "0"]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut address = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut address).unwrap();
-
+    /// Opens the page at an address in a window of `size`, after running `before` in it.
+    pub fn open(address: &str, size: [usize; 2], before: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let pipes = ["commands", "messages"].map(|name| profile.path().join(name));
         assert!(Command::new("mkfifo").args(&pipes).status().unwrap().success());
@@ -69,14 +62,14 @@ impl Page {
             whole.map(|message| serde_json::from_slice(&message).unwrap()).try_for_each(|message| sender.send(message))
         });
 
-        let mut page = Page { server, browser, commands, messages, session: String::new(), sent: 0, _profile: profile };
+        let mut page = Page { browser, commands, messages, session: String::new(), sent: 0, _profile: profile };
         let tab = page.call("Target.createTarget", json!({ "url": "about:blank" }));
         let tab = page.call("Target.attachToTarget", json!({ "targetId": tab["targetId"], "flatten": true }));
         page.session = tab["sessionId"].as_str().unwrap().to_owned();
         page.resize(size);
         page.call("Page.enable", json!({}));
         page.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": before }));
-        page.call("Page.navigate", json!({ "url": address.trim() }));
+        page.call("Page.navigate", json!({ "url": address }));
         page.wait_for("document.readyState === 'complete'");
         page
     }
@@ -121,10 +114,14 @@ impl Page {
 
     /// Presses a key.
     pub fn press(&mut self, key: &str) {
-        let (text, code) = match key {
+        let (text, code): (&str, u32) = match key {
             "Enter" => ("\r", 13),
             "Tab" => ("", 9),
             " " => (" ", 32),
+            "Backspace" => ("", 8),
+            "ArrowLeft" => ("", 37),
+            "ArrowRight" => ("", 39),
+            key if key.len() == 1 => (key, key.to_ascii_uppercase().as_bytes()[0].into()),
             _ => panic!("no code for `{key}`"),
         };
         for kind in ["keyDown", "keyUp"] {
@@ -179,17 +176,8 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        for child in [&mut self.browser, &mut self.server] {
-            child.kill().and_then(|()| child.wait()).unwrap();
-        }
+        self.browser.kill().and_then(|()| self.browser.wait()).unwrap();
     }
-}
-
-/// The folder that `make browser` creates.
-pub fn built() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/browser");
-    assert!(folder.join("index.html").is_file(), "run `make browser` first");
-    folder
 }
 
 /// The browser's name on this system.

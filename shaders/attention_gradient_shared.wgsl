@@ -1,0 +1,175 @@
+// attention_gradient.wgsl for graphics cards, with the same results:
+//
+//   w[n, m] = exp(s[n, m] − L[n]),   s[n, m] = scale · q[n] · k[m]
+//   d[n, m] = scale · w[n, m] · (grad[n] · v[m] − D[n])
+//   of queries (SLOPE):       out[n] = Σ_m d[n, m] · k[m]      with a = q, b = k, a_value = grad, b_value = v
+//   of keys (SLOPE, KEYS):    out[m] = Σ_n d[n, m] · q[n]      with a = k, b = q, a_value = v,    b_value = grad
+//   of values (KEYS):         out[m] = Σ_n w[n, m] · grad[n]   with a = k, b = q,                 b_value = grad
+//
+// Rows are those of the result: queries, or keys (KEYS).
+// A workgroup gathers 32 rows over the columns of one chunk in order, 32 at a time; z counts (chunk, image, head), and
+// the partial results of the chunks, which are contiguous, are added in order afterwards. Deterministic, no atomics.
+#include "common/index.wgsl"
+
+@group(0) @binding(0) var<uniform> p: Params;
+#read a: array<vec4<f32>>
+#read b: array<vec4<f32>>
+#read b_value: array<vec4<f32>>
+#read log_sum: array<f32>
+#if SLOPE
+#read a_value: array<vec4<f32>>
+#read product: array<f32>
+#endif
+#write out: array<vec4<f32>>
+
+#include "common/attention_shared.wgsl"
+
+// Adds the products of a vec4 of channels.
+fn add_scores(sum: mat4x4<f32>, columns: vec4<u32>, rows: vec4<u32>, c: u32) -> mat4x4<f32> {
+    let own = mat4x4<f32>(load_a(rows.x + c), load_a(rows.y + c), load_a(rows.z + c), load_a(rows.w + c));
+    let other = mat4x4<f32>(load_b(columns.x + c), load_b(columns.y + c), load_b(columns.z + c), load_b(columns.w + c));
+    return add_products(sum, other, own);
+}
+
+#if SLOPE
+// The same with the values.
+fn add_slopes(sum: mat4x4<f32>, columns: vec4<u32>, rows: vec4<u32>, c: u32) -> mat4x4<f32> {
+    let own = mat4x4<f32>(load_a_value(rows.x + c), load_a_value(rows.y + c),
+                          load_a_value(rows.z + c), load_a_value(rows.w + c));
+    let other = mat4x4<f32>(load_b_value(columns.x + c), load_b_value(columns.y + c),
+                            load_b_value(columns.z + c), load_b_value(columns.w + c));
+    return add_products(sum, other, own);
+}
+#endif
+
+// What is weighted and added.
+fn load_weighted(at: u32) -> vec4<f32> {
+#if SLOPE
+    return load_b(at);
+#else
+    return load_b_value(at);
+#endif
+}
+
+// Logarithms of the sums of four queries.
+fn four_logs(batch: u32, head: u32, first: u32, count: u32) -> vec4<f32> {
+    let at = (batch * count + min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u)))
+        * p.heads + head;
+    return vec4<f32>(load_log_sum(at.x), load_log_sum(at.y), load_log_sum(at.z), load_log_sum(at.w));
+}
+
+#if SLOPE
+// Products of output and gradient of four queries.
+fn four_products(batch: u32, head: u32, first: u32, count: u32) -> vec4<f32> {
+    let at = (batch * count + min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u)))
+        * p.heads + head;
+    return vec4<f32>(load_product(at.x), load_product(at.y), load_product(at.z), load_product(at.w));
+}
+#endif
+
+fn store_four(first: u32, rows: vec4<u32>, c: u32, sums: mat4x4<f32>) {
+    if c >= CHUNKS { return; }
+    if first < p.rows { store_out(rows.x + c, sums[0]); }
+    if first + 1u < p.rows { store_out(rows.y + c, sums[1]); }
+    if first + 2u < p.rows { store_out(rows.z + c, sums[2]); }
+    if first + 3u < p.rows { store_out(rows.w + c, sums[3]); }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let tile = workgroup_index(group, groups);
+    if tile * SIDE >= p.rows { return; }
+    let split = (group.z + p.first_layer) / p.layers;
+    let layer = (group.z + p.first_layer) % p.layers;
+    let batch = layer / p.heads;
+    let head = layer % p.heads;
+    let end = min((split + 1u) * p.chunk, p.columns);
+    let i = lane % 8u;
+    let j = lane / 8u;
+    let first_row = tile * SIDE + 4u * i;
+    let rows = starts(batch, head, first_row, p.rows);
+#if KEYS
+#else
+    let row_logs = four_logs(batch, head, first_row, p.rows);
+    let row_products = four_products(batch, head, first_row, p.rows);
+#endif
+    var at = (batch * p.columns + split * p.chunk) * p.width + head * CHUNKS + min(j, CHUNKS - 1u);
+    let last = at + (end - split * p.chunk - 1u) * p.width;
+    var near = mat4x4<f32>();
+#if WIDE
+    let beside = min(j + 8u, CHUNKS - 1u) - j;
+    var far = mat4x4<f32>();
+#endif
+    for (var first = split * p.chunk; first < end; first += SIDE) {
+        let column = first + 4u * j;
+        let columns = starts(batch, head, column, p.columns);
+        var s = mat4x4<f32>();
+        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
+            s = add_scores(s, columns, rows, c);
+#if PAIRS
+            s = add_scores(s, columns, rows, c + 1u);
+#endif
+        }
+        s *= p.scale;
+#if KEYS
+        let logs = four_logs(batch, head, column, p.columns);
+        s = mat4x4<f32>(exp(s[0] - logs.x), exp(s[1] - logs.y), exp(s[2] - logs.z), exp(s[3] - logs.w));
+#else
+        s = mat4x4<f32>(exp(s[0] - row_logs), exp(s[1] - row_logs), exp(s[2] - row_logs), exp(s[3] - row_logs));
+#endif
+#if SLOPE
+        var d = mat4x4<f32>();
+        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
+            d = add_slopes(d, columns, rows, c);
+#if PAIRS
+            d = add_slopes(d, columns, rows, c + 1u);
+#endif
+        }
+#if KEYS
+        let products = four_products(batch, head, column, p.columns);
+        s[0] *= p.scale * (d[0] - products.x);
+        s[1] *= p.scale * (d[1] - products.y);
+        s[2] *= p.scale * (d[2] - products.z);
+        s[3] *= p.scale * (d[3] - products.w);
+#else
+        s[0] *= p.scale * (d[0] - row_products);
+        s[1] *= p.scale * (d[1] - row_products);
+        s[2] *= p.scale * (d[2] - row_products);
+        s[3] *= p.scale * (d[3] - row_products);
+#endif
+#endif
+        s[1] = select(vec4<f32>(0.0), s[1], column + 1u < end);
+        s[2] = select(vec4<f32>(0.0), s[2], column + 2u < end);
+        s[3] = select(vec4<f32>(0.0), s[3], column + 3u < end);
+        share(i, j, s);
+        workgroupBarrier();
+        for (var m = 0u; m < min(SIDE, end - first); m += 4u) {
+            let a0 = min(at, last);
+            let a1 = min(at + p.width, last);
+            let a2 = min(at + 2u * p.width, last);
+            let a3 = min(at + 3u * p.width, last);
+            let w0 = weights[8u * m + i];
+            let w1 = weights[8u * m + 8u + i];
+            let w2 = weights[8u * m + 16u + i];
+            let w3 = weights[8u * m + 24u + i];
+            near = add_weighted(near, w0, load_weighted(a0));
+            near = add_weighted(near, w1, load_weighted(a1));
+            near = add_weighted(near, w2, load_weighted(a2));
+            near = add_weighted(near, w3, load_weighted(a3));
+#if WIDE
+            far = add_weighted(far, w0, load_weighted(a0 + beside));
+            far = add_weighted(far, w1, load_weighted(a1 + beside));
+            far = add_weighted(far, w2, load_weighted(a2 + beside));
+            far = add_weighted(far, w3, load_weighted(a3 + beside));
+#endif
+            at += 4u * p.width;
+        }
+        workgroupBarrier();
+    }
+    let start = split * (p.layers / p.heads) * p.rows * p.width;
+    store_four(first_row, rows + start, j, near);
+#if WIDE
+    store_four(first_row, rows + start, j + 8u, far);
+#endif
+}

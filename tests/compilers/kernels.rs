@@ -1,0 +1,105 @@
+//! The kernels of training steps as a graphics card would get them: planned for one, and as the SPIR-V that wgpu's
+//! Vulkan backend writes.
+
+use std::collections::BTreeMap;
+
+use naga::back::spv;
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use tagseg::engine::gpu::Plan;
+use tagseg::engine::kernel::wgsl::render;
+use tagseg::engine::kernel::{Launch, Target};
+
+use super::planned::steps;
+
+/// A kernel in one variant.
+pub struct Kernel {
+    /// Its name with what chooses the variant. Kernels that differ in the layouts of their operands alone share it.
+    pub name: String,
+    /// SPIR-V.
+    pub words: Vec<u32>,
+    /// Storage bindings.
+    pub bindings: usize,
+    /// Its part of the arithmetic of the last phase of a step of `voc`.
+    pub share: f64,
+}
+
+/// Every kernel of every phase of the presets' steps in both precisions, once.
+pub fn of_steps() -> Vec<Kernel> {
+    let mut kernels: BTreeMap<String, (Launch, u64)> = BTreeMap::new();
+    let mut total = 0;
+    for preset in ["nano", "photos", "voc"] {
+        for precision in ["f32", "mixed"] {
+            let graphs = steps(preset, &[&format!("train.precision={precision}")]);
+            let last = graphs.len() - 1;
+            for (phase, graph) in graphs.iter().enumerate() {
+                let counts = preset == "voc" && precision == "f32" && phase == last;
+                for launch in
+                    Plan::new(graph, &[], Target::graphics()).steps.into_iter().flat_map(|step| step.launches.list)
+                {
+                    let operations = if counts { launch.operations } else { 0 };
+                    total += operations;
+                    let text = render(&launch).unwrap();
+                    kernels.entry(text).or_insert((launch, 0)).1 += operations;
+                }
+            }
+        }
+    }
+    let kernel = |(text, (launch, operations)): (String, (Launch, u64))| Kernel {
+        name: name(&launch),
+        words: words(&text),
+        bindings: launch.bindings.len(),
+        share: operations as f64 / total as f64,
+    };
+    kernels.into_iter().map(kernel).collect()
+}
+
+/// The shader with its defines, but for those that only name the type or the layout of an operand.
+fn name(launch: &Launch) -> String {
+    let mut parts = vec![launch.shader.name.to_owned()];
+    for (name, value) in &launch.defines {
+        match value.trim_end_matches('u') {
+            _ if name.ends_with("_ELEMENT") || name.ends_with("_LAYOUT") => {}
+            "1" => parts.push((*name).to_owned()),
+            number if number.parse::<u32>().is_ok() => parts.push(format!("{name}={number}")),
+            _ => {}
+        }
+    }
+    parts.join(" ")
+}
+
+/// SPIR-V of a kernel with the options of `wgpu_hal::vulkan` on a device with Vulkan 1.3 and `robustBufferAccess2`.
+fn words(text: &str) -> Vec<u32> {
+    let module = naga::front::wgsl::parse_str(text).unwrap();
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).unwrap();
+    let options = spv::Options {
+        lang_version: (1, 6),
+        flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
+        fake_missing_bindings: false,
+        bounds_check_policies: BoundsCheckPolicies {
+            index: BoundsCheckPolicy::Restrict,
+            buffer: BoundsCheckPolicy::Unchecked,
+            image_load: BoundsCheckPolicy::Restrict,
+            binding_array: BoundsCheckPolicy::Unchecked,
+        },
+        // As `Device::pipeline` asks for.
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        force_loop_bounding: true,
+        emit_int_div_checks: true,
+        binding_map: bindings(&module),
+        ..spv::Options::default()
+    };
+    let pipeline = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
+    spv::write_vec(&module, &info, &options, Some(&pipeline)).unwrap()
+}
+
+/// Every binding at its own number.
+fn bindings(module: &naga::Module) -> spv::BindingMap {
+    let bound = module.global_variables.iter().filter_map(|(_, variable)| variable.binding);
+    let info = |own: naga::ResourceBinding| spv::BindingInfo {
+        descriptor_set: own.group,
+        binding: own.binding,
+        binding_array_size: None,
+    };
+    bound.map(|own| (own, info(own))).collect()
+}

@@ -1,0 +1,46 @@
+//! The readers, and the program.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Runs one of the scripts beside this file, which must succeed, and returns what it prints.
+pub fn read_with(script: &str, args: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join("target/format-readers/bin/python");
+    assert!(
+        python.is_file() && root.join("target/format-readers/packages").is_file(),
+        "the readers are not installed; run scripts/format-readers.sh"
+    );
+    let output = Command::new(python).arg(root.join("tests/formats").join(script)).args(args).output().unwrap();
+    finished(&output, script)
+}
+
+/// Runs the program, which must succeed, and returns what it prints.
+pub fn tagseg(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_tagseg")).args(args).output().unwrap();
+    finished(&output, &format!("tagseg {args:?}"))
+}
+
+fn finished(output: &Output, what: &str) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{what}\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// A temporary folder.
+pub struct Place(tempfile::TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        Place(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A path in this place as an argument.
+    pub fn arg(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+}
