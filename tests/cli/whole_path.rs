@@ -175,7 +175,10 @@ fn adapters_are_listed_with_what_fits_and_verified() {
     let subgroups = if whole { "chosen" } else { "not within these limits" };
     for part in [
         "0: cooperative matrices not needed here, products by subgroups ",
-        &format!("products by subgroups {subgroups}, shared rows not needed here, tiled products not needed here"),
+        &format!(
+            "products by subgroups {subgroups}, shared rows not needed here, tiled attention not needed here, \
+             tiled products not needed here"
+        ),
         "0: nano at 96² fits up to ",
         "0: 7 of 7 cases pass",
     ] {

@@ -57,50 +57,44 @@ fn assert_refused(folder: &Folder, parts: &[&str]) {
 fn tables_are_read() {
     let pictures = ["images/a.png", "images/b.png", "images/my c.png"];
     for (name, table, expected) in [
-        ("labels.csv", "filename,label\na.png,cat\nb.png,dog\na.png,dog\n", ["a: cat dog", "b: dog", "my c: "]),
+        ("labels.csv", "filename,label\na.png,cat\nb.png,dog\na.png,dog\n", &["a: cat dog", "b: dog"][..]),
         (
             "labels.csv",
             "\u{feff}file_name,tags\r\nimages\\a.png,cat dog\r\nimages\\b.png,\r\n\r\n\r\n",
-            ["a: cat dog", "b: ", "my c: "],
+            &["a: cat dog", "b: "][..],
         ),
-        ("train.tsv", "image\ttags\na\tcat,dog\nb\tdog\n", ["a: cat dog", "b: dog", "my c: "]),
-        ("anything.csv", "a.png,cat,dog\nb.png,dog,\n", ["a: cat dog", "b: dog", "my c: "]),
-        ("images/_classes.csv", "", ["", "", ""]),
-        ("labels.csv", "filename,cat,dog\na.png,1,0\nb.png,1.0,1\n", ["a: cat", "b: cat dog", "my c: "]),
-        ("labels.csv", "filename,cat\na.png,1\nb.png,0\n", ["a: cat", "b: ", "my c: "]),
+        ("train.tsv", "image\ttags\na\tcat,dog\nb\tdog\n", &["a: cat dog", "b: dog"][..]),
+        ("anything.csv", "a.png,cat,dog\nb.png,dog,\n", &["a: cat dog", "b: dog"][..]),
+        ("labels.csv", "filename,cat,dog\na.png,1,0\nb.png,1.0,1\n", &["a: cat", "b: cat dog"][..]),
+        ("labels.csv", "filename,cat\na.png,1\nb.png,0\n", &["a: cat", "b: "][..]),
         // Open Images: a tag of confidence 0 was checked and is not there.
         (
             "train.csv",
             "ImageID,Source,LabelName,Confidence\na,verification,cat,1\na,verification,dog,0\nb,machine,dog,0.9\n",
-            ["a: cat", "b: dog", "my c: "],
+            &["a: cat", "b: dog"][..],
         ),
         // Boxes: one column has the class.
         (
             "train.csv",
             "filename,width,height,class,xmin\na.png,6,4,cat,1\na.png,6,4,dog,2\nb.png,6,4,dog,0\n",
-            ["a: cat dog", "b: dog", "my c: "],
+            &["a: cat dog", "b: dog"][..],
         ),
         // The image need not come first, and rows of another split are left out.
         (
             "labels.csv",
             "label;path;split\ncat;images/a.png;train\ndog;images/b.png;train\ncow;images/my c.png;val\n",
-            ["a: cat", "b: dog", "my c: "],
+            &["a: cat", "b: dog"][..],
         ),
-        ("labels.csv", "path,label\nimages/my%20c.png,\"a, b\"\nimages/a.png,cat\n", ["a: cat", "b: ", "my c: a, b"]),
+        ("labels.csv", "path,label\nimages/my%20c.png,\"a, b\"\nimages/a.png,cat\n", &["a: cat", "my c: a, b"][..]),
     ] {
-        if table.is_empty() {
-            continue;
-        }
         let folder = with(&pictures);
         folder.write(name, table);
         let dataset = open(&folder).unwrap();
         assert_names(&dataset.notices[0], &["is read as a table of tags", name]);
         let expected: Vec<String> = expected.iter().map(|line| format!("images/{line}")).collect();
-        for line in tags(&dataset) {
-            assert!(expected.contains(&line), "{table}: {line} is not one of {expected:?}");
-        }
-        let listed = ["a.png", "b.png"].iter().filter(|name| table.contains(&name[..1])).count();
-        assert!(dataset.len() >= listed, "{table}: {:?}", tags(&dataset));
+        let mut found = tags(&dataset);
+        found.sort();
+        assert_eq!(found, expected, "{table}");
     }
 }
 

@@ -35,12 +35,9 @@ impl Export {
                 Form::Csv => Box::new(Areas::new(classes)),
             }
         };
-        let mut once: Vec<Form> = Vec::new();
-        for form in forms {
-            if !once.contains(form) {
-                once.push(*form);
-            }
-        }
+        // Overlays are the largest files: where a disk has no room for one, nothing of its image is left.
+        let mut once: Vec<Form> = Form::ALL.into_iter().filter(|form| forms.contains(form)).collect();
+        once.sort_by_key(|form| *form != Form::Overlay);
         Export { out: out.to_owned(), writers: once.iter().map(writer).collect() }
     }
 

@@ -38,7 +38,8 @@ impl RunFolder {
     /// # Errors
     /// If it contains no run, or another process is using it.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let folder = RunFolder { _lock: Some(lock(path)?), ..Self::read(path)? };
+        let mut folder = Self::read(path)?;
+        folder._lock = Some(lock(path)?);
         fs::create_dir_all(folder.pictures()).map_err(Error::io(path))?;
         Ok(folder)
     }
