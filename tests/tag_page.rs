@@ -148,6 +148,8 @@ fn the_network_gives_its_opinion() {
     let differing =
         "[...document.querySelectorAll('.differs')].map(({ textContent }) => textContent.trim().split(/ +/)[1])";
     assert_eq!(page.evaluate(differing), json!(["cat", "sheep"]));
+    page.wait_for("document.querySelector('#photo').complete");
+    keep(&mut page, "tag-disagreement.png");
     page.press("1");
     status_is(&mut page, "chelsea shows cat.");
     page.press("3");

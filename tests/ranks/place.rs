@@ -97,8 +97,6 @@ pub fn launcher() -> Command {
     if String::from_utf8_lossy(&version.stdout).contains("Open MPI") {
         command.args(["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]);
         command.args(["--mca", "btl_vader_single_copy_mechanism", "none"]);
-        // Time to save after a signal.
-        command.args(["--mca", "odls_base_sigkill_timeout", "30"]);
     }
     command
 }

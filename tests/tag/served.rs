@@ -10,13 +10,18 @@ use serde_json::Value;
 use tagseg::data::Rgb8;
 use tempfile::TempDir;
 
-/// A folder of small images.
-pub struct Folder(pub TempDir);
+/// A folder `photos` of small images.
+pub struct Folder {
+    _place: TempDir,
+    path: PathBuf,
+}
 
 impl Folder {
     /// One image at each of `names`, no two of the same content.
     pub fn new(names: &[&str]) -> Self {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder { path: place.path().join("photos"), _place: place };
+        fs::create_dir(folder.path()).unwrap();
         for (index, name) in names.iter().enumerate() {
             folder.image(name, index as u8);
         }
@@ -32,7 +37,7 @@ impl Folder {
     }
 
     pub fn path(&self) -> &Path {
-        self.0.path()
+        &self.path
     }
 
     /// The file of tags.
@@ -115,10 +120,10 @@ impl Drop for Served {
     }
 }
 
-/// `tagseg tag FOLDER …`.
+/// `tagseg tag FOLDER …`, beside the folder, so that its page shows the name alone.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tagseg"));
-    command.arg("tag").arg(folder).args(arguments);
+    command.arg("tag").arg(folder.file_name().unwrap()).args(arguments).current_dir(folder.parent().unwrap());
     command
 }
 
