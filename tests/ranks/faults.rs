@@ -118,7 +118,8 @@ fn ranks_that_do_not_fit_are_refused() {
     let listed = [place.train("run", &[]), vec!["--device".into(), "0,0".into()]].concat();
     let text = fail(ranks(4, &listed));
     assert!(text.contains("lists 2 devices for 4 processes"), "{text}");
-    let eval = ["eval".to_owned(), place.path("run").display().to_string()];
+    let [run, data] = ["run", "data"].map(|name| place.path(name).display().to_string());
+    let eval = ["eval".to_owned(), run, "--data".into(), data];
     assert!(fail(ranks(2, &eval)).contains("only `tagseg train` divides its work"));
 }
 
