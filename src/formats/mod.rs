@@ -18,6 +18,8 @@ pub mod element;
 pub mod fault;
 pub mod jpeg;
 pub mod jpeg_scan;
+#[cfg(feature = "native")]
+pub(crate) mod lock;
 pub mod npy;
 #[cfg(feature = "native")]
 pub mod onnx;

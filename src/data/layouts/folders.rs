@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::endings::{FORMATS, is_picture};
+use crate::data::files::collect;
 use crate::data::ids::make_distinct;
 use crate::data::images::{Images, NoMasks};
 use crate::data::layouts::layout::{Layout, Sign};
@@ -164,18 +165,7 @@ fn has_image(folder: &Path) -> bool {
 
 /// Adds the images in a folder and its subfolders, sorted, and the files that are no images.
 fn images_below(folder: &Path, images: &mut Vec<PathBuf>, others: &mut Vec<PathBuf>) -> Result<()> {
-    let mut found = entries(folder)?;
-    found.sort();
-    for path in found.into_iter().filter(|path| !is_hidden(path)) {
-        if path.is_dir() {
-            images_below(&path, images, others)?;
-        } else if is_picture(&path) {
-            images.push(path);
-        } else {
-            others.push(path);
-        }
-    }
-    Ok(())
+    collect(folder, &mut |path| if is_picture(&path) { images.push(path) } else { others.push(path) })
 }
 
 /// Refuses folders of no class, and classes without an image in the whole split.

@@ -4,8 +4,7 @@
 //! such as the names of folders, and the first change writes them all. Every change is one tag of one image, so changes
 //! from two windows, or from an editor that has the file open, never undo each other.
 
-use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::tags::check_classes;
 use crate::data::{LABELS_FILE, Labels, ToTag};
 use crate::error::{Error, Result};
+use crate::formats::lock::try_lock;
 
 /// A change of one image's tags, or of the list of classes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -240,19 +240,13 @@ fn stamp_of(file: &Path) -> Option<(SystemTime, u64)> {
     Some((facts.modified().ok()?, facts.len()))
 }
 
-/// Admits one process at a time, by a hidden file that is not deleted. The operating system releases the lock when the
-/// process ends.
+/// Admits one process at a time, by a hidden file that is not deleted.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(".tagseg-tag.lock");
     let file = File::create(&path).map_err(Error::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        // Some network file systems have no locks.
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
-        Err(TryLockError::Error(error)) => Err(Error::io(&path)(error)),
-        Err(TryLockError::WouldBlock) => {
-            let remedy = "use its page, which several windows may show, or stop it";
-            Err(Error::data(folder, "another `tagseg tag` has this folder open", remedy))
-        }
+    if !try_lock(&file, &path)? {
+        let remedy = "use its page, which several windows may show, or stop it";
+        return Err(Error::data(folder, "another `tagseg tag` has this folder open", remedy));
     }
+    Ok(file)
 }

@@ -1,10 +1,11 @@
 //! The folder of a run: its files, and a lock that admits one process at a time.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::formats::lock::try_lock;
 use crate::run::record::EventWriter;
 use crate::run::weights::Checkpoints;
 
@@ -107,16 +108,10 @@ fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
     let mut options = OpenOptions::new();
     let mut file = options.create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        // Some network file systems have no locks: train without one.
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-        Err(TryLockError::Error(error)) => return Err(Error::io(&path)(error)),
-        Err(TryLockError::WouldBlock) => {
-            let owner = fs::read_to_string(&path).unwrap_or_default();
-            let reason = format!("another process is training here ({})", owner.trim());
-            return Err(Error::data(folder, reason, "wait until it is done, or choose another folder"));
-        }
+    if !try_lock(&file, &path)? {
+        let owner = fs::read_to_string(&path).unwrap_or_default();
+        let reason = format!("another process is training here ({})", owner.trim());
+        return Err(Error::data(folder, reason, "wait until it is done, or choose another folder"));
     }
     let owner = format!("process {}\n", std::process::id());
     file.set_len(0).and_then(|()| file.write_all(owner.as_bytes())).map_err(Error::io(&path))?;
