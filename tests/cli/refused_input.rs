@@ -251,7 +251,7 @@ fn a_prediction_that_would_overwrite_files() {
 
     let twin = place.arg("data/val_0000.jpg");
     fs::copy(&image, &twin).unwrap();
-    let parts = ["val_0000.png", "both", &image, &twin, "different names"];
+    let parts = ["seen/val_0000_overlay.png", "both", &image, &twin, "different names"];
     place.assert_refuses(&mut predict(&[&image, &twin, "--overwrite"]), &parts);
 
     // The mask would overwrite its own image.
