@@ -54,13 +54,13 @@ fn begin_row(j0: u32) -> Fours {
 fn multiply(sum: Fours, ak: mat4x4<f32>, bk: Fours) -> Fours {
     let a_rows = transpose(ak);
     var next: Fours;
-    next.c0 = sum.c0 + bk.c0 * a_rows;
+    next.c0 = add_product(sum.c0, a_rows, bk.c0);
 #if WIDE
-    next.c4 = sum.c4 + bk.c4 * a_rows;
+    next.c4 = add_product(sum.c4, a_rows, bk.c4);
 #endif
 #if WIDER
-    next.c8 = sum.c8 + bk.c8 * a_rows;
-    next.c12 = sum.c12 + bk.c12 * a_rows;
+    next.c8 = add_product(sum.c8, a_rows, bk.c8);
+    next.c12 = add_product(sum.c12, a_rows, bk.c12);
 #endif
     return next;
 }

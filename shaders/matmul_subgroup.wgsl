@@ -62,9 +62,9 @@ fn of_lane7(own: mat4x4<f32>) -> mat4x4<f32> {
 fn multiply(sum: Fours, ak: mat4x4<f32>, bk: Fours) -> Fours {
     let a_rows = transpose(ak);
     var next: Fours;
-    next.left = sum.left + bk.left * a_rows;
+    next.left = add_product(sum.left, a_rows, bk.left);
 #if WIDE
-    next.right = sum.right + bk.right * a_rows;
+    next.right = add_product(sum.right, a_rows, bk.right);
 #endif
     return next;
 }

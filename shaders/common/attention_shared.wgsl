@@ -3,6 +3,8 @@
 // vec4s of the result, for which the weights of the tile go through workgroup memory. So an invocation needs registers
 // for few values, and no array. Tokens are [B, tokens, C], of which a head owns CHUNKS neighbouring vec4s. Rows and
 // columns beyond the last are read from clamped addresses; such rows are not stored, such columns get weight 0.
+#include "common/fused.wgsl"
+
 const CHUNKS: u32 = $CHUNKS;
 // Vec4s of channels in a turn: half of the turns, but for an odd number.
 #if PAIRS
@@ -26,16 +28,9 @@ fn starts(batch: u32, head: u32, first: u32, count: u32) -> vec4<u32> {
     return (batch * count + four) * p.width + head * CHUNKS;
 }
 
-fn dots(sum: vec4<f32>, column: vec4<f32>, rows: mat4x4<f32>) -> vec4<f32> {
-    let two = fma(vec4<f32>(column.y), rows[1], fma(vec4<f32>(column.x), rows[0], sum));
-    return fma(vec4<f32>(column.w), rows[3], fma(vec4<f32>(column.z), rows[2], two));
-}
-
 // Adds to sum[column][row] the products of four channels of columns and rows.
 fn add_products(sum: mat4x4<f32>, columns: mat4x4<f32>, rows: mat4x4<f32>) -> mat4x4<f32> {
-    let by_channel = transpose(rows);
-    return mat4x4<f32>(dots(sum[0], columns[0], by_channel), dots(sum[1], columns[1], by_channel),
-                       dots(sum[2], columns[2], by_channel), dots(sum[3], columns[3], by_channel));
+    return add_product(sum, columns, transpose(rows));
 }
 
 // Adds a value, weighted for each of four rows, to the sums of these rows.

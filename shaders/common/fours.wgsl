@@ -6,6 +6,7 @@
 // Rows and columns beyond m and n are computed from clamped addresses and not stored.
 //
 // The kernel sets BESIDE to the distance between the groups of four columns of one invocation.
+#include "common/fused.wgsl"
 #include "common/product.wgsl"
 
 #if PATCHES
@@ -50,9 +51,16 @@ fn rows_from(i0: u32) -> Rows {
 #else
 alias Rows = vec4<u32>;
 
+#if A_ALONG_K
+// Starts of four rows, in vec4s.
+fn rows_from(i0: u32) -> Rows {
+    return four(i0, p.m) * (p.a.row / 4u);
+}
+#else
 fn rows_from(i0: u32) -> Rows {
     return four(i0, p.m);
 }
+#endif
 #endif
 
 // Four columns from k of four rows of a: element [k][i].
@@ -67,18 +75,15 @@ fn block_of_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
     return transpose(mat4x4<f32>(r0, r1, r2, r3));
 #else
 #if A_ALONG_K
-    let r0 = load_a((start + i.x * p.a.row + k) / 4u);
-    let r1 = load_a((start + i.y * p.a.row + k) / 4u);
-    let r2 = load_a((start + i.z * p.a.row + k) / 4u);
-    let r3 = load_a((start + i.w * p.a.row + k) / 4u);
-    return transpose(mat4x4<f32>(r0, r1, r2, r3));
+    let at = i + (start + k) / 4u;
+    return transpose(mat4x4<f32>(load_a(at.x), load_a(at.y), load_a(at.z), load_a(at.w)));
 #else
     var tile: mat4x4<f32>;
     for (var step = 0u; step < 4u; step++) {
         let inside = k + step < end;
         let at = start + min(k + step, end - 1u) * p.a.column;
 #if A_ALONG_M
-        let column = load_a((at + min(i.x, p.m - 4u)) / 4u);
+        let column = load_a(at / 4u + min(i.x, p.m - 4u) / 4u);
 #else
         let column = vec4<f32>(load_a(at + i.x * p.a.row), load_a(at + i.y * p.a.row),
                                load_a(at + i.z * p.a.row), load_a(at + i.w * p.a.row));
@@ -100,11 +105,22 @@ fn columns_from(j0: u32) -> Columns {
     return Taps(down, j - down * p.b.run);
 }
 #else
+#if B_ALONG_K
+// Starts of the columns of the groups of four, in vec4s.
+struct Columns { c0: vec4<u32>, c1: vec4<u32>, c2: vec4<u32>, c3: vec4<u32> }
+
+fn columns_from(j0: u32) -> Columns {
+    let column = p.b.column / 4u;
+    return Columns(four(j0, p.n) * column, four(j0 + BESIDE, p.n) * column,
+                   four(j0 + 2u * BESIDE, p.n) * column, four(j0 + 3u * BESIDE, p.n) * column);
+}
+#else
 alias Columns = u32;
 
 fn columns_from(j0: u32) -> Columns {
     return j0;
 }
+#endif
 #endif
 
 // Four rows from k of the columns of that group: element [k][j].
@@ -119,20 +135,21 @@ fn block_of_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> ma
         select(vec4<f32>(0.0), load_b(e.at.w / 4u), inside.w),
     );
 #else
-    let j = four(columns + BESIDE * number, p.n);
 #if B_ALONG_K
-    let c0 = load_b((start + j.x * p.b.column + k) / 4u);
-    let c1 = load_b((start + j.y * p.b.column + k) / 4u);
-    let c2 = load_b((start + j.z * p.b.column + k) / 4u);
-    let c3 = load_b((start + j.w * p.b.column + k) / 4u);
-    return transpose(mat4x4<f32>(c0, c1, c2, c3));
+    var at = columns.c0;
+    if number == 1u { at = columns.c1; }
+    if number == 2u { at = columns.c2; }
+    if number == 3u { at = columns.c3; }
+    at += (start + k) / 4u;
+    return transpose(mat4x4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w)));
 #else
+    let j = four(columns + BESIDE * number, p.n);
     var tile: mat4x4<f32>;
     for (var step = 0u; step < 4u; step++) {
         let inside = k + step < end;
         let at = start + min(k + step, end - 1u) * p.b.row;
 #if B_ALONG_N
-        let row = load_b((at + min(j.x, p.n - 4u)) / 4u);
+        let row = load_b(at / 4u + min(j.x, p.n - 4u) / 4u);
 #else
         let row = vec4<f32>(load_b(at + j.x * p.b.column), load_b(at + j.y * p.b.column),
                             load_b(at + j.z * p.b.column), load_b(at + j.w * p.b.column));

@@ -23,6 +23,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/columns.wgsl", include_str!("../../../shaders/common/columns.wgsl")),
     ("common/elementwise.wgsl", include_str!("../../../shaders/common/elementwise.wgsl")),
     ("common/fours.wgsl", include_str!("../../../shaders/common/fours.wgsl")),
+    ("common/fused.wgsl", include_str!("../../../shaders/common/fused.wgsl")),
     ("common/half.wgsl", include_str!("../../../shaders/common/half.wgsl")),
     ("common/index.wgsl", include_str!("../../../shaders/common/index.wgsl")),
     ("common/interpolate.wgsl", include_str!("../../../shaders/common/interpolate.wgsl")),

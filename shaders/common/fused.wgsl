@@ -1,0 +1,13 @@
+// Products of 4×4 by multiplications that add, which drivers need not be left to find.
+
+// sum + x · rows.
+fn add_row(sum: vec4<f32>, x: vec4<f32>, rows: mat4x4<f32>) -> vec4<f32> {
+    let two = fma(vec4<f32>(x.y), rows[1], fma(vec4<f32>(x.x), rows[0], sum));
+    return fma(vec4<f32>(x.w), rows[3], fma(vec4<f32>(x.z), rows[2], two));
+}
+
+// The same for four sums.
+fn add_product(sum: mat4x4<f32>, x: mat4x4<f32>, rows: mat4x4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(add_row(sum[0], x[0], rows), add_row(sum[1], x[1], rows),
+                       add_row(sum[2], x[2], rows), add_row(sum[3], x[3], rows));
+}
