@@ -12,7 +12,7 @@ use super::common::{check_free, within};
 /// Generate the demo's data set: textured shapes on clutter
 ///
 /// Writes a data set in PASCAL VOC layout, with tags in labels.json and masks in SegmentationClassAug/. Every image
-/// shows one to three shapes. The same random seed gives a bit-identical data set.
+/// shows one or two shapes. The same random seed gives a bit-identical data set.
 #[derive(Debug, Args)]
 pub struct ShapesArgs {
     /// Folder for the data set

@@ -47,7 +47,7 @@ fn pictures_stay_as_they_are() {
     let sum = |data: &[u8]| data.iter().fold(0u32, |sum, &value| sum.wrapping_mul(31).wrapping_add(value.into()));
     assert_eq!(
         (sum(&image.data), sum(&mask.data)),
-        (3_572_985_766, 3_749_349_652),
+        (1_303_450_516, 157_772_636),
         "the generator changed, or this platform rounds differently"
     );
 }
@@ -62,7 +62,7 @@ fn tags_and_masks_agree() {
         let dataset = Dataset::open(folder.path(), split, &DatasetOptions::default()).unwrap();
         assert_eq!((dataset.len(), dataset.classes()), (count, &CLASSES.map(String::from)[..]));
         assert!(dataset.notices.is_empty() && dataset.has_masks());
-        assert!((1..=3).contains(&dataset.max_tags()));
+        assert!((1..=2).contains(&dataset.max_tags()));
         for index in 0..count {
             let (image, mask) = (dataset.image(index).unwrap(), dataset.mask(index).unwrap());
             assert_eq!((image.height, image.width, mask.height, mask.width), (48, 48, 48, 48));
@@ -89,7 +89,7 @@ fn classes_are_balanced() {
             pixels[class] += histogram[class];
         }
     }
-    assert!(images[1..].iter().all(|&count| (60..120).contains(&count)), "{images:?}");
+    assert!(images[1..].iter().all(|&count| (45..90).contains(&count)), "{images:?}");
     assert!(pixels[0] * 2 > pixels.iter().sum(), "{pixels:?}");
 }
 

@@ -16,7 +16,7 @@ use tagseg::{Result, Session};
 /// Side of the pictures.
 const SIDE: usize = 64;
 /// Most shapes in a picture.
-const MOST_TAGS: usize = 3;
+const MOST_TAGS: usize = 2;
 /// Pictures that are evaluated from time to time; none of them is used for training.
 const WATCHED: usize = 4;
 

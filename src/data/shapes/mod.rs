@@ -1,7 +1,7 @@
 //! The generated data set: textured shapes over clutter, with tags and masks, for trying the program and testing it.
 //!
 //! Four classes, each with a form, a texture and a tendency of colour: striped reddish discs, chequered bluish squares,
-//! dotted greenish triangles and banded violet rings, one to three in an image. Colour alone does not determine the
+//! dotted greenish triangles and banded violet rings, one or two in an image. Colour alone does not determine the
 //! class: the background has strokes and small blobs of any colour.
 
 #[cfg(feature = "native")]

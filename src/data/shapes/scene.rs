@@ -22,7 +22,7 @@ pub fn draw(size: usize, rng: &mut ChaCha8Rng) -> (Rgb8, Mask) {
         draw_blob(&mut background, rng);
     }
     loop {
-        let count = [1, 1, 2, 2, 3][rng.random_range(0..5u32) as usize];
+        let count = [1, 1, 2][rng.random_range(0..3u32) as usize];
         let shapes: Vec<Shape> = (0..count).map(|_| Shape::draw(rng)).collect();
         let mut canvas = background.clone();
         for (shape, owner) in shapes.iter().zip(1..) {
@@ -37,7 +37,7 @@ pub fn draw(size: usize, rng: &mut ChaCha8Rng) -> (Rgb8, Mask) {
 
 /// A gradient between two muted colours, lit by clouds.
 fn draw_background(size: usize, rng: &mut ChaCha8Rng) -> Canvas {
-    let muted = |rng: &mut _| hsv(between(rng, 0.0, 1.0), between(rng, 0.08, 0.4), between(rng, 0.3, 0.8));
+    let muted = |rng: &mut _| hsv(between(rng, 0.0, 1.0), between(rng, 0.03, 0.2), between(rng, 0.3, 0.8));
     let (near, far) = (muted(rng), muted(rng));
     let way = direction(rng);
     let (large, small) = (Clouds::draw(3, rng), Clouds::draw(9, rng));
@@ -156,12 +156,12 @@ impl Shape {
         let hue = form.hue() + between(rng, -0.07, 0.07);
         Self {
             form,
-            centre: [between(rng, 0.16, 0.84), between(rng, 0.16, 0.84)],
-            radius: between(rng, 0.14, 0.24),
+            centre: [between(rng, 0.25, 0.75), between(rng, 0.25, 0.75)],
+            radius: between(rng, 0.22, 0.36),
             stretch: between(rng, 0.88, 1.14),
             way: direction(rng),
             dark: hsv(hue, between(rng, 0.65, 0.9), between(rng, 0.4, 0.65)),
-            light: hsv(hue + between(rng, -0.05, 0.05), between(rng, 0.15, 0.4), between(rng, 0.85, 1.0)),
+            light: hsv(hue + between(rng, -0.05, 0.05), between(rng, 0.4, 0.6), between(rng, 0.85, 1.0)),
         }
     }
 
