@@ -11,6 +11,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::coco::is_annotations;
 use super::folders::first_of_same_content;
 use super::layout::{Layout, Sign};
 use crate::config::DataForm;
@@ -39,11 +40,12 @@ const TRAIN: &str = "train";
 /// Folders of images that are not trained on.
 const OTHERS: [&str; 2] = ["val/", "test/"];
 
-/// A `labels.json` with tags. One that cannot be read counts, so that its error is reported.
+/// A `labels.json` with tags. One that cannot be read counts, so that its error is reported, unless it is another
+/// program's file of that name.
 fn sign(root: &Path) -> Option<Sign> {
     let path = root.join(FILE);
     let has_tags = || Labels::read(&path).map_or(true, |labels| labels.tags.is_some());
-    (path.is_file() && has_tags()).then(|| Sign::clear(FILE))
+    (path.is_file() && !is_annotations(&path) && has_tags()).then(|| Sign::clear(FILE))
 }
 
 fn has_split(_: &Path, split: &str) -> bool {
@@ -81,8 +83,16 @@ impl Files {
         Ok(files)
     }
 
-    /// Unites the tags of files that repeat another with those of that image.
+    /// Unites the tags of files that repeat another with those of that image. A name with the ending of its picture is
+    /// read as the id.
     pub(crate) fn unite(&self, named: &mut NamedTags) {
+        let ids: HashSet<&String> = self.ids.iter().chain(self.repeats.keys()).collect();
+        let with_ending = |name: &&String| !ids.contains(name) && ids.contains(&bare(name).to_owned());
+        let full: Vec<String> = named.keys().filter(with_ending).cloned().collect();
+        for name in full {
+            let tags = named.remove(&name).unwrap_or_default();
+            named.entry(bare(&name).to_owned()).or_default().extend(tags);
+        }
         for (repeat, first) in &self.repeats {
             let Some(tags) = named.remove(repeat) else { continue };
             let own = named.entry(first.clone()).or_default();
