@@ -92,7 +92,10 @@ impl<'a> Form<'a> {
 
     /// Refuses a folder of pictures without any sign of tags.
     fn check_pictures(&self) -> Result<()> {
-        if self.sign.is_some() || self.layout.folders.iter().any(|folder| self.root.join(folder).is_dir()) {
+        if self.sign.is_some()
+            || self.layout.form != LAYOUTS[0].form
+            || self.layout.folders.iter().any(|folder| self.root.join(folder).is_dir())
+        {
             return Ok(());
         }
         let pictures = Pictures::below(self.root).map_or(0, |pictures| pictures.len());
@@ -100,7 +103,8 @@ impl<'a> Form<'a> {
             0 => Ok(()),
             count => {
                 let reason = format!("has {count} pictures, but no tags in a form that is known (docs/data.md)");
-                Err(Error::data(self.root, reason, format!("give them tags: `tagseg tag {}`", self.root.display())))
+                let command = format!("`tagseg tag {}`", self.root.display());
+                Err(Error::data(self.root, reason, format!("make a folder for each class, or give tags by {command}")))
             }
         }
     }

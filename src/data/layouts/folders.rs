@@ -22,6 +22,7 @@ use crate::data::ids::make_distinct;
 use crate::data::images::{Images, NoMasks};
 use crate::data::layouts::layout::{Layout, Sign};
 use crate::data::layouts::lists::names_split;
+use crate::data::layouts::yolo::owns_folders;
 use crate::data::tags::{MAX_CLASSES, OnFault, Tags, check_classes as check_names, composed};
 use crate::error::{Error, Result};
 
@@ -63,7 +64,8 @@ fn sign(root: &Path) -> Option<Sign> {
         folders.into_iter().filter(|(_, folder)| has_image(folder)).map(|(name, _)| name).collect();
     let classes = names.iter().filter(|name| split_of(name).is_none());
     let clear = classes.count() > 1;
-    Some(Sign { what: format!("{}/", names.first()?), clear })
+    let first = names.first()?;
+    (!owns_folders(root)).then(|| Sign { what: format!("{first}/"), clear })
 }
 
 /// The split `train` is always there, others if they have a folder.

@@ -67,11 +67,21 @@ fn has_text(folder: &Path) -> bool {
     found
 }
 
-/// Whether a picture has a text file beside it.
-fn has_text_beside(root: &Path) -> bool {
+/// Whether a picture has labels: a text file whose first line is a class and numbers.
+fn has_labels(root: &Path) -> bool {
+    let is_labelled = |image: &Path| {
+        let text = labels_of(image, root).and_then(|labels| read_text(&labels).ok()).unwrap_or_default();
+        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        first.split_whitespace().count() >= 5 && first.split_whitespace().all(|field| field.parse::<f64>().is_ok())
+    };
     let mut found = false;
-    let _ = collect(root, &mut |path| found |= is_picture(&path) && path.with_extension("txt").is_file());
+    let _ = collect(root, &mut |path| found = found || is_picture(&path) && is_labelled(&path));
     found
+}
+
+/// Whether the folders of pictures are those of a YOLO data set, and no classes.
+pub(super) fn owns_folders(root: &Path) -> bool {
+    description(root).is_some() && has_labels(root)
 }
 
 /// data.yaml, or another YAML file that names classes, or Darknet's settings, or a list of names beside labels.
@@ -90,7 +100,7 @@ fn description(root: &Path) -> Option<PathBuf> {
     let existing = |names: &[&str]| names.iter().map(|name| root.join(name)).find(|path| path.is_file());
     // One that says nothing is reported.
     let empty = || existing(&["data.yaml", "data.yml"]).filter(|_| root.join("labels").is_dir());
-    let list = || existing(&LISTS).filter(|_| has_text(&root.join("labels")) || has_text_beside(root));
+    let list = || existing(&LISTS).filter(|_| has_text(&root.join("labels")) || has_labels(root));
     found.into_iter().next().or_else(empty).or_else(|| existing(&SETTINGS)).or_else(list)
 }
 
