@@ -62,14 +62,21 @@ impl ClassNames {
     }
 }
 
-/// The lines of a file of names that are not blank.
+/// The lines of a file of names.
 ///
 /// # Errors
 ///
-/// If it cannot be read.
+/// If it cannot be read, or has a blank line between names, which would give the names behind it other numbers.
 pub(crate) fn lines(path: &Path) -> Result<Vec<String>> {
     let text = read_text(path)?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    let names: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
+    match names.iter().position(String::is_empty) {
+        Some(index) if names.len() > 1 => {
+            let reason = format!("line {} is blank, but each line is the name of a class", index + 1);
+            Err(Error::data(path, reason, "remove the line, or write a name there"))
+        }
+        _ => Ok(names.into_iter().filter(|name| !name.is_empty()).collect()),
+    }
 }
 
 /// Tags that are numbers.
@@ -79,7 +86,8 @@ pub(crate) struct Numbered {
     pub(crate) classes: Option<Vec<String>>,
 }
 
-/// Replaces tags by their names if all of them are numbers and a file in one of these folders names the classes. A row has its place in the file `list`, for messages, and its tags.
+/// Replaces tags by their names if all of them are numbers and a file in one of these folders names the classes. A row
+/// has its place in the file `list`, for messages, and its tags.
 ///
 /// # Errors
 ///

@@ -127,6 +127,8 @@ fn numbers_have_names() {
         assert_eq!(open(&folder).unwrap().classes(), ["owl", "fox", "cow"], "in their order");
         folder.write("classes.txt", "owl\n");
         assert_refused(&folder, &[file, "line", "the class 1, but classes.txt names 1", "correct the class"]);
+        folder.write("classes.txt", "owl\n\nfox\n");
+        assert_refused(&folder, &["classes.txt", "line 2 is blank"]);
         folder.write("classes.txt", "0\n0.0\n1\n2\n");
         assert_read(&folder, form, &[a, b], &[]);
     }
@@ -540,6 +542,13 @@ fn pictures_beside_labels_are_read() {
         r#"{"classes": ["cat", "dog"], "tags": {"a.png": ["cat"], "sub/b.png": ["dog"], "c": []}}"#,
     );
     assert_read(&folder, "images with labels.json", &["a: cat", "c: ", "sub/b: dog"], &[]);
-    folder.write("labels.json", r#"{"classes": ["cat"], "tags": {"a": ["cat"], "z.png": ["cat"]}}"#);
+    // Images of other splits are not trained on, whatever the folder is called.
+    let folder = with(&["Train/a.png", "Valid/b.png", "test/c.png"]);
+    folder.write(
+        "labels.json",
+        r#"{"classes": ["cat"], "tags": {"Train/a": ["cat"], "Valid/b": ["cat"], "test/c": []}}"#,
+    );
+    assert_read(&folder, "images with labels.json", &["Train/a: cat"], &["2 images below val/ and test/ are left out"]);
+    folder.write("labels.json", r#"{"classes": ["cat"], "tags": {"Train/a": ["cat"], "z.png": ["cat"]}}"#);
     assert_refused(&folder, &["labels.json", "`z.png` has tags", "no such image"]);
 }

@@ -162,7 +162,7 @@ fn own_folder(root: &Path, split: &str) -> Option<PathBuf> {
 }
 
 /// The split that a folder of this name is, if it has folders of classes.
-fn split_of(name: &str) -> Option<&'static str> {
+pub(super) fn split_of(name: &str) -> Option<&'static str> {
     match name.to_lowercase().as_str() {
         "train" | "training" => Some(TRAIN),
         "val" | "valid" | "validation" => Some("val"),

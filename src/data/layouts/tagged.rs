@@ -6,13 +6,13 @@
 //! ```
 //!
 //! The id of an image is its path below the folder, without the ending. All images are the split `train`, but those
-//! without an entry, and those below a folder `val` or `test`, are left out. There are no masks.
+//! without an entry, and those below a folder `val` or `test`, also by its other names, are left out. There are no masks.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::coco::is_annotations;
-use super::folders::first_of_same_content;
+use super::folders::{first_of_same_content, split_of};
 use super::layout::{Layout, Sign};
 use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
@@ -37,8 +37,11 @@ pub(crate) const LAYOUT: Layout = Layout {
 
 /// The only split.
 const TRAIN: &str = "train";
-/// Folders of images that are not trained on.
-const OTHERS: [&str; 2] = ["val/", "test/"];
+
+/// Whether an image is below a folder of a split that is not trained on.
+fn is_held_out(id: &str) -> bool {
+    id.split_once('/').and_then(|(first, _)| split_of(first)).is_some_and(|split| split != TRAIN)
+}
 
 /// A `labels.json` with tags. One that cannot be read counts, so that its error is reported, unless it is another
 /// program's file of that name.
@@ -123,7 +126,7 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     }
     let (all, mut untagged, mut held_out) = (ids.len(), 0, 0);
     let mut is_trained_on = |id: &str| {
-        let is_held_out = OTHERS.iter().any(|folder| id.starts_with(folder));
+        let is_held_out = is_held_out(id);
         let is_tagged = named.contains_key(id);
         held_out += usize::from(is_held_out);
         untagged += usize::from(!is_held_out && !is_tagged);

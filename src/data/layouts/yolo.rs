@@ -46,7 +46,7 @@ const LISTS: [&str; 5] = ["classes.txt", "obj.names", "labels/classes.txt", "_da
 /// Darknet's files of settings, which name the list of classes and those of images.
 const SETTINGS: [&str; 2] = ["obj.data", "data/obj.data"];
 
-/// The folders in which Darknet's files are, of their paths as CVAT and others write them.
+/// The folder that Darknet's files begin their paths with, which exports often lack.
 const DARKNET: &str = "data";
 
 /// A file that names classes, or labels that need one.
