@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 folder=target/transformers
-packages="transformers==4.46.3 tokenizers==0.20.3 safetensors==0.4.5 huggingface_hub==0.36.2 regex==2026.11.19 \
+packages="transformers==4.46.3 tokenizers==0.20.3 safetensors==0.5.3 huggingface_hub==0.36.2 regex==2026.11.19 \
 filelock==4.3.1 fsspec==2026.9.0 packaging==26.4 tqdm==4.70.1 pillow==11.0.0"
 
 # The first Python that has PyTorch: that of the distribution, or another one.

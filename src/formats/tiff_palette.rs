@@ -39,7 +39,7 @@ pub fn indexed(bytes: &[u8]) -> Option<(Vec<u8>, [[u8; 3]; 256])> {
     let first = order.long(bytes, 4)?;
     let count = usize::from(order.short(bytes, first)?);
     let entry = |tag: u16| {
-        let places = (0..count).map(|index| first + 2 + 12 * index);
+        let places = (0..count).map(|index| first.saturating_add(2 + 12 * index));
         places.into_iter().find(|place| order.short(bytes, *place) == Some(tag))
     };
     // A single short value is at the start of its field.

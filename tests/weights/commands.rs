@@ -171,7 +171,9 @@ fn a_folder_of_transformers_is_written_whole() {
     assert!(line.contains("efficientnet_lite0 is no encoder of SegFormer, only MiT is"), "{line}");
     let foreign = refused_with(text(&fixture("bmp.pth")), &out, &[]);
     assert!(foreign.contains("bmp.pth") && foreign.contains("tagseg train"), "{foreign}");
-    assert!(refused_with(&off, &at("a.safetensors"), &[]).contains("reads a folder"));
+    for name in ["a.safetensors", "a.ONNX"] {
+        assert!(refused_with(&off, &at(name), &[]).contains("reads a folder"));
+    }
     assert!(refused_with(&off, &at("nowhere/a"), &[]).contains("is not a folder; create it"));
     assert!(refused_with(&off, &off, &[]).contains("is a file"));
     assert!(refused_with(&off, &out, &["--partial"]).contains("omit it with --layout transformers"));
@@ -197,7 +199,11 @@ fn a_folder_of_transformers_is_written_whole() {
         serde_json::from_slice(&fs::read(folder.path().join("out/config.json")).unwrap()).unwrap();
     assert_eq!((&config["torch_dtype"], &config["hidden_sizes"][3]), (&"float16".into(), &96.into()));
     assert_eq!(names(), ["lite", "off", "out", "paper", "released"], "no partial folder is left");
-    // Other files are not deleted.
+    // Neither is the network itself deleted, nor other files.
+    fs::create_dir(folder.path().join("own")).unwrap();
+    fs::copy(&off, folder.path().join("own/model.safetensors")).unwrap();
+    let line = refused_with(&at("own"), &at("own"), &["--overwrite"]);
+    assert!(line.contains("contains the network to convert"), "{line}");
     fs::write(folder.path().join("out/notes.txt"), "mine").unwrap();
     let line = refused_with(&off, &out, &["--overwrite"]);
     assert!(line.contains("contains notes.txt") && line.contains("choose another folder"), "{line}");

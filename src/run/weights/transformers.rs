@@ -34,6 +34,9 @@ const REMEDY: &str = "write a name that ends in .onnx for the whole network";
 pub fn convert_to_transformers(source: &Path, out: &Path, reals: Reals, overwrite: bool) -> Result<Checkpoint> {
     check_free(out, overwrite)?;
     let source = &file_of(source)?;
+    if source.canonicalize().is_ok_and(|source| out.canonicalize().is_ok_and(|out| source.starts_with(out))) {
+        return Err(Error::data(out, "contains the network to convert", "choose another folder"));
+    }
     let checkpoint = Checkpoint::load(source)?;
     let network = NetworkConfig::new(&checkpoint.config, checkpoint.classes.len())?;
     let sizes = network.encoder.segformer().ok_or_else(|| {
@@ -54,7 +57,8 @@ pub fn convert_to_transformers(source: &Path, out: &Path, reals: Reals, overwrit
 
 /// Checks that the folder may be written: that it is absent, empty, or to be replaced and nothing but such a folder.
 fn check_free(out: &Path, overwrite: bool) -> Result<()> {
-    if out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
+    let is_called = |kind: &str| out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case(kind));
+    if is_called("safetensors") || is_called("onnx") {
         return Err(Error::data(out, "is a name of a file, but Transformers reads a folder", "give a folder's name"));
     }
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
