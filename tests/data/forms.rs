@@ -90,6 +90,7 @@ fn tables_are_read() {
         ("labels.csv", ",filename,cat,dog\n0,a.png,1,0\n1,b.png,0,1\n", &["a: cat", "b: dog"][..]),
         ("labels.csv", "filename,cat,dog,\na.png,1,0,\nb.png,0,1,\n", &["a: cat", "b: dog"][..]),
         ("labels.csv", "filename,label\na.png,\"['cat', 'dog']\"\nb.png,[]\n", &["a: cat dog", "b: "][..]),
+        ("labels.csv", "filename,label\na.png,\"cat [wild]\"\nb.png,dog\n", &["a: cat [wild]", "b: dog"][..]),
         (
             "labels.csv",
             "filename,label\na.png,\"[\"\"cat\"\"]\"\nb.png,\"['a b' 'dog']\"\n",
@@ -506,6 +507,14 @@ fn two_forms_are_refused() {
     assert!(checkup.splits[0].notices[0].contains("is read as a folder for each class"), "{checkup:?}");
     let wrong = message(Splits::open(folder.path(), options(DataForm::Yolo), &(), &mut Err));
     assert_names(&wrong, &["form `yolo`", "data.yaml"]);
+    // Neither is a stray file of annotations.
+    folder.remove("labels.csv");
+    folder.write(
+        "old.json",
+        r#"{"images": [{"id": 1, "file_name": "a.png", "height": 4, "width": 6}], "categories": []}"#,
+    );
+    assert_read(&folder, "a folder for each class", &["cat/a: cat", "dog/b: dog"], &[]);
+    folder.write("labels.csv", "1,2\n");
     // A stray table beside folders of classes is none of the usual names.
     folder.remove("labels.csv");
     folder.write("notes.csv", "1,2\n");

@@ -111,7 +111,8 @@ fn seeds_are_above_their_threshold() {
     for threshold in ["0.3", "0.45", "0.8"] {
         config.set(&format!("cam.bkg={threshold}")).unwrap();
         let model = Model::new(&session, &config, &network, &method, &["a", "b", "c"].map(String::from));
-        let seen = model.view(1, [32, 40], Some(2)).unwrap().look(&bytes(3 * 32 * 40), &[1.0, 0.0, 1.0], &[0, 32, 0, 40]);
+        let seen =
+            model.view(1, [32, 40], Some(2)).unwrap().look(&bytes(3 * 32 * 40), &[1.0, 0.0, 1.0], &[0, 32, 0, 40]);
         let maps = seen.unwrap().maps;
         let of = |name| &maps.iter().find(|map| map.info.name == name).unwrap().values;
         let (MapValues::Heat(heat), MapValues::Labels(labels)) = (of("seed"), of("cam")) else { panic!("other kinds") };

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use tagseg::Session;
 use tagseg::config::{Config, DataForm};
 use tagseg::data::SplitOptions;
 use tagseg::engine::graph::{DType, Graph};
 use tagseg::method::{Methods, Schedule};
 use tagseg::parts::crf::DenseCrf;
 use tagseg::parts::losses::weighted_classification_loss;
-use tagseg::Session;
 
 use crate::{all_on, config, loss, map, record, values};
 
@@ -49,10 +49,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("tests/resume", &["train.patience"]),
     ("tests/crf.rs", &["crf.iterations", "crf.bilateral"]),
     ("tests/config.rs", &["schedule.n_c2s", "schedule.n_s2c", "schedule.n_bsp", "train.memory", "propagation"]),
-    (
-        "tests/method",
-        &["cam.bkg", "crf.gauss", "data.form", "data.train_split", "data.upright", "model.frozen_levels"],
-    ),
+    ("tests/method", &["cam.bkg", "crf.gauss", "data.form", "data.train_split", "data.upright", "model.frozen_levels"]),
 ];
 
 /// Protects: options that reach other places than a step of BMP.

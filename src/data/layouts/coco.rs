@@ -140,8 +140,9 @@ struct Object {
 
 /// A file of annotations.
 fn sign(root: &Path) -> Option<Sign> {
-    let name = files(root).into_iter().next()?;
-    Some(Sign::clear(below(&path_of(root, &name), root)))
+    let path = path_of(root, &files(root).into_iter().next()?);
+    // A file of any name may be a stray one.
+    Some(Sign { what: below(&path, root), clear: path.parent() != Some(root) })
 }
 
 /// Whether there is an annotation file for the split.

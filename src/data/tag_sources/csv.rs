@@ -145,7 +145,9 @@ pub(crate) fn read_table(
                 }
                 tags.extend(inner.split(field, classes));
             }
-            if let Some(tag) = tags.iter().find(|tag| tag.starts_with('[') || tag.ends_with(']')) {
+            let is_part =
+                |tag: &&String| tag.starts_with('[') && !tag.contains(']') || tag.ends_with(']') && !tag.contains('[');
+            if let Some(tag) = tags.iter().find(is_part) {
                 let reason = format!("line {line} has the tag `{}`, which is a part of a list", one_line(tag));
                 return Err(Error::data(path, reason, "write quotes around the list, as in \"['cat', 'dog']\""));
             }
