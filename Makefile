@@ -34,10 +34,16 @@ test-compilers: compilers
 test-adapters: driver
 	scripts/test-adapters.sh
 
-## What the program writes for other programs, read by these. Installs them from PyPI into target/.
+## What the program writes for other programs, read by these. Installs them from PyPI into target/, and PyTorch with apt.
+## Where there is no PyTorch, the tests with Transformers are left out, and the last line says so.
 test-formats: driver
 	@scripts/format-readers.sh
-	$(CARGO) test --test formats
+	@scripts/transformers.sh; code=$$?; case $$code in \
+	0) $(CARGO) test --test formats ;; \
+	3) $(CARGO) test --test formats -- --skip transformers:: && \
+		echo "NOT TESTED: folders of Hugging Face's Transformers, since there is no PyTorch (scripts/transformers.sh)." ;; \
+	*) exit $$code ;; \
+	esac
 
 ## Training by several processes against training by one, with Open MPI.
 test-ranks: driver

@@ -8,7 +8,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use tagseg::formats::element::Reals;
 use tagseg::run::report::Table;
-use tagseg::run::weights::{Checkpoint, Inspection, Layout, convert, convert_to_onnx, inspect};
+use tagseg::run::weights::{
+    Checkpoint, Inspection, Layout, convert, convert_to_onnx, convert_to_transformers, inspect,
+};
 
 use super::common::check_file_free;
 use super::output::print;
@@ -41,24 +43,26 @@ struct InspectArgs {
     json: bool,
 }
 
-/// Convert weights to safetensors with the tensor names of another program, or a network to ONNX
+/// Convert weights to safetensors with the tensor names of another program, or a network to ONNX or Transformers
 ///
 /// With a name that ends in .onnx, OUT receives the segmentation branch with normalisation for images of any size: its
-/// input are bytes [N, H, W, 3], its outputs the logits of the classes and of the tags. Otherwise, the official release loads the layout `official` by name and shape. `huggingface` is the layout of SegFormer in
-/// Hugging Face Transformers.
+/// input are bytes [N, H, W, 3], its outputs the logits of the classes and of the tags. With the layout `transformers`,
+/// OUT is a folder that Hugging Face's Transformers loads as a SegFormer, from networks with MiT and ofd.mode=off.
+/// Otherwise, the official release loads the layout `official` by name and shape. `huggingface` has the tensor names of
+/// SegFormer in Transformers.
 #[derive(Debug, Args)]
 struct ConvertArgs {
     /// Run folder (its newest checkpoint) or weight file
     #[arg(value_name = "RUN|FILE")]
     source: PathBuf,
 
-    /// File to write: .safetensors, or .onnx for a network with its graph
+    /// File to write: .safetensors, or .onnx for a network with its graph; a folder for the layout `transformers`
     #[arg(value_name = "OUT")]
     out: PathBuf,
 
     /// Layout of the tensor names [default: official]
     #[arg(long, value_name = "LAYOUT", value_parser = layouts())]
-    layout: Option<Layout>,
+    layout: Option<Target>,
 
     /// Store the numbers in half precision, in half the space
     #[arg(long)]
@@ -93,18 +97,28 @@ impl InspectArgs {
 impl ConvertArgs {
     fn run(self) -> Result<ExitCode> {
         let ConvertArgs { source, out, layout, half, partial, overwrite } = self;
+        let reals = if half { Reals::Half } else { Reals::Whole };
+        if let Some(Target::Transformers) = layout {
+            if partial {
+                bail!("--partial is for weights of other networks; omit it with --layout {TRANSFORMERS}");
+            }
+            let found = convert_to_transformers(&source, &out, reals, overwrite)?;
+            print(&format!("{} for Transformers: {}\n", summary(&found), out.display()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         check_file_free(&out, overwrite)?;
         if out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
             if layout.is_some() || half || partial {
                 bail!("--layout, --half and --partial are for .safetensors files; omit them for {}", out.display());
             }
-            let Checkpoint { step, config, classes, .. } = convert_to_onnx(&source, &out)?;
-            let (encoder, classes) = (config.model_backbone, classes.len() + 1);
-            print(&format!("{encoder} of {classes} classes after step {step} as ONNX: {}\n", out.display()))?;
+            let found = convert_to_onnx(&source, &out)?;
+            print(&format!("{} as ONNX: {}\n", summary(&found), out.display()))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let layout = layout.unwrap_or(Layout::Official);
-        let reals = if half { Reals::Half } else { Reals::Whole };
+        let layout = match layout {
+            Some(Target::Names(layout)) => layout,
+            _ => Layout::Official,
+        };
         let done = convert(&source, &out, layout, partial, reals)?;
         for dropped in &done.dropped {
             eprintln!("omitted {}: {}", dropped.name, dropped.reason);
@@ -115,10 +129,29 @@ impl ConvertArgs {
     }
 }
 
-/// Parser for the name of a layout; the help lists the names.
-fn layouts() -> impl TypedValueParser<Value = Layout> {
-    PossibleValuesParser::new(Layout::ALL.map(Layout::name))
-        .map(|name| Layout::ALL.into_iter().find(|layout| layout.name() == name).unwrap_or(Layout::Official))
+/// What --layout names.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// A file with these tensor names.
+    Names(Layout),
+    /// A folder for Hugging Face's Transformers.
+    Transformers,
+}
+
+/// The name of [`Target::Transformers`].
+const TRANSFORMERS: &str = "transformers";
+
+/// Parser for the value of --layout; the help lists the names.
+fn layouts() -> impl TypedValueParser<Value = Target> {
+    PossibleValuesParser::new(Layout::ALL.map(Layout::name).into_iter().chain([TRANSFORMERS])).map(|name| {
+        let layout = Layout::ALL.into_iter().find(|layout| layout.name() == name);
+        layout.map_or(Target::Transformers, Target::Names)
+    })
+}
+
+/// A trained network in a few words.
+fn summary(Checkpoint { step, config, classes, .. }: &Checkpoint) -> String {
+    format!("{} of {} classes after step {step}", config.model_backbone, classes.len() + 1)
 }
 
 /// The tensors, one row each, and a summary.

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::data::endings::{bare, is_picture, is_unread_picture};
+use crate::data::tags::composed;
 use crate::error::{Error, Result};
 
 /// All pictures below a folder, without those in hidden folders, sorted.
 pub(super) struct Pictures {
     root: PathBuf,
     files: Vec<PathBuf>,
-    /// Indices by file name, and by file name without ending; both in lower case.
+    /// Indices by file name, and by file name without ending; both in lower case, with accents as parts of letters.
     by_name: HashMap<String, Vec<usize>>,
     by_bare_name: HashMap<String, Vec<usize>>,
     /// Pictures in formats that are not read.
@@ -53,7 +54,7 @@ impl Pictures {
         })?;
         let (mut by_name, mut by_bare_name) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
         for (index, path) in files.iter().enumerate() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+            let name = composed(&path.file_name().unwrap_or_default().to_string_lossy().to_lowercase());
             by_bare_name.entry(bare(&name).to_owned()).or_default().push(index);
             by_name.entry(name).or_default().push(index);
         }
@@ -84,7 +85,7 @@ impl Pictures {
     /// If none or several are found.
     pub(super) fn find(&self, text: &str, base: &Path) -> std::result::Result<Hit, Miss> {
         for reading in readings(text) {
-            match self.find_path(&reading, base) {
+            match self.find_path(&composed(&reading), base) {
                 Err(Miss::Missing) => {}
                 found => return found,
             }
@@ -124,7 +125,7 @@ impl Pictures {
         bares: bool,
         folded: bool,
     ) -> Option<(bool, bool, usize)> {
-        let relative = self.relative(index);
+        let relative = composed(&self.relative(index));
         let own: Vec<&str> = relative.split('/').collect();
         let same = |place: usize, a: &str, b: &str| {
             let (a, b) = if bares && place == 0 { (bare(a), b) } else { (a, b) };
@@ -262,7 +263,9 @@ mod tests {
     #[test]
     fn names_are_found_as_other_programs_write_them() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["a/x.jpg", "b/x.jpg", "b/my photo.png", "Car.JPG", "50%.png", "c/Y.png", "c/y.png"] {
+        for name in
+            ["a/x.jpg", "b/x.jpg", "b/my photo.png", "Car.JPG", "50%.png", "c/Y.png", "c/y.png", "cafe\u{301}.png"]
+        {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
@@ -288,6 +291,9 @@ mod tests {
             ("car.jpg", "Car.JPG recased"),
             ("c/Y.png", "c/Y.png"),
             ("Y.PNG", "ambiguous"),
+            // macOS stores accents apart from letters.
+            ("caf\u{e9}.png", "cafe\u{301}.png"),
+            ("CAF\u{c9}", "cafe\u{301}.png recased"),
             ("z.jpg", "missing"),
             // Not the picture of the same name in another folder.
             ("z/x.jpg", "missing"),

@@ -27,6 +27,8 @@ pub mod augment;
 #[cfg(feature = "native")]
 pub mod check;
 #[cfg(feature = "native")]
+mod class_names;
+#[cfg(feature = "native")]
 pub mod dataset;
 #[cfg(feature = "native")]
 pub(crate) mod endings;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
+use crate::data::files::Pictures;
 use crate::data::layouts::layout::{Layout, Sign};
 use crate::data::layouts::{coco, csv, cvat, folders, jsonl, label_studio, tagged, voc, yolo};
 use crate::data::tags::OnFault;
@@ -89,8 +90,28 @@ impl<'a> Form<'a> {
         }
     }
 
+    /// Refuses a folder of pictures without any sign of tags.
+    fn check_pictures(&self) -> Result<()> {
+        if self.sign.is_some()
+            || self.layout.form != LAYOUTS[0].form
+            || self.layout.folders.iter().any(|folder| self.root.join(folder).is_dir())
+        {
+            return Ok(());
+        }
+        let pictures = Pictures::below(self.root).map_or(0, |pictures| pictures.len());
+        match pictures {
+            0 => Ok(()),
+            count => {
+                let reason = format!("has {count} pictures, but no tags in a form that is known (docs/data.md)");
+                let command = format!("`tagseg tag {}`", self.root.display());
+                Err(Error::data(self.root, reason, format!("make a folder for each class, or give tags by {command}")))
+            }
+        }
+    }
+
     /// Opens a split, see [`Dataset::open_reporting`].
     pub(super) fn open(&self, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
+        self.check_pictures()?;
         check_folders(self.root, self.layout)?;
         if self.sign.is_none() && self.layout.form != DataForm::Voc {
             let reason = format!("has not the form `{}`", self.layout.form);

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
 use crate::formats::jpeg::ends_early;
 use crate::formats::jpeg_scan::lacks_data;
+use crate::formats::tiff_palette::indexed;
 
 /// An RGB image, 8 bits per channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,14 +103,24 @@ impl Rgb8 {
         if reader.format() == Some(ImageFormat::Jpeg) && lacks_data(&bytes) {
             return Err(undecodable(path, &"a part of the picture is missing in it"));
         }
+        let palette = indexed(&bytes);
+        let (reader, bytes) = match &palette {
+            Some((grey, _)) => (ImageReader::with_format(Cursor::new(grey), ImageFormat::Tiff), grey),
+            None => (reader, &bytes),
+        };
         let mut image = reader.decode().map_err(|error| undecodable(path, &error))?;
         if upright {
-            image.apply_orientation(orientation(Cursor::new(&bytes)));
+            image.apply_orientation(orientation(Cursor::new(bytes)));
         }
         let (width, height) = (image.width() as usize, image.height() as usize);
         let data = match image.color() {
             L16 | La16 | Rgb16 | Rgba16 => image.into_rgb16().iter().map(|sample| (sample >> 8) as u8).collect(),
-            _ => image.into_rgb8().into_raw(),
+            _ => match palette {
+                Some((_, colours)) => {
+                    image.into_luma8().iter().flat_map(|index| colours[usize::from(*index)]).collect()
+                }
+                None => image.into_rgb8().into_raw(),
+            },
         };
         Ok(Self::new(height, width, data))
     }
@@ -120,14 +131,14 @@ impl Rgb8 {
     ///
     /// If the file cannot be opened or its header cannot be read.
     pub fn read_size(path: &Path) -> Result<(usize, usize)> {
-        let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
+        let reader = ImageReader::new(source(path)?).with_guessed_format().map_err(Error::io(path))?;
         let (width, height) = reader.into_dimensions().map_err(|error| undecodable(path, &error))?;
         Ok((height as usize, width as usize))
     }
 
     /// Whether the EXIF data of an image file asks for a turn or a mirror image.
     pub fn is_turned(path: &Path) -> bool {
-        File::open(path).is_ok_and(|file| orientation(BufReader::new(file)) != Orientation::NoTransforms)
+        source(path).is_ok_and(|file| orientation(file) != Orientation::NoTransforms)
     }
 
     /// Height and width of the image that [`read_upright`](Self::read_upright) gives, read from the header alone.
@@ -138,8 +149,7 @@ impl Rgb8 {
     pub fn read_upright_size(path: &Path) -> Result<(usize, usize)> {
         use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
         let (height, width) = Self::read_size(path)?;
-        let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-        Ok(match orientation(file) {
+        Ok(match orientation(source(path)?) {
             Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (width, height),
             _ => (height, width),
         })
@@ -182,6 +192,22 @@ impl Rgb8 {
             Error::Graph(format!("an image of {height}x{width} pixels cannot be encoded ({})", one_line(&error)))
         })
     }
+}
+
+/// A file of which the header is read.
+trait Source: BufRead + Seek {}
+
+impl<T: BufRead + Seek> Source for T {}
+
+/// Opens a file to read its header; a TIFF file of a palette as one of grey levels.
+fn source(path: &Path) -> Result<Box<dyn Source>> {
+    let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
+    let start = file.fill_buf().map_err(Error::io(path))?;
+    if !start.starts_with(b"II*\0") && !start.starts_with(b"MM\0*") {
+        return Ok(Box::new(file));
+    }
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    Ok(Box::new(Cursor::new(indexed(&bytes).map_or(bytes, |(grey, _)| grey))))
 }
 
 /// The orientation that an image's EXIF data asks for; one that cannot be read is none.

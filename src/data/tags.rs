@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::data::picture::Mask;
 use crate::error::{Error, Result};
 
@@ -123,11 +125,18 @@ fn unknown_tag(path: &Path, id: &str, tag: &str, classes: &[String]) -> Error {
     )
 }
 
+/// A name with every accent as part of its letter (NFC), so that names which look alike are equal. macOS stores names of
+/// files with accents apart.
+pub(crate) fn composed(name: &str) -> String {
+    name.nfc().collect()
+}
+
 /// Checks a list of class names. `path` is its file.
 ///
 /// # Errors
 ///
-/// If there are none or too many, one is repeated (in any capitalisation) or blank, or one is the background.
+/// If there are none or too many, one is repeated (in any capitalisation or form of its accents) or blank, or one is the
+/// background.
 pub fn check_classes(classes: &[String], path: &Path) -> Result<()> {
     let count = classes.len();
     if count == 0 || count > MAX_CLASSES {
@@ -144,9 +153,13 @@ pub fn check_classes(classes: &[String], path: &Path) -> Result<()> {
             let reason = format!("lists the class {name:?}");
             return Err(Error::data(path, reason, "give a name without line breaks, and without spaces around it"));
         }
-        match seen.insert(name.to_lowercase(), name) {
+        match seen.insert(composed(&name.to_lowercase()), name) {
             Some(other) if other == name => {
                 return Err(Error::data(path, format!("lists class `{name}` twice"), "give each class its own name"));
+            }
+            Some(other) if composed(other) == composed(name) => {
+                let reason = format!("has the classes {other:?} and {name:?}, whose accents are stored in two ways");
+                return Err(Error::data(path, reason, "write them alike, both in Unicode's normal form NFC"));
             }
             Some(other) => {
                 let reason = format!("has the classes `{other}` and `{name}`, which differ in capitalisation only");

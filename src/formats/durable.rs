@@ -40,6 +40,42 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(Error::io(path))
 }
 
+/// Writes a folder of files under a temporary name beside it, syncs them, and renames it into place: the folder has all
+/// of the files or is absent. A folder of this name is replaced; the caller has made sure that nobody misses it.
+///
+/// # Errors
+/// [`Error::Io`] if a step fails; the old folder, if any, is then unchanged, and the partial new one is removed.
+#[cfg(feature = "native")]
+pub fn write_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    // A link keeps pointing to the folder that it names.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let temporary = || {
+        let mut builder = tempfile::Builder::new();
+        let prefix = [path.file_name().unwrap_or_default(), OsStr::new(".")].into_iter().collect::<OsString>();
+        builder.prefix(&prefix).suffix(".partial");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        builder.tempdir_in(folder_of(path)).map_err(Error::io(path))
+    };
+    let new = temporary()?;
+    files.iter().try_for_each(|(name, bytes)| write_atomically(&new.path().join(name), bytes))?;
+    // Removed with what is moved there.
+    let old = temporary()?;
+    let aside = old.path().join("replaced");
+    let replace = || {
+        if path.is_dir() {
+            std::fs::rename(path, &aside)?;
+        }
+        if let Err(error) = std::fs::rename(new.path(), path) {
+            // Without the old folder there is none to put back.
+            let _ = std::fs::rename(&aside, path);
+            return Err(error);
+        }
+        sync_folder(path)
+    };
+    replace().map_err(Error::io(path))
+}
+
 /// Writes a file beside `path`, passes it to `finish`, and renames it into place.
 fn replace(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     // If it is dropped without being renamed, the file is removed, which frees space on a full disk.

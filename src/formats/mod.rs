@@ -32,6 +32,7 @@ pub mod tensor_file;
 pub(crate) mod text;
 #[cfg(feature = "native")]
 pub mod tfevents;
+pub mod tiff_palette;
 pub mod torch;
 #[cfg(feature = "native")]
 pub(crate) mod yaml;

@@ -67,6 +67,7 @@ fn read_sharded(path: &Path) -> Result<TensorFile> {
             return Err(damaged(format!("lists the file {}, which is not beside it", quoted(name))));
         }
         let part = TensorFile::read(&path.with_file_name(name))?;
+        whole.format = part.format;
         whole
             .tensors
             .extend(part.tensors.into_iter().filter(|tensor| index.weight_map.get(&tensor.name) == Some(name)));

@@ -6,7 +6,7 @@ use super::element::{Element, Values};
 use super::fault::{Checked, Fault};
 
 /// The ending of a file that lists in which files the tensors of a network are.
-pub const INDEX: &str = ".safetensors.index.json";
+pub const INDEX: &str = ".index.json";
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -97,11 +97,15 @@ fn a_folder_is_predicted_with_the_final_test() {
     let files = place.path("seen").read_dir().unwrap().count();
     assert_eq!(files, 5 * sizes.len());
 
+    // Folders in a folder are left out, which is said.
+    fs::create_dir(folder.join("more")).unwrap();
+    fs::copy(folder.join("a.png"), folder.join("more/a.png")).unwrap();
     fs::write(folder.join("broken.jpg"), "no picture at all").unwrap();
     let output = tagseg(&["predict", run, folder_arg, "--out", &place.arg("again")]).output().unwrap();
     let text = errors(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("skipped ") && text.contains("broken.jpg"), "{text}");
+    assert!(text.contains("skipped 1 folders of images") && text.contains("photos/more; name them"), "{text}");
     assert_eq!(place.path("again").read_dir().unwrap().count(), 2 * sizes.len(), "all other images are written");
 }
 
@@ -124,4 +128,7 @@ fn an_invalid_protocol() {
     let (run, empty) = (trained().to_str().unwrap(), place.arg("empty"));
     let mut predict = tagseg(&["predict", run, &empty, "--out", &place.arg("seen")]);
     place.assert_refuses(&mut predict, &["empty", "contains no images"]);
+    fs::create_dir(place.path("empty/inner")).unwrap();
+    Rgb8::new(4, 4, vec![7; 48]).write_png(&place.path("empty/inner/a.png")).unwrap();
+    place.assert_refuses(&mut predict, &["empty", "contains no images", "name its folders", "inner"]);
 }

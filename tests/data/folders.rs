@@ -116,3 +116,59 @@ fn other_folders_are_refused() {
     picture(&folder, "a.png", 1);
     assert_names(&message(open(&folder, "train")), &["a folder for each class"]);
 }
+
+/// Protects: folders of splits by their other names and in any capitalisation, which are no classes.
+#[test]
+fn folders_of_splits_have_several_names() {
+    for (train, val) in [("train", "valid"), ("Train", "Validation"), ("training", "VAL")] {
+        let folder = Folder::empty();
+        for (level, (split, name)) in
+            [(train, "cat/a.png"), (train, "dog/b.png"), (val, "cat/c.png")].iter().enumerate()
+        {
+            picture(&folder, &format!("{split}/{name}"), level as u8);
+        }
+        picture(&folder, "Test/cat/d.png", 9);
+        let names = |split: &str| tags(&open(&folder, split).unwrap());
+        assert_eq!(names("train"), [("cat/a".into(), vec!["cat".into()]), ("dog/b".into(), vec!["dog".into()])]);
+        assert!(Dataset::has_split(folder.path(), "val") && Dataset::has_split(folder.path(), "test"));
+        assert_eq!(open(&folder, "val").unwrap().ids(), ["cat/c"], "{val}");
+    }
+}
+
+/// Protects: what is in a folder of classes and not used is said: pictures beside the folders, links to nothing, and a
+/// folder too many.
+#[test]
+fn what_is_not_used_is_said() {
+    let folder = Folder::empty();
+    for (level, name) in ["cat/a.png", "dog/b.png", "loose.png"].iter().enumerate() {
+        picture(&folder, name, level as u8);
+    }
+    let notices = open(&folder, "train").unwrap().notices.join("; ");
+    assert_names(&notices, &["1 pictures are in no folder of a class", "loose.png"]);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nowhere.png", folder.at("cat/dead.png")).unwrap();
+        assert_names(&message(open(&folder, "train")), &["cat/dead.png", "link to a file that is missing"]);
+    }
+    let folder = Folder::empty();
+    for (level, name) in ["photos/cat/a.png", "photos/dog/b.png"].iter().enumerate() {
+        picture(&folder, name, level as u8);
+    }
+    let notices = open(&folder, "train").unwrap().notices.join("; ");
+    assert_names(&notices, &["the only class is `photos`", "(cat, dog)", "photos"]);
+}
+
+/// Protects: names that look alike are one class, with the accent as part of the letter or apart, as macOS stores it.
+#[test]
+fn accents_are_stored_in_two_ways() {
+    let folder = Folder::empty();
+    picture(&folder, "caf\u{e9}/a.png", 1);
+    picture(&folder, "cafe\u{301}/b.png", 2);
+    picture(&folder, "dog/c.png", 3);
+    let opened = open(&folder, "train").unwrap();
+    assert_eq!(opened.classes(), ["caf\u{e9}", "dog"]);
+    assert_names(&opened.notices.join("; "), &["caf\u{e9} (2), dog (1)"]);
+    let folder = Folder::new();
+    folder.write("labels.json", "{\"classes\": [\"caf\u{e9}\", \"cafe\u{301}\"]}");
+    assert_names(&message(open(&folder, "train")), &["labels.json", "stored in two ways", "NFC"]);
+}

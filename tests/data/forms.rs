@@ -86,6 +86,20 @@ fn tables_are_read() {
             &["a: cat", "b: dog"][..],
         ),
         ("labels.csv", "path,label\nimages/my%20c.png,\"a, b\"\nimages/a.png,cat\n", &["a: cat", "my c: a, b"][..]),
+        // pandas numbers the rows, and writes lists as Python shows them; NumPy without commas.
+        ("labels.csv", ",filename,cat,dog\n0,a.png,1,0\n1,b.png,0,1\n", &["a: cat", "b: dog"][..]),
+        ("labels.csv", "filename,cat,dog,\na.png,1,0,\nb.png,0,1,\n", &["a: cat", "b: dog"][..]),
+        ("labels.csv", "filename,label\na.png,\"['cat', 'dog']\"\nb.png,[]\n", &["a: cat dog", "b: "][..]),
+        ("labels.csv", "filename,label\na.png,\"cat [wild]\"\nb.png,dog\n", &["a: cat [wild]", "b: dog"][..]),
+        (
+            "labels.csv",
+            "filename,label\na.png,\"[\"\"cat\"\"]\"\nb.png,\"['a b' 'dog']\"\n",
+            &["a: cat", "b: a b dog"][..],
+        ),
+        // Tags in the last column that are separated as fields are.
+        ("labels.csv", "filename,label\na.png,cat,dog\nb.png,dog\n", &["a: cat dog", "b: dog"][..]),
+        // The same name with its accent apart and as part of the letter.
+        ("labels.csv", "filename,label\na.png,caf\u{e9}\nb.png,cafe\u{301}\n", &["a: caf\u{e9}", "b: caf\u{e9}"][..]),
     ] {
         let folder = with(&pictures);
         folder.write(name, table);
@@ -96,6 +110,35 @@ fn tables_are_read() {
         found.sort();
         assert_eq!(found, expected, "{table}");
     }
+}
+
+/// Protects: tags that are numbers have the names of classes.txt, in a table and as texts of JSON lines; digits that are
+/// names, and numbers that nothing names, remain.
+#[test]
+fn numbers_have_names() {
+    let table = "filename,label\na.png,1\nb.png,0.0\n";
+    let lines = "{\"file_name\": \"a.png\", \"label\": \"1\"}\n{\"file_name\": \"b.png\", \"label\": \"0\"}\n";
+    for (form, file, content) in [("a table", "labels.csv", table), ("JSON lines", "metadata.jsonl", lines)] {
+        let folder = with(&["a.png", "b.png"]);
+        folder.write(file, content);
+        let (a, b) = if file == "labels.csv" { ("a: 1", "b: 0.0") } else { ("a: 1", "b: 0") };
+        assert_read(&folder, form, &[a, b], &["tags are numbers; classes.txt"]);
+        folder.write("classes.txt", "owl\nfox\ncow\n");
+        assert_read(&folder, form, &["a: fox", "b: owl"], &["numbers, which classes.txt names"]);
+        assert_eq!(open(&folder).unwrap().classes(), ["owl", "fox", "cow"], "in their order");
+        folder.write("classes.txt", "owl\n");
+        assert_refused(&folder, &[file, "line", "the class 1, but classes.txt names 1", "correct the class"]);
+        folder.write("classes.txt", "owl\n\nfox\n");
+        assert_refused(&folder, &["classes.txt", "line 2 is blank"]);
+        folder.write("classes.txt", "0\n0.0\n1\n2\n");
+        assert_read(&folder, form, &[a, b], &[]);
+    }
+    // Beside PASCAL VOC's lists.
+    let folder = with(&["JPEGImages/a.png", "JPEGImages/b.png"]);
+    folder.write("ImageSets/Segmentation/train.txt", "a\nb\n");
+    folder.write("labels.csv", "a,1\nb,0 1\n");
+    folder.write("classes.txt", "owl\nfox\n");
+    assert_read(&folder, "PASCAL VOC", &["a: fox", "b: owl fox"], &["which classes.txt names"]);
 }
 
 /// Protects: tables of splits in folders, as Roboflow writes them.
@@ -126,6 +169,9 @@ fn broken_tables_are_refused() {
         ("filename,a,b\na.png,0.3,7\n", &["labels.csv", "numbers in its columns"]),
         ("filename,label\n", &["labels.csv", "lists no image"]),
         ("file_name,label\n,cat\n", &["labels.csv", "line 2", "no image"]),
+        ("", &["labels.csv", "lists no image"]),
+        ("file_name,label,split\na.png,cat,train,dog\n", &["labels.csv", "line 2 has 4 fields", "heading has 3"]),
+        ("file_name,label\na.png,['cat', 'dog']\n", &["labels.csv", "line 2", "`['cat'`", "quotes around the list"]),
     ] {
         let folder = with(&["a.png", "b.png", "images/e/x.png", "images/f/x.png"]);
         folder.write("labels.csv", table);
@@ -185,7 +231,7 @@ fn broken_json_lines_are_refused() {
         (r#"{"name": "a.png", "tags": []}"#, &["line 2", "no `file_name`"]),
         (r#"{"file_name": "a.png"}"#, &["line 2", "no `tags`"]),
         (r#"{"file_name": "a.png", "tags": true}"#, &["line 2", "neither names nor numbers"]),
-        (r#"{"file_name": "a.png", "tags": 9}"#, &["line 2", "class 9", "1 are named"]),
+        (r#"{"file_name": "a.png", "tags": 9}"#, &["line 2", "class 9", "classes.txt names 1"]),
         (r#"{"file_name": "a.png", "tags": -1}"#, &["line 2", "class -1"]),
         (r#"{"file_name": "z.png", "tags": []}"#, &["line 2", "`z.png`", "missing"]),
     ] {
@@ -237,6 +283,55 @@ fn yolo_is_read() {
     folder.write("classes.txt", "cat\ndog\n");
     folder.write("labels/a.txt", format!("1 {BOX}\n"));
     assert_read(&folder, "YOLO (classes.txt)", &["images/a: dog"], &[]);
+}
+
+/// Protects: lists of names in the places where programs write them, labels with an ending in capitals, and files of
+/// labels without an image.
+#[test]
+fn yolo_is_read_with_a_list_of_names() {
+    let settings =
+        "classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\nbackup = backup/\n";
+    for inside in ["", "data/"] {
+        let at = |name: &str| format!("{inside}{name}");
+        let folder = with(&[&at("obj_train_data/a.png"), &at("obj_train_data/b.png"), &at("obj_valid_data/c.png")]);
+        folder.write(&at("obj.data"), settings);
+        folder.write(&at("obj.names"), "cat\r\ndog\r\n");
+        folder.write(&at("train.txt"), "data/obj_train_data/a.png\ndata/obj_train_data/b.png\n");
+        folder.write(&at("valid.txt"), "data/obj_valid_data/c.png\n");
+        folder.write(&at("obj_train_data/a.txt"), format!("1 {BOX}\n"));
+        folder.write(&at("obj_train_data/b.txt"), format!("0 {BOX}\n1 {BOX}\n"));
+        folder.write(&at("obj_valid_data/c.txt"), format!("0 {BOX}\n"));
+        let expected = ["obj_train_data/a: dog", "obj_train_data/b: cat dog"].map(&at);
+        assert_read(&folder, &format!("YOLO ({inside}obj.data)"), &expected.each_ref().map(String::as_str), &[]);
+        let splits = Splits::open(folder.path(), options(DataForm::Auto), &(), &mut Err).unwrap();
+        assert_eq!(tags(&splits.val.unwrap()), [at("obj_valid_data/c: cat")]);
+        folder.remove(&at("obj.names"));
+        assert_refused(&folder, &["obj.data", "names no list of classes"]);
+    }
+    // LabelImg: the list beside the labels, which are beside the pictures or in a folder of their own.
+    for (list, labels, picture) in [
+        ("classes.txt", "a", "a.png"),
+        ("labels/classes.txt", "labels/a", "images/a.png"),
+        ("obj.names", "labels/a", "a.PNG"),
+    ] {
+        let folder = with(&[picture]);
+        folder.write(list, "cat\ndog\n");
+        folder.write(&format!("{labels}.TXT"), format!("1 {BOX}\n"));
+        folder.write("labels/z.txt", format!("0 {BOX}\n"));
+        let expected = format!("{}: dog", picture.split('.').next().unwrap());
+        let notices: &[&str] =
+            if labels == "a" { &[] } else { &["1 files of labels belong to no image here", "z.txt"] };
+        assert_read(&folder, &format!("YOLO ({list})"), &[&expected], notices);
+    }
+    let folder = with(&["images/a.png"]);
+    folder.write("labels/a.txt", format!("1 {BOX}\n"));
+    assert_refused(&folder, &["has labels, but no file that names their classes", "classes.txt"]);
+    folder.write("data.yaml", "");
+    assert_refused(&folder, &["data.yaml", "no `names`"]);
+    // Texts beside pictures of classes are captions.
+    let folder = with(&["cat/a.png"]);
+    folder.write("cat/a.txt", "my cat");
+    assert_read(&folder, "a folder for each class", &["cat/a: cat"], &[]);
 }
 
 #[test]
@@ -333,6 +428,11 @@ fn cvat_is_read() {
         &["1 images are of other subsets"],
     );
 
+    // What is outside of the image is not seen.
+    let outside = images.replace("label=\"dog\" xtl=\"1\"", "label=\"dog\" outside=\"1\"");
+    folder.write("annotations.xml", format!("{head}{outside}</annotations>"));
+    assert_read(&folder, "an export of CVAT", &["images/a: cat", "images/c: ", "images/sub/b: cat"], &[]);
+
     for (content, parts) in [
         (format!("{head}<track id=\"0\" label=\"cat\"/></annotations>"), &["annotations.xml", "tracks of a video"][..]),
         (format!("{head}{images}"), &["annotations.xml", "is not XML"]),
@@ -375,6 +475,14 @@ fn relatives_of_coco_are_read() {
     assert_read(&folder, "MS-COCO", &["a: cat", "b: dog"], &["detections of a score of at least 0.5"]);
     folder.write("annotations/train_results.json", scores.replace("\"image_id\": 2", "\"image_id\": 3"));
     assert_refused(&folder, &["train_results.json", "category 2 in image 3"]);
+    // The only file of annotations, as Label Studio and FiftyOne export it.
+    for (file, images) in
+        [("result.json", "images"), ("labels.json", "data"), ("instances_train.json", "train"), ("coco.json", ".")]
+    {
+        let folder = with(&["a.png", "b.png"].map(|name| format!("{images}/{name}")).each_ref().map(String::as_str));
+        folder.write(file, coco(objects));
+        assert_read(&folder, &format!("MS-COCO ({file})"), &["a: dog", "b: cat"], &[]);
+    }
     folder.write("annotations/instances_train.json", scores);
     assert_refused(&folder, &["instances_train.json", "list of results", "train_results.json"]);
 }
@@ -399,6 +507,14 @@ fn two_forms_are_refused() {
     assert!(checkup.splits[0].notices[0].contains("is read as a folder for each class"), "{checkup:?}");
     let wrong = message(Splits::open(folder.path(), options(DataForm::Yolo), &(), &mut Err));
     assert_names(&wrong, &["form `yolo`", "data.yaml"]);
+    // Neither is a stray file of annotations.
+    folder.remove("labels.csv");
+    folder.write(
+        "old.json",
+        r#"{"images": [{"id": 1, "file_name": "a.png", "height": 4, "width": 6}], "categories": []}"#,
+    );
+    assert_read(&folder, "a folder for each class", &["cat/a: cat", "dog/b: dog"], &[]);
+    folder.write("labels.csv", "1,2\n");
     // A stray table beside folders of classes is none of the usual names.
     folder.remove("labels.csv");
     folder.write("notes.csv", "1,2\n");
@@ -421,4 +537,27 @@ fn capitalisation_makes_no_class() {
         "{\"file_name\": \"a.png\", \"tags\": \"Owl\"}\n{\"file_name\": \"b.png\", \"tags\": \"owl\"}\n",
     );
     assert_refused(&folder, &["metadata.jsonl", "`Owl` and `owl`"]);
+}
+
+/// Protects: names in labels.json may have the endings of their pictures, and a folder of pictures without tags is told
+/// how to get some.
+#[test]
+fn pictures_beside_labels_are_read() {
+    let folder = with(&["a.png"]);
+    assert_refused(&folder, &["1 pictures, but no tags", "tagseg tag"]);
+    let folder = with(&["a.png", "sub/b.png", "c.png"]);
+    folder.write(
+        "labels.json",
+        r#"{"classes": ["cat", "dog"], "tags": {"a.png": ["cat"], "sub/b.png": ["dog"], "c": []}}"#,
+    );
+    assert_read(&folder, "images with labels.json", &["a: cat", "c: ", "sub/b: dog"], &[]);
+    // Images of other splits are not trained on, whatever the folder is called.
+    let folder = with(&["Train/a.png", "Valid/b.png", "test/c.png"]);
+    folder.write(
+        "labels.json",
+        r#"{"classes": ["cat"], "tags": {"Train/a": ["cat"], "Valid/b": ["cat"], "test/c": []}}"#,
+    );
+    assert_read(&folder, "images with labels.json", &["Train/a: cat"], &["2 images below val/ and test/ are left out"]);
+    folder.write("labels.json", r#"{"classes": ["cat"], "tags": {"Train/a": ["cat"], "z.png": ["cat"]}}"#);
+    assert_refused(&folder, &["labels.json", "`z.png` has tags", "no such image"]);
 }

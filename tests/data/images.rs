@@ -135,9 +135,12 @@ fn pictures_of_other_formats_equal_pillow() {
         ("fax.tif", 0),
         ("alpha.tif", 0),
         ("cmyk.tif", 2),
+        ("palette.tif", 0),
         ("pages.tif", 0),
         ("palette.gif", 0),
         ("moving.gif", 0),
+        // A transparent pixel has the colour that the palette gives it.
+        ("clear.gif", 0),
     ] {
         assert!(worst(name) <= limit, "{name}: {} grey levels", worst(name));
     }
@@ -147,6 +150,9 @@ fn pictures_of_other_formats_equal_pillow() {
     assert_eq!(upright, expected);
     assert_eq!(Rgb8::read(&fixture("turned.tif")).unwrap(), Rgb8::read(&fixture("colour.tif")).unwrap());
     assert_eq!(Rgb8::read_upright(&fixture("turned.webp")).unwrap(), upright);
+    for name in ["palette.tif", "clear.gif", "moving.gif"] {
+        assert_eq!(Rgb8::read_size(&fixture(name)).unwrap(), (24, 32), "{name}");
+    }
     let deep = Rgb8::read(&fixture("deep.tif")).unwrap();
     assert_eq!(deep, Rgb8::read(&fixture("grey.tif")).unwrap(), "the upper 8 of 16 bits");
 }
@@ -165,6 +171,7 @@ fn files_of_other_formats_that_end_early_are_named() {
         "deflate.tif",
         "jpeg.tif",
         "fax.tif",
+        "palette.tif",
         "palette.gif",
     ] {
         let (whole, path) = (fs::read(fixture(name)).unwrap(), folder.path().join(name));

@@ -3,13 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Runs one of the scripts beside this file, which must succeed, and returns what it prints.
+/// Runs one of the scripts beside this file with the readers of most formats. It must succeed; returns what it prints.
 pub fn read_with(script: &str, args: &[&str]) -> String {
+    run_in("format-readers", script, args)
+}
+
+/// Runs one of the scripts beside this file with Transformers. It must succeed; returns what it prints.
+pub fn run_with_transformers(script: &str, args: &[&str]) -> String {
+    run_in("transformers", script, args)
+}
+
+/// Runs a script in the virtual environment `name`, which `scripts/NAME.sh` makes.
+fn run_in(name: &str, script: &str, args: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("target/format-readers/bin/python");
+    let environment = root.join("target").join(name);
+    let python = environment.join("bin/python");
     assert!(
-        python.is_file() && root.join("target/format-readers/packages").is_file(),
-        "the readers are not installed; run scripts/format-readers.sh"
+        python.is_file() && environment.join("packages").is_file(),
+        "the readers are not installed; run scripts/{name}.sh"
     );
     let output = Command::new(python).arg(root.join("tests/formats").join(script)).args(args).output().unwrap();
     finished(&output, script)

@@ -6,8 +6,10 @@ use std::process::{Command, Output};
 
 use safetensors::SafeTensors;
 use tagseg::config::Config;
+use tagseg::engine::graph::Graph;
 use tagseg::formats::element::Values;
 use tagseg::formats::tensor_file::{NamedTensor, TensorFile};
+use tagseg::parts::network::{Network, NetworkConfig, NetworkOptions};
 use tagseg::run::weights::{Checkpoint, Checkpoints};
 
 use super::{bits, fixture, read};
@@ -128,6 +130,86 @@ fn what_a_format_cannot_hold_is_refused() {
     let half = refused(&["weights", "convert", text(&lite), &out("a.ONNX"), "--half"]);
     assert!(half.contains("--half") && half.contains("omit them"), "{half}");
     assert_eq!(folder.path().read_dir().unwrap().count(), 1, "nothing else is written");
+}
+
+/// Protects: networks that Transformers would compute differently are refused in one line, and a folder is written whole,
+/// over nothing but a folder of the same kind. `tests/formats` loads such folders.
+#[test]
+fn a_folder_of_transformers_is_written_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let save = |name: &str, backbone: &str, ofd: &str| {
+        let mut config = Config::preset("voc").unwrap();
+        let settings = [format!("model.backbone={backbone}"), format!("ofd.mode={ofd}"), "model.embed_dim=8".into()];
+        settings.iter().for_each(|setting| config.set(setting).unwrap());
+        let classes = ["a".to_owned()];
+        let network = NetworkConfig::new(&config, classes.len()).unwrap();
+        let network = Network::new(&Graph::new(), &network, NetworkOptions::new(&config)).unwrap();
+        let tensors =
+            network.parameters().into_iter().map(|own| (own.name.clone(), (own.shape.to_vec(), own.initial(1))));
+        let tensors = tensors.collect();
+        let checkpoint = Checkpoint { step: 7, config, classes: classes.to_vec(), tensors, training: None };
+        checkpoint.save(&folder.path().join(name)).unwrap();
+        at(name)
+    };
+    let (off, released, paper) =
+        (save("off", "nano", "off"), save("released", "nano", "released"), save("paper", "mit_b0", "paper"));
+    let lite = save("lite", "efficientnet_lite0", "off");
+    let convert = |source: &str, out: &str| {
+        ["weights", "convert", source, out, "--layout", "transformers"].map(str::to_owned).to_vec()
+    };
+    let refused_with = |source: &str, out: &str, more: &[&str]| {
+        let arguments = convert(source, out);
+        refused(&[&arguments.iter().map(String::as_str).collect::<Vec<_>>(), more].concat())
+    };
+    let out = at("out");
+    for (source, part) in [(&released, "(ofd.mode=released)"), (&paper, "(ofd.mode=paper)")] {
+        let line = refused_with(source, &out, &[]);
+        assert!(line.contains(part) && line.contains("train with ofd.mode=off") && line.contains(".onnx"), "{line}");
+    }
+    let line = refused_with(&lite, &out, &[]);
+    assert!(line.contains("efficientnet_lite0 is no encoder of SegFormer, only MiT is"), "{line}");
+    let foreign = refused_with(text(&fixture("bmp.pth")), &out, &[]);
+    assert!(foreign.contains("bmp.pth") && foreign.contains("tagseg train"), "{foreign}");
+    for name in ["a.safetensors", "a.ONNX"] {
+        assert!(refused_with(&off, &at(name), &[]).contains("reads a folder"));
+    }
+    assert!(refused_with(&off, &at("nowhere/a"), &[]).contains("is not a folder; create it"));
+    assert!(refused_with(&off, &off, &[]).contains("is a file"));
+    assert!(refused_with(&off, &out, &["--partial"]).contains("omit it with --layout transformers"));
+    let names = || {
+        let mut names: Vec<_> = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["lite", "off", "paper", "released"], "nothing else is written");
+
+    let write = |more: &[&str]| {
+        let arguments = convert(&off, &out);
+        said(&[&arguments.iter().map(String::as_str).collect::<Vec<_>>(), more].concat())
+    };
+    assert!(write(&[]).contains("nano of 2 classes after step 7 for Transformers"));
+    let weights = folder.path().join("out/model.safetensors");
+    let whole = fs::metadata(&weights).unwrap().len();
+    assert!(refused_with(&off, &out, &[]).contains("already exists"));
+    write(&["--half", "--overwrite"]);
+    let half = fs::metadata(&weights).unwrap().len();
+    assert!(half < whole * 3 / 5, "{half} of {whole} bytes");
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("out/config.json")).unwrap()).unwrap();
+    assert_eq!((&config["torch_dtype"], &config["hidden_sizes"][3]), (&"float16".into(), &96.into()));
+    assert_eq!(names(), ["lite", "off", "out", "paper", "released"], "no partial folder is left");
+    // Neither is the network itself deleted, nor other files.
+    fs::create_dir(folder.path().join("own")).unwrap();
+    fs::copy(&off, folder.path().join("own/model.safetensors")).unwrap();
+    let line = refused_with(&at("own"), &at("own"), &["--overwrite"]);
+    assert!(line.contains("contains the network to convert"), "{line}");
+    fs::write(folder.path().join("out/notes.txt"), "mine").unwrap();
+    let line = refused_with(&off, &out, &["--overwrite"]);
+    assert!(line.contains("contains notes.txt") && line.contains("choose another folder"), "{line}");
+    assert_eq!(fs::metadata(&weights).unwrap().len(), half);
+    // It is read as weights.
+    assert!(said(&["weights", "inspect", &out]).contains("Hugging Face, nano"));
 }
 
 /// Protects: a run becomes a file that the official release loads by name and shape, batch counter included, and

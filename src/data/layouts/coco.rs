@@ -1,7 +1,8 @@
 //! MS-COCO as it is distributed (method.md 8.2).
 //!
 //! ```text
-//! annotations/instances_<split>[year].json     images, objects, classes; also <split>/_annotations.coco.json
+//! annotations/instances_<split>[year].json     images, objects, classes; also <split>/_annotations.coco.json, or
+//! <any name>.json                               if there is neither
 //! annotations/<split>[year]_results.json        detections, if the file above has no objects
 //! <split>[year]/<file name>                     images; also in images/<split>[year]/ or JPEGImages/
 //! ```
@@ -31,7 +32,7 @@ use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::images::{Images, Masks};
 use crate::data::layouts::layout::{Layout, Sign};
 use crate::data::layouts::listing::below;
-use crate::data::layouts::lists::aliases;
+use crate::data::layouts::lists::{aliases, beginning};
 use crate::data::picture::{Mask, one_line};
 use crate::data::tags::{OnFault, Tags, check_classes, numbered_classes};
 use crate::error::{Error, Result};
@@ -139,8 +140,9 @@ struct Object {
 
 /// A file of annotations.
 fn sign(root: &Path) -> Option<Sign> {
-    let name = files(root).into_iter().next()?;
-    Some(Sign::clear(below(&path_of(root, &name), root)))
+    let path = path_of(root, &files(root).into_iter().next()?);
+    // A file of any name may be a stray one.
+    Some(Sign { what: below(&path, root), clear: path.parent() != Some(root) })
 }
 
 /// Whether there is an annotation file for the split.
@@ -156,16 +158,34 @@ fn files(root: &Path) -> Vec<String> {
     let mut names: Vec<String> = names.filter(|name| !name.ends_with("_results")).collect();
     let nested = in_folder(root.to_owned()).filter(|entry| entry.path().join(NESTED).is_file());
     names.extend(nested.filter_map(|entry| entry.file_name().into_string().ok()));
+    if names.is_empty() {
+        // Programs that export one file.
+        let paths = in_folder(root.to_owned()).map(|entry| entry.path()).filter(|path| is_annotations(path));
+        names.extend(paths.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())));
+        names.iter_mut().for_each(|name| *name = name.strip_prefix(PREFIX).unwrap_or(name).to_owned());
+    }
     names.sort();
     names.dedup();
     names
 }
 
+/// Whether a file looks like one of annotations, from its beginning.
+pub(super) fn is_annotations(path: &Path) -> bool {
+    let is_json = path.extension().is_some_and(|ending| ending == "json") && path.is_file();
+    let has = |text: &str, keys: [&str; 2]| keys.iter().all(|key| text.contains(key));
+    is_json && {
+        let text = beginning(path);
+        let listed = has(&text, ["\"images\"", "\"file_name\""]) || has(&text, ["\"image_id\"", "\"category_id\""]);
+        text.starts_with('{') && listed
+    }
+}
+
 /// The annotation file of a split that [`files`] names.
 fn path_of(root: &Path, name: &str) -> PathBuf {
     let path = root.join(FOLDER).join(format!("{PREFIX}{name}.json"));
-    let nested = root.join(name).join(NESTED);
-    if !path.is_file() && nested.is_file() { nested } else { path }
+    let others = [format!("{name}/{NESTED}"), format!("{name}.json"), format!("{PREFIX}{name}.json")];
+    let other = others.into_iter().map(|other| root.join(other)).find(|other| other.is_file());
+    other.filter(|_| !path.is_file()).unwrap_or(path)
 }
 
 /// Whether `name` is the split, with or without a year.
@@ -260,7 +280,10 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     }
 
     let folders = [&name[..], &format!("images/{name}"), "images", &format!("JPEGImages/{name}"), "JPEGImages"];
-    let folders = folders.map(|folder| root.join(folder));
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
+    if path.parent() == Some(root) {
+        folders.extend([root.join("data"), root.to_owned()]);
+    }
     let (mut ids, mut images, mut kept) = (Vec::new(), Vec::new(), Vec::new());
     let mut used = HashMap::new();
     let empty = drawings.iter().filter(|drawing| drawing.objects.is_empty()).count();

@@ -42,7 +42,7 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     let base = file.parent().unwrap_or(root).to_owned();
     let pictures = Pictures::below(root)?;
     let id_of = |text: &str| pictures.find(text, &base).ok().map(|hit| pictures.relative(hit.picture));
-    let read = read_table(&file, &id_of, options.classes.as_deref())?;
+    let read = read_table(&file, root, &id_of, options.classes.as_deref(), on_fault)?;
     let (mut entries, mut others, mut notices) = (Vec::new(), 0, vec![format!("tags: {}", read.notice)]);
     for row in read.rows {
         if row.split.as_ref().is_some_and(|own| !own.is_empty() && !names_split(own, split)) {

@@ -66,7 +66,9 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
             continue;
         }
         let mut tags = Vec::new();
-        for shape in image.children().filter(|node| SHAPES.contains(&node.tag_name().name())) {
+        // A shape that is outside of the image shows nothing.
+        let shapes = image.children().filter(|node| SHAPES.contains(&node.tag_name().name()));
+        for shape in shapes.filter(|shape| shape.attribute("outside") != Some("1")) {
             match shape.attribute("label") {
                 Some(label) => tags.push(label.to_owned()),
                 None => {

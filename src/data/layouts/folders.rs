@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Files of the same content are one image with the tags of all its folders. Images in a folder `background` have no
-//! tags. Subfolders of a class belong to it, and hidden folders to none. A folder `train`, `val` or `test` is a split if
-//! it has folders, else a class. There are no masks.
+//! tags. Subfolders of a class belong to it, and hidden folders to none. A folder `train`, `val` or `test`, in any
+//! capitalisation, is a split if it has folders, else a class; so is one with another name of a split, such as `valid`.
+//! There are no masks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -20,7 +21,9 @@ use crate::data::files::collect;
 use crate::data::ids::make_distinct;
 use crate::data::images::{Images, NoMasks};
 use crate::data::layouts::layout::{Layout, Sign};
-use crate::data::tags::{MAX_CLASSES, OnFault, Tags, check_classes as check_names};
+use crate::data::layouts::lists::names_split;
+use crate::data::layouts::yolo::owns_folders;
+use crate::data::tags::{MAX_CLASSES, OnFault, Tags, check_classes as check_names, composed};
 use crate::error::{Error, Result};
 
 /// See the module documentation.
@@ -59,30 +62,38 @@ fn sign(root: &Path) -> Option<Sign> {
     let folders = class_folders(&folder_of(root, TRAIN)).unwrap_or_default();
     let names: Vec<String> =
         folders.into_iter().filter(|(_, folder)| has_image(folder)).map(|(name, _)| name).collect();
-    let classes = names.iter().filter(|name| !["train", "val", "valid", "validation", "test"].contains(&name.as_str()));
+    let classes = names.iter().filter(|name| split_of(name).is_none());
     let clear = classes.count() > 1;
-    Some(Sign { what: format!("{}/", names.first()?), clear })
+    let first = names.first()?;
+    (!owns_folders(root)).then(|| Sign { what: format!("{first}/"), clear })
 }
 
 /// The split `train` is always there, others if they have a folder.
 fn has_split(root: &Path, split: &str) -> bool {
-    split == TRAIN || has_classes(&root.join(split))
+    split == TRAIN || own_folder(root, split).is_some()
 }
 
 /// Opens a split, see [`Dataset::open_reporting`].
-fn open(root: &Path, split: &str, options: &DatasetOptions, _: OnFault) -> Result<Dataset> {
+fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
     let folder = folder_of(root, split);
     if !has_split(root, split) {
         let remedy = format!("add a folder `{split}` with a folder for each class");
-        return Err(Error::data(folder, format!("there is no split `{split}`"), remedy));
+        return Err(Error::data(root.join(split), format!("there is no split `{split}`"), remedy));
     }
     let (mut paths, mut names, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts = BTreeMap::new();
     for (name, folder) in class_folders(&folder)? {
         let before = paths.len();
         images_below(&folder, &mut paths, &mut skipped)?;
+        for lost in paths.split_off(before) {
+            // A link to nothing, most often.
+            match lost.is_file() {
+                true => paths.push(lost),
+                false => on_fault(Error::data(&lost, "is a link to a file that is missing", "restore the file"))?,
+            }
+        }
         names.resize(paths.len(), name.clone());
-        counts.insert(name, paths.len() - before);
+        *counts.entry(name).or_default() += paths.len() - before;
     }
     let classes = match &options.classes {
         Some(classes) => classes.clone(),
@@ -115,6 +126,19 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, _: OnFault) -> Resul
     if let Some(first) = skipped.first() {
         notices.push(format!("skipped {} files that are not {FORMATS}, such as {}", skipped.len(), first.display()));
     }
+    let mut loose = entries(&folder)?;
+    loose.retain(|path| is_picture(path) && !is_hidden(path));
+    loose.sort();
+    if let Some(first) = loose.first() {
+        let (count, first) = (loose.len(), first.display());
+        notices.push(format!("{count} pictures are in no folder of a class and not used, such as {first}"));
+    }
+    if let [class] = &classes[..]
+        && let Some(inner) = inner_folders(&folder.join(class))
+    {
+        let (inner, place) = (inner.join(", "), folder.join(class).display().to_string());
+        notices.push(format!("the only class is `{class}`; if its folders are the classes ({inner}), give {place}"));
+    }
     let images =
         Images::new(root, split, ids, kept, NoMasks::new(root, "folders of classes have no masks")).turned(true);
     Ok(Dataset::new(images, Tags { classes, rows }, notices))
@@ -122,8 +146,37 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, _: OnFault) -> Resul
 
 /// The folder with the class folders of a split: its own, or that of the data set.
 fn folder_of(root: &Path, split: &str) -> PathBuf {
-    let own = root.join(split);
-    if has_classes(&own) { own } else { root.to_owned() }
+    own_folder(root, split).unwrap_or_else(|| root.to_owned())
+}
+
+/// The folder of a split.
+fn own_folder(root: &Path, split: &str) -> Option<PathBuf> {
+    let is_own = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        names_split(&name, split) || split_of(&name) == Some(split)
+    };
+    let mut own: Vec<_> = entries(root).unwrap_or_default().into_iter().filter(is_own).collect();
+    // The name of the split itself comes before others.
+    own.sort_by_key(|path| (path.file_name() != Some(split.as_ref()), path.clone()));
+    own.into_iter().find(|path| has_classes(path))
+}
+
+/// The split that a folder of this name is, if it has folders of classes.
+pub(super) fn split_of(name: &str) -> Option<&'static str> {
+    match name.to_lowercase().as_str() {
+        "train" | "training" => Some(TRAIN),
+        "val" | "valid" | "validation" => Some("val"),
+        "test" | "testing" => Some("test"),
+        _ => None,
+    }
+}
+
+/// The folders in that of a class, if all of its pictures are in several of them.
+fn inner_folders(class: &Path) -> Option<Vec<String>> {
+    let inside = entries(class).ok()?;
+    let folders = class_folders(class).ok()?.into_iter().filter(|(_, folder)| has_image(folder));
+    let names: Vec<_> = folders.map(|(name, _)| name).collect();
+    (names.len() > 1 && !inside.iter().any(|path| is_picture(path) && !is_hidden(path))).then_some(names)
 }
 
 /// Whether a folder is that of a split: it has folders with images.
@@ -137,7 +190,7 @@ fn class_folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut folders: Vec<_> = entries(folder)?
         .into_iter()
         .filter(|path| path.is_dir())
-        .filter_map(|path| Some((path.file_name()?.to_string_lossy().into_owned(), path)))
+        .filter_map(|path| Some((composed(&path.file_name()?.to_string_lossy()), path)))
         .filter(|(name, path)| !name.starts_with('.') && name != "__MACOSX" && !is_split(name, path))
         .collect();
     folders.sort();
@@ -145,7 +198,7 @@ fn class_folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 }
 
 fn is_split(name: &str, folder: &Path) -> bool {
-    [TRAIN, "val", "test"].contains(&name) && has_classes(folder)
+    split_of(name).is_some() && has_classes(folder)
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -15,12 +15,12 @@ use super::layout::Layout;
 use super::listing::{self, Entry, Listing, Named};
 use super::lists::Kind;
 use crate::config::DataForm;
+use crate::data::class_names::{ClassNames, name_numbers};
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::picture::one_line;
 use crate::data::tags::OnFault;
 use crate::error::{Error, Result};
 use crate::formats::text::read_text;
-use crate::formats::yaml::{numbered_names, parse_yaml};
 
 /// See the module documentation.
 pub(crate) const LAYOUT: Layout = Layout {
@@ -56,6 +56,8 @@ enum Tag {
 fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Dataset> {
     let file = KIND.find(root, split)?;
     let text = read_text(&file)?;
+    let base = file.parent().unwrap_or(root).to_owned();
+    let folders = [base.as_path(), root];
     let (mut entries, mut names, mut whole) = (Vec::new(), None, None);
     let fault = |number: usize, reason: &str| {
         let reason = format!("line {number} {reason}");
@@ -91,14 +93,15 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
                         Tag::Name(name) => tags.push(name),
                         Tag::Number(tag) => {
                             if names.is_none() {
-                                names = Some(find_names(root, file.parent().unwrap_or(root), &file)?);
+                                let reason = "has tags that are numbers, but no file names the classes";
+                                let remedy = "write classes.txt beside it, with one name per line, 0 first";
+                                let found = ClassNames::find(&folders)?;
+                                names = Some(found.ok_or_else(|| Error::data(&file, reason, remedy))?);
                             }
-                            match names.iter().flatten().nth(tag) {
-                                Some(name) => tags.push(name.clone()),
-                                None => {
-                                    let count = names.iter().flatten().count();
-                                    on_fault(fault(number, &format!("has the class {tag}, but {count} are named")))?;
-                                }
+                            match names.as_ref().map(|names| names.name(tag)) {
+                                Some(Ok(name)) => tags.push(name.to_owned()),
+                                Some(Err(reason)) => on_fault(fault(number, &reason))?,
+                                None => {}
                             }
                         }
                     }
@@ -107,10 +110,18 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
         }
         entries.push(Entry { image: Named::Text(image.to_owned()), tags, place: format!("line {number}") });
     }
-    let base = file.parent().unwrap_or(root).to_owned();
     let notice = |text: String| format!("a text is one tag, such as `{}`; give a list for several", one_line(&text));
-    let notices = whole.map(notice).into_iter().collect();
-    let listing = Listing { file: file.clone(), base, classes: names, entries, notices };
+    let mut notices: Vec<String> = whole.map(notice).into_iter().collect();
+    let mut classes = names.map(|names| names.names);
+    if classes.is_none() {
+        // Numbers as texts.
+        let rows = entries.iter_mut().map(|entry: &mut Entry| (entry.place.clone(), &mut entry.tags)).collect();
+        if let Some(numbered) = name_numbers(rows, &file, &folders, on_fault)? {
+            notices.push(numbered.notice);
+            classes = numbered.classes;
+        }
+    }
+    let listing = Listing { file: file.clone(), base, classes, entries, notices };
     listing::open(root, split, listing, options, on_fault)
 }
 
@@ -134,68 +145,5 @@ fn read_tags(value: &Value) -> std::result::Result<Vec<Tag>, String> {
             _ => Err("has tags that are an object without `category`".into()),
         },
         Value::Bool(_) => Err("has tags that are neither names nor numbers".into()),
-    }
-}
-
-/// The names of numbered classes, from the files in which data sets have them.
-fn find_names(root: &Path, base: &Path, list: &Path) -> Result<Vec<String>> {
-    for folder in [base, root] {
-        for file in ["classes.txt", "names.txt", "labels.txt"] {
-            let path = folder.join(file);
-            if path.is_file() {
-                return Ok(read_text(&path)?
-                    .lines()
-                    .map(str::trim)
-                    .filter(|line| !line.is_empty())
-                    .map(str::to_owned)
-                    .collect());
-            }
-        }
-        for file in ["dataset_info.json", "dataset_infos.json", "README.md"] {
-            let path = folder.join(file);
-            if !path.is_file() {
-                continue;
-            }
-            let text = read_text(&path)?;
-            let facts = match text.strip_prefix("---") {
-                Some(rest) => parse_yaml(rest.split("\n---").next().unwrap_or_default(), &path)?,
-                None if file.ends_with(".json") => serde_json::from_str(&text).unwrap_or_default(),
-                None => Value::Null,
-            };
-            if let Some(names) = class_label(&facts, 0) {
-                return Ok(names);
-            }
-        }
-    }
-    let reason = "has tags that are numbers, but no file names the classes";
-    Err(Error::data(list, reason, "write classes.txt beside it, with one name per line, 0 first"))
-}
-
-/// The names of the first feature of classes in the description of a data set.
-fn class_label(facts: &Value, depth: usize) -> Option<Vec<String>> {
-    let inside = |value: &Value| (depth < 16).then(|| class_label(value, depth + 1)).flatten();
-    match facts {
-        Value::Object(parts) => {
-            let is_label = parts.get("_type").is_some_and(|kind| kind == "ClassLabel");
-            let label = parts.get("class_label").and_then(|label| label.get("names"));
-            let names = label.or_else(|| parts.get("names").filter(|_| is_label));
-            names.and_then(numbered_names).or_else(|| parts.values().find_map(inside))
-        }
-        Value::Array(parts) => parts.iter().find_map(inside),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Protects: names of classes as the hub stores them, in YAML and in JSON.
-    #[test]
-    fn names_of_features_are_found() {
-        let json = serde_json::json!({"features": {"image": {"_type": "Image"}, "label": {"names": ["b", "a"], "_type": "ClassLabel"}}});
-        assert_eq!(class_label(&json, 0).unwrap(), ["b", "a"]);
-        let yaml = "dataset_info:\n  features:\n  - name: objects\n    sequence:\n    - name: category\n      dtype:\n        class_label:\n          names:\n            '0': dog\n            '1': cat\n";
-        assert_eq!(class_label(&parse_yaml(yaml, Path::new("README.md")).unwrap(), 0).unwrap(), ["dog", "cat"]);
     }
 }

@@ -9,7 +9,7 @@ use crate::data::files::{Miss, Pictures};
 use crate::data::ids::make_distinct;
 use crate::data::images::{Images, NoMasks};
 use crate::data::picture::one_line;
-use crate::data::tags::{OnFault, Tags, check_classes};
+use crate::data::tags::{OnFault, Tags, check_classes, composed};
 use crate::error::{Error, Result};
 
 /// Images with tags, as a file lists them.
@@ -56,6 +56,9 @@ pub(super) fn open(
     on_fault: OnFault,
 ) -> Result<Dataset> {
     let Listing { file, base, classes, entries, mut notices } = listing;
+    if entries.is_empty() {
+        return Err(Error::data(file, format!("lists no image of split `{split}`"), "list images with their tags"));
+    }
     let pictures = Pictures::below(root)?;
     let (mut rows, mut paths, mut tags) = (HashMap::new(), Vec::new(), Vec::<Vec<String>>::new());
     let (mut repeated, mut recased) = (0, Vec::new());
@@ -82,7 +85,7 @@ pub(super) fn open(
         } else {
             repeated += 1;
         }
-        tags[row].extend(names.into_iter().map(|name| name.trim().to_owned()));
+        tags[row].extend(names.into_iter().map(|name| composed(name.trim())));
     }
     if paths.is_empty() {
         return Err(Error::data(file, format!("lists no image of split `{split}` that is here"), "add the images"));
@@ -135,7 +138,7 @@ fn chosen(
     }
     let all: BTreeSet<&String> = tags.iter().flatten().collect();
     let own = match declared {
-        Some(names) => names.iter().map(|name| name.trim().to_owned()).filter(|name| !is_background(name)).collect(),
+        Some(names) => names.iter().map(|name| composed(name.trim())).filter(|name| !is_background(name)).collect(),
         None => all.iter().map(|name| (*name).clone()).collect::<Vec<_>>(),
     };
     if own.is_empty() {

@@ -117,7 +117,7 @@ fn shown(path: &Path, root: &Path) -> String {
 }
 
 /// The first 64 KiB of a file as text, without zero bytes.
-fn beginning(path: &Path) -> String {
+pub(super) fn beginning(path: &Path) -> String {
     let mut bytes = Vec::new();
     let _ = File::open(path).map(|file| file.take(1 << 16).read_to_end(&mut bytes));
     bytes.retain(|byte| *byte != 0);

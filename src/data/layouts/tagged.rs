@@ -6,12 +6,13 @@
 //! ```
 //!
 //! The id of an image is its path below the folder, without the ending. All images are the split `train`, but those
-//! without an entry, and those below a folder `val` or `test`, are left out. There are no masks.
+//! without an entry, and those below a folder `val` or `test`, also by its other names, are left out. There are no masks.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::folders::first_of_same_content;
+use super::coco::is_annotations;
+use super::folders::{first_of_same_content, split_of};
 use super::layout::{Layout, Sign};
 use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
@@ -36,14 +37,18 @@ pub(crate) const LAYOUT: Layout = Layout {
 
 /// The only split.
 const TRAIN: &str = "train";
-/// Folders of images that are not trained on.
-const OTHERS: [&str; 2] = ["val/", "test/"];
 
-/// A `labels.json` with tags. One that cannot be read counts, so that its error is reported.
+/// Whether an image is below a folder of a split that is not trained on.
+fn is_held_out(id: &str) -> bool {
+    id.split_once('/').and_then(|(first, _)| split_of(first)).is_some_and(|split| split != TRAIN)
+}
+
+/// A `labels.json` with tags. One that cannot be read counts, so that its error is reported, unless it is another
+/// program's file of that name.
 fn sign(root: &Path) -> Option<Sign> {
     let path = root.join(FILE);
     let has_tags = || Labels::read(&path).map_or(true, |labels| labels.tags.is_some());
-    (path.is_file() && has_tags()).then(|| Sign::clear(FILE))
+    (path.is_file() && !is_annotations(&path) && has_tags()).then(|| Sign::clear(FILE))
 }
 
 fn has_split(_: &Path, split: &str) -> bool {
@@ -81,8 +86,16 @@ impl Files {
         Ok(files)
     }
 
-    /// Unites the tags of files that repeat another with those of that image.
+    /// Unites the tags of files that repeat another with those of that image. A name with the ending of its picture is
+    /// read as the id.
     pub(crate) fn unite(&self, named: &mut NamedTags) {
+        let ids: HashSet<&String> = self.ids.iter().chain(self.repeats.keys()).collect();
+        let with_ending = |name: &&String| !ids.contains(name) && ids.contains(&bare(name).to_owned());
+        let full: Vec<String> = named.keys().filter(with_ending).cloned().collect();
+        for name in full {
+            let tags = named.remove(&name).unwrap_or_default();
+            named.entry(bare(&name).to_owned()).or_default().extend(tags);
+        }
         for (repeat, first) in &self.repeats {
             let Some(tags) = named.remove(repeat) else { continue };
             let own = named.entry(first.clone()).or_default();
@@ -113,7 +126,7 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     }
     let (all, mut untagged, mut held_out) = (ids.len(), 0, 0);
     let mut is_trained_on = |id: &str| {
-        let is_held_out = OTHERS.iter().any(|folder| id.starts_with(folder));
+        let is_held_out = is_held_out(id);
         let is_tagged = named.contains_key(id);
         held_out += usize::from(is_held_out);
         untagged += usize::from(!is_held_out && !is_tagged);

@@ -6,8 +6,10 @@
 //! labels/train/a.txt         a line for each object: class and numbers; no file, or an empty one, is no object
 //! ```
 //!
-//! Instead of data.yaml there may be classes.txt with a name per line.
+//! Instead of data.yaml there may be a list with a name per line: classes.txt, also in labels/ or beside pictures that
+//! have their labels beside them, or Darknet's obj.names, which obj.data may name with the lists of the splits.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,7 @@ use super::layout::{Layout, Sign};
 use super::listing::{self, Entry, Listing, Named, below};
 use super::lists::aliases;
 use crate::config::DataForm;
+use crate::data::class_names::lines;
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::endings::is_picture;
 use crate::data::files::{Pictures, collect};
@@ -37,15 +40,51 @@ pub(crate) const LAYOUT: Layout = Layout {
     open,
 };
 
-const NAMES: &str = "classes.txt";
+/// Files with a name per line, and where else they may be than in the folder itself.
+const LISTS: [&str; 5] = ["classes.txt", "obj.names", "labels/classes.txt", "_darknet.labels", "train/_darknet.labels"];
 
-/// A file that names classes, and folders of images or labels.
+/// Darknet's files of settings, which name the list of classes and those of images.
+const SETTINGS: [&str; 2] = ["obj.data", "data/obj.data"];
+
+/// The folder that Darknet's files begin their paths with, which exports often lack.
+const DARKNET: &str = "data";
+
+/// A file that names classes, or labels that need one.
 fn sign(root: &Path) -> Option<Sign> {
-    let path = description(root)?;
-    Some(Sign::clear(below(&path, root)))
+    match description(root) {
+        Some(path) => Some(Sign::clear(below(&path, root))),
+        None => has_text(&root.join("labels")).then(|| Sign { what: "labels/".into(), clear: false }),
+    }
 }
 
-/// data.yaml, or another YAML file that names classes, or classes.txt beside labels.
+/// Whether there is a text file in a folder or its folders.
+fn has_text(folder: &Path) -> bool {
+    let mut found = false;
+    let is_text = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+    if folder.is_dir() {
+        let _ = collect(folder, &mut |path| found |= is_text(&path));
+    }
+    found
+}
+
+/// Whether a picture has labels: a text file whose first line is a class and numbers.
+fn has_labels(root: &Path) -> bool {
+    let is_labelled = |image: &Path| {
+        let text = labels_of(image, root).and_then(|labels| read_text(&labels).ok()).unwrap_or_default();
+        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        first.split_whitespace().count() >= 5 && first.split_whitespace().all(|field| field.parse::<f64>().is_ok())
+    };
+    let mut found = false;
+    let _ = collect(root, &mut |path| found = found || is_picture(&path) && is_labelled(&path));
+    found
+}
+
+/// Whether the folders of pictures are those of a YOLO data set, and no classes.
+pub(super) fn owns_folders(root: &Path) -> bool {
+    description(root).is_some() && has_labels(root)
+}
+
+/// data.yaml, or another YAML file that names classes, or Darknet's settings, or a list of names beside labels.
 fn description(root: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
     let is_yaml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
@@ -58,8 +97,11 @@ fn description(root: &Path) -> Option<PathBuf> {
     };
     let mut found: Vec<_> = entries.filter(is_yaml).filter(names).collect();
     found.sort_by_key(|path| (path.file_stem().is_none_or(|stem| stem != "data"), path.clone()));
-    let plain = root.join(NAMES);
-    found.into_iter().next().or_else(|| (plain.is_file() && root.join("labels").is_dir()).then_some(plain))
+    let existing = |names: &[&str]| names.iter().map(|name| root.join(name)).find(|path| path.is_file());
+    // One that says nothing is reported.
+    let empty = || existing(&["data.yaml", "data.yml"]).filter(|_| root.join("labels").is_dir());
+    let list = || existing(&LISTS).filter(|_| has_text(&root.join("labels")) || has_labels(root));
+    found.into_iter().next().or_else(empty).or_else(|| existing(&SETTINGS)).or_else(list)
 }
 
 /// What the description says.
@@ -72,11 +114,14 @@ struct Facts {
 
 impl Facts {
     fn read(root: &Path) -> Result<Self> {
-        let file = description(root).unwrap_or_else(|| root.join("data.yaml"));
-        if file.ends_with(NAMES) {
-            let text = read_text(&file)?;
-            let names = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-            return Ok(Facts { file, names, whole: Value::Null });
+        let Some(file) = description(root) else {
+            let remedy = "write data.yaml with `names: [cat, dog]`, or classes.txt with a name per line";
+            return Err(Error::data(root, "has labels, but no file that names their classes", remedy));
+        };
+        match file.extension().and_then(|ending| ending.to_str()) {
+            Some("yaml" | "yml") => {}
+            Some("data") => return Facts::of_settings(file, root),
+            _ => return Ok(Facts { names: lines(&file)?, file, whole: Value::Null }),
         }
         let whole = read_yaml(&file)?;
         let fault =
@@ -96,32 +141,54 @@ impl Facts {
         }
     }
 
-    /// The places of a split's images: folders, or lists of paths. The folder of the description counts where `path` is
-    /// that of another machine, and where programs write `../` too often.
-    fn places(&self, root: &Path, split: &str) -> Vec<PathBuf> {
+    /// What Darknet's settings say: lines of `key = value`.
+    fn of_settings(file: PathBuf, root: &Path) -> Result<Self> {
+        let text = read_text(&file)?;
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        let whole: serde_json::Map<String, Value> =
+            pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().into())).collect();
+        let mut facts = Facts { file, names: Vec::new(), whole: Value::Object(whole) };
+        let stated = facts.whole.get("names").and_then(Value::as_str).and_then(|path| facts.find(root, path));
+        let usual = || Some(facts.file.with_file_name("obj.names")).filter(|path| path.is_file());
+        let Some(list) = stated.or_else(usual) else {
+            let remedy = "write `names = data/obj.names`, with a name per line there";
+            return Err(Error::data(&facts.file, "names no list of classes that is here", remedy));
+        };
+        facts.names = lines(&list)?;
+        Ok(facts)
+    }
+
+    /// The file or folder that the description means by a path. Its own folder counts where `path` is that of another
+    /// machine, and where programs write `../` too often or Darknet's folder is missing.
+    fn find(&self, root: &Path, path: &str) -> Option<PathBuf> {
         let folder = self.file.parent().unwrap_or(root);
         let stated = self.whole.get("path").and_then(Value::as_str).map(|path| folder.join(path));
-        let bases: Vec<PathBuf> = stated.into_iter().chain([folder.to_owned()]).collect();
+        let bases: Vec<PathBuf> = stated.into_iter().chain([folder.to_owned(), root.to_owned()]).collect();
+        let path = path.replace('\\', "/");
+        let inner = Path::new(&path).strip_prefix(DARKNET).ok().and_then(Path::to_str).unwrap_or(&path);
+        let readings = [path.as_str(), path.trim_start_matches("../"), path.trim_start_matches("./"), inner];
+        let mut paths = readings.into_iter().flat_map(|path| bases.iter().map(move |base| base.join(path)));
+        paths.find(|path| path.exists())
+    }
+
+    /// The places of a split's images: folders, or lists of paths.
+    fn places(&self, root: &Path, split: &str) -> Vec<PathBuf> {
         let value = aliases(split).into_iter().find_map(|alias| self.whole.get(alias).filter(|value| !value.is_null()));
         let texts: Vec<String> = match value {
             Some(Value::Array(values)) => values.iter().filter_map(text).collect(),
             Some(value) => text(value).into_iter().collect(),
             None => Vec::new(),
         };
-        let find = |text: &String| {
-            let path = text.replace('\\', "/");
-            let readings = [path.as_str(), path.trim_start_matches("../"), path.trim_start_matches("./")];
-            let mut paths = readings.into_iter().flat_map(|path| bases.iter().map(move |base| base.join(path)));
-            paths.find(|path| path.exists())
-        };
-        let mut found: Vec<PathBuf> = texts.iter().filter_map(find).collect();
+        let mut found: Vec<PathBuf> = texts.iter().filter_map(|text| self.find(root, text)).collect();
         if found.is_empty() {
             let usual =
                 aliases(split).into_iter().flat_map(|alias| [format!("images/{alias}"), format!("{alias}/images")]);
             found.extend(usual.map(|name| root.join(name)).find(|path| path.is_dir()));
         }
         if found.is_empty() && split == "train" {
-            found.extend(Some(root.join("images")).filter(|path| path.is_dir()));
+            let usual = ["images", "obj_train_data", "data/obj_train_data", "train"].map(|name| root.join(name));
+            let beside = || (!self.whole.is_object()).then(|| root.to_owned());
+            found.extend(usual.into_iter().find(|path| path.is_dir()).or_else(beside));
         }
         found
     }
@@ -165,16 +232,17 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
             }
         }
     }
-    let (mut entries, mut without) = (Vec::new(), 0);
+    let (mut entries, mut without, mut read) = (Vec::new(), 0, BTreeSet::new());
     for image in images {
-        let labels = labels_of(&image);
         let mut tags = Vec::new();
-        if labels.is_file() {
-            for class in classes_in(&labels, &facts, on_fault)? {
-                tags.push(facts.names[class].clone());
+        match labels_of(&image, root) {
+            Some(labels) => {
+                for class in classes_in(&labels, &facts, on_fault)? {
+                    tags.push(facts.names[class].clone());
+                }
+                read.insert(labels);
             }
-        } else {
-            without += 1;
+            None => without += 1,
         }
         entries.push(Entry { place: below(&image, root), image: Named::File(image), tags });
     }
@@ -188,21 +256,44 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     if without > 0 {
         notices.push(format!("{without} of {count} images have no file of labels and show no class, as YOLO has it"));
     }
+    let lonely = without_image(&read, &facts);
+    if let Some(first) = lonely.first() {
+        let (count, first) = (lonely.len(), below(first, root));
+        notices.push(format!("{count} files of labels belong to no image here, such as {first}"));
+    }
     let listing = Listing { file: facts.file, base: root.to_owned(), classes: Some(facts.names), entries, notices };
     listing::open(root, split, listing, options, on_fault)
 }
 
-/// The file of labels of an image: in `labels` instead of its last folder `images`, or beside it.
-fn labels_of(image: &Path) -> PathBuf {
-    let parts: Vec<_> = image.components().collect();
-    let path = match parts.iter().rposition(|part| part.as_os_str() == "images") {
-        Some(place) => {
-            let before: PathBuf = parts[..place].iter().collect();
-            before.join("labels").join(parts[place + 1..].iter().collect::<PathBuf>())
-        }
-        None => image.to_owned(),
+/// The file of labels of an image: in `labels` instead of its last folder `images`, or beside it, or in `labels`.
+fn labels_of(image: &Path, root: &Path) -> Option<PathBuf> {
+    let inner = image.strip_prefix(root).unwrap_or(image);
+    let parts: Vec<_> = inner.components().collect();
+    let mut places = Vec::new();
+    if let Some(place) = parts.iter().rposition(|part| part.as_os_str() == "images") {
+        let before: PathBuf = parts[..place].iter().collect();
+        places.push(root.join(before).join("labels").join(parts[place + 1..].iter().collect::<PathBuf>()));
+    }
+    places.push(image.to_owned());
+    places.push(root.join("labels").join(inner));
+    let mut files = places.iter().flat_map(|path| ["txt", "TXT", "Txt"].map(|ending| path.with_extension(ending)));
+    files.find(|path| path.is_file())
+}
+
+/// The files beside those that were read that are labels, too.
+fn without_image(read: &BTreeSet<PathBuf>, facts: &Facts) -> Vec<PathBuf> {
+    let folders: BTreeSet<&Path> = read.iter().filter_map(|path| path.parent()).collect();
+    let beside = folders.into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let is_label = |path: &PathBuf| {
+        let is_text = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+        is_text
+            && !read.contains(path)
+            && *path != facts.file
+            && matches!(classes_in(path, facts, &mut Err), Ok(found) if !found.is_empty())
     };
-    path.with_extension("txt")
+    let mut found: Vec<_> = beside.map(|entry| entry.path()).filter(is_label).collect();
+    found.sort();
+    found
 }
 
 /// The classes of the objects in a file of labels.

@@ -8,7 +8,8 @@
 //! - or else all other fields. In rows of two fields, tags are separated by white space or by another of these
 //!   characters; otherwise every field is one tag, and so is a quoted field.
 //!
-//! The rows of an image are united.
+//! A field that is a list as Python and JSON write it gives its items. If all tags are numbers and a file names the
+//! classes, they are those names. The rows of an image are united.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,6 +17,7 @@ use std::path::Path;
 use csv::{Position, ReaderBuilder};
 
 use super::source::{Found, Wanted};
+use crate::data::class_names::name_numbers;
 use crate::data::endings::bare;
 use crate::data::picture::one_line;
 use crate::data::tags::OnFault;
@@ -62,7 +64,7 @@ const CONFIDENCE: &str = "confidence";
 /// The tags, if the file exists; see [`Source`](super::source::Source).
 pub(crate) fn read(wanted: &Wanted, on_fault: OnFault) -> Result<Option<Found>> {
     let Some(path) = FILES.into_iter().find_map(|file| wanted.at(file)) else { return Ok(None) };
-    let read = read_table(&path, wanted.id_of, wanted.classes.as_deref())?;
+    let read = read_table(&path, &wanted.images.root, wanted.id_of, wanted.classes.as_deref(), on_fault)?;
     let mut tags: HashMap<String, Vec<String>> = HashMap::new();
     for row in read.rows {
         let line = row.line;
@@ -106,15 +108,18 @@ pub(crate) struct TagRow {
     pub(crate) split: Option<String>,
 }
 
-/// Reads a table; `id_of` is `Some` for texts that name an image.
+/// Reads a table of the data set in `root`; `id_of` is `Some` for texts that name an image.
 ///
 /// # Errors
 ///
-/// If the file is no table, or its columns are neither tags nor classes.
+/// If the file is no table, or its columns are neither tags nor classes; numbers without a name are passed to
+/// `on_fault`.
 pub(crate) fn read_table(
     path: &Path,
+    root: &Path,
     id_of: &dyn Fn(&str) -> Option<String>,
     classes: Option<&[String]>,
+    on_fault: OnFault,
 ) -> Result<TableTags> {
     let mut table = Table::read(path, id_of)?;
     let heading = table.take_heading(id_of);
@@ -135,15 +140,28 @@ pub(crate) fn read_table(
             tags.extend(names.cloned());
         } else if doubtful.is_none_or(|confidence| confidence >= 0.5) {
             for field in columns.tags.iter().filter_map(field) {
-                if field.quoted && could_be_several(&field.text) {
+                if field.quoted && could_be_several(&field.text) && listed(&field.text).is_none() {
                     whole = whole.or(Some(&field.text));
                 }
                 tags.extend(inner.split(field, classes));
+            }
+            let is_part =
+                |tag: &&String| tag.starts_with('[') && !tag.contains(']') || tag.ends_with(']') && !tag.contains('[');
+            if let Some(tag) = tags.iter().find(is_part) {
+                let reason = format!("line {line} has the tag `{}`, which is a part of a list", one_line(tag));
+                return Err(Error::data(path, reason, "write quotes around the list, as in \"['cat', 'dog']\""));
             }
         }
         let split = columns.split.as_ref().and_then(field).map(|field| field.text.clone());
         rows.push(TagRow { line: *line, image: image.text.clone(), tags, split });
     }
+    let numbered = match columns.classes {
+        Some(_) => None,
+        None => {
+            let pairs = rows.iter_mut().map(|row: &mut TagRow| (format!("line {}", row.line), &mut row.tags)).collect();
+            name_numbers(pairs, path, &[path.parent().unwrap_or(root), root], on_fault)?
+        }
+    };
     let mut notice = format!("fields are separated by {}", described(table.separator));
     match &columns.classes {
         Some(classes) => notice.push_str(&format!(", {} columns of 0 and 1 are classes", classes.len())),
@@ -155,7 +173,12 @@ pub(crate) fn read_table(
     if let Some(field) = whole {
         notice.push_str(&format!("; quoted fields are one tag (`{field}`)"));
     }
-    Ok(TableTags { rows, classes: columns.classes, notice })
+    let mut classes = columns.classes;
+    if let Some(numbered) = numbered {
+        notice.push_str(&format!("; {}", numbered.notice));
+        classes = numbered.classes;
+    }
+    Ok(TableTags { rows, classes, notice })
 }
 
 /// What the columns of a table are.
@@ -181,11 +204,23 @@ impl Columns {
         let (split, confidence) = (named(&SPLIT), named(&[CONFIDENCE]));
         let others: Vec<usize> = (0..width.max(heading.len())).filter(|column| *column != image).collect();
         let others: Vec<usize> = others.into_iter().filter(|column| Some(*column) != split).collect();
-        let tags: Vec<usize> = others
+        let others: Vec<usize> = others.into_iter().filter(|column| !says_nothing(table, &plain, *column)).collect();
+        let mut tags: Vec<usize> = others
             .iter()
             .copied()
             .filter(|column| plain.get(*column).is_some_and(|name| TAG.contains(&&**name)))
             .collect();
+        let behind =
+            table.rows.iter().find(|row| row.fields.iter().skip(heading.len()).any(|field| !field.text.is_empty()));
+        if let Some(Row { line, fields }) = behind {
+            // Several tags in the last column, which are separated as fields are.
+            if tags.last() == Some(&(heading.len() - 1)) {
+                tags.extend(heading.len()..width);
+            } else if !tags.is_empty() {
+                let reason = format!("line {line} has {} fields, but its heading has {}", fields.len(), heading.len());
+                return Err(Error::data(path, reason, "write quotes around a field with separators"));
+            }
+        }
         if !tags.is_empty() {
             return Ok(Columns { image, tags, split, confidence, classes: None });
         }
@@ -205,6 +240,14 @@ impl Columns {
         }
         Ok(Columns { image, tags, split, confidence, classes: None })
     }
+}
+
+/// Whether a column without a name says nothing: it numbers the rows, as pandas writes it, or is empty, behind a
+/// separator at the end of every line.
+fn says_nothing(table: &Table, plain: &[String], column: usize) -> bool {
+    let unnamed = plain.get(column).is_some_and(|name| name.is_empty() || name.starts_with("unnamed:"));
+    let texts = || table.rows.iter().map(|row| row.fields.get(column).map_or("", |field| field.text.as_str()));
+    unnamed && (texts().all(str::is_empty) || texts().all(|text| text.parse::<u64>().is_ok()))
 }
 
 /// The column of the image under a heading.
@@ -362,6 +405,9 @@ impl Inner {
         if known(&field.text) {
             return whole();
         }
+        if let Some(list) = listed(&field.text) {
+            return list;
+        }
         if !field.quoted {
             return self.parts(&field.text);
         }
@@ -386,6 +432,25 @@ impl Inner {
             Inner::WhiteSpace => "white space",
         }
     }
+}
+
+/// The texts in a list as Python or JSON write it: `['cat', "dog"]`; `None` for other texts.
+fn listed(text: &str) -> Option<Vec<String>> {
+    let mut rest = text.strip_prefix('[')?.strip_suffix(']')?.trim_start();
+    let mut found = Vec::new();
+    while let Some(first) = rest.chars().next() {
+        let (item, behind) = match first {
+            '\'' | '"' => rest[1..].split_once(first)?,
+            _ => rest.split_at(rest.find(',').unwrap_or(rest.len())),
+        };
+        if item.contains(['[', ']', '\\']) {
+            return None;
+        }
+        found.push(item.trim().to_owned());
+        // NumPy writes no commas.
+        rest = behind.trim_start().trim_start_matches(',').trim_start();
+    }
+    Some(found.into_iter().filter(|item| !item.is_empty()).collect())
 }
 
 /// Whether a quoted field could be taken for several tags.

@@ -123,6 +123,13 @@ pub trait Encoder: fmt::Debug + Send + Sync {
         Err(crate::error::Error::Graph(format!("encoder `{}` cannot be written as ONNX", self.name())))
     }
 
+    /// Its sizes as entries of the configuration of SegFormer in Hugging Face's Transformers, if it is an encoder of
+    /// SegFormer.
+    #[cfg(feature = "native")]
+    fn segformer(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
+        None
+    }
+
     /// The names of its modules in files of other programs.
     fn names_elsewhere(&self) -> &'static [NamesElsewhere] {
         &[]

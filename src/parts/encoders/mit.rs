@@ -186,6 +186,25 @@ impl Encoder for Mit {
         Ok(levels)
     }
 
+    #[cfg(feature = "native")]
+    fn segformer(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
+        let MitSizes { dims, heads, depths, mlp, sr, strides, drop_path } = self.sizes;
+        let lists = [
+            ("hidden_sizes", dims),
+            ("num_attention_heads", heads),
+            ("depths", depths),
+            ("mlp_ratios", mlp),
+            ("sr_ratios", sr),
+            ("strides", strides),
+            ("patch_sizes", [7, 3, 3, 3]),
+        ];
+        let mut entries: serde_json::Map<_, _> =
+            lists.into_iter().map(|(key, sizes)| (key.to_owned(), sizes.to_vec().into())).collect();
+        entries.insert("num_encoder_blocks".into(), dims.len().into());
+        entries.insert("drop_path_rate".into(), drop_path.into());
+        Some(entries)
+    }
+
     fn names_elsewhere(&self) -> &'static [NamesElsewhere] {
         &mit_names::NAMES
     }

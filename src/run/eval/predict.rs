@@ -151,7 +151,13 @@ pub fn is_called_like_an_image(path: &Path) -> bool {
     is_picture(path) || is_unread_picture(path)
 }
 
-/// All images of `inputs`; those of folders sorted by name.
+/// Whether there is a picture in a folder itself.
+fn has_pictures(folder: &Path) -> bool {
+    let mut inside = folder.read_dir().into_iter().flatten().flatten();
+    inside.any(|entry| is_picture(&entry.path()) && !entry.file_name().to_string_lossy().starts_with('.'))
+}
+
+/// All images of `inputs`; those of folders, without their folders, sorted by name.
 fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut images = Vec::new();
     for input in inputs {
@@ -161,20 +167,30 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let entries = input.read_dir().map_err(Error::io(input))?;
-        let (mut found, mut others) = (Vec::new(), Vec::new());
+        let (mut found, mut others, mut folders) = (Vec::new(), Vec::new(), Vec::new());
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
             if is_picture(&path) && path.is_file() {
                 found.push(path);
             } else if is_unread_picture(&path) {
                 others.push(path);
+            } else if path.is_dir() && has_pictures(&path) {
+                folders.push(path);
             }
+        }
+        if let (Some(first), false) = (folders.iter().min(), found.is_empty()) {
+            let (folder, count, first) = (input.display(), folders.len(), first.display());
+            eprintln!("{folder}: skipped {count} folders of images, such as {first}; name them to segment those, too");
         }
         if let Some(first) = others.iter().min() {
             let (folder, count, first) = (input.display(), others.len(), first.display());
             eprintln!("{folder}: skipped {count} files that are not {FORMATS}, such as {first}");
         }
         if found.is_empty() {
-            return Err(Error::data(input, "contains no images", format!("give a folder of pictures ({FORMATS})")));
+            let remedy = match folders.iter().min() {
+                Some(first) => format!("name its folders, such as {}", first.display()),
+                None => format!("give a folder of pictures ({FORMATS})"),
+            };
+            return Err(Error::data(input, "contains no images", remedy));
         }
         found.sort();
         images.extend(found);

@@ -174,7 +174,8 @@ impl Checkpoint {
     }
 }
 
-/// The file that [`Checkpoint::open`] would open, or the weights in a folder that Transformers saved. Warns on standard error if a newer one is damaged.
+/// The file that [`Checkpoint::open`] would open, or the weights in a folder that Transformers saved. Warns on standard
+/// error if a newer one is damaged.
 ///
 /// # Errors
 /// [`Error::Data`] if there is none.
@@ -186,9 +187,9 @@ pub(super) fn file_of(network: &Path) -> Result<PathBuf> {
         let remedy = "give a .safetensors, .pth or .pt file, or the folder of a run (`tagseg train --out RUN`)";
         return Err(Error::data(network, "does not exist", remedy));
     }
-    // A folder that Transformers saved, whose weights are in one file or in several.
-    let saved = [format!("model{INDEX}"), "model.safetensors".to_owned()].map(|name| network.join(name));
-    if let Some(file) = saved.into_iter().find(|file| file.is_file()) {
+    // A folder that Transformers saved, whose weights are in one file or in several, in its order.
+    let saved = ["model.safetensors", "pytorch_model.bin"].map(|file| [file.to_owned(), format!("{file}{INDEX}")]);
+    if let Some(file) = saved.as_flattened().iter().map(|name| network.join(name)).find(|file| file.is_file()) {
         return Ok(file);
     }
     let found = Checkpoints::of(network).newest()?;

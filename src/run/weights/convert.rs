@@ -102,15 +102,14 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool, reals: 
         }
         mapped.tensors.push(batches(&checkpoint));
     }
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let tensors = from_tagseg(mapped.tensors, layout).map_err(|fault| fault.at(source))?;
-    write(out, &tensors, metadata, reals)?;
+    write_atomically(out, &encoded(&tensors, reals)?)?;
     Ok(Conversion { scheme: mapped.scheme, tensors: tensors.len(), dropped: mapped.dropped })
 }
 
 /// The counter that PyTorch would have after the checkpoint's steps: each runs batch norm once with gradient and, in
 /// training form, once for every scale of the multi-scale passes, of which 1 is always one (method.md 3.2).
-fn batches(checkpoint: &Checkpoint) -> NamedTensor {
+pub(super) fn batches(checkpoint: &Checkpoint) -> NamedTensor {
     let config = &checkpoint.config;
     let scales = 1 + config.ms_scales.iter().filter(|scale| **scale != 1.0).count();
     let passes = if config.ms_mode == MsMode::Train { 1 + scales } else { 1 };
@@ -118,9 +117,9 @@ fn batches(checkpoint: &Checkpoint) -> NamedTensor {
     NamedTensor { name: BATCHES.into(), shape: Vec::new(), element: Element::I64, values }
 }
 
-/// Writes tensors as safetensors, integers as i64.
-fn write(out: &Path, tensors: &[NamedTensor], metadata: HashMap<String, String>, reals: Reals) -> Result<()> {
-    let broken = |error| Error::Graph(format!("cannot write {}: {error}", out.display()));
+/// Tensors as a safetensors file of PyTorch, integers as i64.
+pub(super) fn encoded(tensors: &[NamedTensor], reals: Reals) -> Result<Vec<u8>> {
+    let broken = |error| Error::Graph(format!("cannot write the tensors: {error}"));
     let encoded = tensors.iter().map(|tensor| match &tensor.values {
         Values::Reals(values) => (tensor, reals.dtype(), reals.encode(values)),
         Values::Integers(values) => (tensor, Dtype::I64, Cow::Borrowed(bytemuck::cast_slice(values))),
@@ -130,5 +129,6 @@ fn write(out: &Path, tensors: &[NamedTensor], metadata: HashMap<String, String>,
         Ok((&tensor.name, TensorView::new(*dtype, tensor.shape.clone(), bytes).map_err(broken)?))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
-    write_atomically(out, &safetensors::serialize(views, Some(metadata)).map_err(broken)?)
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize(views, Some(metadata)).map_err(broken)
 }

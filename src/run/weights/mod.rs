@@ -8,6 +8,8 @@ mod inspect;
 mod keymap;
 mod report;
 mod training;
+#[cfg(feature = "native")]
+mod transformers;
 
 pub use checkpoint::Checkpoint;
 pub use checkpoints::{BEST, Checkpoints, Found, LATEST};
@@ -19,3 +21,5 @@ pub use inspect::{InspectedTensor, Inspection, inspect};
 pub use keymap::{Layout, Mapped, Scheme, from_tagseg, to_tagseg};
 pub use report::{KeyReport, Misshaped};
 pub use training::{Best, DataFacts, HISTORY, RecordFacts, RunFacts, SamplerPosition, Training};
+#[cfg(feature = "native")]
+pub use transformers::convert_to_transformers;
