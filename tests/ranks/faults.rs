@@ -144,3 +144,54 @@ fn a_rank_that_panics() {
     assert!(world.rank() != 1, "on purpose");
     world.all_gather(&[0]).unwrap();
 }
+
+/// Protects: a rank that hangs without ending, as a stopped process does, ends the run soon after `train.rank_timeout`, by
+/// one error that names it; nothing is left running, and the run can be resumed with another limit.
+#[test]
+fn a_rank_that_hangs_ends_the_run_which_names_it() {
+    let place = Place::new();
+    let long = ["train.rank_timeout=3", "train.iters=500", "train.eval_every=500", "train.save_every=1"];
+    for hung in [0, 1] {
+        let name = format!("hung_{hung}");
+        let job = ranks(2, &place.train(&name, &long)).stderr(Stdio::piped()).spawn().unwrap();
+        let run = place.path(&name);
+        wait_for(&run, 2);
+        let own = processes(&run.display().to_string());
+        assert_eq!(own.len(), 2);
+        let of_rank = |rank: usize| *own.iter().find(|number| rank_of(**number) == rank).unwrap();
+        signal(of_rank(hung), "-STOP");
+        let begun = Instant::now();
+        let output = job.wait_with_output().unwrap();
+        let (took, text) = (begun.elapsed(), String::from_utf8_lossy(&output.stderr).into_owned());
+        println!("rank {hung} stopped: {took:?}, {}", text.lines().find(|line| line.contains("error: ")).unwrap_or(""));
+        assert!(!output.status.success() && took < Duration::from_secs(3 + 6), "{took:?}: {text}");
+        let other = 1 - hung;
+        assert_eq!(
+            text.matches(&format!("error: rank {other} has waited 3 s for rank {hung} on ")).count(),
+            1,
+            "{text}"
+        );
+        assert_eq!(text.matches("error: ").count(), 1, "{text}");
+        assert_eq!(processes(&run.display().to_string()), Vec::<u32>::new());
+    }
+    let mut resumed = place.resume("hung_0");
+    resumed.extend(["--set", "train.rank_timeout=0"].map(String::from));
+    let mut job = ranks(2, &resumed).stderr(Stdio::piped()).spawn().unwrap();
+    let run = place.path("hung_0");
+    let saved = Checkpoints::of(&run).newest().unwrap().checkpoint.step;
+    wait_for(&run, saved + 1);
+    signal(processes(&run.display().to_string())[0], "-TERM");
+    job.wait().unwrap();
+    assert_eq!(Checkpoints::of(&run).newest().unwrap().checkpoint.config.train_rank_timeout, 0);
+}
+
+/// The rank of a process that `mpirun` started.
+fn rank_of(number: u32) -> usize {
+    let variables = std::fs::read(format!("/proc/{number}/environ")).unwrap();
+    let variables = variables.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let rank = variables.filter_map(|variable| {
+        let (name, value) = variable.split_once('=')?;
+        ["OMPI_COMM_WORLD_RANK", "PMI_RANK"].contains(&name).then(|| value.parse().unwrap())
+    });
+    rank.last().unwrap()
+}
