@@ -83,6 +83,12 @@ impl Resume {
         let world = &options.world;
         let method = options.methods.of(&found.checkpoint.config)?;
         check_config(&mut found.checkpoint.config, options, &folder)?;
+        world.limit_waits(found.checkpoint.config.train_rank_timeout as u64);
+        let steps = world.numbers(found.checkpoint.step as u64)?;
+        if let Some(rank) = steps.iter().position(|step| *step != steps[0]) {
+            let reason = format!("rank {rank} finds step {} here, but rank 0 step {}", steps[rank], steps[0]);
+            return Err(Error::data(folder.path(), reason, "give all ranks the same folder at the same path"));
+        }
         let ranks_before = found.checkpoint.config.batch_ranks;
         if world.is_shared() {
             found.checkpoint.config = of_other_world(&found.checkpoint.config, world)?;

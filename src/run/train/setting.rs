@@ -117,7 +117,6 @@ impl Setting {
         device: &DeviceChoice,
         world: &World,
     ) -> Result<Self> {
-        world.limit_waits(config.train_rank_timeout as u64);
         let session = device::open_for(device, world)?;
         let network = NetworkConfig::new(config, data.images.classes().len())?;
         let (max_tags, window) = (data.images.max_tags(), config.train_log_every);
