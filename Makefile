@@ -45,7 +45,14 @@ test-formats: driver
 	*) exit $$code ;; \
 	esac
 
-## Training by several processes against training by one, with Open MPI.
+# The MPI of `make test-ranks`: that of `mpicc` and `mpirun`, or the one that these have as their ending on Debian.
+ifdef MPI
+test-ranks: export MPICC = mpicc.$(MPI)
+test-ranks: export MPIRUN = mpirun.$(MPI)
+test-ranks: export CARGO_TARGET_DIR = target/$(MPI)
+endif
+
+## Training by several processes against training by one, with Open MPI; `make test-ranks MPI=mpich`: with MPICH beside it.
 test-ranks: driver
 	scripts/mpi.sh
 	$(CARGO) clippy --all-targets --features mpi -- -D warnings

@@ -1,23 +1,33 @@
 #!/bin/sh
 # Installs what the feature `mpi` needs with the system's package manager, if it is missing: an MPI with its compiler
-# wrapper and launcher (Open MPI), and libclang, which reads the MPI's headers when the crate `mpi` is built.
+# wrapper and launcher (Open MPI; MPICH if MPICC is mpicc.mpich), and libclang, which reads the MPI's headers when the
+# crate `mpi` is built.
 set -eu
 
 has_libclang() {
-    [ -n "${LIBCLANG_PATH:-}" ] || ls /usr/lib*/libclang*.so* /usr/lib*/*/libclang*.so* /usr/lib/llvm*/lib/libclang*.so* \
-        /opt/homebrew/opt/llvm/lib/libclang.dylib /usr/local/opt/llvm/lib/libclang.dylib >/dev/null 2>&1
+    [ -n "${LIBCLANG_PATH:-}" ] && return
+    for library in /usr/lib*/libclang*.so* /usr/lib*/*/libclang*.so* /usr/lib/llvm*/lib/libclang*.so* \
+        /opt/homebrew/opt/llvm/lib/libclang.dylib /usr/local/opt/llvm/lib/libclang.dylib; do
+        [ -e "$library" ] && return
+    done
+    return 1
 }
 
-if command -v "${MPICC:-mpicc}" >/dev/null && command -v mpirun >/dev/null && has_libclang; then
+if command -v "${MPICC:-mpicc}" >/dev/null && command -v "${MPIRUN:-mpirun}" >/dev/null && has_libclang; then
     exit 0
 fi
+
+case "${MPICC:-}" in
+*mpich) debian="libmpich-dev mpich" ;;
+*) debian="libopenmpi-dev openmpi-bin" ;;
+esac
 
 echo "Installing an MPI and libclang."
 case "$(uname -s)" in
 Darwin) brew install open-mpi llvm ;;
 *)
     "$(dirname "$0")/install.sh" \
-        apt="libopenmpi-dev openmpi-bin libclang-dev clang" \
+        apt="$debian libclang-dev clang" \
         dnf="openmpi-devel clang-devel" \
         pacman="openmpi clang" \
         zypper="openmpi4-devel clang-devel" \

@@ -176,6 +176,8 @@ options! {
     "batch.micro" batch_micro: usize = 0;
     /// Ranks that divide every step: equal groups of neighbouring images, one a process under mpirun or all in this one.
     "batch.ranks" batch_ranks: usize = 1, Within(1.0, 4096.0);
+    /// Seconds that a rank waits for another process before it ends all of them; 0 waits for ever.
+    "train.rank_timeout" train_rank_timeout: usize = 600, Within(0.0, 1e9);
     /// Number of training steps.
     "train.iters" train_iters: usize = 20_000, Within(1.0, 1e7);
     /// Side of the square training crop in pixels, a multiple of the token side (16 with the released strides).

@@ -45,6 +45,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("tests/cli", &["train.tensorboard"]),
     ("tests/memory.rs", &["train.precision", "batch.micro"]),
     ("tests/training.rs", &["batch.ranks"]),
+    ("tests/ranks", &["train.rank_timeout"]),
     ("tests/data", &["data.balance"]),
     ("tests/resume", &["train.patience"]),
     ("tests/crf.rs", &["crf.iterations", "crf.bilateral"]),

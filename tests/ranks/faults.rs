@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tagseg::run::launch;
-use tagseg::run::weights::Checkpoints;
+use tagseg::run::weights::{Checkpoint, Checkpoints};
 
 use crate::place::{Place, STEPS, alone, fail, launcher, ranks, succeed, two};
 
@@ -26,6 +26,15 @@ fn signal(number: u32, name: &str) {
     assert!(Command::new("kill").args([name, &number.to_string()]).status().unwrap().success());
 }
 
+/// Waits until no process of a run is left. A launcher may end before those that it ends.
+fn wait_for_the_end(run: &Path, begun: Instant, seconds: u64) {
+    let text = run.display().to_string();
+    while !processes(&text).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(seconds), "{:?} are left of {text}", processes(&text));
+        sleep(Duration::from_millis(20));
+    }
+}
+
 /// Waits until step `step` is saved.
 fn wait_for(run: &Path, step: usize) {
     let begun = Instant::now();
@@ -39,20 +48,19 @@ fn wait_for(run: &Path, step: usize) {
 /// virtual, the run has the bits of one that was not killed.
 #[test]
 fn a_killed_rank_ends_the_run_which_resumes_to_the_same_bits() {
-    let place = Place::new();
-    succeed(ranks(2, &place.train("whole", &[])));
-    for name in ["killed", "killed_too"] {
-        let mut job = ranks(2, &place.train(name, &[])).stderr(Stdio::null()).spawn().unwrap();
-        let run = place.path(name);
-        wait_for(&run, 3);
-        let own = processes(&run.display().to_string());
-        assert_eq!(own.len(), 2);
-        signal(own[1], "-KILL");
-        let killed = Instant::now();
-        assert!(!job.wait().unwrap().success());
-        assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
-        assert_eq!(processes(&run.display().to_string()), Vec::<u32>::new());
-    }
+    let place = Place::of_all();
+    let mut job = ranks(2, &place.train("killed", &[])).stderr(Stdio::null()).spawn().unwrap();
+    let run = place.path("killed");
+    wait_for(&run, 0);
+    wait_for(&run, 3);
+    let own = processes(&run.display().to_string());
+    assert_eq!(own.len(), 2);
+    signal(own[1], "-KILL");
+    let killed = Instant::now();
+    assert!(!job.wait().unwrap().success());
+    wait_for_the_end(&run, killed, 10);
+    assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
+    place.copy("killed", "killed_too", 3);
     succeed(ranks(2, &place.resume("killed")));
     succeed(alone(&place.resume("killed_too")));
     assert!(place.ends("killed") == place.ends("whole"));
@@ -62,8 +70,7 @@ fn a_killed_rank_ends_the_run_which_resumes_to_the_same_bits() {
 /// Protects: SIGTERM at any rank saves one checkpoint at one step of all, which resumes to the same bits.
 #[test]
 fn a_stopped_run_is_saved_once_and_resumes() {
-    let place = Place::new();
-    succeed(ranks(2, &place.train("whole", &[])));
+    let place = Place::of_all();
     let mut job = ranks(2, &place.train("stopped", &[])).stderr(Stdio::null()).spawn().unwrap();
     let run = place.path("stopped");
     wait_for(&run, 0);
@@ -79,21 +86,33 @@ fn a_stopped_run_is_saved_once_and_resumes() {
 /// Protects: a run may be resumed by another number of ranks, and that is said.
 #[test]
 fn another_number_of_ranks_is_said() {
-    let place = Place::new();
-    let half = ["train.iters=4", "train.eval_every=4", "train.save_every=1"];
-    succeed(ranks(2, &place.train("run", &half)));
-    for step in [3, 4] {
-        std::fs::remove_file(Checkpoints::of(&place.path("run")).path(step)).unwrap();
-    }
-    let told = succeed(ranks(4, &place.resume("run")));
+    let place = Place::of_all();
+    place.copy("whole", "more", 3);
+    let told = succeed(ranks(4, &place.resume("more")));
     assert!(told.contains("batch.ranks was 2 so far and now is 4; results will not be bit-identical"), "{told}");
+}
+
+/// Protects: ranks that find another state to resume from, be it of one bit, are refused before they train.
+#[test]
+fn ranks_that_resume_from_different_states_are_refused() {
+    let place = Place::of_all();
+    place.copy("whole", "here", 3);
+    let elsewhere = place.copy("whole", "there", 3);
+    let mut checkpoint = Checkpoint::open(&place.path("there")).unwrap().checkpoint;
+    let (_, values) = checkpoint.tensors.values_mut().next().unwrap();
+    values[0] = f32::from_bits(values[0].to_bits() ^ 1);
+    elsewhere.put(&checkpoint).unwrap();
+    let text = fail(two(&place.resume("here"), &place.resume("there")));
+    assert!(text.contains("rank 1 has other weights than rank 0 at step 3"), "{text}");
+    let text = fail(two(&place.resume("here"), &place.resume("whole")));
+    assert!(text.contains("rank 1 finds step 6 here, but rank 0 step 3"), "{text}");
 }
 
 /// Protects: ranks that differ are refused before the first step, and a batch that cannot be divided with the possible
 /// numbers; each error is one line.
 #[test]
 fn ranks_that_do_not_fit_are_refused() {
-    let place = Place::new();
+    let place = Place::of_all();
     let other = |setting: &str| fail(two(&place.train("run", &[]), &place.train("run", &[setting])));
     assert!(other("seed=2").contains("rank 1 has other options than rank 0 at step 0"));
     let shapes = tagseg::data::shapes::ShapesOptions { train: 15, val: 2, size: 64, ..Default::default() };
@@ -143,4 +162,55 @@ fn a_rank_that_panics() {
     assert_eq!(world.all_gather(&[world.rank() as u8]).unwrap(), [0, 1, 2]);
     assert!(world.rank() != 1, "on purpose");
     world.all_gather(&[0]).unwrap();
+}
+
+/// Protects: a rank that hangs without ending, as a stopped process does, ends the run soon after `train.rank_timeout`, by
+/// one error that names it; nothing is left running, and the run can be resumed with another limit.
+#[test]
+fn a_rank_that_hangs_ends_the_run_which_names_it() {
+    let place = Place::of_all();
+    let long = ["train.rank_timeout=3", "train.iters=500", "train.eval_every=500", "train.save_every=1"];
+    for hung in [0, 1] {
+        let name = format!("hung_{hung}");
+        let job = ranks(2, &place.train(&name, &long)).stderr(Stdio::piped()).spawn().unwrap();
+        let run = place.path(&name);
+        wait_for(&run, 2);
+        let own = processes(&run.display().to_string());
+        assert_eq!(own.len(), 2);
+        let of_rank = |rank: usize| *own.iter().find(|number| rank_of(**number) == rank).unwrap();
+        signal(of_rank(hung), "-STOP");
+        let begun = Instant::now();
+        let output = job.wait_with_output().unwrap();
+        let (took, text) = (begun.elapsed(), String::from_utf8_lossy(&output.stderr).into_owned());
+        println!("rank {hung} stopped: {took:?}, {}", text.lines().find(|line| line.contains("error: ")).unwrap_or(""));
+        wait_for_the_end(&run, begun, 3 + 6);
+        assert!(!output.status.success() && took < Duration::from_secs(3 + 6), "{took:?}: {text}");
+        let other = 1 - hung;
+        assert_eq!(
+            text.matches(&format!("error: rank {other} has waited 3 s for rank {hung} on ")).count(),
+            1,
+            "{text}"
+        );
+        assert_eq!(text.matches("error: ").count(), 1, "{text}");
+    }
+    let mut resumed = place.resume("hung_0");
+    resumed.extend(["--set", "train.rank_timeout=0"].map(String::from));
+    let mut job = ranks(2, &resumed).stderr(Stdio::piped()).spawn().unwrap();
+    let run = place.path("hung_0");
+    let saved = Checkpoints::of(&run).newest().unwrap().checkpoint.step;
+    wait_for(&run, saved + 1);
+    signal(processes(&run.display().to_string())[0], "-TERM");
+    job.wait().unwrap();
+    assert_eq!(Checkpoints::of(&run).newest().unwrap().checkpoint.config.train_rank_timeout, 0);
+}
+
+/// The rank of a process that `mpirun` started.
+fn rank_of(number: u32) -> usize {
+    let variables = std::fs::read(format!("/proc/{number}/environ")).unwrap();
+    let variables = variables.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let mut rank = variables.filter_map(|variable| {
+        let (name, value) = variable.split_once('=')?;
+        ["OMPI_COMM_WORLD_RANK", "PMI_RANK"].contains(&name).then(|| value.parse().unwrap())
+    });
+    rank.next().unwrap()
 }

@@ -9,9 +9,14 @@ mod times;
 
 use place::{Place, alone, ranks, succeed};
 
-/// Trains by processes and in one process, and compares every state and every recorded value.
-fn compare(place: &Place, count: usize, settings: &[&str]) {
-    let told = succeed(ranks(count, &place.train("many", settings)));
+/// Trains by processes and in one process, and compares every state and every recorded value. What the processes print.
+fn compare(place: &Place, count: usize, settings: &[&str]) -> String {
+    compare_with(place, count, settings, &[])
+}
+
+/// The same with `more` settings of the processes alone.
+fn compare_with(place: &Place, count: usize, settings: &[&str], more: &[&str]) -> String {
+    let told = succeed(ranks(count, &place.train("many", &[settings, more].concat())));
     assert_eq!(told.matches("parameters, ").count(), 1, "one rank prints: {told}");
     let virtual_ranks = format!("batch.ranks={count}");
     let one = [settings, &[&virtual_ranks]].concat();
@@ -19,6 +24,7 @@ fn compare(place: &Place, count: usize, settings: &[&str]) {
     let (many, one) = (place.ends("many"), place.ends("one"));
     assert!(many.0 == one.0, "{count} ranks with {settings:?}: {:?}", first_difference(&many.0, &one.0));
     assert_eq!(many.1, one.1, "{count} ranks with {settings:?}");
+    told
 }
 
 fn first_difference<K: Ord + Clone, V: PartialEq>(
@@ -32,24 +38,53 @@ fn first_difference<K: Ord + Clone, V: PartialEq>(
 /// without micro-batches, for every method; scores too.
 #[test]
 fn two_processes_are_two_virtual_ranks() {
-    let place = Place::new();
-    for settings in [&[][..], &["batch.micro=1"], &["method.name=afa"], &["method.name=segformer"]] {
-        compare(&place, 2, settings);
+    let place = Place::of_all();
+    succeed(alone(&place.train("one", &["batch.ranks=2"])));
+    assert!(place.ends("whole") == place.ends("one"));
+    for settings in ["batch.micro=1", "method.name=afa", "method.name=segformer"] {
+        compare(place, 2, &[settings]);
     }
 }
 
 /// Protects: the same for four, whose sums depend on the order.
 #[test]
 fn four_processes_are_four_virtual_ranks() {
-    let place = Place::new();
-    compare(&place, 4, &[]);
-    compare(&place, 4, &["batch.global=8", "batch.micro=1", "train.iters=4", "train.eval_every=4"]);
+    let place = Place::of_all();
+    compare(place, 4, &[]);
+    compare(place, 4, &["batch.global=8", "batch.micro=1", "train.iters=4", "train.eval_every=4"]);
+}
+
+/// Protects: the same for features in half precision, and for photographs: an encoder that draws no random numbers, whose
+/// features all passes share, from the weights that come with the program, with levels that are not trained.
+#[test]
+fn other_networks_are_divided_alike() {
+    let place = Place::of_all();
+    compare(place, 2, &["train.precision=mixed"]);
+    let network = ["model.backbone=efficientnet_lite0", "model.start=bundled", "model.frozen_levels=1"];
+    compare(place, 2, &[&network[..], &["ms.scales=[1]", "lambda=[0.7, 0.1, 0]"]].concat());
+}
+
+/// Protects: a memory limit holds for each process, and changes no bit.
+#[test]
+fn a_memory_limit_holds_for_each_process() {
+    let place = Place::of_all();
+    let settings = ["ms.scales=[1]", "batch.global=8"];
+    let mut plan = place.train("none", &settings);
+    plan.push("--plan".to_owned());
+    let plan = String::from_utf8(ranks(2, &plan).output().unwrap().stdout).unwrap();
+    let whole = plan.lines().find(|line| line.starts_with("together ")).unwrap();
+    let free: f64 = whole.rsplit(' ').next().unwrap().parse().unwrap();
+    let limit = (0.9 * free).floor();
+    let told = compare_with(place, 2, &settings, &[&format!("train.memory={limit}MiB")]);
+    let (before, _) = told.split_once(" MiB\n").unwrap();
+    let limited: f64 = before.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(limited <= limit, "{limited} of {free} MiB");
 }
 
 /// Protects: the same on the interpreter, in f64.
 #[test]
 fn processes_without_a_device_are_virtual_ranks() {
-    let place = Place::new();
+    let place = Place::of_all();
     let few = ["train.iters=2", "train.eval_every=2", "batch.global=2", "model.embed_dim=8", "schedule.n_s2c=0"];
     let with_device = |mut args: Vec<String>| {
         args.extend(["--device", "reference"].map(String::from));

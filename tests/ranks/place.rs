@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use tagseg::data::shapes::{ShapesOptions, generate};
-use tagseg::run::weights::Checkpoint;
+use tagseg::run::weights::{Checkpoint, Checkpoints};
 
 /// Steps of a run, through all phases of BMP.
 pub const STEPS: usize = 6;
@@ -28,19 +29,37 @@ const SETTINGS: [&str; 13] = [
     "train.iters=6",
 ];
 
-/// A temporary folder with a data set.
-pub struct Place(tempfile::TempDir);
+/// A folder with a data set and runs.
+pub struct Place(PathBuf);
 
 impl Place {
-    pub fn new() -> Self {
-        let place = tempfile::tempdir().unwrap();
-        let shapes = ShapesOptions { train: 16, val: 37, size: 64, ..ShapesOptions::default() };
-        generate(&place.path().join("data"), &shapes).unwrap();
-        Place(place)
+    /// The folder of all tests, where two ranks have trained the run `whole` without further settings.
+    pub fn of_all() -> &'static Self {
+        static PLACE: OnceLock<Place> = OnceLock::new();
+        PLACE.get_or_init(|| {
+            let place = Place(Path::new(env!("CARGO_TARGET_TMPDIR")).join("ranks"));
+            let _ = std::fs::remove_dir_all(&place.0);
+            let shapes = ShapesOptions { train: 16, val: 37, size: 64, ..ShapesOptions::default() };
+            generate(&place.path("data"), &shapes).unwrap();
+            succeed(ranks(2, &place.train("whole", &[])));
+            place
+        })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.0.join(name)
+    }
+
+    /// A copy of a run as it was when its newest checkpoint was that of `step`.
+    pub fn copy(&self, run: &str, name: &str, step: usize) -> Checkpoints {
+        let _ = std::fs::remove_dir_all(self.path(name));
+        assert!(Command::new("cp").arg("-r").args([self.path(run), self.path(name)]).status().unwrap().success());
+        let checkpoints = Checkpoints::of(&self.path(name));
+        for later in (step + 1..=STEPS).filter(|&later| checkpoints.path(later).exists()) {
+            std::fs::remove_file(checkpoints.path(later)).unwrap();
+        }
+        assert_eq!(checkpoints.newest().unwrap().checkpoint.step, step);
+        checkpoints
     }
 
     /// The arguments of a training run.
@@ -88,12 +107,13 @@ pub fn alone(args: &[String]) -> Command {
     command
 }
 
-/// A launcher of Open MPI or MPICH, also for root and on fewer cores than processes.
+/// The launcher `mpirun`, or the one that the variable `MPIRUN` names, also for root and on fewer cores than processes.
 pub fn launcher() -> Command {
-    let mut command = Command::new("mpirun");
+    let program = std::env::var("MPIRUN").unwrap_or_else(|_| "mpirun".to_owned());
+    let mut command = Command::new(&program);
     command.envs(["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"].map(|name| (name, "1")));
     command.env("LP_NUM_THREADS", "1").stdin(Stdio::null());
-    let version = Command::new("mpirun").arg("--version").output().expect("scripts/mpi.sh installs mpirun");
+    let version = Command::new(&program).arg("--version").output().expect("scripts/mpi.sh installs mpirun");
     if String::from_utf8_lossy(&version.stdout).contains("Open MPI") {
         command.args(["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]);
         command.args(["--mca", "btl_vader_single_copy_mechanism", "none"]);

@@ -103,19 +103,21 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
 }
 
-async fn enumerate() -> Vec<wgpu::Adapter> {
+pub(super) async fn enumerate() -> Vec<wgpu::Adapter> {
     instance().enumerate_adapters(wgpu::Backends::PRIMARY).await
 }
 
 /// All adapters of this machine, in the order of `--device` indices; in a browser, the one that it offers.
 pub async fn adapters() -> Vec<AdapterReport> {
     let adapters = enumerate().await;
-    let automatic = best(&adapters);
+    let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+    let automatic = best(&infos);
     adapters
         .iter()
+        .zip(infos)
         .enumerate()
-        .map(|(index, adapter)| {
-            let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
+        .map(|(index, (adapter, info))| {
+            let (features, limits) = (adapter.features(), adapter.limits());
             let class = class(info.device_type);
             let (section, _) = KernelTable::choose(None, &info.name, class);
             AdapterReport {
@@ -160,8 +162,8 @@ fn kind(device_type: wgpu::DeviceType) -> &'static str {
 }
 
 /// The best graphics card, else a software device; the first of equals.
-fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
-    let rank = |adapter: &wgpu::Adapter| match adapter.get_info().device_type {
+fn best(adapters: &[wgpu::AdapterInfo]) -> Option<usize> {
+    let rank = |adapter: &wgpu::AdapterInfo| match adapter.device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
         wgpu::DeviceType::VirtualGpu => 2,
@@ -171,41 +173,14 @@ fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
     (0..adapters.len()).min_by_key(|&index| (rank(&adapters[index]), index))
 }
 
-/// The choice of one of the processes on this machine: from a list of indices, `0,0,1`, its own entry; for `auto`, a card
-/// of its own among the best ones, in the order of their PCI addresses. Software devices are shared.
-///
-/// # Errors
-/// [`Error::Device`] if there are more processes than entries or cards.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn of_rank(choice: &DeviceChoice, local_rank: usize, processes: usize) -> Result<DeviceChoice> {
-    let named = |adapter: String| DeviceChoice { adapter: Some(adapter), ..choice.clone() };
-    let list: Vec<_> = choice.wish().split(',').map(str::trim).collect();
-    if list.len() > 1 && list.iter().all(|entry| entry.parse::<usize>().is_ok()) {
-        return match list.get(local_rank) {
-            Some(entry) if processes <= list.len() => Ok(named((*entry).to_owned())),
-            _ => {
-                let reason = format!("--device lists {} devices for {processes} processes on this machine", list.len());
-                Err(Error::device(reason, "list one for each, several times the same if they share it"))
-            }
-        };
-    }
-    if choice.wish() != "auto" {
-        return Ok(choice.clone());
-    }
-    let adapters = pollster::block_on(enumerate());
-    let Some(best) = best(&adapters) else { return Ok(choice.clone()) };
-    let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
-    if infos[best].device_type == wgpu::DeviceType::Cpu {
-        return Ok(named(best.to_string()));
-    }
-    let mut cards: Vec<_> =
-        (0..infos.len()).filter(|&index| infos[index].device_type == infos[best].device_type).collect();
-    cards.sort_by_key(|&index| (&infos[index].device_pci_bus_id, index));
-    match cards.get(local_rank) {
-        Some(card) if processes <= cards.len() => Ok(named(card.to_string())),
-        _ => {
-            let reason = format!("{processes} processes on this machine have {} cards", cards.len());
-            Err(Error::device(reason, "start one for each card, or let them share cards by a list: --device 0,0"))
+/// The adapter that `--device` names: the best, an index, or a part of a name in any case.
+pub(super) fn find(adapters: &[wgpu::AdapterInfo], wish: &str) -> Option<usize> {
+    match (wish, wish.parse::<usize>()) {
+        ("auto", _) => best(adapters),
+        (_, Ok(index)) => (index < adapters.len()).then_some(index),
+        (part, _) => {
+            let part = part.to_lowercase();
+            adapters.iter().position(|adapter| adapter.name.to_lowercase().contains(&part))
         }
     }
 }
@@ -239,19 +214,11 @@ impl Device {
         if adapters.is_empty() {
             return Err(Error::device("no graphics adapter was found", NO_ADAPTER));
         }
-        let named = |part: &str| {
-            let part = part.to_lowercase();
-            adapters.iter().position(|adapter| adapter.get_info().name.to_lowercase().contains(&part))
-        };
-        let chosen = match (wish, wish.parse::<usize>()) {
-            ("auto", _) => best(&adapters),
-            (_, Ok(index)) => (index < adapters.len()).then_some(index),
-            (part, _) => named(part),
-        };
-        let adapter = chosen.map(|index| &adapters[index]).ok_or_else(|| {
+        let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+        let chosen = find(&infos, wish).ok_or_else(|| {
             Error::device(format!("no adapter `{wish}`"), "choose an index or a name that `tagseg devices` lists")
         })?;
-        let info = adapter.get_info();
+        let (adapter, info) = (&adapters[chosen], &infos[chosen]);
         // A chosen class overrides that of the adapter.
         let (name, class) = choice.class.map_or((info.name.as_str(), class(info.device_type)), |class| ("", class));
         let (section, kernels) = KernelTable::choose(choice.kernels.as_ref(), name, class);
@@ -286,7 +253,7 @@ impl Device {
             .map_err(|error| Error::device(format!("cannot create a device on {}: {error}", info.name), NO_ADAPTER))?;
         let faults = Faults::of(&device);
         // Browsers may hide the name.
-        let name = if info.name.is_empty() { "the graphics adapter".to_owned() } else { info.name };
+        let name = if info.name.is_empty() { "the graphics adapter".to_owned() } else { info.name.clone() };
         let driver = format!("{name} ({:?}, {} {})", info.backend, info.driver, info.driver_info);
         let device = Device {
             device,

@@ -6,6 +6,8 @@ mod choice;
 mod device;
 mod fault;
 mod fuse;
+#[cfg(not(target_arch = "wasm32"))]
+mod of_rank;
 mod order;
 pub mod pace;
 mod plan;
@@ -21,9 +23,9 @@ mod views;
 
 pub use bytes::{gibibytes, mebibytes};
 pub use choice::{DeviceChoice, Limits};
-#[cfg(not(target_arch = "wasm32"))]
-pub use device::of_rank;
 pub use device::{AdapterReport, Device, adapters};
+#[cfg(not(target_arch = "wasm32"))]
+pub use of_rank::of_rank;
 pub use plan::{Place, Plan, Step};
 pub use pool::Value;
 pub use profile::KernelTime;

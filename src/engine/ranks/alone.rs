@@ -32,6 +32,9 @@ impl Ranks for Alone {
         Ok(blocks.to_vec())
     }
 
+    /// There is nobody to wait for.
+    fn limit_waits(&self, _: u64) {}
+
     fn abort(&self, code: i32) -> ! {
         std::process::exit(code)
     }

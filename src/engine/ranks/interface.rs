@@ -40,6 +40,10 @@ pub trait Ranks: fmt::Debug + Send + Sync {
     /// If the other ranks cannot be reached.
     fn all_to_all(&self, blocks: &[u8]) -> Result<Vec<u8>>;
 
+    /// From now on, a wait for other ranks that is longer than these seconds ends all processes, with an error that names
+    /// the ranks; 0 waits for ever, which is the default.
+    fn limit_waits(&self, seconds: u64);
+
     /// Ends all processes with an exit code.
     fn abort(&self, code: i32) -> !;
 }

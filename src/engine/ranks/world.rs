@@ -32,13 +32,7 @@ impl World {
     /// # Errors
     /// If the other ranks cannot be reached.
     pub fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
-        let lengths = self.all_gather(&(message.len() as u64).to_le_bytes())?;
-        let lengths: Vec<_> = lengths.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes) as usize).collect();
-        let longest = lengths.iter().copied().fold(1, usize::max);
-        let mut padded = message.to_vec();
-        padded.resize(longest, 0);
-        let all = self.all_gather(&padded)?;
-        Ok(all.chunks(longest).zip(lengths).map(|(message, length)| message[..length].to_vec()).collect())
+        gather(&*self.0, message)
     }
 
     /// The numbers of all ranks in their order.
@@ -57,6 +51,17 @@ impl World {
     pub fn any(&self, own: bool) -> Result<bool> {
         Ok(if self.is_shared() { self.all_gather(&[u8::from(own)])?.contains(&1) } else { own })
     }
+}
+
+/// The messages of all ranks in their order, of any lengths.
+pub(super) fn gather(ranks: &dyn Ranks, message: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let lengths = ranks.all_gather(&(message.len() as u64).to_le_bytes())?;
+    let lengths: Vec<_> = lengths.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes) as usize).collect();
+    let longest = lengths.iter().copied().fold(1, usize::max);
+    let mut padded = message.to_vec();
+    padded.resize(longest, 0);
+    let all = ranks.all_gather(&padded)?;
+    Ok(all.chunks(longest).zip(lengths).map(|(message, length)| message[..length].to_vec()).collect())
 }
 
 impl Default for World {

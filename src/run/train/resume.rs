@@ -82,7 +82,13 @@ impl Resume {
         let Resume { folder, mut found, mut training } = self;
         let world = &options.world;
         let method = options.methods.of(&found.checkpoint.config)?;
-        check_config(&found.checkpoint.config, options, &folder)?;
+        check_config(&mut found.checkpoint.config, options, &folder)?;
+        world.limit_waits(found.checkpoint.config.train_rank_timeout as u64);
+        let steps = world.numbers(found.checkpoint.step as u64)?;
+        if let Some(rank) = steps.iter().position(|step| *step != steps[0]) {
+            let reason = format!("rank {rank} finds step {} here, but rank 0 step {}", steps[rank], steps[0]);
+            return Err(Error::data(folder.path(), reason, "give all ranks the same folder at the same path"));
+        }
         let ranks_before = found.checkpoint.config.batch_ranks;
         if world.is_shared() {
             found.checkpoint.config = of_other_world(&found.checkpoint.config, world)?;
@@ -208,8 +214,9 @@ fn bring_back(folder: &RunFolder, found: &Found, facts: &RunFacts) -> Result<Rec
     RecordWriter::continue_at(folder.metrics(), facts.record.bytes)
 }
 
-/// Refuses a changed configuration, on the command line or in `config.toml`: a schedule cannot change during a run.
-fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Result<()> {
+/// Refuses a changed configuration, on the command line or in `config.toml`: a schedule cannot change during a run. Only
+/// `train.rank_timeout`, which may be why the run ended, is taken over.
+fn check_config(own: &mut Config, options: &ResumeOptions, folder: &RunFolder) -> Result<()> {
     let path = folder.config();
     let mut written = own.clone();
     if path.is_file() {
@@ -218,10 +225,16 @@ fn check_config(own: &Config, options: &ResumeOptions, folder: &RunFolder) -> Re
         written.batch_ranks = own.batch_ranks;
     }
     let wishes = [(Some(&written), "in config.toml"), (options.config.as_ref(), "on the command line")];
+    let before = own.train_rank_timeout;
     for (wish, who) in wishes.into_iter().filter_map(|(wish, who)| Some((wish?, who))) {
-        if let Some(option) = own.first_difference(wish) {
-            let reason = format!("is {} in this run, but {} {who}", option.write(own), option.write(wish));
+        let mut expected = own.clone();
+        expected.train_rank_timeout = wish.train_rank_timeout;
+        if let Some(option) = expected.first_difference(wish) {
+            let reason = format!("is {} in this run, but {} {who}", option.write(&expected), option.write(wish));
             return Err(Error::config(option.name, reason, "undo the change, or start a new run with --out"));
+        }
+        if wish.train_rank_timeout != before {
+            own.train_rank_timeout = wish.train_rank_timeout;
         }
     }
     Ok(())

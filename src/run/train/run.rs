@@ -133,6 +133,7 @@ fn open(options: &TrainOptions) -> Result<Setting> {
     let config = &of_world(config, world)?;
     methods.check(config)?;
     let method = methods.of(config)?;
+    world.limit_waits(config.train_rank_timeout as u64);
     let data = TrainingData::open(&options.data, config, &*method, *skip_broken, world)?;
     Setting::open(config, &method, data, &options.device, world)
 }
