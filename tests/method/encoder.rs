@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tagseg::Session;
-use tagseg::config::Config;
 use tagseg::engine::graph::Tensor;
 use tagseg::engine::nn::{Conv2d, Mode, Scope};
 use tagseg::method::afa::Afa;

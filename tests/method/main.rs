@@ -8,7 +8,6 @@ mod options;
 
 use tagseg::config::Config;
 use tagseg::engine::graph::Tensor;
-use tagseg::engine::nn::Mode;
 use tagseg::engine::reference::square_error;
 use tagseg::method::bmp::{AFF, BSP, C2S, S2C};
 use tagseg::method::groups::{DECODER, NORM, official_group_of};
