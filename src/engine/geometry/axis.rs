@@ -22,7 +22,8 @@ pub struct Axis {
 impl Axis {
     /// To a given extent.
     pub fn by_size(input: usize, output: usize, align_corners: bool) -> Self {
-        let (cells, outputs) = (input as i64, output as i64);
+        // No tensor is larger: such a size is refused when it is recorded.
+        let [cells, outputs] = [input, output].map(|extent| (extent as u64).min(1 << 48) as i64);
         if !align_corners {
             let scale = input as f64 / output as f64;
             return Axis {

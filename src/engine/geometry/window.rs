@@ -14,7 +14,7 @@ impl Padding {
     pub fn same(extents: [usize; 2], kernel: usize, stride: usize, dilation: usize) -> Self {
         let total = extents.map(|extent| {
             let last = extent.div_ceil(stride.max(1)).saturating_sub(1) * stride;
-            (last + side(kernel, dilation)).saturating_sub(extent)
+            last.saturating_add(side(kernel, dilation)).saturating_sub(extent)
         });
         let before = total.map(|total| total / 2);
         Padding { before, after: [total[0] - before[0], total[1] - before[1]] }

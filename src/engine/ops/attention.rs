@@ -73,7 +73,7 @@ impl Heads {
         if !fits || inputs.get(2).is_some_and(|v| v.shape != k.shape) {
             return Err("needs real q [B, N, C], k and v [B, M, C]".into());
         }
-        if self.count == 0 || !q.shape[2].is_multiple_of(4 * self.count) {
+        if self.count == 0 || !q.shape[2].is_multiple_of(self.count.saturating_mul(4)) {
             return Err(format!("the channels of each of {} heads must be a multiple of four", self.count));
         }
         Ok(())
