@@ -1,6 +1,7 @@
 //! Shapes at and beyond the limits of a dispatch: axes of a kernel, workgroups along an axis of a grid.
 
 use tagseg::Session;
+use tagseg::engine::geometry::window::Padding;
 use tagseg::engine::graph::{Graph, Tensor};
 use tagseg::engine::kernel::Target;
 use tagseg::engine::ops::attention::Heads;
@@ -132,4 +133,27 @@ fn more_rows_than_workgroups_are_computed() {
     agrees(&[software], &[&[2_100_000, 2]], |x| x[0].sum(1..2));
     agrees(&[software, graphics], &[&[70_000, 2, 2, 4], &[4, 4, 3, 3]], |x| x[0].conv2d(&x[1], None, 1, 1));
     agrees(&[software], &[&[70_000, 2, 2, 4], &[4, 1, 3, 3], &[4]], |x| x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1));
+}
+
+/// Protects: sizes and numbers of heads that no arithmetic of extents can hold are refused when they are recorded, with
+/// the op and the reason.
+#[test]
+fn huge_arguments_are_refused() {
+    let graph = Graph::new();
+    let (tokens, image) = (constant(&graph, &[4, 1, 4]), constant(&graph, &[4, 1, 4, 1]));
+    let most = isize::MAX as usize;
+    for count in [usize::MAX, most, usize::MAX / 4 + 2] {
+        let error = tokens.attention(&tokens, &tokens, Heads { count, scale: 1.0 }).unwrap_err().to_string();
+        assert!(error.contains("attention") && error.contains(&format!("each of {count} heads")), "{error}");
+    }
+    for size in [[most, 7], [usize::MAX, 7], [7, most], [usize::MAX, usize::MAX]] {
+        for align_corners in [false, true] {
+            let results = [image.resize(size, align_corners), image.resize_channels_last(size, align_corners)];
+            for error in results.map(|result| result.unwrap_err().to_string()) {
+                assert!(error.contains("resize") && error.contains("more elements than any device"), "{error}");
+            }
+        }
+    }
+    let Padding { before, after } = Padding::same([5, 7], usize::MAX, 1, 1);
+    assert!(before.iter().chain(&after).all(|&zeros| zeros >= most - 7), "{before:?} {after:?}");
 }
