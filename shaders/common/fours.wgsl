@@ -106,7 +106,7 @@ fn columns_from(j0: u32) -> Columns {
 }
 #else
 #if B_ALONG_K
-// Starts of the columns of the groups of four, in vec4s.
+// Starts of the columns of the groups of four, in vec4s. Not an array, which drivers may keep in memory.
 struct Columns { c0: vec4<u32>, c1: vec4<u32>, c2: vec4<u32>, c3: vec4<u32> }
 
 fn columns_from(j0: u32) -> Columns {

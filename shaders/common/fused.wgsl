@@ -1,4 +1,4 @@
-// Products of 4×4 by multiplications that add, which drivers need not be left to find.
+// Products of 4×4 matrices that are added to sums, by fused multiply-adds: drivers do not always find them themselves.
 
 // sum + x · rows.
 fn add_row(sum: vec4<f32>, x: vec4<f32>, rows: mat4x4<f32>) -> vec4<f32> {

@@ -9,6 +9,7 @@ use clap::Args;
 use tagseg::config::{Config, Rung};
 use tagseg::engine::gpu::{DeviceChoice, Limits};
 use tagseg::engine::kernel::KernelTable;
+use tagseg::formats::durable::check_folder_of;
 use tagseg::method::Methods;
 use tagseg::run::eval::Protocol;
 use tagseg::{Error, Result};
@@ -214,10 +215,7 @@ pub fn check_free(out: &Path, overwrite: bool) -> Result<()> {
 
 /// Returns an error if the output file exists (unless `overwrite`), is a folder, or would be in a missing folder.
 pub fn check_file_free(out: &Path, overwrite: bool) -> Result<()> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        return Err(Error::data(folder, "is not a folder", format!("create it to write {} there", out.display())));
-    }
+    check_folder_of(out)?;
     if out.is_dir() {
         return Err(Error::data(out, "is a folder", "give the name of a file"));
     }

@@ -155,6 +155,11 @@ impl Pictures {
 const HOLDERS: [&str; 10] =
     ["images", "image", "img", "imgs", "jpegimages", "photos", "pictures", "data", "upload", "media"];
 
+/// Whether a file is hidden, such as those that file managers leave behind.
+pub(crate) fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
 /// Calls a function for every file below a folder, sorted, without hidden ones.
 pub(super) fn collect(folder: &Path, found: &mut dyn FnMut(PathBuf)) -> Result<()> {
     let mut entries = fs::read_dir(folder)
@@ -163,8 +168,7 @@ pub(super) fn collect(folder: &Path, found: &mut dyn FnMut(PathBuf)) -> Result<(
         .collect::<Result<Vec<_>>>()?;
     entries.sort();
     for path in entries {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') || name == "__MACOSX" {
+        if is_hidden(&path) || path.file_name().is_some_and(|name| name == "__MACOSX") {
             continue;
         }
         if !path.is_dir() {

@@ -33,7 +33,7 @@ pub mod dataset;
 #[cfg(feature = "native")]
 pub(crate) mod endings;
 #[cfg(feature = "native")]
-mod files;
+pub(crate) mod files;
 #[cfg(feature = "native")]
 mod follow;
 #[cfg(feature = "native")]

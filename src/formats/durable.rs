@@ -41,7 +41,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes a folder of files under a temporary name beside it, syncs them, and renames it into place: the folder has all
-/// of the files or is absent. A folder of this name is replaced; the caller has made sure that nobody misses it.
+/// of the files or is absent. An existing folder is replaced, so check before that this is wanted.
 ///
 /// # Errors
 /// [`Error::Io`] if a step fails; the old folder, if any, is then unchanged, and the partial new one is removed.
@@ -96,6 +96,18 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder_of(path))
+}
+
+/// Checks that the folder exists in which a file or folder is to be written.
+///
+/// # Errors
+/// [`Error::Data`] if it does not.
+pub fn check_folder_of(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(Error::data(folder, "is not a folder", format!("create it to write {} there", path.display())))
 }
 
 /// The folder of a file.

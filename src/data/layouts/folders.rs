@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
 use crate::data::endings::{FORMATS, is_picture};
-use crate::data::files::collect;
+use crate::data::files::{collect, is_hidden};
 use crate::data::ids::make_distinct;
 use crate::data::images::{Images, NoMasks};
 use crate::data::layouts::layout::{Layout, Sign};
-use crate::data::layouts::lists::names_split;
+use crate::data::layouts::lists::split_named;
 use crate::data::layouts::yolo::owns_folders;
 use crate::data::tags::{MAX_CLASSES, OnFault, Tags, check_classes as check_names, composed};
 use crate::error::{Error, Result};
@@ -153,7 +153,7 @@ fn folder_of(root: &Path, split: &str) -> PathBuf {
 fn own_folder(root: &Path, split: &str) -> Option<PathBuf> {
     let is_own = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        names_split(&name, split) || split_of(&name) == Some(split)
+        split_of(&name) == Some(split) || name.eq_ignore_ascii_case(split)
     };
     let mut own: Vec<_> = entries(root).unwrap_or_default().into_iter().filter(is_own).collect();
     // The name of the split itself comes before others.
@@ -164,10 +164,9 @@ fn own_folder(root: &Path, split: &str) -> Option<PathBuf> {
 /// The split that a folder of this name is, if it has folders of classes.
 pub(super) fn split_of(name: &str) -> Option<&'static str> {
     match name.to_lowercase().as_str() {
-        "train" | "training" => Some(TRAIN),
-        "val" | "valid" | "validation" => Some("val"),
-        "test" | "testing" => Some("test"),
-        _ => None,
+        "training" => Some(TRAIN),
+        "testing" => Some("test"),
+        name => split_named(name),
     }
 }
 
@@ -204,11 +203,6 @@ fn is_split(name: &str, folder: &Path) -> bool {
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(Error::io(folder))?;
     entries.map(|entry| Ok(entry.map_err(Error::io(folder))?.path())).collect()
-}
-
-/// Whether a file is hidden, such as those that file managers leave behind.
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
 fn has_image(folder: &Path) -> bool {

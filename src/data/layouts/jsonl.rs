@@ -92,16 +92,13 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
                     match tag {
                         Tag::Name(name) => tags.push(name),
                         Tag::Number(tag) => {
-                            if names.is_none() {
-                                let reason = "has tags that are numbers, but no file names the classes";
-                                let remedy = "write classes.txt beside it, with one name per line, 0 first";
-                                let found = ClassNames::find(&folders)?;
-                                names = Some(found.ok_or_else(|| Error::data(&file, reason, remedy))?);
-                            }
-                            match names.as_ref().map(|names| names.name(tag)) {
-                                Some(Ok(name)) => tags.push(name.to_owned()),
-                                Some(Err(reason)) => on_fault(fault(number, &reason))?,
-                                None => {}
+                            let names = match &mut names {
+                                Some(names) => names,
+                                none => none.insert(names_of(&file, &folders)?),
+                            };
+                            match names.name(tag) {
+                                Ok(name) => tags.push(name.to_owned()),
+                                Err(reason) => on_fault(fault(number, &reason))?,
                             }
                         }
                     }
@@ -123,6 +120,13 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     }
     let listing = Listing { file: file.clone(), base, classes, entries, notices };
     listing::open(root, split, listing, options, on_fault)
+}
+
+/// The names of the numbers in a file of lines.
+fn names_of(file: &Path, folders: &[&Path]) -> Result<ClassNames> {
+    let reason = "has tags that are numbers, but no file names the classes";
+    let remedy = "write classes.txt beside it, with one name per line, 0 first";
+    ClassNames::find(folders)?.ok_or_else(|| Error::data(file, reason, remedy))
 }
 
 /// The tags in a value: a name or number, a list of them, or objects with a category each.

@@ -21,12 +21,18 @@ pub(super) struct Kind {
     pub(super) clear: bool,
 }
 
+/// The usual splits, and the names that programs give them.
+const SPLITS: [(&str, &[&str]); 3] =
+    [("train", &["train"]), ("val", &["val", "valid", "validation"]), ("test", &["test"])];
+
 /// The names that programs give a split.
 pub(super) fn aliases(split: &str) -> Vec<&str> {
-    match split {
-        "val" => vec!["val", "valid", "validation"],
-        _ => vec![split],
-    }
+    SPLITS.iter().find(|(usual, _)| *usual == split).map_or(vec![split], |(_, names)| names.to_vec())
+}
+
+/// The usual split of a name in lower case.
+pub(super) fn split_named(name: &str) -> Option<&'static str> {
+    SPLITS.iter().find(|(_, names)| names.contains(&name)).map(|(split, _)| *split)
 }
 
 /// Whether a text names a split.
@@ -85,7 +91,7 @@ impl Kind {
                 by_split.push(path);
             } else if split == "train" && self.names.contains(&&*name) {
                 usual.push(path);
-            } else if split == "train" && !["val", "valid", "validation", "test"].contains(&&*name) {
+            } else if split == "train" && split_named(&name).is_none() {
                 others.push(path);
             }
         }

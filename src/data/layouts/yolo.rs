@@ -57,10 +57,14 @@ fn sign(root: &Path) -> Option<Sign> {
     }
 }
 
+/// Whether a file is called like one of labels.
+fn is_text(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"))
+}
+
 /// Whether there is a text file in a folder or its folders.
 fn has_text(folder: &Path) -> bool {
     let mut found = false;
-    let is_text = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
     if folder.is_dir() {
         let _ = collect(folder, &mut |path| found |= is_text(&path));
     }
@@ -285,8 +289,7 @@ fn without_image(read: &BTreeSet<PathBuf>, facts: &Facts) -> Vec<PathBuf> {
     let folders: BTreeSet<&Path> = read.iter().filter_map(|path| path.parent()).collect();
     let beside = folders.into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
     let is_label = |path: &PathBuf| {
-        let is_text = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
-        is_text
+        is_text(path)
             && !read.contains(path)
             && *path != facts.file
             && matches!(classes_in(path, facts, &mut Err), Ok(found) if !found.is_empty())

@@ -8,6 +8,7 @@ use super::checkpoint::opened;
 use super::model::{MapValues, Model, SeenMap, View};
 use super::request::{Request, Tags};
 use crate::data::endings::{FORMATS, is_picture, is_unread_picture};
+use crate::data::files::is_hidden;
 use crate::data::palette::write_index_png;
 use crate::data::{Mask, Rgb8};
 use crate::engine::gpu::DeviceChoice;
@@ -154,7 +155,7 @@ pub fn is_called_like_an_image(path: &Path) -> bool {
 /// Whether there is a picture in a folder itself.
 fn has_pictures(folder: &Path) -> bool {
     let mut inside = folder.read_dir().into_iter().flatten().flatten();
-    inside.any(|entry| is_picture(&entry.path()) && !entry.file_name().to_string_lossy().starts_with('.'))
+    inside.any(|entry| is_picture(&entry.path()) && !is_hidden(&entry.path()))
 }
 
 /// All images of `inputs`; those of folders, without their folders, sorted by name.

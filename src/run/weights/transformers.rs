@@ -13,7 +13,7 @@ use super::keymap::{Layout, from_tagseg, of_encoder};
 use crate::config::OfdMode;
 use crate::data::VOID;
 use crate::error::{Error, Result};
-use crate::formats::durable::write_folder;
+use crate::formats::durable::{check_folder_of, write_folder};
 use crate::formats::element::{Element, Reals, Values};
 use crate::formats::tensor_file::NamedTensor;
 use crate::parts::images::{MEAN, STD};
@@ -61,11 +61,7 @@ fn check_free(out: &Path, overwrite: bool) -> Result<()> {
     if is_called("safetensors") || is_called("onnx") {
         return Err(Error::data(out, "is a name of a file, but Transformers reads a folder", "give a folder's name"));
     }
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
-        let remedy = format!("create it to write {} there", out.display());
-        return Err(Error::data(parent, "is not a folder", remedy));
-    }
+    check_folder_of(out)?;
     if !out.exists() {
         return Ok(());
     }
