@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the feature `mpi` needs with the system's package manager, if it is missing: an MPI with its compiler
 # wrapper and launcher (Open MPI; MPICH if MPICC is mpicc.mpich), and libclang, which reads the MPI's headers when the
-# crate `mpi` is built.
+# crate `mpi` is built; and `ip`, with which a test takes the network away.
 set -eu
 
 has_libclang() {
@@ -13,7 +13,7 @@ has_libclang() {
     return 1
 }
 
-if command -v "${MPICC:-mpicc}" >/dev/null && command -v "${MPIRUN:-mpirun}" >/dev/null && has_libclang; then
+if command -v "${MPICC:-mpicc}" >/dev/null && command -v "${MPIRUN:-mpirun}" >/dev/null && has_libclang && { command -v ip >/dev/null || [ "$(uname -s)" = Darwin ]; }; then
     exit 0
 fi
 
@@ -27,11 +27,11 @@ case "$(uname -s)" in
 Darwin) brew install open-mpi llvm ;;
 *)
     "$(dirname "$0")/install.sh" \
-        apt="$debian libclang-dev clang" \
-        dnf="openmpi-devel clang-devel" \
-        pacman="openmpi clang" \
-        zypper="openmpi4-devel clang-devel" \
-        apk="openmpi-dev clang-dev"
+        apt="$debian libclang-dev clang iproute2" \
+        dnf="openmpi-devel clang-devel iproute" \
+        pacman="openmpi clang iproute2" \
+        zypper="openmpi4-devel clang-devel iproute2" \
+        apk="openmpi-dev clang-dev iproute2"
     ;;
 esac || {
     echo "Cannot install an MPI; install one with its compiler wrapper (e.g. libopenmpi-dev), and libclang-dev." >&2

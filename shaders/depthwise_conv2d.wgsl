@@ -10,8 +10,10 @@
 //
 // likewise across with s; taps from K on do not exist. Stride or dilation is 1. Pixels along j that are `step` apart have
 // the same r and read columns that are a whole number of taps apart: one invocation computes a run of them for one
-// channel (or four, if C allows). It loads the taps once and keeps the columns that neighbours share. Every output is
-// one sum in fixed order.
+// channel (or four, if C allows). It loads the taps once. Where the windows of neighbours are BY_ONE or BY_TWO taps apart,
+// it loads each column once, too, and adds it to the sums of all outputs that it reaches: an output is complete with its
+// last column. The sums slide along, not the pixels, which would take more registers. Every output is one sum in fixed
+// order.
 #include "common/index.wgsl"
 
 alias V = $VALUE;
@@ -33,12 +35,6 @@ struct Params {
 #write y: array<V>
 
 #include "common/columns.wgsl"
-
-#if FIVE
-const SIDE = 5u;
-#else
-const SIDE = 3u;
-#endif
 
 #if MIRRORED
 // (q, r): the last place of x that reaches a pixel, and the pixel's place among as many as the stride.
@@ -85,21 +81,102 @@ fn column_of_taps(across: u32, phase: vec2<u32>, c: u32) -> Column {
     return own;
 }
 
-fn convolve(start: V, t: Columns, x: Columns) -> V {
-    var sum = start;
+// sum + the products of a column.
+fn add(sum: V, t: Column, x: Column) -> V {
+    var own = fma(t.r0, x.r0, sum);
+    own = fma(t.r1, x.r1, own);
+    own = fma(t.r2, x.r2, own);
 #if FIVE
-    sum += t.c0.r0 * x.c0.r0 + t.c1.r0 * x.c1.r0 + t.c2.r0 * x.c2.r0 + t.c3.r0 * x.c3.r0 + t.c4.r0 * x.c4.r0;
-    sum += t.c0.r1 * x.c0.r1 + t.c1.r1 * x.c1.r1 + t.c2.r1 * x.c2.r1 + t.c3.r1 * x.c3.r1 + t.c4.r1 * x.c4.r1;
-    sum += t.c0.r2 * x.c0.r2 + t.c1.r2 * x.c1.r2 + t.c2.r2 * x.c2.r2 + t.c3.r2 * x.c3.r2 + t.c4.r2 * x.c4.r2;
-    sum += t.c0.r3 * x.c0.r3 + t.c1.r3 * x.c1.r3 + t.c2.r3 * x.c2.r3 + t.c3.r3 * x.c3.r3 + t.c4.r3 * x.c4.r3;
-    sum += t.c0.r4 * x.c0.r4 + t.c1.r4 * x.c1.r4 + t.c2.r4 * x.c2.r4 + t.c3.r4 * x.c3.r4 + t.c4.r4 * x.c4.r4;
-#else
-    sum += t.c0.r0 * x.c0.r0 + t.c1.r0 * x.c1.r0 + t.c2.r0 * x.c2.r0;
-    sum += t.c0.r1 * x.c0.r1 + t.c1.r1 * x.c1.r1 + t.c2.r1 * x.c2.r1;
-    sum += t.c0.r2 * x.c0.r2 + t.c1.r2 * x.c1.r2 + t.c2.r2 * x.c2.r2;
+    own = fma(t.r3, x.r3, own);
+    own = fma(t.r4, x.r4, own);
 #endif
-    return sum;
+    return own;
 }
+
+// Sums of the outputs whose last column is still to come: the next one first.
+struct Sums {
+    s0: V,
+#if BY_ONE
+    s1: V,
+#if FIVE
+    s2: V, s3: V,
+#endif
+#else
+#if FIVE
+    s1: V,
+#endif
+#endif
+}
+
+fn begin(start: V) -> Sums {
+    var own: Sums;
+    own.s0 = start;
+#if BY_ONE
+    own.s1 = start;
+#if FIVE
+    own.s2 = start;
+    own.s3 = start;
+#endif
+#else
+#if FIVE
+    own.s1 = start;
+#endif
+#endif
+    return own;
+}
+
+// The next output, whose last column is j.
+fn next(sums: ptr<function, Sums>, start: V, t: Columns, rows: Rows, j: u32) -> V {
+#if BY_ONE
+    let x = column(rows, j);
+#if FIVE
+    let complete = add((*sums).s0, t.c4, x);
+    (*sums).s0 = add((*sums).s1, t.c3, x);
+    (*sums).s1 = add((*sums).s2, t.c2, x);
+    (*sums).s2 = add((*sums).s3, t.c1, x);
+    (*sums).s3 = add(start, t.c0, x);
+#else
+    let complete = add((*sums).s0, t.c2, x);
+    (*sums).s0 = add((*sums).s1, t.c1, x);
+    (*sums).s1 = add(start, t.c0, x);
+#endif
+#else
+    let last = column(rows, j);
+    let before = column(rows, j - p.dilation);
+#if BY_TWO
+#if FIVE
+    let complete = add(add((*sums).s0, t.c3, before), t.c4, last);
+    (*sums).s0 = add(add((*sums).s1, t.c1, before), t.c2, last);
+    (*sums).s1 = add(start, t.c0, last);
+#else
+    let complete = add(add((*sums).s0, t.c1, before), t.c2, last);
+    (*sums).s0 = add(start, t.c0, last);
+#endif
+#else
+#if FIVE
+    var complete = add(start, t.c0, column(rows, j - 4u * p.dilation));
+    complete = add(complete, t.c1, column(rows, j - 3u * p.dilation));
+    complete = add(complete, t.c2, column(rows, j - 2u * p.dilation));
+    complete = add(add(complete, t.c3, before), t.c4, last);
+#else
+    var complete = add(start, t.c0, column(rows, j - 2u * p.dilation));
+    complete = add(add(complete, t.c1, before), t.c2, last);
+#endif
+#endif
+#endif
+    return complete;
+}
+
+// Outputs that are not complete when the first column of one is added to it.
+#if BY_ONE
+const EARLY = SIDE - 1u;
+#else
+#if BY_TWO
+const EARLY = (SIDE - 1u) / 2u;
+#else
+const EARLY = 0u;
+#endif
+#endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -118,13 +195,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let across = reached(first, p.left);
     let start = V(0.0);
     let phase = vec2<u32>(down.y, across.y);
-    let origin = place(image.x, first_reached(down.x), c);
+    let rows = rows_from(image.x, first_reached(down.x), c);
     var j = first_reached(across.x);
     let ahead = p.dilation;
 #else
     let start = load_bias(c);
     let phase = vec2<u32>(0u);
-    let origin = place(image.x, image.y * p.stride - p.above, c);
+    let rows = rows_from(image.x, image.y * p.stride - p.above, c);
     var j = first * p.stride - p.left;
     let ahead = p.step * p.stride;
 #endif
@@ -136,10 +213,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     taps.c3 = column_of_taps(3u, phase, c);
     taps.c4 = column_of_taps(4u, phase, c);
 #endif
-    var window = before(origin, j);
-    for (var to = first; to < end; to += p.step) {
-        window = next(window, origin, j);
-        store_y((row * p.out_width + to) * p.channels + c, convolve(start, taps, window));
+    // The last column of the first output that the columns so far reach.
+    j += (SIDE - 1u) * p.dilation - EARLY * ahead;
+    var sums = begin(start);
+    // One loop for all columns: if the first ones had a loop of their own, compilers would unroll it, and its loads would
+    // take as many registers as the taps.
+    let early = EARLY * p.step;
+    for (var at = first; at < end + early; at += p.step) {
+        let complete = next(&sums, start, taps, rows, j);
         j += ahead;
+        if at >= first + early { store_y((row * p.out_width + at - early) * p.channels + c, complete); }
     }
 }

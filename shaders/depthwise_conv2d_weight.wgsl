@@ -6,8 +6,8 @@
 //   sums[chunk, K·K, c]       = Σ_b Σ_i Σ_j grad[b, i, j, c]                                rows (b, i) in the chunk
 //
 // One invocation sums one channel (or four, if C allows) of one chunk of rows, in order, sliding along j, `step` by
-// `step`, since only such neighbours read the same columns; `reduce` then adds the chunks in order. Nothing depends on
-// scheduling.
+// `step`, since only such neighbours read the same columns: it loads each column once and keeps the gradients of the
+// outputs that the column reaches. `reduce` then adds the chunks in order. Nothing depends on scheduling.
 #include "common/index.wgsl"
 
 alias V = $VALUE;
@@ -26,20 +26,15 @@ struct Params {
 
 #include "common/columns.wgsl"
 
-#if FIVE
-const SIDE = 5u;
-#else
-const SIDE = 3u;
-#endif
-
+// sum + the products of a column.
 fn add(sum: Column, g: V, x: Column) -> Column {
     var own = sum;
-    own.r0 += g * x.r0;
-    own.r1 += g * x.r1;
-    own.r2 += g * x.r2;
+    own.r0 = fma(g, x.r0, own.r0);
+    own.r1 = fma(g, x.r1, own.r1);
+    own.r2 = fma(g, x.r2, own.r2);
 #if FIVE
-    own.r3 += g * x.r3;
-    own.r4 += g * x.r4;
+    own.r3 = fma(g, x.r3, own.r3);
+    own.r4 = fma(g, x.r4, own.r4);
 #endif
     return own;
 }
@@ -55,6 +50,34 @@ fn store(to: u32, sum: Column) {
 #endif
 }
 
+// Gradients of an output and of those before it, by their distance.
+struct Grads {
+    g0: V,
+#if BY_ONE
+    g1: V, g2: V,
+#if FIVE
+    g3: V, g4: V,
+#endif
+#endif
+#if BY_TWO
+    g1: V,
+#if FIVE
+    g2: V,
+#endif
+#endif
+}
+
+// Steps to the output behind the last one whose first column it is.
+#if BY_ONE
+const LATE = SIDE - 1u;
+#else
+#if BY_TWO
+const LATE = (SIDE - 1u) / 2u;
+#else
+const LATE = 0u;
+#endif
+#endif
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
@@ -67,21 +90,54 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var plain = V(0.0);
     for (var row = chunk * p.chunk; row < end; row++) {
         let image = divide(row, p.out_height);
-        let origin = place(image.x, image.y * p.stride - p.above, c);
+        let rows = rows_from(image.x, image.y * p.stride - p.above, c);
         for (var first = 0u; first < min(p.step, p.out_width); first++) {
             var j = first * p.stride - p.left;
-            var window = before(origin, j);
-            for (var at = first; at < p.out_width; at += p.step) {
-                window = next(window, origin, j);
-                let g = load_grad((row * p.out_width + at) * p.channels + c);
-                totals.c0 = add(totals.c0, g, window.c0);
-                totals.c1 = add(totals.c1, g, window.c1);
-                totals.c2 = add(totals.c2, g, window.c2);
+            var g: Grads;
+            for (var at = first; at < p.out_width + LATE * p.step; at += p.step) {
+                let inside = at < p.out_width;
+#if BY_ONE
 #if FIVE
-                totals.c3 = add(totals.c3, g, window.c3);
-                totals.c4 = add(totals.c4, g, window.c4);
+                g.g4 = g.g3;
+                g.g3 = g.g2;
 #endif
-                plain += g;
+                g.g2 = g.g1;
+                g.g1 = g.g0;
+#endif
+#if BY_TWO
+#if FIVE
+                g.g2 = g.g1;
+#endif
+                g.g1 = g.g0;
+#endif
+                g.g0 = select(V(0.0), load_grad((row * p.out_width + at) * p.channels + c), inside);
+                plain += g.g0;
+                let x0 = column(rows, j);
+                totals.c0 = add(totals.c0, g.g0, x0);
+#if BY_ONE
+                totals.c1 = add(totals.c1, g.g1, x0);
+                totals.c2 = add(totals.c2, g.g2, x0);
+#if FIVE
+                totals.c3 = add(totals.c3, g.g3, x0);
+                totals.c4 = add(totals.c4, g.g4, x0);
+#endif
+#else
+                let x1 = column(rows, j + p.dilation);
+                totals.c1 = add(totals.c1, g.g0, x1);
+#if BY_TWO
+                totals.c2 = add(totals.c2, g.g1, x0);
+#if FIVE
+                totals.c3 = add(totals.c3, g.g1, x1);
+                totals.c4 = add(totals.c4, g.g2, x0);
+#endif
+#else
+                totals.c2 = add(totals.c2, g.g0, column(rows, j + 2u * p.dilation));
+#if FIVE
+                totals.c3 = add(totals.c3, g.g0, column(rows, j + 3u * p.dilation));
+                totals.c4 = add(totals.c4, g.g0, column(rows, j + 4u * p.dilation));
+#endif
+#endif
+#endif
                 j += p.step * p.stride;
             }
         }

@@ -10,19 +10,17 @@
 #read weights: array<vec4<f32>>
 #include "common/par.wgsl"
 
-// Σ over a ring of weight · mask, for the group that starts `four` elements into every pixel.
-fn gather(ring: Ring, a: vec4<f32>, b: vec4<f32>, four: u32) -> vec4<f32> {
-    let near = ring.a * p.fours + four;
-    let far = ring.b * p.fours + four;
-    var sum = a.x * load_mask(near.x);
-    sum += a.y * load_mask(near.y);
-    sum += a.z * load_mask(near.z);
-    sum += a.w * load_mask(near.w);
-    sum += b.x * load_mask(far.x);
-    sum += b.y * load_mask(far.y);
-    sum += b.z * load_mask(far.z);
-    sum += b.w * load_mask(far.w);
-    return sum;
+// sum + Σ over a ring of weight · mask, for the group that starts `four` elements into every pixel.
+fn gather(sum: vec4<f32>, ring: Ring, a: vec4<f32>, b: vec4<f32>, four: u32) -> vec4<f32> {
+    var own = fma(vec4<f32>(a.x), load_mask(ring.a.x + four), sum);
+    own = fma(vec4<f32>(a.y), load_mask(ring.a.y + four), own);
+    own = fma(vec4<f32>(a.z), load_mask(ring.a.z + four), own);
+    own = fma(vec4<f32>(a.w), load_mask(ring.a.w + four), own);
+    own = fma(vec4<f32>(b.x), load_mask(ring.b.x + four), own);
+    own = fma(vec4<f32>(b.y), load_mask(ring.b.y + four), own);
+    own = fma(vec4<f32>(b.z), load_mask(ring.b.z + four), own);
+    own = fma(vec4<f32>(b.w), load_mask(ring.b.w + four), own);
+    return own;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -46,14 +44,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let rings = select(0u, p.rings, pixel.inside && first);
 #endif
     for (var r = 0u; r < rings; r++) {
-        let ring = ring_at(pixel, r);
+        let ring = ring_at(pixel, r, p.fours);
         let wa = load_weights(start + 2u * r);
         let wb = load_weights(start + 2u * r + 1u);
 #if PAIR
-        if first { sum0 += gather(ring, wa, wb, four); }
-        if second { sum1 += gather(ring, wa, wb, four + 1u); }
+        if first { sum0 = gather(sum0, ring, wa, wb, four); }
+        if second { sum1 = gather(sum1, ring, wa, wb, four + 1u); }
 #else
-        sum0 += gather(ring, wa, wb, four);
+        sum0 = gather(sum0, ring, wa, wb, four);
 #endif
     }
     store_out(index * p.fours + four, sum0);

@@ -53,7 +53,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 
     var spread = Spread(0.0, vec3<f32>(0.0), vec3<f32>(0.0));
     for (var r = 0u; r < p.rings; r++) {
-        let ring = ring_at(pixel, r);
+        let ring = ring_at(pixel, r, 1u);
         spread = include(include(include(include(spread, ring.a.x), ring.a.y), ring.a.z), ring.a.w);
         spread = include(include(include(include(spread, ring.b.x), ring.b.y), ring.b.z), ring.b.w);
     }
@@ -63,7 +63,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var e: array<vec4<f32>, 16>;
     var largest = vec4<f32>(-3e38);
     for (var r = 0u; r < p.rings; r++) {
-        let ring = ring_at(pixel, r);
+        let ring = ring_at(pixel, r, 1u);
         let first = vec4<f32>(distance_of(centre, ring.a.x, scale), distance_of(centre, ring.a.y, scale),
                               distance_of(centre, ring.a.z, scale), distance_of(centre, ring.a.w, scale));
         let last = vec4<f32>(distance_of(centre, ring.b.x, scale), distance_of(centre, ring.b.y, scale),

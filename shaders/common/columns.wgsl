@@ -16,93 +16,55 @@ struct Columns {
 #endif
 }
 
-// Where columns begin: the row of the image, wrapped below zero, and the element of channel c at its column 0.
-struct Place { top: u32, begin: u32 }
+#if FIVE
+const SIDE = 5u;
+#else
+const SIDE = 3u;
+#endif
 
-fn place(image: u32, top: u32, c: u32) -> Place {
-    return Place(top, (image * p.height + top) * p.width * p.channels + c);
+// A row of x under the window: the element of channel c at its column 0, and whether the row is in the image.
+struct Row { begin: u32, inside: bool }
+
+struct Rows {
+    r0: Row, r1: Row, r2: Row,
+#if FIVE
+    r3: Row, r4: Row,
+#endif
 }
 
-fn pixel(place: Place, ky: u32, j: u32) -> V {
-    let down = ky * p.dilation;
-    let inside = j < p.width && place.top + down < p.height;
-    let at = place.begin + (down * p.width + j) * p.channels;
-    return select(V(0.0), load_x(select(0u, at, inside)), inside);
+fn row_at(image: u32, row: u32, c: u32) -> Row {
+    return Row((image * p.height + row) * p.width * p.channels + c, row < p.height);
+}
+
+// The rows from `top` on, wrapped below zero.
+fn rows_from(image: u32, top: u32, c: u32) -> Rows {
+    var own: Rows;
+    own.r0 = row_at(image, top, c);
+    own.r1 = row_at(image, top + p.dilation, c);
+    own.r2 = row_at(image, top + 2u * p.dilation, c);
+#if FIVE
+    own.r3 = row_at(image, top + 3u * p.dilation, c);
+    own.r4 = row_at(image, top + 4u * p.dilation, c);
+#endif
+    return own;
+}
+
+// What is loaded outside the image is not used.
+fn pixel(row: Row, along: u32, inside: bool) -> V {
+    return select(V(0.0), load_x(row.begin + along), row.inside && inside);
 }
 
 // The pixels of column j, which may be outside, wrapped below zero.
-fn column(place: Place, j: u32) -> Column {
+fn column(rows: Rows, j: u32) -> Column {
+    let along = j * p.channels;
+    let inside = j < p.width;
     var own: Column;
-    own.r0 = pixel(place, 0u, j);
-    own.r1 = pixel(place, 1u, j);
-    own.r2 = pixel(place, 2u, j);
+    own.r0 = pixel(rows.r0, along, inside);
+    own.r1 = pixel(rows.r1, along, inside);
+    own.r2 = pixel(rows.r2, along, inside);
 #if FIVE
-    own.r3 = pixel(place, 3u, j);
-    own.r4 = pixel(place, 4u, j);
-#endif
-    return own;
-}
-
-// The window whose first column is j, given the one before it: BY_ONE tap, BY_TWO taps, or without a column in common.
-fn next(before: Columns, place: Place, j: u32) -> Columns {
-    var own = before;
-    let step = p.dilation;
-#if FIVE
-#if BY_ONE
-    own.c0 = own.c1;
-    own.c1 = own.c2;
-    own.c2 = own.c3;
-    own.c3 = own.c4;
-#else
-#if BY_TWO
-    own.c0 = own.c2;
-    own.c1 = own.c3;
-    own.c2 = own.c4;
-#else
-    own.c0 = column(place, j);
-    own.c1 = column(place, j + step);
-    own.c2 = column(place, j + 2u * step);
-#endif
-    own.c3 = column(place, j + 3u * step);
-#endif
-    own.c4 = column(place, j + 4u * step);
-#else
-#if BY_ONE
-    own.c0 = own.c1;
-    own.c1 = own.c2;
-#else
-#if BY_TWO
-    own.c0 = own.c2;
-#else
-    own.c0 = column(place, j);
-#endif
-    own.c1 = column(place, j + step);
-#endif
-    own.c2 = column(place, j + 2u * step);
-#endif
-    return own;
-}
-
-// What `next` needs in front of the window whose first column is j: the columns that both have.
-fn before(place: Place, j: u32) -> Columns {
-    var own: Columns;
-    let step = p.dilation;
-#if BY_ONE
-    own.c1 = column(place, j);
-    own.c2 = column(place, j + step);
-#if FIVE
-    own.c3 = column(place, j + 2u * step);
-    own.c4 = column(place, j + 3u * step);
-#endif
-#endif
-#if BY_TWO
-#if FIVE
-    own.c2 = column(place, j);
-    own.c3 = column(place, j + step);
-    own.c4 = column(place, j + 2u * step);
-#else
-    own.c2 = column(place, j);
-#endif
+    own.r3 = pixel(rows.r3, along, inside);
+    own.r4 = pixel(rows.r4, along, inside);
 #endif
     return own;
 }

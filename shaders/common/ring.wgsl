@@ -13,20 +13,22 @@ fn pixel_at(index: u32) -> Pixel {
     return Pixel(at, size, image, image * p.height * p.width, all(at < size));
 }
 
-// The eight neighbours of a pixel at one distance, as indices of pixels, row by row: a, then b.
+// The eight neighbours of a pixel at one distance, as indices of the first element of each, row by row: a, then b.
 struct Ring { a: vec4<u32>, b: vec4<u32> }
 
-// Ring r of a pixel inside the extent, to which coordinates are clamped.
-fn ring_at(pixel: Pixel, r: u32) -> Ring {
+// Ring r of a pixel inside the extent, to which coordinates are clamped, where every pixel has so many elements.
+fn ring_at(pixel: Pixel, r: u32, elements: u32) -> Ring {
     let distance = i32(p.dilations[r / 4u][r % 4u]);
     let low = max(pixel.at - distance, vec2<i32>(0));
     let high = min(pixel.at + distance, pixel.size - 1);
-    let above = pixel.map + u32(low.x) * p.width;
-    let middle = pixel.map + u32(pixel.at.x) * p.width;
-    let below = pixel.map + u32(high.x) * p.width;
-    let left = u32(low.y);
-    let centre = u32(pixel.at.y);
-    let right = u32(high.y);
+    let map = pixel.map * elements;
+    let row = p.width * elements;
+    let above = map + u32(low.x) * row;
+    let middle = map + u32(pixel.at.x) * row;
+    let below = map + u32(high.x) * row;
+    let left = u32(low.y) * elements;
+    let centre = u32(pixel.at.y) * elements;
+    let right = u32(high.y) * elements;
     return Ring(vec4<u32>(above + left, above + centre, above + right, middle + left),
                 vec4<u32>(middle + right, below + left, below + centre, below + right));
 }

@@ -4,7 +4,6 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -79,7 +78,7 @@ impl TrainArgs {
         let failed = |error: &dyn std::fmt::Display| -> ! {
             // Where all fail alike, the first rank says so for all of them.
             if !world.is_first() {
-                std::thread::sleep(FIRST_SPEAKS);
+                std::thread::sleep(launch::FIRST_SPEAKS);
             }
             let rank = if world.is_first() { String::new() } else { format!("rank {}: ", world.rank()) };
             let _ = writeln!(std::io::stderr(), "{rank}{error}");
@@ -161,9 +160,6 @@ impl TrainArgs {
         })
     }
 }
-
-/// Time for the first rank to end all of them, before another says why.
-const FIRST_SPEAKS: Duration = Duration::from_millis(500);
 
 /// Exit code when the input is at fault, as in `main`.
 const USER_ERROR: i32 = 2;

@@ -11,6 +11,8 @@ pub mod kernel;
 pub mod nn;
 pub mod ops;
 pub mod optim;
+#[cfg(feature = "native")]
+pub mod probe;
 mod program;
 pub mod ranks;
 pub mod reference;

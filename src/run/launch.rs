@@ -1,20 +1,46 @@
 //! Joins the processes that a launcher of MPI started, as the command line does.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use crate::engine::ranks::World;
 use crate::error::{Error, Result};
 
-/// Variables in which launchers tell a process how many there are: those of Open MPI, of MPICH and its relatives, and of
-/// SLURM's `srun`.
-const SIZES: [(&str, &str); 3] =
-    [("OMPI_COMM_WORLD_SIZE", "mpirun"), ("PMI_SIZE", "mpirun"), ("SLURM_STEP_NUM_TASKS", "srun")];
+/// Launchers, and the variables in which they tell a process how many there are and which one it is: Open MPI's, that of
+/// MPICH and its relatives, and SLURM's.
+const LAUNCHERS: [(&str, &str, &str); 3] = [
+    ("mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    ("mpirun", "PMI_SIZE", "PMI_RANK"),
+    ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+];
 
-/// The launcher that started this process as one of several, and their number.
-pub fn launcher() -> Option<(&'static str, usize)> {
-    let found = SIZES.iter().find_map(|(name, launcher)| {
-        let size = std::env::var(name).ok()?.trim().parse().ok()?;
-        Some((*launcher, size))
-    });
-    found.filter(|(_, size)| *size > 1)
+/// Time for the first process to say what all of them find, and for its launcher to end the others.
+pub const FIRST_SPEAKS: Duration = Duration::from_secs(1);
+
+/// A process that a launcher started as one of several.
+struct Started {
+    launcher: &'static str,
+    size: usize,
+    rank: usize,
+}
+
+impl Started {
+    /// This process, if it is one.
+    fn find() -> Option<Self> {
+        let number = |name: &str| std::env::var(name).ok()?.trim().parse().ok();
+        let found = LAUNCHERS.iter().find_map(|&(launcher, size, rank)| {
+            Some(Started { launcher, size: number(size)?, rank: number(rank).unwrap_or(0) })
+        });
+        found.filter(|found| found.size > 1)
+    }
+
+    /// The error of processes that cannot go on, which the first of them should say alone.
+    fn refused(&self, reason: &str, remedy: &str) -> Error {
+        if self.rank > 0 {
+            sleep(FIRST_SPEAKS);
+        }
+        Error::device(format!("{} started {} processes, but {reason}", self.launcher, self.size), remedy)
+    }
 }
 
 /// Refuses to run what one process does in each of several, which would write the same files.
@@ -22,9 +48,8 @@ pub fn launcher() -> Option<(&'static str, usize)> {
 /// # Errors
 /// [`Error::Device`] if a launcher started several processes.
 pub fn alone() -> Result<()> {
-    let Some((launcher, size)) = launcher() else { return Ok(()) };
-    let reason = format!("{launcher} started {size} processes, but only `tagseg train` divides its work among them");
-    Err(Error::device(reason, "start this command without a launcher"))
+    let reason = "only `tagseg train` divides its work among them";
+    Started::find().map_or(Ok(()), |found| Err(found.refused(reason, "start this command without a launcher")))
 }
 
 /// The ranks that a launcher started; this process alone if there was none.
@@ -32,22 +57,21 @@ pub fn alone() -> Result<()> {
 /// # Errors
 /// [`Error::Device`] if there are several and this program was built without MPI, or MPI does not find them.
 pub fn join() -> Result<World> {
-    let Some((launcher, size)) = launcher() else { return Ok(World::default()) };
-    joined(launcher, size)
+    Started::find().map_or_else(|| Ok(World::default()), |found| joined(&found))
 }
 
 #[cfg(feature = "mpi")]
-fn joined(launcher: &str, size: usize) -> Result<World> {
+fn joined(found: &Started) -> Result<World> {
     let world = World::new(crate::engine::ranks::Mpi::join()?);
-    if world.size() == size {
+    if world.size() == found.size {
         return Ok(world);
     }
-    let reason = format!("{launcher} started {size} processes, but MPI finds {}", world.size());
-    Err(Error::device(reason, "use the launcher of the MPI that this program was built with (`srun --mpi=list`)"))
+    let remedy = "use the launcher of the MPI that this program was built with (`srun --mpi=list`)";
+    Err(found.refused(&format!("MPI finds {}", world.size()), remedy))
 }
 
 #[cfg(not(feature = "mpi"))]
-fn joined(launcher: &str, size: usize) -> Result<World> {
-    let reason = format!("{launcher} started {size} processes, but this program was built without MPI");
-    Err(Error::device(reason, "build it with `cargo build --release --features mpi`, or start one process"))
+fn joined(found: &Started) -> Result<World> {
+    let remedy = "build it with `cargo build --release --features mpi`, or start one process";
+    Err(found.refused("this program was built without MPI", remedy))
 }

@@ -2,7 +2,7 @@
 
 use tagseg::engine::gpu::{Plan, pace};
 use tagseg::engine::graph::{Graph, Node};
-use tagseg::engine::kernel::{Launch, Target};
+use tagseg::engine::kernel::{Launch, Pace, Target};
 
 use super::planned::steps;
 
@@ -20,20 +20,39 @@ fn no_dispatch_is_long() {
         let graphs = steps("voc", &settings);
         // The last phase has all losses.
         let plan = Plan::new(graphs.last().unwrap(), &[], target);
-        let work = plan.work();
-        let longest = work.iter().max().unwrap();
+        let times = plan.times();
+        let longest = times.iter().max().unwrap();
         println!(
             "voc {settings:?} for {target:?}: {} dispatches, {:.1} s and the longest {:.0} ms at 1 TFLOP/s",
-            work.len(),
-            work.iter().sum::<u64>() as f64 / 1e12,
-            *longest as f64 / 1e9
+            times.len(),
+            times.iter().sum::<u64>() as f64 / 1e9,
+            *longest as f64 / 1e6
         );
-        assert!(*longest <= pace::DISPATCH, "{longest} operations in one dispatch");
+        assert!(*longest <= pace::DISPATCH, "a dispatch of {longest} ns");
         let launches = plan.steps.iter().flat_map(|step| &step.launches.list);
         let pieces = launches.filter(|launch| launch.first.is_some_and(|[row, _]| row > 0));
         cut += pieces.count();
     }
     assert!(cut > 0, "the largest products are more than 100 ms");
+}
+
+/// Protects: the same on a device that is known to be slower, as graphics units in processors and phones are.
+#[test]
+fn no_dispatch_is_long_on_a_slow_device() {
+    let slow = Pace { operations: 50_000_000_000, bytes: 10_000_000_000 };
+    let graphs = steps("voc", &["batch.global=8", "train.crop=512"]);
+    let count = |pace: Pace| {
+        let plan = Plan::new(graphs.last().unwrap(), &[], Target { pace, ..Target::graphics() });
+        let times = plan.times();
+        println!(
+            "voc at {pace:?}: {} dispatches, the longest {} ms",
+            times.len(),
+            times.iter().max().unwrap() / 1_000_000
+        );
+        assert!(times.iter().all(|time| *time <= pace::DISPATCH));
+        times.len()
+    };
+    assert!(count(slow) > count(Pace::default()));
 }
 
 /// The arithmetic of an op, counted from what it reads and writes, for the ops that do most of it.

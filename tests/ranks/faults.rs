@@ -5,22 +5,12 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tagseg::run::launch;
+use tagseg::engine::kernel::{KernelTable, Kernels};
 use tagseg::run::weights::{Checkpoint, Checkpoints};
 
-use crate::place::{Place, STEPS, alone, fail, launcher, ranks, succeed, two};
-
-/// The processes whose command line has `text`.
-fn processes(text: &str) -> Vec<u32> {
-    let folders = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let numbers = folders.filter_map(|name| name.parse().ok());
-    let program = |number: &u32| {
-        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        line.contains(text) && line.starts_with(env!("CARGO_BIN_EXE_tagseg"))
-    };
-    numbers.filter(program).collect()
-}
+use crate::place::{
+    LONG_RUN, Place, STEPS, alone, fail, is_open_mpi, launcher, processes, ranks, succeed, two, wait_for,
+};
 
 fn signal(number: u32, name: &str) {
     assert!(Command::new("kill").args([name, &number.to_string()]).status().unwrap().success());
@@ -31,15 +21,6 @@ fn wait_for_the_end(run: &Path, begun: Instant, seconds: u64) {
     let text = run.display().to_string();
     while !processes(&text).is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(seconds), "{:?} are left of {text}", processes(&text));
-        sleep(Duration::from_millis(20));
-    }
-}
-
-/// Waits until step `step` is saved.
-fn wait_for(run: &Path, step: usize) {
-    let begun = Instant::now();
-    while !Checkpoints::of(run).path(step).is_file() {
-        assert!(begun.elapsed() < Duration::from_secs(300), "step {step} of {} is never saved", run.display());
         sleep(Duration::from_millis(20));
     }
 }
@@ -83,6 +64,46 @@ fn a_stopped_run_is_saved_once_and_resumes() {
     assert!(place.ends("stopped") == place.ends("whole"));
 }
 
+/// Protects: a signal to the launcher stops all ranks at one step, which is saved once and resumes to the same bits. Open
+/// MPI passes SIGTERM on, and kills what is left after as long again; MPICH passes SIGINT on at once.
+#[test]
+fn a_signal_to_the_launcher_saves_once() {
+    let place = Place::of_all();
+    let (long, _) = place.long();
+    let mut command = launcher();
+    let name = match is_open_mpi() {
+        true => {
+            command.args(["--mca", "odls_base_sigkill_timeout", "3"]);
+            "-TERM"
+        }
+        false => "-INT",
+    };
+    command.args(["-n", "2", env!("CARGO_BIN_EXE_tagseg")]).args(place.train("told", &LONG_RUN));
+    let mut job = command.stderr(Stdio::null()).spawn().unwrap();
+    let run = place.path("told");
+    wait_for(&run, 20);
+    signal(job.id(), name);
+    let begun = Instant::now();
+    job.wait().unwrap();
+    wait_for_the_end(&run, begun, 10);
+    let saved = Checkpoints::of(&run).newest().unwrap().checkpoint.step;
+    println!("stopped at step {saved} of 200 after {:?}", begun.elapsed());
+    assert!((20..200).contains(&saved), "{saved}");
+    succeed(ranks(2, &place.resume("told")));
+    assert!(place.ends("told").0 == place.ends(long).0);
+}
+
+/// Protects: many steps take no more memory than few, in any rank.
+#[test]
+fn memory_does_not_grow() {
+    let (_, held) = Place::of_all().long();
+    println!("kilobytes of each rank after 60 and 180 steps: {held:?}");
+    assert_eq!(held.len(), 2);
+    for [early, late] in held {
+        assert!(late * 100 <= early * 102, "{early} kB became {late} kB");
+    }
+}
+
 /// Protects: a run may be resumed by another number of ranks, and that is said.
 #[test]
 fn another_number_of_ranks_is_said() {
@@ -123,6 +144,11 @@ fn ranks_that_do_not_fit_are_refused() {
     });
     let text = fail(two(&place.train("run", &[]), &moved.collect::<Vec<_>>()));
     assert!(text.contains("rank 1 has another data set than rank 0"), "{text}");
+    let kernels = place.path("kernels.toml");
+    std::fs::write(&kernels, KernelTable::write("software", &Kernels::GRAPHICS, |_| None).unwrap()).unwrap();
+    let chosen = [place.train("run", &[]), vec!["--kernels".into(), kernels.display().to_string()]].concat();
+    let text = fail(two(&place.train("run", &[]), &chosen));
+    assert!(text.contains("rank 1 has other kernels than rank 0"), "{text}");
     for (count, setting, reason) in [
         (3, "seed=1", "3 ranks do not divide 4 images"),
         (4, "loss.replica_size=2", "give 1 or 2, or change"),
@@ -139,29 +165,9 @@ fn ranks_that_do_not_fit_are_refused() {
     assert!(text.contains("lists 2 devices for 4 processes"), "{text}");
     let [run, data] = ["run", "data"].map(|name| place.path(name).display().to_string());
     let eval = ["eval".to_owned(), run, "--data".into(), data];
-    assert!(fail(ranks(2, &eval)).contains("only `tagseg train` divides its work"));
-}
-
-/// Protects: a panic in one rank ends the others, which wait for it, within five seconds, and names the rank.
-#[test]
-fn a_panic_ends_all_ranks() {
-    let mut command = launcher();
-    command.args(["-n", "3"]).arg(std::env::current_exe().unwrap());
-    command.args(["--exact", "faults::a_rank_that_panics", "--ignored", "--nocapture"]);
-    let begun = Instant::now();
-    let text = fail(command);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert!(text.contains("rank 1: ") && text.contains("on purpose"), "{text}");
-}
-
-/// A part of the test above, which runs it in several processes.
-#[test]
-#[ignore = "run by another test"]
-fn a_rank_that_panics() {
-    let world = launch::join().unwrap();
-    assert_eq!(world.all_gather(&[world.rank() as u8]).unwrap(), [0, 1, 2]);
-    assert!(world.rank() != 1, "on purpose");
-    world.all_gather(&[0]).unwrap();
+    let text = fail(ranks(2, &eval));
+    assert!(text.contains("only `tagseg train` divides its work"), "{text}");
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
 }
 
 /// Protects: a rank that hangs without ending, as a stopped process does, ends the run soon after `train.rank_timeout`, by

@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod faults;
+mod inside;
 mod place;
 mod times;
 
-use place::{Place, alone, ranks, succeed};
+use std::process::Command;
+
+use place::{Place, alone, ranks, succeed, without_network};
 
 /// Trains by processes and in one process, and compares every state and every recorded value. What the processes print.
 fn compare(place: &Place, count: usize, settings: &[&str]) -> String {
@@ -52,6 +55,37 @@ fn four_processes_are_four_virtual_ranks() {
     let place = Place::of_all();
     compare(place, 4, &[]);
     compare(place, 4, &["batch.global=8", "batch.micro=1", "train.iters=4", "train.eval_every=4"]);
+}
+
+/// Protects: the same for three, which deal an odd number of images for the scores.
+#[test]
+fn three_processes_are_three_virtual_ranks() {
+    compare(Place::of_all(), 3, &["batch.global=3", "train.iters=2", "train.eval_every=2"]);
+}
+
+/// Protects: ranks on one machine need no network but its loopback.
+#[test]
+fn no_network_is_needed() {
+    let place = Place::of_all();
+    let mut command = without_network();
+    command.args(["-n", "2", env!("CARGO_BIN_EXE_tagseg")]).args(place.train("cut_off", &[]));
+    succeed(command);
+    assert!(place.ends("cut_off") == place.ends("whole"));
+}
+
+/// Protects: a program without the feature needs no MPI.
+#[test]
+fn mpi_is_optional() {
+    let tree = |features: &[&str]| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["tree", "--offline", "--prefix", "none", "--manifest-path"]);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).args(features);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().any(|line| line.starts_with("mpi "))
+    };
+    assert!(!tree(&[]));
+    assert!(tree(&["--features", "mpi"]));
 }
 
 /// Protects: the same for features in half precision, and for photographs: an encoder that draws no random numbers, whose

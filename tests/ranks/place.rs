@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tagseg::config::Config;
 use tagseg::data::shapes::{ShapesOptions, generate};
 use tagseg::run::weights::{Checkpoint, Checkpoints};
 
@@ -29,6 +32,18 @@ const SETTINGS: [&str; 13] = [
     "train.iters=6",
 ];
 
+/// Settings of a run of many steps that take little time.
+pub const LONG_RUN: [&str; 8] = [
+    "batch.global=2",
+    "train.crop=32",
+    "ms.scales=[1]",
+    "train.iters=200",
+    "train.eval_every=200",
+    "train.save_every=20",
+    "train.log_every=20",
+    "schedule.n_bsp=20",
+];
+
 /// A folder with a data set and runs.
 pub struct Place(PathBuf);
 
@@ -37,7 +52,7 @@ impl Place {
     pub fn of_all() -> &'static Self {
         static PLACE: OnceLock<Place> = OnceLock::new();
         PLACE.get_or_init(|| {
-            let place = Place(Path::new(env!("CARGO_TARGET_TMPDIR")).join("ranks"));
+            let place = Place::that_exists();
             let _ = std::fs::remove_dir_all(&place.0);
             let shapes = ShapesOptions { train: 16, val: 37, size: 64, ..ShapesOptions::default() };
             generate(&place.path("data"), &shapes).unwrap();
@@ -46,8 +61,31 @@ impl Place {
         })
     }
 
+    /// The folder of all tests, which another process has made.
+    pub fn that_exists() -> Self {
+        Place(Path::new(env!("CARGO_TARGET_TMPDIR")).join("ranks"))
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// A run of 200 small steps by two ranks without a pause, and the memory in kilobytes that each of them held after 60
+    /// steps and after 180.
+    pub fn long(&self) -> &'static (String, Vec<[usize; 2]>) {
+        static LONG: OnceLock<(String, Vec<[usize; 2]>)> = OnceLock::new();
+        LONG.get_or_init(|| {
+            let job = ranks(2, &self.train("long", &LONG_RUN)).stderr(Stdio::piped()).spawn().unwrap();
+            let run = self.path("long");
+            let held = |step: usize| {
+                wait_for(&run, step);
+                processes(&run.display().to_string()).into_iter().map(resident).collect::<Vec<_>>()
+            };
+            let (early, late) = (held(60), held(180));
+            let output = job.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            ("long".to_owned(), early.into_iter().zip(late).map(|(early, late)| [early, late]).collect())
+        })
     }
 
     /// A copy of a run as it was when its newest checkpoint was that of `step`.
@@ -60,6 +98,13 @@ impl Place {
         }
         assert_eq!(checkpoints.newest().unwrap().checkpoint.step, step);
         checkpoints
+    }
+
+    /// The configuration of a training run.
+    pub fn config(&self, settings: &[&str]) -> Config {
+        let mut config = Config::preset("nano").unwrap();
+        SETTINGS.iter().chain(settings).for_each(|setting| config.set(setting).unwrap());
+        config
     }
 
     /// The arguments of a training run.
@@ -107,17 +152,72 @@ pub fn alone(args: &[String]) -> Command {
     command
 }
 
+/// The processes of the program whose command line has `text`.
+pub fn processes(text: &str) -> Vec<u32> {
+    let folders = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let numbers = folders.filter_map(|name| name.parse().ok());
+    let program = |number: &u32| {
+        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.contains(text) && line.starts_with(env!("CARGO_BIN_EXE_tagseg"))
+    };
+    numbers.filter(program).collect()
+}
+
+/// The memory that a process holds, in kilobytes.
+fn resident(number: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{number}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Waits until step `step` is saved.
+pub fn wait_for(run: &Path, step: usize) {
+    let begun = Instant::now();
+    while !Checkpoints::of(run).path(step).is_file() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "step {step} of {} is never saved", run.display());
+        sleep(Duration::from_millis(20));
+    }
+}
+
 /// The launcher `mpirun`, or the one that the variable `MPIRUN` names, also for root and on fewer cores than processes.
 pub fn launcher() -> Command {
-    let program = std::env::var("MPIRUN").unwrap_or_else(|_| "mpirun".to_owned());
-    let mut command = Command::new(&program);
+    prepared(Command::new(launcher_name()))
+}
+
+fn launcher_name() -> String {
+    std::env::var("MPIRUN").unwrap_or_else(|_| "mpirun".to_owned())
+}
+
+/// Whether the launcher is that of Open MPI, and not of MPICH.
+pub fn is_open_mpi() -> bool {
+    let version = Command::new(launcher_name()).arg("--version").output().expect("scripts/mpi.sh installs mpirun");
+    String::from_utf8_lossy(&version.stdout).contains("Open MPI")
+}
+
+/// The launcher where there is no network but the machine's own loopback.
+pub fn without_network() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]);
+    command.arg(launcher_name());
+    prepared(command)
+}
+
+fn prepared(mut command: Command) -> Command {
     command.envs(["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"].map(|name| (name, "1")));
     command.env("LP_NUM_THREADS", "1").stdin(Stdio::null());
-    let version = Command::new(&program).arg("--version").output().expect("scripts/mpi.sh installs mpirun");
-    if String::from_utf8_lossy(&version.stdout).contains("Open MPI") {
+    if is_open_mpi() {
         command.args(["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]);
         command.args(["--mca", "btl_vader_single_copy_mechanism", "none"]);
     }
+    command
+}
+
+/// An ignored test of this program in several processes.
+pub fn test_in_ranks(ranks: usize, test: &str) -> Command {
+    let mut command = launcher();
+    command.args(["-n", &ranks.to_string()]).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
     command
 }
 

@@ -1,58 +1,46 @@
 //! How much work is submitted at a time. A desktop draws with the same device, and an operating system resets a device
 //! that does not respond for two seconds: so no dispatch and no submission is long.
 //!
-//! Time is estimated from the operations and bytes of a launch, for a device of 10¹² operations and 10¹¹ bytes per
-//! second, which is slower than any graphics card of the last ten years.
+//! Time is estimated from the operations and bytes of a launch by the target's [`Pace`].
 
 use std::ops::Range;
 
-use crate::engine::kernel::Launches;
+use crate::engine::kernel::{Launches, Pace};
 
-/// Operations per second.
-const OPERATIONS: u64 = 1_000_000_000_000;
+/// Most nanoseconds of a dispatch: 100 ms.
+pub const DISPATCH: u64 = 100_000_000;
 
-/// Operations in the time of moving one byte.
-const BALANCE: u64 = 10;
-
-/// Most operations of a dispatch: 100 ms.
-pub const DISPATCH: u64 = OPERATIONS / 10;
-
-/// Most operations of a submission, unless it is a single dispatch: 500 ms.
-const SUBMISSION: u64 = OPERATIONS / 2;
+/// Most nanoseconds of a submission, unless it is a single dispatch: 500 ms.
+const SUBMISSION: u64 = 500_000_000;
 
 /// The same with `nice`: 20 ms, with a pause after each.
-const NICE_SUBMISSION: u64 = OPERATIONS / 50;
-
-/// The estimated time of a dispatch in operations, from its counted operations and the bytes that it moves.
-pub fn work(operations: u64, traffic: u64) -> u64 {
-    operations.max(BALANCE * traffic)
-}
+const NICE_SUBMISSION: u64 = 20_000_000;
 
 /// Cuts every launch of an op, with its traffic, into dispatches of at most [`DISPATCH`].
-pub(super) fn cut(launches: Launches, traffic: Vec<u64>) -> (Launches, Vec<u64>) {
+pub(super) fn cut(launches: Launches, traffic: Vec<u64>, pace: Pace) -> (Launches, Vec<u64>) {
     let mut cut = (Launches { list: Vec::new(), scratch: launches.scratch }, Vec::new());
     for (launch, traffic) in launches.list.into_iter().zip(traffic) {
-        let work = work(launch.operations, traffic);
-        let pieces = launch.pieces(work.div_ceil(DISPATCH));
+        let time = pace.time(launch.operations, traffic);
+        let pieces = launch.pieces(time.div_ceil(DISPATCH));
         cut.1.extend(vec![traffic.div_ceil(pieces.len() as u64); pieces.len()]);
         cut.0.list.extend(pieces);
     }
     cut
 }
 
-/// Neighbouring dispatches that are submitted together, given the work of each. A submission ends before each of the
+/// Neighbouring dispatches that are submitted together, given the time of each. A submission ends before each of the
 /// dispatches `cuts`, in ascending order.
-pub(super) fn submissions(work: &[u64], cuts: &[usize], nice: bool) -> Vec<Range<usize>> {
+pub(super) fn submissions(times: &[u64], cuts: &[usize], nice: bool) -> Vec<Range<usize>> {
     let most = if nice { NICE_SUBMISSION } else { SUBMISSION };
     let (mut parts, mut start, mut sum) = (Vec::new(), 0, 0);
-    for (index, work) in work.iter().enumerate() {
-        sum += work;
+    for (index, time) in times.iter().enumerate() {
+        sum += time;
         if (sum > most || cuts.contains(&index)) && index > start {
             parts.push(start..index);
-            (start, sum) = (index, *work);
+            (start, sum) = (index, *time);
         }
     }
-    parts.push(start..work.len());
+    parts.push(start..times.len());
     parts
 }
 
@@ -69,11 +57,5 @@ mod tests {
         assert_eq!(submissions(&[half, half, 1, 3 * half, 1, 2], &[], false), [0..2, 2..3, 3..4, 4..6]);
         assert_eq!(submissions(&[NICE_SUBMISSION, 1], &[], true), [0..1, 1..2]);
         assert_eq!(submissions(&[1; 4], &[0, 1, 1, 3, 4], false), [0..1, 1..3, 3..4]);
-    }
-
-    #[test]
-    fn what_moves_much_counts_as_work() {
-        assert_eq!(work(7, 0), 7);
-        assert_eq!(work(7, 100), 1000);
     }
 }

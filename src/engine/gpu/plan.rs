@@ -8,7 +8,7 @@ use super::pool::{Value, Whole, share};
 use super::precision;
 use super::schedule::Schedule;
 use crate::engine::graph::{Graph, Kind, Node, NodeId, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Packing, Slot, Target};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, Pace, Packing, Slot, Target};
 use crate::engine::ranks::Exchange;
 
 /// Where a value is stored.
@@ -68,6 +68,8 @@ pub struct Plan {
     pub half: Vec<NodeId>,
     /// Bytes of the largest input, constant or state.
     largest_fixed: u64,
+    /// The rates of the device that it is for.
+    pace: Pace,
 }
 
 impl Plan {
@@ -86,10 +88,10 @@ impl Plan {
         self.steps.iter().map(|step| step.launches.list.len()).sum()
     }
 
-    /// The work of every dispatch, see [`pace::work`].
-    pub fn work(&self) -> Vec<u64> {
+    /// The estimated nanoseconds of every dispatch.
+    pub fn times(&self) -> Vec<u64> {
         let launches = self.steps.iter().flat_map(|step| step.launches.list.iter().zip(&step.traffic));
-        launches.map(|(launch, &traffic)| pace::work(launch.operations, traffic)).collect()
+        launches.map(|(launch, &traffic)| self.pace.time(launch.operations, traffic)).collect()
     }
 
     /// The steps that exchange with other ranks, each with the number of dispatches before it.
@@ -197,7 +199,7 @@ impl Plan {
                         }
                     }
                     let traffic = launches.list.iter().map(|launch| traffic(launch, &context, &launches)).collect();
-                    let (launches, traffic) = pace::cut(launches, traffic);
+                    let (launches, traffic) = pace::cut(launches, traffic, target.pace);
                     steps.push(Step {
                         name: kernel.op.name(),
                         node: id,
@@ -231,7 +233,7 @@ impl Plan {
         }
         let places = recorded;
         let half = origin.iter().zip(&schedule.half).filter(|(_, half)| **half).map(|(id, _)| *id).collect();
-        Plan { steps, values, pool, places, states, packed, inputs, half, largest_fixed }
+        Plan { steps, values, pool, places, states, packed, inputs, half, largest_fixed, pace: target.pace }
     }
 }
 

@@ -97,7 +97,7 @@ impl Program {
             states: states.clone(),
             moves: 0,
             constants: HashMap::new(),
-            submissions: pace::submissions(&plan.work(), &cuts, device.nice()),
+            submissions: pace::submissions(&plan.times(), &cuts, device.nice()),
             exchanges,
             peers: peers.clone(),
             in_flight: Vec::new(),

@@ -3,6 +3,7 @@
 mod choices;
 mod launch;
 mod names;
+mod pace;
 mod packing;
 mod table;
 mod target;
@@ -10,6 +11,7 @@ pub mod wgsl;
 
 pub use choices::{ByLength, BySize, ByWidth, Kernels, Queries, Tile, Walk};
 pub use launch::{Launch, LaunchContext, Launches, Shader, Slot, WORKGROUP, shader};
+pub use pace::Pace;
 pub use packing::{BLOCK, Packing};
 pub use table::KernelTable;
 pub(crate) use target::MOST_TURNS;

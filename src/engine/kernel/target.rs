@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::choices::{BySize, ByWidth, Kernels, Queries, Tile, Walk};
+use super::pace::Pace;
 use crate::error::Result;
 
 /// Turns of all its loops that an invocation makes at most. Mesa's software driver ends every loop of an invocation that
@@ -35,6 +36,8 @@ pub struct Target {
     pub shared_rows: bool,
     /// Whether attention may use tiles in workgroup memory if the table chooses them.
     pub tiled_attention: bool,
+    /// The rates of the device, by which long launches are cut: no result depends on them.
+    pub pace: Pace,
 }
 
 /// A target in which all families that the choices need may be used.
@@ -51,6 +54,7 @@ impl From<Kernels> for Target {
             subgroup: 8,
             shared_rows: [kernels.rows.short, kernels.rows.long].contains(&Walk::Together),
             tiled_attention: [kernels.attention.narrow, kernels.attention.wide].contains(&Queries::Tile),
+            pace: Pace::default(),
         }
     }
 }

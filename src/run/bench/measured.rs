@@ -1,7 +1,7 @@
 //! The results of a measurement.
 
-use super::probe::Peak;
 use crate::engine::kernel::KernelTable;
+use crate::engine::probe::Peak;
 
 /// Results of a measurement. Times are in seconds.
 #[derive(Clone, Debug, serde::Serialize)]

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::measured::Measured;
-use super::probe::Peak;
 use super::sums::{kernels, median, medians, parts};
 use crate::config::Config;
+use crate::engine::probe::Peak;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::parts::network::NetworkConfig;

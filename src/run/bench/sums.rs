@@ -57,7 +57,7 @@ pub(super) fn kernels(dispatches: &[KernelTime]) -> Vec<Kernel> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::bench::probe::Peak;
+    use crate::engine::probe::Peak;
 
     fn dispatch(part: &'static str, op: &'static str, seconds: f64) -> KernelTime {
         KernelTime { part, op, output: "f32[2]".into(), shader: op, seconds, operations: 10, traffic: 40 }

@@ -7,6 +7,7 @@ use super::trainer::Trainer;
 use crate::config::Config;
 use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
 use crate::engine::gpu::{DeviceChoice, mebibytes};
+use crate::engine::probe::paced;
 use crate::engine::ranks::World;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
@@ -117,7 +118,7 @@ impl Setting {
         device: &DeviceChoice,
         world: &World,
     ) -> Result<Self> {
-        let session = device::open_for(device, world)?;
+        let session = paced(device::open_for(device, world)?)?;
         let network = NetworkConfig::new(config, data.images.classes().len())?;
         let (max_tags, window) = (data.images.max_tags(), config.train_log_every);
         let trainer = Trainer::with_method(&session, method, config, &network, max_tags, window)?;

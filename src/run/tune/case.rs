@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::engine::gpu::pace;
 use crate::engine::graph::{DType, Graph, Op, Tensor, TensorType};
-use crate::engine::kernel::{LaunchContext, Launches, Target};
+use crate::engine::kernel::{LaunchContext, Launches, Pace, Target};
 use crate::engine::reference::random::noise;
 use crate::engine::reference::square_error;
 use crate::engine::session::{Program, Session};
@@ -76,7 +75,7 @@ impl Case {
     pub(super) fn weight(&self, target: Target) -> u64 {
         let operations = self.launches(target).list.iter().map(|launch| launch.operations).sum();
         let traffic = self.inputs.iter().chain([&self.output]).map(TensorType::bytes).sum();
-        self.count as u64 * pace::work(operations, traffic)
+        self.count as u64 * Pace::default().time(operations, traffic)
     }
 
     /// Runs it under all targets in turn, after a warm-up run; the values are compared with those
