@@ -153,6 +153,8 @@ options! {
     "optim.lr" optim_lr: f64 = 6e-5, AtLeast(0.0);
     /// Learning rate of the heads and the decoder, as a multiple of optim.lr.
     "optim.head_factor" optim_head_factor: f64 = 10.0, AtLeast(0.0);
+    /// Learning rate of the classifier and the affinity head, as a multiple of that of the decoder.
+    "optim.classifier_factor" optim_classifier_factor: f64 = 1.0, AtLeast(0.0);
     /// Learning rate of the encoder's norm layers, as a multiple of optim.lr; 0 freezes them.
     "optim.norm_lr_factor" optim_norm_lr_factor: f64 = 0.0, AtLeast(0.0);
     /// Decoupled weight decay of all parameters except the encoder's norm layers.

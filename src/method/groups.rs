@@ -35,7 +35,7 @@ pub fn official_groups(config: &Config) -> Vec<Group> {
     let trained = [
         Group { name: ENCODER, rate: 1.0, decay, trains: true },
         Group { name: NORM, rate: norms, decay: 0.0, trains: norms > 0.0 },
-        Group { name: HEAD, rate: heads, decay, trains: true },
+        Group { name: HEAD, rate: heads * config.optim_classifier_factor, decay, trains: true },
         Group { name: DECODER, rate: heads, decay, trains: true },
     ];
     trained.into_iter().chain((config.model_frozen_levels > 0).then_some(frozen)).collect()

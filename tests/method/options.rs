@@ -127,6 +127,7 @@ fn every_option_has_its_effect() {
         ("method.name=afa", &["y_c", "c2s", "total"]),
         ("optim.lr=0.01", &["rates"]),
         ("optim.head_factor=3", &["rates"]),
+        ("optim.classifier_factor=5", &["rates"]),
         ("optim.norm_lr_factor=0.5", &["rates"]),
         ("optim.weight_decay=0.5", &["rates"]),
         ("optim.beta1=0.8", &["rates", "update"]),
