@@ -109,7 +109,7 @@ fn a_rank_that_panics() {
     let (ranks, rank) = (world.size(), world.rank());
     let graph = Graph::new();
     let part = graph.input("part", [5], DType::F32);
-    let own = Packed::new(&[part.clone()]).unwrap();
+    let own = Packed::new(std::slice::from_ref(&part)).unwrap();
     let sums = Share { ranks, here: rank..rank + 1 }.sum(vec![own]).unwrap();
     let session = Session::open("reference").unwrap().among(world.clone()).unwrap();
     let mut program = session.compile(&graph, &sums.values()).unwrap();
