@@ -13,7 +13,15 @@ has_libclang() {
     return 1
 }
 
-if command -v "${MPICC:-mpicc}" >/dev/null && command -v "${MPIRUN:-mpirun}" >/dev/null && has_libclang && { command -v ip >/dev/null || [ "$(uname -s)" = Darwin ]; }; then
+has() {
+    command -v "$1" >/dev/null
+}
+
+has_ip() {
+    has ip || [ "$(uname -s)" = Darwin ]
+}
+
+if has "${MPICC:-mpicc}" && has "${MPIRUN:-mpirun}" && has_libclang && has_ip; then
     exit 0
 fi
 

@@ -167,7 +167,7 @@ fn next(sums: ptr<function, Sums>, start: V, t: Columns, rows: Rows, j: u32) -> 
     return complete;
 }
 
-// Outputs that are not complete when the first column of one is added to it.
+// Steps of the loop before the first output is complete.
 #if BY_ONE
 const EARLY = SIDE - 1u;
 #else
@@ -213,7 +213,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     taps.c3 = column_of_taps(3u, phase, c);
     taps.c4 = column_of_taps(4u, phase, c);
 #endif
-    // The last column of the first output that the columns so far reach.
+    // The first column that the first output needs; where no columns are shared, its last one.
     j += (SIDE - 1u) * p.dilation - EARLY * ahead;
     var sums = begin(start);
     // One loop for all columns: if the first ones had a loop of their own, compilers would unroll it, and its loads would

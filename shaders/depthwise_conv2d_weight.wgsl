@@ -67,7 +67,7 @@ struct Grads {
 #endif
 }
 
-// Steps to the output behind the last one whose first column it is.
+// Steps of the loop after the last output, for the columns that still belong to it.
 #if BY_ONE
 const LATE = SIDE - 1u;
 #else

@@ -40,6 +40,12 @@ enum Fault {
 /// More bytes than any exchange but that of a sum has.
 const LONG: usize = 1 << 16;
 
+impl Faulty {
+    fn among(world: World, fault: Fault) -> World {
+        World::new(Faulty { world, fault, sums: AtomicUsize::new(0) })
+    }
+}
+
 impl Ranks for Faulty {
     fn rank(&self) -> usize {
         self.world.rank()
@@ -103,7 +109,7 @@ fn a_rank_that_panics() {
     let moment = std::env::var(MOMENT).unwrap();
     assert!(world.rank() != 1 || moment != "before", "on purpose");
     let world = match moment == "in" {
-        true => World::new(Faulty { world, fault: Fault::PanicInASum, sums: AtomicUsize::new(0) }),
+        true => Faulty::among(world, Fault::PanicInASum),
         false => world,
     };
     let (ranks, rank) = (world.size(), world.rank());
@@ -135,9 +141,8 @@ fn a_wrong_bit_ends_the_run_at_the_next_save() {
 fn a_rank_with_a_wrong_bit() {
     let world = launch::join().unwrap();
     let place = Place::that_exists();
-    let faulty = Faulty { world, fault: Fault::WrongBit, sums: AtomicUsize::new(0) };
     let options = TrainOptions {
-        config: place.config(&[]),
+        config: place.config(),
         data: place.path("data"),
         out: place.path("wrong"),
         weights: None,
@@ -148,7 +153,7 @@ fn a_rank_with_a_wrong_bit() {
         stop: Stop::default(),
         series: RunSeries { silent: true, ..RunSeries::default() },
         methods: Methods::default(),
-        world: World::new(faulty),
+        world: Faulty::among(world, Fault::WrongBit),
     };
     let error = run(&options).unwrap_err();
     assert!(matches!(error, Error::Graph(_)), "{error}");

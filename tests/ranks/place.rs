@@ -100,10 +100,10 @@ impl Place {
         checkpoints
     }
 
-    /// The configuration of a training run.
-    pub fn config(&self, settings: &[&str]) -> Config {
+    /// The configuration of a training run without further settings.
+    pub fn config(&self) -> Config {
         let mut config = Config::preset("nano").unwrap();
-        SETTINGS.iter().chain(settings).for_each(|setting| config.set(setting).unwrap());
+        SETTINGS.iter().for_each(|setting| config.set(setting).unwrap());
         config
     }
 
