@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-compilers test-adapters test-formats test-ranks browser test-browser driver compilers clean
+.PHONY: demo test test-compilers test-compilers-newest test-adapters test-formats test-ranks browser test-browser driver compilers clean
 
 ## Make data, train on it, write demo/report.html. A few minutes.
 demo: driver
@@ -29,6 +29,13 @@ test: driver compilers
 ## writes tests/compilers/allowed.md anew.
 test-compilers: compilers
 	$(CARGO) test --test compilers -- --nocapture
+
+## What the newest compilers for cards of AMD, NVIDIA, Apple, Qualcomm and Intel make of the kernels, without a card, against
+## benches/record/compilers.md, which TAGSEG_COMPILERS=write writes anew. Needs apt; six minutes the first time, then two.
+test-compilers-newest:
+	scripts/newest-compilers.sh
+	TAGSEG_NEWEST=$(CURDIR)/target/compilers/newest $(CARGO) test --test compilers -- --ignored --nocapture --exact \
+		newest::no_card_refuses_a_kernel
 
 ## All tests on three software adapters that differ in what they offer. Takes an hour on two cores.
 test-adapters: driver

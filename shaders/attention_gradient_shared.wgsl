@@ -105,11 +105,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let column = first + 4u * j;
         let columns = starts(batch, head, column, p.columns);
         var s = mat4x4<f32>();
-        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
+        for (var c = 0u; c < CHUNKS; c++) {
             s = add_scores(s, columns, rows, c);
-#if PAIRS
-            s = add_scores(s, columns, rows, c + 1u);
-#endif
         }
         s *= p.scale;
 #if KEYS
@@ -119,13 +116,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         s = mat4x4<f32>(exp(s[0] - row_logs), exp(s[1] - row_logs), exp(s[2] - row_logs), exp(s[3] - row_logs));
 #endif
 #if SLOPE
+        // Meanwhile its own weights need no registers.
+        share(i, j, s);
         var d = mat4x4<f32>();
-        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
+        for (var c = 0u; c < CHUNKS; c++) {
             d = add_slopes(d, columns, rows, c);
-#if PAIRS
-            d = add_slopes(d, columns, rows, c + 1u);
-#endif
         }
+        s = shared_by(i, j);
 #if KEYS
         let products = four_products(batch, head, column, p.columns);
         s[0] *= p.scale * (d[0] - products.x);

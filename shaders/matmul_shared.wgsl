@@ -48,16 +48,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let columns_part = columns_from(j_block + 4u * part);
     let k_part = lane / 16u * 4u;
     for (var k = layer.first; k < layer.end; k += STEP) {
-        // Beyond the end of the sum everything is 0.
-        var ak = mat4x4<f32>();
-        var bk = mat4x4<f32>();
-        if k + k_part < layer.end {
-            ak = block_of_a(layer.a, rows, k + k_part, layer.end);
-            bk = block_of_b(layer.b, columns_part, 0u, k + k_part, layer.end);
-        }
+        // Beyond the end of the sum everything is 0. One operand after the other: with both at once, the compilers for
+        // Intel's and Apple's cards run out of registers.
+        let inside = k + k_part < layer.end;
+        var own = mat4x4<f32>();
+        if inside { own = block_of_a(layer.a, rows, k + k_part, layer.end); }
         for (var step = 0u; step < 4u; step++) {
-            a_part[(k_part + step) * 16u + part] = ak[step];
-            b_part[(k_part + step) * 16u + part] = bk[step];
+            a_part[(k_part + step) * 16u + part] = own[step];
+        }
+        own = mat4x4<f32>();
+        if inside { own = block_of_b(layer.b, columns_part, 0u, k + k_part, layer.end); }
+        for (var step = 0u; step < 4u; step++) {
+            b_part[(k_part + step) * 16u + part] = own[step];
         }
         workgroupBarrier();
         for (var step = 0u; step < STEP; step++) {

@@ -6,12 +6,6 @@
 #include "common/fused.wgsl"
 
 const CHUNKS: u32 = $CHUNKS;
-// Vec4s of channels in a turn: half of the turns, but for an odd number.
-#if PAIRS
-const CHUNKS_AT_ONCE: u32 = 2u;
-#else
-const CHUNKS_AT_ONCE: u32 = 1u;
-#endif
 const SIDE: u32 = 32u;
 
 struct Params {
@@ -45,4 +39,10 @@ fn share(i: u32, j: u32, own: mat4x4<f32>) {
     weights[32u * j + 8u + i] = own[1];
     weights[32u * j + 16u + i] = own[2];
     weights[32u * j + 24u + i] = own[3];
+}
+
+// What such an invocation has shared.
+fn shared_by(i: u32, j: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(weights[32u * j + i], weights[32u * j + 8u + i],
+                       weights[32u * j + 16u + i], weights[32u * j + 24u + i]);
 }

@@ -82,6 +82,8 @@ options! {
     "model.frozen_levels" model_frozen_levels: usize = 0;
     /// Pooling before the classifier: global max or global average.
     "model.pooling" model_pooling: Pooling = Pooling::Gmp;
+    /// Bound of the classifier's random initial weights, as a multiple of 1/√C for C channels.
+    "model.classifier_init" model_classifier_init: f64 = 1.0, AtLeast(0.0);
 
     /// Object-aware prior on the decoder's input.
     "ofd.mode" ofd_mode: OfdMode = OfdMode::Released;

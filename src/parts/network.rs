@@ -65,6 +65,8 @@ pub struct NetworkOptions {
     pub ofd: OfdMode,
     /// Pooling before the classifier.
     pub pooling: Pooling,
+    /// Bound of the classifier's initial weights, as a multiple of 1/√C.
+    pub classifier_init: f64,
     /// Storage of its features. Seeds, logits, affinity and statistics are always stored in full precision.
     pub features: Storage,
 }
@@ -75,6 +77,7 @@ impl NetworkOptions {
         NetworkOptions {
             ofd: config.ofd_mode,
             pooling: config.model_pooling,
+            classifier_init: config.model_classifier_init,
             features: config.train_precision.features(),
         }
     }
@@ -83,7 +86,7 @@ impl NetworkOptions {
 impl Default for NetworkOptions {
     /// As released, in full precision.
     fn default() -> Self {
-        NetworkOptions { ofd: OfdMode::Released, pooling: Pooling::Gmp, features: Storage::Whole }
+        NetworkOptions { ofd: OfdMode::Released, pooling: Pooling::Gmp, classifier_init: 1.0, features: Storage::Whole }
     }
 }
 
@@ -180,7 +183,7 @@ impl Network {
         let affinity = (heads > 0).then(|| AffinityHead::new(&scope, heads));
         let foreground = config.classes - 1;
         let channels = config.encoder.levels().last().map_or(0, |level| level.channels);
-        let bound = Init::Uniform(1.0 / (channels as f64).sqrt());
+        let bound = Init::Uniform(options.classifier_init / (channels as f64).sqrt());
         let classifier = scope.at("classifier").parameter("weight", [foreground, channels, 1, 1], bound);
         let classifier = classifier.reshape([foreground, channels])?;
         let config = config.clone();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::driver::Statistics;
+use super::machine_code::{InnerLoop, inner_loop};
 
 /// What a compiler makes of a kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,33 +17,51 @@ pub struct Figures {
     pub spills: u64,
     /// Registers of an invocation. Not in the table, since waves follow from them.
     pub registers: u64,
+    /// Its innermost loop, if it has one and the machine code is at hand. Not in the table either.
+    pub inner_loop: Option<InnerLoop>,
 }
 
 /// A kernel of which the table has no row: no scratch, no spills, and half of the waves of Mesa's smallest card.
-const UNLISTED: Figures = Figures { waves: 5, scratch: 0, spills: 0, registers: 0 };
+const UNLISTED: Figures = Figures { waves: 5, scratch: 0, spills: 0, registers: 0, inner_loop: None };
 
 impl Figures {
-    /// From RADV's statistics.
-    pub fn of(statistics: &Statistics) -> Self {
-        let value = |wanted: &str| {
-            let found = statistics.iter().find(|(name, _)| name == wanted);
-            found.unwrap_or_else(|| panic!("RADV does not tell `{wanted}`")).1
+    /// From a driver's statistics, by the names that each driver of Mesa has for them, and from machine code, if there is.
+    pub fn of(statistics: &Statistics, code: &str) -> Self {
+        let values = |wanted: &[&str]| -> Vec<u64> {
+            statistics.iter().filter(|(name, _)| wanted.contains(&name.as_str())).map(|(_, value)| *value).collect()
+        };
+        let value = |wanted: &[&str]| match values(wanted)[..] {
+            [value] => value,
+            _ => panic!("the driver tells not one of {wanted:?}: {statistics:?}"),
         };
         Figures {
-            waves: value("Subgroups per SIMD"),
-            scratch: value("Scratch size"),
-            spills: value("Spilled SGPRs") + value("Spilled VGPRs"),
-            registers: value("VGPRs"),
+            waves: value(&[
+                "Subgroups per SIMD",
+                "Max warps/SM",
+                "Threads",
+                "Max Waves Per Core",
+                "Max dispatch width",
+            ]),
+            scratch: values(&["Scratch size", "SLM size", "Scratch", "Scratch Memory Size"]).iter().sum(),
+            spills: values(&["Spilled SGPRs", "Spilled VGPRs", "Spills to memory", "Spills", "STP Count"]).iter().sum(),
+            registers: value(&["VGPRs", "Number of GPRs", "GPRs", "Registers used", "Max live registers"]),
+            inner_loop: inner_loop(code),
         }
     }
 
-    /// The worse of each of two kernels.
+    /// Whether it keeps in memory what did not fit into registers.
+    pub fn is_in_memory(&self) -> bool {
+        self.scratch + self.spills > 0
+    }
+
+    /// The worse of each of two kernels; the loop is that of the first.
     pub fn worst(self, other: Self) -> Self {
         Figures {
             waves: self.waves.min(other.waves),
             scratch: self.scratch.max(other.scratch),
             spills: self.spills.max(other.spills),
             registers: self.registers.max(other.registers),
+            inner_loop: self.inner_loop,
         }
     }
 
@@ -74,7 +93,7 @@ pub fn parse(text: &str) -> Table {
     });
     let head = rows.next().expect("a table");
     let figures = |cell: &str| {
-        let mut own = Figures { waves: 0, scratch: 0, spills: 0, registers: 0 };
+        let mut own = Figures { waves: 0, scratch: 0, spills: 0, registers: 0, inner_loop: None };
         for part in cell.split(", ") {
             let (name, number) = part.split_once(' ').unwrap_or(("waves", part));
             let number = number.parse().unwrap_or_else(|_| panic!("`{cell}` in the table"));
@@ -146,7 +165,7 @@ fn worse_kernels_are_found() {
     let allowed = parse(text);
     assert!(text.ends_with(&written(&allowed, &["a", "b"])));
     let found = |kernel: &str, waves, scratch, spills| {
-        let own = Figures { waves, scratch, spills, registers: 9 };
+        let own = Figures { waves, scratch, spills, registers: 9, inner_loop: None };
         compare(&Table::from([(kernel.to_owned(), BTreeMap::from([("b".to_owned(), own)]))]), &allowed)
     };
     let same = found("x", 4, 64, 2);

@@ -3,28 +3,31 @@
 //! nor be worse than the table `allowed.md` says. spirv-val reads them, too. scripts/compilers.sh installs what this needs.
 //!
 //! `make test-compilers` also prints all figures, and writes the table anew if TAGSEG_COMPILERS=write is set.
-//! TAGSEG_COMPILERS=code keeps the machine code of every kernel in target/tmp/compilers/.
+//! TAGSEG_COMPILERS=code keeps the machine code of every kernel in target/tmp/compilers/, and tells how much of an inner
+//! loop multiplies and adds. `make test-compilers-newest` asks the newest compilers about cards of other makers, too.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![cfg(target_os = "linux")]
 
 mod allowed;
+mod cards;
 mod driver;
 mod kernels;
+mod machine_code;
+mod measured;
+mod newest;
 #[path = "../planned/mod.rs"]
 mod planned;
 mod validators;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::{env, fs};
 
-use allowed::{Figures, Table};
-use driver::{Compiled, Driver};
+use cards::Findings;
 use kernels::Kernel;
-use serde::{Deserialize, Serialize};
+use measured::Measured;
 
 /// AMD's cards of five generations, from 2016 to 2022, as Mesa calls them.
 const CARDS: [&str; 5] = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"];
@@ -44,64 +47,20 @@ fn wish() -> String {
     env::var("TAGSEG_KERNEL").unwrap_or_default()
 }
 
-/// A kernel for the process that compiles it.
-#[derive(Serialize, Deserialize)]
-struct Module {
-    words: Vec<u32>,
-    bindings: usize,
-}
-
-/// What such a process finds.
-#[derive(Serialize, Deserialize)]
-struct Findings {
-    card: String,
-    driver: String,
-    kernels: Vec<Compiled>,
-}
-
 fn asked(what: &str) -> bool {
     env::var("TAGSEG_COMPILERS").is_ok_and(|wish| wish == what)
 }
 
-/// Compiles the kernels of a file for the card that the environment asks for: a driver reads it once per process, and a
-/// driver that crashes takes only this process with it.
-#[test]
-#[ignore = "run by no_kernel_is_worse_than_allowed"]
-fn compile_for_a_card() {
-    let folder = PathBuf::from(env::var("TAGSEG_MODULES").expect("the folder of the kernels"));
-    let modules: Vec<Module> = serde_json::from_slice(&fs::read(folder.join("modules.json")).unwrap()).unwrap();
-    let driver = Driver::open(RADV).unwrap();
-    let compile = |module: &Module| driver.compile(&module.words, module.bindings, asked("code"));
-    let findings = Findings {
-        card: driver.card.clone(),
-        driver: driver.driver.clone(),
-        kernels: modules.iter().map(compile).collect(),
-    };
-    fs::write(folder.join("findings.json"), serde_json::to_vec(&findings).unwrap()).unwrap();
-}
-
 /// What RADV makes of all kernels for a card; `None` if this Mesa does not know it.
-fn findings(card: &str, folder: &Path) -> Option<Findings> {
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "compile_for_a_card", "--ignored", "--nocapture"])
-        .env("RADV_FORCE_FAMILY", card)
-        // Neither limits the loader to other drivers.
-        .env_remove("VK_ICD_FILENAMES")
-        .env_remove("VK_DRIVER_FILES")
-        .env("MESA_SHADER_CACHE_DISABLE", "true")
-        .env("TAGSEG_MODULES", folder)
-        .output()
-        .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
-    if said.contains("Unknown family") {
-        return None;
+fn findings(card: &str) -> Option<Findings> {
+    let mut command = Command::new(env::current_exe().unwrap());
+    // Neither limits the loader to other drivers.
+    command.env("RADV_FORCE_FAMILY", card).env_remove("VK_ICD_FILENAMES").env_remove("VK_DRIVER_FILES");
+    match cards::ask(command, RADV, asked("code")) {
+        Ok(findings) => Some(findings),
+        Err(said) if said.contains("Unknown family") => None,
+        Err(said) => panic!("compiling for {card} ended with {said}"),
     }
-    assert!(child.status.success(), "compiling for {card} ended with {}:\n{said}", child.status);
-    let file = folder.join("findings.json");
-    let findings: Findings = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    fs::remove_file(file).unwrap();
-    assert_eq!(findings.kernels.len(), KERNELS.len());
-    Some(findings)
 }
 
 /// Protects: the kernels of `voc`, `nano` and `photos`, in every phase and both precisions, on AMD's cards: the driver
@@ -109,44 +68,27 @@ fn findings(card: &str, folder: &Path) -> Option<Findings> {
 /// for the Mesa that it names; with another one, only refusals fail.
 #[test]
 fn no_kernel_is_worse_than_allowed() {
-    let folder = tempfile::tempdir().unwrap();
-    let modules = KERNELS.iter().map(|kernel| Module { words: kernel.words.clone(), bindings: kernel.bindings });
-    let modules = serde_json::to_vec(&modules.collect::<Vec<_>>()).unwrap();
-    fs::write(folder.path().join("modules.json"), modules).unwrap();
-
-    let mut shares: BTreeMap<&str, f64> = BTreeMap::new();
-    KERNELS.iter().for_each(|kernel| *shares.entry(&kernel.name).or_default() += kernel.share);
-    let (mut found, mut refused, mut mesa) = (Table::new(), Vec::new(), String::new());
+    let (mut measured, mut mesa) = (Measured::new(), String::new());
     for card in CARDS {
-        let Some(findings) = findings(card, folder.path()) else {
+        let Some(findings) = findings(card) else {
             println!("this Mesa does not know {card}");
             continue;
         };
         println!("{card}: {} with {}", findings.card, findings.driver);
-        mesa = findings.driver;
-        let mut scratch = 0.0;
-        for (number, (kernel, compiled)) in KERNELS.iter().zip(findings.kernels).enumerate() {
-            match &compiled.statistics {
-                Ok(statistics) => {
-                    let own = Figures::of(statistics);
-                    scratch += if own.scratch + own.spills > 0 { kernel.share } else { 0.0 };
-                    let row = found.entry(kernel.name.clone()).or_default();
-                    row.entry(card.to_owned()).and_modify(|known| *known = known.worst(own)).or_insert(own);
-                }
-                Err(error) => refused.push(format!("{} on {card}: {error}", kernel.name)),
-            }
-            if asked("code") {
-                let folder = PathBuf::from(KEPT).join(card);
-                fs::create_dir_all(&folder).unwrap();
-                fs::write(folder.join(format!("{} {number}.s", kernel.name)), compiled.code).unwrap();
-            }
+        mesa.clone_from(&findings.driver);
+        if asked("code") {
+            keep(&findings, card);
         }
-        println!("  {:.1} % of the arithmetic of a step in kernels with scratch or spills", 100.0 * scratch);
+        let share = measured.add(card, findings).share;
+        println!("  {:.1} % of the arithmetic of a step in kernels with scratch or spills", 100.0 * share);
     }
-    assert!(!KERNELS.is_empty(), "no kernel contains `{}`", wish());
-    assert!(refused.is_empty(), "refused:\n{}", refused.join("\n"));
+    measured.assert_none_refused();
+    let found = &measured.table;
     assert!(found.values().all(|cards| cards.contains_key("navi21")), "no kernel was compiled for navi21");
-    report(&found, &shares);
+    let figures = measured.rows(|_, _| true);
+    fs::create_dir_all(KEPT).unwrap();
+    fs::write(PathBuf::from(KEPT).join("figures.md"), &figures).unwrap();
+    println!("{figures}");
 
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compilers/allowed.md");
     let text = fs::read_to_string(file).unwrap();
@@ -157,12 +99,12 @@ fn no_kernel_is_worse_than_allowed() {
             .lines()
             .map(|line| if line.starts_with("Compiler: ") { format!("Compiler: {mesa}") } else { line.into() });
         let named: Vec<String> = named.collect();
-        fs::write(file, format!("{}\n\n{}", named.join("\n").trim_end(), allowed::written(&found, &CARDS))).unwrap();
+        fs::write(file, format!("{}\n\n{}", named.join("\n").trim_end(), allowed::written(found, &CARDS))).unwrap();
         return;
     }
     let mut allowed = allowed::parse(&text);
     allowed.retain(|kernel, _| kernel.contains(&wish()));
-    let differences = allowed::compare(&found, &allowed);
+    let differences = allowed::compare(found, &allowed);
     println!("{}", differences.other.join("\n"));
     let worse = differences.worse.join("\n");
     let remedy = "mend the kernel, or run `make test-compilers TAGSEG_COMPILERS=write` and say why in the commit";
@@ -174,20 +116,11 @@ fn no_kernel_is_worse_than_allowed() {
     }
 }
 
-/// All figures as a table, the kernels that do most of the arithmetic of a step first.
-fn report(found: &Table, shares: &BTreeMap<&str, f64>) {
-    let mut text = "kernel | share of a step of `voc` | card | registers | waves | scratch | spills\n".to_owned();
-    text += "---|---|---|---|---|---|---\n";
-    let mut order: Vec<_> = found.iter().collect();
-    order.sort_by(|(a, _), (b, _)| shares[b.as_str()].total_cmp(&shares[a.as_str()]));
-    for (kernel, cards) in order {
-        let share = 100.0 * shares[kernel.as_str()];
-        for (card, own) in cards {
-            let Figures { registers, waves, scratch, spills } = own;
-            text += &format!("{kernel} | {share:.2} % | {card} | {registers} | {waves} | {scratch} | {spills}\n");
-        }
+/// Keeps the machine code of every kernel.
+fn keep(findings: &Findings, card: &str) {
+    let folder = PathBuf::from(KEPT).join(card);
+    fs::create_dir_all(&folder).unwrap();
+    for (number, (kernel, compiled)) in KERNELS.iter().zip(&findings.kernels).enumerate() {
+        fs::write(folder.join(format!("{} {number}.s", kernel.name)), &compiled.code).unwrap();
     }
-    fs::create_dir_all(KEPT).unwrap();
-    fs::write(PathBuf::from(KEPT).join("figures.md"), &text).unwrap();
-    println!("{text}");
 }

@@ -99,6 +99,7 @@ fn every_option_has_its_effect() {
         ),
         ("model.embed_dim=32", &["background", "y_c", "y_s", "seg", "c2s", "s2c", "total"]),
         ("model.pooling=gap", &["cls", "total"]),
+        ("model.classifier_init=0.5", &["background", "y_c", "y_s", "seg", "cls", "c2s", "s2c", "total"]),
         ("cls.pos_weight=3", &["cls", "total"]),
         ("ofd.mode=off", &["background", "y_c", "y_s", "seg", "c2s", "s2c", "total"]),
         ("ofd.mode=paper", &["background", "y_c", "y_s", "seg", "c2s", "s2c", "total"]),

@@ -1,0 +1,86 @@
+//! What compilers made of all kernels, by kernel and card.
+
+use std::collections::BTreeMap;
+
+use super::allowed::{Figures, Table};
+use super::cards::Findings;
+use super::{KERNELS, wish};
+
+/// Figures of all kernels for some cards.
+pub struct Measured {
+    /// By kernel and card.
+    pub table: Table,
+    /// Kernels that a driver refuses.
+    refused: Vec<String>,
+    /// Part of the arithmetic of a step, by kernel.
+    shares: BTreeMap<&'static str, f64>,
+}
+
+/// What a card must keep in memory since it has no registers for it.
+pub struct InMemory {
+    /// Kernels with scratch or spills.
+    pub in_memory: usize,
+    /// Their part of the arithmetic of a step.
+    pub share: f64,
+}
+
+impl Measured {
+    pub fn new() -> Self {
+        assert!(!KERNELS.is_empty(), "no kernel contains `{}`", wish());
+        let mut shares = BTreeMap::new();
+        KERNELS.iter().for_each(|kernel| *shares.entry(kernel.name.as_str()).or_default() += kernel.share);
+        Measured { table: Table::new(), refused: Vec::new(), shares }
+    }
+
+    /// Adds what a compiler found for a card.
+    pub fn add(&mut self, card: &str, findings: Findings) -> InMemory {
+        let mut sum = InMemory { in_memory: 0, share: 0.0 };
+        // Of kernels with the same name, the table shows the loop of the one that does most.
+        let mut kernels: Vec<_> = KERNELS.iter().zip(findings.kernels).collect();
+        kernels.sort_by(|(one, _), (other, _)| other.share.total_cmp(&one.share));
+        for (kernel, compiled) in kernels {
+            match &compiled.statistics {
+                Ok(statistics) => {
+                    let own = Figures::of(statistics, &compiled.code);
+                    if own.is_in_memory() {
+                        sum.in_memory += 1;
+                        sum.share += kernel.share;
+                    }
+                    let row = self.table.entry(kernel.name.clone()).or_default();
+                    row.entry(card.to_owned()).and_modify(|known| *known = known.worst(own)).or_insert(own);
+                }
+                Err(error) => self.refused.push(format!("{} on {card}: {error}", kernel.name)),
+            }
+        }
+        sum
+    }
+
+    /// # Panics
+    /// If a driver refused a kernel.
+    pub fn assert_none_refused(&self) {
+        assert!(self.refused.is_empty(), "refused:\n{}", self.refused.join("\n"));
+    }
+
+    /// A table with a row for each kernel and card that are `wanted`, by the kernel's share of a step and its figures; the
+    /// kernels that do most of the arithmetic of a step first.
+    pub fn rows(&self, wanted: impl Fn(f64, &Figures) -> bool) -> String {
+        let mut text = "| kernel | share of a step of `voc` | card | registers | waves | scratch | spills | \
+                        multiply-adds of an inner loop |\n"
+            .to_owned();
+        text += &format!("|{}\n", " --- |".repeat(8));
+        let share = |kernel: &String| self.shares[kernel.as_str()];
+        let mut order: Vec<_> = self.table.iter().collect();
+        order.sort_by(|(a, _), (b, _)| share(b).total_cmp(&share(a)));
+        for (kernel, cards) in order {
+            for (card, own) in cards.iter().filter(|(_, own)| wanted(share(kernel), own)) {
+                let Figures { registers, waves, scratch, spills, inner_loop } = own;
+                let inner_loop = inner_loop.map_or_else(String::new, |own| own.to_string());
+                text += &format!(
+                    "| {kernel} | {:.2} % | {card} | {registers} | {waves} | {scratch} | {spills} | {inner_loop} |\n",
+                    100.0 * share(kernel)
+                );
+            }
+        }
+        text
+    }
+}
