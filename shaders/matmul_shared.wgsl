@@ -3,18 +3,18 @@
 //
 //   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
 //
-// A workgroup computes 64×64 results, 8×8 per invocation. It loads 64×16 of a and 16×64 of b into workgroup memory at a
-// time, each invocation 4×4 of both; z counts (split s, batch b). Every sum runs over k in order: the result does not
-// depend on scheduling.
+// A workgroup computes 64×64 results, 8×8 per invocation. It loads 64×8 of a and 8×64 of b into workgroup memory at a
+// time: each invocation 4×4, the first half of them of a, the others of b, so that an invocation needs registers for one
+// operand and a subgroup of 32 takes one way. z counts (split s, batch b). Every sum runs over k in order: the result does
+// not depend on scheduling.
 #include "common/index.wgsl"
 #include "common/fours.wgsl"
 
 const BESIDE = 4u;
 const SIDE = 64u;
-const STEP = 16u;
-// Four rows of a, or columns of b, at one k: [k][row / 4].
-var<workgroup> a_part: array<vec4<f32>, 256>;
-var<workgroup> b_part: array<vec4<f32>, 256>;
+const STEP = 8u;
+// Four rows of a, or columns of b, at one k: [operand][k][row / 4].
+var<workgroup> parts: array<vec4<f32>, 256>;
 
 // Adds the outer product of a column of four and a row of four to sum (element [i][j]).
 fn outer(sum: mat4x4<f32>, column: vec4<f32>, row: vec4<f32>) -> mat4x4<f32> {
@@ -46,27 +46,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let part = lane % 16u;
     let rows = rows_from(i_block + 4u * part);
     let columns_part = columns_from(j_block + 4u * part);
-    let k_part = lane / 16u * 4u;
+    let k_part = lane / 16u % 2u * 4u;
+    let of_b = lane >= 32u;
+    let slot = lane / 32u * 128u + k_part * 16u + part;
     for (var k = layer.first; k < layer.end; k += STEP) {
-        // Beyond the end of the sum everything is 0. One operand after the other: with both at once, the compilers for
-        // Intel's and Apple's cards run out of registers.
-        let inside = k + k_part < layer.end;
+        // Beyond the end of the sum everything is 0.
         var own = mat4x4<f32>();
-        if inside { own = block_of_a(layer.a, rows, k + k_part, layer.end); }
-        for (var step = 0u; step < 4u; step++) {
-            a_part[(k_part + step) * 16u + part] = own[step];
+        if k + k_part < layer.end {
+            if of_b {
+                own = block_of_b(layer.b, columns_part, 0u, k + k_part, layer.end);
+            } else {
+                own = block_of_a(layer.a, rows, k + k_part, layer.end);
+            }
         }
-        own = mat4x4<f32>();
-        if inside { own = block_of_b(layer.b, columns_part, 0u, k + k_part, layer.end); }
         for (var step = 0u; step < 4u; step++) {
-            b_part[(k_part + step) * 16u + part] = own[step];
+            parts[slot + step * 16u] = own[step];
         }
         workgroupBarrier();
         for (var step = 0u; step < STEP; step++) {
-            let above = a_part[step * 16u + 2u * down];
-            let below = a_part[step * 16u + 2u * down + 1u];
-            let left = b_part[step * 16u + 2u * across];
-            let right = b_part[step * 16u + 2u * across + 1u];
+            let above = parts[step * 16u + 2u * down];
+            let below = parts[step * 16u + 2u * down + 1u];
+            let left = parts[128u + step * 16u + 2u * across];
+            let right = parts[128u + step * 16u + 2u * across + 1u];
             above_left = outer(above_left, above, left);
             above_right = outer(above_right, above, right);
             below_left = outer(below_left, below, left);

@@ -54,7 +54,8 @@ pub fn of_steps() -> Vec<Kernel> {
     kernels.into_iter().map(kernel).collect()
 }
 
-/// The shader with its defines, but for those that only name the type or the layout of an operand.
+/// The shader with its defines, but for those that only name the type or the layout of an operand; HALVES if it loads or
+/// stores half precision.
 fn name(launch: &Launch) -> String {
     let mut parts = vec![launch.shader.name.to_owned()];
     for (name, value) in &launch.defines {
@@ -64,6 +65,9 @@ fn name(launch: &Launch) -> String {
             number if number.parse::<u32>().is_ok() => parts.push(format!("{name}={number}")),
             _ => {}
         }
+    }
+    if !launch.half.is_empty() {
+        parts.push("HALVES".to_owned());
     }
     parts.join(" ")
 }
