@@ -14,8 +14,11 @@ const LAUNCHERS: [(&str, &str, &str); 3] = [
     ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 ];
 
-/// Time for the first process to say what all of them find, and for its launcher to end the others.
+/// Time for the first rank to say what all of them find, and to abort the others.
 pub const FIRST_SPEAKS: Duration = Duration::from_secs(1);
+
+/// The same for a process that has not joined the others: its launcher ends them, some seconds after the first has ended.
+const LAUNCHER_ENDS: Duration = Duration::from_secs(5);
 
 /// A process that a launcher started as one of several.
 struct Started {
@@ -37,7 +40,7 @@ impl Started {
     /// The error of processes that cannot go on, which the first of them should say alone.
     fn refused(&self, reason: &str, remedy: &str) -> Error {
         if self.rank > 0 {
-            sleep(FIRST_SPEAKS);
+            sleep(LAUNCHER_ENDS);
         }
         Error::device(format!("{} started {} processes, but {reason}", self.launcher, self.size), remedy)
     }
