@@ -37,6 +37,17 @@ pub enum Error {
         remedy: String,
     },
 
+    /// A launcher started several processes, which they cannot do together. All of them find it; the first says so.
+    #[error("{reason}; {remedy}")]
+    Launcher {
+        /// Which of them this process is.
+        rank: usize,
+        /// The cause.
+        reason: String,
+        /// The remedy.
+        remedy: String,
+    },
+
     /// A plan that needs more memory than the device has or the configuration allows.
     #[error("{reason}; {remedy}")]
     Memory {

@@ -12,7 +12,10 @@ fn main() -> ExitCode {
     match cli::parse().and_then(cli::Cli::run) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{}", cli::one_line(&error));
+            // What all processes of a launcher find, the first of them says.
+            if !matches!(error.downcast_ref(), Some(tagseg::Error::Launcher { rank: 1.., .. })) {
+                eprintln!("{}", cli::one_line(&error));
+            }
             ExitCode::from(USER_ERROR)
         }
     }

@@ -1,6 +1,5 @@
 //! Joins the processes that a launcher of MPI started, as the command line does.
 
-use std::thread::sleep;
 use std::time::Duration;
 
 use crate::engine::ranks::World;
@@ -16,9 +15,6 @@ const LAUNCHERS: [(&str, &str, &str); 3] = [
 
 /// Time for the first rank to say what all of them find, and to abort the others.
 pub const FIRST_SPEAKS: Duration = Duration::from_secs(1);
-
-/// The same for a process that has not joined the others: its launcher ends them, some seconds after the first has ended.
-const LAUNCHER_ENDS: Duration = Duration::from_secs(5);
 
 /// A process that a launcher started as one of several.
 struct Started {
@@ -37,19 +33,20 @@ impl Started {
         found.filter(|found| found.size > 1)
     }
 
-    /// The error of processes that cannot go on, which the first of them should say alone.
+    /// The error of processes that cannot go on.
     fn refused(&self, reason: &str, remedy: &str) -> Error {
-        if self.rank > 0 {
-            sleep(LAUNCHER_ENDS);
+        Error::Launcher {
+            rank: self.rank,
+            reason: format!("{} started {} processes, but {reason}", self.launcher, self.size),
+            remedy: remedy.to_owned(),
         }
-        Error::device(format!("{} started {} processes, but {reason}", self.launcher, self.size), remedy)
     }
 }
 
 /// Refuses to run what one process does in each of several, which would write the same files.
 ///
 /// # Errors
-/// [`Error::Device`] if a launcher started several processes.
+/// [`Error::Launcher`] if a launcher started several processes.
 pub fn alone() -> Result<()> {
     let reason = "only `tagseg train` divides its work among them";
     Started::find().map_or(Ok(()), |found| Err(found.refused(reason, "start this command without a launcher")))
@@ -58,7 +55,7 @@ pub fn alone() -> Result<()> {
 /// The ranks that a launcher started; this process alone if there was none.
 ///
 /// # Errors
-/// [`Error::Device`] if there are several and this program was built without MPI, or MPI does not find them.
+/// [`Error::Launcher`] if there are several and this program was built without MPI, or MPI does not find them.
 pub fn join() -> Result<World> {
     Started::find().map_or_else(|| Ok(World::default()), |found| joined(&found))
 }
