@@ -116,7 +116,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         s = mat4x4<f32>(exp(s[0] - row_logs), exp(s[1] - row_logs), exp(s[2] - row_logs), exp(s[3] - row_logs));
 #endif
 #if SLOPE
-        // Meanwhile its own weights need no registers.
+        // Keep the weights in workgroup memory while the slopes are computed, to free their registers.
         share(i, j, s);
         var d = mat4x4<f32>();
         for (var c = 0u; c < CHUNKS; c++) {

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match cli::parse().and_then(cli::Cli::run) {
         Ok(code) => code,
         Err(error) => {
-            // What all processes of a launcher find, the first of them says.
+            // All processes of a launcher return this error; only the first prints it.
             if !matches!(error.downcast_ref(), Some(tagseg::Error::Launcher { rank: 1.., .. })) {
                 eprintln!("{}", cli::one_line(&error));
             }
