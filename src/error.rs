@@ -37,7 +37,7 @@ pub enum Error {
         remedy: String,
     },
 
-    /// A launcher started several processes for what only one can do. Every process returns this; only the first prints it.
+    /// A launcher started several processes for what only one can do. All return this; only the first prints it.
     #[error("{reason}; {remedy}")]
     Launcher {
         /// Which of them this process is.
