@@ -4,6 +4,8 @@
 #   lavapipe     Mesa's driver with all its features
 #   default      the same driver with WebGPU's default limits and no optional features
 #   swiftshader  Chromium's driver: 10 storage buffers, 256 invocations, subgroups of 4, no half precision
+#   newest       lavapipe of Debian's newest Mesa, which multiplies cooperative matrices of halves; only the tests of
+#                kernels, and only if it is named: scripts/newest-compilers.sh downloads 360 MB
 #
 # Pass names as arguments to select adapters. Logs are written to target/adapters/. Each log begins with the adapters
 # that the program finds; the script fails unless this is only the expected one.
@@ -33,7 +35,19 @@ swiftshader() {
     echo "$found"
 }
 
-# check NAME LIMITS DRIVER ADAPTER
+# Lets cargo start programs with the newest Mesa's libraries, and writes the manifest of its lavapipe.
+newest() {
+    scripts/newest-compilers.sh
+    libraries=$(echo "$PWD"/target/compilers/newest/usr/lib/*-linux-gnu)
+    loader=$(echo "$libraries"/ld-linux-*.so.*)
+    host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+    export "CARGO_TARGET_${host}_RUNNER=$loader --library-path $libraries"
+    manifest=$PWD/$logs/newest.json
+    echo "{\"file_format_version\": \"1.0.1\", \"ICD\": {\"api_version\": \"1.4.0\"," \
+        "\"library_path\": \"$libraries/libvulkan_lvp.so\"}}" >"$manifest"
+}
+
+# check NAME LIMITS DRIVER ADAPTER [TESTS]
 check() {
     [ -n "$3" ] || fail "$1: driver not found"
     log=$logs/$1.log
@@ -46,7 +60,8 @@ check() {
     *) fail "$1: the tests would run on $adapters" ;;
     esac
     start=$(date +%s)
-    if ! { cargo test --no-fail-fast && cargo run -q -- verify tests/golden && cargo run -q -- verify; } \
+    # shellcheck disable=SC2086
+    if ! { cargo test --no-fail-fast ${5:-} && cargo run -q -- verify tests/golden && cargo run -q -- verify; } \
         >>"$log" 2>&1; then
         grep -E '^(error|FAIL|test .*FAILED)|panicked at' "$log" || tail -n 20 "$log"
         fail "$1: failed, see $log"
@@ -62,6 +77,12 @@ for name in ${*:-lavapipe default swiftshader}; do
     lavapipe) check lavapipe adapter "$(lavapipe)" llvmpipe ;;
     default) check default default "$(lavapipe)" llvmpipe ;;
     swiftshader) check swiftshader adapter "$(swiftshader)" SwiftShader ;;
-    *) echo "no adapter $name; choose from: lavapipe default swiftshader" >&2; exit 2 ;;
+    newest)
+        newest
+        # Some tests start themselves again, which the loader hides from them.
+        tests="--test ops --test golden --test random_graphs --test self_test -- --skip a_session"
+        check newest adapter "$manifest" llvmpipe "$tests"
+        ;;
+    *) echo "no adapter $name; choose from: lavapipe default swiftshader newest" >&2; exit 2 ;;
     esac
 done

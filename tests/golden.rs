@@ -10,10 +10,12 @@ use std::path::Path;
 
 use tagseg::Result;
 use tagseg::config::Precision;
-use tagseg::run::verify;
+use tagseg::engine::gpu::{DeviceChoice, adapters};
+use tagseg::engine::kernel::{HalfProduct, KernelTable, Kernels};
+use tagseg::run::{device, verify};
 
-fn check(device: &str, dir: Option<&Path>, precision: Precision) -> Result<()> {
-    let report = verify::run(dir, &tagseg::run::device::open(device)?, precision, |case| println!("{case}"))?;
+fn check(device: impl Into<DeviceChoice>, dir: Option<&Path>, precision: Precision) -> Result<()> {
+    let report = verify::run(dir, &device::open(device)?, precision, |case| println!("{case}"))?;
     assert!(report.passed && !report.cases.is_empty(), "{report}");
     Ok(())
 }
@@ -43,4 +45,18 @@ fn the_built_in_set_passes() -> Result<()> {
 fn the_golden_cases_pass_with_features_in_half_precision() -> Result<()> {
     check("auto", Some(folder()), Precision::Mixed)?;
     check("reference", Some(folder()), Precision::Mixed)
+}
+
+/// Protects: products by cooperative matrices of halves are accurate within the same limits. The lavapipe of
+/// recent Mesa has such matrices (`scripts/test-adapters.sh newest`); on a device without them, there is nothing to check.
+#[test]
+fn the_golden_cases_pass_with_cooperative_matrices_of_halves() -> Result<()> {
+    let adapters = pollster::block_on(adapters());
+    let whole = std::env::var("TAGSEG_LIMITS").as_deref() != Ok("default");
+    if !whole || !adapters.iter().any(|adapter| adapter.automatic && adapter.half_matrices.is_some()) {
+        println!("left out: the device has no cooperative matrices of halves");
+        return Ok(());
+    }
+    let kernels = Kernels { product_of_halves: HalfProduct::Cooperative, ..Kernels::SOFTWARE };
+    check(DeviceChoice::default().kernels(KernelTable::of("", kernels)), Some(folder()), Precision::Mixed)
 }

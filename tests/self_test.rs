@@ -8,7 +8,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use tagseg::engine::gpu::{Device, DeviceChoice, Plan, adapters};
-use tagseg::engine::graph::{Graph, Op, Tensor, TensorType};
+use tagseg::engine::graph::{DType, Graph, Op, Storage, Tensor, TensorType};
 use tagseg::engine::kernel::{Class, KernelTable, Kernels, Launch, LaunchContext, Launches, Shader, Slot, Target};
 use tagseg::engine::reference::Array;
 use tagseg::engine::reference::random::noise;
@@ -35,9 +35,15 @@ fn judge(families: &[Family], folder: Option<&Path>) -> Verdict {
     pollster::block_on(verdict(families, &device, folder)).unwrap()
 }
 
-/// The results of the families that are not for another class.
+/// The results of the families that are tested: not those for another class of device, or for features that it lacks.
 fn standings(verdict: &Verdict) -> Vec<Standing> {
-    verdict.families.values().copied().filter(|standing| *standing != Standing::NotNeeded).collect()
+    let tested = |standing: &Standing| ![Standing::NotNeeded, Standing::Missing].contains(standing);
+    verdict.families.values().copied().filter(tested).collect()
+}
+
+/// The results of correct kernels.
+fn all_chosen() -> Vec<Standing> {
+    vec![Standing::Chosen; 3 + usize::from(graphics().half_products)]
 }
 
 /// The only file of a folder.
@@ -54,7 +60,7 @@ fn correct_kernels_are_tested_once() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("cache");
     let first = judge(FAMILIES, Some(&folder));
-    assert_eq!((standings(&first), first.target), (vec![Standing::Chosen; 3], graphics()));
+    assert_eq!((standings(&first), first.target), (all_chosen(), graphics()));
     assert!(first.since.is_some());
     let file = stored(&folder);
     let whole = fs::read_to_string(&file).unwrap();
@@ -71,12 +77,12 @@ fn correct_kernels_are_tested_once() {
     let (other, one) = (whole.replace("tagseg", "tagsag"), whole.replace("shared rows", "rows"));
     for damaged in [other.as_str(), &whole[..whole.len() / 2], &one, ""] {
         fs::write(&file, damaged.replace("true", "false")).unwrap();
-        assert_eq!(standings(&judge(FAMILIES, Some(&folder))), [Standing::Chosen; 3], "{damaged}");
+        assert_eq!(standings(&judge(FAMILIES, Some(&folder))), all_chosen(), "{damaged}");
         assert_eq!(fs::read_to_string(&file).unwrap(), whole);
     }
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
-    assert_eq!(standings(&judge(FAMILIES, Some(&folder))), [Standing::Chosen; 3]);
+    assert_eq!(standings(&judge(FAMILIES, Some(&folder))), all_chosen());
 }
 
 /// Protects: no folder, or one that cannot be made, only costs time.
@@ -85,7 +91,7 @@ fn an_unusable_folder_is_not_an_error() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for folder in [None, Some(file.path().join("cache"))] {
         let verdict = judge(FAMILIES, folder.as_deref());
-        assert_eq!((standings(&verdict), verdict.since), (vec![Standing::Chosen; 3], None));
+        assert_eq!((standings(&verdict), verdict.since), (all_chosen(), None));
     }
 }
 
@@ -100,7 +106,7 @@ fn software_needs_subgroups() {
     println!("{}: subgroups of {}", device.driver(), if there { device.target().subgroup } else { 0 });
     assert_eq!(verdict.families["products by subgroups"], if there { Standing::Chosen } else { Standing::Missing });
     let others = verdict.families.iter().filter(|(name, _)| **name != "products by subgroups");
-    assert_eq!(others.map(|(_, standing)| *standing).collect::<Vec<_>>(), [Standing::NotNeeded; 4]);
+    assert_eq!(others.map(|(_, standing)| *standing).collect::<Vec<_>>(), [Standing::NotNeeded; 5]);
     assert_eq!(verdict.target, device.target());
 
     let graph = Graph::new();
@@ -153,7 +159,7 @@ fn subgroups_are_bit_identical() {
 fn fast(plan: &Plan) -> usize {
     let is_fast = |launch: &&Launch| {
         launch.shader.name.ends_with("_shared")
-            || ["matmul_coop", "matmul_subgroup"].contains(&launch.shader.name)
+            || ["matmul_coop", "matmul_coop_half", "matmul_subgroup"].contains(&launch.shader.name)
             || launch.defines.iter().any(|(name, _)| *name == "SHARED")
     };
     plan.steps.iter().flat_map(|step| &step.launches.list).filter(is_fast).count()
@@ -213,8 +219,8 @@ fn a_session_by_itself_leaves_no_trace() {
     assert!(!folders.contains(&"tagseg".into()), "{folders:?}");
 }
 
-/// Protects: with a table that selects cooperative matrices, they are used if the device has them and the self-test
-/// passes, else plain products, with a notice; results are correct.
+/// Protects: with a table that selects cooperative matrices, of f32 or of halves, they are used if the device has them and
+/// the self-test passes, else plain products, with a notice; results are correct.
 #[test]
 fn cooperative_matrices_are_used_if_available() {
     let choice = choice(DeviceChoice::default().kernels(KernelTable::of("", Kernels::COOPERATIVE)));
@@ -222,20 +228,29 @@ fn cooperative_matrices_are_used_if_available() {
     let verdict = pollster::block_on(verdict(FAMILIES, &device, None)).unwrap();
     let adapters = pollster::block_on(adapters());
     let whole = env::var("TAGSEG_LIMITS").as_deref() != Ok("default");
-    let there = whole && adapters.iter().find(|adapter| adapter.automatic).unwrap().cooperative;
-    println!("{}: cooperative matrices {}", device.driver(), if there { "tested" } else { "missing, notice only" });
-    let standing = if there { Standing::Chosen } else { Standing::Missing };
-    assert_eq!(verdict.families["cooperative matrices"], standing);
-    assert_eq!(verdict.target.cooperative_products, there);
-
-    let graph = Graph::new();
-    let [x, y] = [2.0, 3.0].map(|value| graph.constant(&[value; 64 * 64], [1, 64, 64]));
-    let product = x.matmul(&y).unwrap();
+    let adapter = adapters.iter().find(|adapter| adapter.automatic).unwrap();
     let session = device::open(choice).unwrap();
-    assert_eq!(fast(&session.plan(&graph, &[&product]).unwrap().unwrap()), usize::from(there));
-    let mut program = session.compile(&graph, &[&product]).unwrap();
-    program.run().unwrap();
-    assert_eq!(program.read(&product).unwrap(), [384.0; 64 * 64]);
+    for (family, there, storage) in [
+        ("cooperative matrices", adapter.cooperative, Storage::Whole),
+        ("cooperative matrices of halves", adapter.half_matrices.is_some(), Storage::Half),
+    ] {
+        let there = whole && there;
+        println!("{}: {family} {}", device.driver(), if there { "tested" } else { "missing, notice only" });
+        assert_eq!(verdict.families[family], if there { Standing::Chosen } else { Standing::Missing });
+        let mut target = verdict.target;
+        let switch = FAMILIES.iter().find(|known| known.name == family).unwrap().switch;
+        assert_eq!(*switch(&mut target), there);
+
+        let graph = Graph::new();
+        let zero = graph.input("zero", [], DType::F32);
+        let filled = |value: f64| graph.full(value, [1, 64, 64])?.add(&zero)?.pad(0, 0, 1);
+        let product = graph.stored(storage, || filled(2.0)?.matmul(&filled(3.0)?)).unwrap();
+        assert_eq!(fast(&session.plan(&graph, &[&product]).unwrap().unwrap()), usize::from(there));
+        let mut program = session.compile(&graph, &[&product]).unwrap();
+        program.write(&zero, &[0.0]).unwrap();
+        program.run().unwrap();
+        assert_eq!(program.read(&product).unwrap(), [384.0; 64 * 64]);
+    }
 }
 
 /// y = 2·x, whose fast kernel has another factor, given as WGSL text.

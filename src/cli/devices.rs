@@ -127,6 +127,10 @@ impl Line {
                 let others = adapter.matrices.join(" and ");
                 (adapter.cooperative, format!(" (it supports {others}, not 8x8x8 f32 to f32)"))
             }
+            "cooperative matrices of halves" => {
+                let needs = "8x8x8 or 16x16x16 f16 to f32 and whole subgroups of 8 to 64";
+                (adapter.half_matrices.is_some(), format!(" (they require {needs})"))
+            }
             _ => (adapter.subgroup.is_some(), " (they require subgroups of 4 or 8)".to_owned()),
         };
         if there { "within these limits".to_owned() } else { format!("on this device{needs}") }
@@ -182,7 +186,7 @@ fn table(lines: &[Line]) -> String {
             adapter.backend.clone(),
             yes(adapter.f16),
             yes(adapter.subgroups),
-            yes(adapter.cooperative),
+            yes(adapter.cooperative || adapter.half_matrices.is_some()),
             yes(adapter.timestamps),
             format!("{} MiB", adapter.max_binding >> 20),
             adapter.section.clone(),

@@ -18,7 +18,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::gpu::{Device, DeviceChoice, Plan};
-use crate::engine::graph::{Graph, Tensor};
+use crate::engine::graph::{DType, Graph, Kind, NodeId, Storage, Tensor};
 use crate::engine::kernel::{Kernels, Target, wgsl};
 use crate::engine::ops::attention::Heads;
 use crate::engine::reference::random::noise;
@@ -34,7 +34,8 @@ pub struct Family {
     pub switch: fn(&mut Target) -> &mut bool,
     /// The choices that use it.
     pub kernels: Kernels,
-    /// Records values whose kernels are of this family, at sizes that are not multiples of a workgroup's tile.
+    /// Records values whose kernels are of this family, at sizes that are not multiples of a workgroup's tile. All inputs
+    /// are 0.
     pub record: fn(&Graph) -> Result<Vec<Tensor>>,
 }
 
@@ -58,6 +59,12 @@ pub const FAMILIES: &[Family] = &[
         switch: |target| &mut target.cooperative_products,
         kernels: Kernels::COOPERATIVE,
         record: cooperative_products,
+    },
+    Family {
+        name: "cooperative matrices of halves",
+        switch: |target| &mut target.half_products,
+        kernels: Kernels::COOPERATIVE,
+        record: |graph| graph.stored(Storage::Half, || products_of_halves(graph)),
     },
     Family {
         name: "products by subgroups",
@@ -103,6 +110,24 @@ fn cooperative_products(graph: &Graph) -> Result<Vec<Tensor>> {
     // A sum so long that it is split.
     outputs.push(constant(graph, &[1, 56, 2056]).matmul(&constant(graph, &[1, 2056, 56]))?);
     Ok(outputs)
+}
+
+/// Products of halves in every layout, with results in f32 and in halves, of sides that leave some squares empty. The
+/// operands are multiples of 1/16, so that the sums are exact and a half is never rounded in two ways.
+fn products_of_halves(graph: &Graph) -> Result<Vec<Tensor>> {
+    // What does not depend on an input is never stored in half precision.
+    let zero = graph.input("zero", [], DType::F32);
+    let exact = |shape: &[usize]| {
+        let values = noise(graph.len() as u64, shape.iter().product());
+        let values: Vec<_> = values.into_iter().map(|value| f64::from((16.0 * value).round() / 16.0)).collect();
+        graph.constant(&values, shape)
+    };
+    let half = |shape: &[usize]| exact(shape).add(&zero)?.pad(0, 0, shape[0]);
+    let bias = exact(&[176]);
+    let y = half(&[3, 80, 112])?.linear(&half(&[176, 112])?, Some(&bias))?;
+    let transposed = half(&[240, 176])?.matmul_tn(&half(&[240, 144])?)?;
+    let long = half(&[1, 48, 2064])?.matmul(&half(&[1, 2064, 48])?)?;
+    Ok(vec![y.pad(0, 0, 3)?, transposed, long])
 }
 
 /// A product that fills wide tiles, and its gradients, which fill narrow ones, of operands that are loaded as `vec4`;
@@ -299,6 +324,13 @@ async fn error(family: &Family, choice: &DeviceChoice) -> Result<f64> {
     let compile = |session: Session| session.compile(&graph, &outputs);
     let mut device = compile(Session::on(Device::open(choice).await?.aimed_at(family.kernels.into())))?;
     let mut twin = compile(Session::reference())?;
+    let nodes = graph.nodes().into_iter().enumerate();
+    for (index, node) in nodes.filter(|(_, node)| matches!(node.kind, Kind::Input(_))) {
+        let input = graph.tensor(NodeId(index));
+        let zeros = vec![0.0; node.ty.shape.len()];
+        device.write(&input, &zeros)?;
+        twin.write(&input, &zeros)?;
+    }
     device.run()?;
     twin.run()?;
     let mut error = 0.0;

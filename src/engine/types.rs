@@ -133,6 +133,8 @@ pub enum Storage {
     Whole,
     /// In 16 bits, if all kernels that access the value support it: 11 significant bits, up to 65504.
     Half,
+    /// As `Half`, also for a value that is computed only from states: a weight that is multiplied by features in halves.
+    HalfWeight,
 }
 
 /// Shape and element type of a tensor.

@@ -239,9 +239,13 @@ fn over_scales(
             }
         }
         let mode = mode_of(&split);
-        let mut outputs = match known.filter(|_| scale == 1.0 && flip && split.len() == 1) {
-            Some(known) => network.forward_mirrored(images, known, &mode)?,
-            None => network.forward_parts(&views, &mode)?,
+        let record = || match known.filter(|_| scale == 1.0 && flip && split.len() == 1) {
+            Some(known) => network.forward_mirrored(images, known, &mode),
+            None => network.forward_parts(&views, &mode),
+        };
+        let mut outputs = match images.first() {
+            Some(image) => image.graph().without_gradient(record)?,
+            None => Vec::new(),
         };
         for group in &mut groups {
             let rest = outputs.split_off(split.len());

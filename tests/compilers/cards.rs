@@ -17,6 +17,7 @@ use super::driver::{Compiled, Driver};
 struct Module {
     words: Vec<u32>,
     bindings: usize,
+    with_matrices: bool,
 }
 
 /// What such a process finds.
@@ -26,14 +27,18 @@ pub struct Findings {
     pub card: String,
     /// Name and version of the driver.
     pub driver: String,
-    /// One of each of [`KERNELS`].
-    pub kernels: Vec<Compiled>,
+    /// One of each of [`KERNELS`]; none where the card lacks what the kernel is for.
+    pub kernels: Vec<Option<Compiled>>,
 }
 
 /// The folder that has the kernels for these processes.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
-    let modules = KERNELS.iter().map(|kernel| Module { words: kernel.words.clone(), bindings: kernel.bindings });
+    let modules = KERNELS.iter().map(|kernel| Module {
+        words: kernel.words.clone(),
+        bindings: kernel.bindings,
+        with_matrices: kernel.with_matrices,
+    });
     let modules = serde_json::to_vec(&modules.collect::<Vec<_>>()).unwrap();
     fs::write(folder.path().join("modules.json"), modules).unwrap();
     folder
@@ -69,7 +74,10 @@ fn compile_for_a_card() {
     let modules: Vec<Module> = serde_json::from_slice(&fs::read(folder.join("modules.json")).unwrap()).unwrap();
     let driver = Driver::open(&env::var("TAGSEG_DRIVER").unwrap()).unwrap();
     let with_code = env::var("TAGSEG_CODE").is_ok_and(|wish| wish == "true");
-    let compile = |module: &Module| driver.compile(&module.words, module.bindings, with_code);
+    let compile = |module: &Module| {
+        let fits = driver.has_matrices || !module.with_matrices;
+        fits.then(|| driver.compile(&module.words, module.bindings, with_code))
+    };
     let findings = Findings {
         card: driver.card.clone(),
         driver: driver.driver.clone(),

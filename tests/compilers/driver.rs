@@ -29,7 +29,31 @@ pub struct Driver {
     pub card: String,
     /// Name and version of the driver.
     pub driver: String,
+    /// Whether the card multiplies cooperative matrices of 16×16 halves and adds in f32.
+    pub has_matrices: bool,
 }
+
+/// Whether a card lists a product of 16×16×16 halves with sums in f32.
+fn has_matrices(entry: &ash::Entry, instance: &ash::Instance, card: vk::PhysicalDevice) -> bool {
+    let matrices = ash::khr::cooperative_matrix::Instance::new(entry, instance);
+    // SAFETY: a card of this instance.
+    let extensions = unsafe { instance.enumerate_device_extension_properties(card) }.unwrap_or_default();
+    let known = |own: &vk::ExtensionProperties| text(&own.extension_name).as_bytes() == MATRICES.to_bytes();
+    if !extensions.iter().any(known) {
+        return false;
+    }
+    // SAFETY: a card of this instance, which has the extension.
+    let listed = unsafe { matrices.get_physical_device_cooperative_matrix_properties(card) }.unwrap_or_default();
+    let (half, whole) = (vk::ComponentTypeKHR::FLOAT16, vk::ComponentTypeKHR::FLOAT32);
+    listed.iter().any(|own| {
+        [own.m_size, own.n_size, own.k_size] == [16; 3]
+            && [own.a_type, own.b_type] == [half; 2]
+            && [own.c_type, own.result_type] == [whole; 2]
+            && own.scope == vk::ScopeKHR::SUBGROUP
+    })
+}
+
+const MATRICES: &CStr = ash::khr::cooperative_matrix::NAME;
 
 fn text(chars: &[std::ffi::c_char]) -> String {
     let bytes: Vec<u8> = chars.iter().map(|&char| char as u8).take_while(|&byte| byte != 0).collect();
@@ -67,18 +91,33 @@ impl Driver {
         let mut told =
             vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default().pipeline_executable_info(true);
         let queues = [vk::DeviceQueueCreateInfo::default().queue_family_index(0).queue_priorities(&[1.0])];
-        let extensions =
-            [ash::khr::pipeline_executable_properties::NAME, ash::ext::robustness2::NAME].map(CStr::as_ptr);
-        let info = vk::DeviceCreateInfo::default()
+        let mut extensions =
+            [ash::khr::pipeline_executable_properties::NAME, ash::ext::robustness2::NAME].map(CStr::as_ptr).to_vec();
+        let has_matrices = has_matrices(&entry, &instance, card);
+        // What wgpu enables for cooperative matrices and halves.
+        let mut storage = vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(true);
+        let mut halves = vk::PhysicalDeviceVulkan12Features::default()
+            .shader_float16(true)
+            .vulkan_memory_model(true)
+            .vulkan_memory_model_device_scope(true);
+        let mut matrices = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(true);
+        if has_matrices {
+            extensions.push(MATRICES.as_ptr());
+        }
+        let mut info = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
             .enabled_extension_names(&extensions)
             .enabled_features(&core)
             .push_next(&mut robust)
             .push_next(&mut told);
+        if has_matrices {
+            info = info.push_next(&mut storage).push_next(&mut halves).push_next(&mut matrices);
+        }
         // SAFETY: a card of this instance; `info` and what it refers to live until the call returns.
         let device = unsafe { instance.create_device(card, &info, None) }.map_err(failed("vkCreateDevice"))?;
         let executables = ash::khr::pipeline_executable_properties::Device::new(&instance, &device);
-        Ok(Driver { _entry: entry, instance, device, executables, card: name, driver: format!("{driver} {version}") })
+        let driver = format!("{driver} {version}");
+        Ok(Driver { _entry: entry, instance, device, executables, card: name, driver, has_matrices })
     }
 
     /// Compiles a kernel with a uniform block at binding 0 and so many storage buffers after it.

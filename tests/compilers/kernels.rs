@@ -22,9 +22,15 @@ pub struct Kernel {
     pub bindings: usize,
     /// Its part of the arithmetic of the last phase of a step of `voc`.
     pub share: f64,
+    /// Whether it is for cards that multiply cooperative matrices of 16×16 halves.
+    pub with_matrices: bool,
 }
 
-/// Every kernel of every phase of the presets' steps in both precisions, once.
+/// The kernel with cooperative matrices that graphics cards get.
+const WITH_MATRICES: &str = "matmul_coop_half";
+
+/// Every kernel of every phase of the presets' steps in both precisions, once: those for cards without cooperative matrices,
+/// and those that others have instead.
 pub fn of_steps() -> Vec<Kernel> {
     let mut kernels: BTreeMap<String, (Launch, u64)> = BTreeMap::new();
     let mut total = 0;
@@ -34,9 +40,11 @@ pub fn of_steps() -> Vec<Kernel> {
             let last = graphs.len() - 1;
             for (phase, graph) in graphs.iter().enumerate() {
                 let counts = preset == "voc" && precision == "f32" && phase == last;
-                for launch in
-                    Plan::new(graph, &[], Target::graphics()).steps.into_iter().flat_map(|step| step.launches.list)
-                {
+                let launches =
+                    |target| Plan::new(graph, &[], target).steps.into_iter().flat_map(|step| step.launches.list);
+                let plain = launches(Target { half_products: false, ..Target::graphics() });
+                let others = launches(Target::graphics()).filter(|launch| launch.shader.name == WITH_MATRICES);
+                for launch in plain.chain(others) {
                     let operations = if counts { launch.operations } else { 0 };
                     total += operations;
                     let text = render(&launch).unwrap();
@@ -47,6 +55,7 @@ pub fn of_steps() -> Vec<Kernel> {
     }
     let kernel = |(text, (launch, operations)): (String, (Launch, u64))| Kernel {
         name: name(&launch),
+        with_matrices: launch.shader.name == WITH_MATRICES,
         words: words(&text),
         bindings: launch.bindings.len(),
         share: operations as f64 / total as f64,
@@ -75,7 +84,8 @@ fn name(launch: &Launch) -> String {
 /// SPIR-V of a kernel with the options of `wgpu_hal::vulkan` on a device with Vulkan 1.3 and `robustBufferAccess2`.
 fn words(text: &str) -> Vec<u32> {
     let module = naga::front::wgsl::parse_str(text).unwrap();
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).unwrap();
+    let capabilities = Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16;
+    let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module).unwrap();
     let options = spv::Options {
         lang_version: (1, 6),
         flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,

@@ -121,6 +121,7 @@ fn keep(findings: &Findings, card: &str) {
     let folder = PathBuf::from(KEPT).join(card);
     fs::create_dir_all(&folder).unwrap();
     for (number, (kernel, compiled)) in KERNELS.iter().zip(&findings.kernels).enumerate() {
+        let Some(compiled) = compiled else { continue };
         fs::write(folder.join(format!("{} {number}.s", kernel.name)), &compiled.code).unwrap();
     }
 }

@@ -36,7 +36,8 @@ impl Measured {
     pub fn add(&mut self, card: &str, findings: Findings) -> InMemory {
         let mut sum = InMemory { in_memory: 0, share: 0.0 };
         // Of kernels with the same name, the table shows the loop of the one that does most.
-        let mut kernels: Vec<_> = KERNELS.iter().zip(findings.kernels).collect();
+        let compiled = KERNELS.iter().zip(findings.kernels);
+        let mut kernels: Vec<_> = compiled.filter_map(|(kernel, compiled)| Some((kernel, compiled?))).collect();
         kernels.sort_by(|(one, _), (other, _)| other.share.total_cmp(&one.share));
         for (kernel, compiled) in kernels {
             match &compiled.statistics {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use super::cards::Findings;
+use super::driver::Compiled;
 use super::measured::Measured;
 use super::validators::refusals;
 use super::{KERNELS, asked, cards, wish};
@@ -118,19 +120,21 @@ fn no_card_refuses_a_kernel() {
         let findings = cards::ask(command, driver, true)
             .unwrap_or_else(|said| panic!("compiling for {} ended with {said}", card.name));
         let compiler = findings.driver.clone();
+        let compiled = findings.kernels.iter().flatten().count();
+        println!("{}: {}", card.name, matrices(&findings));
         let sum = measured.add(card.name, findings);
         writeln!(
             summary,
             "| {} | {compiler} | {} of {} kernels | {:.1} % |",
             card.name,
             sum.in_memory,
-            KERNELS.len(),
+            compiled,
             100.0 * sum.share
         )
         .unwrap();
     }
     let validator = root.programs.join("spirv-val");
-    let refused = refusals(|| root.command(None, &validator));
+    let refused = refusals(true, || root.command(None, &validator));
     let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
     for said in &refused {
         let rule = said.split(['[', ']']).find(|word| word.starts_with("VUID")).unwrap_or(said);
@@ -154,6 +158,21 @@ fn no_card_refuses_a_kernel() {
         let (head, _) = before.split_once("\n## ").expect("a head");
         fs::write(RECORD, format!("{head}\n## Cards\n\n{summary}\n{invalid}\n## Kernels\n\n{now}")).unwrap();
     }
+}
+
+/// How the kernels with cooperative matrices multiply halves on a card, in its machine code.
+fn matrices(findings: &Findings) -> String {
+    let kernels = KERNELS.iter().zip(&findings.kernels).filter(|(kernel, _)| kernel.with_matrices);
+    let compiled: Vec<_> = kernels.filter_map(|(_, compiled)| compiled.as_ref()).collect();
+    if compiled.is_empty() {
+        return "lists no cooperative matrices of 16×16 halves".to_owned();
+    }
+    // AMD's instruction, and NVIDIA's.
+    let named = |kernel: &&Compiled, name: &str| kernel.code.contains(name);
+    let instruction =
+        ["v_wmma_f32_16x16x16_f16", "hmma"].into_iter().find(|name| compiled.iter().all(|own| named(own, name)));
+    let instruction = instruction.expect("no instruction for cooperative matrices");
+    format!("{} kernels multiply cooperative matrices by {instruction}", compiled.len())
 }
 
 /// Prints the rows that are not the same.

@@ -330,20 +330,24 @@ fn gradients_agree_with_differences() {
 fn targets() -> Vec<Target> {
     let mut targets = vec![Target::software(), Target::graphics()];
     targets.extend(Target::graphics().every().unwrap());
+    targets.push(Target { cooperative_products: false, half_products: false, ..Kernels::COOPERATIVE.into() });
     targets.push(Target { cooperative_products: false, ..Kernels::COOPERATIVE.into() });
     targets.push(Kernels::SUBGROUPS.into());
     targets
 }
 
 /// Protects: every shader against its reference, on odd sizes, forward and gradient, and its repeatability; in the
-/// variants for software and, on any adapter, in those for hardware. If the device has no cooperative matrices, the log
-/// says so, and only the kernels that replace them are tested.
+/// variants for software and, on any adapter, in those for hardware. If the device has no cooperative matrices, of f32 or
+/// of halves, the log says so, and only the kernels that replace them are tested.
 #[test]
 fn device_agrees_with_reference() {
     let kernels = Some(KernelTable::of("", Kernels::COOPERATIVE));
     let open = |choice: DeviceChoice| device::open(choice).unwrap_or_else(|error: Error| panic!("{error}"));
     let (device, cooperative) = (open("auto".into()), open(DeviceChoice::default().kernels(kernels)));
-    let on = |target: &Target| if target.cooperative_products { cooperative.fresh() } else { device.fresh() };
+    let on = |target: &Target| match target.cooperative_products || target.half_products {
+        true => cooperative.fresh(),
+        false => device.fresh(),
+    };
     let devices: Vec<_> = targets().into_iter().map(|target| on(&target).aimed_at(target)).collect();
     let mut failures = Vec::new();
     for case in selected() {

@@ -1,7 +1,7 @@
 //! Every kernel in every variant that a graph can ask for, without a device: naga's validator with no optional feature,
 //! its SPIR-V, Metal and HLSL writers, a round trip through WGSL, and Tint, the compiler of Chromium. This checks Metal and DirectX on a machine
-//! that has neither. Two kernels need a feature, and plain products replace them if it is missing: products by
-//! cooperative matrices, which DirectX and browsers lack, and by subgroups.
+//! that has neither. Three kernels need a feature, and plain products replace them if it is missing: products by
+//! cooperative matrices of f32 and of halves, which DirectX and browsers lack, and by subgroups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,13 +15,14 @@ use tagseg::config::Config;
 use tagseg::engine::gpu::Plan;
 use tagseg::engine::graph::{DType, Graph, NodeId};
 use tagseg::engine::kernel::wgsl::render;
-use tagseg::engine::kernel::{Launch, Target};
+use tagseg::engine::kernel::{HalfMatrices, Launch, Target};
 
 use super::planned::steps;
 use super::{Setting, record, table, targets};
 
-/// The kernel that is not for every platform.
+/// The kernels that are not for every platform.
 const COOPERATIVE: &str = "matmul_coop";
+const COOPERATIVE_HALF: &str = "matmul_coop_half";
 /// The kernel for subgroups of four or eight.
 const SUBGROUP: &str = "matmul_subgroup";
 
@@ -29,6 +30,7 @@ const SUBGROUP: &str = "matmul_subgroup";
 fn needs(name: &str) -> Capabilities {
     match name {
         COOPERATIVE => Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP,
+        COOPERATIVE_HALF => needs(COOPERATIVE) | Capabilities::SHADER_FLOAT16,
         SUBGROUP => Capabilities::SUBGROUP,
         _ => Capabilities::empty(),
     }
@@ -49,7 +51,8 @@ fn validate(module: &naga::Module, capabilities: Capabilities) -> Result<ModuleI
 /// The names of the platforms that refuse a kernel, with their reasons; without HLSL if that is known to lack the
 /// features that the kernel needs.
 fn refusals(name: &str, text: &str) -> Vec<String> {
-    let (cooperative, capabilities) = (name == COOPERATIVE, needs(name));
+    let capabilities = needs(name);
+    let cooperative = capabilities.contains(Capabilities::COOPERATIVE_MATRIX);
     let module = match naga::front::wgsl::parse_str(text) {
         Ok(module) => module,
         Err(error) => return vec![error.emit_to_string(text)],
@@ -94,10 +97,15 @@ fn launches(graph: &Graph, outputs: &[NodeId]) -> Vec<Launch> {
         true => vec![target, Target { subgroup: 4, ..target }, Target { subgroup_products: false, ..target }],
         false => vec![target],
     });
+    let all = all.flat_map(|target| match target.half_products {
+        true => vec![target, Target { half_matrices: HalfMatrices { side: 8, subgroups: 8 }, ..target }],
+        false => vec![target],
+    });
     let launches = all.flat_map(|target| of(target).map(move |launch| (target, launch)));
     let launches: Vec<_> = launches.collect();
     for (target, launch) in &launches {
         assert!(target.cooperative_products || launch.shader.name != COOPERATIVE, "{launch:?}");
+        assert!(target.half_products || launch.shader.name != COOPERATIVE_HALF, "{launch:?}");
         assert!(target.subgroup_products || launch.shader.name != SUBGROUP, "{launch:?}");
         assert!(launch.bindings.len() <= 8, "{}: WebGPU guarantees eight storage buffers", launch.shader.name);
         assert!(launch.workgroups.iter().all(|&count| (1..=65_535).contains(&count)), "{launch:?}");

@@ -181,6 +181,8 @@ fn matmul() -> Vec<Case> {
                 &[(&[1, 5, 1040], Normal), (&[1, 1040, 7], Normal)],
                 &[(&[1, 261, 20], Normal), (&[1, 20, 85], Normal)],
                 &[(&[2, 132, 12], Normal), (&[2, 12, 84], Normal)],
+                // Whole matrices of 16×16, but not whole tiles.
+                &[(&[2, 80, 48], Normal), (&[2, 48, 48], Normal)],
                 // Whole matrices of 8×8, but not whole tiles; a long sum.
                 &[(&[2, 56, 32], Normal), (&[2, 32, 64], Normal)],
                 &[(&[1, 56, 1040], Normal), (&[1, 1040, 56], Normal)],
@@ -217,7 +219,12 @@ fn matmul() -> Vec<Case> {
         ),
         row(
             "matmul_nt",
-            &[&[(&[1, 2, 4], Normal), (&[1, 3, 4], Normal)], &[(&[3, 17, 8], Normal), (&[3, 13, 8], Normal)]],
+            &[
+                &[(&[1, 2, 4], Normal), (&[1, 3, 4], Normal)],
+                &[(&[3, 17, 8], Normal), (&[3, 13, 8], Normal)],
+                // Whole matrices of 16×16, but not whole tiles.
+                &[(&[2, 80, 48], Normal), (&[2, 48, 48], Normal)],
+            ],
             |x| x[0].matmul_nt(&x[1]),
         ),
         row(
@@ -233,6 +240,7 @@ fn matmul() -> Vec<Case> {
                 &[(&[2, 1025, 16], Normal), (&[32, 16], Normal), (&[32], Normal)],
                 &[(&[3, 1028], Normal), (&[8, 1028], Normal), (&[8], Normal)],
                 &[(&[2, 32, 32], Normal), (&[56, 32], Normal), (&[56], Normal)],
+                &[(&[2, 40, 48], Normal), (&[80, 48], Normal), (&[80], Normal)],
             ],
             |x| x[0].linear(&x[1], Some(&x[2])),
         ),

@@ -1,6 +1,6 @@
 //! Ops that update states, and random numbers: what the table cannot express.
 
-use tagseg::engine::graph::{DType, Graph, Tensor};
+use tagseg::engine::graph::{DType, Graph, Storage, Tensor};
 use tagseg::engine::ops::adamw::{Constants, Trained, adamw};
 use tagseg::engine::ops::pack::Packed;
 use tagseg::engine::ops::random::random_uniform;
@@ -468,4 +468,62 @@ fn views_that_are_read_in_time_are_not_copied() {
     w.assign(&doubled.reshape([2, 3]).unwrap()).unwrap();
     let shown = w.reshape([6]).unwrap();
     assert_eq!(session.plan(&graph, &[&shown]).unwrap().unwrap().dispatches(), 2);
+}
+
+/// Protects: gradients end at what is recorded without gradient, and only there.
+#[test]
+fn gradients_end_where_none_is_recorded() {
+    check(0.0, |mut session| {
+        session.set_state("w", &[3], &[1.0, -2.0, 4.0])?;
+        let graph = Graph::new();
+        let w = graph.state("w", [3]);
+        let constant = graph.without_gradient(|| w.mul(&w))?;
+        let objective = constant.mul(&w)?.add(&w.mul(&w)?)?.sum_all()?;
+        let gradient = graph.gradients(&objective, std::slice::from_ref(&w))?.remove(0);
+        let mut program = session.compile(&graph, &[&gradient])?;
+        program.run()?;
+        let found = program.read(&gradient)?;
+        // w² as a constant, and the 2w of a product with a gradient.
+        assert_eq!(found, [3.0, 0.0, 24.0]);
+        Ok(vec![found])
+    });
+}
+
+/// Protects: where features are halves, a weight is rounded to half precision in products without gradient, and in no
+/// other; once for all of them, and again after an update.
+#[test]
+fn weights_are_rounded_in_products_without_gradient() {
+    const SIDE: usize = 16;
+    const THIRD: f32 = 1.0 / 3.0;
+    // The nearest half.
+    const ROUNDED: f64 = 0.333_251_953_125;
+    for (features, halves) in [(Storage::Half, true), (Storage::Whole, false)] {
+        check(0.0, |mut session| {
+            session.set_state("w", &[SIDE, SIDE, 1, 1], &[THIRD; SIDE * SIDE])?;
+            let graph = Graph::new();
+            let x = graph.input("x", [SIDE, SIDE], DType::F32);
+            let w = graph.state("w", [SIDE, SIDE, 1, 1]);
+            let rows = || w.reshape([SIDE, SIDE]);
+            let (first, second, third) = graph.stored(features, || {
+                let x = x.scale(1.0)?;
+                let first = x.linear(&rows()?, None)?;
+                let second = graph.without_gradient(|| x.linear(&rows()?, None)?.add(&x.linear(&rows()?, None)?))?;
+                w.assign(&w.scale(2.0)?)?;
+                Ok::<_, tagseg::Error>((first, second, graph.without_gradient(|| x.linear(&rows()?, None))?))
+            })?;
+            let rounded = graph.nodes().iter().filter(|node| node.storage == Storage::HalfWeight).count();
+            assert_eq!(rounded, if halves { 2 } else { 0 });
+            let outputs = [first, second, third];
+            let mut program = session.compile(&graph, &outputs.each_ref())?;
+            let unit: Vec<_> = (0..SIDE * SIDE).map(|at| f64::from(u8::from(at % (SIDE + 1) == 0))).collect();
+            program.write(&x, &unit)?;
+            program.run()?;
+            let seen = outputs.iter().map(|output| program.read(output)).collect::<Result<Vec<_>>>()?;
+            let in_use = if halves { ROUNDED } else { f64::from(THIRD) };
+            for (values, want) in seen.iter().zip([f64::from(THIRD), 2.0 * in_use, 2.0 * in_use]) {
+                assert!(values.iter().all(|&value| value == want), "{features:?}: {values:?}, not {want}");
+            }
+            Ok(seen)
+        });
+    }
 }

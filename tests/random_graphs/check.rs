@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tagseg::engine::gpu::DeviceChoice;
 use tagseg::engine::graph::{DType, Tensor};
-use tagseg::engine::kernel::Target;
+use tagseg::engine::kernel::{KernelTable, Kernels, Target};
 use tagseg::{Error, Result, Session};
 
 use super::exact::{self, Known};
@@ -42,7 +43,9 @@ type Given = Vec<(String, bool, Vec<f64>)>;
 
 impl Devices {
     pub fn open() -> Self {
-        let device = tagseg::run::device::open("auto").unwrap();
+        // With the features of all kernels, where the adapter has them.
+        let kernels = KernelTable::of("", Kernels::COOPERATIVE);
+        let device = tagseg::run::device::open(DeviceChoice::default().kernels(kernels)).unwrap();
         let mut targets = vec![Target::software(), Target::graphics()];
         targets.extend(Target::graphics().every().unwrap());
         Devices { device, targets }

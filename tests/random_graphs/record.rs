@@ -154,7 +154,10 @@ impl Recorder {
     pub fn line(&mut self, line: &Line, exact: &dyn Fn(usize) -> bool) -> Result<()> {
         let storage = if line.half { Storage::Half } else { Storage::Whole };
         let graph = self.graph.clone();
-        let given = graph.stored(storage, || self.record(line))?;
+        let given = match self.rounds_weight(line, exact) {
+            true => graph.without_gradient(|| graph.stored(storage, || self.record(line)))?,
+            false => graph.stored(storage, || self.record(line))?,
+        };
         for (&number, tensor) in line.gives.iter().zip(given) {
             self.plain.insert(number, tensor.clone());
             let noise = self.noise.filter(|_| !exact(number) && tensor.dtype() == DType::F32);
@@ -170,6 +173,16 @@ impl Recorder {
             self.tensors.insert(number, seen);
         }
         Ok(())
+    }
+
+    /// Whether a product is recorded without gradient, so that its weight is rounded to half precision, too: half of
+    /// those that may be, where the device and the interpreter round the same weight.
+    fn rounds_weight(&self, line: &Line, exact: &dyn Fn(usize) -> bool) -> bool {
+        let is_product = ["linear", "conv2d", "conv2d_with"].contains(&line.op.as_str());
+        line.half
+            && is_product
+            && line.gives[0].is_multiple_of(2)
+            && line.takes.get(1).is_some_and(|&weight| exact(weight))
     }
 
     fn source(&mut self, line: &Line) -> Result<Vec<Tensor>> {

@@ -12,7 +12,7 @@ use futures_channel::oneshot;
 
 use super::choice::{DeviceChoice, Limits};
 use super::fault::Faults;
-use crate::engine::kernel::{Class, KernelTable, Launch, Target, WORKGROUP, wgsl};
+use crate::engine::kernel::{Class, HalfMatrices, KernelTable, Launch, Target, WORKGROUP, wgsl};
 use crate::error::{Error, Result};
 
 /// Information about an adapter.
@@ -39,6 +39,8 @@ pub struct AdapterReport {
     pub matrices: Vec<String>,
     /// Whether they include the f32 matrices for which there are kernels.
     pub cooperative: bool,
+    /// Rows, columns and terms of the cooperative matrices of halves, with sums in f32, that products may use.
+    pub half_matrices: Option<usize>,
     /// Whether timestamps are available.
     pub timestamps: bool,
     /// The class of device that kernels are chosen for.
@@ -64,16 +66,39 @@ const OPTIONAL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY;
 /// Features for kernels with cooperative matrices, requested if a kernel table names such kernels.
 const COOPERATIVE: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SUBGROUP);
 
-/// Whether an adapter multiplies cooperative matrices of 8×8 f32. wgpu reports the feature for matrices of any kind,
-/// and most drivers have other kinds; and a workgroup must consist of whole subgroups.
-fn is_cooperative(adapter: &wgpu::Adapter) -> bool {
+/// The same for matrices of halves.
+const HALF_COOPERATIVE: wgpu::Features = COOPERATIVE.union(wgpu::Features::SHADER_F16);
+
+/// Bytes of workgroup memory that every device has.
+const WORKGROUP_MEMORY: usize = 16384;
+
+/// Whether an adapter multiplies cooperative matrices of `side` × `side` elements and adds them in f32. wgpu reports
+/// the feature for matrices of any kind; and a workgroup must consist of whole subgroups.
+fn multiplies(adapter: &wgpu::Adapter, operand: wgpu::CooperativeScalarType, side: u32) -> bool {
     let whole = wgpu::CooperativeScalarType::F32;
     let fits = |kind: &wgpu::CooperativeMatrixProperties| {
-        [kind.m_size, kind.n_size, kind.k_size] == [8; 3] && [kind.ab_type, kind.cr_type] == [whole; 2]
+        [kind.m_size, kind.n_size, kind.k_size] == [side; 3] && [kind.ab_type, kind.cr_type] == [operand, whole]
     };
     adapter.features().contains(COOPERATIVE)
         && adapter.get_info().subgroup_max_size <= WORKGROUP as u32
         && adapter.cooperative_matrix_properties().iter().any(fits)
+}
+
+/// Whether an adapter multiplies cooperative matrices of 8×8 f32.
+fn is_cooperative(adapter: &wgpu::Adapter) -> bool {
+    multiplies(adapter, wgpu::CooperativeScalarType::F32, 8)
+}
+
+/// The largest cooperative matrices of halves that an adapter multiplies and WGSL can name: the squares among them, if a
+/// workgroup's memory has room for the sums of its subgroups.
+fn half_matrices(adapter: &wgpu::Adapter) -> Option<HalfMatrices> {
+    let subgroups = WORKGROUP / (adapter.get_info().subgroup_min_size as usize).clamp(1, WORKGROUP);
+    let kinds = [16, 8].map(|side| HalfMatrices { side, subgroups });
+    kinds.into_iter().find(|kind| {
+        adapter.features().contains(HALF_COOPERATIVE)
+            && 4 * kind.sums() <= WORKGROUP_MEMORY
+            && multiplies(adapter, wgpu::CooperativeScalarType::F16, kind.side as u32)
+    })
 }
 
 /// The invocations per subgroup of an adapter, if it is always four or eight, as for the vectors of a processor that a
@@ -131,6 +156,7 @@ pub async fn adapters() -> Vec<AdapterReport> {
                 subgroup: subgroup(adapter),
                 matrices: adapter.cooperative_matrix_properties().iter().map(described).collect(),
                 cooperative: is_cooperative(adapter),
+                half_matrices: half_matrices(adapter).map(|kind| kind.side),
                 timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
                 class,
                 section: section.to_owned(),
@@ -196,6 +222,7 @@ pub struct Device {
     section: String,
     target: Target,
     cooperative: bool,
+    half_matrices: Option<HalfMatrices>,
     subgroup: Option<usize>,
     choice: Arc<DeviceChoice>,
     limits: wgpu::Limits,
@@ -235,10 +262,16 @@ impl Device {
         }
         let cooperative = whole && target.cooperative_products && is_cooperative(adapter);
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        let half_matrices = if whole && target.half_products { half_matrices(adapter) } else { None };
         if cooperative {
             features |= COOPERATIVE;
-            // SAFETY: the feature is experimental: wgpu may have bugs here. The one kernel that uses the feature passes
-            // naga's validation, accesses only its operands, and runs only if a user's table selects it.
+        }
+        if half_matrices.is_some() {
+            features |= HALF_COOPERATIVE;
+        }
+        if cooperative || half_matrices.is_some() {
+            // SAFETY: the feature is experimental: wgpu may have bugs here. The two kernels that use the feature pass
+            // naga's validation, access only their operands, and run after a self-test on the adapter.
             experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
         }
         let descriptor = wgpu::DeviceDescriptor {
@@ -264,6 +297,7 @@ impl Device {
             section,
             target,
             cooperative,
+            half_matrices,
             subgroup,
             choice: Arc::new(choice.clone()),
             limits,
@@ -302,6 +336,8 @@ impl Device {
     /// them on a software device, those of graphics cards. Kernels whose features were not requested are not chosen.
     pub fn aimed_at(self, mut target: Target) -> Self {
         target.cooperative_products &= self.cooperative;
+        target.half_products &= self.half_matrices.is_some();
+        target.half_matrices = self.half_matrices.unwrap_or(target.half_matrices);
         target.subgroup_products &= self.subgroup.is_some();
         target.subgroup = self.subgroup.unwrap_or(target.subgroup);
         Device { target, ..self }

@@ -163,8 +163,9 @@ impl Plan {
                 Kind::Op(_) => {
                     let Some(kernel) = &kernels[index] else { continue };
                     let types: Vec<_> = kernel.inputs.iter().map(|input| &nodes[input.0].ty).collect();
-                    let halves = kernel.inputs.iter().chain([&NodeId(index)]).any(|id| schedule.half[root[id.0]]);
-                    let target = if halves { target.of_halves() } else { target };
+                    let halves: Vec<_> = kernel.inputs.iter().map(|input| schedule.half[root[input.0]]).collect();
+                    let any = halves.contains(&true) || schedule.half[root[index]];
+                    let target = if any { target.of_halves(&halves) } else { target };
                     let context = LaunchContext { inputs: &types, output: &node.ty, target };
                     let mut launches = kernel.op.dispatches(&context);
                     for launch in &mut launches.list {

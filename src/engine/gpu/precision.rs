@@ -12,8 +12,8 @@ pub(super) fn schedule(graph: &Graph, outputs: &[NodeId], target: Target) -> Sch
     schedule
 }
 
-/// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input, it is
-/// not an output, and every kernel that accesses it declares that it does so by `vec4`, on either class of device and
+/// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input or is a
+/// weight in halves, it is not an output, and every kernel that accesses it declares that it does so by `vec4`, on either class of device and
 /// on `target`. So a graph rounds at the same points everywhere, unless a custom kernel table splits other sums.
 fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
     let nodes = &schedule.nodes;
@@ -26,8 +26,12 @@ fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
     let mut varies = vec![false; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
         varies[index] = matches!(node.kind, Kind::Input(_)) || node.inputs.iter().any(|input| varies[input.0]);
-        let allowed = node.storage == Storage::Half && node.ty.dtype == DType::F32;
-        half[index] = allowed && varies[index] && kernels[index].is_some();
+        let allowed = match node.storage {
+            Storage::Whole => false,
+            Storage::Half => varies[index],
+            Storage::HalfWeight => true,
+        };
+        half[index] = allowed && node.ty.dtype == DType::F32 && kernels[index].is_some();
     }
     schedule.outputs.iter().for_each(|output| half[root[output.0]] = false);
     for (index, kernel) in kernels.iter().enumerate() {
@@ -40,7 +44,8 @@ fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
             kernel.inputs.iter().for_each(|input| half[root[input.0]] = false);
         }
         let types: Vec<_> = kernel.inputs.iter().map(|input| &nodes[input.0].ty).collect();
-        for target in [Target::software(), Target::graphics(), target.of_halves()] {
+        let all = [true; 2];
+        for target in [Target::software(), Target::graphics(), target.of_halves(&[]), target.of_halves(&all)] {
             let context = LaunchContext { inputs: &types, output: &nodes[index].ty, target };
             for launch in kernel.op.dispatches(&context).list {
                 for slot in launch.bindings.iter().filter(|slot| !launch.fours.contains(slot)) {

@@ -53,7 +53,7 @@ impl Graph {
             reaches[parameter.id().0] = true;
         }
         for (index, node) in nodes.iter().enumerate() {
-            reaches[index] |= node.inputs.iter().any(|input| reaches[input.0]);
+            reaches[index] |= !node.constant && node.inputs.iter().any(|input| reaches[input.0]);
         }
 
         let mut gradients: HashMap<NodeId, Tensor> = HashMap::new();

@@ -58,6 +58,8 @@ pub struct Node {
     pub gradient: bool,
     /// Its storage, see [`Graph::stored`].
     pub storage: Storage,
+    /// Whether gradients end here, see [`Graph::without_gradient`].
+    pub constant: bool,
 }
 
 impl Node {
@@ -100,6 +102,10 @@ pub(super) struct Recording {
     pub(super) random_streams: u32,
     pub(super) part: &'static str,
     pub(super) storage: Storage,
+    /// Whether gradients end at what is recorded.
+    pub(super) constant: bool,
+    /// Weights in half precision, by the values that they round.
+    pub(super) weights: HashMap<NodeId, NodeId>,
     pub(super) hoisted: Vec<NodeId>,
     /// Whether a gradient is being recorded.
     pub(super) differentiates: bool,

@@ -3,9 +3,19 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::node::{Graph, Kind, Node, NodeId, Tensor};
+use super::node::{Graph, Kind, Node, NodeId, Recording, Tensor};
 use crate::engine::types::{DType, Shape, Storage, TensorType};
 use crate::error::{Error, Result};
+
+impl Recording {
+    /// The node whose storage `id` has: the one that its aliases rename.
+    pub(super) fn root(&self, mut id: NodeId) -> NodeId {
+        while self.nodes[id.0].op().is_some_and(|op| op.is_alias()) {
+            id = self.nodes[id.0].inputs[0];
+        }
+        id
+    }
+}
 
 impl Graph {
     /// An empty recording.
@@ -19,7 +29,8 @@ impl Graph {
     }
 
     /// Lets the values that `record` records be stored as `storage`, whatever the surrounding setting; all others are
-    /// stored in full precision. Inputs, states, constants, outputs, and values computed only from states always are.
+    /// stored in full precision. Inputs, states, constants, outputs, and values computed only from states always are, but
+    /// see [`Graph::without_gradient`].
     ///
     /// ```
     /// use tagseg::engine::graph::{DType, Graph, Storage};
@@ -34,6 +45,29 @@ impl Graph {
         let around = std::mem::replace(&mut self.lock().storage, storage);
         let recorded = record();
         self.lock().storage = around;
+        recorded
+    }
+
+    /// Ends gradients at the values that `record` records, as [`Tensor::detach`] does. Where features are stored in half
+    /// precision, the weights that [`Tensor::linear`] and [`Tensor::conv2d`] multiply by them here are rounded to it, too:
+    /// products of halves are exact in f32, and some devices have faster instructions for them.
+    ///
+    /// ```
+    /// use tagseg::engine::graph::{DType, Graph};
+    ///
+    /// let graph = Graph::new();
+    /// let x = graph.input("x", [2, 8], DType::F32);
+    /// let target = graph.without_gradient(|| x.softmax(-1))?;
+    /// # Ok::<(), tagseg::Error>(())
+    /// ```
+    pub fn without_gradient<T>(&self, record: impl FnOnce() -> T) -> T {
+        let around = std::mem::replace(&mut self.lock().constant, true);
+        let recorded = record();
+        let mut recording = self.lock();
+        recording.constant = around;
+        if !around {
+            recording.weights.clear();
+        }
         recorded
     }
 
@@ -153,8 +187,14 @@ impl Graph {
         at: &'static Location<'static>,
     ) -> Tensor {
         let mut recording = self.lock();
-        let (part, gradient, storage) = (recording.part, recording.differentiates, recording.storage);
-        recording.nodes.push(Node { kind, inputs, ty: ty.clone(), at, part, gradient, storage });
+        let Recording { part, differentiates: gradient, storage, constant, .. } = *recording;
+        // A weight that an update changes is rounded again.
+        let updated = if let Kind::Op(op) = &kind { op.mutates() } else { &[] };
+        for &index in updated {
+            let root = recording.root(inputs[index]);
+            recording.weights.remove(&root);
+        }
+        recording.nodes.push(Node { kind, inputs, ty: ty.clone(), at, part, gradient, storage, constant });
         Tensor::new(self.clone(), NodeId(recording.nodes.len() - 1), ty)
     }
 

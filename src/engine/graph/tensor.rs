@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::node::{Graph, Kind, NodeId, Op, Tensor};
-use crate::engine::types::{DType, Shape, TensorType};
+use crate::engine::types::{DType, Shape, Storage, TensorType};
 use crate::error::{Error, Result};
 
 impl Tensor {
@@ -69,12 +69,8 @@ impl Tensor {
 
     /// Whether its storage is that of a state, possibly with another shape.
     pub(crate) fn lies_in_state(&self) -> bool {
-        let nodes = &self.graph.lock().nodes;
-        let mut node = &nodes[self.id.0];
-        while node.op().is_some_and(|op| op.is_alias()) {
-            node = &nodes[node.inputs[0].0];
-        }
-        matches!(node.kind, Kind::State(_))
+        let recording = self.graph.lock();
+        matches!(recording.nodes[recording.root(self.id).0].kind, Kind::State(_))
     }
 
     /// Asks a device to compute this value before all nodes that it does not depend on, regardless of the order of
@@ -82,6 +78,29 @@ impl Tensor {
     /// of states keep their order. It has no effect if the value is not read.
     pub fn hoist(&self) {
         self.graph.lock().hoisted.push(self.id);
+    }
+
+    /// This weight as the operand of a product with `x`: in half precision, if features are stored so, `x` is one, and no
+    /// gradient flows (see [`Graph::without_gradient`]).
+    #[track_caller]
+    pub(crate) fn weight_for(&self, x: &Tensor) -> Result<Tensor> {
+        let (root, known) = {
+            let recording = self.graph.lock();
+            let is_half = |storage| storage != Storage::Whole;
+            let feature = is_half(recording.storage) && is_half(recording.nodes[x.id.0].storage);
+            if !recording.constant || !feature {
+                return Ok(self.clone());
+            }
+            let root = recording.root(self.id);
+            (root, recording.weights.get(&root).copied())
+        };
+        let rounded = match known {
+            Some(known) => self.graph.tensor(known),
+            // A function of its elements, which is fused with those before it.
+            None => self.graph.stored(Storage::HalfWeight, || self.graph.tensor(root).scale(1.0))?,
+        };
+        self.graph.lock().weights.insert(root, rounded.id);
+        rounded.reshape(self.shape().clone())
     }
 
     /// Records `op` on `inputs`.

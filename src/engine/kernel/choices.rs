@@ -81,6 +81,18 @@ pub enum Queries {
     Tile,
 }
 
+/// How products of operands that are both stored in half precision are computed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+pub enum HalfProduct {
+    /// As other products: halves are converted when they are loaded.
+    #[default]
+    #[serde(rename = "as f32")]
+    Converted,
+    /// By a workgroup whose subgroups multiply cooperative matrices of halves and add in f32.
+    #[serde(rename = "coop")]
+    Cooperative,
+}
+
 /// A choice by the length of rows or sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +163,9 @@ pub struct Kernels {
     /// Matrix products, by the number of results and the length of every sum. `T64x64` needs workgroup memory,
     /// `Cooperative` a feature that few devices have, `Subgroup` subgroups of four or eight.
     pub product: BySize<ByLength<Tile>>,
+    /// Products of halves. `Cooperative` needs a feature of some cards.
+    #[serde(default)]
+    pub product_of_halves: HalfProduct,
 }
 
 /// Reads [`Kernels::busy`].
@@ -198,12 +213,14 @@ impl Kernels {
         runs: Walk::Alone,
         attention: ByWidth { narrow: Queries::Four, wide: Queries::Four },
         product: BySize::all(Tile::Subgroup),
+        product_of_halves: HalfProduct::Converted,
     };
 
     /// The choices of the built-in table for graphics cards. No card has enough registers for [`Tile::T16x16`].
     pub const GRAPHICS: Kernels = Kernels {
         attention: ByWidth { narrow: Queries::Four, wide: Queries::Tile },
         product: BySize { huge: ByLength::all(Tile::T64x64), ..BySize::all(Tile::T4x4) },
+        product_of_halves: HalfProduct::Cooperative,
         ..Self::SHARED
     };
 
@@ -214,11 +231,16 @@ impl Kernels {
         runs: Walk::Together,
         attention: ByWidth { narrow: Queries::Tile, wide: Queries::Tile },
         product: BySize::all(Tile::T64x64),
+        product_of_halves: HalfProduct::Converted,
     };
 
-    /// Cooperative matrices in every product, for their self-test. A device opened with a table of these can run
+    /// Cooperative matrices in every product, for their self-tests. A device opened with a table of these can run
     /// the choices of any table.
-    pub const COOPERATIVE: Kernels = Kernels { product: BySize::all(Tile::Cooperative), ..Self::SHARED };
+    pub const COOPERATIVE: Kernels = Kernels {
+        product: BySize::all(Tile::Cooperative),
+        product_of_halves: HalfProduct::Cooperative,
+        ..Self::SHARED
+    };
 
     /// Subgroups in every product, with wide tiles where possible, for their self-test.
     pub const SUBGROUPS: Kernels = Kernels { busy: 1, product: BySize::all(Tile::Subgroup), ..Self::SHARED };
@@ -267,12 +289,13 @@ mod tests {
         let choices = Kernels::choices().unwrap();
         let names: Vec<_> = choices.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names[..6], ["busy", "rows.short", "rows.long", "runs", "attention.narrow", "attention.wide"]);
-        assert_eq!((names.len(), names[13]), (14, "product.huge.long"));
+        assert_eq!((names.len(), names[13], names[14]), (15, "product.huge.long", "product_of_halves"));
         let variants = |name: &str| choices.iter().find(|(own, _)| own == name).unwrap().1;
         assert!(variants("busy").is_empty());
         assert_eq!(variants("runs"), ["alone", "together"]);
         assert_eq!(variants("attention.wide"), ["2 rows", "4 rows", "tile"]);
         let tiles = ["4x4", "4x8", "8x4", "8x8", "16x16", "64x64", "coop", "subgroup"];
         assert_eq!(variants("product.large.short"), tiles);
+        assert_eq!(variants("product_of_halves"), ["as f32", "coop"]);
     }
 }

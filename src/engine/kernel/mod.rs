@@ -9,10 +9,10 @@ mod table;
 mod target;
 pub mod wgsl;
 
-pub use choices::{ByLength, BySize, ByWidth, Kernels, Queries, Tile, Walk};
+pub use choices::{ByLength, BySize, ByWidth, HalfProduct, Kernels, Queries, Tile, Walk};
 pub use launch::{Launch, LaunchContext, Launches, Shader, Slot, WORKGROUP, shader};
 pub use pace::Pace;
 pub use packing::{BLOCK, Packing};
 pub use table::KernelTable;
 pub(crate) use target::MOST_TURNS;
-pub use target::{Class, Target};
+pub use target::{Class, HalfMatrices, Halves, Target};

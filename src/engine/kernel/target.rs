@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{BySize, ByWidth, Kernels, Queries, Tile, Walk};
+use super::choices::{BySize, ByWidth, HalfProduct, Kernels, Queries, Tile, Walk};
 use super::pace::Pace;
 use crate::error::Result;
 
@@ -28,6 +28,10 @@ pub struct Target {
     pub tiled_products: bool,
     /// Whether products may use cooperative matrices if the table chooses them.
     pub cooperative_products: bool,
+    /// The same for products of halves.
+    pub half_products: bool,
+    /// The cooperative matrices of halves.
+    pub half_matrices: HalfMatrices,
     /// Whether products may use subgroups if the table chooses them.
     pub subgroup_products: bool,
     /// Invocations per subgroup: 4 or 8.
@@ -38,6 +42,35 @@ pub struct Target {
     pub tiled_attention: bool,
     /// The rates of the device, by which long launches are cut: no result depends on them.
     pub pace: Pace,
+    /// What is stored in half precision of the values that an op accesses; set by the plan.
+    pub halves: Halves,
+}
+
+/// The cooperative matrices of halves that a device multiplies, with sums in f32.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct HalfMatrices {
+    /// Rows, columns and terms: 8 or 16.
+    pub side: usize,
+    /// Subgroups in a workgroup, at most.
+    pub subgroups: usize,
+}
+
+impl HalfMatrices {
+    /// Elements of a workgroup's memory in which its subgroups leave their sums, a square of 2·side × 2·side each.
+    pub fn sums(self) -> usize {
+        4 * self.side * self.side * self.subgroups
+    }
+}
+
+/// Which of the values that an op accesses are stored in half precision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Halves {
+    /// Nothing.
+    None,
+    /// Some.
+    Some,
+    /// The first two inputs, and maybe others.
+    Operands,
 }
 
 /// A target in which all families that the choices need may be used.
@@ -50,11 +83,14 @@ impl From<Kernels> for Target {
             kernels,
             tiled_products: asks(Tile::T64x64),
             cooperative_products: asks(Tile::Cooperative),
+            half_products: kernels.product_of_halves == HalfProduct::Cooperative,
+            half_matrices: HalfMatrices { side: 16, subgroups: 2 },
             subgroup_products: asks(Tile::Subgroup),
             subgroup: 8,
             shared_rows: [kernels.rows.short, kernels.rows.long].contains(&Walk::Together),
             tiled_attention: [kernels.attention.narrow, kernels.attention.wide].contains(&Queries::Tile),
             pace: Pace::default(),
+            halves: Halves::None,
         }
     }
 }
@@ -74,9 +110,17 @@ impl Target {
         (0..most).map(|index| variants(index).map(Target::from)).collect()
     }
 
-    /// The same for kernels that access values in half precision, which cooperative matrices cannot load.
-    pub(crate) fn of_halves(self) -> Target {
-        Target { cooperative_products: false, ..self }
+    /// The same for an op of which some values are stored in half precision, given which inputs are: cooperative matrices
+    /// of f32 cannot load them, and those of halves nothing else.
+    pub(crate) fn of_halves(self, inputs: &[bool]) -> Target {
+        let halves = if inputs.starts_with(&[true, true]) { Halves::Operands } else { Halves::Some };
+        Target { halves, ..self }
+    }
+
+    /// The cooperative matrices for products of the halves that an op accesses, if it may use them.
+    pub(crate) fn matrices_of_halves(self) -> Option<HalfMatrices> {
+        let chosen = self.kernels.product_of_halves == HalfProduct::Cooperative && self.half_products;
+        (chosen && self.halves == Halves::Operands).then_some(self.half_matrices)
     }
 
     /// Invocations needed to keep the device busy, below which splitting a long sum pays off.
@@ -88,7 +132,7 @@ impl Target {
     pub fn tile(self, results: usize, terms: usize) -> Tile {
         match self.named(results, terms) {
             Tile::T64x64 if !self.tiled_products => Tile::T8x8,
-            Tile::Cooperative if !self.cooperative_products => Tile::T8x8,
+            Tile::Cooperative if !self.cooperative_products || self.halves != Halves::None => Tile::T8x8,
             Tile::Subgroup if !self.subgroup_products && self.fills(results, terms) => Tile::T16x16,
             Tile::Subgroup if !self.subgroup_products => Tile::T8x8,
             tile => tile,

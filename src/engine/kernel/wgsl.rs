@@ -11,7 +11,7 @@
 //!
 //! Bindings are numbered in the order of their lines, as [`Launch::bind`] lists their contents. What a launch
 //! declares by [`Launch::fours`] may be stored in half precision: then `load_x` and `store_x` convert, and nothing else
-//! changes.
+//! changes. A kernel that computes with halves declares them as such, `array<f16>`, and needs no conversion.
 
 use super::launch::Launch;
 use crate::error::{Error, Result};
@@ -28,6 +28,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/index.wgsl", include_str!("../../../shaders/common/index.wgsl")),
     ("common/interpolate.wgsl", include_str!("../../../shaders/common/interpolate.wgsl")),
     ("common/math.wgsl", include_str!("../../../shaders/common/math.wgsl")),
+    ("common/matrices.wgsl", include_str!("../../../shaders/common/matrices.wgsl")),
     ("common/par.wgsl", include_str!("../../../shaders/common/par.wgsl")),
     ("common/patches.wgsl", include_str!("../../../shaders/common/patches.wgsl")),
     ("common/philox.wgsl", include_str!("../../../shaders/common/philox.wgsl")),
@@ -127,8 +128,8 @@ impl Joined<'_> {
         self.declared += 1;
         let number = self.declared;
         let (stored, from, to) = match self.launch.half.contains(&number) {
-            true => ("vec2<u32>", "from_halves", "to_halves"),
-            false => (element, "", ""),
+            true if element != "f16" => ("vec2<u32>", "from_halves", "to_halves"),
+            _ => (element, "", ""),
         };
         let mode = if access == Access::Read { "read" } else { "read_write" };
         self.text += &format!("@group(0) @binding({number}) var<storage, {mode}> {name}: array<{stored}>;\n");

@@ -226,7 +226,7 @@ impl Tensor {
         let patches = Patches::of([batch, height, width, inner], kernel, stride, padding)
             .map_err(|reason| mismatch("conv2d", &[self, weight], &reason))?;
         let x = filled(self, 3, inner)?;
-        let rows = taps.rows([outputs, channels, kernel, across])?;
+        let rows = taps.rows([outputs, channels, kernel, across])?.weight_for(&x)?;
         let op = Conv2d { patches, outputs: outer, part: Part::Forward };
         let y = match bias {
             Some(bias) => Tensor::record(op, &[&x, &rows, &filled(bias, 0, outer)?])?,

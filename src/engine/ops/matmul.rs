@@ -164,9 +164,10 @@ impl Tensor {
             out: MatrixView { batch: [0, 0], row: n, column: 1 },
             shape: shape.into(),
         };
+        let weight = weight.weight_for(self)?;
         match bias {
-            Some(bias) => Tensor::record(op, &[self, weight, bias]),
-            None => Tensor::record(op, &[self, weight]),
+            Some(bias) => Tensor::record(op, &[self, &weight, bias]),
+            None => Tensor::record(op, &[self, &weight]),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::engine::geometry::matrix::MatrixView;
 use crate::engine::geometry::patches::Patches;
-use crate::engine::kernel::{Launch, Launches, Slot, Target, Tile, WORKGROUP, shader};
+use crate::engine::kernel::{HalfMatrices, Launch, Launches, Slot, Target, Tile, WORKGROUP, shader};
 
 /// The layout of a matrix in a tensor.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -58,8 +58,10 @@ enum Team {
     Subgroup(usize),
     /// A workgroup, through its shared memory.
     Workgroup,
-    /// A workgroup that multiplies cooperative matrices.
+    /// A workgroup that multiplies cooperative matrices of f32.
     Cooperative,
+    /// A workgroup that multiplies cooperative matrices of halves.
+    CooperativeHalf(HalfMatrices),
 }
 
 impl Team {
@@ -67,7 +69,16 @@ impl Team {
         match self {
             Team::One => 1,
             Team::Subgroup(lanes) => lanes,
-            Team::Workgroup | Team::Cooperative => WORKGROUP,
+            Team::Workgroup | Team::Cooperative | Team::CooperativeHalf(_) => WORKGROUP,
+        }
+    }
+
+    /// Rows, columns and terms that it multiplies at once, if it multiplies cooperative matrices.
+    fn matrix(self) -> Option<usize> {
+        match self {
+            Team::One | Team::Subgroup(_) | Team::Workgroup => None,
+            Team::Cooperative => Some(8),
+            Team::CooperativeHalf(matrices) => Some(matrices.side),
         }
     }
 }
@@ -98,7 +109,9 @@ impl Part {
                 let sizes = [("LANES", lanes), ("COLUMNS", columns)];
                 [&sizes[..], &flags(&[("EIGHT", lanes == 8), ("WIDE", columns == 8 * lanes)])].concat()
             }
-            Team::Workgroup | Team::Cooperative => Vec::new(),
+            Team::Workgroup => Vec::new(),
+            Team::Cooperative => vec![("SIDE", 8)],
+            Team::CooperativeHalf(matrices) => vec![("SIDE", matrices.side), ("SUMS", matrices.sums())],
         }
     }
 }
@@ -133,7 +146,7 @@ impl Product {
         if most < 2 {
             return self.pass(part, self.out, Slot::Output, self.k, self.biased).into();
         }
-        let step = if part.team == Team::Cooperative { 8 } else { 4 };
+        let step = part.team.matrix().unwrap_or(4);
         let chunk = self.k.div_ceil(most).next_multiple_of(step);
         let splits = self.k.div_ceil(chunk);
         // The partial products lie one after another as [split, batch, m, n]; the second launch adds them in order.
@@ -160,9 +173,15 @@ impl Product {
     /// The tile that the table chooses; a smaller one if much of it would be outside the result.
     fn part(&self, target: Target) -> Part {
         let batches = self.batch[0] * self.batch[1];
-        let tile = target.tile(batches * self.m * self.n, self.k);
         let results = self.m * self.n;
         let padded = |[rows, columns]: [usize; 2]| self.m.next_multiple_of(rows) * self.n.next_multiple_of(columns);
+        if let Some(matrices) = target.matrices_of_halves().filter(|matrices| self.is_of_matrices(matrices.side)) {
+            let sides = [4 * matrices.side; 2];
+            if padded([2 * matrices.side; 2]) <= 2 * results {
+                return Part { sides, team: Team::CooperativeHalf(matrices) };
+            }
+        }
+        let tile = target.tile(batches * results, self.k);
         let team = match tile {
             Tile::Subgroup => Team::Subgroup(target.subgroup),
             Tile::T64x64 => Team::Workgroup,
@@ -179,10 +198,10 @@ impl Product {
             }
             Team::Workgroup => Some([64, 64]).filter(|&sides| 2 * padded(sides) <= 3 * results),
             Team::Cooperative => {
-                let whole = |sides: &[usize; 2]| self.is_of_eights() && 2 * padded(*sides) <= 3 * results;
+                let whole = |sides: &[usize; 2]| self.is_of_matrices(8) && 2 * padded(*sides) <= 3 * results;
                 Some([32, 32]).filter(whole)
             }
-            Team::One => None,
+            Team::One | Team::CooperativeHalf(_) => None,
         };
         if let Some(sides) = larger {
             return Part { sides, team };
@@ -196,10 +215,10 @@ impl Product {
         Part { sides: [fitting(rows, self.m), fitting(columns, self.n)], team: Team::One }
     }
 
-    /// Whether it consists of whole matrices of 8×8 whose layout allows loading and storing them at once.
-    fn is_of_eights(&self) -> bool {
+    /// Whether it consists of whole matrices of that side whose layout allows loading and storing them at once.
+    fn is_of_matrices(&self, side: usize) -> bool {
         let lies = |layout: &Layout, rows, columns| matches!(layout.fours(rows, columns), Fours::Rows | Fours::Columns);
-        [self.m, self.n, self.k].iter().all(|extent| extent.is_multiple_of(8))
+        [self.m, self.n, self.k].iter().all(|extent| extent.is_multiple_of(side))
             && lies(&self.a, self.m, self.k)
             && lies(&self.b, self.k, self.n)
             && lies(&self.out, self.m, self.n)
@@ -224,6 +243,7 @@ impl Product {
             Team::Subgroup(_) => shader!("matmul_subgroup"),
             Team::Workgroup => shader!("matmul_shared"),
             Team::Cooperative => shader!("matmul_coop"),
+            Team::CooperativeHalf(_) => shader!("matmul_coop_half"),
         };
         let mut launch = Launch::new(shader, self.invocations(part), batches * splits)
             .operations(&[2, batches, self.m, self.n, self.k])
@@ -253,18 +273,24 @@ impl Product {
                 Fours::Patches => patches,
                 Fours::None => none,
             };
-            let value = match part.team != Team::Cooperative && fours != Fours::None {
-                true => {
-                    by_fours.push(slot);
-                    "vec4<f32>"
-                }
-                false => "f32",
+            let value = match part.team {
+                Team::CooperativeHalf(_) if slot != to => "f16",
+                Team::Cooperative => "f32",
+                _ if fours == Fours::None => "f32",
+                _ => "vec4<f32>",
             };
+            if value != "f32" {
+                by_fours.push(slot);
+            }
             launch = launch.define(element, value).define(kind, name).define(loads, 1).uints(&words);
         }
         launch = launch.uints(&[self.batch[1], batches, batches * self.m * self.n]);
         for (name, value) in part.defines() {
             launch = launch.define(name, format!("{value}u"));
+        }
+        if let Some(side) = part.team.matrix() {
+            let operand = if part.team == Team::Cooperative { "f32" } else { "f16" };
+            launch = launch.define("MATRIX", format!("coop_mat{side}x{side}")).define("OPERAND", operand);
         }
         let patches = [self.a, self.b, out].into_iter().filter_map(|layout| match layout {
             Layout::Patches(patches) => Some(patches),

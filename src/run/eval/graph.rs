@@ -62,7 +62,8 @@ impl Recorder<'_> {
         let graph = Graph::new();
         let network = Network::new(&graph, self.network, NetworkOptions::new(self.config))?;
         let images = Images::of_bytes(&graph, batch, input_size(self.config, size))?;
-        let Passes { looked_at, single, fused, scales } = self.passes(&network, &images, size, request)?;
+        let passes = graph.without_gradient(|| self.passes(&network, &images, size, request))?;
+        let Passes { looked_at, single, fused, scales } = passes;
         let labels = |logits: &Tensor| logits.arg_max_keep(1)?.reshape([batch, size[0], size[1]]);
         let seg = labels(&single.seg)?;
         let mut read = vec![seg.clone(), single.cls.clone()];
