@@ -103,11 +103,12 @@ fn no_card_refuses_a_kernel() {
     let folder = tempfile::tempdir().unwrap();
     let mut measured = Measured::new();
     let mut summary =
-        "| card | compiler | with scratch or spills | their share of a step |\n| --- | --- | --- | --- |\n".to_owned();
+        "| card | compiler | with scratch or spills | their share of a step | cooperative matrices |\n".to_owned();
+    summary += &format!("|{}\n", " --- |".repeat(5));
     for card in CARDS {
         let [driver, library] = card.driver;
         if !root.libraries.join(card.shim).exists() {
-            writeln!(summary, "| {} | not asked, as {} is missing | | |", card.name, card.shim).unwrap();
+            writeln!(summary, "| {} | not asked, as {} is missing | | | |", card.name, card.shim).unwrap();
             continue;
         }
         let list = folder.path().join("driver.json");
@@ -121,11 +122,11 @@ fn no_card_refuses_a_kernel() {
             .unwrap_or_else(|said| panic!("compiling for {} ended with {said}", card.name));
         let compiler = findings.driver.clone();
         let compiled = findings.kernels.iter().flatten().count();
-        println!("{}: {}", card.name, matrices(&findings));
+        let matrices = matrices(&findings);
         let sum = measured.add(card.name, findings);
         writeln!(
             summary,
-            "| {} | {compiler} | {} of {} kernels | {:.1} % |",
+            "| {} | {compiler} | {} of {} kernels | {:.1} % | {matrices} |",
             card.name,
             sum.in_memory,
             compiled,
@@ -165,14 +166,14 @@ fn matrices(findings: &Findings) -> String {
     let kernels = KERNELS.iter().zip(&findings.kernels).filter(|(kernel, _)| kernel.with_matrices);
     let compiled: Vec<_> = kernels.filter_map(|(_, compiled)| compiled.as_ref()).collect();
     if compiled.is_empty() {
-        return "lists no cooperative matrices of 16×16 halves".to_owned();
+        return "none of 16×16 halves".to_owned();
     }
     // AMD's instruction, and NVIDIA's.
     let named = |kernel: &&Compiled, name: &str| kernel.code.contains(name);
     let instruction =
         ["v_wmma_f32_16x16x16_f16", "hmma"].into_iter().find(|name| compiled.iter().all(|own| named(own, name)));
     let instruction = instruction.expect("no instruction for cooperative matrices");
-    format!("{} kernels multiply cooperative matrices by {instruction}", compiled.len())
+    format!("{} kernels by `{instruction}`", compiled.len())
 }
 
 /// Prints the rows that are not the same.
