@@ -97,7 +97,7 @@ fn a_signal_to_the_launcher_saves_once() {
 #[test]
 fn memory_does_not_grow() {
     let held = Place::of_all().long();
-    println!("kilobytes of each rank after 60 and 180 steps: {held:?}");
+    println!("kilobytes of each rank after 60 and 160 steps: {held:?}");
     assert_eq!(held.len(), 2);
     for [early, late] in held {
         assert!(late * 100 <= early * 102, "{early} kB became {late} kB");

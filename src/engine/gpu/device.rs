@@ -432,13 +432,17 @@ impl Device {
     pub async fn wait(&self) -> Result<()> {
         let (done, told) = oneshot::channel();
         self.queue.on_submitted_work_done(|| done.send(()).unwrap_or_default());
-        self.until(told).await
+        self.until(told, None).await
     }
 
-    /// Waits until a callback of the device has sent something. A browser polls its devices by itself; elsewhere this
+    /// Waits until a callback of the device has sent something, which a submission brings about, or all of them. A browser polls its devices by itself; elsewhere this
     /// polls, so that the result is available at once.
-    pub(super) async fn until<T>(&self, told: oneshot::Receiver<T>) -> Result<T> {
-        self.poll(wgpu::PollType::wait_indefinitely())?;
+    pub(super) async fn until<T>(
+        &self,
+        told: oneshot::Receiver<T>,
+        submission_index: Option<wgpu::SubmissionIndex>,
+    ) -> Result<T> {
+        self.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
         let answer = told.await;
         self.faults.check(&self.name)?;
         answer.map_err(|_| Error::device(format!("{} was lost", self.name), "restart the program"))

@@ -29,7 +29,7 @@ pub(super) fn cut(launches: Launches, traffic: Vec<u64>, pace: Pace) -> (Launche
 }
 
 /// Neighbouring dispatches that are submitted together, given the time of each. A submission ends before each of the
-/// dispatches `cuts`, in ascending order.
+/// dispatches `cuts`.
 pub(super) fn submissions(times: &[u64], cuts: &[usize], nice: bool) -> Vec<Range<usize>> {
     let most = if nice { NICE_SUBMISSION } else { SUBMISSION };
     let (mut parts, mut start, mut sum) = (Vec::new(), 0, 0);

@@ -72,6 +72,19 @@ pub struct Plan {
     pace: Pace,
 }
 
+/// An exchange with other ranks. What is received may be written at any time between the two numbers of dispatches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedExchange {
+    /// The step that it is.
+    pub step: usize,
+    /// What is exchanged.
+    pub exchange: Exchange,
+    /// Dispatches before it, which compute what is sent.
+    pub begins: usize,
+    /// Dispatches before the first that reads what was received.
+    pub until: usize,
+}
+
 impl Plan {
     /// Bytes of all buffers together.
     pub fn bytes(&self) -> u64 {
@@ -94,14 +107,22 @@ impl Plan {
         launches.map(|(launch, &traffic)| self.pace.time(launch.operations, traffic)).collect()
     }
 
-    /// The steps that exchange with other ranks, each with the number of dispatches before it.
-    pub fn exchanges(&self) -> Vec<(usize, usize)> {
-        let mut before = 0;
-        let numbered = self.steps.iter().enumerate().filter_map(|(index, step)| {
-            before += step.launches.list.len();
-            step.exchange.map(|_| (before, index))
-        });
-        numbered.collect()
+    /// The exchanges with other ranks, in order.
+    pub fn exchanges(&self) -> Vec<PlannedExchange> {
+        let mut dispatches = 0;
+        let mut before = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            before.push(dispatches);
+            dispatches += step.launches.list.len();
+        }
+        let exchange = |(index, step): (usize, &Step)| {
+            let received = Place::Value(step.output);
+            let mut later = self.steps.iter().enumerate().skip(index + 1);
+            let reader = later.find(|(_, step)| step.inputs.contains(&received));
+            let until = reader.map_or(dispatches, |(reader, _)| before[reader]);
+            Some(PlannedExchange { step: index, exchange: step.exchange?, begins: before[index], until })
+        };
+        self.steps.iter().enumerate().filter_map(exchange).collect()
     }
 
     /// The step at which the values in the pool take the most bytes, and these bytes: a lower bound for the size of the

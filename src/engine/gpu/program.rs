@@ -1,14 +1,14 @@
 //! A compiled graph on a device: buffers, pipelines and bind groups created once, replayed in a few submissions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
 use super::bytes::mebibytes;
 use super::device::Device;
 use super::fault::SMALLER;
 use super::pace;
-use super::plan::{Place, Plan, Step};
-use super::read_back::{first, read, read_all};
+use super::plan::{Place, Plan, PlannedExchange, Step};
+use super::read_back::{Copied, first, read};
 use super::states::{Bytes, States};
 use crate::engine::graph::{DType, Graph, Kind, NodeId};
 use crate::engine::kernel::Slot;
@@ -30,6 +30,12 @@ impl Dispatch {
     }
 }
 
+/// An exchange with other ranks that has begun.
+struct Open {
+    planned: PlannedExchange,
+    sent: Copied,
+}
+
 /// A graph compiled for a device.
 pub struct Program {
     pub(super) device: Device,
@@ -44,8 +50,7 @@ pub struct Program {
     constants: HashMap<NodeId, wgpu::Buffer>,
     /// The dispatches of every submission of a run.
     submissions: Vec<Range<usize>>,
-    /// The steps of the plan that exchange with other ranks, each with the number of dispatches before it.
-    exchanges: Vec<(usize, usize)>,
+    exchanges: Vec<PlannedExchange>,
     peers: Peers,
     /// The last submissions of runs that may still be in progress.
     in_flight: Vec<wgpu::SubmissionIndex>,
@@ -87,7 +92,7 @@ impl Program {
         }
         plan.packed.iter().try_for_each(|names| states.pack(device, names))?;
         let exchanges = plan.exchanges();
-        let cuts: Vec<_> = exchanges.iter().map(|(before, _)| *before).collect();
+        let cuts: Vec<_> = exchanges.iter().flat_map(|exchange| [exchange.begins, exchange.until]).collect();
         let mut program = Program {
             device: device.clone(),
             graph: graph.clone(),
@@ -238,8 +243,10 @@ impl Program {
             let submission_index = Some(self.in_flight.remove(0));
             self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
         }
-        self.exchange(0)?;
+        let mut open = VecDeque::new();
+        self.begin_exchanges(0, &mut open)?;
         for (portion, left) in self.submissions.iter().zip((0..self.submissions.len()).rev()) {
+            self.end_exchanges(portion.start, &mut open)?;
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
             {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -255,36 +262,38 @@ impl Program {
                 self.in_flight.push(submission);
             }
             if portion.end > 0 {
-                self.exchange(portion.end)?;
+                self.begin_exchanges(portion.end, &mut open)?;
             }
+        }
+        self.end_exchanges(usize::MAX, &mut open)
+    }
+
+    /// Has the device copy what other ranks wait for after a number of dispatches.
+    fn begin_exchanges(&self, after: usize, open: &mut VecDeque<Open>) -> Result<()> {
+        for &planned in self.exchanges.iter().filter(|exchange| exchange.begins == after) {
+            // It may send what another one received.
+            self.end_exchanges(after, open)?;
+            let step = &self.plan.steps[planned.step];
+            let elements = self.graph.tensor(step.node).ty().shape.len();
+            let own = match planned.exchange {
+                Exchange::Gather => elements / self.peers.world.size(),
+                Exchange::Sum => elements,
+            };
+            let sent = self.place(&step.inputs[0])?;
+            open.push_back(Open { planned, sent: Copied::of(&self.device, &[first(sent.slice(), own)]) });
         }
         Ok(())
     }
 
-    /// Exchanges what other ranks wait for after a number of dispatches, if there is anything: waits for the device, sends
-    /// values and writes what came back.
-    fn exchange(&self, after: usize) -> Result<()> {
-        let due: Vec<_> = self.exchanges.iter().filter(|(before, _)| *before == after).collect();
-        if due.is_empty() {
-            return Ok(());
-        }
-        let steps = due.into_iter().map(|(_, step)| &self.plan.steps[*step]);
-        let sent = steps.clone().map(|step| {
-            let elements = self.graph.tensor(step.node).ty().shape.len();
-            let own = match step.exchange {
-                Some(Exchange::Gather) => elements / self.peers.world.size(),
-                _ => elements,
-            };
-            Ok((self.place(&step.inputs[0])?, own))
-        });
-        let sent = sent.collect::<Result<Vec<_>>>()?;
-        let slices: Vec<_> = sent.iter().map(|(bytes, own)| first(bytes.slice(), *own)).collect();
-        let values = now(read_all(&self.device, &slices))?;
-        for (step, values) in steps.zip(values) {
-            let Some(exchange) = step.exchange else { continue };
-            let all = self.peers.f32(exchange, &values)?;
-            let Bytes { buffer, range } = self.value(step.output);
-            self.device.queue.write_buffer(&buffer, range.start, &all);
+    /// Exchanges, in order, up to the last one whose result is read right after a number of dispatches. Meanwhile the
+    /// device runs what has been submitted.
+    fn end_exchanges(&self, before: usize, open: &mut VecDeque<Open>) -> Result<()> {
+        let due = open.iter().rposition(|open| open.planned.until <= before).map_or(0, |last| last + 1);
+        for Open { planned, sent } in open.drain(..due) {
+            let sent = now(sent.read(&self.device))?;
+            let received = self.peers.f32(planned.exchange, &sent.concat())?;
+            let Bytes { buffer, range } = self.value(self.plan.steps[planned.step].output);
+            self.device.queue.write_buffer(&buffer, range.start, &received);
         }
         Ok(())
     }

@@ -36,37 +36,66 @@ pub(super) async fn read_all(device: &Device, slices: &[wgpu::BufferSlice<'_>]) 
 
 /// Reads through one staging buffer.
 async fn read_part(device: &Device, slices: &[wgpu::BufferSlice<'_>]) -> Result<Vec<Vec<u8>>> {
-    let size = slices.iter().map(wgpu::BufferSlice::size).sum();
-    if size == 0 {
-        return Ok(vec![Vec::new(); slices.len()]);
+    Copied::of(device, slices).read(device).await
+}
+
+/// A copy of parts of buffers that the device makes, when its turn comes, for the host.
+pub(super) struct Copied {
+    /// Bytes of each part.
+    sizes: Vec<usize>,
+    /// None if there are no bytes.
+    staging: Option<Staging>,
+}
+
+struct Staging {
+    buffer: wgpu::Buffer,
+    submission: wgpu::SubmissionIndex,
+    told: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Copied {
+    /// Submits the copy.
+    pub(super) fn of(device: &Device, slices: &[wgpu::BufferSlice<'_>]) -> Self {
+        let sizes = slices.iter().map(|slice| slice.size() as usize).collect();
+        let size = slices.iter().map(wgpu::BufferSlice::size).sum();
+        if size == 0 {
+            return Copied { sizes, staging: None };
+        }
+        let buffer = device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read back"),
+            size,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = device.device.create_command_encoder(&Default::default());
+        let mut place = 0;
+        for slice in slices {
+            encoder.copy_buffer_to_buffer(slice.buffer(), slice.offset(), &buffer, place, slice.size());
+            place += slice.size();
+        }
+        let submission = device.queue.submit([encoder.finish()]);
+        let (done, told) = oneshot::channel();
+        buffer.slice(..).map_async(wgpu::MapMode::Read, |mapping| drop(done.send(mapping)));
+        Copied { sizes, staging: Some(Staging { buffer, submission, told }) }
     }
-    let staging = device.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("read back"),
-        size,
-        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    let mut encoder = device.device.create_command_encoder(&Default::default());
-    let mut place = 0;
-    for slice in slices {
-        encoder.copy_buffer_to_buffer(slice.buffer(), slice.offset(), &staging, place, slice.size());
-        place += slice.size();
+
+    /// The bytes of each part. Waits for the copy, and not for what was submitted after it.
+    pub(super) async fn read(self, device: &Device) -> Result<Vec<Vec<u8>>> {
+        let Some(Staging { buffer, submission, told }) = self.staging else {
+            return Ok(vec![Vec::new(); self.sizes.len()]);
+        };
+        let failed = |error: String| Error::device(format!("reading back failed: {error}"), "restart the program");
+        device.until(told, Some(submission)).await?.map_err(|error| failed(error.to_string()))?;
+        let mapped = buffer.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
+        let mut rest: &[u8] = &mapped;
+        let values = self.sizes.into_iter().map(|size| {
+            let (values, after) = rest.split_at(size);
+            rest = after;
+            values.to_vec()
+        });
+        let values = values.collect();
+        drop(mapped);
+        buffer.destroy();
+        Ok(values)
     }
-    device.queue.submit([encoder.finish()]);
-    let staged = staging.slice(..);
-    let (done, told) = oneshot::channel();
-    staged.map_async(wgpu::MapMode::Read, |mapping| drop(done.send(mapping)));
-    let failed = |error: String| Error::device(format!("reading back failed: {error}"), "restart the program");
-    device.until(told).await?.map_err(|error| failed(error.to_string()))?;
-    let mapped = staged.get_mapped_range().map_err(|error| failed(error.to_string()))?;
-    let mut rest: &[u8] = &mapped;
-    let values = slices.iter().map(|slice| {
-        let (values, after) = rest.split_at(slice.size() as usize);
-        rest = after;
-        values.to_vec()
-    });
-    let values = values.collect();
-    drop(mapped);
-    staging.destroy();
-    Ok(values)
 }
