@@ -527,3 +527,17 @@ fn weights_are_rounded_in_products_without_gradient() {
         });
     }
 }
+
+/// Protects: a weight that cannot be rounded, of another graph or of integers, is refused as in other products.
+#[test]
+fn wrong_weights_are_errors_without_gradient() {
+    let (graph, other) = (Graph::new(), Graph::new());
+    let x = graph.stored(Storage::Half, || graph.input("x", [2, 8], DType::F32).scale(1.0)?.exp()).unwrap();
+    let weights = [other.state("w", [4, 8]), graph.input("w", [4, 8], DType::I32)];
+    for (weight, reason) in weights.iter().zip(["different graphs", "real"]) {
+        let of = weight.graph();
+        let record = || of.stored(Storage::Half, || x.linear(weight, None));
+        let error = of.without_gradient(record).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}

@@ -442,7 +442,10 @@ impl Device {
         told: oneshot::Receiver<T>,
         submission_index: Option<wgpu::SubmissionIndex>,
     ) -> Result<T> {
-        self.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
+        if self.poll(wgpu::PollType::Wait { submission_index, timeout: None }).is_err() {
+            // A lost device says so only when all has been waited for.
+            self.poll(wgpu::PollType::wait_indefinitely())?;
+        }
         let answer = told.await;
         self.faults.check(&self.name)?;
         answer.map_err(|_| Error::device(format!("{} was lost", self.name), "restart the program"))

@@ -13,8 +13,9 @@ pub(super) fn schedule(graph: &Graph, outputs: &[NodeId], target: Target) -> Sch
 }
 
 /// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input or is a
-/// weight in halves, it is not an output, and every kernel that accesses it declares that it does so by `vec4`, on either class of device and
-/// on `target`. So a graph rounds at the same points everywhere, unless a custom kernel table splits other sums.
+/// weight in halves, it is not an output, and every kernel that accesses it declares that it does so by `vec4`, on either
+/// class of device and on `target`. So a graph rounds at the same points everywhere, unless a custom kernel table splits
+/// other sums.
 fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {
     let nodes = &schedule.nodes;
     let mut half = vec![false; nodes.len()];

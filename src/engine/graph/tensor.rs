@@ -84,6 +84,10 @@ impl Tensor {
     /// gradient flows (see [`Graph::without_gradient`]).
     #[track_caller]
     pub(crate) fn weight_for(&self, x: &Tensor) -> Result<Tensor> {
+        // The product refuses these.
+        if !self.graph.is(&x.graph) || self.dtype() != DType::F32 {
+            return Ok(self.clone());
+        }
         let (root, known) = {
             let recording = self.graph.lock();
             let is_half = |storage| storage != Storage::Whole;
