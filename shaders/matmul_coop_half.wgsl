@@ -2,8 +2,8 @@
 //
 //   out[s, b, i, j] = bias[j] + sum over k in chunk s of a[b, i, k] · b[b, k, j]
 //
-// A workgroup computes 4·SIDE × 4·SIDE results. Its subgroups, at most SUBGROUPS, compute squares of 2·SIDE × 2·SIDE in
-// turn, four matrices each; z counts (split s, batch b). m, n, k and the chunk are multiples of SIDE. Beyond the last row
+// A workgroup computes 4·SIDE × 4·SIDE results. Its subgroups compute squares of 2·SIDE × 2·SIDE in turn, four matrices
+// each, and no more of them than have room in workgroup memory; z counts (split s, batch b). m, n, k and the chunk are multiples of SIDE. Beyond the last row
 // or column, the last matrices are multiplied again and not stored. Sums leave through workgroup memory, where they get
 // the bias and, if the result is stored so, are rounded to halves.
 // Products of halves are exact in f32, and every sum runs over k in steps of SIDE, in order: the result does not depend on
@@ -62,8 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let j0 = j_block + square % across * SQUARE;
         let i1 = min(i0 + SIDE, p.m - SIDE);
         let j1 = min(j0 + SIDE, p.n - SIDE);
-        // A subgroup without a square adds nothing. Not around the loop: naga takes only a variable as the same for a
-        // whole subgroup.
+        // A subgroup without a square adds nothing. The loop is not in an `if` instead, since naga refuses products of
+        // matrices under a condition that depends on the subgroup.
         var end = layer.first;
         if square < across * down {
             end = layer.end;

@@ -13,30 +13,6 @@
 #include "common/patches.wgsl"
 #endif
 
-// Offsets of the matrices of a layer of the grid, (split s, batch b), and the range of terms of its sums.
-struct Layer { a: u32, b: u32, out: u32, first: u32, end: u32 }
-
-fn layer(z: u32) -> Layer {
-    let batch = (z + p.first_layer) % p.batches;
-    let split = (z + p.first_layer) / p.batches;
-    let batch0 = batch / p.batch1;
-    let batch1 = batch % p.batch1;
-    var layer = Layer(0u, 0u, 0u, split * p.chunk, min((split + 1u) * p.chunk, p.k));
-#if A_PATCHES
-#else
-    layer.a = batch0 * p.a.batch0 + batch1 * p.a.batch1;
-#endif
-#if B_PATCHES
-#else
-    layer.b = batch0 * p.b.batch0 + batch1 * p.b.batch1;
-#endif
-#if OUT_PATCHES
-#else
-    layer.out = split * p.split_step + batch0 * p.out.batch0 + batch1 * p.out.batch1;
-#endif
-    return layer;
-}
-
 // Four neighbours from `first`, none beyond the last of `count`.
 fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));

@@ -8,23 +8,6 @@ alias Sum = $MATRIX<f32, C>;
 
 const SIDE = $SIDE;
 
-// Offsets of the matrices of a layer of the grid, (split s, batch b), and the range of terms of its sums.
-struct Layer { a: u32, b: u32, out: u32, first: u32, end: u32 }
-
-fn layer(z: u32) -> Layer {
-    let batch = (z + p.first_layer) % p.batches;
-    let split = (z + p.first_layer) / p.batches;
-    let batch0 = batch / p.batch1;
-    let batch1 = batch % p.batch1;
-    return Layer(
-        batch0 * p.a.batch0 + batch1 * p.a.batch1,
-        batch0 * p.b.batch0 + batch1 * p.b.batch1,
-        split * p.split_step + batch0 * p.out.batch0 + batch1 * p.out.batch1,
-        split * p.chunk,
-        min((split + 1u) * p.chunk, p.k),
-    );
-}
-
 // The matrix of a from row i and column k on. Positions are in variables, since naga 30 drops expressions in the arguments
 // of these functions.
 fn left_matrix(start: u32, i: u32, k: u32) -> Left {

@@ -243,10 +243,7 @@ fn over_scales(
             Some(known) => network.forward_mirrored(images, known, &mode),
             None => network.forward_parts(&views, &mode),
         };
-        let mut outputs = match images.first() {
-            Some(image) => image.graph().without_gradient(record)?,
-            None => Vec::new(),
-        };
+        let mut outputs = network.scope().graph().without_gradient(record)?;
         for group in &mut groups {
             let rest = outputs.split_off(split.len());
             group.passes.push(Pass { scale, parts: std::mem::replace(&mut outputs, rest), seen, flip });

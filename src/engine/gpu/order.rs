@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::engine::graph::{Graph, Kind, Node, NodeId};
+use crate::engine::graph::{Graph, Kind, Node, NodeId, root};
 
 /// The live nodes of `graph` in the order in which they run: nodes that [hoisted](crate::engine::graph::Tensor::hoist)
 /// values need come first, the rest after them, both in recorded order. Reads and updates of a state keep their
@@ -26,17 +26,9 @@ pub(super) fn order(graph: &Graph, nodes: &[Node], live: &[bool]) -> Vec<usize> 
 /// The same order, but exchanges with other ranks, and what is computed only to be sent, run as soon as their operands are
 /// there. Nothing runs later than it did.
 fn with_early_exchanges(nodes: &[Node], order: &[usize]) -> Vec<usize> {
-    let is_alias = |index: usize| nodes[index].op().is_some_and(|op| op.is_alias());
     // Among updates of the state, another place would give it another value.
-    let reads_state = |index: usize| {
-        nodes[index].inputs.iter().any(|input| {
-            let mut root = input.0;
-            while is_alias(root) {
-                root = nodes[root].inputs[0].0;
-            }
-            matches!(nodes[root].kind, Kind::State(_))
-        })
-    };
+    let is_state = |input: &NodeId| matches!(nodes[root(nodes, *input).0].kind, Kind::State(_));
+    let reads_state = |index: usize| nodes[index].inputs.iter().any(is_state);
     // Whether a value has readers, and all of them are early.
     let mut sent = vec![None; nodes.len()];
     let mut early = vec![false; nodes.len()];

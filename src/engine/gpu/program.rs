@@ -290,8 +290,8 @@ impl Program {
     fn end_exchanges(&self, before: usize, open: &mut VecDeque<Open>) -> Result<()> {
         let due = open.iter().rposition(|open| open.planned.until <= before).map_or(0, |last| last + 1);
         for Open { planned, sent } in open.drain(..due) {
-            let sent = now(sent.read(&self.device))?;
-            let received = self.peers.f32(planned.exchange, &sent.concat())?;
+            let sent = now(sent.read(&self.device))?.pop().unwrap_or_default();
+            let received = self.peers.f32(planned.exchange, &sent)?;
             let Bytes { buffer, range } = self.value(self.plan.steps[planned.step].output);
             self.device.queue.write_buffer(&buffer, range.start, &received);
         }

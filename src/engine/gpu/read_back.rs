@@ -29,14 +29,9 @@ pub(super) async fn read_all(device: &Device, slices: &[wgpu::BufferSlice<'_>]) 
             size <= STAGED
         };
         let part = &rest[..1 + rest[1..].iter().take_while(fits).count()];
-        all.extend(read_part(device, part).await?);
+        all.extend(Copied::of(device, part).read(device).await?);
     }
     Ok(all)
-}
-
-/// Reads through one staging buffer.
-async fn read_part(device: &Device, slices: &[wgpu::BufferSlice<'_>]) -> Result<Vec<Vec<u8>>> {
-    Copied::of(device, slices).read(device).await
 }
 
 /// A copy of parts of buffers that the device makes, when its turn comes, for the host.

@@ -27,6 +27,7 @@ mod tensor;
 
 pub use chain::{Chain, Function, Instruction, Operand};
 pub(crate) use chain::{MAX_LEAVES, MAX_SCALARS};
+pub(crate) use node::root;
 pub use node::{Backward, BackwardError, Graph, Kind, Node, NodeId, Op, Tensor};
 
 pub use crate::engine::types::{DType, Shape, Storage, TensorType};

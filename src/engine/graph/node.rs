@@ -72,6 +72,14 @@ impl Node {
     }
 }
 
+/// The node whose storage `id` has among `nodes`: the one that its aliases rename.
+pub(crate) fn root(nodes: &[Node], mut id: NodeId) -> NodeId {
+    while nodes[id.0].op().is_some_and(|op| op.is_alias()) {
+        id = nodes[id.0].inputs[0];
+    }
+    id
+}
+
 /// A recording. Clones share the same nodes.
 ///
 /// Sources, `state` and `constant`, are recorded without a `Result`, so that layers can be created

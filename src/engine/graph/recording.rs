@@ -3,19 +3,9 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::node::{Graph, Kind, Node, NodeId, Recording, Tensor};
+use super::node::{Graph, Kind, Node, NodeId, Recording, Tensor, root};
 use crate::engine::types::{DType, Shape, Storage, TensorType};
 use crate::error::{Error, Result};
-
-impl Recording {
-    /// The node whose storage `id` has: the one that its aliases rename.
-    pub(super) fn root(&self, mut id: NodeId) -> NodeId {
-        while self.nodes[id.0].op().is_some_and(|op| op.is_alias()) {
-            id = self.nodes[id.0].inputs[0];
-        }
-        id
-    }
-}
 
 impl Graph {
     /// An empty recording.
@@ -191,7 +181,7 @@ impl Graph {
         // A weight that an update changes is rounded again.
         let updated = if let Kind::Op(op) = &kind { op.mutates() } else { &[] };
         for &index in updated {
-            let root = recording.root(inputs[index]);
+            let root = root(&recording.nodes, inputs[index]);
             recording.weights.remove(&root);
         }
         recording.nodes.push(Node { kind, inputs, ty: ty.clone(), at, part, gradient, storage, constant });

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::node::{Graph, Kind, NodeId, Op, Tensor};
+use super::node::{Graph, Kind, NodeId, Op, Tensor, root};
 use crate::engine::types::{DType, Shape, Storage, TensorType};
 use crate::error::{Error, Result};
 
@@ -70,7 +70,7 @@ impl Tensor {
     /// Whether its storage is that of a state, possibly with another shape.
     pub(crate) fn lies_in_state(&self) -> bool {
         let recording = self.graph.lock();
-        matches!(recording.nodes[recording.root(self.id).0].kind, Kind::State(_))
+        matches!(recording.nodes[root(&recording.nodes, self.id).0].kind, Kind::State(_))
     }
 
     /// Asks a device to compute this value before all nodes that it does not depend on, regardless of the order of
@@ -95,15 +95,18 @@ impl Tensor {
             if !recording.constant || !feature {
                 return Ok(self.clone());
             }
-            let root = recording.root(self.id);
+            let root = root(&recording.nodes, self.id);
             (root, recording.weights.get(&root).copied())
         };
         let rounded = match known {
             Some(known) => self.graph.tensor(known),
             // A function of its elements, which is fused with those before it.
-            None => self.graph.stored(Storage::HalfWeight, || self.graph.tensor(root).scale(1.0))?,
+            None => {
+                let rounded = self.graph.stored(Storage::HalfWeight, || self.graph.tensor(root).scale(1.0))?;
+                self.graph.lock().weights.insert(root, rounded.id);
+                rounded
+            }
         };
-        self.graph.lock().weights.insert(root, rounded.id);
         rounded.reshape(self.shape().clone())
     }
 
