@@ -32,6 +32,14 @@ fn a_written_table_can_be_used() {
     let measured = rows[2..].iter().filter(|row| !row.ends_with(" 0"));
     assert!(measured.count() >= 6, "{printed}");
     assert!(printed.contains(&format!("--kernels {path}")), "{printed}");
+    let every = place.path().join("cooperative.toml");
+    fs::write(&every, everywhere(&Kernels::COOPERATIVE)).unwrap();
+    let mut devices = tagseg(&["devices", "--json", "--kernels", every.to_str().unwrap()]);
+    let listed = devices.env_remove("TAGSEG_LIMITS").output().unwrap();
+    let adapters: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let halves = adapters[0]["families"]["cooperative matrices of halves"] == "chosen";
+    let row = rows.iter().find(|row| row.starts_with("product_of_halves")).unwrap();
+    assert_eq!(!row.ends_with(" 0"), halves, "{printed}");
     let busy = rows.iter().find(|row| row.starts_with("busy")).unwrap();
     assert_eq!(busy.split_whitespace().nth(1), Some("999"), "{printed}");
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::engine::graph::{DType, Graph, Op, Tensor, TensorType};
+use crate::engine::graph::{DType, Graph, NodeId, Op, Storage, Tensor, TensorType};
 use crate::engine::kernel::{LaunchContext, Launches, Pace, Target};
 use crate::engine::reference::random::noise;
 use crate::engine::reference::square_error;
@@ -22,6 +22,8 @@ pub(super) struct Case {
     op: Arc<dyn Op>,
     inputs: Vec<TensorType>,
     output: TensorType,
+    /// Whether the first two operands are stored in half precision, as in label passes of mixed precision.
+    pub(super) halves: bool,
     count: usize,
 }
 
@@ -32,8 +34,17 @@ pub(super) struct Timed {
     pub(super) error: f64,
 }
 
-/// Adds the ops of a training step with all losses that have no side effects and real inputs.
+/// Adds the ops of a training step with all losses that have no side effects and real inputs, and those of them whose
+/// operands are halves if the step is one in mixed precision.
 pub(super) fn collect(config: &Config, cases: &mut Vec<Case>) -> Result<()> {
+    let mut mixed = config.clone();
+    mixed.set("train.precision=mixed")?;
+    collect_of(config, false, cases)?;
+    collect_of(&mixed, true, cases)
+}
+
+/// Adds the ops of one step, or only those on halves.
+fn collect_of(config: &Config, halves: bool, cases: &mut Vec<Case>) -> Result<()> {
     let (method, network) = (Methods::default().of(config)?, NetworkConfig::new(config, CLASSES)?);
     let phase = Schedule::new(&method, config, &network.encoder).phase(config.train_iters - 1);
     let sizes = Sizes { batch: config.batch_global, crop: [config.train_crop; 2], slots: SLOTS };
@@ -44,11 +55,16 @@ pub(super) fn collect(config: &Config, cases: &mut Vec<Case>) -> Result<()> {
     for node in nodes.iter().zip(live).filter_map(|(node, live)| live.then_some(node)) {
         let Some(op) = node.op().filter(|op| op.mutates().is_empty() && !op.is_alias()) else { continue };
         let inputs: Vec<_> = node.inputs.iter().map(|input| nodes[input.0].ty.clone()).collect();
-        let known = |case: &&mut Case| case.inputs == inputs && format!("{:?}", case.op) == format!("{op:?}");
+        let is_half = |input: &NodeId| nodes[input.0].storage != Storage::Whole;
+        if halves && !node.inputs.get(..2).is_some_and(|operands| operands.iter().all(is_half)) {
+            continue;
+        }
+        let same = |case: &Case| case.halves == halves && case.inputs == inputs;
+        let known = |case: &&mut Case| same(case) && format!("{:?}", case.op) == format!("{op:?}");
         if let Some(case) = cases.iter_mut().find(known) {
             case.count += 1;
         } else if inputs.iter().all(|input| input.dtype == DType::F32) {
-            cases.push(Case { op: op.clone(), inputs, output: node.ty.clone(), count: 1 });
+            cases.push(Case { op: op.clone(), inputs, output: node.ty.clone(), halves, count: 1 });
         }
     }
     Ok(())
@@ -57,6 +73,7 @@ pub(super) fn collect(config: &Config, cases: &mut Vec<Case>) -> Result<()> {
 impl Case {
     fn launches(&self, target: Target) -> Launches {
         let inputs: Vec<_> = self.inputs.iter().collect();
+        let target = if self.halves { target.of_halves(&[true; 2]) } else { target };
         self.op.launches(&LaunchContext { inputs: &inputs, output: &self.output, target })
     }
 
@@ -83,7 +100,14 @@ impl Case {
     pub(super) fn measure(&self, session: &Session, targets: &[(String, Target)], rounds: usize) -> Result<Vec<Timed>> {
         let graph = Graph::new();
         let inputs: Vec<_> = self.inputs.iter().map(|ty| graph.input("x", ty.shape.clone(), ty.dtype)).collect();
-        let output = Tensor::record_again(self.op.clone(), &inputs.iter().collect::<Vec<_>>())?;
+        let mut operands = inputs.clone();
+        if self.halves {
+            // Inputs are in full precision: round them.
+            for operand in &mut operands[..2] {
+                *operand = graph.stored(Storage::Half, || operand.scale(1.0))?;
+            }
+        }
+        let output = Tensor::record_again(self.op.clone(), &operands.iter().collect::<Vec<_>>())?;
         let mut programs: Vec<Program> = Vec::new();
         let (mut timed, mut plain) = (Vec::new(), None);
         for (_, target) in targets {
@@ -100,7 +124,9 @@ impl Case {
         for round in 0..rounds {
             // Rotate the order, so that no target is first in every round.
             for index in (0..targets.len()).map(|place| (place + round) % targets.len()) {
-                let seconds: f64 = programs[index].profile()?.iter().map(|dispatch| dispatch.seconds).sum();
+                let profile = programs[index].profile()?;
+                let own = profile.iter().filter(|dispatch| dispatch.op == self.op.name());
+                let seconds: f64 = own.map(|dispatch| dispatch.seconds).sum();
                 timed[index].seconds.push(self.count as f64 * seconds);
             }
         }
@@ -111,13 +137,17 @@ impl Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operands: Vec<_> = self.inputs.iter().map(|ty| format!("{ty:?}")).collect();
-        write!(f, "{} of {}", self.op.name(), operands.join(" "))
+        let stored = if self.halves { ", two in halves" } else { "" };
+        write!(f, "{} of {}{stored}", self.op.name(), operands.join(" "))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::engine::kernel::Kernels;
 
     /// Protects: every step has ops for most choices, and the same op on the same shapes is one case.
     #[test]
@@ -126,10 +156,28 @@ mod tests {
         config.set("train.crop=64").unwrap();
         let mut cases = Vec::new();
         collect(&config, &mut cases).unwrap();
-        let names: Vec<_> = cases.iter().map(|case| format!("{:?} {:?}", case.op, case.inputs)).collect();
-        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        let name = |case: &Case| format!("{:?} {:?} {}", case.op, case.inputs, case.halves);
+        let names: Vec<_> = cases.iter().map(name).collect();
+        let distinct: BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), cases.len());
         let products = cases.iter().filter(|case| case.op.name() == "matmul");
         assert!(products.map(|case| case.count).max() > Some(4));
+    }
+
+    /// Protects: the choice of products of halves has cases, and they are label passes of mixed precision.
+    #[test]
+    fn products_of_halves_are_cases() {
+        let mut config = Config::preset("nano").unwrap();
+        config.set("train.crop=64").unwrap();
+        let mut cases = Vec::new();
+        collect(&config, &mut cases).unwrap();
+        let choosing = |variant: &str| {
+            let kernels = Kernels::GRAPHICS.choosing("product_of_halves", variant).unwrap();
+            (variant.to_owned(), Target::from(kernels))
+        };
+        let targets = [choosing("as f32"), choosing("coop")];
+        cases.retain(|case| case.depends(&targets));
+        assert!(cases.iter().any(|case| case.op.name() == "matmul"));
+        assert!(cases.iter().all(|case| case.halves));
     }
 }

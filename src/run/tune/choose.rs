@@ -85,6 +85,10 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
             }
         }
         let mut affected: Vec<_> = cases.iter().filter(|case| case.depends(&targets)).collect();
+        // Products of halves decide only what no other op depends on: most steps have none.
+        if affected.iter().any(|case| !case.halves) {
+            affected.retain(|case| !case.halves);
+        }
         affected.sort_by_key(|case| std::cmp::Reverse(case.weight(verdict.target)));
         affected.truncate(shapes);
         let best = best(&session, name, &affected, &targets, &chosen, rounds, &mut tuned.notices)?;
