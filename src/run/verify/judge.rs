@@ -18,6 +18,17 @@ const HALF_VALUES: f64 = 0.01;
 /// complete loss.
 const HALF_GRADIENTS: f64 = 0.12;
 
+/// What a whole gradient may deviate in half precision, so that it cannot be zero almost everywhere: the norm of the
+/// error relative to that of the gradient (0.057 at worst),
+const HALF_GRADIENT_ERROR: f64 = 0.08;
+
+/// and the cosine of the angle between the two (0.9987 at worst).
+const HALF_GRADIENT_COSINE: f64 = 0.997;
+
+/// Not judged as a whole are gradients that are zero but for rounding, as of a bias before a norm: a run in f32 strays
+/// by more than this share of the largest.
+const DETERMINED: f64 = 1e-3;
+
 /// In half precision, labels may differ where the distance to a decision boundary is at most this,
 const HALF_DECIDED: f64 = 0.01;
 
@@ -158,6 +169,9 @@ pub fn judge(case: &GoldenCase, results: &Results, rounding: Rounding) -> Result
                     // MiT-B1's gradients are stored as outputs: their norms and a few elements.
                     let gradient = matches!(spec.role, Role::Grad(_)) || name.starts_with("grad_");
                     let share = if gradient { HALF_GRADIENTS } else { HALF_VALUES };
+                    if gradient && tolerance.f32_max_abs_err <= DETERMINED * tolerance.max_abs {
+                        judgement.faults.extend(astray(name, got, &want));
+                    }
                     single(case, name, tolerance, share, got, &want)?
                 }
                 Rounding::Double => double(tolerance, got, &want),
@@ -219,6 +233,23 @@ fn single(
         let deviation = (f32_run[index] - want[index]).abs();
         t.atol.f32_deviation * deviation + everywhere + t.rtol * want[index].abs()
     }))
+}
+
+/// What is wrong with a gradient of a network in half precision as a whole.
+fn astray(name: &str, got: &Computed, want: &[f64]) -> Option<String> {
+    let pairs = got.values.iter().zip(want).enumerate().filter(|(index, _)| !got.undetermined.contains(index));
+    let [mut error, mut own, mut other, mut product] = [0.0; 4];
+    for (_, (got, want)) in pairs {
+        error += (got - want).powi(2);
+        own += got * got;
+        other += want * want;
+        product += got * want;
+    }
+    let (relative, cosine) = ((error / other).sqrt(), product / (own * other).sqrt());
+    // NaN is wrong, but for a gradient that is zero on both sides.
+    let right = relative <= HALF_GRADIENT_ERROR && cosine >= HALF_GRADIENT_COSINE || own + other == 0.0;
+    let limits = format!("{HALF_GRADIENT_ERROR} and {HALF_GRADIENT_COSINE}");
+    (!right).then(|| format!("{name}: relative error {relative:.2e} and cosine {cosine:.5}, with limits of {limits}"))
 }
 
 /// The limit of an f64 run.
@@ -339,6 +370,21 @@ mod tests {
         let mut results = right();
         results.set_but("y", &[2], vec![1.0, 99.0], vec![1]);
         assert!(judge(&set.cases()[0], &results, Rounding::Single).unwrap().faults.is_empty());
+    }
+
+    /// Protects: a gradient in half precision that is zero almost everywhere, or has another direction, is wrong.
+    #[test]
+    fn a_gradient_in_half_precision_is_judged_as_a_whole() {
+        let astray = |values: [f64; 4], want: [f64; 4]| {
+            let got = Computed { shape: vec![4], values: values.to_vec(), undetermined: Vec::new() };
+            astray("g", &got, &want)
+        };
+        assert_eq!(astray([1.0, 0.11, -0.1, 0.1], [1.01, 0.1, -0.1, 0.1]), None);
+        assert_eq!(astray([0.0; 4], [0.0; 4]), None);
+        assert!(astray([1.0, 0.0, 0.0, 0.0], [1.0, 0.1, -0.1, 0.1]).is_some());
+        assert!(astray([0.0; 4], [1.0, 0.1, -0.1, 0.1]).is_some());
+        assert!(astray([f64::NAN, 0.1, -0.1, 0.1], [1.0, 0.1, -0.1, 0.1]).is_some());
+        assert!(astray([1e-3; 4], [0.0; 4]).is_some());
     }
 
     #[test]
