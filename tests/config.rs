@@ -9,6 +9,18 @@ fn message(result: tagseg::Result<()>) -> String {
     result.expect_err("should be refused").to_string()
 }
 
+/// Protects: the oldest Rust that is promised is the one that is declared, and that a job of CI builds with.
+#[test]
+fn the_oldest_rust_is_the_same_everywhere() {
+    let version = env!("CARGO_PKG_RUST_VERSION");
+    let readme = format!("**Rust {version} or newer**");
+    assert!(include_str!("../README.md").contains(&readme), "README.md lacks: {readme}");
+    let contributing = format!("Rust {version} or newer");
+    assert!(include_str!("../CONTRIBUTING.md").contains(&contributing), "CONTRIBUTING.md lacks: {contributing}");
+    let job = format!("rustup toolchain install {version} ");
+    assert!(include_str!("../.github/workflows/ci.yml").contains(&job), "ci.yml lacks: {job}");
+}
+
 #[test]
 fn every_preset_is_valid_and_round_trips() {
     for name in Config::preset_names() {
@@ -18,8 +30,8 @@ fn every_preset_is_valid_and_round_trips() {
     }
 }
 
-/// Protects: every rung applies to every preset, but for the walk over attention that `photos` does not have; the ladder adds the parts of Table VI, and its top rung is the preset
-/// itself.
+/// Protects: every rung applies to every preset, but for the walk over attention that `photos` does not have; the
+/// ladder adds the parts of Table VI, and its top rung is the preset itself.
 #[test]
 fn rungs_omit_the_parts_above_them() {
     for preset in Config::preset_names() {

@@ -49,6 +49,21 @@ fn the_voc_step_takes_what_the_readme_says() {
     assert!(readme.contains(&sentence), "the README lacks: {sentence}");
 }
 
+/// Protects: a step for photographs of 256², eight at a time, takes less than 1.5 GiB, and what docs/photos.md says.
+#[test]
+fn the_photos_step_takes_what_its_page_says() {
+    let mut photos = Config::preset("photos").unwrap();
+    photos.train_crop = 256;
+    let (method, network) = (Methods::default().of(&photos).unwrap(), NetworkConfig::new(&photos, 6).unwrap());
+    let sizes = Sizes { batch: 8, crop: [256; 2], slots: Slots::width_for(5) };
+    let step = Step::record(&method, &photos, &network, &[C2S, S2C, BSP].into_iter().collect(), sizes, true).unwrap();
+    step.update().unwrap();
+    let bytes = Plan::new(&step.graph, &[], Target::software()).bytes();
+    assert!(bytes < 3 << 29);
+    let sentence = format!("{} MiB at 256²", bytes.div_ceil(1 << 20));
+    assert!(include_str!("../docs/photos.md").contains(&sentence), "docs/photos.md lacks: {sentence}");
+}
+
 /// Protects: the recipe trains with room to spare on a card of 6 GiB, with every map that s2c may have, and every adapter
 /// binds every buffer: those with no more than WebGPU grants, too.
 #[test]

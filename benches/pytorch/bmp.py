@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-SIZES = {
-    "nano": dict(dims=[16, 32, 64, 96], heads=[1, 2, 4, 8], depths=[1, 1, 1, 2], embed=64),
-    "mit_b1": dict(dims=[64, 128, 320, 512], heads=[1, 2, 5, 8], depths=[2, 2, 2, 2], embed=256),
+# What `tagseg bench` runs by these presets: encoder, channels of the decoder, scales of the label-making passes.
+PRESETS = {
+    "nano": dict(encoder=lambda: MixTransformer([16, 32, 64, 96], [1, 2, 4, 8], [1, 1, 1, 2]), embed=64),
+    "voc": dict(encoder=lambda: MixTransformer([64, 128, 320, 512], [1, 2, 5, 8], [2, 2, 2, 2]), embed=256),
+    "photos": dict(encoder=lambda: EfficientNetLite0(), embed=256, scales=(1.0,)),
 }
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
@@ -62,11 +64,12 @@ class Block(nn.Module):
         return x + drop_path(mixed, self.rate, self.training), scores
 
 
-class Network(nn.Module):
-    """Encoder, heads, object-aware decoding (1, 2)."""
+class MixTransformer(nn.Module):
+    """MiT (1.1 to 1.6): the features of four stages, and the raw attention maps of the last two blocks."""
 
-    def __init__(self, dims, heads, depths, embed, classes):
+    def __init__(self, dims, heads, depths):
         super().__init__()
+        self.dims, self.maps = dims, 2 * heads[3]
         rates = torch.linspace(0, 0.1, sum(depths)).tolist()
         inputs, kernels, strides = [3] + dims[:3], [7, 3, 3, 3], [4, 2, 2, 1]
         conv = lambda i: nn.Conv2d(inputs[i], dims[i], kernels[i], strides[i], kernels[i] // 2)
@@ -75,15 +78,9 @@ class Network(nn.Module):
         block = lambda i, j: Block(dims[i], heads[i], [8, 4, 2, 1][i], rates[sum(depths[:i]) + j])
         self.blocks = nn.ModuleList(nn.ModuleList(block(i, j) for j in range(depths[i])) for i in range(4))
         self.norms = nn.ModuleList(nn.LayerNorm(d, eps=1e-6) for d in dims)
-        self.linears = nn.ModuleList(nn.Linear(dims[i], embed) for i in (3, 2, 1, 0))
-        self.fuse = nn.Conv2d(4 * embed, embed, 1, bias=False)
-        self.batch_norm, self.drop = nn.BatchNorm2d(embed), nn.Dropout2d(0.1)
-        self.predict = nn.Conv2d(embed, classes + 1, 1)
-        self.attn_proj = nn.Conv2d(2 * heads[3], 1, 1)
-        self.classifier = nn.Conv2d(dims[3], classes, 1, bias=False)
 
     def forward(self, image):
-        size, x, features, maps = image.shape[2:], image, [], []
+        x, features, maps = image, [], []
         for stage in range(4):
             x = self.patch[stage](x)
             grid = x.shape[2:]
@@ -94,8 +91,85 @@ class Network(nn.Module):
                     maps.append(scores)
             x = self.norms[stage](x).transpose(1, 2).reshape(image.shape[0], -1, *grid)
             features.append(x)
-        both = torch.cat(maps[-2:], dim=1)
-        affinity = self.attn_proj(both + both.transpose(2, 3)).squeeze(1).sigmoid()
+        return features, torch.cat(maps[-2:], dim=1)
+
+
+class SameConv(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding, and the bias of a frozen norm that is folded into it (1.7)."""
+
+    def __init__(self, inputs, outputs, kernel, stride=1, dilation=1, groups=1):
+        span = (kernel - 1) * dilation + 1
+        # Even extents: with stride 2, the zeros behind are one more than those in front.
+        self.behind = span // 2 if stride == 2 else 0
+        super().__init__(inputs, outputs, kernel, stride, 0 if self.behind else span // 2, dilation, groups)
+
+    def forward(self, x):
+        front = self.behind - 1
+        return super().forward(F.pad(x, [front, self.behind] * 2) if self.behind else x)
+
+
+class MBConv(nn.Module):
+    def __init__(self, inputs, expansion, kernel, outputs, stride, dilation):
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = SameConv(inputs, hidden, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = SameConv(hidden, hidden, kernel, stride, dilation, hidden)
+        self.project = SameConv(hidden, outputs, 1)
+        self.expands, self.adds = expansion > 1, stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        y = F.relu6(self.expand(x)) if self.expands else x
+        y = self.project(F.relu6(self.depthwise(y)))
+        return x + y if self.adds else y
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 (1.7) with all norms folded and the first level frozen; no attention maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.dims, self.maps = [24, 40, 112, 320], 0
+        # Expansion, kernel, channels, blocks, stride of the first, dilation of the first and of the others.
+        stages = [(1, 3, 16, 1, 1, 1, 1), (6, 3, 24, 2, 2, 1, 1), (6, 5, 40, 2, 2, 1, 1), (6, 3, 80, 3, 2, 1, 1)]
+        stages += [(6, 5, 112, 3, 1, 1, 1), (6, 5, 192, 4, 1, 1, 2), (6, 3, 320, 1, 1, 2, 2)]
+        self.stem, inputs, self.stages = SameConv(3, 32, 3, 2), 32, nn.ModuleList()
+        for expansion, kernel, channels, blocks, stride, first, others in stages:
+            stage = nn.Sequential()
+            for index in range(blocks):
+                place = (stride, first) if index == 0 else (1, others)
+                stage.append(MBConv(inputs, expansion, kernel, channels, *place))
+                inputs = channels
+            self.stages.append(stage)
+        for part in (self.stem, *self.stages[:2]):
+            part.requires_grad_(False)
+
+    def forward(self, image):
+        x = F.relu6(self.stem(image.contiguous(memory_format=torch.channels_last)))
+        outputs = []
+        for stage in self.stages:
+            x = stage(x)
+            outputs.append(x)
+        return [outputs[index] for index in (1, 2, 4, 6)], None
+
+
+class Network(nn.Module):
+    """Encoder, heads, object-aware decoding (1, 2)."""
+
+    def __init__(self, encoder, embed, classes):
+        super().__init__()
+        self.encoder, dims = encoder, encoder.dims
+        self.linears = nn.ModuleList(nn.Linear(dims[i], embed) for i in (3, 2, 1, 0))
+        self.fuse = nn.Conv2d(4 * embed, embed, 1, bias=False)
+        self.batch_norm, self.drop = nn.BatchNorm2d(embed), nn.Dropout2d(0.1)
+        self.predict = nn.Conv2d(embed, classes + 1, 1)
+        self.attn_proj = nn.Conv2d(encoder.maps, 1, 1) if encoder.maps else None
+        self.classifier = nn.Conv2d(dims[3], classes, 1, bias=False)
+
+    def forward(self, image):
+        size, affinity = image.shape[2:], None
+        features, maps = self.encoder(image)
+        if maps is not None:
+            affinity = self.attn_proj(maps + maps.transpose(2, 3)).squeeze(1).sigmoid()
         cls = self.classifier(F.adaptive_max_pool2d(features[3], 1)).flatten(1)
         cam = resize(self.classifier(features[3]), size)
         prior = cam.detach().sigmoid().max(dim=1, keepdim=True).values
@@ -150,9 +224,11 @@ def norm01(x):
 class Step:
     """A training step of the last phase; calling it runs one."""
 
-    def __init__(self, backbone, classes, batch, crop, tags, device, replica=2, frozen_norms=False):
+    def __init__(self, preset, classes, batch, crop, tags, device, replica=2):
         torch.manual_seed(1)
-        self.network = Network(**SIZES[backbone], classes=classes).to(device).train()
+        sizes = PRESETS[preset]
+        self.scales, frozen_norms = sizes.get("scales", (1.0, 0.5, 1.5)), preset == "voc"
+        self.network = Network(sizes["encoder"](), sizes["embed"], classes).to(device).train()
         self.par = Par().to(device)
         self.batch, self.crop, self.classes, self.tags = batch, crop, classes, tags
         self.replica, self.device = replica, device
@@ -182,7 +258,7 @@ class Step:
     @torch.no_grad()
     def seeds(self):
         size, cams, segs = self.image.shape[2:], 0, 0
-        for scale in (1.0, 0.5, 1.5):
+        for scale in self.scales:
             image = self.image if scale == 1.0 else resize(self.image, [int(scale * s) for s in size])
             _, seg, _, cam = self.network(torch.cat([image, image.flip(3)]))
             cam, seg = resize(cam, size), resize(seg, size)
@@ -219,26 +295,32 @@ class Step:
             labels.append(torch.where(best < 0.5, torch.full_like(label, 255), label))
         return torch.cat(labels)
 
-    def losses(self, cls, seg, affinity, cam, y_par, y_c, y_s):
-        total = F.multilabel_soft_margin_loss(cls, self.label)
+    def affinity_loss(self, affinity, y_par):
+        """The mean over groups of replicas (6.3)."""
         side = self.crop // 16
         cells = F.interpolate(y_par[:, None].float(), size=(side, side), mode="nearest").flatten(1)
         pairs = (cells[:, :, None] == cells[:, None]).long()
         pairs[(~self.near).expand_as(pairs) | (cells[:, :, None] == 255) | (cells[:, None] == 255)] = 255
-        groups = range(0, self.batch, self.replica)
-        for first in groups:
-            part = slice(first, first + self.replica)
-            share = 1 / len(groups)
+        losses = []
+        for part in self.groups():
+            same, other = (pairs[part] == 1).float(), (pairs[part] == 0).float()
+            loss = ((1 - affinity[part]) * same).sum() / (same.sum() + 1)
+            losses.append(loss + (affinity[part] * other).sum() / (other.sum() + 1))
+        return 0.5 * torch.stack(losses).mean()
+
+    def groups(self):
+        return [slice(first, first + self.replica) for first in range(0, self.batch, self.replica)]
+
+    def losses(self, cls, seg, cam, y_c, y_s):
+        total, groups = F.multilabel_soft_margin_loss(cls, self.label), self.groups()
+        for part in groups:
             counts = y_c[part] != 255
             target = F.one_hot(y_c[part][counts], self.classes + 1).float()
             logits = seg[part].permute(0, 2, 3, 1)[counts]
             c2s = F.multilabel_soft_margin_loss(logits, target) if len(target) else seg.sum() * 0
             s2c = F.cross_entropy(cam[part], y_s[part] - 1, ignore_index=254, reduction="sum")
             s2c = s2c / (y_s[part] != 255).sum().clamp(min=1)
-            same, other = (pairs[part] == 1).float(), (pairs[part] == 0).float()
-            aff = ((1 - affinity[part]) * same).sum() / (same.sum() + 1)
-            aff = aff + (affinity[part] * other).sum() / (other.sum() + 1)
-            total = total + share * (0.7 * c2s + 0.1 * s2c + 0.1 * 0.5 * aff)
+            total = total + (0.7 * c2s + 0.1 * s2c) / len(groups)
         return total
 
     def __call__(self):
@@ -246,11 +328,12 @@ class Step:
         cams, segs = self.seeds()
         with torch.no_grad():
             picture = (self.image * self.std + self.mean).to(torch.uint8).float() / 255
-        y_par = self.fixed_threshold_label(cams, picture)
         y_c = self.propagated_label(cams, segs[:, :1], picture)
         best, y_s = seg.detach().max(1)
         y_s = torch.where((best < 0.75) | (y_s == 0), torch.full_like(y_s, 255), y_s)
-        total = self.losses(cls, seg, affinity, cam, y_par, y_c, y_s)
+        total = self.losses(cls, seg, cam, y_c, y_s)
+        if affinity is not None:
+            total = total + 0.1 * self.affinity_loss(affinity, self.fixed_threshold_label(cams, picture))
         self.optimiser.zero_grad()
         total.backward()
         self.optimiser.step()

@@ -28,7 +28,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from bmp import Par, Step
+from bmp import PRESETS, Par, Step
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of PyTorch on a CPU")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--profile", default="release", help="the profile that tagseg was built in")
-    parser.add_argument("--preset", default="nano", choices=["nano", "voc"])
+    parser.add_argument("--preset", default="nano", choices=sorted(PRESETS))
     parser.add_argument("--crop", type=int, default=64)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--classes", type=int, default=4)
@@ -195,8 +195,7 @@ def main():
             report(name, [one[part] for one in mine], [one[part] for one in theirs])
 
     if args.filter in "step":
-        backbone = {"nano": "nano", "voc": "mit_b1"}[args.preset]
-        step = Step(backbone, args.classes, args.batch, args.crop, 2, args.device, frozen_norms=args.preset == "voc")
+        step = Step(args.preset, args.classes, args.batch, args.crop, 2, args.device)
         sizes = [f"--{name}={getattr(args, name)}" for name in ("preset", "crop", "batch", "classes")]
         mine, theirs = [], []
         for _ in range(args.turns):
