@@ -1,7 +1,7 @@
 //! The all-MLP decoder (method.md 2.2).
 
 use crate::engine::graph::{Storage, Tensor};
-use crate::engine::nn::{BatchNorm, Init, Linear, Mode, Scope, dropout_channels, each_part};
+use crate::engine::nn::{BatchNorm, Grid, Init, Linear, Mode, Scope, dropout_channels, each_part};
 use crate::error::{Error, Result};
 use crate::parts::encoders::{Features, Level};
 
@@ -74,14 +74,20 @@ impl Decoder {
     /// # Errors
     /// If the shapes do not fit.
     pub fn fuse(&self, features: &Features) -> Result<Tensor> {
-        let mut maps = self.levels.iter().zip(&features.levels).map(|(linear, level)| {
-            let projected = Level { tokens: linear.forward(&level.tokens)?, grid: level.grid };
-            projected.map()
-        });
-        let Some(first) = maps.next() else {
+        let mut sums: Vec<(Grid, Tensor)> = Vec::new();
+        for (linear, level) in self.levels.iter().zip(&features.levels) {
+            let map = Level { tokens: linear.forward(&level.tokens)?, grid: level.grid }.map()?;
+            match sums.last_mut() {
+                // Resizing is linear: levels on one grid are resized together.
+                Some((grid, sum)) if *grid == level.grid => *sum = sum.add(&map)?,
+                _ => sums.push((level.grid, map)),
+            }
+        }
+        let mut sums = sums.into_iter().map(|(_, sum)| sum);
+        let Some(first) = sums.next() else {
             return Err(Error::Graph("a decoder needs features of at least one level".into()));
         };
-        maps.try_fold(first?, |sum, map| map?.resize_channels_last_onto(&sum, false))
+        sums.try_fold(first, |sum, map| map.resize_channels_last_onto(&sum, false))
     }
 
     /// The results of [`Decoder::fuse`] for the parts of a batch → their logits \[B, K + 1, h, w\], which are always
