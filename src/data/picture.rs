@@ -8,7 +8,7 @@ use image::ColorType::{L16, La16, Rgb16, Rgba16};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
-use image::{ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
+use image::{ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader};
 
 use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
@@ -108,7 +108,14 @@ impl Rgb8 {
             Some((grey, _)) => (ImageReader::with_format(Cursor::new(grey), ImageFormat::Tiff), grey),
             None => (reader, &bytes),
         };
-        let mut image = reader.decode().map_err(|error| undecodable(path, &error))?;
+        let mut image = reader.decode().map_err(|error| match error {
+            ImageError::Limits(_) => Error::data(
+                path,
+                "has more pixels than fit the memory for one picture (512 MiB)",
+                "scale it down, or skip it with `--skip-broken`",
+            ),
+            error => undecodable(path, &error),
+        })?;
         if upright {
             image.apply_orientation(orientation(Cursor::new(bytes)));
         }

@@ -23,7 +23,8 @@ fn a_photograph_without_a_run() {
     assert!(errors(&nothing).contains("no images to segment"), "{}", errors(&nothing));
 }
 
-/// Protects photographs of any shape and depth: each gets a mask of its own size.
+/// Protects photographs of any shape, depth and colour space: each gets a mask of its own size. One that is too large to
+/// decode is refused by name.
 #[test]
 fn odd_photographs() {
     let place = Place::new();
@@ -34,11 +35,30 @@ fn odd_photographs() {
         let data = (0..height * width * 3).map(|place| (place * 7 % 251) as u8).collect();
         Rgb8::new(height, width, data).write_png(&folder.join(format!("{name}.png"))).unwrap();
     }
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data/images");
+    let others = ["cmyk.jpg", "ycck.jpg", "deep_grey.png", "deep_colour.png", "turned.jpg"];
+    for name in others {
+        fs::copy(images.join(name), folder.join(name)).unwrap();
+    }
     succeed(&["predict", folder.to_str().unwrap(), "--out", &place.arg("seen")]);
+    for name in others {
+        let mask = read_index_png(&place.path("seen").join(name).with_extension("png")).unwrap();
+        let photo = Rgb8::read_upright(&images.join(name)).unwrap();
+        assert_eq!([mask.height, mask.width], [photo.height, photo.width], "{name}");
+    }
     for (name, size) in sizes {
         let mask = read_index_png(&place.path("seen").join(format!("{name}.png"))).unwrap();
         assert_eq!([mask.height, mask.width], size, "{name}");
     }
+    let huge = place.path("huge.png");
+    let mut bytes = fs::read(folder.join("dot.png")).unwrap();
+    bytes[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
+    let checksum = crc32fast::hash(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
+    fs::write(&huge, bytes).unwrap();
+    let refused = tagseg(&["predict", huge.to_str().unwrap(), "--out", &place.arg("none")]).output().unwrap();
+    let text = errors(&refused);
+    assert!(text.contains("huge.png") && text.contains("more pixels than fit"), "{text}");
 }
 
 /// Protects the walk of docs/own-photos.md: photographs in a folder for each class become a network, from the weights
