@@ -5,8 +5,10 @@ use std::path::Path;
 use safetensors::{Dtype, tensor::TensorView};
 use tagseg::Session;
 use tagseg::config::Config;
-use tagseg::engine::graph::Graph;
-use tagseg::engine::nn::Parameter;
+use tagseg::engine::graph::{DType, Graph};
+use tagseg::engine::nn::{Mode, Parameter, Scope};
+use tagseg::parts::encoders::efficientnet_lite::LITE0;
+use tagseg::parts::encoders::{Encoder, SCOPE};
 use tagseg::parts::network::{Network, NetworkConfig, NetworkOptions};
 use tagseg::run::weights::{Import, Layout, Mapped, Scheme, from_tagseg, to_tagseg};
 
@@ -349,5 +351,38 @@ fn a_session_gets_the_values() {
         let first: Vec<u64> = parameter.initial(1).iter().map(|value| value.to_bits().into()).collect();
         let from_file = parameter.name.starts_with("encoder.");
         assert_eq!(found, if from_file { expected[&parameter.name].1.clone() } else { first }, "{}", parameter.name);
+    }
+}
+
+/// Protects: the start weights that come with the program are those of the published file: for a picture of ramps their
+/// levels have its means and largest values (computed in f64 from that file, in full precision), within what half
+/// precision may change.
+#[test]
+fn the_bundled_encoder_is_the_published_one() {
+    let graph = Graph::new();
+    let scope = Scope::root(&graph).at(SCOPE);
+    let layers = LITE0.record(&scope).unwrap();
+    let (path, bytes) = tagseg::run::bundled::encoder("efficientnet_lite0").unwrap();
+    let import = Import::from_bytes(path, bytes, &scope.parameters()).unwrap();
+    let session = tagseg::run::device::open("auto").unwrap();
+    import.put(&session).unwrap();
+    let image = graph.input("image", [1, 96, 112, 3], DType::F32);
+    let levels = layers.forward(&image, &Mode::Eval).unwrap().levels;
+    let tokens: Vec<_> = levels.iter().map(|level| &level.tokens).collect();
+    let mut program = session.compile(&graph, &tokens).unwrap();
+    let [mean, deviation] = [[123.675, 116.28, 103.53], [58.395, 57.12, 57.375]];
+    let ramps = |row: u32, column: u32| [row * 255 / 95, column * 255 / 111, (row + column) * 255 / 206];
+    let pixels = (0..96).flat_map(|row| (0..112).flat_map(move |column| ramps(row, column))).enumerate();
+    let values: Vec<_> = pixels.map(|(at, value)| (f64::from(value) - mean[at % 3]) / deviation[at % 3]).collect();
+    program.write(&image, &values[..]).unwrap();
+    program.run().unwrap();
+    let published = [(-0.013564, 51.84630), (0.032429, 44.34859), (-0.140186, 31.83320), (0.022454, 9.91787)];
+    for (level, (mean, largest)) in tokens.into_iter().zip(published) {
+        let values = program.read(level).unwrap();
+        let own = values.iter().sum::<f64>() / values.len() as f64;
+        let own_largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        println!("{own:.6} of {mean}, {own_largest:.5} of {largest}");
+        assert!((own - mean).abs() < 1e-3 * largest, "a mean is {own}, not {mean}");
+        assert!((own_largest / largest - 1.0).abs() < 0.01, "the largest is {own_largest}, not {largest}");
     }
 }
