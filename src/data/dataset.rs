@@ -148,7 +148,7 @@ impl Dataset {
     }
 
     /// The file with the mask of image `index`, if there is one.
-    pub(super) fn mask_path(&self, index: usize) -> Option<PathBuf> {
+    pub(crate) fn mask_path(&self, index: usize) -> Option<PathBuf> {
         self.images.mask_path(index)
     }
 

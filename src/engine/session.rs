@@ -84,8 +84,8 @@ impl Session {
         Session { engine: self.engine.aimed_at(target) }
     }
 
-    /// The same session as one of several ranks, which run the same graphs together. Programs that are compiled from now
-    /// on exchange values with them.
+    /// The same session as one of several ranks, which run the same graphs together. Programs that are compiled from
+    /// now on exchange values with them.
     ///
     /// # Errors
     /// [`Error::Device`] if the device was lost.
@@ -142,8 +142,8 @@ impl Session {
     /// Sets a state: creates it, or overwrites it in place, also for programs already compiled.
     ///
     /// # Errors
-    /// [`Error::Graph`] if it exists with another shape or the number of values is wrong; [`Error::Memory`] if the device
-    /// has no room for it.
+    /// [`Error::Graph`] if it exists with another shape or the number of values is wrong; [`Error::Memory`] if the
+    /// device has no room for it.
     #[track_caller]
     pub fn set_state(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
         let ty = TensorType::f32(shape);
@@ -217,12 +217,13 @@ impl Session {
     /// Prepares `graph` to be run; `outputs` can be read afterwards, and every recorded update of a state runs.
     ///
     /// # Errors
-    /// [`Error::Graph`] if nothing would be computed, an output belongs to another graph, a state has no value, or the
-    /// recording has an error; [`Error::Memory`] if the plan does not fit the device, with its bytes;
-    /// [`Error::Device`] if a kernel is refused.
+    /// [`Error::Graph`] if nothing would be computed, an output belongs to another graph, a state has no value, the
+    /// recording has an error, or is for another number of ranks; [`Error::Memory`] if the plan does not fit the
+    /// device, with its bytes; [`Error::Device`] if a kernel is refused.
     #[track_caller]
     pub fn compile(&self, graph: &Graph, outputs: &[&Tensor]) -> Result<Program> {
         let ids = ids(graph, outputs)?;
+        self.check_ranks(graph)?;
         for (name, ty, value) in graph.first_values() {
             if self.engine.state_type(&name).is_none() {
                 self.engine.set_state(&name, &ty, &vec![value as f32; ty.shape.len()])?;
@@ -230,6 +231,15 @@ impl Session {
         }
         let compiled = self.engine.compile(graph, &ids)?;
         Ok(Program::new(graph, ids, compiled))
+    }
+
+    /// Refuses a graph that exchanges values among another number of ranks than this session has.
+    fn check_ranks(&self, graph: &Graph) -> Result<()> {
+        let here = self.world().size();
+        let among = graph.nodes().iter().filter_map(|node| Some(node.op()?.exchange()?.1)).find(|ranks| *ranks != here);
+        among.map_or(Ok(()), |ranks| {
+            Err(Error::misuse(format!("the graph exchanges values among {ranks} ranks, but the session has {here}")))
+        })
     }
 
     /// Bytes allocated on the device, if its interface reports them.
@@ -275,7 +285,17 @@ fn ids(graph: &Graph, outputs: &[&Tensor]) -> Result<Vec<NodeId>> {
     if outputs.is_empty() && !graph.live(&[]).contains(&true) {
         return Err(Error::misuse("the program has no outputs and updates no state; name the outputs"));
     }
-    Ok(outputs.iter().map(|output| output.id()).collect())
+    let ids: Vec<_> = outputs.iter().map(|output| output.id()).collect();
+    let nodes = graph.nodes();
+    let is_update = |id: &NodeId| nodes[id.0].op().is_some_and(|op| !op.mutates().is_empty());
+    for (node, _) in nodes.iter().zip(graph.live(&ids)).filter(|(_, live)| *live) {
+        if let Some(op) = node.op().filter(|_| node.inputs.iter().any(is_update)) {
+            let shapes: Vec<_> = node.inputs.iter().map(|input| format!("{:?}", nodes[input.0].ty)).collect();
+            let reason = "takes an update of a state, which has no value; give it the state".into();
+            return Err(Error::Op { op: op.name(), shapes: shapes.join(" "), reason, at: node.at });
+        }
+    }
+    Ok(ids)
 }
 
 /// Public types may be moved to another thread, except in a browser, whose devices belong to one.
@@ -315,6 +335,17 @@ mod tests {
             assert!(session.state("w").is_err_and(lost));
             assert!(session.states(&["w"]).is_err_and(lost));
             assert!(session.wait().is_err_and(lost));
+        }
+    }
+
+    /// Protects: a graph for other ranks than those of the session is refused before it runs.
+    #[test]
+    fn a_graph_for_other_ranks_is_refused() {
+        let graph = Graph::new();
+        let x = graph.input("x", [3], DType::F32);
+        for y in [x.gather_ranks(2).unwrap(), x.sum_ranks(2).unwrap()] {
+            let error = Session::reference().compile(&graph, &[&y]).err().unwrap().to_string();
+            assert!(error.contains("among 2 ranks, but the session has 1"), "{error}");
         }
     }
 }

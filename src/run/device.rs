@@ -31,7 +31,7 @@ pub(in crate::run) fn open_for(device: &DeviceChoice, world: &World) -> Result<S
     if !world.is_shared() {
         return open(device);
     }
-    let choice = with_environment(gpu::of_rank(device, world.local_rank(), world.local_size())?)?;
+    let choice = with_environment(gpu::of_rank(device, world)?)?;
     let notice = |notice: &str| {
         if world.is_first() {
             eprintln!("{notice}");

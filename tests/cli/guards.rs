@@ -1,6 +1,26 @@
-//! Steps that are not finite: the run stops, reports the location, and saves the step for `tagseg replay`.
+//! What stops a run: a step that is not finite, which is saved for `tagseg replay`, and several processes without MPI.
 
-use crate::place::{Place, errors, tagseg};
+use crate::place::{Place, assert_refused, errors, tagseg};
+
+/// Protects: whatever launcher starts several processes, a program without MPI says so and writes nothing, and a
+/// command that does not divide its work says that. One process of a launcher is a process like any other.
+#[test]
+fn several_processes_without_mpi_are_refused() {
+    let place = Place::new();
+    let out = place.arg("run");
+    for size in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
+        if cfg!(not(feature = "mpi")) {
+            let mut train = tagseg(&["train", "--data", &place.data(), "--out", &out]);
+            let reason = ["started 2 processes", "built without MPI", "--features mpi"];
+            assert_refused(&train.env(size, "2").output().unwrap(), &reason);
+        }
+        let mut eval = tagseg(&["eval", &out, "--data", &place.data()]);
+        assert_refused(&eval.env(size, "2").output().unwrap(), &["only `tagseg train` divides its work"]);
+        let mut one = tagseg(&["eval", &out, "--data", &place.data()]);
+        assert_refused(&one.env(size, "1").output().unwrap(), &[&out]);
+    }
+    assert!(!place.path("run").exists());
+}
 
 /// Protects: a step that is not finite stops the run before a checkpoint of broken weights is written. The error names
 /// the op, the step and the images. `replay` repeats the step on any device.
@@ -32,7 +52,7 @@ fn a_step_that_is_not_finite_can_be_repeated() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&kept, bytes).unwrap();
     let output = tagseg(&["replay", &place.arg("run/failure")]).output().unwrap();
-    crate::place::assert_refused(&output, &["step.safetensors", "is damaged: its checksum", "failure"]);
+    assert_refused(&output, &["step.safetensors", "is damaged: its checksum", "failure"]);
     let output = tagseg(&["replay", &place.data()]).output().unwrap();
-    crate::place::assert_refused(&output, &["step.safetensors", "failure"]);
+    assert_refused(&output, &["step.safetensors", "failure"]);
 }

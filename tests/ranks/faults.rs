@@ -52,16 +52,17 @@ fn a_killed_rank_ends_the_run_which_resumes_to_the_same_bits() {
 #[test]
 fn a_stopped_run_is_saved_once_and_resumes() {
     let place = Place::of_all();
-    let mut job = ranks(2, &place.train("stopped", &[])).stderr(Stdio::null()).spawn().unwrap();
+    place.long();
+    let mut job = ranks(2, &place.train("stopped", &LONG_RUN)).stderr(Stdio::null()).spawn().unwrap();
     let run = place.path("stopped");
-    wait_for(&run, 0);
-    wait_for(&run, 3);
+    wait_for(&run, 20);
     signal(processes(&run.display().to_string())[1], "-TERM");
     job.wait().unwrap();
     let saved = Checkpoints::of(&run).newest().unwrap().checkpoint.step;
-    println!("stopped at step {saved} of {STEPS}");
+    println!("stopped at step {saved} of 200");
+    assert!((20..200).contains(&saved), "{saved}");
     succeed(ranks(2, &place.resume("stopped")));
-    assert!(place.ends("stopped") == place.ends("whole"));
+    assert!(place.ends("stopped").0 == place.ends("long").0);
 }
 
 /// Protects: a signal to the launcher stops all ranks at one step, which is saved once and resumes to the same bits. Open
@@ -113,6 +114,20 @@ fn another_number_of_ranks_is_said() {
     assert!(told.contains("batch.ranks was 2 so far and now is 4; results will not be bit-identical"), "{told}");
 }
 
+/// Protects: a list of devices is for as many processes as it has entries: one process resumes the run on a
+/// device of its own. A run may start from the weights of the run that it replaces.
+#[test]
+fn a_list_of_devices_is_not_kept_for_another_number() {
+    let place = Place::of_all();
+    let listed = [place.train("listed", &[]), vec!["--device".into(), "0,0".into()]].concat();
+    succeed(ranks(2, &listed));
+    place.copy("listed", "listed_alone", 3);
+    succeed(alone(&place.resume("listed_alone")));
+    assert!(place.ends("listed_alone") == place.ends("whole"));
+    let weights = place.path("listed").display().to_string();
+    succeed(ranks(2, &[place.train("listed", &[]), vec!["--weights".into(), weights]].concat()));
+}
+
 /// Protects: ranks that find another state to resume from, be it of one bit, are refused before they train.
 #[test]
 fn ranks_that_resume_from_different_states_are_refused() {
@@ -138,12 +153,20 @@ fn ranks_that_do_not_fit_are_refused() {
     assert!(other("seed=2").contains("rank 1 has other options than rank 0 at step 0"));
     let shapes = tagseg::data::shapes::ShapesOptions { train: 15, val: 2, size: 64, ..Default::default() };
     tagseg::data::shapes::generate(&place.path("elsewhere"), &shapes).unwrap();
-    let moved = place.train("run", &[]).into_iter().map(|arg| match arg == place.path("data").display().to_string() {
-        true => place.path("elsewhere").display().to_string(),
-        false => arg,
-    });
-    let text = fail(two(&place.train("run", &[]), &moved.collect::<Vec<_>>()));
+    let moved = |to: &str| {
+        let [data, to] = ["data", to].map(|name| place.path(name).display().to_string());
+        place.train("run", &[]).into_iter().map(|arg| if arg == data { to.clone() } else { arg }).collect::<Vec<_>>()
+    };
+    let text = fail(two(&place.train("run", &[]), &moved("elsewhere")));
     assert!(text.contains("rank 1 has another data set than rank 0"), "{text}");
+    let scored = place.path("scored");
+    let _ = std::fs::remove_dir_all(&scored);
+    assert!(Command::new("cp").arg("-r").args([place.path("data"), scored.clone()]).status().unwrap().success());
+    let list = scored.join("ImageSets/Segmentation/val.txt");
+    let fewer: Vec<_> = std::fs::read_to_string(&list).unwrap().lines().skip(1).map(String::from).collect();
+    std::fs::write(&list, fewer.join("\n")).unwrap();
+    let text = fail(two(&place.train("run", &[]), &moved("scored")));
+    assert!(text.contains("rank 1 has another validation set or other masks than rank 0"), "{text}");
     let kernels = place.path("kernels.toml");
     std::fs::write(&kernels, KernelTable::write("software", &Kernels::GRAPHICS, |_| None).unwrap()).unwrap();
     let chosen = [place.train("run", &[]), vec!["--kernels".into(), kernels.display().to_string()]].concat();

@@ -63,6 +63,10 @@ impl Ranks for Faulty {
         self.world.local_size()
     }
 
+    fn machine(&self) -> &str {
+        self.world.machine()
+    }
+
     fn all_gather(&self, own: &[u8]) -> Result<Vec<u8>> {
         let mut all = self.world.all_gather(own)?;
         let is_wrong = self.rank() == 1 && self.fault == Fault::WrongBit && own.len() > LONG;

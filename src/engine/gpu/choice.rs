@@ -95,6 +95,13 @@ impl DeviceChoice {
         }
     }
 
+    /// This choice for so many processes on a machine: `auto` instead of a list of another number of adapters.
+    #[must_use]
+    pub(crate) fn for_processes(self, processes: usize) -> Self {
+        let misfit = list(self.wish()).is_some_and(|list| list.len() != processes);
+        DeviceChoice { adapter: self.adapter.filter(|_| !misfit), ..self }
+    }
+
     /// The adapter's name, index or `auto`.
     pub(super) fn wish(&self) -> &str {
         self.adapter.as_deref().unwrap_or("auto")
@@ -104,6 +111,12 @@ impl DeviceChoice {
     pub(crate) fn is_reference(&self) -> bool {
         self.wish() == "reference"
     }
+}
+
+/// The indices of a list of adapters, `0,0,1`, if it is one.
+pub(super) fn list(wish: &str) -> Option<Vec<usize>> {
+    let list: Option<Vec<_>> = wish.split(',').map(|entry| entry.trim().parse().ok()).collect();
+    list.filter(|list| list.len() > 1)
 }
 
 impl From<&str> for DeviceChoice {

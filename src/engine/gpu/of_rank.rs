@@ -1,19 +1,60 @@
 //! Which adapter each process of a machine uses.
 
-use super::choice::DeviceChoice;
+use std::collections::BTreeSet;
+
+use super::choice::{DeviceChoice, list};
 use super::device::{enumerate, find};
+use crate::engine::ranks::World;
 use crate::error::{Error, Result};
 
-/// The choice of one of the processes on this machine: from a list of indices, `0,0,1`, its own entry; for `auto`, a card
-/// of its own among the best ones, in the order of their PCI addresses. Software devices are shared; a card is shared only
-/// if a list repeats it.
+/// The choice of one of the processes on this machine: from a list of indices, `0,0,1`, its own entry; for `auto`, a
+/// card of its own among the best ones, in the order of their PCI addresses. Software devices are shared; a card is
+/// shared only if a list repeats it. Where a launcher shows each process another card, and no other one, that is its
+/// own.
 ///
 /// # Errors
-/// [`Error::Device`] if there are more processes than entries or cards.
-pub fn of_rank(choice: &DeviceChoice, local_rank: usize, processes: usize) -> Result<DeviceChoice> {
+/// [`Error::Device`] if there are more processes than entries or cards, or other ranks cannot be reached.
+pub fn of_rank(choice: &DeviceChoice, world: &World) -> Result<DeviceChoice> {
     let adapters: Vec<_> = pollster::block_on(enumerate()).iter().map(wgpu::Adapter::get_info).collect();
-    let own = adapter_of(choice.wish(), &adapters, local_rank, processes)?;
+    let wish = choice.wish();
+    let shown = |card: usize| adapters[card].device_pci_bus_id.as_str();
+    let only = find(&adapters, wish).map(|chosen| cards(wish, &adapters, chosen)).filter(|cards| cards.len() == 1);
+    let all = world.gather(format!("{}\n{}", world.machine(), only.map_or("", |cards| shown(cards[0]))).as_bytes())?;
+    let [rank, processes] = match has_its_own(&all, world.rank()) {
+        true => [0, 1],
+        false => [world.local_rank(), world.local_size()],
+    };
+    let own = adapter_of(wish, &adapters, rank, processes)?;
     Ok(own.map_or(choice.clone(), |adapter| DeviceChoice { adapter: Some(adapter), ..choice.clone() }))
+}
+
+/// Whether each process on the machine of `rank` sees one card, and each another. The messages of all ranks are the
+/// names of their machines and the bus addresses of these cards.
+fn has_its_own(all: &[Vec<u8>], rank: usize) -> bool {
+    let split = |message: &Vec<u8>| message.rsplitn(2, |byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let all: Vec<_> = all.iter().map(split).collect();
+    let here: Vec<_> = all.iter().filter(|other| other[1] == all[rank][1]).map(|other| &other[0]).collect();
+    let several: BTreeSet<_> = here.iter().filter(|card| !card.is_empty()).collect();
+    several.len() == here.len()
+}
+
+/// The cards that are dealt among processes that wish for `chosen`: none if it is a software device.
+fn cards(wish: &str, adapters: &[wgpu::AdapterInfo], chosen: usize) -> Vec<usize> {
+    let kind = adapters[chosen].device_type;
+    if kind == wgpu::DeviceType::Cpu {
+        return Vec::new();
+    }
+    let mut cards = match wish {
+        "auto" => (0..adapters.len()).filter(|&index| adapters[index].device_type == kind).collect(),
+        _ => vec![chosen],
+    };
+    cards.sort_by_key(|&index| (&adapters[index].device_pci_bus_id, index));
+    // A card with two drivers or interfaces is listed twice.
+    cards.dedup_by_key(|index| match adapters[*index].device_pci_bus_id.as_str() {
+        "" => index.to_string(),
+        bus => bus.to_owned(),
+    });
+    cards
 }
 
 /// The same, as a choice among `adapters`; nothing if there is none to be dealt, which is an error when it is opened.
@@ -23,10 +64,9 @@ fn adapter_of(
     local_rank: usize,
     processes: usize,
 ) -> Result<Option<String>> {
-    let list: Vec<_> = wish.split(',').map(str::trim).collect();
-    if list.len() > 1 && list.iter().all(|entry| entry.parse::<usize>().is_ok()) {
+    if let Some(list) = list(wish) {
         return match list.get(local_rank) {
-            Some(entry) if processes <= list.len() => Ok(Some((*entry).to_owned())),
+            Some(entry) if processes <= list.len() => Ok(Some(entry.to_string())),
             _ => {
                 let reason = format!("--device lists {} devices for {processes} processes on this machine", list.len());
                 Err(Error::device(reason, "list one for each, several times the same if they share it"))
@@ -34,15 +74,10 @@ fn adapter_of(
         };
     }
     let Some(chosen) = find(adapters, wish) else { return Ok(None) };
-    let kind = adapters[chosen].device_type;
-    if kind == wgpu::DeviceType::Cpu {
+    let cards = cards(wish, adapters, chosen);
+    if cards.is_empty() {
         return Ok(Some(chosen.to_string()));
     }
-    let mut cards = match wish {
-        "auto" => (0..adapters.len()).filter(|&index| adapters[index].device_type == kind).collect(),
-        _ => vec![chosen],
-    };
-    cards.sort_by_key(|&index| (&adapters[index].device_pci_bus_id, index));
     match cards.get(local_rank) {
         Some(card) if processes <= cards.len() => Ok(Some(card.to_string())),
         _ => {
@@ -74,8 +109,32 @@ mod tests {
         given.iter().enumerate().map(adapter).collect()
     }
 
-    /// Protects: processes get cards of their own, in the order of the bus, whatever else the machine has; more processes
-    /// than cards are refused, unless they share a software device or a list says so.
+    /// Protects: a card that two drivers list is one card, which goes to one process.
+    #[test]
+    fn a_card_with_two_drivers_is_one_card() {
+        let machine =
+            adapters(&[(DiscreteGpu, "0000:21:00.0"), (DiscreteGpu, "0000:81:00.0"), (DiscreteGpu, "0000:21:00.0")]);
+        let own = |rank| adapter_of("auto", &machine, rank, 2).unwrap().unwrap();
+        assert_eq!([own(0), own(1)], ["0", "1"]);
+        assert!(adapter_of("auto", &machine, 2, 3).is_err());
+        // Where the bus is unknown, each is taken for a card of its own.
+        let machine = adapters(&[(DiscreteGpu, ""), (DiscreteGpu, "")]);
+        assert_eq!(adapter_of("auto", &machine, 1, 2).unwrap().unwrap(), "1");
+    }
+
+    /// Protects: processes that are each shown one card take it, but only where these differ.
+    #[test]
+    fn a_card_shown_to_one_process_is_its_own() {
+        let all = |messages: &[&str]| messages.iter().map(|message| message.as_bytes().to_vec()).collect::<Vec<_>>();
+        let shown = all(&["a\n0000:21:00.0", "a\n0000:81:00.0", "b\n0000:21:00.0", "b\n0000:21:00.0", "c\n", "c\n"]);
+        assert_eq!(
+            (0..6).map(|rank| has_its_own(&shown, rank)).collect::<Vec<_>>(),
+            [true, true, false, false, false, false]
+        );
+    }
+
+    /// Protects: processes get cards of their own, in the order of the bus, whatever else the machine has; more
+    /// processes than cards are refused, unless they share a software device or a list says so.
     #[test]
     fn each_process_gets_a_card_or_is_refused() {
         let machine = adapters(&[

@@ -231,7 +231,7 @@ impl Plan {
                         scratch,
                         launches,
                         traffic,
-                        exchange: kernel.op.exchange(),
+                        exchange: kernel.op.exchange().map(|(exchange, _)| exchange),
                     });
                 }
                 Kind::Input(_) => places[index] = Some(Place::Input(id)),

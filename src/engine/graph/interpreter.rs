@@ -57,8 +57,10 @@ impl Interpreter {
 
     /// Sets an input.
     pub fn write(&mut self, id: NodeId, values: Vec<f64>) {
-        let array = Array::new(&self.nodes[id.0].ty.shape, values);
-        self.inputs.insert(id, array);
+        // One that was recorded later is not needed.
+        if let Some(node) = self.nodes.get(id.0) {
+            self.inputs.insert(id, Array::new(&node.ty.shape, values));
+        }
     }
 
     /// Computes everything once.
@@ -92,7 +94,7 @@ impl Interpreter {
                     .collect::<Result<Vec<_>>>()?;
                 match op.exchange() {
                     _ if node.ty.shape.is_empty() => vec![Array::zeros(&node.ty.shape)],
-                    Some(exchange) => vec![Array::new(&node.ty.shape, self.peers.f64(exchange, &inputs[0].data)?)],
+                    Some((exchange, _)) => vec![Array::new(&node.ty.shape, self.peers.f64(exchange, &inputs[0].data)?)],
                     None => op.reference(&inputs),
                 }
             };

@@ -170,8 +170,9 @@ pub trait Op: Debug + Send + Sync + 'static {
         None
     }
 
-    /// What the host exchanges with other ranks, if the output comes from there. Such an op has one input and no launches.
-    fn exchange(&self) -> Option<Exchange> {
+    /// What the host exchanges with other ranks, and the number of all ranks, if the output comes from there. Such an
+    /// op has one input and no launches.
+    fn exchange(&self) -> Option<(Exchange, usize)> {
         None
     }
 

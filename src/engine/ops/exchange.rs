@@ -43,8 +43,8 @@ impl Op for Among {
         }]
     }
 
-    fn exchange(&self) -> Option<Exchange> {
-        Some(self.exchange)
+    fn exchange(&self) -> Option<(Exchange, usize)> {
+        Some((self.exchange, self.ranks))
     }
 }
 

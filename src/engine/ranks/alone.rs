@@ -24,6 +24,10 @@ impl Ranks for Alone {
         1
     }
 
+    fn machine(&self) -> &str {
+        ""
+    }
+
     fn all_gather(&self, own: &[u8]) -> Result<Vec<u8>> {
         Ok(own.to_vec())
     }

@@ -28,6 +28,9 @@ pub trait Ranks: fmt::Debug + Send + Sync {
     /// The number of processes on the same machine.
     fn local_size(&self) -> usize;
 
+    /// The name of the machine.
+    fn machine(&self) -> &str;
+
     /// The bytes of all ranks in their order; each gives equally many.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use ::mpi::Threading;
 use ::mpi::environment::{Universe, processor_name};
 use ::mpi::request;
 use ::mpi::topology::SimpleCommunicator;
-use ::mpi::traits::{Communicator, Destination, Source};
+use ::mpi::traits::{Communicator, Destination, Equivalence, Source};
 
 use super::interface::Ranks;
 use super::world::gather;
@@ -117,19 +117,29 @@ impl Mpi {
         blocks[self.rank].1.copy_from_slice(sent(self.rank));
         // Every rank begins with the one after it, so that not all send to the same.
         blocks.rotate_left(self.rank);
+        let mut short = None;
         request::scope(|scope| {
             let mut open = Vec::with_capacity(2 * self.size);
             for (rank, into) in blocks.into_iter().skip(1) {
                 let other = world.process_at_rank(rank as i32);
-                open.push((rank, other.immediate_receive_into(scope, into)));
+                open.push((rank, true, other.immediate_receive_into(scope, into)));
             }
             for rank in (1..self.size).map(|step| (self.rank + step) % self.size) {
-                open.push((rank, world.process_at_rank(rank as i32).immediate_send(scope, sent(rank))));
+                open.push((rank, false, world.process_at_rank(rank as i32).immediate_send(scope, sent(rank))));
             }
             let limit = Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0).map(Duration::from_secs);
             let (mut waited, mut before) = (Duration::ZERO, Instant::now());
             loop {
-                let still = open.into_iter().filter_map(|(rank, request)| Some((rank, request.test().err()?)));
+                let still = open.into_iter().filter_map(|(rank, receives, request)| match request.test() {
+                    Ok(status) => {
+                        let count = if receives { status.count(u8::equivalent_datatype()) as usize } else { length };
+                        if count != length {
+                            short = Some((rank, count));
+                        }
+                        None
+                    }
+                    Err(request) => Some((rank, receives, request)),
+                });
                 open = still.collect();
                 if open.is_empty() {
                     break;
@@ -139,7 +149,7 @@ impl Mpi {
                 waited += (now - before).min(Duration::from_secs(1));
                 before = now;
                 if limit.is_some_and(|limit| waited > limit) {
-                    self.give_up(open.iter().map(|(rank, _)| *rank).collect(), waited);
+                    self.give_up(open.iter().map(|(rank, ..)| *rank).collect(), waited);
                 }
                 match pause.filter(|_| waited > ALERT) {
                     Some(pause) => thread::sleep(pause),
@@ -147,7 +157,13 @@ impl Mpi {
                 }
             }
         });
-        Ok(received)
+        match short {
+            None => Ok(received),
+            Some((rank, count)) => {
+                let reason = format!("rank {rank} sent {count} bytes where {length} were expected");
+                Err(Error::Graph(format!("{reason}; give all ranks the same program, options and data")))
+            }
+        }
     }
 
     /// Ends all processes, as the ranks `missing` take no part in an exchange.
@@ -185,6 +201,10 @@ impl Ranks for Mpi {
 
     fn local_size(&self) -> usize {
         self.local[1]
+    }
+
+    fn machine(&self) -> &str {
+        &self.hosts[self.rank]
     }
 
     fn all_gather(&self, own: &[u8]) -> Result<Vec<u8>> {

@@ -121,7 +121,8 @@ impl Resume {
         if data.images.classes() != checkpoint.classes {
             return Err(other_data(data.images.root(), "its classes differ from those of this run"));
         }
-        let device = options.device.clone().over(&training.run.device);
+        let before = training.run.device.clone().for_processes(world.local_size());
+        let device = options.device.clone().over(&before);
         let mut setting = Setting::open(&checkpoint.config, &method, data, &device, world)?;
         training.align(&setting.trainer.columns().names());
         let facts = &training.run;
@@ -171,7 +172,10 @@ fn tell(found: &Found, facts: &RunFacts, setting: &Setting, ranks_before: usize)
     } else if facts.device.kernels.is_some() && facts.device.kernels != setting.session.kernels() {
         eprintln!("kernel choices differ from those of the run; results will not be bit-identical");
     }
-    let ranks = checkpoint.config.batch_ranks;
+    let (micro, ranks) = (setting.trainer.micro_batch(), checkpoint.config.batch_ranks);
+    if let Some(before) = facts.micro_batch.filter(|before| *before != micro && ranks == ranks_before) {
+        eprintln!("the micro-batch was {before} so far and now is {micro}; results will not be bit-identical");
+    }
     if ranks != ranks_before {
         eprintln!("batch.ranks was {ranks_before} so far and now is {ranks}; results will not be bit-identical");
     }

@@ -84,6 +84,8 @@ pub fn run(options: &TrainOptions) -> Result<TrainSummary> {
         weights.put(&setting.session)?;
     }
     setting.prepare(0)?;
+    // All ranks have read the weights, which may be those of the run that is replaced.
+    options.world.any(false)?;
 
     let files = match options.world.is_first() {
         true => {
@@ -354,6 +356,7 @@ impl Run {
             record: RecordFacts { bytes, seconds: self.clock.total() },
             evaluated,
             best: self.best,
+            micro_batch: Some(trainer.micro_batch()),
             columns: trainer.columns().names(),
         };
         let mut checkpoint = Checkpoint::take(session, trainer.parameters(), done, config, self.setting.classes())?;

@@ -1,12 +1,12 @@
 //! The data, device and network of a run, opened and checked before anything is written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::trainer::Trainer;
 use crate::config::Config;
 use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
-use crate::engine::gpu::{DeviceChoice, mebibytes};
+use crate::engine::gpu::{Device, DeviceChoice, mebibytes};
 use crate::engine::probe::paced;
 use crate::engine::ranks::World;
 use crate::engine::session::Session;
@@ -28,6 +28,8 @@ pub(in crate::run) struct TrainingData {
     pub(super) notices: Vec<String>,
     /// What identifies it.
     pub(in crate::run) facts: DataFacts,
+    /// The same of what ranks must have in common besides: the images that are scored, and masks.
+    scored: [Option<u32>; 4],
 }
 
 impl TrainingData {
@@ -51,9 +53,18 @@ impl TrainingData {
             skip_broken,
             images: images.len(),
             checksum: checksum(&images),
-            files: lengths(&images),
+            files: lengths(image_paths(&images)),
         };
-        Ok(TrainingData { images: Arc::new(images), validation, notices, facts })
+        let scored = match (world.is_shared(), &validation) {
+            (false, _) => [None; 4],
+            (true, val) => [
+                val.as_ref().map(checksum),
+                val.as_ref().and_then(|val| lengths(image_paths(val))),
+                val.as_ref().and_then(|val| lengths(mask_paths(val))),
+                lengths(mask_paths(&images)).filter(|_| method.needs_masks()),
+            ],
+        };
+        Ok(TrainingData { images: Arc::new(images), validation, notices, facts, scored })
     }
 }
 
@@ -79,18 +90,28 @@ fn checksum(dataset: &Dataset) -> u32 {
     hasher.finalize()
 }
 
-/// CRC-32 of the lengths of the image files, in order: pictures that are replaced under a paused run differ in it. Those of
+/// CRC-32 of the lengths of files, in order: pictures that are replaced under a paused run differ in it. Those of
 /// formats without compression may not, so that their bytes count.
-fn lengths(dataset: &Dataset) -> Option<u32> {
+fn lengths(paths: impl Iterator<Item = PathBuf>) -> Option<u32> {
     let mut hasher = crc32fast::Hasher::new();
-    for path in (0..dataset.len()).map(|index| dataset.image_path(index)) {
+    for path in paths {
         hasher.update(&path.metadata().ok()?.len().to_le_bytes());
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-        if ["bmp", "tif", "tiff"].iter().any(|plain| ending == *plain) {
+        if ["bmp", "tif", "tiff", "npy"].iter().any(|plain| ending == *plain) {
             hasher.update(&std::fs::read(path).ok()?);
         }
     }
     Some(hasher.finalize())
+}
+
+/// The image files of a data set.
+fn image_paths(dataset: &Dataset) -> impl Iterator<Item = PathBuf> {
+    (0..dataset.len()).map(|index| dataset.image_path(index).to_owned())
+}
+
+/// The mask files of a data set.
+fn mask_paths(dataset: &Dataset) -> impl Iterator<Item = PathBuf> {
+    (0..dataset.len()).filter_map(|index| dataset.mask_path(index))
 }
 
 /// The data, device and network of a run.
@@ -127,8 +148,8 @@ impl Setting {
         Ok(Setting { config: config.clone(), device, data, network, session, trainer })
     }
 
-    /// Compares the ranks after `done` steps: version, options, data, kernels, and the bits of all states, which nothing
-    /// else would reveal.
+    /// Compares the ranks after `done` steps: version, options, data, kernels, and the bits of all states, which
+    /// nothing else would reveal.
     ///
     /// # Errors
     /// [`Error::Graph`] with the first rank that differs from rank 0.
@@ -138,7 +159,7 @@ impl Setting {
         if !world.is_shared() {
             return Ok(());
         }
-        let DataFacts { images, checksum, files, .. } = &data.facts;
+        let TrainingData { facts: DataFacts { images, checksum, files, .. }, scored, .. } = data;
         let names = session.state_names();
         let states = session.states(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let mut hasher = crc32fast::Hasher::new();
@@ -148,17 +169,23 @@ impl Setting {
             ("another version of tagseg", crc(env!("CARGO_PKG_VERSION").to_owned())),
             ("other options", crc(config.to_toml())),
             ("another data set", crc(format!("{:?}", (images, checksum, files)))),
+            ("another validation set or other masks", crc(format!("{scored:?}"))),
             ("other kernels", crc(format!("{:?}", session.kernels()))),
             ("another micro-batch", self.trainer.micro_batch() as u32),
             ("other weights", hasher.finalize()),
         ];
+        let adapter = session.device().map_or("reference", Device::driver);
+        let adapters = world.numbers(crc(adapter.to_owned()).into())?;
         let own: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.to_le_bytes()).collect();
         let all = world.all_gather(&own)?;
         let all: Vec<_> = all.chunks(own.len()).collect();
         for (rank, other) in all.iter().enumerate() {
             let differing = facts.iter().zip(other.chunks(4).zip(all[0].chunks(4))).find(|(_, (one, two))| one != two);
             if let Some(((what, _), _)) = differing {
-                let remedy = "give all ranks the same program, options and data, or resume from the newest checkpoint";
+                let remedy = match adapters[rank] == adapters[0] {
+                    true => "give all ranks the same program, options and data, or resume from the newest checkpoint",
+                    false => "their adapters or drivers differ, and may round differently: use the same for all ranks",
+                };
                 return Err(Error::Graph(format!("rank {rank} has {what} than rank 0 at step {done}; {remedy}")));
             }
         }

@@ -43,6 +43,9 @@ pub struct RunFacts {
     pub evaluated: bool,
     /// The best evaluation so far.
     pub best: Option<Best>,
+    /// Images that a step computes at once; not in old runs.
+    #[serde(default)]
+    pub micro_batch: Option<usize>,
     /// The names of the columns of the values of recent steps.
     #[serde(default = "first_columns")]
     pub columns: Vec<String>,
