@@ -304,8 +304,8 @@ fn integers_that_are_none() {
     }
 }
 
-/// Protects: an empty tensor is a value: sums over nothing are 0, products of nothing are the bias, and what has no value
-/// is refused where it is recorded.
+/// Protects: an empty tensor is a value: sums over nothing are 0, products of nothing are the bias, and what has no
+/// value is refused where it is recorded.
 #[test]
 fn empty_tensors_are_values() {
     for mut session in sessions() {
@@ -386,4 +386,91 @@ fn operators_name_their_line() {
     let line = line!() + 1;
     let error = (&x + &y).unwrap_err().to_string();
     assert!(error.contains(&format!("tests/misuse.rs:{line}:")) && error.starts_with("add"), "{error}");
+}
+
+/// Protects: a program refuses to read what it does not need, what was recorded after it, what was never written and
+/// what has no value, alike on both backends; an input that was recorded later is ignored, as any that is not needed.
+#[test]
+fn values_that_a_program_does_not_have() {
+    for mut session in sessions() {
+        let Doubled { x, mut program, .. } = doubled(&mut session);
+        let graph = x.graph();
+        assert_misuse(program.read(&x), &["input `x` f32[2, 3] was never written"]);
+        let w = graph.state("w", [2]);
+        assert_misuse(program.read(&w), &["does not need `w` f32[2]"]);
+        let later = graph.input("later", [3], DType::F32);
+        program.write(&later, &[1.0; 3]).unwrap();
+        assert_misuse(program.read(&later), &["does not need `later` f32[3]"]);
+        program.write(&x, &[1.0; 6]).unwrap();
+        program.run().unwrap();
+
+        let update = w.assign(&w.scale(2.0).unwrap()).unwrap();
+        let read = update.scale(2.0).unwrap();
+        assert_misuse(session.compile(graph, &[&read]), &["scale", "takes an update of a state, which has no value"]);
+        assert_misuse(session.plan(graph, &[&read]), &["takes an update of a state"]);
+        let mut program = session.compile(graph, &[&update]).unwrap();
+        program.write(&x, &[1.0; 6]).unwrap();
+        program.run().unwrap();
+        assert_misuse(program.read(&update), &["is an update and has no value"]);
+        assert_eq!(program.read(&w).unwrap(), [2.0, 4.0]);
+    }
+}
+
+/// Protects: a state of another shape than the program's is refused on both backends.
+#[test]
+fn a_state_of_another_shape() {
+    for mut session in sessions() {
+        session.set_state("w", &[2], &[1.0, 2.0]).unwrap();
+        let graph = Graph::new();
+        let y = graph.state("w", [3]).scale(2.0).unwrap();
+        let error = session.compile(&graph, &[&y]).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("state `w` is f32[2], but the program needs f32[3]"), "{error}");
+    }
+}
+
+/// Protects: no op takes integers for real numbers, in any operand, nor does a gradient.
+#[test]
+fn integers_are_not_taken_for_real_numbers() {
+    let graph = Graph::new();
+    let real = |shape: &[usize]| graph.state(&format!("real {shape:?}"), shape);
+    let integers = |shape: &[usize]| graph.input("integers", shape, DType::I32);
+    let x = real(&[2, 3]);
+    for (gamma, beta) in [(integers(&[3]), real(&[3])), (real(&[3]), integers(&[3]))] {
+        assert_misuse(x.layer_norm(&gamma, &beta, 1e-5), &["layer_norm", "i32[3]"]);
+    }
+    let image = real(&[1, 4, 4, 2]);
+    assert_misuse(image.depthwise_conv2d(&real(&[2, 1, 3, 3]), &integers(&[2]), 1, 1, 1), &["real bias"]);
+    assert_misuse(image.depthwise_conv2d(&integers(&[2, 1, 3, 3]), &real(&[2]), 1, 1, 1), &["real taps"]);
+    let pulled = graph.pull_back(&[(x.softmax(-1).unwrap(), integers(&[2, 3]))], std::slice::from_ref(&x));
+    assert_misuse(pulled, &["`integers` i32[2, 3] is not real"]);
+    let maps = real(&[1, 2, 3, 3]);
+    for first in [1 << 32, usize::MAX] {
+        assert_misuse(maps.gather_slots(&integers(&[1, 4]), first), &["beyond the integers of 32 bits"]);
+        assert_misuse(real(&[1, 3, 3, 4]).scatter_slots(&integers(&[1, 4]), 2, first), &["beyond the integers"]);
+        assert_misuse(maps.cross_entropy_map(&integers(&[1, 3, 3]), first), &["beyond the integers"]);
+    }
+}
+
+/// Protects: gradients pass through empty parts: of a concatenation, a slice and a pad.
+#[test]
+fn gradients_pass_through_empty_tensors() {
+    for mut session in sessions() {
+        session.set_state("a", &[2, 3], &[1.0; 6]).unwrap();
+        session.set_state("z", &[0, 4], &[]).unwrap();
+        let graph = Graph::new();
+        let (a, z) = (graph.state("a", [2, 3]), graph.state("z", [0, 4]));
+        let none = a.slice(0, 1..1).unwrap();
+        let joined = Tensor::concat(&[&a, &none], 0).unwrap().sum_all().unwrap();
+        let padded = z.pad(0, 1, 2).unwrap().sum_all().unwrap();
+        let gradients = [
+            graph.gradients(&joined, std::slice::from_ref(&a)).unwrap().remove(0),
+            graph.gradients(&padded, std::slice::from_ref(&z)).unwrap().remove(0),
+        ];
+        let mut program = session.compile(&graph, &[&gradients[0], &gradients[1], &none, &padded]).unwrap();
+        program.run().unwrap();
+        assert_eq!(program.read(&gradients[0]).unwrap(), [1.0; 6]);
+        assert_eq!(program.read(&gradients[1]).unwrap(), [0.0; 0]);
+        assert_eq!(program.read(&none).unwrap(), [0.0; 0]);
+        assert_eq!(program.read(&padded).unwrap(), [0.0]);
+    }
 }

@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 pub struct Program {
     graph: Graph,
     outputs: Vec<NodeId>,
+    /// Whether it needs each node of the graph.
+    live: Vec<bool>,
     /// Required inputs without a value.
     unwritten: Vec<Tensor>,
     ran: bool,
@@ -19,16 +21,17 @@ pub struct Program {
 impl Program {
     /// A program of `compiled` with `outputs`.
     pub(super) fn new(graph: &Graph, outputs: Vec<NodeId>, compiled: Box<dyn Runnable>) -> Self {
-        let live = graph.live(&outputs).into_iter().enumerate().filter(|(_, live)| *live);
-        let unwritten = live.map(|(index, _)| graph.tensor(NodeId(index))).filter(Tensor::is_input).collect();
-        Program { graph: graph.clone(), outputs, unwritten, ran: false, compiled }
+        let live = graph.live(&outputs);
+        let needed = live.iter().enumerate().filter(|(_, live)| **live);
+        let unwritten = needed.map(|(index, _)| graph.tensor(NodeId(index))).filter(Tensor::is_input).collect();
+        Program { graph: graph.clone(), outputs, live, unwritten, ran: false, compiled }
     }
 
     /// Writes an input.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the tensor is not an input of this program's graph, the number of values is wrong, or an input
-    /// of integers is given another number.
+    /// [`Error::Graph`] if the tensor is not an input of this program's graph, the number of values is wrong, or an
+    /// input of integers is given another number.
     #[track_caller]
     pub fn write<'a>(&mut self, input: &Tensor, values: impl Into<Values<'a>>) -> Result<()> {
         let values = values.into();
@@ -70,10 +73,11 @@ impl Program {
         Ok(())
     }
 
-    /// The value of an output after the last run, or of an input or a state.
+    /// The value of an output after the last run, or of an input or a state that the program needs.
     ///
     /// # Errors
-    /// [`Error::Graph`] if the tensor is none of these, or nothing was run; [`Error::Device`] if the device was lost.
+    /// [`Error::Graph`] if the tensor is none of these, nothing was run, or the input was never written;
+    /// [`Error::Device`] if the device was lost.
     #[cfg(not(target_arch = "wasm32"))]
     #[track_caller]
     pub fn read(&self, output: &Tensor) -> Result<Vec<f64>> {
@@ -98,7 +102,18 @@ impl Program {
     fn check_readable(&self, tensor: &Tensor) -> Result<()> {
         self.own(tensor)?;
         if tensor.is_input() || tensor.is_state() {
+            if self.live.get(tensor.id().0) != Some(&true) {
+                return Err(Error::misuse(format!(
+                    "this program does not need {tensor:?}; read it from one that does"
+                )));
+            }
+            if self.unwritten.iter().any(|unwritten| unwritten.id() == tensor.id()) {
+                return Err(Error::misuse(format!("input {tensor:?} was never written")));
+            }
             return Ok(());
+        }
+        if tensor.is_update() {
+            return Err(Error::misuse(format!("{tensor:?} is an update and has no value; read the state")));
         }
         if !self.outputs.contains(&tensor.id()) {
             return Err(Error::misuse(format!("{tensor:?} is not an output of this program; name it when compiling")));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::{Error, Result};
+
 /// Extents of a tensor, outermost first; row-major and always contiguous.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(Vec<usize>);
@@ -155,6 +157,14 @@ impl TensorType {
     /// An integer tensor.
     pub fn i32(shape: impl Into<Shape>) -> Self {
         TensorType { shape: shape.into(), dtype: DType::I32 }
+    }
+
+    /// Refuses a state `name` of this type where a program needs another one.
+    pub(crate) fn check_as_state(&self, name: &str, needed: &TensorType) -> Result<()> {
+        if self == needed {
+            return Ok(());
+        }
+        Err(Error::Graph(format!("state `{name}` is {self:?}, but the program needs {needed:?}")))
     }
 
     /// Bytes of a device buffer that holds it: whole `vec4`s, so that kernels may load four elements at a time.

@@ -2,7 +2,7 @@
 
 use tagseg::Session;
 use tagseg::engine::geometry::window::Padding;
-use tagseg::engine::graph::{Graph, Tensor};
+use tagseg::engine::graph::{DType, Graph, Tensor};
 use tagseg::engine::kernel::Target;
 use tagseg::engine::ops::attention::Heads;
 use tagseg::engine::reference::square_error;
@@ -93,6 +93,37 @@ fn more_turns_than_a_driver_makes_are_shared() {
     agrees(&software, &[&[1, 260, 260, 257], &[257, 1, 3, 3], &[257]], |x| {
         x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1)
     });
+}
+
+/// Protects: rows and windows beyond what sixteen invocations walk, or what a row's neighbours add to it; what no
+/// number of invocations walks is refused, also if only the gradient does.
+#[test]
+fn the_longest_rows_and_windows_are_walked_or_refused() {
+    let software = [Target::software()];
+    agrees(&software, &[&[1, 600_001]], |x| x[0].softmax(1));
+    agrees(&software, &[&[1, 600_001], &[600_001], &[600_001]], |x| x[0].layer_norm(&x[1], &x[2], 1e-5));
+    agrees(&software, &[&[1, 3000, 4, 257], &[257, 1, 5, 5], &[257]], |x| x[0].depthwise_conv2d(&x[1], &x[2], 1, 4, 8));
+    let graph = Graph::new();
+    let refused = |result: tagseg::Result<Vec<Tensor>>, reason: &str| {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    };
+    let gradient = |y: Tensor, x: &Tensor| graph.gradients(&y.sum_all()?, std::slice::from_ref(x));
+    let row = graph.state("row", [1, 2_000_001]);
+    refused(row.softmax(1).map(|y| vec![y]), "rows of at most 1920000 elements");
+    refused(
+        row.layer_norm(&graph.state("g", [2_000_001]), &graph.state("b", [2_000_001]), 1e-5).map(|y| vec![y]),
+        "rows of",
+    );
+    let cell = graph.state("cell", [1, 1, 1, 1]);
+    refused(cell.resize([1, 70_001], true).and_then(|y| gradient(y, &cell)), "too long");
+    let line = graph.state("line", [1, 1, 60_000, 4]);
+    let convolved = line.depthwise_conv2d(&graph.state("w", [4, 1, 3, 3]), &graph.state("c", [4]), 1, 1, 1).unwrap();
+    refused(gradient(convolved, &graph.state("c", [4])), "rows as long as these");
+    let [mask, weights] = [4, 8].map(|last| graph.state(&format!("m{last}"), [1, 300, 300, last]));
+    let [extent, classes] = [("e", 2), ("k", 4)].map(|(name, last)| graph.input(name, [1, last], DType::I32));
+    let refined = mask.par_step(&weights, &extent, &classes, &[299]).unwrap();
+    refused(gradient(refined, &mask), "rings as wide as these");
 }
 
 /// Protects: the position of the largest of very many, the first of equals, and its gradient, whose positions are more

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::interface::{Answer, Engine, Runnable};
 use crate::engine::gpu::{Device, KernelTime, Plan};
 use crate::engine::graph::interpreter::{ArrayStates, Interpreter};
-use crate::engine::graph::{Graph, NodeId, Tensor, TensorType};
+use crate::engine::graph::{Graph, Kind, NodeId, Tensor, TensorType};
 use crate::engine::kernel::Target;
 use crate::engine::ranks::Peers;
 use crate::engine::reference::Array;
@@ -80,6 +80,12 @@ impl Engine for OnInterpreter {
     }
 
     fn compile(&self, graph: &Graph, outputs: &[NodeId]) -> Result<Box<dyn Runnable>> {
+        for (node, live) in graph.nodes().iter().zip(graph.live(outputs)) {
+            if let (Kind::State(name), true) = (&node.kind, live) {
+                let own = self.state_type(name).ok_or_else(|| Error::Graph(format!("state `{name}` has no value")))?;
+                own.check_as_state(name, &node.ty)?;
+            }
+        }
         // Where a device rounds does not depend on its class.
         let half = Plan::new(graph, outputs, Target::software()).half;
         Ok(Box::new(Interpreter::new(graph, outputs, &half, &self.states, &self.peers)))

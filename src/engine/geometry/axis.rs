@@ -75,7 +75,8 @@ impl Axis {
         // Extents may be as large as anybody writes them.
         let [input, output] = [self.input, self.output].map(|extent| extent as i128 + 1);
         let [step, shift, unit] = [self.step, self.shift, self.unit].map(i128::from);
-        let is_steep = step * MOST_ENLARGED < unit;
+        // All outputs read a single cell, also where the step says otherwise.
+        let is_steep = step * MOST_ENLARGED < unit || (self.input == 1 && output > MOST_ENLARGED + 1);
         (output * step + shift.abs()).max(input * unit) < 1 << 31 && !is_steep
     }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::schedule::roots;
 use super::views::Views;
 use crate::engine::geometry::broadcast::Broadcast;
 use crate::engine::graph::{Chain, Node, NodeId, Op};
-use crate::engine::kernel::Slot;
+use crate::engine::kernel::{LaunchContext, Slot, Target};
 
 /// An op after fusion, with the inputs of the whole chain.
 pub(super) struct Kernel {
@@ -43,6 +44,24 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
     }
 
     let views = Views::of(nodes);
+    let root = roots(nodes);
+    // Which values are halves was decided for another schedule, if the gradient recomputes some: a kernel that joins
+    // more than there must load these by `vec4`, too.
+    let loads_halves = |chain: &Chain, inputs: &[NodeId], index: usize| {
+        let is_half = |node: usize| half[root[node]];
+        if !is_half(index) && !inputs.iter().any(|input| is_half(input.0)) {
+            return true;
+        }
+        let types: Vec<_> = inputs.iter().map(|input| &nodes[input.0].ty).collect();
+        let context = LaunchContext { inputs: &types, output: &nodes[index].ty, target: Target::software() };
+        let concerned = |slot: &Slot| match *slot {
+            Slot::Input(input) => is_half(inputs[input].0),
+            Slot::Output => is_half(index),
+            Slot::Scratch(_) | Slot::States { .. } => false,
+        };
+        let launches = chain.launches(&context).list;
+        launches.iter().all(|launch| launch.bindings.iter().all(|slot| !concerned(slot) || launch.fours.contains(slot)))
+    };
 
     let mut kernels: Vec<Option<Kernel>> = (0..nodes.len()).map(|_| None).collect();
     let mut chains: Vec<Option<(Chain, Vec<NodeId>)>> = vec![None; nodes.len()];
@@ -69,7 +88,8 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[NodeId], half: &[bool]) -> Vec<Opt
                 // Values that broadcast differently need more axes together than each of them alone.
                 .filter(|(_, inputs)| {
                     Broadcast::of(&node.ty.shape, inputs.iter().map(|input| &nodes[input.0].ty.shape)).fits()
-                });
+                })
+                .filter(|(longer, inputs)| loads_halves(longer, inputs, index));
             match merged {
                 Some((longer, inputs)) => {
                     (chain, leaves) = (longer, inputs);

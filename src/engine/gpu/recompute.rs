@@ -150,7 +150,9 @@ impl<'a> Waiting<'a> {
                         if !stored && op.exchange().is_some() {
                             return None;
                         }
-                        if !stored && !again[input] && !group.contains(&input) {
+                        // A view shows its state as it is when it is read, also if it is computed again already.
+                        let settled = stored || (again[input] && !op.is_alias());
+                        if !settled && !group.contains(&input) {
                             group.push(input);
                         }
                     }

@@ -5,6 +5,17 @@ use std::collections::HashMap;
 use super::order::order;
 use crate::engine::graph::{Graph, Node, NodeId};
 
+/// The node whose storage each of `nodes` has: aliases share that of what they rename.
+pub(super) fn roots(nodes: &[Node]) -> Vec<usize> {
+    let mut root: Vec<usize> = (0..nodes.len()).collect();
+    for (index, node) in nodes.iter().enumerate() {
+        if node.op().is_some_and(|op| op.is_alias()) {
+            root[index] = root[node.inputs[0].0];
+        }
+    }
+    root
+}
+
 /// The nodes that run, numbered in their order.
 #[derive(Clone)]
 pub(super) struct Schedule {
@@ -39,18 +50,12 @@ impl Schedule {
             recorded: recorded.len(),
             origin: order.into_iter().map(NodeId).collect(),
         };
-        schedule.with_old_views()
+        schedule.with_old_views().with_kept_views()
     }
 
     /// The node whose storage each has: aliases share that of what they rename.
     pub(super) fn roots(&self) -> Vec<usize> {
-        let mut root: Vec<usize> = (0..self.nodes.len()).collect();
-        for (index, node) in self.nodes.iter().enumerate() {
-            if node.op().is_some_and(|op| op.is_alias()) {
-                root[index] = root[node.inputs[0].0];
-            }
-        }
-        root
+        roots(&self.nodes)
     }
 
     /// Bytes of a node's value.

@@ -112,12 +112,7 @@ impl States {
     /// # Errors
     /// [`Error::Graph`] if not.
     pub(super) fn check(&self, name: &str, ty: &TensorType) -> Result<()> {
-        let own = self.state(name)?.ty;
-        if own == *ty {
-            Ok(())
-        } else {
-            Err(Error::Graph(format!("state `{name}` is {own:?}, but the program needs {ty:?}")))
-        }
+        self.state(name)?.ty.check_as_state(name, ty)
     }
 
     /// The location of a state.

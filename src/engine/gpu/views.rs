@@ -1,11 +1,13 @@
-//! Views of states: other shapes of their storage, which show every update. A view that is read after an update of its
-//! state must have the old value, as in the interpreter: then the plan reads a copy from before the update.
+//! Views of states and inputs: other shapes of their storage, which show every change. A view that is read after an
+//! update of its state must have the old value, as in the interpreter: then the plan reads a copy from before the
+//! update. And a view that is an output keeps its value until the next run: the plan copies it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::schedule::Schedule;
 use crate::engine::graph::{Chain, Function, Kind, Node, NodeId, Storage};
+use crate::engine::ops::movement::copied;
 
 /// Views and updates of the states in a schedule.
 pub(super) struct Views {
@@ -75,5 +77,27 @@ impl Schedule {
         }
         longer.outputs = self.outputs.iter().map(|output| number[output.0]).collect();
         longer
+    }
+
+    /// The same schedule, in which outputs that are views of inputs or states are copies.
+    pub(super) fn with_kept_views(mut self) -> Self {
+        let root = self.roots();
+        let is_op = |index: usize| matches!(self.nodes[root[index]].kind, Kind::Op(_));
+        let views: Vec<_> = self.outputs.iter().map(|output| output.0).collect();
+        let views: BTreeSet<_> = views.into_iter().filter(|&view| root[view] != view && !is_op(view)).collect();
+        for view in views {
+            let copy = Node {
+                kind: Kind::Op(copied(self.nodes[view].ty.shape.rank())),
+                inputs: vec![NodeId(view)],
+                storage: Storage::Whole,
+                ..self.nodes[view].clone()
+            };
+            // What is read afterwards is the copy.
+            let of_root = self.origin[root[view]];
+            let origin = std::mem::replace(&mut self.origin[view], of_root);
+            let copy = self.append(copy, origin, false);
+            self.outputs.iter_mut().filter(|output| output.0 == view).for_each(|output| *output = copy);
+        }
+        self
     }
 }

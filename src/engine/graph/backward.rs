@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::node::{Backward, BackwardError, Tensor};
-use super::{Graph, NodeId};
+use super::{DType, Graph, NodeId};
 use crate::error::{Error, Result};
 
 impl Graph {
@@ -28,7 +28,8 @@ impl Graph {
     /// Gradients of Σ output · cotangent over all pairs of `outputs`, with respect to each of `parameters`.
     ///
     /// # Errors
-    /// As [`Graph::gradients`], and [`Error::Graph`] if a cotangent does not have its output's shape.
+    /// As [`Graph::gradients`], and [`Error::Graph`] if a cotangent does not have its output's shape, or
+    /// either is not real.
     #[track_caller]
     pub fn pull_back(&self, outputs: &[(Tensor, Tensor)], parameters: &[Tensor]) -> Result<Vec<Tensor>> {
         self.check()?;
@@ -38,6 +39,10 @@ impl Graph {
         }
         if let Some((output, cotangent)) = outputs.iter().find(|(output, other)| output.shape() != other.shape()) {
             return Err(Error::misuse(format!("gradients: {cotangent:?} does not have the shape of {output:?}")));
+        }
+        let has_integers = |tensor: &&Tensor| tensor.dtype() != DType::F32;
+        if let Some(integers) = outputs.iter().flat_map(|(output, other)| [output, other]).find(has_integers) {
+            return Err(Error::misuse(format!("gradients: {integers:?} is not real")));
         }
         self.lock().differentiates = true;
         let gradients = self.record_gradients(outputs, parameters);

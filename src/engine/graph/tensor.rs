@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::node::{Graph, Kind, NodeId, Op, Tensor, root};
+use super::node::{Graph, Kind, Node, NodeId, Op, Tensor, root};
 use crate::engine::types::{DType, Shape, Storage, TensorType};
 use crate::error::{Error, Result};
 
@@ -67,6 +67,11 @@ impl Tensor {
         matches!(self.graph.lock().nodes[self.id.0].kind, Kind::State(_))
     }
 
+    /// Whether it is an update of a state, which has no value of its own.
+    pub(crate) fn is_update(&self) -> bool {
+        self.graph.lock().nodes[self.id.0].op().is_some_and(|op| !op.mutates().is_empty())
+    }
+
     /// Whether its storage is that of a state, possibly with another shape.
     pub(crate) fn lies_in_state(&self) -> bool {
         let recording = self.graph.lock();
@@ -96,6 +101,12 @@ impl Tensor {
                 return Ok(self.clone());
             }
             let root = root(&recording.nodes, self.id);
+            // A view from before an update has the old value.
+            let updates = |node: &Node| {
+                let updated = node.op().map_or(&[][..], |op| op.mutates());
+                updated.iter().any(|&slot| node.inputs[slot] == root)
+            };
+            let root = if recording.nodes[self.id.0..].iter().any(updates) && root != self.id { self.id } else { root };
             (root, recording.weights.get(&root).copied())
         };
         let rounded = match known {

@@ -14,5 +14,5 @@ pub use launch::{Launch, LaunchContext, Launches, Shader, Slot, WORKGROUP, shade
 pub use pace::Pace;
 pub use packing::{BLOCK, Packing};
 pub use table::KernelTable;
-pub(crate) use target::MOST_TURNS;
 pub use target::{Class, HalfMatrices, Halves, Target};
+pub(crate) use target::{LONGEST_ROW, MOST_TURNS};

@@ -10,6 +10,12 @@ use crate::error::Result;
 /// has made 65 535, without a word: what is longer is split among invocations.
 pub(crate) const MOST_TURNS: usize = 60_000;
 
+/// Invocations that share a row at most, since they share a workgroup.
+const MOST_LANES: usize = 64;
+
+/// Elements of a row that is walked at most.
+pub(crate) const LONGEST_ROW: usize = MOST_LANES * MOST_TURNS / 2;
+
 /// The class of a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Class {
@@ -172,8 +178,9 @@ impl Target {
     /// Invocations that share a row of so many elements through workgroup memory.
     pub fn lanes(self, width: usize) -> usize {
         match self.kernels.rows.of(width, 128) {
-            Walk::Together if self.shared_rows => 16,
             // A row is walked twice.
+            _ if width > 16 * MOST_TURNS / 2 => MOST_LANES,
+            Walk::Together if self.shared_rows => 16,
             _ if width > MOST_TURNS / 2 => 16,
             _ => 1,
         }

@@ -92,8 +92,8 @@ impl Op for DepthwiseConv2d {
         }
         let [batch, height, width, channels] = extents(x);
         let taps = window.kernel * window.kernel;
-        if inputs[1].shape[..] != [taps, channels] || inputs[2].shape[..] != [channels] {
-            return Err(format!("needs {taps} taps and one bias per channel"));
+        if *inputs[1] != TensorType::f32([taps, channels]) || *inputs[2] != TensorType::f32([channels]) {
+            return Err(format!("needs {taps} real taps and one real bias per channel"));
         }
         let [rows, columns] = window.grid([height, width])?;
         Ok(TensorType::f32([batch, rows, columns, channels]))
@@ -151,12 +151,24 @@ impl Op for InputGradient {
     }
 }
 
+impl WeightGradient {
+    /// Turns of an invocation for each row of the result's gradient: each of its columns, and for every column that the
+    /// kernel begins with, those that it reads before and behind the row.
+    fn turns(&self, grad: &TensorType) -> usize {
+        let [.., columns, _] = extents(grad);
+        columns + (self.0.kernel + 1) * self.0.dilation.min(columns) + 1
+    }
+}
+
 impl Op for WeightGradient {
     fn name(&self) -> &'static str {
         "depthwise_conv2d_weight"
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        if self.turns(inputs[1]) > MOST_TURNS {
+            return Err("has no gradient of its weight for rows as long as these".into());
+        }
         Ok(TensorType::f32([self.0.kernel * self.0.kernel + 1, extents(inputs[0])[3]]))
     }
 
@@ -169,7 +181,7 @@ impl Op for WeightGradient {
         let loads = channels / lanes.count;
         let rows_of_all = batch * rows;
         let (chunk, chunks) =
-            split_rows(rows_of_all, 32usize.div_ceil(columns), loads, columns + dilation + 1, context.target);
+            split_rows(rows_of_all, 32usize.div_ceil(columns), loads, self.turns(context.inputs[1]), context.target);
         let first = Launch::new(shader!("depthwise_conv2d_weight"), loads * chunks, 1)
             .operations(&[2 * sums - 1, context.inputs[1].shape.len()])
             .uints(&[rows_of_all, height, width, loads, rows, columns, stride, dilation])

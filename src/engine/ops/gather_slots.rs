@@ -24,6 +24,7 @@ impl Op for GatherSlots {
         if !fits || maps.dtype != DType::F32 || classes.dtype != DType::I32 {
             return Err("needs real maps [B, C, H, W] and integer classes [B, P]".into());
         }
+        check_first(self.first)?;
         Ok(TensorType::f32([maps.shape[0], maps.shape[2], maps.shape[3], classes.shape[1]]))
     }
 
@@ -48,6 +49,12 @@ impl Op for GatherSlots {
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
         vec![reference::gather_slots::gather_slots(inputs[0], inputs[1], self.first)]
     }
+}
+
+/// Refuses a first class that no integer tensor holds.
+pub(super) fn check_first(first: usize) -> Result<(), String> {
+    let fits = i32::try_from(first).is_ok();
+    if fits { Ok(()) } else { Err(format!("a class of {first} is beyond the integers of 32 bits")) }
 }
 
 impl Tensor {

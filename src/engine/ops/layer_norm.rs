@@ -2,7 +2,7 @@
 
 use super::matmul::mismatch;
 use super::norm_sums::norm_sums;
-use super::rows::{Lanes, launch_rows};
+use super::rows::{Lanes, check_rows, launch_rows};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
 use crate::engine::reference;
@@ -23,6 +23,7 @@ impl Op for Statistics {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        check_rows(inputs[0])?;
         let mut shape = inputs[0].shape.to_vec();
         match shape.last_mut() {
             Some(last) if inputs[0].dtype == DType::F32 && *last > 0 => *last = 2,
@@ -119,12 +120,13 @@ impl Tensor {
     /// (x − mean) / √(variance + eps) · gamma + beta over the last axis, with the biased variance; gamma, beta \[C\].
     ///
     /// # Errors
-    /// If gamma or beta do not have the last axis' extent.
+    /// If gamma or beta do not have the last axis' extent, or any of them is not real.
     #[track_caller]
     pub fn layer_norm(&self, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
         let width = self.shape().last().copied().unwrap_or(0);
-        if width == 0 || gamma.shape()[..] != [width] || beta.shape()[..] != [width] {
-            return Err(mismatch("layer_norm", &[self, gamma, beta], "needs x [.., C], gamma [C] and beta [C]"));
+        let real = TensorType::f32([width]);
+        if width == 0 || *gamma.ty() != real || *beta.ty() != real {
+            return Err(mismatch("layer_norm", &[self, gamma, beta], "needs real x [.., C], gamma [C] and beta [C]"));
         }
         let statistics = Tensor::record(Statistics { eps }, &[self])?;
         Tensor::record(LayerNorm, &[self, &statistics, gamma, beta])

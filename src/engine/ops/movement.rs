@@ -1,6 +1,7 @@
 //! Copies that rearrange: permute, slice, pad, flip, concatenate.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use crate::engine::geometry::gather::Gather;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Shape, Tensor, TensorType};
@@ -40,7 +41,7 @@ impl Move {
             }
             Move::Slice { axis, range } => {
                 check(*axis)?;
-                if range.end > x[*axis] || range.start >= range.end {
+                if range.end > x[*axis] || range.start > range.end {
                     return Err(format!("{range:?} is out of range for axis {axis}"));
                 }
                 shape[*axis] = range.len();
@@ -84,6 +85,11 @@ impl Move {
             Move::Flip(axis) => Move::Flip(*axis),
         }
     }
+}
+
+/// The op that copies a tensor of so many axes, real or not.
+pub(crate) fn copied(rank: usize) -> Arc<dyn Op> {
+    Arc::new(Movement(Move::Permute((0..rank).collect())))
 }
 
 /// Axes that the kernel walks, at most.

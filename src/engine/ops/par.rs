@@ -1,7 +1,7 @@
 //! Pixel-adaptive refinement: masks spread along weights that fall with colour distance (method.md 4.1).
 
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -148,7 +148,14 @@ impl Op for StepGradient {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        self.0.output(inputs)
+        let mask = self.0.output(inputs)?;
+        // A corner is a neighbour of all pixels within a ring of it.
+        let side = |dilation: &usize, extent: usize| dilation.min(&extent) + 2;
+        let corner = |dilation| side(dilation, mask.shape[1]) * side(dilation, mask.shape[2]);
+        if self.0.dilations.iter().map(corner).sum::<usize>() > MOST_TURNS {
+            return Err("has no gradient for rings as wide as these".into());
+        }
+        Ok(mask)
     }
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {

@@ -3,6 +3,7 @@
 //! The logits may be given on a coarser grid than the label: they are interpolated as needed, and maps of
 //! them at the label's size are never stored.
 
+use super::gather_slots::check_first;
 use super::resize::{Axis, Resize, transposed};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Shader, Slot, shader};
@@ -70,6 +71,7 @@ impl Op for PixelLoss {
         if inputs[1].dtype != DType::I32 {
             return Err("takes integer labels".into());
         }
+        check_first(self.first)?;
         Ok(TensorType::f32(inputs[1].shape.clone()))
     }
 

@@ -1,6 +1,7 @@
 //! Kernels that traverse rows of channels: the size of loads, the invocations per row, and the split of columns.
 
-use crate::engine::kernel::{Launch, MOST_TURNS, Shader, Slot, Target};
+use crate::engine::graph::TensorType;
+use crate::engine::kernel::{LONGEST_ROW, Launch, MOST_TURNS, Shader, Slot, Target};
 
 /// The elements of one load of a kernel along the last axis.
 #[derive(Clone, Copy)]
@@ -64,6 +65,14 @@ impl ColumnSums {
     pub(crate) fn launch(&self, shader: Shader, invocations: usize) -> Launch {
         Launch::new(shader, invocations, 1).uints(&[self.rows, self.columns, self.chunk, self.chunks])
     }
+}
+
+/// Refuses rows that are too long for any number of invocations.
+pub(crate) fn check_rows(x: &TensorType) -> Result<(), String> {
+    if x.shape.last().is_some_and(|&width| width > LONGEST_ROW) {
+        return Err(format!("takes rows of at most {LONGEST_ROW} elements"));
+    }
+    Ok(())
 }
 
 /// The launch of a kernel that includes `shaders/common/rows.wgsl`, on `rows` rows of so many channels; `slots` are

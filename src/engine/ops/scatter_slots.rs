@@ -1,5 +1,6 @@
 //! Slots back to one map per class, zeros where an image has no such slot (method.md 4.3).
 
+use super::gather_slots::check_first;
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Slot, shader};
 use crate::engine::reference;
@@ -28,6 +29,7 @@ impl Op for ScatterSlots {
         if slots.shape[3] > MOST_TURNS {
             return Err(format!("takes at most {MOST_TURNS} slots"));
         }
+        check_first(self.first)?;
         Ok(TensorType::f32([slots.shape[0], self.channels, slots.shape[1], slots.shape[2]]))
     }
 

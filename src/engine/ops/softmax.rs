@@ -1,6 +1,6 @@
 //! Softmax and log-softmax.
 
-use super::rows::launch_rows;
+use super::rows::{check_rows, launch_rows};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::{LaunchContext, Launches, Shader, Slot, shader};
 use crate::engine::reference;
@@ -37,6 +37,7 @@ impl Op for Softmax {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        check_rows(inputs[0])?;
         if inputs[0].dtype != DType::F32 || inputs[0].shape.is_empty() {
             return Err("takes real values, at least one".into());
         }
