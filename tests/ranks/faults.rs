@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use tagseg::engine::kernel::{KernelTable, Kernels};
 use tagseg::run::weights::{Checkpoint, Checkpoints};
 
-use crate::place::{
-    LONG_RUN, Place, STEPS, alone, fail, is_open_mpi, launcher, processes, ranks, succeed, two, wait_for,
-};
+use crate::place::{LONG_RUN, Place, alone, fail, is_open_mpi, launcher, processes, ranks, succeed, two, wait_for};
 
 fn signal(number: u32, name: &str) {
     assert!(Command::new("kill").args([name, &number.to_string()]).status().unwrap().success());
