@@ -97,7 +97,7 @@ impl DeviceChoice {
 
     /// This choice for so many processes on a machine: `auto` instead of a list of another number of adapters.
     #[must_use]
-    pub(crate) fn for_processes(self, processes: usize) -> Self {
+    pub fn for_processes(self, processes: usize) -> Self {
         let misfit = list(self.wish()).is_some_and(|list| list.len() != processes);
         DeviceChoice { adapter: self.adapter.filter(|_| !misfit), ..self }
     }
