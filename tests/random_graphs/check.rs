@@ -66,7 +66,7 @@ impl Devices {
 
     fn compare(&self, program: &Program) -> std::result::Result<Compared, String> {
         let known = known(program).map_err(|error| format!("is refused: {error}"))?;
-        let exact = |number: usize| known.get(&number).is_some_and(|known| known.unit.is_some());
+        let exact = |number: usize| known.get(&number).is_some_and(Known::is_exact);
         let failed = |who: &'static str| move |error: Error| format!("fails on {who}: {error}");
         let reference = || Session::open("reference");
         let (want, _) = run(program, &exact, None, None, reference()).map_err(failed("the interpreter"))?;
@@ -143,7 +143,7 @@ fn known(program: &Program) -> Result<HashMap<usize, Known>> {
     let mut recorder = Recorder::new(program.seed, None);
     let mut known: HashMap<usize, Known> = HashMap::new();
     for line in &program.lines {
-        recorder.line(line, &|_| true)?;
+        recorder.line(line, &|number| known.get(&number).is_some_and(Known::is_exact))?;
         for &number in &line.gives {
             let tensor = recorder.tensor(number)?;
             let takes: Vec<_> = line.takes.iter().map(|taken| &known[taken]).collect();

@@ -21,6 +21,11 @@ pub struct Known {
 const BITS: i32 = 24;
 
 impl Known {
+    /// Whether no element is rounded.
+    pub fn is_exact(&self) -> bool {
+        self.unit.is_some()
+    }
+
     /// With the unit left out where `terms` such elements may add up to more than can be held.
     fn of(bound: f64, unit: Option<i32>) -> (f64, Option<i32>) {
         (bound, unit.filter(|&unit| bound <= 2f64.powi(unit + BITS - 1)))

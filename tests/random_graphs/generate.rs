@@ -102,8 +102,9 @@ impl Generator {
             numbers: numbers.to_vec(),
             half,
         };
-        let recorder = &mut self.recorder;
-        let recorded = catch_unwind(AssertUnwindSafe(|| recorder.line(&line, &|_| true)));
+        let (recorder, known) = (&mut self.recorder, &self.known);
+        let exact = |number: usize| known.get(&number).is_some_and(Known::is_exact);
+        let recorded = catch_unwind(AssertUnwindSafe(|| recorder.line(&line, &exact)));
         match recorded {
             Err(panic) => {
                 self.panicked = Some(message(&*panic));
