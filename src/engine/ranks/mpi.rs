@@ -49,11 +49,20 @@ const ALERT: Duration = Duration::from_millis(1);
 /// Time for the lowest rank that waits to end all of them, before another says for whom it waits.
 const LOWEST_SPEAKS: Duration = Duration::from_secs(2);
 
+/// Time for a launcher to pass on what a process has printed, before it ends all of them. MPICH's may lose it otherwise.
+const PASSED_ON: Duration = Duration::from_millis(200);
+
 /// Exit code after a panic, as Rust's own.
 const PANICKED: i32 = 101;
 
 /// Exit code after a wait that was too long: that of errors of the device.
 const WAITED: i32 = 2;
+
+/// Ends all processes.
+fn end_all(code: i32) -> ! {
+    thread::sleep(PASSED_ON);
+    SimpleCommunicator::world().abort(code)
+}
 
 impl Mpi {
     /// Joins the other processes. From then on, a panic of this thread ends all of them.
@@ -79,7 +88,7 @@ impl Mpi {
             eprint!("rank {rank}: ");
             print(panic);
             if thread::current().id() == thread {
-                SimpleCommunicator::world().abort(PANICKED);
+                end_all(PANICKED);
             }
         }));
         let limit = AtomicU64::new(0);
@@ -221,6 +230,6 @@ impl Ranks for Mpi {
     }
 
     fn abort(&self, code: i32) -> ! {
-        SimpleCommunicator::world().abort(code)
+        end_all(code)
     }
 }
