@@ -287,9 +287,8 @@ fn ids(graph: &Graph, outputs: &[&Tensor]) -> Result<Vec<NodeId>> {
     }
     let ids: Vec<_> = outputs.iter().map(|output| output.id()).collect();
     let nodes = graph.nodes();
-    let is_update = |id: &NodeId| nodes[id.0].op().is_some_and(|op| !op.mutates().is_empty());
     for (node, _) in nodes.iter().zip(graph.live(&ids)).filter(|(_, live)| *live) {
-        if let Some(op) = node.op().filter(|_| node.inputs.iter().any(is_update)) {
+        if let Some(op) = node.op().filter(|_| node.inputs.iter().any(|input| nodes[input.0].is_update())) {
             let shapes: Vec<_> = node.inputs.iter().map(|input| format!("{:?}", nodes[input.0].ty)).collect();
             let reason = "takes an update of a state, which has no value; give it the state".into();
             return Err(Error::Op { op: op.name(), shapes: shapes.join(" "), reason, at: node.at });

@@ -18,6 +18,7 @@ mod limits;
 mod optimisers;
 #[path = "../planned/mod.rs"]
 mod planned;
+mod recomputed;
 mod shaders;
 mod steps;
 mod table;

@@ -50,10 +50,8 @@ fn cards(wish: &str, adapters: &[wgpu::AdapterInfo], chosen: usize) -> Vec<usize
     };
     cards.sort_by_key(|&index| (&adapters[index].device_pci_bus_id, index));
     // A card with two drivers or interfaces is listed twice.
-    cards.dedup_by_key(|index| match adapters[*index].device_pci_bus_id.as_str() {
-        "" => index.to_string(),
-        bus => bus.to_owned(),
-    });
+    let bus = |index: &usize| &adapters[*index].device_pci_bus_id;
+    cards.dedup_by(|one, other| bus(one) == bus(other) && !bus(one).is_empty());
     cards
 }
 

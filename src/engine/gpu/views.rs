@@ -83,8 +83,8 @@ impl Schedule {
     pub(super) fn with_kept_views(mut self) -> Self {
         let root = self.roots();
         let is_op = |index: usize| matches!(self.nodes[root[index]].kind, Kind::Op(_));
-        let views: Vec<_> = self.outputs.iter().map(|output| output.0).collect();
-        let views: BTreeSet<_> = views.into_iter().filter(|&view| root[view] != view && !is_op(view)).collect();
+        let outputs = self.outputs.iter().map(|output| output.0);
+        let views: BTreeSet<_> = outputs.filter(|&view| root[view] != view && !is_op(view)).collect();
         for view in views {
             let copy = Node {
                 kind: Kind::Op(copied(self.nodes[view].ty.shape.rank())),

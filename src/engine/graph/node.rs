@@ -63,6 +63,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether it updates states, and so has no value of its own.
+    pub fn is_update(&self) -> bool {
+        self.op().is_some_and(|op| !op.mutates().is_empty())
+    }
+
     /// The op, if the node is computed.
     pub fn op(&self) -> Option<&Arc<dyn Op>> {
         match &self.kind {

@@ -69,7 +69,7 @@ impl Tensor {
 
     /// Whether it is an update of a state, which has no value of its own.
     pub(crate) fn is_update(&self) -> bool {
-        self.graph.lock().nodes[self.id.0].op().is_some_and(|op| !op.mutates().is_empty())
+        self.graph.lock().nodes[self.id.0].is_update()
     }
 
     /// Whether its storage is that of a state, possibly with another shape.

@@ -149,13 +149,19 @@ mod tests {
     use super::*;
     use crate::engine::kernel::Kernels;
 
-    /// Protects: every step has ops for most choices, and the same op on the same shapes is one case.
-    #[test]
-    fn a_step_is_a_set_of_cases() {
+    /// The cases of a step of `nano`.
+    fn cases() -> Vec<Case> {
         let mut config = Config::preset("nano").unwrap();
         config.set("train.crop=64").unwrap();
         let mut cases = Vec::new();
         collect(&config, &mut cases).unwrap();
+        cases
+    }
+
+    /// Protects: every step has ops for most choices, and the same op on the same shapes is one case.
+    #[test]
+    fn a_step_is_a_set_of_cases() {
+        let cases = cases();
         let name = |case: &Case| format!("{:?} {:?} {}", case.op, case.inputs, case.halves);
         let names: Vec<_> = cases.iter().map(name).collect();
         let distinct: BTreeSet<_> = names.iter().collect();
@@ -167,10 +173,7 @@ mod tests {
     /// Protects: the choice of products of halves has cases, and they are label passes of mixed precision.
     #[test]
     fn products_of_halves_are_cases() {
-        let mut config = Config::preset("nano").unwrap();
-        config.set("train.crop=64").unwrap();
-        let mut cases = Vec::new();
-        collect(&config, &mut cases).unwrap();
+        let mut cases = cases();
         let choosing = |variant: &str| {
             let kernels = Kernels::GRAPHICS.choosing("product_of_halves", variant).unwrap();
             (variant.to_owned(), Target::from(kernels))
