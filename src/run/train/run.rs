@@ -224,6 +224,8 @@ impl Run {
     /// [`Error::Stopped`] if the device, the disk or the data failed; the run can be resumed from its newest
     /// checkpoint.
     pub(super) fn train(mut self, start: usize, evaluated: bool) -> Result<TrainSummary> {
+        // Before anything is printed: who reads that training begins may stop it.
+        self.stop.listen()?;
         for notice in &self.setting.data.notices {
             self.progress.note(notice);
         }
@@ -231,7 +233,6 @@ impl Run {
             self.progress.note("train.patience has no effect, as the run is not scored");
         }
         self.progress.note(&self.setting.introduction());
-        self.stop.listen()?;
         let end = self.steps(start, evaluated);
         self.progress.finish();
         let (done, stopped) = match end.map_err(|cause| self.safe(cause))? {
