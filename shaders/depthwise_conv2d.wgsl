@@ -10,10 +10,10 @@
 //
 // likewise across with s; taps from K on do not exist. Stride or dilation is 1. Pixels along j that are `step` apart have
 // the same r and read columns that are a whole number of taps apart: one invocation computes a run of them for one
-// channel (or four, if C allows). It loads the taps once. Where the windows of neighbours are BY_ONE or BY_TWO taps apart,
-// it loads each column once, too, and adds it to the sums of all outputs that it reaches: an output is complete with its
-// last column. The sums slide along, not the pixels, which would take more registers. Every output is one sum in fixed
-// order.
+// channel, or for two or four if C allows. It loads the taps once. Where the windows of neighbours are BY_ONE or BY_TWO
+// taps apart, it loads each column once, too, and adds it to the sums of all outputs that it reaches: an output is complete
+// with its last column. The sums slide along, not the pixels, which would take more registers. Every output is one sum in
+// fixed order.
 #include "common/index.wgsl"
 
 alias V = $VALUE;
@@ -26,13 +26,13 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-#read x: array<V>
-#read taps: array<V>
+#read x: array<$VALUE>
+#read taps: array<$VALUE>
 #if MIRRORED
 #else
-#read bias: array<V>
+#read bias: array<$VALUE>
 #endif
-#write y: array<V>
+#write y: array<$VALUE>
 
 #include "common/columns.wgsl"
 

@@ -5,7 +5,7 @@
 //                               · x[b, i·stride + ky·dilation - above, j·stride + kx·dilation - left, c]
 //   sums[chunk, K·K, c]       = Σ_b Σ_i Σ_j grad[b, i, j, c]                                rows (b, i) in the chunk
 //
-// One invocation sums one channel (or four, if C allows) of one chunk of rows, in order, sliding along j, `step` by
+// One invocation sums one channel, or two or four if C allows, of one chunk of rows, in order, sliding along j, `step` by
 // `step`, since only such neighbours read the same columns: it loads each column once and keeps the gradients of the
 // outputs that the column reaches. `reduce` then adds the chunks in order. Nothing depends on scheduling.
 #include "common/index.wgsl"
@@ -20,9 +20,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-#read x: array<V>
-#read grad: array<V>
-#write sums: array<V>
+#read x: array<$VALUE>
+#read grad: array<$VALUE>
+#write sums: array<$VALUE>
 
 #include "common/columns.wgsl"
 

@@ -1,4 +1,5 @@
-// Four reals as halves in eight bytes: the conversions of load_x and store_x if x is stored in half precision.
+// Four reals as halves in eight bytes, or two in four: the conversions of load_x and store_x if x is stored in half
+// precision.
 // Reference: src/engine/reference/half.rs.
 
 // Not rounded by pack2x16float, which may round to either neighbour: drivers that truncate would shrink every
@@ -28,4 +29,12 @@ fn from_halves(x: vec2<u32>) -> vec4<f32> {
     let finite = select(normal, small, size < vec4<u32>(0x400u));
     let bits = select(finite, endless, size >= vec4<u32>(0x7c00u));
     return bitcast<vec4<f32>>(bits | ((half & vec4<u32>(0x8000u)) << vec4<u32>(16u)));
+}
+
+fn to_half_pair(x: vec2<f32>) -> u32 {
+    return to_halves(x.xyxy).x;
+}
+
+fn from_half_pair(x: u32) -> vec2<f32> {
+    return from_halves(vec2<u32>(x)).xy;
 }

@@ -20,11 +20,14 @@ pub struct Kernel {
     pub words: Vec<u32>,
     /// Storage bindings.
     pub bindings: usize,
-    /// Its part of the arithmetic of the last phase of a step of `voc`.
-    pub share: f64,
+    /// Its parts of the arithmetic of the last phase of a step, for the presets of [`SHARED`].
+    pub shares: [f64; SHARED.len()],
     /// Whether it is for cards that multiply cooperative matrices of 16×16 halves.
     pub with_matrices: bool,
 }
+
+/// The presets of whose steps, in f32, the share of each kernel is told.
+pub const SHARED: [&str; 2] = ["voc", "photos"];
 
 /// The kernel with cooperative matrices that graphics cards get.
 const WITH_MATRICES: &str = "matmul_coop_half";
@@ -32,33 +35,35 @@ const WITH_MATRICES: &str = "matmul_coop_half";
 /// Every kernel of every phase of the presets' steps in both precisions, once: those for cards without cooperative matrices,
 /// and those that others have instead.
 pub fn of_steps() -> Vec<Kernel> {
-    let mut kernels: BTreeMap<String, (Launch, u64)> = BTreeMap::new();
-    let mut total = 0;
+    let mut kernels: BTreeMap<String, (Launch, [u64; SHARED.len()])> = BTreeMap::new();
+    let mut totals = [0; SHARED.len()];
     for preset in ["nano", "photos", "voc"] {
         for precision in ["f32", "mixed"] {
             let graphs = steps(preset, &[&format!("train.precision={precision}")]);
             let last = graphs.len() - 1;
             for (phase, graph) in graphs.iter().enumerate() {
-                let counts = preset == "voc" && precision == "f32" && phase == last;
+                let counted = precision == "f32" && phase == last;
+                let counts = SHARED.map(|shared| u64::from(counted && shared == preset));
                 let launches =
                     |target| Plan::new(graph, &[], target).steps.into_iter().flat_map(|step| step.launches.list);
                 let plain = launches(Target { half_products: false, ..Target::graphics() });
                 let others = launches(Target::graphics()).filter(|launch| launch.shader.name == WITH_MATRICES);
                 for launch in plain.chain(others) {
-                    let operations = if counts { launch.operations } else { 0 };
-                    total += operations;
-                    let text = render(&launch).unwrap();
-                    kernels.entry(text).or_insert((launch, 0)).1 += operations;
+                    let own = counts.map(|counts| counts * launch.operations);
+                    let entry = kernels.entry(render(&launch).unwrap()).or_insert((launch, [0; SHARED.len()]));
+                    for sum in [&mut entry.1, &mut totals] {
+                        sum.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+                    }
                 }
             }
         }
     }
-    let kernel = |(text, (launch, operations)): (String, (Launch, u64))| Kernel {
+    let kernel = |(text, (launch, operations)): (String, (Launch, [u64; SHARED.len()]))| Kernel {
         name: name(&launch),
         with_matrices: launch.shader.name == WITH_MATRICES,
         words: words(&text),
         bindings: launch.bindings.len(),
-        share: operations as f64 / total as f64,
+        shares: std::array::from_fn(|preset| operations[preset] as f64 / totals[preset] as f64),
     };
     kernels.into_iter().map(kernel).collect()
 }

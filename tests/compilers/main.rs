@@ -26,8 +26,8 @@ use std::sync::LazyLock;
 use std::{env, fs};
 
 use cards::Findings;
-use kernels::Kernel;
-use measured::Measured;
+use kernels::{Kernel, SHARED};
+use measured::{Measured, percent};
 
 /// AMD's cards of five generations, from 2016 to 2022, as Mesa calls them.
 const CARDS: [&str; 5] = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"];
@@ -79,8 +79,8 @@ fn no_kernel_is_worse_than_allowed() {
         if asked("code") {
             keep(&findings, card);
         }
-        let share = measured.add(card, findings).share;
-        println!("  {:.1} % of the arithmetic of a step in kernels with scratch or spills", 100.0 * share);
+        let shares = percent(measured.add(card, findings).shares, 1);
+        println!("  {shares} of the arithmetic of steps of {} in kernels with scratch or spills", SHARED.join(" | "));
     }
     measured.assert_none_refused();
     let found = &measured.table;

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use super::allowed::{Figures, Table};
 use super::cards::Findings;
+use super::kernels::SHARED;
 use super::{KERNELS, wish};
+
+/// Parts of the arithmetic of steps.
+type Shares = [f64; SHARED.len()];
 
 /// Figures of all kernels for some cards.
 pub struct Measured {
@@ -12,40 +16,54 @@ pub struct Measured {
     pub table: Table,
     /// Kernels that a driver refuses.
     refused: Vec<String>,
-    /// Part of the arithmetic of a step, by kernel.
-    shares: BTreeMap<&'static str, f64>,
+    /// Parts of the arithmetic of steps, by kernel.
+    shares: BTreeMap<&'static str, Shares>,
 }
 
 /// What a card must keep in memory since it has no registers for it.
 pub struct InMemory {
     /// Kernels with scratch or spills.
     pub in_memory: usize,
-    /// Their part of the arithmetic of a step.
-    pub share: f64,
+    /// Their parts of the arithmetic of steps.
+    pub shares: Shares,
+}
+
+fn add(sums: &mut Shares, shares: Shares) {
+    sums.iter_mut().zip(shares).for_each(|(sum, share)| *sum += share);
+}
+
+/// The largest share of a step.
+fn most(shares: Shares) -> f64 {
+    shares.into_iter().fold(0.0, f64::max)
+}
+
+/// Shares in percent with so many decimals, as they stand in a table.
+pub fn percent(shares: Shares, decimals: usize) -> String {
+    shares.map(|share| format!("{:.decimals$} %", 100.0 * share)).join(" | ")
 }
 
 impl Measured {
     pub fn new() -> Self {
         assert!(!KERNELS.is_empty(), "no kernel contains `{}`", wish());
         let mut shares = BTreeMap::new();
-        KERNELS.iter().for_each(|kernel| *shares.entry(kernel.name.as_str()).or_default() += kernel.share);
+        KERNELS.iter().for_each(|kernel| add(shares.entry(kernel.name.as_str()).or_default(), kernel.shares));
         Measured { table: Table::new(), refused: Vec::new(), shares }
     }
 
     /// Adds what a compiler found for a card.
     pub fn add(&mut self, card: &str, findings: Findings) -> InMemory {
-        let mut sum = InMemory { in_memory: 0, share: 0.0 };
+        let mut sum = InMemory { in_memory: 0, shares: Shares::default() };
         // Of kernels with the same name, the table shows the loop of the one that does most.
         let compiled = KERNELS.iter().zip(findings.kernels);
         let mut kernels: Vec<_> = compiled.filter_map(|(kernel, compiled)| Some((kernel, compiled?))).collect();
-        kernels.sort_by(|(one, _), (other, _)| other.share.total_cmp(&one.share));
+        kernels.sort_by(|(one, _), (other, _)| most(other.shares).total_cmp(&most(one.shares)));
         for (kernel, compiled) in kernels {
             match &compiled.statistics {
                 Ok(statistics) => {
                     let own = Figures::of(statistics, &compiled.code);
                     if own.is_in_memory() {
                         sum.in_memory += 1;
-                        sum.share += kernel.share;
+                        add(&mut sum.shares, kernel.shares);
                     }
                     let row = self.table.entry(kernel.name.clone()).or_default();
                     row.entry(card.to_owned()).and_modify(|known| *known = known.worst(own)).or_insert(own);
@@ -62,23 +80,24 @@ impl Measured {
         assert!(self.refused.is_empty(), "refused:\n{}", self.refused.join("\n"));
     }
 
-    /// A table with a row for each kernel and card that are `wanted`, by the kernel's share of a step and its figures; the
-    /// kernels that do most of the arithmetic of a step first.
+    /// A table with a row for each kernel and card that are `wanted`, by the kernel's largest share of a step and its
+    /// figures; the kernels that do most of the arithmetic first.
     pub fn rows(&self, wanted: impl Fn(f64, &Figures) -> bool) -> String {
-        let mut text = "| kernel | share of a step of `voc` | card | registers | waves | scratch | spills | \
-                        multiply-adds of an inner loop |\n"
-            .to_owned();
-        text += &format!("|{}\n", " --- |".repeat(8));
-        let share = |kernel: &String| self.shares[kernel.as_str()];
+        let of = SHARED.map(|preset| format!("of a step of `{preset}`")).join(" | ");
+        let mut text = format!(
+            "| kernel | {of} | card | registers | waves | scratch | spills | multiply-adds of an inner loop |\n"
+        );
+        text += &format!("|{}\n", " --- |".repeat(7 + SHARED.len()));
+        let shares = |kernel: &String| self.shares[kernel.as_str()];
         let mut order: Vec<_> = self.table.iter().collect();
-        order.sort_by(|(a, _), (b, _)| share(b).total_cmp(&share(a)));
+        order.sort_by(|(a, _), (b, _)| most(shares(b)).total_cmp(&most(shares(a))));
         for (kernel, cards) in order {
-            for (card, own) in cards.iter().filter(|(_, own)| wanted(share(kernel), own)) {
+            for (card, own) in cards.iter().filter(|(_, own)| wanted(most(shares(kernel)), own)) {
                 let Figures { registers, waves, scratch, spills, inner_loop } = own;
                 let inner_loop = inner_loop.map_or_else(String::new, |own| own.to_string());
                 text += &format!(
-                    "| {kernel} | {:.2} % | {card} | {registers} | {waves} | {scratch} | {spills} | {inner_loop} |\n",
-                    100.0 * share(kernel)
+                    "| {kernel} | {} | {card} | {registers} | {waves} | {scratch} | {spills} | {inner_loop} |\n",
+                    percent(shares(kernel), 2)
                 );
             }
         }

@@ -10,7 +10,8 @@ use std::{env, fs};
 
 use super::cards::Findings;
 use super::driver::Compiled;
-use super::measured::Measured;
+use super::kernels::SHARED;
+use super::measured::{Measured, percent};
 use super::validators::refusals;
 use super::{KERNELS, asked, cards, wish};
 
@@ -102,13 +103,13 @@ fn no_card_refuses_a_kernel() {
     let root = Root::open(&PathBuf::from(env::var("TAGSEG_NEWEST").expect("the folder of the newest Mesa")));
     let folder = tempfile::tempdir().unwrap();
     let mut measured = Measured::new();
-    let mut summary =
-        "| card | compiler | with scratch or spills | their share of a step | cooperative matrices |\n".to_owned();
-    summary += &format!("|{}\n", " --- |".repeat(5));
+    let of = SHARED.map(|preset| format!("their share of a step of `{preset}`")).join(" | ");
+    let mut summary = format!("| card | compiler | with scratch or spills | {of} | cooperative matrices |\n");
+    summary += &format!("|{}\n", " --- |".repeat(4 + SHARED.len()));
     for card in CARDS {
         let [driver, library] = card.driver;
         if !root.libraries.join(card.shim).exists() {
-            writeln!(summary, "| {} | not asked, as {} is missing | | | |", card.name, card.shim).unwrap();
+            writeln!(summary, "| {} | not asked, as {} is missing | | | | |", card.name, card.shim).unwrap();
             continue;
         }
         let list = folder.path().join("driver.json");
@@ -126,11 +127,11 @@ fn no_card_refuses_a_kernel() {
         let sum = measured.add(card.name, findings);
         writeln!(
             summary,
-            "| {} | {compiler} | {} of {} kernels | {:.1} % | {matrices} |",
+            "| {} | {compiler} | {} of {} kernels | {} | {matrices} |",
             card.name,
             sum.in_memory,
             compiled,
-            100.0 * sum.share
+            percent(sum.shares, 1)
         )
         .unwrap();
     }
@@ -181,7 +182,7 @@ fn compare(before: &str, now: &str) {
     let rows = |text: &str| -> BTreeMap<[String; 2], String> {
         let rows = text.lines().filter_map(|line| {
             let cells: Vec<_> = line.strip_prefix("| ")?.split(" | ").collect();
-            Some(([cells.first()?.to_string(), cells.get(2)?.to_string()], line.to_owned()))
+            Some(([cells.first()?.to_string(), cells.get(1 + SHARED.len())?.to_string()], line.to_owned()))
         });
         rows.collect()
     };

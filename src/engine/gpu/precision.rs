@@ -13,7 +13,7 @@ pub(super) fn schedule(graph: &Graph, outputs: &[NodeId], target: Target) -> Sch
 }
 
 /// Whether the value of each node is stored in half precision: the recording allows it, it depends on an input or is a
-/// weight in halves, it is not an output, and every kernel that accesses it declares that it does so by `vec4`, on either
+/// weight in halves, it is not an output, and every kernel that accesses it can convert it (`Launch::fours`), on either
 /// class of device and on `target`. So a graph rounds at the same points everywhere, unless a custom kernel table splits
 /// other sums.
 fn halves(schedule: &Schedule, target: Target) -> Vec<bool> {

@@ -38,9 +38,9 @@ impl Tile {
     pub fn alone(self) -> [usize; 2] {
         match self {
             Tile::T4x4 | Tile::Subgroup => [4, 4],
-            Tile::T4x8 => [4, 8],
+            Tile::T4x8 | Tile::T64x64 => [4, 8],
             Tile::T8x4 => [8, 4],
-            Tile::T8x8 | Tile::T64x64 | Tile::Cooperative => [8, 8],
+            Tile::T8x8 | Tile::Cooperative => [8, 8],
             Tile::T16x16 => [16, 16],
         }
     }
@@ -91,6 +91,19 @@ pub enum HalfProduct {
     /// By a workgroup whose subgroups multiply cooperative matrices of halves and add in f32.
     #[serde(rename = "coop")]
     Cooperative,
+}
+
+/// Channels for which an invocation computes a depth-wise convolution, or a gradient of it: it keeps the taps of all of
+/// them in registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+pub enum Channels {
+    /// Four, the elements of the widest load.
+    #[default]
+    #[serde(rename = "4 channels")]
+    Four,
+    /// Two.
+    #[serde(rename = "2 channels")]
+    Two,
 }
 
 /// A choice by the length of rows or sums.
@@ -166,6 +179,9 @@ pub struct Kernels {
     /// Products of halves. `Cooperative` needs a feature of some cards.
     #[serde(default)]
     pub product_of_halves: HalfProduct,
+    /// Depth-wise convolution under windows of 5×5. With 3×3 it is always four channels.
+    #[serde(default)]
+    pub depthwise_5x5: Channels,
 }
 
 /// Reads [`Kernels::busy`].
@@ -214,6 +230,7 @@ impl Kernels {
         attention: ByWidth { narrow: Queries::Four, wide: Queries::Four },
         product: BySize::all(Tile::Subgroup),
         product_of_halves: HalfProduct::Converted,
+        depthwise_5x5: Channels::Four,
     };
 
     /// The choices of the built-in table for graphics cards. No card has enough registers for [`Tile::T16x16`].
@@ -232,6 +249,7 @@ impl Kernels {
         attention: ByWidth { narrow: Queries::Tile, wide: Queries::Tile },
         product: BySize::all(Tile::T64x64),
         product_of_halves: HalfProduct::Converted,
+        depthwise_5x5: Channels::Two,
     };
 
     /// Cooperative matrices in every product, for their self-tests. A device opened with a table of these can run
@@ -289,7 +307,7 @@ mod tests {
         let choices = Kernels::choices().unwrap();
         let names: Vec<_> = choices.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names[..6], ["busy", "rows.short", "rows.long", "runs", "attention.narrow", "attention.wide"]);
-        assert_eq!((names.len(), names[13], names[14]), (15, "product.huge.long", "product_of_halves"));
+        assert_eq!(names[13..], ["product.huge.long", "product_of_halves", "depthwise_5x5"]);
         let variants = |name: &str| choices.iter().find(|(own, _)| own == name).unwrap().1;
         assert!(variants("busy").is_empty());
         assert_eq!(variants("runs"), ["alone", "together"]);
@@ -297,5 +315,6 @@ mod tests {
         let tiles = ["4x4", "4x8", "8x4", "8x8", "16x16", "64x64", "coop", "subgroup"];
         assert_eq!(variants("product.large.short"), tiles);
         assert_eq!(variants("product_of_halves"), ["as f32", "coop"]);
+        assert_eq!(variants("depthwise_5x5"), ["4 channels", "2 channels"]);
     }
 }

@@ -73,8 +73,8 @@ pub struct Launch {
     pub first: Option<[u32; 2]>,
     /// The contents of bindings 1, 2, ….
     pub bindings: Vec<Slot>,
-    /// Slots that are bound as `vec4<f32>` and may be stored in half precision, because the kernel accesses them only
-    /// through `load_…` and `store_…`.
+    /// Slots that are bound as `vec4<f32>` or `vec2<f32>` and may be stored in half precision, because the kernel
+    /// accesses them only through `load_…` and `store_…`.
     pub fours: Vec<Slot>,
     /// The numbers of the bindings that are stored in half precision; set by the plan.
     pub half: Vec<usize>,
@@ -205,8 +205,8 @@ impl Launch {
         self
     }
 
-    /// Declares the slots that the kernel binds as `vec4<f32>` and accesses only through `load_…` and `store_…`, which
-    /// may be stored in half precision.
+    /// Declares the slots that the kernel binds as `vec4<f32>` or `vec2<f32>` and accesses only through `load_…` and
+    /// `store_…`, which may be stored in half precision.
     pub fn fours(mut self, slots: &[Slot]) -> Self {
         self.fours.extend_from_slice(slots);
         self

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{BySize, ByWidth, HalfProduct, Kernels, Queries, Tile, Walk};
+use super::choices::{BySize, ByWidth, Channels, HalfProduct, Kernels, Queries, Tile, Walk};
 use super::pace::Pace;
 use crate::error::Result;
 
@@ -191,6 +191,14 @@ impl Target {
         match self.kernels.runs {
             Walk::Alone if loads <= MOST_TURNS => 1,
             _ => loads.min(32),
+        }
+    }
+
+    /// Channels of a depth-wise convolution that an invocation computes under windows of so many taps a side.
+    pub fn channels_under(self, side: usize) -> usize {
+        match self.kernels.depthwise_5x5 {
+            Channels::Two if side == 5 => 2,
+            _ => 4,
         }
     }
 

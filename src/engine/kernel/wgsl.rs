@@ -128,6 +128,7 @@ impl Joined<'_> {
         self.declared += 1;
         let number = self.declared;
         let (stored, from, to) = match self.launch.half.contains(&number) {
+            true if element == "vec2<f32>" => ("u32", "from_half_pair", "to_half_pair"),
             true if element != "f16" => ("vec2<u32>", "from_halves", "to_halves"),
             _ => (element, "", ""),
         };

@@ -36,8 +36,8 @@ struct Slide {
 }
 
 impl Slide {
-    fn new([batch, height, width, channels]: [usize; 4], step: usize, target: Target) -> Self {
-        let lanes = Lanes::of(channels);
+    fn new([batch, height, width, channels]: [usize; 4], side: usize, step: usize, target: Target) -> Self {
+        let lanes = Lanes::at_most(target.channels_under(side), channels);
         let loads = channels / lanes.count;
         // Long runs need the fewest loads; they are split if there would be too few invocations.
         let pixels = width.div_ceil(step);
@@ -116,7 +116,7 @@ impl Op for DepthwiseConv2d {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let (window, result) = (&self.0, extents(context.output));
-        let slide = Slide::new(result, window.dilation, context.target);
+        let slide = Slide::new(result, window.kernel, window.dilation, context.target);
         let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output];
         define(slide.launch(extents(context.inputs[0]), window, result, &slots), window.kernel, window.stride).into()
     }
@@ -140,7 +140,7 @@ impl Op for InputGradient {
         let (window, image) = (&self.0, extents(context.output));
         // With strides, at most three taps reach a pixel along either axis.
         let side = if window.stride == 1 { window.kernel } else { 3 };
-        let slide = Slide::new(image, window.stride * window.dilation, context.target);
+        let slide = Slide::new(image, side, window.stride * window.dilation, context.target);
         let slots = [Slot::Input(0), Slot::Input(1), Slot::Output];
         let launch = slide.launch(extents(context.inputs[0]), window, image, &slots);
         define(launch.define("MIRRORED", 1), side, 1).into()
@@ -177,7 +177,7 @@ impl Op for WeightGradient {
             [0, 1].map(|input| extents(context.inputs[input]));
         let Window { kernel, stride, dilation, padding } = self.0;
         let (sums, [above, left]) = (kernel * kernel + 1, padding.before);
-        let lanes = Lanes::of(channels);
+        let lanes = Lanes::at_most(context.target.channels_under(kernel), channels);
         let loads = channels / lanes.count;
         let rows_of_all = batch * rows;
         let (chunk, chunks) =

@@ -15,16 +15,26 @@ pub(crate) struct Lanes {
 impl Lanes {
     /// Four neighbours if the extent allows, else one.
     pub(crate) fn of(extent: usize) -> Self {
-        match extent.is_multiple_of(4) {
-            true => Lanes { count: 4, value: "vec4<f32>" },
-            false => Lanes { count: 1, value: "f32" },
+        Lanes::at_most(4, extent)
+    }
+
+    /// Four or two neighbours, as `most` says, if the extent is a multiple of four, else one.
+    pub(crate) fn at_most(most: usize, extent: usize) -> Self {
+        match (extent.is_multiple_of(4), most) {
+            (true, 4) => Lanes { count: 4, value: "vec4<f32>" },
+            (true, 2) => Lanes { count: 2, value: "vec2<f32>" },
+            _ => Lanes { count: 1, value: "f32" },
         }
     }
 
     /// Sets the type `VALUE` of a launch's elements, which are at `slots`.
     pub(crate) fn of_launch(self, launch: Launch, slots: &[Slot]) -> Launch {
         let launch = launch.define("VALUE", self.value);
-        if self.count == 4 { launch.define("VECTOR", 1).fours(slots) } else { launch }
+        match self.count {
+            4 => launch.define("VECTOR", 1).fours(slots),
+            2 => launch.define("PAIRS", 1).fours(slots),
+            _ => launch,
+        }
     }
 }
 
