@@ -58,7 +58,7 @@ pub enum Error {
     },
 
     /// A file or folder that cannot be used.
-    #[error("{}: {reason}; {remedy}", path.display())]
+    #[error("{}: {reason}; {remedy}", shown(path))]
     Data {
         /// The offending file or folder.
         path: PathBuf,
@@ -97,7 +97,7 @@ pub enum Error {
     },
 
     /// The operating system refused a file operation.
-    #[error("{}: {source}; {}", path.display(), remedy(source))]
+    #[error("{}: {source}; {}", shown(path), remedy(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -110,8 +110,8 @@ impl Error {
     /// The location and the cause, without the remedy.
     pub fn what(&self) -> String {
         match self {
-            Error::Data { path, reason, .. } => format!("{}: {reason}", path.display()),
-            Error::Io { path, source } => format!("{}: {source}", path.display()),
+            Error::Data { path, reason, .. } => format!("{}: {reason}", shown(path)),
+            Error::Io { path, source } => format!("{}: {source}", shown(path)),
             other => other.to_string(),
         }
     }
@@ -144,6 +144,17 @@ impl Error {
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Error::Io { path, source }
+    }
+}
+
+/// A path on one line: a name may have any character, but an error is one line.
+pub(crate) fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.contains(char::is_control) {
+        true => {
+            text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+        }
+        false => text,
     }
 }
 

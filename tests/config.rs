@@ -222,3 +222,44 @@ fn options_must_fit_each_other() {
         assert!(text.contains(&format!("`{key}`")), "{text}");
     }
 }
+
+/// Protects: `tagseg config` prints shares of the run as such, so that its output suits runs of any length; what a file
+/// for a longer run leaves out of a short one is reported.
+#[test]
+fn a_printed_preset_suits_any_length() {
+    for name in Config::preset_names() {
+        let preset = Config::preset(name).unwrap();
+        let mut read = Config::from_toml(&preset.to_toml_with_shares()).unwrap();
+        assert_eq!(read, preset, "{name}");
+        let mut shorter = preset.clone();
+        for config in [&mut read, &mut shorter] {
+            config.set("train.iters=60").unwrap();
+        }
+        assert_eq!(read, shorter, "{name}");
+        assert_eq!(read.parts_beyond_the_run(), []);
+    }
+    let text = Config::preset("photos").unwrap().to_toml_with_shares();
+    assert!(text.contains("\nschedule.n_c2s = \"20%\"\n") && text.contains("\ntrain.iters = 600\n"), "{text}");
+
+    let mut numbers = Config::from_toml(&Config::preset("photos").unwrap().to_toml()).unwrap();
+    numbers.set("train.iters=60").unwrap();
+    let late = [("c2s", "schedule.n_c2s", 120), ("s2c", "schedule.n_s2c", 240), ("BSP", "schedule.n_bsp", 240)];
+    assert_eq!(numbers.parts_beyond_the_run(), late);
+    // Left out on purpose.
+    for assignment in ["schedule.n_c2s=60", "lambda=[1, 0, 0]", "propagation=par"] {
+        numbers.set(assignment).unwrap();
+    }
+    assert_eq!(numbers.parts_beyond_the_run(), []);
+}
+
+/// Protects: the ladder has no rung twice.
+#[test]
+fn rungs_of_a_ladder_differ() {
+    use Rung::{Aff, Bsp, C2s, Cls, Ofd, S2c};
+    assert_eq!(Rung::ladder_of(&Config::preset("nano").unwrap()).unwrap(), Rung::LADDER);
+    assert_eq!(Rung::ladder_of(&Config::preset("photos").unwrap()).unwrap(), [Cls, C2s, S2c, Bsp, Ofd]);
+    let mut without = Config::preset("nano").unwrap();
+    without.set("propagation=par").unwrap();
+    assert_eq!(Rung::ladder_of(&without).unwrap(), [Cls, C2s, S2c, Ofd, Aff]);
+    assert!(!Rung::ladder_of(&without).unwrap().contains(&Bsp));
+}

@@ -33,7 +33,7 @@ pub struct AblateArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Rungs to train [default: cls,c2s,s2c,bsp,ofd,aff]
+    /// Rungs to train [default: those of cls,c2s,s2c,bsp,ofd,aff that differ from the rung before]
     #[arg(long, value_name = "A,B,C", value_delimiter = ',', value_parser = Rung::find)]
     rungs: Vec<Rung>,
 
@@ -57,7 +57,7 @@ impl AblateArgs {
         }
         let config = config.resolve()?;
         if rungs.is_empty() {
-            rungs = Rung::LADDER.to_vec();
+            rungs = Rung::ladder_of(&config)?;
         }
         if seeds.is_empty() {
             seeds = (0..3).map(|next| config.seed.wrapping_add(next)).collect();

@@ -12,7 +12,7 @@ use super::output::print;
 /// Print a preset: every option with its value and meaning
 ///
 /// The output is a file for `tagseg train --config`. Delete the options that you do not want to set. Options that count
-/// iterations also accept a share of the run, e.g. "20%".
+/// iterations accept a number or a share of the run, e.g. "20%".
 #[derive(Debug, Args)]
 #[command(after_help = names())]
 pub struct ConfigArgs {
@@ -32,7 +32,7 @@ impl ConfigArgs {
     pub fn run(self) -> Result<ExitCode> {
         let rung = self.preset.split_once('+').map(|(_, rung)| Rung::find(rung)).transpose()?;
         let head = rung.map_or_else(String::new, |rung| format!("# {}: {}\n", self.preset, rung.summary()));
-        print(&format!("{head}{}", Config::preset(&self.preset)?.to_toml()))?;
+        print(&format!("{head}{}", Config::preset(&self.preset)?.to_toml_with_shares()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

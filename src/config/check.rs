@@ -1,5 +1,6 @@
 //! Validation across options.
 
+use super::modes::Propagation;
 use super::options::Config;
 use super::value::OptionValue;
 use crate::error::{Error, Result};
@@ -8,6 +9,19 @@ use crate::error::{Error, Result};
 const LOGGED: usize = 100_000;
 
 impl Config {
+    /// The parts of the method that are wanted, but would begin after the last step, each with its option: a number that
+    /// was meant for a longer run. Parts that would begin at the very end are left out on purpose.
+    pub fn parts_beyond_the_run(&self) -> Vec<(&'static str, &'static str, usize)> {
+        let [c2s, s2c, _] = self.lambda.map(|weight| weight > 0.0);
+        let parts = [
+            (c2s, "c2s", "schedule.n_c2s", self.schedule_n_c2s),
+            (s2c, "s2c", "schedule.n_s2c", self.schedule_n_s2c),
+            (c2s && self.propagation == Propagation::Bsp, "BSP", "schedule.n_bsp", self.schedule_n_bsp),
+        ];
+        let late = |&(wanted, _, _, begins): &(bool, &str, &str, usize)| wanted && begins > self.train_iters;
+        parts.into_iter().filter(late).map(|(_, part, option, begins)| (part, option, begins)).collect()
+    }
+
     /// Checks the range of every option, and that the options are compatible with each other. The encoder and the
     /// method have requirements of their own: [`Methods::check`](crate::method::Methods::check) checks all of them.
     ///

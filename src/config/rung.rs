@@ -37,6 +37,23 @@ impl Rung {
     /// The ladder without the baselines.
     pub const LADDER: &[Rung] = Self::ALL.split_at(6).0;
 
+    /// The rungs of the ladder that are not the same as the one before, for a configuration of the whole method: without
+    /// an affinity loss, for example, the last two are.
+    ///
+    /// # Errors
+    /// As [`Rung::apply`].
+    pub fn ladder_of(config: &Config) -> Result<Vec<Rung>> {
+        let mut distinct: Vec<(Rung, Config)> = Vec::new();
+        for &rung in Self::LADDER {
+            let mut restricted = config.clone();
+            rung.apply(&mut restricted)?;
+            if distinct.last().is_none_or(|(_, last)| *last != restricted) {
+                distinct.push((rung, restricted));
+            }
+        }
+        Ok(distinct.into_iter().map(|(rung, _)| rung).collect())
+    }
+
     /// The name after the `+`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -103,6 +103,20 @@ impl Config {
     /// The whole configuration as TOML, with the meaning of each option as a comment. [`Config::from_toml`] reads it
     /// back to an equal configuration.
     pub fn to_toml(&self) -> String {
+        self.written(|option| option.write(self))
+    }
+
+    /// As [`Config::to_toml`], but options that are shares of the run are written as such, so that the text suits runs of
+    /// any length.
+    pub fn to_toml_with_shares(&self) -> String {
+        self.written(|option| match self.shares.get(option.name) {
+            Some(&share) => format!("\"{}\"", percent(share)),
+            None => option.write(self),
+        })
+    }
+
+    /// Every option with the value that `write` gives.
+    fn written(&self, write: impl Fn(&OptionInfo) -> String) -> String {
         let mut text = String::from("# Configuration of a tagseg run: every option, resolved.\n");
         let mut group = None;
         for option in Config::options() {
@@ -117,10 +131,17 @@ impl Config {
                 .any(|other| option.name.strip_prefix(other.name).is_some_and(|rest| rest.starts_with('.')));
             let quote = if below_value { "\"" } else { "" };
             text.push_str(&format!("# {}\n", option.summary()));
-            text.push_str(&format!("{quote}{}{quote} = {}\n", option.name, option.write(self)));
+            text.push_str(&format!("{quote}{}{quote} = {}\n", option.name, write(option)));
         }
         text
     }
+}
+
+/// A share in percent, with as few decimals as give the same share when they are read.
+fn percent(share: f64) -> String {
+    let same = |text: &String| text.parse::<f64>().is_ok_and(|percent| percent / 100.0 == share);
+    let mut texts = (0..17).map(|decimals| format!("{:.decimals$}", 100.0 * share));
+    format!("{}%", texts.find(same).unwrap_or_else(|| (100.0 * share).to_string()))
 }
 
 /// Two configurations are equal when every option has the same value.

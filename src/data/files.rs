@@ -4,9 +4,15 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::data::endings::{bare, is_picture, is_unread_picture};
+use crate::data::endings::{FORMATS, bare, is_picture, is_unread_picture};
 use crate::data::tags::composed;
 use crate::error::{Error, Result};
+
+/// The error for pictures in formats that are not read, so many like the first, where there are no others.
+pub(super) fn unread(first: &Path, count: usize) -> Error {
+    let all = if count == 1 { String::new() } else { format!(", nor are {} others beside it", count - 1) };
+    Error::data(first, format!("is not {FORMATS}{all}"), "write them as JPEG or PNG")
+}
 
 /// All pictures below a folder, without those in hidden folders, sorted.
 pub(super) struct Pictures {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
-use crate::data::files::Pictures;
+use crate::data::files::{Pictures, unread};
 use crate::data::layouts::layout::{Layout, Sign};
 use crate::data::layouts::{coco, csv, cvat, folders, jsonl, label_studio, tagged, voc, yolo};
 use crate::data::tags::OnFault;
@@ -90,7 +90,7 @@ impl<'a> Form<'a> {
         }
     }
 
-    /// Refuses a folder of pictures without any sign of tags.
+    /// Refuses a folder of pictures without any sign of tags, or of none that is read.
     fn check_pictures(&self) -> Result<()> {
         if self.sign.is_some()
             || self.layout.form != LAYOUTS[0].form
@@ -98,10 +98,11 @@ impl<'a> Form<'a> {
         {
             return Ok(());
         }
-        let pictures = Pictures::below(self.root).map_or(0, |pictures| pictures.len());
-        match pictures {
-            0 => Ok(()),
-            count => {
+        let Ok(pictures) = Pictures::below(self.root) else { return Ok(()) };
+        match (pictures.len(), &pictures.unread[..]) {
+            (0, []) => Ok(()),
+            (0, [first, ..]) => Err(unread(first, pictures.unread.len())),
+            (count, _) => {
                 let reason = format!("has {count} pictures, but no tags in a form that is known (docs/data.md)");
                 let command = format!("`tagseg tag {}`", self.root.display());
                 Err(Error::data(self.root, reason, format!("make a folder for each class, or give tags by {command}")))
@@ -155,6 +156,11 @@ impl Dataset {
     /// Those of `on_fault`, and errors of the split as a whole.
     pub fn open_reporting(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -> Result<Self> {
         Form::find(root, options.form)?.open(split, options, on_fault)
+    }
+
+    /// Whether the data set is a folder for each class, so that every folder in it may become one.
+    pub(crate) fn is_of_folders(&self) -> bool {
+        Form::find(self.root(), DataForm::Auto).is_ok_and(|form| form.found() == Some(DataForm::Folders))
     }
 
     /// Whether a data set has this split.

@@ -10,6 +10,7 @@ use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader};
 
+use crate::data::endings::{FORMATS, is_unread_picture};
 use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
 use crate::formats::jpeg::ends_early;
@@ -246,6 +247,9 @@ impl Mask {
 }
 
 fn undecodable(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    if is_unread_picture(path) {
+        return Error::data(path, format!("is not {FORMATS}; convert it"), "write it as JPEG or PNG");
+    }
     Error::data(
         path,
         format!("does not decode as a picture ({})", one_line(error)),

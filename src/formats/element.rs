@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
+use crate::error::{Error, Result};
+
 /// Type of the elements of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -118,12 +120,20 @@ impl Reals {
         }
     }
 
-    /// The bytes of `values`, little-endian.
-    pub fn encode(self, values: &[f32]) -> Cow<'_, [u8]> {
-        match self {
-            Reals::Whole => Cow::Borrowed(bytemuck::cast_slice(values)),
-            Reals::Half => Cow::Owned(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect()),
+    /// The bytes of a tensor's `values`, little-endian.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if one of them is finite, but too large for this storage.
+    pub fn encode<'v>(self, name: &str, values: &'v [f32]) -> Result<Cow<'v, [u8]>> {
+        if self == Reals::Whole {
+            return Ok(Cow::Borrowed(bytemuck::cast_slice(values)));
         }
+        let halves: Vec<_> = values.iter().map(|&value| f16::from_f32(value)).collect();
+        if halves.iter().zip(values).any(|(half, value)| value.is_finite() && !half.is_finite()) {
+            let reason = format!("`{name}` has values beyond {}, the largest of half precision", f16::MAX);
+            return Err(Error::config("--half", reason, "omit it"));
+        }
+        Ok(Cow::Owned(halves.into_iter().flat_map(f16::to_le_bytes).collect()))
     }
 }
 

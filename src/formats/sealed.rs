@@ -31,7 +31,8 @@ pub fn write<'t>(
 ) -> Result<()> {
     let unwritable = |error: safetensors::SafeTensorError| Error::Graph(format!("{}: {error}", path.display()));
     let text = serde_json::to_string(metadata).map_err(|error| Error::Graph(error.to_string()))?;
-    let encoded: Vec<_> = tensors.map(|(name, (shape, values))| (name, shape, reals.encode(values))).collect();
+    let encoded = tensors.map(|(name, (shape, values))| Ok((name, shape, reals.encode(name, values)?)));
+    let encoded = encoded.collect::<Result<Vec<_>>>()?;
     let views = encoded
         .iter()
         .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(reals.dtype(), shape.to_vec(), bytes)?)))
@@ -57,6 +58,10 @@ pub fn bytes(path: &Path, remedy: &str) -> Result<Vec<u8>> {
 /// [`Error::Data`] if it is another kind of file, or damaged.
 pub fn read<M: DeserializeOwned>(path: &Path, bytes: &[u8], key: &str, remedy: &str) -> Result<(M, Tensors)> {
     let broken = |reason: String| Error::data(path, reason, remedy);
+    // A length, and a header in JSON.
+    if bytes.get(8).is_some_and(|first| *first != b'{') {
+        return Err(broken("is another kind of file".into()));
+    }
     let file = SafeTensors::deserialize(bytes).map_err(|error| broken(format!("is damaged: {error}")))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| broken(error.to_string()))?;
     let text = header.metadata().as_ref().and_then(|entries| entries.get(key));

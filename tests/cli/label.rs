@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 use tagseg::data::palette::read_index_png;
-use tagseg::data::{Dataset, DatasetOptions, Mask};
+use tagseg::data::{Dataset, DatasetOptions, Mask, Rgb8};
 
 use crate::place::{Place, errors, succeed, tagseg, trained};
 
@@ -202,4 +202,24 @@ fn invalid_forms_are_refused() {
     assert_eq!(files, ["areas.csv", "data.yaml", "labels"].map(String::from).into(), "only what was asked for");
     place.assert_refuses(&mut predict("yolo-seg"), &["data.yaml", "already exists", "--overwrite"]);
     place.assert_refuses(&mut predict("csv"), &["areas.csv", "already exists"]);
+}
+
+/// Protects: labels of photographs as large as a screen need no more memory than any device binds, and none are written
+/// into folders of classes.
+#[test]
+fn large_photographs_are_labelled() {
+    let place = Place::new();
+    let garden = place.path("garden");
+    for (class, size) in [("disc", [760, 1020]), ("square", [40, 50]), ("triangle", [40, 60]), ("ring", [40, 70])] {
+        fs::create_dir_all(garden.join(class)).unwrap();
+        let data = (0..3 * size[0] * size[1]).map(|at| (at * 7 % 251) as u8).collect();
+        Rgb8::new(size[0], size[1], data).write_png(&garden.join(class).join("a.png")).unwrap();
+    }
+    let (network, data) = (trained().to_str().unwrap(), place.arg("garden"));
+    let label = |out: &str| tagseg(&["label", network, "--data", &data, "--out", out, "--protocol", "train"]);
+    place.assert_refuses(&mut label(&place.arg("garden/own/labels")), &["garden/own/labels: is in the data set"]);
+    let output = label(&place.arg("labels")).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let mask = read_index_png(&place.path("labels/SegmentationClassAug/disc/a.png")).unwrap();
+    assert_eq!([mask.height, mask.width], [760, 1020]);
 }

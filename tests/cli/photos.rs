@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tagseg::data::Rgb8;
 use tagseg::data::palette::read_index_png;
+use tagseg::data::resize::resize_bilinear;
 
 use crate::place::{Place, errors, succeed, tagseg};
 
@@ -59,6 +60,48 @@ fn odd_photographs() {
     let refused = tagseg(&["predict", huge.to_str().unwrap(), "--out", &place.arg("none")]).output().unwrap();
     let text = errors(&refused);
     assert!(text.contains("huge.png") && text.contains("more pixels than fit"), "{text}");
+}
+
+/// Protects photographs of many pixels, as telephones take them: a mask of the same size, that of a smaller copy. What is
+/// hidden is left out, and a link to nothing, or a file without a picture's name that is none, is reported.
+#[test]
+fn large_photographs() {
+    let place = Place::new();
+    let folder = place.path("telephone");
+    fs::create_dir(&folder).unwrap();
+    let photo = Rgb8::read_upright(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/chelsea.jpg")).unwrap();
+    let large = resize_bilinear(&photo, 2400, 3608);
+    large.write_jpeg(&folder.join("large.jpg"), 90).unwrap();
+    photo.write_jpeg(&folder.join("small.jpg"), 90).unwrap();
+    fs::write(folder.join("._small.jpg"), "of another system").unwrap();
+    let (folder, out) = (folder.to_str().unwrap(), place.arg("seen"));
+    succeed(&["predict", folder, "--out", &out, "--format", "png,csv"]);
+    let [large, small] =
+        ["large", "small"].map(|name| read_index_png(&place.path(&format!("seen/{name}.png"))).unwrap());
+    assert_eq!([large.height, large.width], [2400, 3608]);
+    let same = (0..300 * 451).filter(|at| {
+        let (row, column) = (at / 451, at % 451);
+        small.data[*at] == large.data[(8 * row + 4) * 3608 + 8 * column + 4]
+    });
+    let same = same.count() as f64 / f64::from(300 * 451);
+    assert!(same > 0.98, "{same:.3} of the pixels");
+    assert_eq!(fs::read_to_string(place.path("seen/areas.csv")).unwrap().lines().count(), 15, "seven classes of each");
+
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nowhere.jpg", place.path("telephone/lost.jpg")).unwrap();
+        fs::write(place.path("telephone/photo.heic"), "ftypheic").unwrap();
+        let heic = place.arg("telephone/photo.heic");
+        let some = tagseg(&["predict", folder, &heic, "--out", &out, "--overwrite"]).output().unwrap();
+        let text = errors(&some);
+        assert_eq!(some.status.code(), Some(1), "{text}");
+        assert!(text.contains("lost.jpg") && text.contains("photo.heic: is not JPEG, PNG"), "{text}");
+    }
+    fs::write(place.path("raw.cr2"), "no picture").unwrap();
+    let none = tagseg(&["predict", &place.arg("raw.cr2"), "--out", &place.arg("none")]).output().unwrap();
+    assert_eq!(none.status.code(), Some(1), "{}", errors(&none));
+    assert!(errors(&none).contains("raw.cr2: does not decode"), "{}", errors(&none));
+    assert!(!place.path("none").exists(), "no folder without a result");
 }
 
 /// Protects the walk of docs/own-photos.md: photographs in a folder for each class become a network, from the weights

@@ -172,3 +172,35 @@ fn accents_are_stored_in_two_ways() {
     folder.write("labels.json", "{\"classes\": [\"caf\u{e9}\", \"cafe\u{301}\"]}");
     assert_names(&message(open(&folder, "train")), &["labels.json", "stored in two ways", "NFC"]);
 }
+
+/// Protects: what this program writes into a data set is no class of it: predictions, a run, labels.
+#[test]
+fn results_are_no_classes() {
+    let folder = Folder::empty();
+    for name in ["cat/a.png", "dog/b.png", "predictions/a.png", "predictions/a_overlay.png"] {
+        picture(&folder, name, name.len() as u8);
+    }
+    for name in ["run/pictures/step.png", "pseudo/SegmentationClassAug/a.png"] {
+        picture(&folder, name, name.len() as u8);
+    }
+    for name in ["run/checkpoints", "pseudo/ImageSets/Segmentation"] {
+        fs::create_dir_all(folder.at(name)).unwrap();
+    }
+    assert_eq!(open(&folder, "train").unwrap().classes(), ["cat", "dog"]);
+    // A picture of that name alone is one.
+    picture(&folder, "maps/city_overlay.png", 9);
+    assert_eq!(open(&folder, "train").unwrap().classes(), ["cat", "dog", "maps"]);
+}
+
+/// Protects: pictures in a format that is not read are named where a whole class, or the whole folder, has no others.
+#[test]
+fn classes_of_other_formats_are_reported() {
+    let folder = Folder::empty();
+    picture(&folder, "dog/a.png", 1);
+    folder.write("cat/b.heic", "ftypheic");
+    folder.write("cat/c.HEIC", "ftypheic");
+    let text = message(open(&folder, "train"));
+    assert_names(&text, &["b.heic", "is not JPEG", "1 others", "as JPEG or PNG"]);
+    fs::remove_dir_all(folder.at("dog")).unwrap();
+    assert_names(&message(open(&folder, "train")), &["b.heic", "is not JPEG"]);
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use tagseg::config::Config;
 use tagseg::engine::graph::Graph;
 use tagseg::formats::element::Values;
@@ -129,7 +130,36 @@ fn what_a_format_cannot_hold_is_refused() {
     assert!(encoder.contains("efficientnet_lite0.safetensors") && encoder.contains("tagseg train"), "{encoder}");
     let half = refused(&["weights", "convert", text(&lite), &out("a.ONNX"), "--half"]);
     assert!(half.contains("--half") && half.contains("omit them"), "{half}");
-    assert_eq!(folder.path().read_dir().unwrap().count(), 1, "nothing else is written");
+
+    // Another variance of the first norm: one beyond the halves, and one that is none.
+    let other = |variance: f32, name: &str| {
+        let mut file = TensorFile::read(&lite).unwrap();
+        let norm = file.tensors.iter_mut().find(|tensor| tensor.name.ends_with("_bn0.running_var")).unwrap();
+        let Values::Reals(values) = &mut norm.values else { panic!("a variance is real") };
+        values[0] = variance;
+        let views: Vec<_> = file
+            .tensors
+            .iter()
+            .map(|tensor| {
+                let Values::Reals(values) = &tensor.values else { panic!("{} is real", tensor.name) };
+                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                (tensor.name.clone(), tensor.shape.clone(), bytes)
+            })
+            .collect();
+        let views = views.iter().map(|(name, shape, bytes)| {
+            (name, TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+        });
+        fs::write(out(name), safetensors::serialize(views, None).unwrap()).unwrap();
+        out(name)
+    };
+    let (large, negative) = (other(1e6, "large.safetensors"), other(-1.0, "negative.safetensors"));
+    said(&["weights", "convert", &large, &out("whole.safetensors"), "--layout", "tagseg"]);
+    let half = refused(&["weights", "convert", &large, &out("half.safetensors"), "--layout", "tagseg", "--half"]);
+    assert!(half.contains("_bn0.running_var` has values beyond 65504") && half.contains("omit it"), "{half}");
+    assert!(!Path::new(&out("half.safetensors")).exists());
+    said(&["shapes", "--out", &out("data"), "--train", "8", "--val", "1", "--size", "32"]);
+    let start = refused(&["train", "--data", &out("data"), "--out", &out("run"), "--weights", &negative]);
+    assert!(start.contains("_bn0.running_var` has negative variances"), "{start}");
 }
 
 /// Protects: networks that Transformers would compute differently are refused in one line, and a folder is written whole,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tagseg::data::Rgb8;
 use tagseg::method::maps::SEED;
-use tagseg::run::eval::{Model, Request, Tags, View};
+use tagseg::run::eval::{Maps, Model, Request, Tags, View};
 use tagseg::run::report::{Cell, Map, Sample};
 use tagseg::run::weights::Checkpoint;
 use tagseg::{Result, Session};
@@ -49,7 +49,7 @@ impl Network {
         let size = self.model.canvas([height, width]);
         let fitting = self.view.take().filter(|view| view.size() == size);
         let given = Tags::Given(self.model.classes().len());
-        let request = Request { tags: given, map: Some(SEED.name), ..Request::default() };
+        let request = Request { tags: given, maps: Maps::Only(SEED.name), ..Request::default() };
         let prepared = fitting.map_or_else(|| self.model.view_for(1, size, request), Ok)?;
         let seen = self.view.insert(prepared).look_at_async(picture, tags).await?;
         let mut maps = Vec::new();

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Files of the same content are one image with the tags of all its folders. Images in a folder `background` have no
-//! tags. Subfolders of a class belong to it, and hidden folders to none. A folder `train`, `val` or `test`, in any
+//! tags. Subfolders of a class belong to it, and hidden folders to none. A folder that this program has written, such as
+//! a run, predictions or labels, is no class. A folder `train`, `val` or `test`, in any
 //! capitalisation, is a split if it has folders, else a class; so is one with another name of a split, such as `valid`.
 //! There are no masks.
 
@@ -16,8 +17,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
-use crate::data::endings::{FORMATS, is_picture};
-use crate::data::files::{collect, is_hidden};
+use crate::data::endings::{FORMATS, is_picture, is_unread_picture};
+use crate::data::files::{collect, is_hidden, unread};
 use crate::data::ids::make_distinct;
 use crate::data::images::{Images, NoMasks};
 use crate::data::layouts::layout::{Layout, Sign};
@@ -83,8 +84,12 @@ fn open(root: &Path, split: &str, options: &DatasetOptions, on_fault: OnFault) -
     let (mut paths, mut names, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts = BTreeMap::new();
     for (name, folder) in class_folders(&folder)? {
-        let before = paths.len();
+        let (before, others) = (paths.len(), skipped.len());
         images_below(&folder, &mut paths, &mut skipped)?;
+        let mut missed = skipped[others..].iter().filter(|path| is_unread_picture(path));
+        if let (true, Some(first)) = (paths.len() == before, missed.next()) {
+            on_fault(unread(first, 1 + missed.count()))?;
+        }
         for lost in paths.split_off(before) {
             // A link to nothing, most often.
             match lost.is_file() {
@@ -191,9 +196,22 @@ fn class_folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
         .filter(|path| path.is_dir())
         .filter_map(|path| Some((composed(&path.file_name()?.to_string_lossy()), path)))
         .filter(|(name, path)| !name.starts_with('.') && name != "__MACOSX" && !is_split(name, path))
+        .filter(|(_, path)| !is_of_results(path))
         .collect();
     folders.sort();
     Ok(folders)
+}
+
+/// Whether a folder holds what this program writes: a run, labels as a data set, or predictions, whose overlays are beside
+/// their masks.
+fn is_of_results(folder: &Path) -> bool {
+    let overlay_of = |path: &Path| {
+        let name = path.file_name()?.to_str()?.strip_suffix("_overlay.png")?;
+        Some(path.with_file_name(format!("{name}.png")))
+    };
+    folder.join("checkpoints").is_dir()
+        || folder.join("ImageSets").is_dir()
+        || entries(folder).unwrap_or_default().iter().any(|path| overlay_of(path).is_some_and(|mask| mask.is_file()))
 }
 
 fn is_split(name: &str, folder: &Path) -> bool {

@@ -1,11 +1,13 @@
 //! The images of a data set with their tags, evaluated a batch at a time.
 
+use std::path::Path;
+
 use super::canvas::{cut, padded};
 use super::model::{Model, Seen, SeenMap, View};
 use super::request::Request;
 use crate::data::{Dataset, Rgb8};
 use crate::engine::ranks::World;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::method::Protocol;
 
 /// Pixels per batch; small images are batched.
@@ -68,22 +70,25 @@ impl<'a> Batches<'a> {
     /// Plans the largest group, so that one that does not fit the device is an error before the walk begins.
     ///
     /// # Errors
-    /// If the plan does not fit the device, with its bytes.
+    /// If the plan does not fit the device, with its bytes and the image.
     pub(super) fn check(&self) -> Result<()> {
         let pixels = |group: &&Group| group.batch * group.canvas[0] * group.canvas[1];
         let Some(largest) = self.groups.as_slice().iter().max_by_key(pixels) else { return Ok(()) };
-        self.model.check_view(largest.batch, largest.canvas, self.request)
+        let checked = self.model.check_view(largest.batch, largest.canvas, self.request);
+        checked.map_err(|error| too_large(error, self.dataset.image_path(largest.images[0])))
     }
 
     /// Evaluates the next images.
     ///
     /// # Errors
-    /// If an image is broken, or the device was lost.
+    /// If an image is broken or too large for the device, or the device was lost.
     pub(super) fn advance(&mut self) -> Result<Option<Batch>> {
         let Some(Group { canvas, batch, before, images }) = self.groups.next() else { return Ok(None) };
         let (dataset, view) = (self.dataset, self.view.take());
         let fitting = view.filter(|view| view.batch() == batch && view.size() == canvas);
-        let view = self.view.insert(fitting.map_or_else(|| self.model.view_for(batch, canvas, self.request), Ok)?);
+        let prepared = fitting.map_or_else(|| self.model.view_for(batch, canvas, self.request), Ok);
+        let prepared = prepared.map_err(|error| too_large(error, dataset.image_path(images[0])))?;
+        let view = self.view.insert(prepared);
         let images = images.into_iter().map(|index| Ok((index, dataset.image(index)?))).collect::<Result<Vec<_>>>()?;
         let (mut pixels, mut tags, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
         // A group that is not full is padded with its first image.
@@ -118,6 +123,18 @@ impl Batch {
     fn own(&self, slot: usize) -> [usize; 2] {
         let (_, image) = &self.images[slot];
         [image.height, image.width]
+    }
+}
+
+/// Names the image whose evaluation needs more memory than there is.
+pub(super) fn too_large(error: Error, image: &Path) -> Error {
+    match error {
+        Error::Memory { reason, .. } => Error::data(
+            image,
+            format!("is too large: {reason}"),
+            "scale it (and its mask) down, or use another --device",
+        ),
+        other => other,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::request::{Request, Tags};
+use super::request::{Maps, Request, Tags};
 use crate::config::Config;
 use crate::engine::graph::{DType, Graph, Tensor};
 use crate::engine::nn::Mode;
@@ -25,6 +25,8 @@ pub struct EvalGraph {
     pub input_size: [usize; 2],
     /// The size of the network's input.
     pub looked_at: [usize; 2],
+    /// The size of all maps below, see [`map_size`].
+    pub map_size: [usize; 2],
     pub seg: Tensor,
     pub msc: Option<Tensor>,
     pub probabilities: Option<Tensor>,
@@ -46,6 +48,9 @@ pub struct TaggedMaps {
     pub maps: Vec<(MapInfo, Tensor)>,
 }
 
+/// Elements of a map of scores, \[classes or slots, H, W\], of an image at most: 128 MiB, what any device binds.
+const MOST_SCORES: usize = 1 << 25;
+
 /// Records the evaluation of a network of this configuration.
 pub struct Recorder<'a> {
     /// Every option.
@@ -57,12 +62,15 @@ pub struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    /// Records `request`. Maps of the network are computed at the input size of the protocol and resized to `size`.
+    /// Records `request` for images of `size`. Maps of the network are computed at the input size of the protocol and
+    /// resized to `size`, or to [`map_size`] if that is smaller.
     pub fn record(&self, batch: usize, size: [usize; 2], request: Request) -> Result<EvalGraph> {
         let graph = Graph::new();
         let network = Network::new(&graph, self.network, NetworkOptions::new(self.config))?;
         let images = Images::of_bytes(&graph, batch, input_size(self.config, size))?;
-        let passes = graph.without_gradient(|| self.passes(&network, &images, size, request))?;
+        let slots = if request.tags == Tags::Unknown { 0 } else { self.slots(request.tags) };
+        let (image_size, size) = (size, map_size(size, self.network.classes.max(slots)));
+        let passes = graph.without_gradient(|| self.passes(&network, &images, [image_size, size], request))?;
         let Passes { looked_at, single, fused, scales } = passes;
         let labels = |logits: &Tensor| logits.arg_max_keep(1)?.reshape([batch, size[0], size[1]]);
         let seg = labels(&single.seg)?;
@@ -83,6 +91,7 @@ impl Recorder<'_> {
             images: images.input,
             input_size,
             looked_at,
+            map_size: size,
             seg,
             msc,
             probabilities,
@@ -91,8 +100,23 @@ impl Recorder<'_> {
         })
     }
 
-    /// Runs the network according to the protocol. `size` is that of the results, before the host resized the images.
-    fn passes(&self, network: &Network, images: &Images, size: [usize; 2], request: Request) -> Result<Passes> {
+    /// The slots of an image whose tags are known.
+    fn slots(&self, tags: Tags) -> usize {
+        Slots::width_for(match tags {
+            Tags::Given(max_tags) => max_tags,
+            _ => self.network.classes - 1,
+        })
+    }
+
+    /// Runs the network according to the protocol. The sizes are those of the images, before the host resized them, and
+    /// of the results.
+    fn passes(
+        &self,
+        network: &Network,
+        images: &Images,
+        [image_size, size]: [[usize; 2]; 2],
+        request: Request,
+    ) -> Result<Passes> {
         let (config, mode) = (self.config, Mode::Eval);
         let (image, batch) = (&images.normalised, images.batch());
         match request.protocol {
@@ -109,8 +133,8 @@ impl Recorder<'_> {
                 let looked_at = match config.test_long_side {
                     0 => images.clone(),
                     _ => {
-                        let ratio = ratio(config, request.protocol, size);
-                        images.resized(size.map(|side| (side as f64 * ratio) as usize))?
+                        let ratio = ratio(config, request.protocol, image_size);
+                        images.resized(image_size.map(|side| (side as f64 * ratio) as usize))?
                     }
                 };
                 let scales = test_scales(network, &looked_at.normalised, &config.test_scales, config.test_flip, &mode)?;
@@ -138,11 +162,7 @@ impl Recorder<'_> {
         scales: &MultiScale,
     ) -> Result<TaggedMaps> {
         let (graph, batch) = (looked_at.input.graph(), looked_at.batch());
-        let foreground = self.network.classes - 1;
-        let slots = Slots::width_for(match request.tags {
-            Tags::Given(max_tags) => max_tags,
-            _ => foreground,
-        });
+        let slots = self.slots(request.tags);
         let (given, classes) = match request.tags {
             Tags::Predicted => (None, predicted_classes(&single.cls, slots)?),
             _ => {
@@ -170,15 +190,11 @@ impl Recorder<'_> {
             large_seeds: &seeds.resize_channels_last(size, false)?,
             extent: &extent,
         })?;
-        Ok(TaggedMaps { given, slots, boxes, extent, maps: self.described(maps, request.map)? })
+        Ok(TaggedMaps { given, slots, boxes, extent, maps: self.described(maps, request.maps)? })
     }
 
-    /// Recorded maps with the descriptions of the method, in its order; or `only` one of them.
-    fn described(
-        &self,
-        maps: Vec<(&'static str, Tensor)>,
-        only: Option<&'static str>,
-    ) -> Result<Vec<(MapInfo, Tensor)>> {
+    /// Those of the recorded maps that are `wanted`, with the descriptions of the method, in its order.
+    fn described(&self, maps: Vec<(&'static str, Tensor)>, wanted: Maps) -> Result<Vec<(MapInfo, Tensor)>> {
         let infos = self.method.maps();
         if let Some((name, _)) = maps.iter().find(|(name, _)| !infos.iter().any(|info| info.name == *name)) {
             let method = self.method.name();
@@ -188,8 +204,23 @@ impl Recorder<'_> {
             let map = maps.iter().find(|(name, _)| *name == info.name)?;
             Some((*info, map.1.clone()))
         };
-        Ok(infos.iter().filter(|info| only.is_none_or(|only| only == info.name)).filter_map(found).collect())
+        Ok(infos.iter().filter(|info| wanted.have(info)).filter_map(found).collect())
     }
+}
+
+/// The size of the maps for images of `size`, with so many scores for each pixel: the same, but of very large images one at
+/// which no map of scores has more than [`MOST_SCORES`] elements. It depends on nothing else, so that all devices compute
+/// alike.
+fn map_size(size: [usize; 2], scores: usize) -> [usize; 2] {
+    let (most, pixels) = (MOST_SCORES / scores, size[0] * size[1]);
+    if pixels <= most {
+        return size;
+    }
+    let ratio = (most as f64 / pixels as f64).sqrt();
+    let [short, long] = [size[0].min(size[1]), size[0].max(size[1])].map(|side| side as f64 * ratio);
+    let short = (short as usize).max(1);
+    let long = (long as usize).min(most / short);
+    if size[0] < size[1] { [short, long] } else { [long, short] }
 }
 
 /// The size to which the host resizes an image of `size`, given by the option `data.long_side`.
@@ -230,7 +261,7 @@ struct Passes {
     /// The images at the size of the network's input.
     looked_at: Images,
     single: Single,
-    /// Logits over all scales, \[B, K + 1, H, W\] at the image's own size.
+    /// Logits over all scales, \[B, K + 1, H, W\] at the size of the maps.
     fused: Option<Tensor>,
     scales: Option<MultiScale>,
 }
@@ -239,12 +270,30 @@ struct Passes {
 struct Single {
     /// Image logits \[B, K\].
     cls: Tensor,
-    /// Segmentation logits at the image's own size.
+    /// Segmentation logits at the size of the maps.
     seg: Tensor,
 }
 
 impl Single {
     fn new(cls: Tensor, seg: &Tensor, size: [usize; 2]) -> Result<Self> {
         Ok(Single { cls, seg: seg.resize(size, false)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects: images of a usual size are evaluated at their own, those of any other size within what all devices bind.
+    #[test]
+    fn maps_fit_every_device() {
+        assert_eq!(map_size([375, 500], 21), [375, 500]);
+        assert_eq!(map_size([1024, 2048], 16), [1024, 2048], "exactly the limit");
+        for (size, scores) in [([3024, 4032], 7), ([4032, 3024], 7), ([8000, 6000], 21), ([1, 40_000_000], 4)] {
+            let [height, width] = map_size(size, scores);
+            assert!(height * width * scores <= MOST_SCORES && height * width * scores * 100 > MOST_SCORES * 99);
+            let shape = |[height, width]: [usize; 2]| height as f64 / width as f64;
+            assert!(size.contains(&1) || (shape([height, width]) / shape(size) - 1.0).abs() < 1e-3);
+        }
     }
 }

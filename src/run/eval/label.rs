@@ -9,7 +9,7 @@ use super::checkpoint::opened;
 use super::metrics::Confusion;
 use super::model::{MapValues, Model};
 use super::predict::tag_scores;
-use super::request::{Request, Tags};
+use super::request::{Maps, Request, Tags};
 use super::score::check_classes;
 use crate::data::{Dataset, DatasetOptions, Follow, Mask, VOID};
 use crate::engine::gpu::DeviceChoice;
@@ -133,9 +133,10 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
         false => Err(error),
     })?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
-    let request =
-        Request { protocol: options.protocol, tags: Tags::Given(dataset.max_tags()), probabilities: false, map: None };
+    let tags = Tags::Given(dataset.max_tags());
+    let request = Request { protocol: options.protocol, tags, ..Request::default() };
     let kind = kind(&model.maps(request)?, options.kind.as_deref(), model.method().name())?;
+    let request = Request { maps: Maps::Only(kind.name), ..request };
     let mut batches = Batches::new(&model, &dataset, request)?;
     batches.check()?;
     dataset.notices.iter().for_each(|notice| eprintln!("{notice}"));
@@ -211,6 +212,16 @@ fn check_targets(export: &Export, dataset: &Dataset, options: &LabelOptions) -> 
     let same = |folder: &Path| matches!((folder.canonicalize(), out.canonicalize()), (Ok(a), Ok(b)) if a == b);
     if same(dataset.root()) {
         return Err(Error::data(out, "is the data set itself", "choose another --out, whose masks are not the truth"));
+    }
+    // A folder that does not exist yet is where its parent is.
+    let parent = out.ancestors().skip(1).find_map(|folder| match folder.as_os_str().is_empty() {
+        true => Path::new(".").canonicalize().ok(),
+        false => folder.canonicalize().ok(),
+    });
+    let inside = parent.zip(dataset.root().canonicalize().ok()).is_some_and(|(parent, root)| parent.starts_with(root));
+    if inside && dataset.is_of_folders() {
+        let reason = "is in the data set, whose folders are classes";
+        return Err(Error::data(out, reason, "choose an --out beside it"));
     }
     let images = (0..dataset.len()).map(|index| (&*dataset.ids()[index], dataset.image_path(index)));
     let lists = [list_of(dataset), TAGS.into(), SUMMARY.into()].map(|file: PathBuf| out.join(file));

@@ -26,4 +26,4 @@ pub use self::{
 };
 pub use crate::method::Protocol;
 pub use model::{MapValues, Model, Seen, SeenMap, View};
-pub use request::{Request, Tags};
+pub use request::{Maps, Request, Tags};

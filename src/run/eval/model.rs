@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::canvas::{cut, padded};
+use super::canvas::{cut, padded, scaled};
 use super::checkpoint::parameters;
 use super::graph::{EvalGraph, Recorder, ratio};
 use super::request::{Request, Tags};
@@ -282,17 +282,21 @@ impl View {
     /// # Errors
     /// If the sizes do not match, or the device was lost.
     pub async fn look_async(&mut self, images: &[u8], tags: &[f32], boxes: &[i32]) -> Result<Seen> {
-        let EvalGraph { images: input, input_size, looked_at, seg, msc, probabilities, cls, tagged, .. } =
+        let EvalGraph { images: input, input_size, looked_at, map_size, seg, msc, probabilities, cls, tagged, .. } =
             &self.recorded;
         self.program.write(input, &*self.at_input_size(images, *input_size))?;
         if let Some(tagged) = tagged {
             if let Some(classes) = &tagged.given {
                 self.program.write(classes, &Slots::new(tags, self.foreground, tagged.slots).classes)?;
             }
-            let resized = |side: i32, axis: usize| side * looked_at[axis] as i32 / self.size[axis] as i32;
+            let resized = |side: i32, axis: usize, to: &[usize; 2]| {
+                (i64::from(side) * to[axis] as i64 / self.size[axis] as i64) as i32
+            };
             let boxes = boxes.chunks_exact(4);
-            let rectangle = |sides: &[i32]| [0, 1, 2, 3].map(|side| resized(sides[side], side / 2));
-            let extent = |sides: &[i32]| [sides[1] - sides[0], sides[3] - sides[2]];
+            let rectangle = |sides: &[i32]| [0, 1, 2, 3].map(|side| resized(sides[side], side / 2, looked_at));
+            let extent = |sides: &[i32]| {
+                [0, 1].map(|axis| resized(sides[2 * axis + 1] - sides[2 * axis], axis, map_size).max(1))
+            };
             self.program.write(&tagged.boxes, &boxes.clone().flat_map(rectangle).collect::<Vec<_>>())?;
             self.program.write(&tagged.extent, &boxes.flat_map(extent).collect::<Vec<_>>())?;
         }
@@ -301,13 +305,13 @@ impl View {
         for (info, map) in tagged.iter().flat_map(|tagged| &tagged.maps) {
             let values = match info.kind {
                 MapKind::Labels => MapValues::Labels(self.labels(map).await?),
-                MapKind::Heat => MapValues::Heat(self.reals(map).await?),
+                MapKind::Heat => MapValues::Heat(self.map(self.reals(map).await?)),
             };
             maps.push(SeenMap { info: *info, values });
         }
         let msc = self.labels_if(msc.as_ref()).await?;
         let probabilities = match probabilities {
-            Some(probabilities) => Some(self.reals(probabilities).await?),
+            Some(probabilities) => Some(self.map(self.reals(probabilities).await?)),
             None => None,
         };
         Ok(Seen { seg: self.labels(seg).await?, msc, probabilities, cls: self.reals(cls).await?, maps })
@@ -326,7 +330,12 @@ impl View {
     }
 
     async fn labels(&self, tensor: &Tensor) -> Result<Vec<u8>> {
-        Ok(self.program.read_async(tensor).await?.into_iter().map(|label| label as u8).collect())
+        Ok(self.map(self.program.read_async(tensor).await?.into_iter().map(|label| label as u8).collect()))
+    }
+
+    /// Maps at the size of the images.
+    fn map<T: Copy>(&self, maps: Vec<T>) -> Vec<T> {
+        scaled(maps, self.recorded.map_size, self.size)
     }
 
     async fn labels_if(&self, tensor: Option<&Tensor>) -> Result<Option<Vec<u8>>> {

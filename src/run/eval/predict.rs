@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::batches::too_large;
 use super::checkpoint::opened;
 use super::model::{MapValues, Model, SeenMap, View};
-use super::request::{Request, Tags};
+use super::request::{Maps, Request, Tags};
 use crate::data::endings::{FORMATS, is_picture, is_unread_picture};
 use crate::data::files::is_hidden;
 use crate::data::palette::write_index_png;
@@ -55,7 +56,7 @@ pub enum Predicted<'a> {
         /// Its own files, such as the mask and the overlay.
         files: &'a [PathBuf],
     },
-    /// It could not be read.
+    /// It could not be read, or is too large for the device.
     Unreadable(Error),
 }
 
@@ -66,7 +67,7 @@ pub enum Predicted<'a> {
 ///
 /// # Errors
 /// If an input does not exist, two images share a name, or an output file exists: checked before anything is written.
-/// An image that cannot be read is not an error, see [`Predicted::Unreadable`].
+/// An image that cannot be read, or is too large, is not an error, see [`Predicted::Unreadable`].
 pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usize)) -> Result<()> {
     let images = listed(&options.inputs)?;
     let checkpoint = opened(options.network.as_deref(), &options.assignments, &options.methods)?;
@@ -81,14 +82,13 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
         options.overwrite,
     )?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
-    std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
     let crf = options.crf.then(|| DenseCrf::new(model.config()));
     let tags = if options.seeds { Tags::Predicted } else { Tags::Unknown };
-    let request = Request { protocol: options.protocol, tags, probabilities: options.crf, map: None };
+    let request = Request { protocol: options.protocol, tags, probabilities: options.crf, maps: Maps::Written };
 
     let mut sized: Vec<_> = images.par_iter().map(|path| Rgb8::read_size(path).ok()).zip(0..images.len()).collect();
     sized.sort();
-    let mut view: Option<View> = None;
+    let (mut view, mut any): (Option<View>, bool) = (None, false);
     for (_, index) in sized {
         let (path, id) = (&images[index], &ids[index]);
         let image = match Rgb8::read_upright(path) {
@@ -100,8 +100,20 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
         };
         let size = model.canvas_for(options.protocol, [image.height, image.width]);
         let fitting = view.take().filter(|view| view.size() == size);
-        let view = view.insert(fitting.map_or_else(|| model.view_for(1, size, request), Ok)?);
+        let prepared = fitting.map_or_else(|| model.view_for(1, size, request), Ok);
+        let view = match prepared.map_err(|error| too_large(error, path)) {
+            Ok(prepared) => view.insert(prepared),
+            Err(error @ Error::Data { .. }) => {
+                done(Predicted::Unreadable(error), images.len());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let seen = view.look_at(&image)?;
+        if !any {
+            std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
+            any = true;
+        }
         for map in &seen.maps {
             write_map(map, &image, &options.out, id)?;
         }
@@ -113,7 +125,8 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
         export.add(&Labelled { index, id, file: &file, image: &image, mask: &mask, tag_scores: &tag_scores })?;
         done(Predicted::Mask { image: path, files: &export.files_of(id) }, images.len());
     }
-    export.finish()
+    // The forms about all images say nothing if there is none.
+    if any { export.finish() } else { Ok(()) }
 }
 
 /// The probabilities of logits.
@@ -169,8 +182,9 @@ fn listed(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
         let entries = input.read_dir().map_err(Error::io(input))?;
         let (mut found, mut others, mut folders) = (Vec::new(), Vec::new(), Vec::new());
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if is_picture(&path) && path.is_file() {
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| !is_hidden(path)) {
+            // A link to nothing is one of the pictures, which will be reported.
+            if is_picture(&path) && !path.is_dir() {
                 found.push(path);
             } else if is_unread_picture(&path) {
                 others.push(path);

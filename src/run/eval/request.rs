@@ -1,6 +1,6 @@
 //! What a model is asked to compute: the protocol, and the outputs.
 
-use crate::method::Protocol;
+use crate::method::{MapInfo, Protocol};
 
 /// What is known about the tags of the images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,15 +14,38 @@ pub enum Tags {
     Predicted,
 }
 
+/// Maps of a method, where the tags of the images are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Maps {
+    /// All.
+    #[default]
+    All,
+    /// The one with this name.
+    Only(&'static str),
+    /// Those that `tagseg predict --seeds` writes to files.
+    Written,
+}
+
+impl Maps {
+    /// Whether a map is one of them.
+    pub(super) fn have(self, map: &MapInfo) -> bool {
+        match self {
+            Maps::All => true,
+            Maps::Only(name) => map.name == name,
+            Maps::Written => map.file.is_some(),
+        }
+    }
+}
+
 /// What to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// The protocol of the evaluation.
     pub protocol: Protocol,
-    /// With known tags, the maps of the method are computed too, such as seeds.
+    /// With known tags, maps of the method are computed too, such as seeds.
     pub tags: Tags,
     /// Whether to output the class probabilities, for the CRF.
     pub probabilities: bool,
-    /// The name of the only map of the method to compute; without one, all are computed.
-    pub map: Option<&'static str>,
+    /// Which maps of the method.
+    pub maps: Maps,
 }

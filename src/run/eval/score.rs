@@ -7,7 +7,7 @@ use super::checkpoint::opened;
 use super::gallery::{Gallery, Item};
 use super::metrics::{Confusion, multilabel_f1};
 use super::model::{MapValues, Model};
-use super::request::{Request, Tags};
+use super::request::{Maps, Request, Tags};
 use crate::data::tags::numbered_classes;
 use crate::data::{Dataset, DatasetOptions, Follow, Mask};
 use crate::engine::gpu::DeviceChoice;
@@ -62,7 +62,7 @@ impl<'a> Scoring<'a> {
     /// If an image's header cannot be read.
     pub fn new(model: &'a Model, dataset: &'a Dataset, protocol: Protocol, crf: bool) -> Result<Self> {
         let classes = model.classes().len() + 1;
-        let request = Request { protocol, tags: Tags::Given(dataset.max_tags()), probabilities: crf, map: None };
+        let request = Request { protocol, tags: Tags::Given(dataset.max_tags()), probabilities: crf, maps: Maps::All };
         Ok(Scoring {
             dataset,
             batches: Batches::new(model, dataset, request)?,

@@ -9,7 +9,7 @@ use crate::data::Rgb8;
 use crate::data::resize::resize_bilinear;
 use crate::error::{Error, Result};
 use crate::method::maps::SEED;
-use crate::run::eval::{Model, Request, Tags, View};
+use crate::run::eval::{Maps, Model, Request, Tags, View};
 use crate::run::report::{Map, heat_overlay};
 
 /// The long side of images that are looked at. Opinions do not need more, and drawings are shown at this size.
@@ -125,7 +125,7 @@ impl Worker {
 /// The program for the size of an image and its tags, which is the last one if that fits.
 fn prepared<'a>(model: &Model, last: &'a mut Option<(Tags, View)>, image: &Rgb8, tags: Tags) -> Result<&'a mut View> {
     let size = model.canvas([image.height, image.width]);
-    let request = Request { tags, map: Some(SEED.name), ..Request::default() };
+    let request = Request { tags, maps: Maps::Only(SEED.name), ..Request::default() };
     let fitting = last.take().filter(|(own, view)| *own == tags && view.size() == size);
     let fitting = fitting.map_or_else(|| Ok((tags, model.view_for(1, size, request)?)), Ok::<_, Error>)?;
     Ok(&mut last.insert(fitting).1)

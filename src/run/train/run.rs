@@ -232,6 +232,10 @@ impl Run {
         if self.setting.config.train_patience > 0 && self.setting.data.validation.is_none() {
             self.progress.note("train.patience has no effect, as the run is not scored");
         }
+        for (part, option, begins) in self.setting.config.parts_beyond_the_run() {
+            let steps = self.setting.config.train_iters;
+            self.progress.note(&format!("{part} never begins: {option}={begins} is beyond the run of {steps} steps"));
+        }
         self.progress.note(&self.setting.introduction());
         let end = self.steps(start, evaluated);
         self.progress.finish();

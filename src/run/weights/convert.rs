@@ -121,10 +121,10 @@ pub(super) fn batches(checkpoint: &Checkpoint) -> NamedTensor {
 pub(super) fn encoded(tensors: &[NamedTensor], reals: Reals) -> Result<Vec<u8>> {
     let broken = |error| Error::Graph(format!("cannot write the tensors: {error}"));
     let encoded = tensors.iter().map(|tensor| match &tensor.values {
-        Values::Reals(values) => (tensor, reals.dtype(), reals.encode(values)),
-        Values::Integers(values) => (tensor, Dtype::I64, Cow::Borrowed(bytemuck::cast_slice(values))),
+        Values::Reals(values) => Ok((tensor, reals.dtype(), reals.encode(&tensor.name, values)?)),
+        Values::Integers(values) => Ok((tensor, Dtype::I64, Cow::Borrowed(bytemuck::cast_slice(values)))),
     });
-    let encoded: Vec<_> = encoded.collect();
+    let encoded = encoded.collect::<Result<Vec<_>>>()?;
     let views = encoded.iter().map(|(tensor, dtype, bytes)| {
         Ok((&tensor.name, TensorView::new(*dtype, tensor.shape.clone(), bytes).map_err(broken)?))
     });

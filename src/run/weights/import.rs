@@ -58,6 +58,11 @@ impl Import {
             let reason = format!("tensor `{name}` has values that are not finite as f32");
             return Err(Error::data(path, reason, "use the weights of a run that did not diverge"));
         }
+        let is_variance = |name: &str| name.ends_with(".running_var");
+        let mut variances = import.tensors.iter().filter(|(name, _)| is_variance(name));
+        if let Some((name, _)) = variances.find(|(_, (_, values))| values.iter().any(|value| *value < 0.0)) {
+            return Err(Error::data(path, format!("`{name}` has negative variances"), "copy the file again"));
+        }
         Ok(import)
     }
 
