@@ -7,7 +7,7 @@ use serde_json::Value;
 use tagseg::data::palette::read_index_png;
 use tagseg::data::{Dataset, DatasetOptions, Mask, Rgb8};
 
-use crate::place::{Place, errors, succeed, tagseg, trained};
+use crate::place::{Place, assert_refused, errors, succeed, tagseg, trained};
 
 /// The label command for [`trained`] and its data.
 fn label(out: &str, more: &[&str]) -> Vec<String> {
@@ -216,9 +216,17 @@ fn large_photographs_are_labelled() {
         Rgb8::new(size[0], size[1], data).write_png(&garden.join(class).join("a.png")).unwrap();
     }
     let (network, data) = (trained().to_str().unwrap(), place.arg("garden"));
-    let label = |out: &str| tagseg(&["label", network, "--data", &data, "--out", out, "--protocol", "train"]);
-    place.assert_refuses(&mut label(&place.arg("garden/own/labels")), &["garden/own/labels: is in the data set"]);
-    let output = label(&place.arg("labels")).output().unwrap();
+    let label = |out: &str, more: &[&str]| {
+        let small = ["--set", "test.long_side=64", "--set", "test.scales=[1]"];
+        let mut command = tagseg(&["label", network, "--data", &data, "--out", out]);
+        command.args(small).args(more).env("TAGSEG_LIMITS", "default");
+        command
+    };
+    place.assert_refuses(&mut label(&place.arg("garden/own/labels"), &[]), &["own/labels: is in the data set"]);
+    // The weights of PAR are 48 numbers for each pixel.
+    let par = label(&place.arg("par"), &["--kind", "par"]).output().unwrap();
+    assert_refused(&par, &["disc/a.png: is too large", "scale it"]);
+    let output = label(&place.arg("labels"), &[]).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     let mask = read_index_png(&place.path("labels/SegmentationClassAug/disc/a.png")).unwrap();
     assert_eq!([mask.height, mask.width], [760, 1020]);
