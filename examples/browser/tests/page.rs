@@ -229,6 +229,10 @@ fn it_is_small_and_quick() {
     let size = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().metadata().unwrap().len();
     let bytes: u64 = fs::read_dir(built()).unwrap().map(size).sum();
     assert!(bytes < 10_000_000, "the page has {bytes} bytes");
+    let program = fs::metadata(built().join("tagseg_browser_bg.wasm")).unwrap().len();
+    let told = format!("WebAssembly ({:.1} MiB,", program as f64 / f64::from(1 << 20));
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    assert!(readme.contains(&told), "the README does not say `{told}`");
 
     let mut page = Served::open(DESKTOP, "");
     page.wait_for(READY);
@@ -271,6 +275,29 @@ fn bad_input_gets_a_sentence() {
     page.wait_for("document.querySelector('#look-status').textContent.startsWith('In photo.jpg')");
     assert!(page.text("#look-status").contains("photo.jpg, made 320 × 213 of 5472 × 3648 pixels"));
     assert_eq!(page.evaluate("document.querySelector('#alert').hidden"), true);
+    assert_loads_its_files_only(&mut page);
+}
+
+/// Protects the promise that no picture leaves the page: all that it has asked its server for is files of its own, and the
+/// browser lets it ask nobody else.
+fn assert_loads_its_files_only(page: &mut Page) {
+    let asked = page.evaluate(
+        "performance.getEntriesByType('resource').map(({ name }) => name).filter((name) => !/^(data|blob):/.test(name))",
+    );
+    let asked: Vec<_> = asked.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    assert!(asked.iter().any(|name| name.ends_with("/animals.safetensors")), "{asked:?}");
+    let origin = page.evaluate("location.origin + '/'");
+    for name in &asked {
+        let file = name.strip_prefix(origin.as_str().unwrap());
+        assert!(file.is_some_and(|file| built().join(file).is_file()), "{name} is no file of the page");
+    }
+    let refused = page.evaluate(
+        "new Promise((tell) => {
+            document.addEventListener('securitypolicyviolation', ({ violatedDirective }) => tell(violatedDirective));
+            fetch('http://127.0.0.1:9/', { method: 'POST', body: 'a picture', mode: 'no-cors' }).catch(() => {});
+        })",
+    );
+    assert_eq!(refused, "connect-src");
 }
 
 /// Protects: a browser without WebGPU, or without an adapter, says so instead of doing nothing.
