@@ -114,7 +114,8 @@ impl Tensor {
     ///
     /// Both are integers \[B, 4\]: y, x, height and width per image, sides at least 1, `from` inside the features.
     /// Only `from` is read: neighbours beyond it are replaced by its border. The result is 0 outside `to`; any part of
-    /// `to` outside the result is ignored. Rectangles have no gradient.
+    /// `to` outside the result is ignored. Rectangles have no gradient. 2·(side of `from`)·(side of `to`) must be below
+    /// 2³¹, as it is for sides of `to` up to 65 535: beyond that a device's integers overflow, which is not checked.
     ///
     /// # Errors
     /// If the shapes or types do not fit.

@@ -177,8 +177,9 @@ impl Op for StepGradient {
 impl Tensor {
     /// Weights of the neighbours of every pixel of an image \[B, H, W, 3\] in \[0, 1\]: \[B, H, W, 8·dilations\].
     ///
-    /// `extent` \[B, 2\] holds the height and width of each picture, which lies top-left; neighbours beyond it are
-    /// replaced by its border, and pixels beyond it get zeros. The weights of a pixel sum to 1 + w2. Has no gradient.
+    /// `extent` \[B, 2\] holds the height and width of each picture, which lies top-left, and is cut to the image if it
+    /// is larger; neighbours beyond it are replaced by its border, and pixels beyond it get zeros. The weights of a
+    /// pixel sum to 1 + w2. Has no gradient.
     ///
     /// # Errors
     /// If the shapes or types do not fit, or there are too many dilations.

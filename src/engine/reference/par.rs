@@ -19,8 +19,9 @@ fn neighbours(dilations: &[usize], y: usize, x: usize, extent: [usize; 2], width
     pixels
 }
 
-fn extent_of(extent: &Array, b: usize) -> [usize; 2] {
-    [extent.data[2 * b] as usize, extent.data[2 * b + 1] as usize]
+/// The height and width of picture b, which is no larger than the image.
+fn extent_of(extent: &Array, b: usize, [height, width]: [usize; 2]) -> [usize; 2] {
+    [(extent.data[2 * b] as usize).min(height), (extent.data[2 * b + 1] as usize).min(width)]
 }
 
 fn softmax(values: &[f64]) -> Vec<f64> {
@@ -50,9 +51,9 @@ pub fn par_weights(dilations: &[usize], w1: f64, position: &[f64], image: &Array
     let count = 8 * dilations.len();
     let mut out = Array::zeros(&[batch, height, width, count]);
     for b in 0..batch {
-        let size = extent_of(extent, b);
-        for y in 0..height.min(size[0]) {
-            for x in 0..width.min(size[1]) {
+        let size = extent_of(extent, b, [height, width]);
+        for y in 0..size[0] {
+            for x in 0..size[1] {
                 let pixels = neighbours(dilations, y, x, size, width);
                 let value = |pixel: usize, c: usize| image.data[(b * height * width + pixel) * channels + c];
                 let mut e = vec![0.0; count];
@@ -84,9 +85,9 @@ fn pairs(
     let [batch, height, width, slots] = [shape[0], shape[1], shape[2], shape[3]];
     let count = 8 * dilations.len();
     for b in 0..batch {
-        let size = extent_of(extent, b);
-        for y in 0..height.min(size[0]) {
-            for x in 0..width.min(size[1]) {
+        let size = extent_of(extent, b, [height, width]);
+        for y in 0..size[0] {
+            for x in 0..size[1] {
                 let pixels = neighbours(dilations, y, x, size, width);
                 let index = (b * height + y) * width + x;
                 for s in 0..slots {
