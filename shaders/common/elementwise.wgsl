@@ -26,6 +26,18 @@ fn finite(x: V) -> V {
     return select(V(1.0), V(0.0), (bitcast<U>(x) & exponent) == exponent);
 }
 
+// x, but 0 for NaN: what an integer of NaN is differs between devices.
+fn number_or_zero(x: V) -> V {
+    return select(x, V(0.0), (bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u));
+}
+
+// x / c. A device may round a quotient in its last bits; one that is an integer is exact on all of them.
+fn quotient(x: V, c: f32) -> V {
+    let y = x / c;
+    let whole = round(y);
+    return select(y, whole, whole * c == x);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = invocation_index(id, groups);

@@ -20,6 +20,7 @@ mod optimisers;
 mod planned;
 mod recomputed;
 mod shaders;
+mod single;
 mod steps;
 mod table;
 mod updates;

@@ -92,7 +92,7 @@ impl Chain {
 pub enum Function {
     /// x
     Copy,
-    /// x truncated toward zero, as an integer; the nearest where that is beyond 32 bits
+    /// x truncated toward zero, as an integer; the nearest where that is beyond 32 bits, 0 for NaN
     ToInteger,
     /// −x
     Negate,
@@ -100,6 +100,8 @@ pub enum Function {
     Scale(f64),
     /// x + c
     Offset(f64),
+    /// x / c, exactly where that is an integer below 2²¹
+    Quotient(f64),
     /// eˣ
     Exp,
     /// ln x
@@ -151,8 +153,8 @@ impl Function {
     pub(crate) fn arity(self) -> usize {
         use Function::*;
         match self {
-            Copy | ToInteger | Negate | Scale(_) | Offset(_) | Exp | Log | Sqrt | Abs | Truncate | Relu | Relu6
-            | Sigmoid | LogSigmoid | Gelu | GeluSlope | Finite => 1,
+            Copy | ToInteger | Negate | Scale(_) | Offset(_) | Quotient(_) | Exp | Log | Sqrt | Abs | Truncate
+            | Relu | Relu6 | Sigmoid | LogSigmoid | Gelu | GeluSlope | Finite => 1,
             Add | Subtract | Multiply | Divide | Maximum | Minimum | Equal | Greater | AtLeast => 2,
             Select => 3,
         }
@@ -167,6 +169,7 @@ impl Function {
             Negate => "neg",
             Scale(_) => "scale",
             Offset(_) => "offset",
+            Quotient(_) => "quotient",
             Exp => "exp",
             Log => "log",
             Sqrt => "sqrt",
@@ -195,7 +198,7 @@ impl Function {
     /// The constant, if the function has one.
     pub(crate) fn scalar(self) -> Option<f64> {
         match self {
-            Function::Scale(c) | Function::Offset(c) => Some(c),
+            Function::Scale(c) | Function::Offset(c) | Function::Quotient(c) => Some(c),
             _ => None,
         }
     }
@@ -206,10 +209,12 @@ impl Function {
         let x = &args[0];
         let b = args.get(1).map_or("", String::as_str);
         match self {
-            Copy | ToInteger => x.clone(),
+            Copy => x.clone(),
+            ToInteger => format!("number_or_zero({x})"),
             Negate => format!("-{x}"),
             Scale(_) => format!("{x} * {c}"),
             Offset(_) => format!("{x} + {c}"),
+            Quotient(_) => format!("quotient({x}, {c})"),
             Exp => format!("exp({x})"),
             Log => format!("log({x})"),
             Sqrt => format!("sqrt({x})"),
@@ -235,18 +240,22 @@ impl Function {
         }
     }
 
-    /// The function in f64.
+    /// The function in f64. Operands are compared as the f32 that a kernel has: a number that f32 rounds equals itself,
+    /// whether it comes from a state, an input or a constant.
     pub fn evaluate(self, args: &[f64]) -> f64 {
         use Function::*;
         let x = args[0];
         let truth = |holds: bool| f64::from(u8::from(holds));
+        let single = |value: f64| f64::from(value as f32);
         match self {
             Copy => x,
             // The largest integer that is an f32, too.
+            ToInteger if x.is_nan() => 0.0,
             ToInteger => x.trunc().clamp(f64::from(i32::MIN), 2_147_483_520.0),
             Negate => -x,
             Scale(c) => x * c,
             Offset(c) => x + c,
+            Quotient(c) => x / c,
             Exp => x.exp(),
             Log => x.ln(),
             Sqrt => x.sqrt(),
@@ -261,18 +270,18 @@ impl Function {
                 let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
                 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2) + x * density
             }
-            Finite => truth(x.is_finite()),
+            Finite => truth(single(x).is_finite()),
             Add => x + args[1],
             Subtract => x - args[1],
             Multiply => x * args[1],
             Divide => x / args[1],
             Maximum => x.max(args[1]),
             Minimum => x.min(args[1]),
-            Equal => truth(x == args[1]),
-            Greater => truth(x > args[1]),
-            AtLeast => truth(x >= args[1]),
+            Equal => truth(single(x) == single(args[1])),
+            Greater => truth(single(x) > single(args[1])),
+            AtLeast => truth(single(x) >= single(args[1])),
             Select => {
-                if x != 0.0 {
+                if single(x) != 0.0 {
                     args[1]
                 } else {
                     args[2]

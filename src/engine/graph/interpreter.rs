@@ -1,4 +1,4 @@
-//! Runs a graph on the CPU in f64: no device, no plan, one op after another.
+//! Runs a graph on the CPU in f64: no device, no plan, one op after another. What overflows in f32 is infinite.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,17 @@ impl ArrayStates {
     pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, Array>> {
         // Arrays are inserted whole, so the map stays consistent if a thread panics.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes values infinite that are so in f32. Only results count: what overflows on the way to a finite one differs
+/// between kernels.
+fn overflow(array: &mut Array) {
+    for value in &mut array.data {
+        let single = f64::from(*value as f32);
+        if single.is_infinite() {
+            *value = single;
+        }
     }
 }
 
@@ -73,11 +84,13 @@ impl Interpreter {
         for (index, node) in self.nodes.iter().enumerate().filter(|(index, _)| self.live[*index]) {
             let Kind::Op(op) = &node.kind else {
                 if let Kind::Constant(values) = &node.kind {
-                    self.values.insert(NodeId(index), Array::new(&node.ty.shape, values.to_vec()));
+                    let mut values = Array::new(&node.ty.shape, values.to_vec());
+                    overflow(&mut values);
+                    self.values.insert(NodeId(index), values);
                 }
                 continue;
             };
-            let outputs = {
+            let mut outputs = {
                 let inputs = node
                     .inputs
                     .iter()
@@ -98,6 +111,7 @@ impl Interpreter {
                     None => op.reference(&inputs),
                 }
             };
+            outputs.iter_mut().for_each(overflow);
             if op.mutates().is_empty() {
                 let output = outputs.into_iter().next().map(|mut output| {
                     if self.half[index] {

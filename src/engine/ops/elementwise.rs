@@ -9,6 +9,14 @@ use crate::engine::kernel::{LaunchContext, Launches};
 use crate::engine::reference::Array;
 use crate::error::Result;
 
+/// Refuses operands that a kernel cannot traverse together.
+fn check_axes(shape: &Shape, inputs: &[&Shape]) -> Result<(), String> {
+    match Broadcast::of(shape, inputs.iter().copied()).fits() {
+        true => Ok(()),
+        false => Err(format!("broadcasts along more than {MAX_AXES} groups of axes")),
+    }
+}
+
 impl Op for Chain {
     fn name(&self) -> &'static str {
         match &self.body[..] {
@@ -22,9 +30,7 @@ impl Op for Chain {
         for input in inputs {
             shape = shape.broadcast(&input.shape).ok_or("the shapes do not broadcast")?;
         }
-        if !Broadcast::of(&shape, inputs.iter().map(|input| &input.shape)).fits() {
-            return Err(format!("broadcasts along more than {MAX_AXES} groups of axes"));
-        }
+        check_axes(&shape, &inputs.iter().map(|input| &input.shape).collect::<Vec<_>>())?;
         let integer = self.body.last().is_some_and(|last| last.function == Function::ToInteger);
         Ok(TensorType { shape, dtype: if integer { DType::I32 } else { DType::F32 } })
     }
@@ -39,6 +45,7 @@ impl Op for Chain {
             Negate => vec![grad.neg()?],
             Scale(c) => vec![grad.scale(c)?],
             Offset(_) => vec![grad.clone()],
+            Quotient(c) => vec![grad.quotient(c)?],
             Exp => vec![grad.mul(y)?],
             Log => vec![grad.div(x)?],
             Sqrt => vec![grad.div(&y.scale(2.0)?)?],
@@ -151,7 +158,7 @@ methods! {
     abs() = Function::Abs;
     /// x truncated toward zero; no gradient passes.
     trunc() = Function::Truncate;
-    /// The values truncated toward zero, as integers of 32 bits; no gradient passes.
+    /// The values truncated toward zero, as integers of 32 bits; NaN gives 0. No gradient passes.
     to_integer() = Function::ToInteger;
     /// The values as real numbers.
     to_real() = Function::Copy;
@@ -208,10 +215,20 @@ impl Tensor {
         Tensor::record(Chain::single(Function::Offset(c)), &[self])
     }
 
+    /// x / c, rounded once: exact where the quotient is an integer below 2²¹, on every device.
+    #[track_caller]
+    pub(crate) fn quotient(&self, c: f64) -> Result<Tensor> {
+        let (inverse, single) = ((1.0 / c) as f32, c as f32);
+        // The factor is exact, and a product is faster than a quotient.
+        let is_power = single.is_normal() && inverse.is_normal() && single.to_bits() << 9 == 0;
+        let function = if is_power { Function::Scale(1.0 / f64::from(single)) } else { Function::Quotient(c) };
+        Tensor::record(Chain::single(function), &[self])
+    }
+
     /// The tensor repeated to `shape`.
     ///
     /// # Errors
-    /// If it does not broadcast to that shape.
+    /// If it does not broadcast to that shape, is not real, or would be repeated along more than eight groups of axes.
     #[track_caller]
     pub fn expand(&self, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
@@ -233,7 +250,13 @@ impl Op for Expand {
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
         match self.0.broadcast(&inputs[0].shape) {
-            Some(shape) if shape == self.0 && inputs[0].dtype == DType::F32 => Ok(TensorType::f32(shape)),
+            Some(shape) if shape == self.0 && inputs[0].dtype == DType::F32 => {
+                // A larger result is refused by its size.
+                if !shape.is_boundless() {
+                    check_axes(&shape, &[&inputs[0].shape])?;
+                }
+                Ok(TensorType::f32(shape))
+            }
             _ => Err(format!("does not broadcast to {:?}", self.0)),
         }
     }

@@ -1,5 +1,9 @@
 //! Arithmetic operators. Each records the method of the same name (`1.0 - &x` records two nodes) and has its errors.
 //!
+//! A device rounds numbers to f32. `&x / c` is a division, not a product with 1/c: it is exact where the quotient is an
+//! integer below 2²¹. Any other quotient, and one of two tensors, is rounded as the device divides, by at most 2.5
+//! units in the last place.
+//!
 //! ```
 //! use tagseg::engine::graph::{DType, Graph};
 //!
@@ -67,7 +71,7 @@ macro_rules! operator {
 operator!(Add add, x other => x.add(other), c => x.offset(c), x.offset(c));
 operator!(Sub sub, x other => x.sub(other), c => x.offset(-c), x.neg()?.offset(c));
 operator!(Mul mul, x other => x.mul(other), c => x.scale(c), x.scale(c));
-operator!(Div div, x other => x.div(other), c => x.scale(1.0 / c), x.graph().scalar(c).div(x));
+operator!(Div div, x other => x.div(other), c => x.quotient(c), x.graph().scalar(c).div(x));
 
 impl Neg for &Tensor {
     type Output = Result<Tensor>;

@@ -180,6 +180,10 @@ impl Tensor {
     #[track_caller]
     fn reduce(&self, reduction: Reduction, axes: &Axes, keep: bool) -> Result<Tensor> {
         let axes = self.axes("reduce", axes)?;
+        // Without axes nothing is recorded that would refuse them.
+        if self.dtype() != DType::F32 {
+            return Err(mismatch("reduce", &[self], "takes real values"));
+        }
         let mut reduced = self.clone();
         for run in axes.chunk_by(|one, next| one + 1 == *next).rev() {
             reduced = reduced.reduce_run(reduction, run[0]..run[0] + run.len())?;
@@ -219,7 +223,7 @@ impl Tensor {
         Tensor::concat(&parts.iter().collect::<Vec<_>>(), 1)
     }
 
-    /// Mean over `axes`, which are dropped.
+    /// Mean over `axes`, which are dropped: the sum divided by the number of elements, as `/` divides.
     ///
     /// # Errors
     /// If the axes do not exist or are empty, or the tensor is not real.
@@ -243,7 +247,7 @@ impl Tensor {
         if count == 0 {
             return Err(mismatch("reduce", &[self], "there is no mean of nothing"));
         }
-        self.reduce(Reduction::Sum, axes, keep)?.scale(1.0 / count as f64)
+        self.reduce(Reduction::Sum, axes, keep)?.quotient(count as f64)
     }
 
     /// Σ over all elements, without axes.
@@ -255,7 +259,7 @@ impl Tensor {
         self.reshape([self.shape().len()])?.reduce_run(Reduction::Sum, 0..1)?.reshape([])
     }
 
-    /// Mean over all elements, without axes.
+    /// Mean over all elements, without axes: their sum divided by their number, as `/` divides.
     ///
     /// # Errors
     /// If the tensor is not real or holds nothing.
@@ -264,7 +268,7 @@ impl Tensor {
         if self.shape().is_empty() {
             return Err(mismatch("reduce", &[self], "there is no mean of nothing"));
         }
-        self.sum_all()?.scale(1.0 / self.shape().len() as f64)
+        self.sum_all()?.quotient(self.shape().len() as f64)
     }
 
     /// Index of the first maximum along `axis`, which is dropped.
