@@ -438,6 +438,16 @@ fn integers_are_not_taken_for_real_numbers() {
     for (gamma, beta) in [(integers(&[3]), real(&[3])), (real(&[3]), integers(&[3]))] {
         assert_misuse(x.layer_norm(&gamma, &beta, 1e-5), &["layer_norm", "i32[3]"]);
     }
+    // Also where nothing is to be done.
+    assert_misuse(integers(&[]).sum(..), &["reduce", "takes real values"]);
+    assert_misuse(integers(&[]).max_keep(..), &["reduce", "takes real values"]);
+    let map = integers(&[1, 4, 4, 2]);
+    assert_misuse(map.resize([4, 2], true), &["resize", "takes real maps"]);
+    assert_misuse(map.resize_by_factor(1.0), &["resize", "takes real maps"]);
+    assert_misuse(map.resize_channels_last([4, 4], false), &["resize", "takes real maps"]);
+    assert_misuse(map.resize_channels_last_by_factor(1.0), &["resize", "takes real maps"]);
+    assert_misuse(map.resize_channels_last_onto(&real(&[1, 4, 4, 2]), false), &["resize", "takes real maps"]);
+    assert_misuse(real(&[1, 4, 4, 2]).resize_channels_last_onto(&map, false), &["resize", "needs a real base"]);
     let image = real(&[1, 4, 4, 2]);
     assert_misuse(image.depthwise_conv2d(&real(&[2, 1, 3, 3]), &integers(&[2]), 1, 1, 1), &["real bias"]);
     assert_misuse(image.depthwise_conv2d(&integers(&[2, 1, 3, 3]), &real(&[2]), 1, 1, 1), &["real taps"]);
@@ -448,6 +458,17 @@ fn integers_are_not_taken_for_real_numbers() {
         assert_misuse(maps.gather_slots(&integers(&[1, 4]), first), &["beyond the integers of 32 bits"]);
         assert_misuse(real(&[1, 3, 3, 4]).scatter_slots(&integers(&[1, 4]), 2, first), &["beyond the integers"]);
         assert_misuse(maps.cross_entropy_map(&integers(&[1, 3, 3]), first), &["beyond the integers"]);
+    }
+}
+
+/// Protects: a bias has one element for each output, in one axis.
+#[test]
+fn a_bias_of_another_shape() {
+    let graph = Graph::new();
+    let (x, weight) = (graph.state("x", [2, 3]), graph.state("w", [4, 3]));
+    for shape in [&[1, 4][..], &[4, 1], &[2, 2], &[1], &[]] {
+        let bias = graph.state(&format!("b{shape:?}"), shape);
+        assert_misuse(x.linear(&weight, Some(&bias)), &["linear", "needs a bias [out]"]);
     }
 }
 

@@ -70,6 +70,36 @@ fn more_axes_than_a_kernel_supports_are_not_fused() {
     assert!(error.contains("more than 8 groups of axes"), "{error}");
 }
 
+/// Protects: a repetition along more axes than a kernel supports is refused when it is recorded.
+#[test]
+fn repetitions_along_too_many_axes_are_refused() {
+    let graph = Graph::new();
+    let alternating = |axes: usize| (0..axes).map(|axis| 1 + axis % 2).collect::<Vec<_>>();
+    agrees(&[Target::software()], &[&alternating(8)], |x| x[0].expand([2; 8]));
+    let error = constant(&graph, &alternating(9)).expand([2; 9]).unwrap_err().to_string();
+    assert!(error.contains("more than 8 groups of axes"), "{error}");
+}
+
+/// Protects: a resize by a factor that is not a fraction of small numbers reads the same cells on either engine, also
+/// far from the first, and so does its gradient; one that would be read elsewhere is refused.
+#[test]
+fn factors_are_fractions_on_both() {
+    for factor in [1.5 + 5e-7, 2.0 / 3.0 - 3e-7, 1.0 + 1e-5, std::f64::consts::E] {
+        agrees(&[Target::software()], &[&[1, 1, 3, 1500]], |x| x[0].resize_by_factor(factor));
+        agrees(&[Target::software()], &[&[1, 1500, 3, 4]], |x| x[0].resize_channels_last_by_factor(factor));
+    }
+    let graph = Graph::new();
+    let [maps, features] =
+        [[1, 1, 30_000, 30_000], [1, 30_000, 30_000, 1]].map(|shape| graph.state(&format!("{shape:?}"), shape));
+    for factor in [1.0 + 1.0 / 29_000.0, 0.5 + 1e-5, 1.0 / 29_999.0] {
+        let results = [maps.resize_by_factor(factor), features.resize_channels_last_by_factor(factor)];
+        for error in results.map(|result| result.unwrap_err().to_string()) {
+            assert!(error.contains("no fraction is close enough to the factor"), "{factor}: {error}");
+        }
+    }
+    assert!(maps.resize_by_factor(1.5).is_ok() && maps.resize_by_factor(1.0).is_ok());
+}
+
 /// Protects: products and attention of more batches than a grid has layers.
 #[test]
 fn more_batches_than_layers_are_computed() {
@@ -187,4 +217,15 @@ fn huge_arguments_are_refused() {
     }
     let Padding { before, after } = Padding::same([5, 7], usize::MAX, 1, 1);
     assert!(before.iter().chain(&after).all(|&zeros| zeros >= most - 7), "{before:?} {after:?}");
+}
+
+/// Protects: a product of more results than any device holds is refused with its bytes, at once, and not planned in
+/// millions of dispatches.
+#[test]
+fn huge_products_are_refused_at_once() {
+    let graph = Graph::new();
+    let (a, b) = (graph.input("a", [1 << 20, 64], DType::F32), graph.input("b", [64, 1 << 20], DType::F32));
+    let sum = a.matmul(&b).unwrap().sum(0).unwrap();
+    let error = Session::open("auto").unwrap().plan(&graph, &[&sum]).unwrap_err().to_string();
+    assert!(error.contains("the plan needs a buffer of 4194304.0 MiB"), "{error}");
 }

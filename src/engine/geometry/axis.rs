@@ -10,13 +10,15 @@ pub struct Axis {
     pub input: usize,
     /// Extent of the output.
     pub output: usize,
-    /// Input cells per output cell.
+    /// Input cells per output cell: step / unit of the fraction.
     pub scale: f64,
     /// Whether the centres of the outermost cells coincide rather than their borders.
     pub align_corners: bool,
     step: i64,
     shift: i64,
     unit: i64,
+    /// Cells by which the position of the last output differs from that of the exact factor.
+    drift: f64,
 }
 
 impl Axis {
@@ -42,7 +44,8 @@ impl Axis {
         Axis { input, output, scale, align_corners, ..Self::fraction(cells - 1, 0, outputs - 1) }
     }
 
-    /// By a given factor: the extent is rounded down, and coordinates use 1/factor, not the ratio of the extents.
+    /// By a given factor: the extent is rounded down, and coordinates use 1/factor, not the ratio of the extents. The
+    /// factor is the fraction next to it whose terms fit the kernels' integers.
     pub fn by_factor(input: usize, factor: f64) -> Self {
         if !(factor > 0.0 && input as f64 * factor < f64::from(u32::MAX)) {
             // No factor: nothing comes out, which the shape rule refuses.
@@ -51,13 +54,20 @@ impl Axis {
         let output = (input as f64 * factor).floor() as usize;
         let largest = (1 << 29) / input.max(output).max(1) as i64;
         let (p, q) = rational(factor, largest);
-        Axis { input, output, scale: 1.0 / factor, align_corners: false, ..Self::fraction(2 * q, q - p, 2 * p) }
+        let scale = q as f64 / p as f64;
+        let drift = (scale - 1.0 / factor).abs() * output as f64;
+        Axis { input, output, scale, align_corners: false, drift, ..Self::fraction(2 * q, q - p, 2 * p) }
     }
 
     fn fraction(step: i64, shift: i64, unit: i64) -> Self {
         let divisor = gcd(gcd(step, shift.abs()), unit).max(1);
         let (step, shift, unit) = (step / divisor, shift / divisor, unit / divisor);
-        Axis { input: 0, output: 0, scale: 0.0, align_corners: false, step, shift, unit }
+        Axis { input: 0, output: 0, scale: 0.0, align_corners: false, step, shift, unit, drift: 0.0 }
+    }
+
+    /// Whether the fraction puts every output where the exact factor would, to about a thousandth of a cell.
+    pub(crate) fn is_faithful(&self) -> bool {
+        self.drift <= MOST_DRIFT
     }
 
     /// Whether every output is the input of the same index.
@@ -86,6 +96,9 @@ impl Axis {
         [self.input as u32, self.output as u32, step, shift, unit, inverse.to_bits(), 0, 0]
     }
 }
+
+/// Cells between the positions of the last output with the exact factor and with its fraction, at most.
+const MOST_DRIFT: f64 = 1e-3;
 
 /// Outputs for an input, at most.
 const MOST_ENLARGED: i128 = 1 << 14;

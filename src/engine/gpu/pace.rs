@@ -10,18 +10,22 @@ use crate::engine::kernel::{Launches, Pace};
 /// Most nanoseconds of a dispatch: 100 ms.
 pub const DISPATCH: u64 = 100_000_000;
 
+/// Dispatches into which a launch is cut, at most: half an hour. Nobody waits for a longer one, which most likely does
+/// not fit the device either; planned in pieces, it would fill the host's memory before that is known.
+const PIECES: u64 = 1 << 14;
+
 /// Most nanoseconds of a submission, unless it is a single dispatch: 500 ms.
 const SUBMISSION: u64 = 500_000_000;
 
 /// The same with `nice`: 20 ms, with a pause after each.
 const NICE_SUBMISSION: u64 = 20_000_000;
 
-/// Cuts every launch of an op, with its traffic, into dispatches of at most [`DISPATCH`].
+/// Cuts every launch of an op, with its traffic, into dispatches of at most [`DISPATCH`], or into [`PIECES`].
 pub(super) fn cut(launches: Launches, traffic: Vec<u64>, pace: Pace) -> (Launches, Vec<u64>) {
     let mut cut = (Launches { list: Vec::new(), scratch: launches.scratch }, Vec::new());
     for (launch, traffic) in launches.list.into_iter().zip(traffic) {
         let time = pace.time(launch.operations, traffic);
-        let pieces = launch.pieces(time.div_ceil(DISPATCH));
+        let pieces = launch.pieces(time.div_ceil(DISPATCH).min(PIECES));
         cut.1.extend(vec![traffic.div_ceil(pieces.len() as u64); pieces.len()]);
         cut.0.list.extend(pieces);
     }

@@ -149,6 +149,9 @@ impl Tensor {
             return Err(mismatch("linear", &[self, weight], "needs x [.., in] and weight [out, in]"));
         }
         let (n, k) = (weight.shape()[0], weight.shape()[1]);
+        if let Some(bias) = bias.filter(|bias| bias.shape()[..] != [n]) {
+            return Err(mismatch("linear", &[self, weight, bias], "needs a bias [out]"));
+        }
         let m = count(&self.shape()[..self.shape().rank() - 1]);
         let mut shape = self.shape().to_vec();
         if let Some(last) = shape.last_mut() {

@@ -25,6 +25,10 @@ impl Resize {
         if !self.rows.fits() || !self.columns.fits() {
             return Err("the sides are too long".into());
         }
+        if !self.rows.is_faithful() || !self.columns.is_faithful() {
+            let fix = "use one with smaller terms, or give the size";
+            return Err(format!("no fraction is close enough to the factor for sides as long as these; {fix}"));
+        }
         Ok(())
     }
 }
@@ -166,7 +170,8 @@ impl Tensor {
     /// Bilinear resize of maps \[B, C, H, W\] by a factor: sides are rounded down, and coordinates use 1/factor.
     ///
     /// # Errors
-    /// If the tensor does not have four axes, is not real, or a side is or becomes empty.
+    /// If the tensor does not have four axes, is not real, a side is or becomes empty, or no fraction of two integers
+    /// that the kernels can hold is close to the factor: the last output would be read a thousandth of a cell off.
     #[track_caller]
     pub fn resize_by_factor(&self, factor: f64) -> Result<Tensor> {
         let [b, c, h, w] = self.extents()?;
@@ -187,7 +192,8 @@ impl Tensor {
     /// Bilinear resize of features \[B, H, W, C\] by a factor: sides are rounded down, and coordinates use 1/factor.
     ///
     /// # Errors
-    /// If the tensor does not have four axes, is not real, or a side is or becomes empty.
+    /// If the tensor does not have four axes, is not real, a side is or becomes empty, or no fraction of two integers
+    /// that the kernels can hold is close to the factor: the last output would be read a thousandth of a cell off.
     #[track_caller]
     pub fn resize_channels_last_by_factor(&self, factor: f64) -> Result<Tensor> {
         let [b, h, w, c] = self.extents()?;
@@ -204,10 +210,11 @@ impl Tensor {
     pub fn resize_channels_last_onto(&self, base: &Tensor, align_corners: bool) -> Result<Tensor> {
         let [_, height, width, _] = base.extents()?;
         let (op, shape) = self.channels_last([height, width], align_corners)?;
-        if op.is_identity() && base.shape()[..] == shape {
+        let forward = Forward(op, shape.into());
+        if forward.0.is_identity() && forward.output(&[self.ty(), base.ty()]).is_ok() {
             return base.add(self);
         }
-        Tensor::record(Forward(op, shape.into()), &[self, base])
+        Tensor::record(forward, &[self, base])
     }
 
     #[track_caller]
@@ -219,9 +226,11 @@ impl Tensor {
 
     #[track_caller]
     fn resized(&self, op: Resize, shape: [usize; 4]) -> Result<Tensor> {
-        if op.is_identity() {
+        let forward = Forward(op, shape.into());
+        // What is not to be resized is refused as if it were.
+        if forward.0.is_identity() && forward.output(&[self.ty()]).is_ok() {
             return Ok(self.clone());
         }
-        Tensor::record(Forward(op, shape.into()), &[self])
+        Tensor::record(forward, &[self])
     }
 }
