@@ -61,6 +61,15 @@ impl Graph {
         recorded
     }
 
+    /// Records with gradients and in full precision, whatever the surrounding settings: for a value that other parts of
+    /// the computation share.
+    pub(crate) fn apart<T>(&self, record: impl FnOnce() -> T) -> T {
+        let around = std::mem::replace(&mut self.lock().constant, false);
+        let recorded = self.stored(Storage::Whole, record);
+        self.lock().constant = around;
+        recorded
+    }
+
     /// A value that the host writes before each run.
     #[track_caller]
     pub fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Tensor {
@@ -220,8 +229,17 @@ impl Graph {
     }
 
     /// The node's tensor.
+    ///
+    /// # Panics
+    /// If this recording has no such node, since `id` is of another one. An id does not say of which it is: for one
+    /// that both have, the result is a tensor of this recording.
     pub fn tensor(&self, id: NodeId) -> Tensor {
-        Tensor::new(self.clone(), id, self.lock().nodes[id.0].ty.clone())
+        let ty = {
+            let nodes = &self.lock().nodes;
+            assert!(id.0 < nodes.len(), "{id:?} is of another graph: this one has {} nodes", nodes.len());
+            nodes[id.0].ty.clone()
+        };
+        Tensor::new(self.clone(), id, ty)
     }
 
     /// Whether both are the same recording.
@@ -230,10 +248,14 @@ impl Graph {
     }
 
     /// Nodes that must run to compute `outputs`: their ancestors, and every update of a state with its ancestors.
+    ///
+    /// # Panics
+    /// As [`Graph::tensor`].
     pub fn live(&self, outputs: &[NodeId]) -> Vec<bool> {
         let nodes = &self.lock().nodes;
         let mut live = vec![false; nodes.len()];
         for output in outputs {
+            assert!(output.0 < live.len(), "{output:?} is of another graph: this one has {} nodes", live.len());
             live[output.0] = true;
         }
         for index in (0..nodes.len()).rev() {

@@ -85,6 +85,13 @@ impl Tensor {
         self.graph.lock().hoisted.push(self.id);
     }
 
+    /// Whether the state in which it lies was updated after `since` was recorded.
+    pub(crate) fn is_updated_since(&self, since: &Tensor) -> bool {
+        let recording = self.graph.lock();
+        let nodes = &recording.nodes;
+        nodes.get(since.id.0..).is_some_and(|later| updates(later, root(nodes, self.id)))
+    }
+
     /// This weight as the operand of a product with `x`: in half precision, if features are stored so, `x` is one, and no
     /// gradient flows (see [`Graph::without_gradient`]).
     #[track_caller]
@@ -102,11 +109,8 @@ impl Tensor {
             }
             let root = root(&recording.nodes, self.id);
             // A view from before an update has the old value.
-            let updates = |node: &Node| {
-                let updated = node.op().map_or(&[][..], |op| op.mutates());
-                updated.iter().any(|&slot| node.inputs[slot] == root)
-            };
-            let root = if recording.nodes[self.id.0..].iter().any(updates) && root != self.id { self.id } else { root };
+            let updated = updates(&recording.nodes[self.id.0..], root);
+            let root = if updated && root != self.id { self.id } else { root };
             (root, recording.weights.get(&root).copied())
         };
         let rounded = match known {
@@ -158,6 +162,15 @@ impl Tensor {
         let inputs = inputs.iter().map(|input| input.id).collect();
         Ok(first.graph.push(Kind::Op(op), inputs, ty, at))
     }
+}
+
+/// Whether one of `nodes` updates `state`.
+fn updates(nodes: &[Node], state: NodeId) -> bool {
+    let updates = |node: &Node| {
+        let updated = node.op().map_or(&[][..], |op| op.mutates());
+        updated.iter().any(|&slot| node.inputs[slot] == state)
+    };
+    nodes.iter().any(updates)
 }
 
 impl std::fmt::Debug for Tensor {

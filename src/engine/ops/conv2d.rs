@@ -1,6 +1,6 @@
 //! Convolution as products with the patches of an image, which are never stored.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::matmul::mismatch;
 use super::product::{Layout, Product};
@@ -143,29 +143,36 @@ impl Op for Conv2d {
 
 /// The weight \[O, C, k, k\] of convolutions, converted once to the order in which their kernel reads it: (ky, kx, c),
 /// where neighbouring channels are read together. The number of channels is padded with zeros to a multiple of four.
+///
+/// They are converted in full precision and with a gradient, wherever they are first used, and again after an update of
+/// the weight: every use gives what [`Tensor::conv2d`] with the weight would. Clones share the conversion.
 #[derive(Clone, Debug)]
 pub struct Taps {
     weight: Tensor,
-    rows: OnceLock<Tensor>,
+    rows: Arc<Mutex<Option<Tensor>>>,
 }
 
 impl Taps {
     /// Those of a weight \[O, C, k, k\].
     pub fn new(weight: &Tensor) -> Self {
-        Taps { weight: weight.clone(), rows: OnceLock::new() }
+        Taps { weight: weight.clone(), rows: Arc::default() }
     }
 
     /// \[O, k·k·C\], both axes padded to multiples of four channels.
     #[track_caller]
     fn rows(&self, [outputs, channels, kernel, _]: [usize; 4]) -> Result<Tensor> {
-        if let Some(rows) = self.rows.get() {
+        // Only whole tensors are stored here, so that it stays valid if a thread panics.
+        let mut shared = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rows) = shared.as_ref().filter(|rows| !self.weight.is_updated_since(rows)) {
             return Ok(rows.clone());
         }
-        let rows = self.weight.reshape([outputs, channels, kernel * kernel])?.permute(&[0, 2, 1])?;
-        let inner = channels.next_multiple_of(4);
-        let rows = filled(&filled(&rows, 2, inner)?, 0, outputs.next_multiple_of(4))?;
-        let rows = rows.reshape([rows.shape()[0], kernel * kernel * inner])?;
-        Ok(self.rows.get_or_init(|| rows).clone())
+        let rows = self.weight.graph().apart(|| {
+            let rows = self.weight.reshape([outputs, channels, kernel * kernel])?.permute(&[0, 2, 1])?;
+            let inner = channels.next_multiple_of(4);
+            let rows = filled(&filled(&rows, 2, inner)?, 0, outputs.next_multiple_of(4))?;
+            rows.reshape([rows.shape()[0], kernel * kernel * inner])
+        })?;
+        Ok(shared.insert(rows).clone())
     }
 }
 
