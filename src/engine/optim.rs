@@ -131,10 +131,15 @@ impl Sgd {
     /// [`Scope::trainable`](super::nn::Scope::trainable) gives them. The momentum of `w` is the state `w.momentum`.
     ///
     /// # Errors
-    /// As [`Graph::gradients`], and if a parameter is not a state.
+    /// As [`Graph::gradients`], and if a parameter is not a state or is listed twice.
     #[track_caller]
     pub fn step(&self, loss: &Tensor, parameters: &[Tensor]) -> Result<Optimiser> {
         let graph = loss.graph();
+        for (index, parameter) in parameters.iter().enumerate() {
+            if parameters[..index].iter().any(|other| other.id() == parameter.id()) {
+                return Err(Error::misuse(format!("sgd: {parameter:?} is listed twice")));
+            }
+        }
         let hyper = graph.input("sgd", [], DType::F32);
         for (parameter, gradient) in parameters.iter().zip(graph.gradients(loss, parameters)?) {
             let mut change = gradient;

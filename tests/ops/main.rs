@@ -15,6 +15,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod convolutions;
+mod layers;
 mod limits;
 mod optimisers;
 #[path = "../planned/mod.rs"]

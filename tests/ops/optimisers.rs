@@ -160,3 +160,21 @@ fn training_moves_between_threads() {
         assert_close(&session.state("w").unwrap().1, &[0.64, -1.28]);
     }
 }
+
+/// Protects: a parameter that is listed twice is refused, also where its gradients are updated by different dispatches.
+#[test]
+fn parameters_listed_twice_are_errors() {
+    let graph = Graph::new();
+    let large = graph.state("large", [1 << 20]);
+    let small = ["a", "b"].map(|name| graph.state(name, [3]));
+    let all = small.iter().chain([&large]).map(|x| (x * x)?.sum(..)).reduce(|sum, next| sum?.add(&next?));
+    let loss = all.unwrap().unwrap();
+    let [a, b] = small;
+    for list in [vec![a.clone(), large.clone(), a.clone()], vec![a.clone(), b.clone(), large.clone(), b.clone()]] {
+        let error = AdamW::new(0.1).step(&loss, &list).unwrap_err().to_string();
+        assert!(error.contains("adamw") && error.contains("used twice"), "{error}");
+        let error = Sgd::new(0.1).step(&loss, &list).unwrap_err().to_string();
+        assert!(error.contains("sgd") && error.contains("is listed twice"), "{error}");
+    }
+    assert!(AdamW::new(0.1).step(&loss, &[a, large, b]).is_ok());
+}

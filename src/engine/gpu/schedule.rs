@@ -96,18 +96,27 @@ impl Schedule {
         number: &[NodeId],
         copies: &mut HashMap<NodeId, NodeId>,
     ) -> NodeId {
-        if let Some(copy) = copies.get(&node) {
-            return *copy;
+        // A list of what is to be copied, not a recursion: a chain may be longer than the stack is deep.
+        let mut open = vec![node];
+        let mut last = number[node.0];
+        while let Some(next) = open.pop() {
+            if let Some(&copy) = copies.get(&next) {
+                last = copy;
+                continue;
+            }
+            let inputs = &self.nodes[next.0].inputs;
+            if let Some(&first) = inputs.iter().find(|input| again[input.0] && !copies.contains_key(input)) {
+                open.extend([next, first]);
+                continue;
+            }
+            let inputs = inputs.iter().map(|input| copies.get(input).filter(|_| again[input.0]));
+            let inputs = inputs.zip(&self.nodes[next.0].inputs).map(|(copy, input)| *copy.unwrap_or(&number[input.0]));
+            let inputs = inputs.collect();
+            last = longer.push(self, next.0, inputs);
+            longer.nodes[last.0].gradient = true;
+            copies.insert(next, last);
         }
-        let inputs = self.nodes[node.0].inputs.iter().map(|input| match again[input.0] {
-            true => self.copy(*input, again, longer, number, copies),
-            false => number[input.0],
-        });
-        let inputs = inputs.collect();
-        let copy = longer.push(self, node.0, inputs);
-        longer.nodes[copy.0].gradient = true;
-        copies.insert(node, copy);
-        copy
+        last
     }
 
     fn push(&mut self, from: &Schedule, index: usize, inputs: Vec<NodeId>) -> NodeId {
@@ -120,5 +129,31 @@ impl Schedule {
         self.origin.push(origin);
         self.half.push(half);
         NodeId(self.nodes.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::graph::DType;
+
+    /// Protects: a chain that is longer than a stack is deep is recomputed, each value once and in order.
+    #[test]
+    fn long_chains_are_recomputed() {
+        const LENGTH: usize = 30_000;
+        let graph = Graph::new();
+        let x = graph.input("x", [4], DType::F32);
+        let mut y = x.clone();
+        for _ in 0..LENGTH {
+            y = y.sigmoid().unwrap();
+        }
+        let gradient = graph.gradients(&y.sum_all().unwrap(), &[x]).unwrap().remove(0);
+        let schedule = Schedule::new(&graph, &[gradient.id()]);
+        let again: Vec<_> = schedule.nodes.iter().map(|node| node.op().is_some() && !node.gradient).collect();
+        let longer = schedule.recomputing(&again);
+        assert!(longer.nodes.len() >= schedule.nodes.len() + LENGTH - 1);
+        for (index, node) in longer.nodes.iter().enumerate() {
+            assert!(node.inputs.iter().all(|input| input.0 < index));
+        }
     }
 }

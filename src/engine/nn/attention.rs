@@ -120,7 +120,9 @@ impl Scores {
     /// If the shapes do not fit.
     pub fn mixed(&self, weight: &Tensor) -> Result<Tensor> {
         let [batch, tokens, channels] = self.query.extents()?;
-        let per_head = self.query.reshape([batch, tokens, self.heads, channels / self.heads])?;
+        // Heads that do not divide the channels are refused by the shape.
+        let width = channels.checked_div(self.heads).unwrap_or(0);
+        let per_head = self.query.reshape([batch, tokens, self.heads, width])?;
         per_head.mul(&weight.reshape([self.heads, 1])?)?.reshape([batch, tokens, channels])?.matmul_nt(&self.key)
     }
 

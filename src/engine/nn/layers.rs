@@ -5,7 +5,7 @@ use super::parameters::{Init, Scope};
 use crate::engine::graph::{Storage, Tensor};
 use crate::engine::ops::conv2d::Taps;
 use crate::engine::ops::random::random_uniform;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// y = x·wᵀ + b on the last axis.
 pub struct Linear {
@@ -29,13 +29,15 @@ impl Linear {
     /// This layer followed by `next`, as one layer: next.w·w, and next.w·b + next.b.
     ///
     /// # Errors
-    /// If the inputs of `next` are not the outputs of this.
+    /// If the inputs of `next` are not the outputs of this, or the parameters of either are not those of a linear
+    /// layer.
     #[track_caller]
     pub fn then(&self, next: &Linear) -> Result<Self> {
-        let outputs = next.weight.shape()[0];
+        let [outputs, _] = next.weight.extents()?;
         let bias = match &self.bias {
             Some(bias) => {
-                let row = bias.reshape([1, bias.shape()[0]])?;
+                let [width] = bias.extents()?;
+                let row = bias.reshape([1, width])?;
                 Some(next.forward(&row)?.reshape([outputs])?)
             }
             None => next.bias.clone(),
@@ -247,7 +249,7 @@ fn merged(all: &Tensor, rows: &[f64]) -> Result<Tensor> {
 /// Keeps each sample's branch with probability 1 − `rate` and scales survivors (method.md 1.5). x \[B, …\].
 ///
 /// # Errors
-/// Never for a valid tensor.
+/// If the tensor has no axes.
 #[track_caller]
 pub fn drop_path(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
     drop_where(x, |axis| axis == 0, rate, mode)
@@ -256,7 +258,7 @@ pub fn drop_path(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
 /// Zeroes whole channels of single samples with probability `rate` and scales survivors: Dropout2d on \[B, N, C\].
 ///
 /// # Errors
-/// Never for a valid tensor.
+/// If the tensor has no axes.
 #[track_caller]
 pub fn dropout_channels(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
     drop_where(x, |axis| axis == 0 || axis + 1 == x.shape().rank(), rate, mode)
@@ -265,6 +267,9 @@ pub fn dropout_channels(x: &Tensor, rate: f64, mode: &Mode) -> Result<Tensor> {
 /// x · floor(keep + u) / keep with u ~ U\[0, 1), drawn along some axes and the same along the others.
 #[track_caller]
 fn drop_where(x: &Tensor, drawn: impl Fn(usize) -> bool, rate: f64, mode: &Mode) -> Result<Tensor> {
+    if x.shape().rank() == 0 {
+        return Err(Error::misuse(format!("dropout: {x:?} has no axis of samples")));
+    }
     let extents = x.shape().iter().enumerate();
     let shape: Vec<_> = extents.map(|(axis, &extent)| if drawn(axis) { extent } else { 1 }).collect();
     match mode {

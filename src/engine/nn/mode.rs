@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::share::Share;
 use crate::engine::graph::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A part of a batch that is passed through the network on its own (a micro-batch, or the groups of some ranks), and
 /// what couples it with the rest.
@@ -86,10 +86,17 @@ pub enum Mode {
 
 /// Records `layer` on the parts of a batch, one after another. If `mode` has the batch, the parts draw its random
 /// numbers, each its own rows; otherwise each draws different ones.
+///
+/// # Errors
+/// Those of `layer`, and if a part has no axes where the parts draw their own rows.
+#[track_caller]
 pub fn each_part<T>(parts: &[Tensor], mode: &Mode, layer: impl Fn(&Tensor, &Mode) -> Result<T>) -> Result<Vec<T>> {
     let (Mode::Train { random, part: Some(all) }, [first, ..]) = (mode, parts) else {
         return parts.iter().map(|x| layer(x, mode)).collect();
     };
+    if let Some(x) = parts.iter().find(|x| x.shape().rank() == 0) {
+        return Err(Error::misuse(format!("parts of a batch: {x:?} has no axis of images")));
+    }
     let (graph, mut left) = (first.graph(), all.rows.clone());
     let streams = graph.random_streams();
     let each = parts.iter().map(|x| {

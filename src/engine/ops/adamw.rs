@@ -1,5 +1,7 @@
 //! The optimiser's step: AdamW with decoupled decay (method.md 7.3).
 
+use std::collections::HashSet;
+
 use super::assign::{check_states, nothing};
 use super::matmul::mismatch;
 use super::pack::Packed;
@@ -122,6 +124,12 @@ pub fn adamw(
         if hyper.shape().first().is_none_or(|groups| group >= groups) {
             return Err(mismatch("adamw", &[hyper], &format!("hyper has no group {group}")));
         }
+    }
+    // Those of one part are compared where they are recorded.
+    let mut known = HashSet::new();
+    let states = trained.iter().flat_map(|Trained { param, m, v, .. }| [param, m, v]);
+    if let Some(twice) = states.into_iter().find(|state| !known.insert(state.id())) {
+        return Err(mismatch("adamw", &[twice], "a state is used twice"));
     }
     for (range, values) in &grads.parts {
         let range = range.start..range.end.min(trained.len());
