@@ -53,11 +53,19 @@ pub fn of(line: &Line, takes: &[&Known], shape: &[usize]) -> (f64, Option<i32>) 
             Some(0) if line.op == "state" => (8.0, Some(-2)),
             Some(0) => (2.0, Some(-2)),
             Some(1) if line.op == "state" => (64.0, None),
+            // What f32 holds of a tenth.
+            Some(&fill) if fill == Fill::Tenths as i64 => (1.5, Some(-27)),
             Some(1) => (1.5, None),
             Some(&fill) if fill == Fill::Words as i64 => (2f64.powi(31), None),
             _ => (300.0, Some(0)),
         },
         "state_filled" => (64.0, None),
+        "full_of_tenths" => (number(0).abs() / 10.0, Some(-27)),
+        "plus_number" => (bound(0) + number(0).abs() / 10.0, None),
+        "times_number" => (bound(0) * number(0).abs() / 10.0, None),
+        "over_number" => (bound(0) * 10.0 / number(0).abs(), None),
+        // Divisors are one or more.
+        "number_over" => (number(0).abs() / 10.0, None),
         "full" | "scalar" => (number(0).abs() / 2.0, Some(-1)),
         "neg" | "negative" | "abs" | "to_real" | "relu" | "expand" | "permute" | "slice" | "pad" | "flip"
         | "concat" | "reshape" | "detach" | "hoist" | "max" | "max_keep" | "min" | "min_keep" | "maximum"

@@ -187,7 +187,11 @@ impl Generator {
     }
 
     fn fresh(&mut self, shape: &[usize]) -> Option<usize> {
-        let fill = if self.random.chance(50) { Fill::Quarters } else { Fill::Reals };
+        let fill = match self.random.below(20) {
+            0..10 => Fill::Quarters,
+            10..12 => Fill::Tenths,
+            _ => Fill::Reals,
+        };
         self.source(shape, fill, 0)
     }
 
@@ -268,6 +272,7 @@ impl Generator {
         if axes.is_empty() {
             axes.push(self.random.below(rank) as i64);
         }
+        axes.iter_mut().filter(|_| self.random.chance(20)).for_each(|axis| *axis -= rank as i64);
         axes
     }
 

@@ -36,14 +36,25 @@ pub enum Fill {
     Extent,
     /// Rectangles (y, x, height, width) within a square of n.
     Box,
+    /// Tenths in [-1.5, 1.5], which f32 rounds.
+    Tenths,
 }
 
-const FILLS: [Fill; 8] =
-    [Fill::Quarters, Fill::Reals, Fill::Index, Fill::Label, Fill::Words, Fill::Slots, Fill::Extent, Fill::Box];
+const FILLS: [Fill; 9] = [
+    Fill::Quarters,
+    Fill::Reals,
+    Fill::Index,
+    Fill::Label,
+    Fill::Words,
+    Fill::Slots,
+    Fill::Extent,
+    Fill::Box,
+    Fill::Tenths,
+];
 
 impl Fill {
     pub fn is_real(self) -> bool {
-        matches!(self, Fill::Quarters | Fill::Reals)
+        matches!(self, Fill::Quarters | Fill::Reals | Fill::Tenths)
     }
 
     fn value(self, n: i64, seed: u64, index: usize) -> f64 {
@@ -51,6 +62,7 @@ impl Fill {
         let below = |n: i64| ((0.5 + 0.5 * u) * n as f64).floor();
         match self {
             Fill::Quarters => (8.0 * u).round() / 4.0,
+            Fill::Tenths => (15.0 * u).round() / 10.0,
             Fill::Reals => f64::from((1.5 * u) as f32),
             Fill::Index => below(n),
             Fill::Label if index % 5 == 3 => 255.0,
@@ -115,6 +127,25 @@ fn sizes(numbers: &[i64]) -> Vec<usize> {
 
 fn axes(numbers: &[i64]) -> Vec<isize> {
     numbers.iter().map(|&number| number as isize).collect()
+}
+
+/// A tenth of the number.
+fn tenths(number: i64) -> f64 {
+    number as f64 / 10.0
+}
+
+/// The zeros around an image: those of all sides, or of each.
+fn padding(numbers: &[i64]) -> Padding {
+    match sizes(numbers)[..] {
+        [above, left, below, right, ..] => Padding { before: [above, left], after: [below, right] },
+        [all, ..] => all.into(),
+        [] => Padding::default(),
+    }
+}
+
+/// A factor: the first number, in parts of the second, or in sevenths.
+fn factor(numbers: &[i64]) -> f64 {
+    numbers.first().map_or(0.0, |&parts| parts as f64) / numbers.get(1).map_or(7.0, |&whole| whole as f64)
 }
 
 /// Half the number, so that lines hold integers.
@@ -231,6 +262,7 @@ impl Recorder {
                 Ok(tensor)
             }
             "full" => graph.full(halves(number(0)), sizes(&n[1..])),
+            "full_of_tenths" => graph.full(tenths(number(0)), sizes(&n[1..])),
             "scalar" => Ok(graph.scalar(halves(number(0)))),
             "neg" => x(0)?.neg(),
             "exp" => x(0)?.exp(),
@@ -260,6 +292,10 @@ impl Recorder {
             "minus" => x(0)? - x(1)?,
             "times" => x(0)? * x(1)?,
             "over" => x(0)? / x(1)?,
+            "plus_number" => x(0)? + tenths(number(0)),
+            "times_number" => x(0)? * tenths(number(0)),
+            "over_number" => x(0)? / tenths(number(0)),
+            "number_over" => tenths(number(0)) / x(0)?,
             "minus_from" => halves(number(0)) - x(0)?,
             "negative" => {
                 let x: &Tensor = x(0)?;
@@ -301,19 +337,19 @@ impl Recorder {
             "softmax" => x(0)?.softmax(axis(0)),
             "softmax_scaled" => x(0)?.softmax_scaled(halves(number(0))),
             "log_softmax" => x(0)?.log_softmax(axis(0)),
-            "conv2d" => x(0)?.conv2d(x(1)?, seen.get(2), size(0), size(1)),
+            "conv2d" => x(0)?.conv2d(x(1)?, seen.get(2), size(0), padding(n.get(1..).unwrap_or(&[]))),
             "conv2d_with" => {
                 let taps = self.taps.entry(line.takes[1]).or_insert(Taps::new(x(1)?));
-                x(0)?.conv2d_with(taps, seen.get(2), size(0), size(1))
+                x(0)?.conv2d_with(taps, seen.get(2), size(0), padding(n.get(1..).unwrap_or(&[])))
             }
             "depthwise_conv2d" => {
                 let padding = Padding { before: [size(2), size(3)], after: [size(4), size(5)] };
                 x(0)?.depthwise_conv2d(x(1)?, x(2)?, size(0), size(1), padding)
             }
             "resize" => x(0)?.resize([size(0), size(1)], number(2) != 0),
-            "resize_by_factor" => x(0)?.resize_by_factor(number(0) as f64 / 7.0),
+            "resize_by_factor" => x(0)?.resize_by_factor(factor(n)),
             "resize_channels_last" => x(0)?.resize_channels_last([size(0), size(1)], number(2) != 0),
-            "resize_channels_last_by_factor" => x(0)?.resize_channels_last_by_factor(number(0) as f64 / 7.0),
+            "resize_channels_last_by_factor" => x(0)?.resize_channels_last_by_factor(factor(n)),
             "resize_channels_last_onto" => x(0)?.resize_channels_last_onto(x(1)?, number(0) != 0),
             "box_resize" => x(0)?.box_resize(x(1)?, x(2)?, [size(0), size(1)], number(2) != 0),
             "margin_map" => x(0)?.margin_map(x(1)?, size(0)),

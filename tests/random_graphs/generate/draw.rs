@@ -125,11 +125,16 @@ impl Generator {
                     "offset",
                     "minus_from",
                     "negative",
+                    "plus_number",
+                    "times_number",
+                    "over_number",
                 ]);
                 let x = self.tame_real(0..=6, 64.0)?;
                 let numbers = match op {
                     "scale" => vec![self.random.of(&[-3, -1, 1, 2, 5]), self.random.of(&[-2, -1, 0])],
                     "offset" | "minus_from" => vec![self.random.below(9) as i64 - 4],
+                    "plus_number" | "times_number" => vec![self.random.of(&[1, 7, -3, 10, 33])],
+                    "over_number" => vec![self.random.of(&[1, 7, -3, 10, 30, -70, 80, 410])],
                     _ => Vec::new(),
                 };
                 self.op(op, &[x], &numbers)
@@ -137,7 +142,7 @@ impl Generator {
             // Functions that need operands of a kind.
             "careful" => {
                 let x = self.tame_real(0..=6, 6.0)?;
-                match self.random.below(5) {
+                match self.random.below(6) {
                     0 => self.op("exp", &[x], &[]),
                     1 => {
                         let x = self.exact()?;
@@ -150,6 +155,11 @@ impl Generator {
                         match choice {
                             2 => self.op("log", &[above], &[]),
                             3 => self.op("sqrt", &[above], &[]),
+                            4 => {
+                                let above = self.op("offset", &[above], &[1])?;
+                                let number = self.random.of(&[1, 7, -30, 10]);
+                                self.op("number_over", &[above], &[number])
+                            }
                             _ => {
                                 let shape = self.known(above).shape.clone();
                                 let other = self.broadcast(&shape);
@@ -175,7 +185,14 @@ impl Generator {
                 let x = self.exact()?;
                 let shape = self.known(x).shape.clone();
                 let other = self.broadcast(&shape);
-                let y = self.source(&other, Fill::Quarters, 0)?;
+                let y = match self.random.below(10) {
+                    0..7 => self.source(&other, Fill::Quarters, 0)?,
+                    7 => {
+                        let number = self.random.of(&[1, 7, -3, 11]);
+                        self.op("full_of_tenths", &[], &[vec![number], integers(&other)].concat())?
+                    }
+                    _ => self.source(&other, Fill::Tenths, 0)?,
+                };
                 let op = self.random.of(&["equal", "greater", "at_least"]);
                 self.op(op, &[x, y], &[])
             }
@@ -243,14 +260,15 @@ impl Generator {
             "concat" => {
                 let x = self.real(1..=6)?;
                 let shape = self.known(x).shape.clone();
-                let axis = self.random.below(shape.len());
+                let axis = self.axis(shape.len());
+                let place = axis.rem_euclid(shape.len() as i64) as usize;
                 let mut parts = vec![x];
                 for _ in 0..1 + self.random.below(3) {
                     let mut shape = shape.clone();
-                    shape[axis] = self.extent();
+                    shape[place] = self.extent();
                     parts.push(self.of_shape(&shape)?);
                 }
-                self.op("concat", &parts, &[axis as i64])
+                self.op("concat", &parts, &[axis])
             }
             "reshape" => {
                 let x = self.found(|_| true)?;
@@ -368,7 +386,9 @@ impl Generator {
                 if self.random.chance(50) {
                     takes.push(self.of_shape(&[outputs])?);
                 }
-                let numbers = [1 + self.random.below(4) as i64, self.random.below(kernel) as i64];
+                let sides = if self.random.chance(40) { 4 } else { 1 };
+                let mut numbers = vec![1 + self.random.below(4) as i64];
+                numbers.extend((0..sides).map(|_| self.random.below(kernel) as i64));
                 let op = self.random.of(&["conv2d", "conv2d_with"]);
                 self.op(op, &takes, &numbers)
             }
@@ -398,9 +418,10 @@ impl Generator {
                         self.op("resize_channels_last_onto", &[x, base], &[corners])
                     }
                     choice => {
-                        let factor = 1 + self.random.below(18) as i64;
+                        let parts = self.random.of(&[7, 7, 3, 10, 64, 101, 1000, 99_991]);
+                        let factor = 1 + self.random.below(5 * parts / 2) as i64;
                         let op = if choice == 3 { "resize_by_factor" } else { "resize_channels_last_by_factor" };
-                        self.op(op, &[x], &[factor])
+                        self.op(op, &[x], &[factor, parts as i64])
                     }
                 }
             }
@@ -417,6 +438,10 @@ impl Generator {
             "pixel_loss" => {
                 let x = self.tame_real(4..=4, 8.0)?;
                 let [batch, channels, height, width]: [usize; 4] = self.shape_of(x)?;
+                // Terms are added one after another: as many as these are rounded more than what is compared allows.
+                if channels > 10_000 {
+                    return None;
+                }
                 let same = self.random.chance(50);
                 let [rows, columns] = [height, width].map(|extent| if same { extent } else { self.extent() });
                 let label = self.source(&[batch, rows, columns], Fill::Label, channels.max(1) as i64)?;
@@ -501,6 +526,25 @@ impl Generator {
                 }
                 takes[0] = self.op("state", &[], &[Fill::Quarters as i64, 0, takes.len() as i64 - 1])?;
                 self.op("flag_nonfinite", &takes, &[])
+            }
+            "optimiser" if self.random.chance(30) => {
+                let x = self.tame_real(0..=6, 16.0)?;
+                let shape = integers(&self.known(x).shape.clone());
+                let param = self.op("state", &[], &[vec![Fill::Reals as i64, 0], shape.clone()].concat())?;
+                let mut takes = vec![param];
+                for _ in 0..2 {
+                    takes.push(self.op("state_filled", &[], &[vec![1], shape.clone()].concat())?);
+                }
+                self.optimised.extend(&takes);
+                // Moments that were assigned others could have no root.
+                for moment in &takes[1..] {
+                    self.known.get_mut(moment)?.is_state = false;
+                }
+                takes.push(x);
+                if self.random.chance(30) {
+                    takes.push(self.source(&[1], Fill::Quarters, 0)?);
+                }
+                self.op("adamw_op", &takes, &[])
             }
             "optimiser" => {
                 let loss = self.tame_real(0..=6, 16.0)?;
