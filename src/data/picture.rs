@@ -10,6 +10,7 @@ use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader};
 
+#[cfg(feature = "native")]
 use crate::data::endings::{FORMATS, is_unread_picture};
 use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
@@ -247,6 +248,7 @@ impl Mask {
 }
 
 fn undecodable(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    #[cfg(feature = "native")]
     if is_unread_picture(path) {
         return Error::data(path, format!("is not {FORMATS}; convert it"), "write it as JPEG or PNG");
     }

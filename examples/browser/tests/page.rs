@@ -179,6 +179,14 @@ fn the_browser_compiles_every_kernel() {
 fn a_person_can_use_it() {
     let mut page = Served::open(DESKTOP, "");
     page.wait_for(READY);
+    let unseen = "[...document.images].filter(({ naturalWidth }) => naturalWidth === 0).length";
+    assert_eq!(page.evaluate(unseen), 0, "pictures that the page does not load");
+    // Those of the README.
+    for (name, size) in [("first.png", [800, 900]), ("first-on-a-phone.png", PHONE)] {
+        page.resize(size);
+        keep_screenshot(&mut page, name);
+    }
+    page.resize(DESKTOP);
 
     page.tab_to("#samples button:nth-child(2)");
     page.press("Enter");
