@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::DataForm;
 use crate::data::dataset::{Dataset, DatasetOptions};
+use crate::data::files::{Pictures, unread};
 use crate::data::layouts::tagged::Files;
 use crate::data::open::Form;
 use crate::data::tag_sources::labels::{FILE, Labels, NamedTags};
@@ -35,12 +36,16 @@ impl ToTag {
             }
             _ => below(root, form)?,
         };
-        match found.ids.is_empty() {
-            true => {
+        if !found.ids.is_empty() {
+            return Ok(found);
+        }
+        let others = Pictures::below(root)?.unread;
+        match others.first() {
+            Some(first) => Err(unread(first, others.len())),
+            None => {
                 let remedy = "put .jpg or .png files into it, or into folders in it";
                 Err(Error::data(root, "contains no images", remedy))
             }
-            false => Ok(found),
         }
     }
 }

@@ -173,6 +173,9 @@ fn what_cannot_be_tagged_is_refused() {
     let empty = Folder::new(&[]);
     let line = refused(&command(empty.path(), &[]).output().unwrap());
     assert!(line.contains("contains no images"), "{line}");
+    fs::write(empty.path().join("IMG_1.HEIC"), "ftypheic").unwrap();
+    let line = refused(&command(empty.path(), &[]).output().unwrap());
+    assert!(line.contains("IMG_1.HEIC: is not JPEG") && line.contains("write them as JPEG"), "{line}");
     let line = refused(&command(Folder::new(&["a.png"]).path(), &["--classes", "cat,,dog"]).output().unwrap());
     assert!(line.contains("lists the class \"\""), "{line}");
     let coco = Folder::new(&["train/a.png"]);
