@@ -1,7 +1,5 @@
 //! `tagseg predict`.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use tagseg::method::Methods;
-use tagseg::run::eval::{PredictOptions, Predicted, is_called_like_an_image, predict};
+use tagseg::run::eval::{PredictOptions, Predicted, is_image, predict};
 use tagseg::run::export::Form;
 
 use super::common::{DeviceArg, FORM_HELP, ProtocolArgs};
@@ -92,24 +90,11 @@ impl PredictArgs {
     }
 }
 
-/// Whether a path is a network rather than an image or a folder of images: a folder is one if it is a run, a file if it
-/// is called like weights or, where its name tells neither, begins like a checkpoint. A path that does not exist is one,
-/// unless it is called like an image.
+/// Whether a path is a network rather than an image or a folder of images: a folder is one if it is a run, anything else
+/// if it is no image.
 fn is_network(path: &Path) -> bool {
-    if path.is_dir() {
-        return path.join("checkpoints").is_dir() || path.join("config.toml").is_file();
-    }
-    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-    if is_called_like_an_image(path) || WEIGHTS.iter().any(|known| ending == *known) {
-        return !is_called_like_an_image(path);
-    }
-    let mut head = Vec::new();
-    match File::open(path).and_then(|file| file.take(9).read_to_end(&mut head)) {
-        // The length of a header in JSON, and its first character.
-        Ok(_) => head.last() == Some(&b'{') && head.len() == 9,
-        Err(_) => !path.exists(),
+    match path.is_dir() {
+        true => path.join("checkpoints").is_dir() || path.join("config.toml").is_file(),
+        false => !is_image(path),
     }
 }
-
-/// Endings of files with weights, of whatever program.
-const WEIGHTS: [&str; 6] = ["safetensors", "onnx", "pth", "pt", "bin", "ckpt"];

@@ -218,7 +218,7 @@ fn an_invalid_network() {
     let damaged = spoilt("damaged.safetensors", &bytes);
     place.assert_refuses(&mut place.eval(&damaged, &[]), &["damaged.safetensors", "is damaged", remedy]);
     let text = spoilt("notes.txt", b"notes");
-    place.assert_refuses(&mut place.eval(&text, &[]), &["notes.txt", "is damaged", remedy]);
+    place.assert_refuses(&mut place.eval(&text, &[]), &["notes.txt", "is another kind of file", remedy]);
     let empty = spoilt("empty.safetensors", &[&2u64.to_le_bytes()[..], b"{}"].concat());
     place.assert_refuses(&mut place.eval(&empty, &[]), &["contains no configuration", remedy]);
 
@@ -287,7 +287,7 @@ fn a_prediction_checks_its_inputs_first() {
     refuses(&mut predict(&network, &image, &[]), &["val_0000.png: already exists"]);
     refuses(&mut predict(&network, &image, &["--overwrite"]), &["no adapter `voodoo`"]);
     network.push_str("/config.toml");
-    refuses(&mut predict(&network, &image, &[]), &["config.toml", "is damaged"]);
+    refuses(&mut predict(&network, &image, &[]), &["config.toml", "is another kind of file"]);
     let file = tagseg(&["predict", trained().to_str().unwrap(), "--out", &place.arg("other.safetensors"), &image]);
     refuses(&mut { file }, &["other.safetensors: is a file; give the name of a folder"]);
 }

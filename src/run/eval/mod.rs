@@ -21,7 +21,7 @@ mod score;
 pub use self::{
     gallery::Gallery,
     label::{LabelOptions, LabelSummary, label},
-    predict::{PredictOptions, Predicted, is_called_like_an_image, predict},
+    predict::{PredictOptions, Predicted, is_image, predict},
     score::{ScoreOptions, Scored, Scoring, score_run},
 };
 pub use crate::method::Protocol;

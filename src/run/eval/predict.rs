@@ -1,5 +1,7 @@
 //! `tagseg predict`: masks, overlays, seeds and pseudo labels of any images.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -160,9 +162,15 @@ fn map_file(id: &str, file: &str) -> String {
     format!("{id}_{file}.png")
 }
 
-/// Whether a file has the ending of an image, also of one in a format that is not read.
-pub fn is_called_like_an_image(path: &Path) -> bool {
-    is_picture(path) || is_unread_picture(path)
+/// Whether a file is an image, also in a format that is not read: by its ending or, if that is of no image, by its first
+/// bytes.
+pub fn is_image(path: &Path) -> bool {
+    let begins = || {
+        let mut head = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut head));
+        read.is_ok() && image::guess_format(&head).is_ok()
+    };
+    is_picture(path) || is_unread_picture(path) || begins()
 }
 
 /// Whether there is a picture in a folder itself.
