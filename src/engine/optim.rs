@@ -31,6 +31,7 @@
 
 use super::graph::{DType, Graph, Tensor};
 use super::ops::adamw::{self, Constants, Trained};
+use super::ops::assign::listed_twice;
 use super::ops::pack::Packed;
 use super::session::Program;
 use crate::error::{Error, Result};
@@ -135,10 +136,8 @@ impl Sgd {
     #[track_caller]
     pub fn step(&self, loss: &Tensor, parameters: &[Tensor]) -> Result<Optimiser> {
         let graph = loss.graph();
-        for (index, parameter) in parameters.iter().enumerate() {
-            if parameters[..index].iter().any(|other| other.id() == parameter.id()) {
-                return Err(Error::misuse(format!("sgd: {parameter:?} is listed twice")));
-            }
+        if let Some(parameter) = listed_twice(parameters) {
+            return Err(Error::misuse(format!("sgd: {parameter:?} is listed twice")));
         }
         let hyper = graph.input("sgd", [], DType::F32);
         for (parameter, gradient) in parameters.iter().zip(graph.gradients(loss, parameters)?) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tagseg::Result;
-use tagseg::engine::graph::{DType, Graph};
+use tagseg::engine::graph::{DType, Graph, NodeId};
 use tagseg::engine::nn::{Linear, Mode, Part, Scores, drop_path, dropout_channels, each_part};
 
 /// Asserts that `result` is an error that names all of `parts` and a line of this file.
@@ -36,22 +36,26 @@ fn layers_of_tensors_without_axes() {
     assert!(scores.mixed(&graph.state("mix", [0])).is_err());
 }
 
+/// A graph of one node, and the second node of another.
+fn strangers() -> (Graph, NodeId) {
+    let (graph, other) = (Graph::new(), Graph::new());
+    graph.state("x", [1]);
+    let [_, second] = ["a", "b"].map(|name| other.state(name, [1]).id());
+    (graph, second)
+}
+
 /// Protects: a node of another graph is not taken for one of this, and the panic says so.
 #[test]
 #[should_panic(expected = "NodeId(1) is of another graph: this one has 1 nodes")]
 fn a_node_that_a_graph_does_not_have() {
-    let (graph, other) = (Graph::new(), Graph::new());
-    graph.state("x", [1]);
-    let ids = ["a", "b"].map(|name| other.state(name, [1]).id());
-    graph.tensor(ids[1]);
+    let (graph, id) = strangers();
+    graph.tensor(id);
 }
 
 /// Protects: the same, where nodes are outputs.
 #[test]
 #[should_panic(expected = "NodeId(1) is of another graph: this one has 1 nodes")]
 fn outputs_that_a_graph_does_not_have() {
-    let (graph, other) = (Graph::new(), Graph::new());
-    graph.state("x", [1]);
-    let ids = ["a", "b"].map(|name| other.state(name, [1]).id());
-    graph.live(&ids[1..]);
+    let (graph, id) = strangers();
+    graph.live(&[id]);
 }

@@ -11,6 +11,7 @@ use super::random::Random;
 use super::record::{Fill, Recorder};
 
 mod draw;
+mod names;
 
 /// Elements of a tensor at most, but for a few.
 const ELEMENTS: usize = 2048;

@@ -1,8 +1,6 @@
 //! The optimiser's step: AdamW with decoupled decay (method.md 7.3).
 
-use std::collections::HashSet;
-
-use super::assign::{check_states, nothing};
+use super::assign::{check_states, listed_twice, nothing};
 use super::matmul::mismatch;
 use super::pack::Packed;
 use crate::engine::graph::{DType, Op, Tensor, TensorType};
@@ -125,10 +123,8 @@ pub fn adamw(
             return Err(mismatch("adamw", &[hyper], &format!("hyper has no group {group}")));
         }
     }
-    // Those of one part are compared where they are recorded.
-    let mut known = HashSet::new();
-    let states = trained.iter().flat_map(|Trained { param, m, v, .. }| [param, m, v]);
-    if let Some(twice) = states.into_iter().find(|state| !known.insert(state.id())) {
+    // Parts are recorded one by one, but a state may be in two of them.
+    if let Some(twice) = listed_twice(trained.iter().flat_map(|Trained { param, m, v, .. }| [param, m, v])) {
         return Err(mismatch("adamw", &[twice], "a state is used twice"));
     }
     for (range, values) in &grads.parts {

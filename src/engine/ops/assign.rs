@@ -1,5 +1,7 @@
 //! Writing into states: a whole one, or one row.
 
+use std::collections::HashSet;
+
 use super::matmul::mismatch;
 use crate::engine::graph::{DType, Op, Tensor, TensorType};
 use crate::engine::kernel::{Launch, LaunchContext, Launches, Slot, shader};
@@ -24,6 +26,12 @@ pub(crate) fn check_states(op: &'static str, inputs: &[&Tensor], mutated: &[usiz
         }
     }
     Ok(())
+}
+
+/// The first tensor that is listed a second time.
+pub(crate) fn listed_twice<'t>(tensors: impl IntoIterator<Item = &'t Tensor>) -> Option<&'t Tensor> {
+    let mut known = HashSet::new();
+    tensors.into_iter().find(|tensor| !known.insert(tensor.id()))
 }
 
 /// The value for an update of a state. A state is copied: the two may share a buffer, which no dispatch may both read

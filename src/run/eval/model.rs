@@ -305,13 +305,13 @@ impl View {
         for (info, map) in tagged.iter().flat_map(|tagged| &tagged.maps) {
             let values = match info.kind {
                 MapKind::Labels => MapValues::Labels(self.labels(map).await?),
-                MapKind::Heat => MapValues::Heat(self.map(self.reals(map).await?)),
+                MapKind::Heat => MapValues::Heat(self.at_image_size(self.reals(map).await?)),
             };
             maps.push(SeenMap { info: *info, values });
         }
         let msc = self.labels_if(msc.as_ref()).await?;
         let probabilities = match probabilities {
-            Some(probabilities) => Some(self.map(self.reals(probabilities).await?)),
+            Some(probabilities) => Some(self.at_image_size(self.reals(probabilities).await?)),
             None => None,
         };
         Ok(Seen { seg: self.labels(seg).await?, msc, probabilities, cls: self.reals(cls).await?, maps })
@@ -330,11 +330,11 @@ impl View {
     }
 
     async fn labels(&self, tensor: &Tensor) -> Result<Vec<u8>> {
-        Ok(self.map(self.program.read_async(tensor).await?.into_iter().map(|label| label as u8).collect()))
+        Ok(self.at_image_size(self.program.read_async(tensor).await?.into_iter().map(|label| label as u8).collect()))
     }
 
-    /// Maps at the size of the images.
-    fn map<T: Copy>(&self, maps: Vec<T>) -> Vec<T> {
+    /// Maps, scaled to the size of the images if they were computed at a smaller one.
+    fn at_image_size<T: Copy>(&self, maps: Vec<T>) -> Vec<T> {
         scaled(maps, self.recorded.map_size, self.size)
     }
 
