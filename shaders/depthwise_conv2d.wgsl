@@ -125,10 +125,10 @@ fn begin(start: V) -> Sums {
     return own;
 }
 
-// The next output, whose last column is j.
-fn next(sums: ptr<function, Sums>, start: V, t: Columns, rows: Rows, j: u32) -> V {
+// The next output, whose last column is j; its columns may be outside if they are to be `tested`.
+fn next(sums: ptr<function, Sums>, start: V, t: Columns, rows: Rows, j: u32, tested: bool) -> V {
 #if BY_ONE
-    let x = column(rows, j);
+    let x = column(rows, j, tested);
 #if FIVE
     let complete = add((*sums).s0, t.c4, x);
     (*sums).s0 = add((*sums).s1, t.c3, x);
@@ -141,8 +141,8 @@ fn next(sums: ptr<function, Sums>, start: V, t: Columns, rows: Rows, j: u32) -> 
     (*sums).s1 = add(start, t.c0, x);
 #endif
 #else
-    let last = column(rows, j);
-    let before = column(rows, j - p.dilation);
+    let last = column(rows, j, tested);
+    let before = column(rows, j - p.dilation, tested);
 #if BY_TWO
 #if FIVE
     let complete = add(add((*sums).s0, t.c3, before), t.c4, last);
@@ -154,12 +154,12 @@ fn next(sums: ptr<function, Sums>, start: V, t: Columns, rows: Rows, j: u32) -> 
 #endif
 #else
 #if FIVE
-    var complete = add(start, t.c0, column(rows, j - 4u * p.dilation));
-    complete = add(complete, t.c1, column(rows, j - 3u * p.dilation));
-    complete = add(complete, t.c2, column(rows, j - 2u * p.dilation));
+    var complete = add(start, t.c0, column(rows, j - 4u * p.dilation, tested));
+    complete = add(complete, t.c1, column(rows, j - 3u * p.dilation, tested));
+    complete = add(complete, t.c2, column(rows, j - 2u * p.dilation, tested));
     complete = add(add(complete, t.c3, before), t.c4, last);
 #else
-    var complete = add(start, t.c0, column(rows, j - 2u * p.dilation));
+    var complete = add(start, t.c0, column(rows, j - 2u * p.dilation, tested));
     complete = add(add(complete, t.c1, before), t.c2, last);
 #endif
 #endif
@@ -167,15 +167,34 @@ fn next(sums: ptr<function, Sums>, start: V, t: Columns, rows: Rows, j: u32) -> 
     return complete;
 }
 
-// Steps of the loop before the first output is complete.
+// Steps of the loop before the first output is complete, and columns to the left of j, in dilations, that a step loads.
 #if BY_ONE
 const EARLY = SIDE - 1u;
+const BEHIND = 0u;
 #else
 #if BY_TWO
 const EARLY = (SIDE - 1u) / 2u;
+const BEHIND = 1u;
 #else
 const EARLY = 0u;
+const BEHIND = SIDE - 1u;
 #endif
+#endif
+
+#if APART
+// Outputs of a turn of the loop over columns that are inside: after so many, sums are in the registers that they came from.
+#if BY_ONE
+const TURN = 4u;
+#else
+const TURN = 2u;
+#endif
+
+// Whether the columns of so many outputs before `end`, of which j is the last one of the first, are among the first
+// `width` of the image.
+fn untested(at: u32, end: u32, j: u32, ahead: u32, width: u32) -> bool {
+    let first = j - BEHIND * p.dilation;
+    return first < width && j + (TURN - 1u) * ahead < width && at + (TURN - 1u) * p.step < end;
+}
 #endif
 
 @compute @workgroup_size(WORKGROUP)
@@ -216,12 +235,37 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     // The first column that the first output needs; where no columns are shared, its last one.
     j += (SIDE - 1u) * p.dilation - EARLY * ahead;
     var sums = begin(start);
-    // One loop for all columns: if the first ones had a loop of their own, compilers would unroll it, and its loads would
-    // take as many registers as the taps.
     let early = EARLY * p.step;
-    for (var at = first; at < end + early; at += p.step) {
-        let complete = next(&sums, start, taps, rows, j);
-        j += ahead;
-        if at >= first + early { store_y((row * p.out_width + at - early) * p.channels + c, complete); }
+    let last = end + early;
+    var to = (row * p.out_width + first - early) * p.channels + c;
+    let along = p.step * p.channels;
+    var at = first;
+#if APART
+    // Columns to the left and to the right of the image are tested, and most others are not: two turns at most. With a
+    // row outside, all are.
+    let width = select(0u, p.width, rows_inside(rows));
+    while at < last {
+#endif
+        for (; at < last; at += p.step) {
+#if APART
+            if at >= first + early && untested(at, last, j, ahead, width) { break; }
+#endif
+            let complete = next(&sums, start, taps, rows, j, true);
+            if at >= first + early { store_y(to, complete); }
+            j += ahead;
+            to += along;
+        }
+#if APART
+        for (; untested(at, last, j, ahead, width); at += TURN * p.step) {
+            store_y(to, next(&sums, start, taps, rows, j, false));
+            store_y(to + along, next(&sums, start, taps, rows, j + ahead, false));
+#if BY_ONE
+            store_y(to + 2u * along, next(&sums, start, taps, rows, j + 2u * ahead, false));
+            store_y(to + 3u * along, next(&sums, start, taps, rows, j + 3u * ahead, false));
+#endif
+            j += TURN * ahead;
+            to += TURN * along;
+        }
     }
+#endif
 }

@@ -112,7 +112,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #endif
                 g.g0 = select(V(0.0), load_grad((row * p.out_width + at) * p.channels + c), inside);
                 plain += g.g0;
-                let x0 = column(rows, j);
+                let x0 = column(rows, j, true);
                 totals.c0 = add(totals.c0, g.g0, x0);
 #if BY_ONE
                 totals.c1 = add(totals.c1, g.g1, x0);
@@ -122,7 +122,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
                 totals.c4 = add(totals.c4, g.g4, x0);
 #endif
 #else
-                let x1 = column(rows, j + p.dilation);
+                let x1 = column(rows, j + p.dilation, true);
                 totals.c1 = add(totals.c1, g.g0, x1);
 #if BY_TWO
                 totals.c2 = add(totals.c2, g.g1, x0);
@@ -131,10 +131,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
                 totals.c4 = add(totals.c4, g.g2, x0);
 #endif
 #else
-                totals.c2 = add(totals.c2, g.g0, column(rows, j + 2u * p.dilation));
+                totals.c2 = add(totals.c2, g.g0, column(rows, j + 2u * p.dilation, true));
 #if FIVE
-                totals.c3 = add(totals.c3, g.g0, column(rows, j + 3u * p.dilation));
-                totals.c4 = add(totals.c4, g.g0, column(rows, j + 4u * p.dilation));
+                totals.c3 = add(totals.c3, g.g0, column(rows, j + 3u * p.dilation, true));
+                totals.c4 = add(totals.c4, g.g0, column(rows, j + 4u * p.dilation, true));
 #endif
 #endif
 #endif

@@ -10,16 +10,16 @@
 #read weights: array<vec4<f32>>
 #include "common/par.wgsl"
 
-// sum + Σ over a ring of weight · mask, for the group that starts `four` elements into every pixel.
-fn gather(sum: vec4<f32>, ring: Ring, a: vec4<f32>, b: vec4<f32>, four: u32) -> vec4<f32> {
-    var own = fma(vec4<f32>(a.x), load_mask(ring.a.x + four), sum);
-    own = fma(vec4<f32>(a.y), load_mask(ring.a.y + four), own);
-    own = fma(vec4<f32>(a.z), load_mask(ring.a.z + four), own);
-    own = fma(vec4<f32>(a.w), load_mask(ring.a.w + four), own);
-    own = fma(vec4<f32>(b.x), load_mask(ring.b.x + four), own);
-    own = fma(vec4<f32>(b.y), load_mask(ring.b.y + four), own);
-    own = fma(vec4<f32>(b.z), load_mask(ring.b.z + four), own);
-    own = fma(vec4<f32>(b.w), load_mask(ring.b.w + four), own);
+// sum + Σ over a ring of weight · mask, for the group `next` to that of the ring, or for its own.
+fn gather(sum: vec4<f32>, ring: Ring, a: vec4<f32>, b: vec4<f32>, next: u32) -> vec4<f32> {
+    var own = fma(vec4<f32>(a.x), load_mask(ring.a.x + next), sum);
+    own = fma(vec4<f32>(a.y), load_mask(ring.a.y + next), own);
+    own = fma(vec4<f32>(a.z), load_mask(ring.a.z + next), own);
+    own = fma(vec4<f32>(a.w), load_mask(ring.a.w + next), own);
+    own = fma(vec4<f32>(b.x), load_mask(ring.b.x + next), own);
+    own = fma(vec4<f32>(b.y), load_mask(ring.b.y + next), own);
+    own = fma(vec4<f32>(b.z), load_mask(ring.b.z + next), own);
+    own = fma(vec4<f32>(b.w), load_mask(ring.b.w + next), own);
     return own;
 }
 
@@ -43,15 +43,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #else
     let rings = select(0u, p.rings, pixel.inside && first);
 #endif
+    let centre = centre_of(pixel, p.fours, four);
     for (var r = 0u; r < rings; r++) {
-        let ring = ring_at(pixel, r, p.fours);
+        let ring = ring_at(centre, r);
         let wa = load_weights(start + 2u * r);
         let wb = load_weights(start + 2u * r + 1u);
 #if PAIR
-        if first { sum0 = gather(sum0, ring, wa, wb, four); }
-        if second { sum1 = gather(sum1, ring, wa, wb, four + 1u); }
+        if first { sum0 = gather(sum0, ring, wa, wb, 0u); }
+        if second { sum1 = gather(sum1, ring, wa, wb, 1u); }
 #else
-        sum0 = gather(sum0, ring, wa, wb, four);
+        sum0 = gather(sum0, ring, wa, wb, 0u);
 #endif
     }
     store_out(index * p.fours + four, sum0);

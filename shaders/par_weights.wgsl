@@ -34,10 +34,15 @@ fn include(spread: Spread, pixel: u32) -> Spread {
     return Spread(count, mean, spread.squares + step * (value - mean));
 }
 
-// −mean_c of the squared distance in units of the deviation.
-fn distance_of(centre: vec3<f32>, pixel: u32, scale: vec3<f32>) -> f32 {
-    let d = abs(load_image(pixel).xyz - centre) * scale;
+// −mean_c of the squared distance in units of the deviation, of a neighbour and of four.
+fn exponent(own: vec3<f32>, pixel: u32, scale: vec3<f32>) -> f32 {
+    let d = abs(load_image(pixel).xyz - own) * scale;
     return -(d.x * d.x + d.y * d.y + d.z * d.z) / 3.0;
+}
+
+fn exponents(own: vec3<f32>, pixels: vec4<u32>, scale: vec3<f32>) -> vec4<f32> {
+    return vec4<f32>(exponent(own, pixels.x, scale), exponent(own, pixels.y, scale),
+                     exponent(own, pixels.z, scale), exponent(own, pixels.w, scale));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -51,33 +56,34 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         return;
     }
 
+    let centre = centre_of(pixel, 1u, 0u);
     var spread = Spread(0.0, vec3<f32>(0.0), vec3<f32>(0.0));
     for (var r = 0u; r < p.rings; r++) {
-        let ring = ring_at(pixel, r, 1u);
+        let ring = ring_at(centre, r);
         spread = include(include(include(include(spread, ring.a.x), ring.a.y), ring.a.z), ring.a.w);
         spread = include(include(include(include(spread, ring.b.x), ring.b.y), ring.b.z), ring.b.w);
     }
     let scale = p.inverse_w1 / (sqrt(spread.squares / (spread.count - 1.0)) + 1e-8);
 
-    let centre = load_image(index).xyz;
-    var e: array<vec4<f32>, 16>;
+    // Exponents are computed three times: kept in an array, they would be in memory on some cards.
+    let own = load_image(index).xyz;
     var largest = vec4<f32>(-3e38);
     for (var r = 0u; r < p.rings; r++) {
-        let ring = ring_at(pixel, r, 1u);
-        let first = vec4<f32>(distance_of(centre, ring.a.x, scale), distance_of(centre, ring.a.y, scale),
-                              distance_of(centre, ring.a.z, scale), distance_of(centre, ring.a.w, scale));
-        let last = vec4<f32>(distance_of(centre, ring.b.x, scale), distance_of(centre, ring.b.y, scale),
-                             distance_of(centre, ring.b.z, scale), distance_of(centre, ring.b.w, scale));
-        e[2u * r] = first;
-        e[2u * r + 1u] = last;
-        largest = max(largest, max(first, last));
+        let ring = ring_at(centre, r);
+        largest = max(largest, max(exponents(own, ring.a, scale), exponents(own, ring.b, scale)));
     }
     let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
     var sums = vec4<f32>(0.0);
-    for (var k = 0u; k < 2u * p.rings; k++) {
-        e[k] = exp(e[k] - top);
-        sums += e[k];
+    for (var r = 0u; r < p.rings; r++) {
+        let ring = ring_at(centre, r);
+        sums += exp(exponents(own, ring.a, scale) - top);
+        sums += exp(exponents(own, ring.b, scale) - top);
     }
     let sum = (sums.x + sums.y) + (sums.z + sums.w);
-    for (var k = 0u; k < 2u * p.rings; k++) { store_out(start + k, e[k] / sum + p.position[k]); }
+    for (var r = 0u; r < p.rings; r++) {
+        let k = 2u * r;
+        let ring = ring_at(centre, r);
+        store_out(start + k, exp(exponents(own, ring.a, scale) - top) / sum + p.position[k]);
+        store_out(start + k + 1u, exp(exponents(own, ring.b, scale) - top) / sum + p.position[k + 1u]);
+    }
 }

@@ -9,7 +9,9 @@ use std::{env, fs};
 
 use tagseg::engine::gpu::{Device, DeviceChoice, Plan, adapters};
 use tagseg::engine::graph::{DType, Graph, Op, Storage, Tensor, TensorType};
-use tagseg::engine::kernel::{Class, KernelTable, Kernels, Launch, LaunchContext, Launches, Shader, Slot, Target};
+use tagseg::engine::kernel::{
+    Class, Conversion, KernelTable, Kernels, Launch, LaunchContext, Launches, Shader, Slot, Target,
+};
 use tagseg::engine::reference::Array;
 use tagseg::engine::reference::random::noise;
 use tagseg::engine::self_test::{FAMILIES, Family, Standing, Verdict, verdict};
@@ -43,7 +45,7 @@ fn standings(verdict: &Verdict) -> Vec<Standing> {
 
 /// The results of correct kernels.
 fn all_chosen() -> Vec<Standing> {
-    vec![Standing::Chosen; 3 + usize::from(graphics().half_products)]
+    vec![Standing::Chosen; 3 + usize::from(graphics().half_products) + usize::from(graphics().builtin_halves)]
 }
 
 /// The only file of a folder.
@@ -106,7 +108,7 @@ fn software_needs_subgroups() {
     println!("{}: subgroups of {}", device.driver(), if there { device.target().subgroup } else { 0 });
     assert_eq!(verdict.families["products by subgroups"], if there { Standing::Chosen } else { Standing::Missing });
     let others = verdict.families.iter().filter(|(name, _)| **name != "products by subgroups");
-    assert_eq!(others.map(|(_, standing)| *standing).collect::<Vec<_>>(), [Standing::NotNeeded; 5]);
+    assert_eq!(others.map(|(_, standing)| *standing).collect::<Vec<_>>(), [Standing::NotNeeded; 6]);
     assert_eq!(verdict.target, device.target());
 
     let graph = Graph::new();
@@ -163,6 +165,12 @@ fn fast(plan: &Plan) -> usize {
             || launch.defines.iter().any(|(name, _)| *name == "SHARED")
     };
     plan.steps.iter().flat_map(|step| &step.launches.list).filter(is_fast).count()
+}
+
+/// How many kernels of a plan convert halves by functions of WGSL.
+fn converting(plan: &Plan) -> usize {
+    let converts = |launch: &&Launch| launch.conversion == Conversion::Builtin && !launch.half.is_empty();
+    plan.steps.iter().flat_map(|step| &step.launches.list).filter(converts).count()
 }
 
 /// Protects: a session, opened as by the command line, stores the result in the user's cache folder and uses it the
@@ -349,7 +357,8 @@ fn every_family_is_run_by_its_test() {
         let all = Target::from(family.kernels);
         let mut without = all;
         *(family.switch)(&mut without) = false;
-        let [fast, plain] = [all, without].map(|target| fast(&Plan::new(&graph, &outputs, target)));
+        let count = if family.name == "conversion of halves" { converting } else { fast };
+        let [fast, plain] = [all, without].map(|target| count(&Plan::new(&graph, &outputs, target)));
         assert!(fast >= 3 && plain == 0, "{}: {fast} fast kernels, {plain} without it", family.name);
     }
 }

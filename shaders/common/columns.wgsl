@@ -49,22 +49,34 @@ fn rows_from(image: u32, top: u32, c: u32) -> Rows {
     return own;
 }
 
-// What is loaded outside the image is not used.
-fn pixel(row: Row, along: u32, inside: bool) -> V {
-    return select(V(0.0), load_x(row.begin + along), row.inside && inside);
+// Whether all rows are in the image.
+fn rows_inside(rows: Rows) -> bool {
+    let inside = rows.r0.inside && rows.r1.inside && rows.r2.inside;
+#if FIVE
+    return inside && rows.r3.inside && rows.r4.inside;
+#else
+    return inside;
+#endif
 }
 
-// The pixels of column j, which may be outside, wrapped below zero.
-fn column(rows: Rows, j: u32) -> Column {
+// What is loaded outside the image is not used.
+fn pixel(row: Row, along: u32, inside: bool, tested: bool) -> V {
+    let loaded = load_x(row.begin + along);
+    return select(V(0.0), loaded, !tested || (row.inside && inside));
+}
+
+// The pixels of column j, which may be outside, wrapped below zero, if it is to be `tested`: a literal, so that what is
+// known to be inside takes no tests.
+fn column(rows: Rows, j: u32, tested: bool) -> Column {
     let along = j * p.channels;
     let inside = j < p.width;
     var own: Column;
-    own.r0 = pixel(rows.r0, along, inside);
-    own.r1 = pixel(rows.r1, along, inside);
-    own.r2 = pixel(rows.r2, along, inside);
+    own.r0 = pixel(rows.r0, along, inside, tested);
+    own.r1 = pixel(rows.r1, along, inside, tested);
+    own.r2 = pixel(rows.r2, along, inside, tested);
 #if FIVE
-    own.r3 = pixel(rows.r3, along, inside);
-    own.r4 = pixel(rows.r4, along, inside);
+    own.r3 = pixel(rows.r3, along, inside, tested);
+    own.r4 = pixel(rows.r4, along, inside, tested);
 #endif
     return own;
 }

@@ -1,10 +1,8 @@
 // Four reals as halves in eight bytes, or two in four: the conversions of load_x and store_x if x is stored in half
-// precision.
+// precision. Numbers beyond the largest half become it, but infinities and NaN are kept, to be detected.
 // Reference: src/engine/reference/half.rs.
 
-// Not rounded by pack2x16float, which may round to either neighbour: drivers that truncate would shrink every
-// value, and beyond the largest half its result is undefined. Such numbers become the largest half, but infinities and
-// NaN are kept, to be detected.
+// Not rounded by pack2x16float, which may round to either neighbour: drivers that truncate would shrink every value.
 fn to_halves(x: vec4<f32>) -> vec2<u32> {
     let bits = bitcast<vec4<u32>>(x);
     let size = bits & vec4<u32>(0x7fffffffu);
@@ -19,6 +17,10 @@ fn to_halves(x: vec4<f32>) -> vec2<u32> {
     return half.xz | (half.yw << vec2<u32>(16u));
 }
 
+fn to_half_pair(x: vec2<f32>) -> u32 {
+    return to_halves(x.xyxy).x;
+}
+
 // In integers too: unpack2x16float needs a feature that some software drivers lack.
 fn from_halves(x: vec2<u32>) -> vec4<f32> {
     let half = vec4<u32>(x.x, x.x >> 16u, x.y, x.y >> 16u);
@@ -29,10 +31,6 @@ fn from_halves(x: vec2<u32>) -> vec4<f32> {
     let finite = select(normal, small, size < vec4<u32>(0x400u));
     let bits = select(finite, endless, size >= vec4<u32>(0x7c00u));
     return bitcast<vec4<f32>>(bits | ((half & vec4<u32>(0x8000u)) << vec4<u32>(16u)));
-}
-
-fn to_half_pair(x: vec2<f32>) -> u32 {
-    return to_halves(x.xyxy).x;
 }
 
 fn from_half_pair(x: u32) -> vec2<f32> {

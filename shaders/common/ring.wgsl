@@ -14,22 +14,28 @@ fn pixel_at(index: u32) -> Pixel {
     return Pixel(at, size, image, image * p.height * p.width, all(at < size));
 }
 
-// The eight neighbours of a pixel at one distance, as indices of the first element of each, row by row: a, then b.
+// What all rings of a pixel inside the extent share: the row and column of its element `first` in a map that has so many
+// of them a pixel, and how far it is from the borders of the extent: above, below, to the left and to the right.
+struct Centre { row: u32, column: u32, up: u32, down: u32, back: u32, ahead: u32, elements: u32 }
+
+fn centre_of(pixel: Pixel, elements: u32, first: u32) -> Centre {
+    let at = vec2<u32>(pixel.at);
+    let behind = vec2<u32>(pixel.size) - 1u - at;
+    let row = (pixel.map + at.x * p.width) * elements;
+    return Centre(row, at.y * elements + first, at.x, behind.x, at.y, behind.y, elements);
+}
+
+// The eight neighbours of a pixel at one distance, as indices of that element of each, row by row: a, then b.
 struct Ring { a: vec4<u32>, b: vec4<u32> }
 
-// Ring r of a pixel inside the extent, to which coordinates are clamped, where every pixel has so many elements.
-fn ring_at(pixel: Pixel, r: u32, elements: u32) -> Ring {
-    let distance = i32(p.dilations[r / 4u][r % 4u]);
-    let low = max(pixel.at - distance, vec2<i32>(0));
-    let high = min(pixel.at + distance, pixel.size - 1);
-    let map = pixel.map * elements;
-    let row = p.width * elements;
-    let above = map + u32(low.x) * row;
-    let middle = map + u32(pixel.at.x) * row;
-    let below = map + u32(high.x) * row;
-    let left = u32(low.y) * elements;
-    let centre = u32(pixel.at.y) * elements;
-    let right = u32(high.y) * elements;
-    return Ring(vec4<u32>(above + left, above + centre, above + right, middle + left),
-                vec4<u32>(middle + right, below + left, below + centre, below + right));
+// Ring r around a pixel; at the borders of the extent it is as wide as there is room.
+fn ring_at(centre: Centre, r: u32) -> Ring {
+    let distance = p.dilations[r / 4u][r % 4u];
+    let row = p.width * centre.elements;
+    let above = centre.row - min(distance, centre.up) * row;
+    let below = centre.row + min(distance, centre.down) * row;
+    let left = centre.column - min(distance, centre.back) * centre.elements;
+    let right = centre.column + min(distance, centre.ahead) * centre.elements;
+    return Ring(vec4<u32>(above + left, above + centre.column, above + right, centre.row + left),
+                vec4<u32>(centre.row + right, below + left, below + centre.column, below + right));
 }

@@ -67,6 +67,12 @@ pub const FAMILIES: &[Family] = &[
         record: |graph| graph.stored(Storage::Half, || products_of_halves(graph)),
     },
     Family {
+        name: "conversion of halves",
+        switch: |target| &mut target.builtin_halves,
+        kernels: Kernels::SHARED,
+        record: |graph| graph.stored(Storage::Half, || halves(graph)),
+    },
+    Family {
         name: "products by subgroups",
         switch: |target| &mut target.subgroup_products,
         kernels: Kernels::SUBGROUPS,
@@ -128,6 +134,38 @@ fn products_of_halves(graph: &Graph) -> Result<Vec<Tensor>> {
     let transposed = half(&[240, 176])?.matmul_tn(&half(&[240, 144])?)?;
     let long = half(&[1, 48, 2064])?.matmul(&half(&[1, 2064, 48])?)?;
     Ok(vec![y.pad(0, 0, 3)?, transposed, long])
+}
+
+/// Numbers that are stored in half precision: all finite halves, some numbers between neighbours and half-way, and some
+/// beyond the largest. Those below 2⁻¹⁴, which some devices read as 0, are apart from those below 1 and from the others.
+fn halves(graph: &Graph) -> Result<Vec<Tensor>> {
+    let zero = graph.input("zero", [], DType::F32);
+    // What does not depend on an input is never stored in half precision, nor is an output.
+    let stored = |values: &[f64]| {
+        let rows = values.len() / 4;
+        graph.constant(values, [rows, 4]).add(&zero)?.pad(0, 0, rows)
+    };
+    let mut outputs = Vec::new();
+    for exponents in [0..1, 1..15, 15..31] {
+        let mut values = Vec::new();
+        for exponent in exponents {
+            let (first, unit) = if exponent == 0 { (0, -24) } else { (1024, exponent - 25) };
+            for size in first..first + 1024 {
+                let parts: &[f64] = if size % 8 < 2 { &[0.0, 0.25, 0.5, 0.75] } else { &[0.0] };
+                let sizes = parts.iter().map(|part| (f64::from(size) + part) * f64::from(unit).exp2());
+                values.extend(sizes.flat_map(|size| [size, -size]));
+            }
+        }
+        outputs.push(stored(&values)?.pad(0, 0, values.len() / 4)?);
+    }
+    // The largest half, numbers that become it, and infinities, which stay what they are.
+    let large = stored(&[65504.0, 65520.0, 1e38, -1e38])?;
+    let signs = graph.constant(&[1.0, -1.0, 1.0, -1.0], [4]);
+    let endless = stored(&[1000.0; 4])?.exp()?.mul(&signs)?.pad(0, 0, 1)?;
+    outputs.push(large.pad(0, 0, 1)?);
+    outputs.push(endless.greater(&graph.scalar(65504.0))?);
+    outputs.push(graph.scalar(-65504.0).greater(&endless)?);
+    Ok(outputs)
 }
 
 /// A product that fills wide tiles, and its gradients, which fill narrow ones, of operands that are loaded as `vec4`;

@@ -89,7 +89,10 @@ fn name(launch: &Launch) -> String {
 /// SPIR-V of a kernel with the options of `wgpu_hal::vulkan` on a device with Vulkan 1.3 and `robustBufferAccess2`.
 fn words(text: &str) -> Vec<u32> {
     let module = naga::front::wgsl::parse_str(text).unwrap();
-    let capabilities = Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16;
+    let capabilities = Capabilities::COOPERATIVE_MATRIX
+        | Capabilities::SUBGROUP
+        | Capabilities::SHADER_FLOAT16
+        | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module).unwrap();
     let options = spv::Options {
         lang_version: (1, 6),

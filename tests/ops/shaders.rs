@@ -36,7 +36,9 @@ fn needs(name: &str) -> Capabilities {
     }
 }
 
+/// With those features, and functions that convert halves, which every platform has.
 fn validate(module: &naga::Module, capabilities: Capabilities) -> Result<ModuleInfo, String> {
+    let capabilities = capabilities | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     Validator::new(ValidationFlags::all(), capabilities).validate(module).map_err(|error| {
         let mut text = error.to_string();
         let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);

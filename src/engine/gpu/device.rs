@@ -41,6 +41,8 @@ pub struct AdapterReport {
     pub cooperative: bool,
     /// Rows, columns and terms of the cooperative matrices of halves, with sums in f32, that products may use.
     pub half_matrices: Option<usize>,
+    /// Whether shaders may convert numbers to half precision and back.
+    pub converts_halves: bool,
     /// Whether timestamps are available.
     pub timestamps: bool,
     /// The class of device that kernels are chosen for.
@@ -101,6 +103,11 @@ fn half_matrices(adapter: &wgpu::Adapter) -> Option<HalfMatrices> {
     })
 }
 
+/// Whether an adapter has functions that convert f32 to halves and back.
+fn converts_halves(adapter: &wgpu::Adapter) -> bool {
+    adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32)
+}
+
 /// The invocations per subgroup of an adapter, if it is always four or eight, as for the vectors of a processor that a
 /// software device uses.
 fn subgroup(adapter: &wgpu::Adapter) -> Option<usize> {
@@ -157,6 +164,7 @@ pub async fn adapters() -> Vec<AdapterReport> {
                 matrices: adapter.cooperative_matrix_properties().iter().map(described).collect(),
                 cooperative: is_cooperative(adapter),
                 half_matrices: half_matrices(adapter).map(|kind| kind.side),
+                converts_halves: converts_halves(adapter),
                 timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
                 class,
                 section: section.to_owned(),
@@ -223,6 +231,7 @@ pub struct Device {
     target: Target,
     cooperative: bool,
     half_matrices: Option<HalfMatrices>,
+    converts_halves: bool,
     subgroup: Option<usize>,
     choice: Arc<DeviceChoice>,
     limits: wgpu::Limits,
@@ -263,6 +272,7 @@ impl Device {
         let cooperative = whole && target.cooperative_products && is_cooperative(adapter);
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         let half_matrices = if whole && target.half_products { half_matrices(adapter) } else { None };
+        let converts_halves = converts_halves(adapter);
         if cooperative {
             features |= COOPERATIVE;
         }
@@ -298,6 +308,7 @@ impl Device {
             target,
             cooperative,
             half_matrices,
+            converts_halves,
             subgroup,
             choice: Arc::new(choice.clone()),
             limits,
@@ -338,6 +349,7 @@ impl Device {
         target.cooperative_products &= self.cooperative;
         target.half_products &= self.half_matrices.is_some();
         target.half_matrices = self.half_matrices.unwrap_or(target.half_matrices);
+        target.builtin_halves &= self.converts_halves;
         target.subgroup_products &= self.subgroup.is_some();
         target.subgroup = self.subgroup.unwrap_or(target.subgroup);
         Device { target, ..self }

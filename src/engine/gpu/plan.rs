@@ -193,6 +193,7 @@ impl Plan {
                         let is_half = |slot| kernel.value(index, slot).is_some_and(|value| schedule.half[root[value]]);
                         let numbered = (1..).zip(&launch.bindings).filter(|(_, slot)| is_half(**slot));
                         launch.half = numbered.map(|(number, _)| number).collect();
+                        launch.conversion = target.conversion();
                     }
                     let now = steps.len();
                     let mut value = |bytes: u64, end: usize| {

@@ -93,6 +93,18 @@ pub enum HalfProduct {
     Cooperative,
 }
 
+/// How an invocation converts what it loads and stores of a value that is stored in half precision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Conversion {
+    /// By arithmetic on integers, which is exact on every device.
+    #[default]
+    Integers,
+    /// By WGSL's `unpack2x16float` and `pack2x16float`, one instruction for a number on graphics cards. A device may read
+    /// the smallest halves as 0, and round to either neighbour.
+    Builtin,
+}
+
 /// Channels for which an invocation computes a depth-wise convolution, or a gradient of it: it keeps the taps of all of
 /// them in registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
@@ -104,6 +116,18 @@ pub enum Channels {
     /// Two.
     #[serde(rename = "2 channels")]
     Two,
+}
+
+/// How depth-wise convolution, and its gradient with respect to the image, find the zeros around an image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Border {
+    /// By a test of every pixel that is loaded.
+    #[default]
+    Tested,
+    /// The same, but outputs that are clear of the border are computed in a loop of their own without tests, four or two
+    /// in a turn.
+    Apart,
 }
 
 /// A choice by the length of rows or sums.
@@ -179,9 +203,15 @@ pub struct Kernels {
     /// Products of halves. `Cooperative` needs a feature of some cards.
     #[serde(default)]
     pub product_of_halves: HalfProduct,
+    /// Conversion of halves. `Builtin` needs a device that converts them as the interpreter does.
+    #[serde(default)]
+    pub halves: Conversion,
     /// Depth-wise convolution under windows of 5×5. With 3×3 it is always four channels.
     #[serde(default)]
     pub depthwise_5x5: Channels,
+    /// The border of depth-wise convolution. The gradient of its taps always tests every pixel.
+    #[serde(default)]
+    pub depthwise_border: Border,
 }
 
 /// Reads [`Kernels::busy`].
@@ -230,7 +260,9 @@ impl Kernels {
         attention: ByWidth { narrow: Queries::Four, wide: Queries::Four },
         product: BySize::all(Tile::Subgroup),
         product_of_halves: HalfProduct::Converted,
+        halves: Conversion::Integers,
         depthwise_5x5: Channels::Four,
+        depthwise_border: Border::Tested,
     };
 
     /// The choices of the built-in table for graphics cards. No card has enough registers for [`Tile::T16x16`].
@@ -249,7 +281,9 @@ impl Kernels {
         attention: ByWidth { narrow: Queries::Tile, wide: Queries::Tile },
         product: BySize::all(Tile::T64x64),
         product_of_halves: HalfProduct::Converted,
+        halves: Conversion::Builtin,
         depthwise_5x5: Channels::Two,
+        depthwise_border: Border::Apart,
     };
 
     /// Cooperative matrices in every product, for their self-tests. A device opened with a table of these can run
@@ -257,6 +291,7 @@ impl Kernels {
     pub const COOPERATIVE: Kernels = Kernels {
         product: BySize::all(Tile::Cooperative),
         product_of_halves: HalfProduct::Cooperative,
+        halves: Conversion::Integers,
         ..Self::SHARED
     };
 
@@ -307,7 +342,10 @@ mod tests {
         let choices = Kernels::choices().unwrap();
         let names: Vec<_> = choices.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names[..6], ["busy", "rows.short", "rows.long", "runs", "attention.narrow", "attention.wide"]);
-        assert_eq!(names[13..], ["product.huge.long", "product_of_halves", "depthwise_5x5"]);
+        assert_eq!(
+            names[13..],
+            ["product.huge.long", "product_of_halves", "halves", "depthwise_5x5", "depthwise_border"]
+        );
         let variants = |name: &str| choices.iter().find(|(own, _)| own == name).unwrap().1;
         assert!(variants("busy").is_empty());
         assert_eq!(variants("runs"), ["alone", "together"]);
@@ -315,6 +353,8 @@ mod tests {
         let tiles = ["4x4", "4x8", "8x4", "8x8", "16x16", "64x64", "coop", "subgroup"];
         assert_eq!(variants("product.large.short"), tiles);
         assert_eq!(variants("product_of_halves"), ["as f32", "coop"]);
+        assert_eq!(variants("halves"), ["integers", "builtin"]);
         assert_eq!(variants("depthwise_5x5"), ["4 channels", "2 channels"]);
+        assert_eq!(variants("depthwise_border"), ["tested", "apart"]);
     }
 }

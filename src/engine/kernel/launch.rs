@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::choices::Conversion;
 use super::target::Target;
 use crate::engine::types::TensorType;
 
@@ -78,6 +79,8 @@ pub struct Launch {
     pub fours: Vec<Slot>,
     /// The numbers of the bindings that are stored in half precision; set by the plan.
     pub half: Vec<usize>,
+    /// How they are converted; set by the plan.
+    pub conversion: Conversion,
     /// Workgroup counts. A launch that can be split may exceed a device's limit of 65 535, and then is split.
     pub workgroups: [u32; 3],
     /// Additions and multiplications of real numbers, for the profile; 0 if the kernel mostly moves or compares.
@@ -127,6 +130,7 @@ impl Launch {
             bindings: Vec::new(),
             fours: Vec::new(),
             half: Vec::new(),
+            conversion: Conversion::Integers,
             workgroups: [columns as u32, rows as u32, layers as u32],
             operations: 0,
         }

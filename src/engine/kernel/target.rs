@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{BySize, ByWidth, Channels, HalfProduct, Kernels, Queries, Tile, Walk};
+use super::choices::{BySize, ByWidth, Channels, Conversion, HalfProduct, Kernels, Queries, Tile, Walk};
 use super::pace::Pace;
 use crate::error::Result;
 
@@ -38,6 +38,8 @@ pub struct Target {
     pub half_products: bool,
     /// The cooperative matrices of halves.
     pub half_matrices: HalfMatrices,
+    /// Whether halves may be converted by WGSL's functions if the table chooses that.
+    pub builtin_halves: bool,
     /// Whether products may use subgroups if the table chooses them.
     pub subgroup_products: bool,
     /// Invocations per subgroup: 4 or 8.
@@ -91,6 +93,7 @@ impl From<Kernels> for Target {
             cooperative_products: asks(Tile::Cooperative),
             half_products: kernels.product_of_halves == HalfProduct::Cooperative,
             half_matrices: HalfMatrices { side: 16, subgroups: 2 },
+            builtin_halves: kernels.halves == Conversion::Builtin,
             subgroup_products: asks(Tile::Subgroup),
             subgroup: 8,
             shared_rows: [kernels.rows.short, kernels.rows.long].contains(&Walk::Together),
@@ -121,6 +124,11 @@ impl Target {
     pub(crate) fn of_halves(self, inputs: &[bool]) -> Target {
         let halves = if inputs.starts_with(&[true, true]) { Halves::Operands } else { Halves::Some };
         Target { halves, ..self }
+    }
+
+    /// How kernels convert halves.
+    pub(crate) fn conversion(self) -> Conversion {
+        if self.builtin_halves { self.kernels.halves } else { Conversion::Integers }
     }
 
     /// The cooperative matrices for products of the halves that an op accesses, if it may use them.

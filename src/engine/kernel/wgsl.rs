@@ -13,6 +13,7 @@
 //! declares by [`Launch::fours`] may be stored in half precision: then `load_x` and `store_x` convert, and nothing else
 //! changes. A kernel that computes with halves declares them as such, `array<f16>`, and needs no conversion.
 
+use super::choices::Conversion;
 use super::launch::Launch;
 use crate::error::{Error, Result};
 
@@ -25,6 +26,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/fours.wgsl", include_str!("../../../shaders/common/fours.wgsl")),
     ("common/fused.wgsl", include_str!("../../../shaders/common/fused.wgsl")),
     ("common/half.wgsl", include_str!("../../../shaders/common/half.wgsl")),
+    ("common/half_builtin.wgsl", include_str!("../../../shaders/common/half_builtin.wgsl")),
     ("common/index.wgsl", include_str!("../../../shaders/common/index.wgsl")),
     ("common/interpolate.wgsl", include_str!("../../../shaders/common/interpolate.wgsl")),
     ("common/math.wgsl", include_str!("../../../shaders/common/math.wgsl")),
@@ -48,7 +50,10 @@ pub fn render(launch: &Launch) -> Result<String> {
     let mut joined = Joined { launch, text: String::new(), included: Vec::new(), declared: 0 };
     joined.add(&launch.shader.source)?;
     if !launch.half.is_empty() {
-        joined.include("common/half.wgsl")?;
+        joined.include(match launch.conversion {
+            Conversion::Integers => "common/half.wgsl",
+            Conversion::Builtin => "common/half_builtin.wgsl",
+        })?;
     }
     if joined.declared > launch.bindings.len() {
         return Err(joined.wrong(&format!("{} bindings for {}", launch.bindings.len(), joined.declared)));

@@ -4,7 +4,7 @@ use super::matmul::mismatch;
 use super::rows::{Lanes, split_rows};
 use crate::engine::geometry::window::{Padding, Window};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Slot, Target, shader};
+use crate::engine::kernel::{Border, Launch, LaunchContext, Launches, MOST_TURNS, Slot, Target, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -33,6 +33,8 @@ struct Slide {
     run: usize,
     /// Runs of a row whose pixels are `step` apart.
     runs: usize,
+    /// How it finds the zeros around the image.
+    border: Border,
 }
 
 impl Slide {
@@ -44,7 +46,7 @@ impl Slide {
         let busy = target.busy() / (batch * height * loads * step);
         let runs = busy.clamp(1, pixels.div_ceil(4)).max(pixels.div_ceil(MOST_TURNS));
         let run = pixels.div_ceil(runs);
-        Slide { lanes, loads, step, run, runs: pixels.div_ceil(run) }
+        Slide { lanes, loads, step, run, runs: pixels.div_ceil(run), border: target.kernels.depthwise_border }
     }
 
     /// A launch on an image for a result of given extents, with the parameters that the kernel has.
@@ -58,6 +60,7 @@ impl Slide {
             .uints(&[total, height, width, self.loads, rows, columns, *kernel, *stride])
             .uints(&[*dilation, above, left, self.step, self.run, self.runs])
             .bind(slots);
+        let launch = if self.border == Border::Apart { launch.define("APART", 1) } else { launch };
         self.lanes.of_launch(launch, slots)
     }
 }
@@ -118,7 +121,8 @@ impl Op for DepthwiseConv2d {
         let (window, result) = (&self.0, extents(context.output));
         let slide = Slide::new(result, window.kernel, window.dilation, context.target);
         let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output];
-        define(slide.launch(extents(context.inputs[0]), window, result, &slots), window.kernel, window.stride).into()
+        let launch = slide.launch(extents(context.inputs[0]), window, result, &slots);
+        define(launch, window.kernel, window.stride).into()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
@@ -187,7 +191,8 @@ impl Op for WeightGradient {
             .uints(&[rows_of_all, height, width, loads, rows, columns, stride, dilation])
             .uints(&[above, left, dilation, chunk, chunks])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Scratch(0)]);
-        let first = define(lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1)]), kernel, stride);
+        let first = lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1)]);
+        let first = define(first, kernel, stride);
         let second = super::reduce::sum_of_chunks(chunks, sums * channels);
         Launches { list: vec![first, second], scratch: vec![chunks * sums * channels] }
     }

@@ -79,7 +79,9 @@ impl Case {
 
     /// Whether the choice of the variant changes its launches.
     pub(super) fn depends(&self, targets: &[(String, Target)]) -> bool {
-        let mut all = targets.iter().map(|(_, target)| self.launches(*target));
+        // How halves are converted is a matter of the plan.
+        let conversion = |target: &Target| self.halves.then(|| target.conversion());
+        let mut all = targets.iter().map(|(_, target)| (self.launches(*target), conversion(target)));
         all.next().is_some_and(|first| all.any(|other| other != first))
     }
 
