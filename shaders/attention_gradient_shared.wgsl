@@ -105,8 +105,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let column = first + 4u * j;
         let columns = starts(batch, head, column, p.columns);
         var s = mat4x4<f32>();
-        for (var c = 0u; c < CHUNKS; c++) {
+        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
             s = add_scores(s, columns, rows, c);
+#if UNROLLED
+            s = add_scores(s, columns, rows, c + 1u);
+#endif
         }
         s *= p.scale;
 #if KEYS
@@ -119,8 +122,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         // Keep the weights in workgroup memory while the slopes are computed, to free their registers.
         share(i, j, s);
         var d = mat4x4<f32>();
-        for (var c = 0u; c < CHUNKS; c++) {
+        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
             d = add_slopes(d, columns, rows, c);
+#if UNROLLED
+            d = add_slopes(d, columns, rows, c + 1u);
+#endif
         }
         s = shared_by(i, j);
 #if KEYS

@@ -72,8 +72,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var first = 0u; first < p.columns; first += SIDE) {
         let columns = starts(batch, head, first + 4u * j, p.columns);
         var s = mat4x4<f32>();
-        for (var c = 0u; c < CHUNKS; c++) {
+        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
             s = add_scores(s, columns, rows, c);
+#if UNROLLED
+            s = add_scores(s, columns, rows, c + 1u);
+#endif
         }
         let column = first + 4u * j;
         s[0] = select(vec4<f32>(-3e38), p.scale * s[0], column < p.columns);

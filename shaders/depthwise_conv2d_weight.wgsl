@@ -67,15 +67,75 @@ struct Grads {
 #endif
 }
 
-// Steps of the loop after the last output, for the columns that still belong to it.
+// Adds the products of the next output's gradient, whose first column is j, and of those before it that its columns
+// belong to. The columns may be outside if they are to be `tested`.
+fn next(totals: ptr<function, Columns>, g: ptr<function, Grads>, own: V, rows: Rows, j: u32, tested: bool) {
+#if BY_ONE
+#if FIVE
+    (*g).g4 = (*g).g3;
+    (*g).g3 = (*g).g2;
+#endif
+    (*g).g2 = (*g).g1;
+    (*g).g1 = (*g).g0;
+#endif
+#if BY_TWO
+#if FIVE
+    (*g).g2 = (*g).g1;
+#endif
+    (*g).g1 = (*g).g0;
+#endif
+    (*g).g0 = own;
+    let x0 = column(rows, j, tested);
+    (*totals).c0 = add((*totals).c0, own, x0);
+#if BY_ONE
+    (*totals).c1 = add((*totals).c1, (*g).g1, x0);
+    (*totals).c2 = add((*totals).c2, (*g).g2, x0);
+#if FIVE
+    (*totals).c3 = add((*totals).c3, (*g).g3, x0);
+    (*totals).c4 = add((*totals).c4, (*g).g4, x0);
+#endif
+#else
+    let x1 = column(rows, j + p.dilation, tested);
+    (*totals).c1 = add((*totals).c1, own, x1);
+#if BY_TWO
+    (*totals).c2 = add((*totals).c2, (*g).g1, x0);
+#if FIVE
+    (*totals).c3 = add((*totals).c3, (*g).g1, x1);
+    (*totals).c4 = add((*totals).c4, (*g).g2, x0);
+#endif
+#else
+    (*totals).c2 = add((*totals).c2, own, column(rows, j + 2u * p.dilation, tested));
+#if FIVE
+    (*totals).c3 = add((*totals).c3, own, column(rows, j + 3u * p.dilation, tested));
+    (*totals).c4 = add((*totals).c4, own, column(rows, j + 4u * p.dilation, tested));
+#endif
+#endif
+#endif
+}
+
+// Steps of the loop after the last output, for the columns that still belong to it; columns to the right of j, in
+// dilations, that a step loads; and, if UNROLLED, outputs of a turn of the loop over columns that are inside.
 #if BY_ONE
 const LATE = SIDE - 1u;
+const AHEAD = 0u;
 #else
 #if BY_TWO
 const LATE = (SIDE - 1u) / 2u;
+const AHEAD = 1u;
 #else
 const LATE = 0u;
+const AHEAD = SIDE - 1u;
 #endif
+#endif
+const TURN = 2u;
+
+#if UNROLLED
+// Whether the columns of so many outputs from `at` on, whose first one is j, are among the first `width` of the image, and
+// the outputs are inside, too.
+fn untested(at: u32, j: u32, width: u32) -> bool {
+    let last = j + (TURN - 1u) * p.step * p.stride + AHEAD * p.dilation;
+    return j < width && last < width && at + (TURN - 1u) * p.step < p.out_width;
+}
 #endif
 
 @compute @workgroup_size(WORKGROUP)
@@ -85,61 +145,51 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let c = index % p.channels;
     let chunk = index / p.channels;
     let end = min((chunk + 1u) * p.chunk, p.rows);
+    let along = p.step * p.channels;
+    let ahead = p.step * p.stride;
+    let last = p.out_width + LATE * p.step;
 
     var totals: Columns;
     var plain = V(0.0);
     for (var row = chunk * p.chunk; row < end; row++) {
         let image = divide(row, p.out_height);
         let rows = rows_from(image.x, image.y * p.stride - p.above, c);
+#if UNROLLED
+        // With a row outside, all columns are tested.
+        let width = select(0u, p.width, rows_inside(rows));
+#endif
         for (var first = 0u; first < min(p.step, p.out_width); first++) {
             var j = first * p.stride - p.left;
+            var source = (row * p.out_width + first) * p.channels + c;
             var g: Grads;
-            for (var at = first; at < p.out_width + LATE * p.step; at += p.step) {
-                let inside = at < p.out_width;
-#if BY_ONE
-#if FIVE
-                g.g4 = g.g3;
-                g.g3 = g.g2;
+            var at = first;
+#if UNROLLED
+            // Columns to the left and to the right of the image are tested, and most others are not: two turns at most.
+            while at < last {
 #endif
-                g.g2 = g.g1;
-                g.g1 = g.g0;
+                for (; at < last; at += p.step) {
+#if UNROLLED
+                    if untested(at, j, width) { break; }
 #endif
-#if BY_TWO
-#if FIVE
-                g.g2 = g.g1;
-#endif
-                g.g1 = g.g0;
-#endif
-                g.g0 = select(V(0.0), load_grad((row * p.out_width + at) * p.channels + c), inside);
-                plain += g.g0;
-                let x0 = column(rows, j, true);
-                totals.c0 = add(totals.c0, g.g0, x0);
-#if BY_ONE
-                totals.c1 = add(totals.c1, g.g1, x0);
-                totals.c2 = add(totals.c2, g.g2, x0);
-#if FIVE
-                totals.c3 = add(totals.c3, g.g3, x0);
-                totals.c4 = add(totals.c4, g.g4, x0);
-#endif
-#else
-                let x1 = column(rows, j + p.dilation, true);
-                totals.c1 = add(totals.c1, g.g0, x1);
-#if BY_TWO
-                totals.c2 = add(totals.c2, g.g1, x0);
-#if FIVE
-                totals.c3 = add(totals.c3, g.g1, x1);
-                totals.c4 = add(totals.c4, g.g2, x0);
-#endif
-#else
-                totals.c2 = add(totals.c2, g.g0, column(rows, j + 2u * p.dilation, true));
-#if FIVE
-                totals.c3 = add(totals.c3, g.g0, column(rows, j + 3u * p.dilation, true));
-                totals.c4 = add(totals.c4, g.g0, column(rows, j + 4u * p.dilation, true));
-#endif
-#endif
-#endif
-                j += p.step * p.stride;
+                    let own = select(V(0.0), load_grad(source), at < p.out_width);
+                    next(&totals, &g, own, rows, j, true);
+                    plain += own;
+                    j += ahead;
+                    source += along;
+                }
+#if UNROLLED
+                for (; untested(at, j, width); at += TURN * p.step) {
+                    let g0 = load_grad(source);
+                    next(&totals, &g, g0, rows, j, false);
+                    let g1 = load_grad(source + along);
+                    next(&totals, &g, g1, rows, j + ahead, false);
+                    plain += g0;
+                    plain += g1;
+                    j += TURN * ahead;
+                    source += TURN * along;
+                }
             }
+#endif
         }
     }
     let to = chunk * (SIDE * SIDE + 1u) * p.channels + c;

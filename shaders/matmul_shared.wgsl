@@ -5,7 +5,8 @@
 //
 // A workgroup computes 64×64 results, 8×8 per invocation. It loads 64×8 of a and 8×64 of b into workgroup memory at a
 // time: each invocation 4×4, the first half of them of a, the others of b, so that an invocation needs registers for one
-// operand and a subgroup of 32 does not diverge. z counts (split s, batch b). Every sum runs over k in order: the result does
+// operand and a subgroup of 32 does not diverge. UNROLLED, a turn of the loop multiplies two terms of every sum instead of
+// one. z counts (split s, batch b). Every sum runs over k in order: the result does
 // not depend on scheduling.
 #include "common/index.wgsl"
 #include "common/fours.wgsl"
@@ -13,8 +14,8 @@
 const BESIDE = 4u;
 const SIDE = 64u;
 const STEP = 8u;
-// Four rows of a, or columns of b, at one k: [operand][k][row / 4].
-var<workgroup> parts: array<vec4<f32>, 256>;
+// Eight rows of a, or columns of b, at one k: [operand][k][row / 8]. Together, they take one address.
+var<workgroup> parts: array<mat2x4<f32>, 128>;
 
 // Adds the outer product of a column of four and a row of four to sum (element [i][j]).
 fn outer(sum: mat4x4<f32>, column: vec4<f32>, row: vec4<f32>) -> mat4x4<f32> {
@@ -48,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let columns_part = columns_from(j_block + 4u * part);
     let k_part = lane / 16u % 2u * 4u;
     let of_b = lane >= 32u;
-    let slot = lane / 32u * 128u + k_part * 16u + part;
+    let slot = lane / 32u * 64u + k_part * 8u + part / 2u;
     for (var k = layer.first; k < layer.end; k += STEP) {
         // Beyond the end of the sum everything is 0.
         var own = mat4x4<f32>();
@@ -60,18 +61,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             }
         }
         for (var step = 0u; step < 4u; step++) {
-            parts[slot + step * 16u] = own[step];
+            parts[slot + step * 8u][part % 2u] = own[step];
         }
         workgroupBarrier();
+#if UNROLLED
+        for (var step = 0u; step < STEP; step += 2u) {
+#else
         for (var step = 0u; step < STEP; step++) {
-            let above = parts[step * 16u + 2u * down];
-            let below = parts[step * 16u + 2u * down + 1u];
-            let left = parts[128u + step * 16u + 2u * across];
-            let right = parts[128u + step * 16u + 2u * across + 1u];
-            above_left = outer(above_left, above, left);
-            above_right = outer(above_right, above, right);
-            below_left = outer(below_left, below, left);
-            below_right = outer(below_right, below, right);
+#endif
+            let a = parts[step * 8u + down];
+            let b = parts[64u + step * 8u + across];
+            above_left = outer(above_left, a[0], b[0]);
+            above_right = outer(above_right, a[0], b[1]);
+            below_left = outer(below_left, a[1], b[0]);
+            below_right = outer(below_right, a[1], b[1]);
+#if UNROLLED
+            let next_a = parts[8u + step * 8u + down];
+            let next_b = parts[72u + step * 8u + across];
+            above_left = outer(above_left, next_a[0], next_b[0]);
+            above_right = outer(above_right, next_a[0], next_b[1]);
+            below_left = outer(below_left, next_a[1], next_b[0]);
+            below_right = outer(below_right, next_a[1], next_b[1]);
+#endif
         }
         workgroupBarrier();
     }

@@ -7,6 +7,12 @@
 
 const CHUNKS: u32 = $CHUNKS;
 const SIDE: u32 = 32u;
+// Vec4s of channels in a turn of the loops over scores. UNROLLED is for an even number of them.
+#if UNROLLED
+const CHUNKS_AT_ONCE: u32 = 2u;
+#else
+const CHUNKS_AT_ONCE: u32 = 1u;
+#endif
 
 struct Params {
     rows: u32, columns: u32, heads: u32, width: u32, scale: f32, layers: u32, chunk: u32,

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
+use tagseg::engine::kernel::{Class, KernelTable, Registers};
 use tempfile::TempDir;
 
 use super::KERNELS;
@@ -18,6 +19,7 @@ struct Module {
     words: Vec<u32>,
     bindings: usize,
     with_matrices: bool,
+    registers: Vec<Registers>,
 }
 
 /// What such a process finds.
@@ -27,7 +29,7 @@ pub struct Findings {
     pub card: String,
     /// Name and version of the driver.
     pub driver: String,
-    /// One of each of [`KERNELS`]; none where the card lacks what the kernel is for.
+    /// One of each of [`KERNELS`]; none where the card lacks what the kernel is for, or its table chooses another.
     pub kernels: Vec<Option<Compiled>>,
 }
 
@@ -38,6 +40,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
         words: kernel.words.clone(),
         bindings: kernel.bindings,
         with_matrices: kernel.with_matrices,
+        registers: kernel.registers.clone(),
     });
     let modules = serde_json::to_vec(&modules.collect::<Vec<_>>()).unwrap();
     fs::write(folder.path().join("modules.json"), modules).unwrap();
@@ -74,8 +77,9 @@ fn compile_for_a_card() {
     let modules: Vec<Module> = serde_json::from_slice(&fs::read(folder.join("modules.json")).unwrap()).unwrap();
     let driver = Driver::open(&env::var("TAGSEG_DRIVER").unwrap()).unwrap();
     let with_code = env::var("TAGSEG_CODE").is_ok_and(|wish| wish == "true");
+    let (_, table) = KernelTable::choose(None, &driver.card, Class::Gpu);
     let compile = |module: &Module| {
-        let fits = driver.has_matrices || !module.with_matrices;
+        let fits = (driver.has_matrices || !module.with_matrices) && module.registers.contains(&table.registers);
         fits.then(|| driver.compile(&module.words, module.bindings, with_code))
     };
     let findings = Findings {

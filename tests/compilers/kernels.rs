@@ -8,7 +8,7 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use tagseg::engine::gpu::Plan;
 use tagseg::engine::kernel::wgsl::render;
-use tagseg::engine::kernel::{Launch, Target};
+use tagseg::engine::kernel::{Kernels, Launch, Registers, Target};
 
 use super::planned::steps;
 
@@ -24,6 +24,8 @@ pub struct Kernel {
     pub shares: [f64; SHARED.len()],
     /// Whether it is for cards that multiply cooperative matrices of 16×16 halves.
     pub with_matrices: bool,
+    /// The registers of the cards that it is for.
+    pub registers: Vec<Registers>,
 }
 
 /// The presets of whose steps, in f32, the share of each kernel is told.
@@ -32,10 +34,19 @@ pub const SHARED: [&str; 2] = ["voc", "photos"];
 /// The kernel with cooperative matrices that graphics cards get.
 const WITH_MATRICES: &str = "matmul_coop_half";
 
+/// What is known of a kernel while the steps are planned.
+struct Known {
+    launch: Launch,
+    /// Operations in the last phase of a step, for the presets of [`SHARED`], by the table that came first.
+    operations: [u64; SHARED.len()],
+    /// The tables that choose it.
+    registers: Vec<Registers>,
+}
+
 /// Every kernel of every phase of the presets' steps in both precisions, once: those for cards without cooperative matrices,
-/// and those that others have instead.
+/// and those that others have instead; for cards with few registers, and for those with many.
 pub fn of_steps() -> Vec<Kernel> {
-    let mut kernels: BTreeMap<String, (Launch, [u64; SHARED.len()])> = BTreeMap::new();
+    let mut kernels: BTreeMap<String, Known> = BTreeMap::new();
     let mut totals = [0; SHARED.len()];
     for preset in ["nano", "photos", "voc"] {
         for precision in ["f32", "mixed"] {
@@ -46,24 +57,39 @@ pub fn of_steps() -> Vec<Kernel> {
                 let counts = SHARED.map(|shared| u64::from(counted && shared == preset));
                 let launches =
                     |target| Plan::new(graph, &[], target).steps.into_iter().flat_map(|step| step.launches.list);
-                let plain = launches(Target { half_products: false, ..Target::graphics() });
-                let others = launches(Target::graphics()).filter(|launch| launch.shader.name == WITH_MATRICES);
-                for launch in plain.chain(others) {
-                    let own = counts.map(|counts| counts * launch.operations);
-                    let entry = kernels.entry(render(&launch).unwrap()).or_insert((launch, [0; SHARED.len()]));
-                    for sum in [&mut entry.1, &mut totals] {
-                        sum.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+                for table in [Kernels::GRAPHICS, Kernels::AMD] {
+                    let (target, registers) = (Target::from(table), table.registers);
+                    let plain = launches(Target { half_products: false, ..target });
+                    let others = launches(target).filter(|launch| launch.shader.name == WITH_MATRICES);
+                    for launch in plain.chain(others) {
+                        let own = counts.map(|counts| counts * launch.operations);
+                        let known = kernels.entry(render(&launch).unwrap()).or_insert_with(|| Known {
+                            launch,
+                            operations: [0; SHARED.len()],
+                            registers: Vec::new(),
+                        });
+                        if !known.registers.contains(&registers) {
+                            known.registers.push(registers);
+                        }
+                        // Both tables compute as much, so each kernel and the whole are counted for one of them.
+                        if known.registers[0] == registers {
+                            known.operations.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+                        }
+                        if registers == Registers::Few {
+                            totals.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+                        }
                     }
                 }
             }
         }
     }
-    let kernel = |(text, (launch, operations)): (String, (Launch, [u64; SHARED.len()]))| Kernel {
+    let kernel = |(text, Known { launch, operations, registers }): (String, Known)| Kernel {
         name: name(&launch),
         with_matrices: launch.shader.name == WITH_MATRICES,
         words: words(&text),
         bindings: launch.bindings.len(),
         shares: std::array::from_fn(|preset| operations[preset] as f64 / totals[preset] as f64),
+        registers,
     };
     kernels.into_iter().map(kernel).collect()
 }

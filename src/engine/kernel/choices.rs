@@ -130,6 +130,17 @@ pub enum Border {
     Apart,
 }
 
+/// Registers that an invocation can have: kernels that unroll loops for a device with many of them would spill on others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registers {
+    /// About 128 numbers.
+    #[default]
+    Few,
+    /// About 256.
+    Many,
+}
+
 /// A choice by the length of rows or sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -209,9 +220,12 @@ pub struct Kernels {
     /// Depth-wise convolution under windows of 5×5. With 3×3 it is always four channels.
     #[serde(default)]
     pub depthwise_5x5: Channels,
-    /// The border of depth-wise convolution. The gradient of its taps always tests every pixel.
+    /// The border of depth-wise convolution; for the gradient of its taps, `registers` decides.
     #[serde(default)]
     pub depthwise_border: Border,
+    /// Whether the loops of tiled products, of tiled attention and of the gradient of depth-wise taps are unrolled.
+    #[serde(default)]
+    pub registers: Registers,
 }
 
 /// Reads [`Kernels::busy`].
@@ -263,6 +277,7 @@ impl Kernels {
         halves: Conversion::Integers,
         depthwise_5x5: Channels::Four,
         depthwise_border: Border::Tested,
+        registers: Registers::Few,
     };
 
     /// The choices of the built-in table for graphics cards. No card has enough registers for [`Tile::T16x16`].
@@ -272,6 +287,9 @@ impl Kernels {
         product_of_halves: HalfProduct::Cooperative,
         ..Self::SHARED
     };
+
+    /// The choices of the built-in table for AMD's cards, which have 256 registers for an invocation.
+    pub const AMD: Kernels = Kernels { registers: Registers::Many, ..Self::GRAPHICS };
 
     /// All variants with workgroup memory, for their self-test.
     pub const SHARED: Kernels = Kernels {
@@ -284,6 +302,7 @@ impl Kernels {
         halves: Conversion::Builtin,
         depthwise_5x5: Channels::Two,
         depthwise_border: Border::Apart,
+        registers: Registers::Few,
     };
 
     /// Cooperative matrices in every product, for their self-tests. A device opened with a table of these can run
@@ -344,7 +363,7 @@ mod tests {
         assert_eq!(names[..6], ["busy", "rows.short", "rows.long", "runs", "attention.narrow", "attention.wide"]);
         assert_eq!(
             names[13..],
-            ["product.huge.long", "product_of_halves", "halves", "depthwise_5x5", "depthwise_border"]
+            ["product.huge.long", "product_of_halves", "halves", "depthwise_5x5", "depthwise_border", "registers"]
         );
         let variants = |name: &str| choices.iter().find(|(own, _)| own == name).unwrap().1;
         assert!(variants("busy").is_empty());
@@ -356,5 +375,6 @@ mod tests {
         assert_eq!(variants("halves"), ["integers", "builtin"]);
         assert_eq!(variants("depthwise_5x5"), ["4 channels", "2 channels"]);
         assert_eq!(variants("depthwise_border"), ["tested", "apart"]);
+        assert_eq!(variants("registers"), ["few", "many"]);
     }
 }

@@ -9,7 +9,9 @@ mod table;
 mod target;
 pub mod wgsl;
 
-pub use choices::{Border, ByLength, BySize, ByWidth, Channels, Conversion, HalfProduct, Kernels, Queries, Tile, Walk};
+pub use choices::{
+    Border, ByLength, BySize, ByWidth, Channels, Conversion, HalfProduct, Kernels, Queries, Registers, Tile, Walk,
+};
 pub use launch::{Launch, LaunchContext, Launches, Shader, Slot, WORKGROUP, shader};
 pub use pace::Pace;
 pub use packing::{BLOCK, Packing};

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::choices::Kernels;
 use super::target::{Class, Target};
 
+/// Sections of the built-in table for graphics cards whose name contains one of these; RADV is a driver for AMD's.
+const MAKERS: [(&str, Kernels); 3] = [("AMD", Kernels::AMD), ("Radeon", Kernels::AMD), ("RADV", Kernels::AMD)];
+
 /// Sections of kernel choices by name: `software` and `graphics` are for the two classes of devices, any other for
 /// adapters whose name contains it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +33,10 @@ impl KernelTable {
 
     /// The section for an adapter in the table `own`, else in the built-in one.
     pub fn choose<'a>(own: Option<&'a KernelTable>, adapter: &str, class: Class) -> (&'a str, Kernels) {
-        own.and_then(|table| table.find(adapter, class)).unwrap_or_else(|| (name(class), shipped(class)))
+        own.and_then(|table| table.find(adapter, class)).unwrap_or_else(|| {
+            let known = MAKERS.iter().find(|(maker, _)| class == Class::Gpu && adapter.contains(maker));
+            known.map_or_else(|| (name(class), shipped(class)), |(maker, kernels)| (*maker, *kernels))
+        })
     }
 
     /// Whether it has no section.
@@ -77,6 +83,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::kernel::Registers;
 
     /// Protects: the matching section with the longest name precedes that of the class, a user's table precedes
     /// the built-in one, and a table without a matching section changes nothing.
@@ -91,5 +98,23 @@ mod tests {
         assert_eq!(chosen("NVIDIA RTX 4060", Class::Gpu), ("nvidia", busy("1")));
         assert_eq!(chosen("Apple M2", Class::Gpu), ("graphics", busy("3")));
         assert_eq!(chosen("llvmpipe", Class::Cpu), ("software", kernels));
+    }
+
+    /// Protects: cards whose compilers have room for unrolled loops get them, by the names that drivers give them, and no
+    /// other device does.
+    #[test]
+    fn cards_of_amd_have_many_registers() {
+        for (adapter, section) in [
+            ("AMD Radeon RX 6800 XT (RADV NAVI21)", "AMD"),
+            ("Radeon RX 580 Series (RADV POLARIS10)", "Radeon"),
+            ("Null hardware (RADV NAVI21)", "RADV"),
+            ("NVIDIA GeForce RTX 4060", "graphics"),
+            ("Intel(R) Arc(tm) A770 Graphics (DG2)", "graphics"),
+            ("Apple M1", "graphics"),
+        ] {
+            let (name, kernels) = KernelTable::choose(None, adapter, Class::Gpu);
+            assert_eq!((name, kernels.registers == Registers::Many), (section, section != "graphics"), "{adapter}");
+        }
+        assert_eq!(KernelTable::choose(None, "AMD EPYC", Class::Cpu).0, "software");
     }
 }

@@ -4,7 +4,7 @@ use super::reduce::sum_of_chunks;
 pub use crate::engine::geometry::heads::{Gradient, Heads};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
 use crate::engine::kernel::{
-    Launch, LaunchContext, Launches, MOST_TURNS, Queries, Shader, Slot, Target, WORKGROUP, shader,
+    Launch, LaunchContext, Launches, MOST_TURNS, Queries, Registers, Shader, Slot, Target, WORKGROUP, shader,
 };
 use crate::engine::reference;
 use crate::engine::reference::Array;
@@ -32,10 +32,11 @@ impl Heads {
         let fours = rows.shape[2] / self.count / 4;
         let shader = if self.queries(rows, target) == Queries::Tile { shared } else { alone };
         let launch = Launch::new(shader, self.invocations(rows, target), layers * chunks);
+        let many = target.kernels.registers == Registers::Many;
         let flags: &[_] = match self.queries(rows, target) {
             Queries::Two => &[("ROWS", 2, true)],
             Queries::Four => &[("ROWS", 4, true)],
-            Queries::Tile => &[("WIDE", 1, fours > 8)],
+            Queries::Tile => &[("WIDE", 1, fours > 8), ("UNROLLED", 1, many && fours % 2 == 0)],
         };
         let set = flags.iter().filter(|(_, _, set)| *set);
         let launch = set.fold(launch, |launch, (name, value, _)| launch.define(name, value));

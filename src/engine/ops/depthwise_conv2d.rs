@@ -4,7 +4,7 @@ use super::matmul::mismatch;
 use super::rows::{Lanes, split_rows};
 use crate::engine::geometry::window::{Padding, Window};
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Border, Launch, LaunchContext, Launches, MOST_TURNS, Slot, Target, shader};
+use crate::engine::kernel::{Border, Launch, LaunchContext, Launches, MOST_TURNS, Registers, Slot, Target, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -157,10 +157,10 @@ impl Op for InputGradient {
 
 impl WeightGradient {
     /// Turns of an invocation for each row of the result's gradient: each of its columns, and for every column that the
-    /// kernel begins with, those that it reads before and behind the row.
+    /// kernel begins with, those that it reads before and behind the row, and those of the loop around both.
     fn turns(&self, grad: &TensorType) -> usize {
         let [.., columns, _] = extents(grad);
-        columns + (self.0.kernel + 1) * self.0.dilation.min(columns) + 1
+        columns + (self.0.kernel + 8) * self.0.dilation.min(columns) + 1
     }
 }
 
@@ -193,6 +193,10 @@ impl Op for WeightGradient {
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Scratch(0)]);
         let first = lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1)]);
         let first = define(first, kernel, stride);
+        let first = match context.target.kernels.registers {
+            Registers::Few => first,
+            Registers::Many => first.define("UNROLLED", 1),
+        };
         let second = super::reduce::sum_of_chunks(chunks, sums * channels);
         Launches { list: vec![first, second], scratch: vec![chunks * sums * channels] }
     }

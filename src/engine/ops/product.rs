@@ -3,7 +3,7 @@
 
 use crate::engine::geometry::matrix::MatrixView;
 use crate::engine::geometry::patches::Patches;
-use crate::engine::kernel::{HalfMatrices, Launch, Launches, Slot, Target, Tile, WORKGROUP, shader};
+use crate::engine::kernel::{HalfMatrices, Launch, Launches, Registers, Slot, Target, Tile, WORKGROUP, shader};
 
 /// The layout of a matrix in a tensor.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -57,7 +57,7 @@ enum Team {
     /// The invocations of a subgroup, of the given number: they exchange their loads by broadcast.
     Subgroup(usize),
     /// A workgroup, through its shared memory.
-    Workgroup,
+    Workgroup(Registers),
     /// A workgroup that multiplies cooperative matrices of f32.
     Cooperative,
     /// A workgroup that multiplies cooperative matrices of halves.
@@ -69,14 +69,14 @@ impl Team {
         match self {
             Team::One => 1,
             Team::Subgroup(lanes) => lanes,
-            Team::Workgroup | Team::Cooperative | Team::CooperativeHalf(_) => WORKGROUP,
+            Team::Workgroup(_) | Team::Cooperative | Team::CooperativeHalf(_) => WORKGROUP,
         }
     }
 
     /// Rows, columns and terms that it multiplies at once, if it multiplies cooperative matrices.
     fn matrix(self) -> Option<usize> {
         match self {
-            Team::One | Team::Subgroup(_) | Team::Workgroup => None,
+            Team::One | Team::Subgroup(_) | Team::Workgroup(_) => None,
             Team::Cooperative => Some(8),
             Team::CooperativeHalf(matrices) => Some(matrices.side),
         }
@@ -109,7 +109,7 @@ impl Part {
                 let sizes = [("LANES", lanes), ("COLUMNS", columns)];
                 [&sizes[..], &flags(&[("EIGHT", lanes == 8), ("WIDE", columns == 8 * lanes)])].concat()
             }
-            Team::Workgroup => Vec::new(),
+            Team::Workgroup(registers) => flags(&[("UNROLLED", registers == Registers::Many)]),
             Team::Cooperative => vec![("SIDE", 8)],
             Team::CooperativeHalf(matrices) => vec![("SIDE", matrices.side), ("SUMS", matrices.sums())],
         }
@@ -184,7 +184,7 @@ impl Product {
         let tile = target.tile(batches * results, self.k);
         let team = match tile {
             Tile::Subgroup => Team::Subgroup(target.subgroup),
-            Tile::T64x64 => Team::Workgroup,
+            Tile::T64x64 => Team::Workgroup(target.kernels.registers),
             Tile::Cooperative => Team::Cooperative,
             _ => Team::One,
         };
@@ -196,7 +196,7 @@ impl Product {
                 let wide = Some(wide).filter(|&sides| fills && 4 * padded(sides) <= 5 * results);
                 wide.or(Some(narrow).filter(|&sides| padded(sides) <= 2 * results))
             }
-            Team::Workgroup => Some([64, 64]).filter(|&sides| 2 * padded(sides) <= 3 * results),
+            Team::Workgroup(_) => Some([64, 64]).filter(|&sides| 2 * padded(sides) <= 3 * results),
             Team::Cooperative => {
                 let whole = |sides: &[usize; 2]| self.is_of_matrices(8) && 2 * padded(*sides) <= 3 * results;
                 Some([32, 32]).filter(whole)
@@ -241,7 +241,7 @@ impl Product {
         let shader = match part.team {
             Team::One => shader!("matmul"),
             Team::Subgroup(_) => shader!("matmul_subgroup"),
-            Team::Workgroup => shader!("matmul_shared"),
+            Team::Workgroup(_) => shader!("matmul_shared"),
             Team::Cooperative => shader!("matmul_coop"),
             Team::CooperativeHalf(_) => shader!("matmul_coop_half"),
         };
