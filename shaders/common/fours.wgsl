@@ -3,7 +3,8 @@
 // Each operand is read as vec4s if one of its axes is contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K,
 // B_ALONG_N), else element by element with zeros outside. Or it is an image, read as the matrix of its patches
 // (A_PATCHES, along k; B_PATCHES, along n) or written as such (OUT_PATCHES).
-// Rows and columns beyond m and n are computed from clamped addresses and not stored.
+// Rows and columns beyond m and n are computed from clamped addresses and not stored. Every sum has WHOLE fours of terms,
+// or what is loaded beyond its end is 0.
 //
 // The kernel sets BESIDE to the distance between the groups of four columns of one invocation.
 #include "common/fused.wgsl"
@@ -18,11 +19,36 @@ fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
 }
 
+// Whether a term is one of a sum that ends at `end`, and the term that is loaded for it.
+fn is_term(k: u32, end: u32) -> bool {
+#if WHOLE
+    return true;
+#else
+    return k < end;
+#endif
+}
+
+fn loaded_term(k: u32, end: u32) -> u32 {
+#if WHOLE
+    return k;
+#else
+    return min(k, end - 1u);
+#endif
+}
+
 #if A_PATCHES
 alias Rows = Patches;
 
 fn rows_from(i0: u32) -> Rows {
     return patches_from(p.a, i0, p.m);
+}
+#else
+#if A_ALONG_M
+alias Rows = u32;
+
+// Four rows, in vec4s.
+fn rows_from(i0: u32) -> Rows {
+    return min(i0, p.m - 4u) / 4u;
 }
 #else
 alias Rows = vec4<u32>;
@@ -36,6 +62,7 @@ fn rows_from(i0: u32) -> Rows {
 fn rows_from(i0: u32) -> Rows {
     return four(i0, p.m);
 }
+#endif
 #endif
 #endif
 
@@ -56,15 +83,15 @@ fn block_of_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
 #else
     var tile: mat4x4<f32>;
     for (var step = 0u; step < 4u; step++) {
-        let inside = k + step < end;
-        let at = start + min(k + step, end - 1u) * p.a.column;
+        let term = loaded_term(k + step, end);
 #if A_ALONG_M
-        let column = load_a(at / 4u + min(i.x, p.m - 4u) / 4u);
+        let column = load_a(start / 4u + term * (p.a.column / 4u) + i);
 #else
+        let at = start + term * p.a.column;
         let column = vec4<f32>(load_a(at + i.x * p.a.row), load_a(at + i.y * p.a.row),
                                load_a(at + i.z * p.a.row), load_a(at + i.w * p.a.row));
 #endif
-        tile[step] = select(vec4<f32>(0.0), column, inside);
+        tile[step] = select(vec4<f32>(0.0), column, is_term(k + step, end));
     }
     return tile;
 #endif
@@ -91,6 +118,14 @@ fn columns_from(j0: u32) -> Columns {
                    four(j0 + 2u * BESIDE, p.n) * column, four(j0 + 3u * BESIDE, p.n) * column);
 }
 #else
+#if B_ALONG_N
+// The groups of four columns, in vec4s.
+alias Columns = vec4<u32>;
+
+fn columns_from(j0: u32) -> Columns {
+    return min(j0 + BESIDE * vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.n - 4u)) / 4u;
+}
+#else
 alias Columns = u32;
 
 fn columns_from(j0: u32) -> Columns {
@@ -98,12 +133,17 @@ fn columns_from(j0: u32) -> Columns {
 }
 #endif
 #endif
+#endif
 
 // Four rows from k of the columns of that group: element [k][j].
 fn block_of_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> mat4x4<f32> {
 #if B_PATCHES
     let e = elements(p.b, patches_from(p.b, k, p.k), columns.down[number], columns.along[number]);
+#if WHOLE
+    let inside = e.inside;
+#else
     let inside = e.inside & (vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(end));
+#endif
     return mat4x4<f32>(
         select(vec4<f32>(0.0), load_b(e.at.x / 4u), inside.x),
         select(vec4<f32>(0.0), load_b(e.at.y / 4u), inside.y),
@@ -119,18 +159,21 @@ fn block_of_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> ma
     at += (start + k) / 4u;
     return transpose(mat4x4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w)));
 #else
-    let j = four(columns + BESIDE * number, p.n);
     var tile: mat4x4<f32>;
-    for (var step = 0u; step < 4u; step++) {
-        let inside = k + step < end;
-        let at = start + min(k + step, end - 1u) * p.b.row;
 #if B_ALONG_N
-        let row = load_b(at / 4u + min(j.x, p.n - 4u) / 4u);
 #else
+    let j = four(columns + BESIDE * number, p.n);
+#endif
+    for (var step = 0u; step < 4u; step++) {
+        let term = loaded_term(k + step, end);
+#if B_ALONG_N
+        let row = load_b(start / 4u + term * (p.b.row / 4u) + columns[number]);
+#else
+        let at = start + term * p.b.row;
         let row = vec4<f32>(load_b(at + j.x * p.b.column), load_b(at + j.y * p.b.column),
                             load_b(at + j.z * p.b.column), load_b(at + j.w * p.b.column));
 #endif
-        tile[step] = select(vec4<f32>(0.0), row, inside);
+        tile[step] = select(vec4<f32>(0.0), row, is_term(k + step, end));
     }
     return tile;
 #endif

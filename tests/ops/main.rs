@@ -330,10 +330,11 @@ fn gradients_agree_with_differences() {
 }
 
 /// Every choice of kernels: those of the built-in table for both classes of devices, all others that a table may name,
-/// those that replace cooperative matrices, and subgroups with wide tiles.
+/// all with workgroup memory, those that replace cooperative matrices, and subgroups with wide tiles.
 fn targets() -> Vec<Target> {
     let mut targets = vec![Target::software(), Target::graphics()];
     targets.extend(Target::graphics().every().unwrap());
+    targets.push(Kernels::SHARED.into());
     targets.push(Target { cooperative_products: false, half_products: false, ..Kernels::COOPERATIVE.into() });
     targets.push(Target { cooperative_products: false, ..Kernels::COOPERATIVE.into() });
     targets.push(Kernels::SUBGROUPS.into());

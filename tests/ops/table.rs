@@ -170,6 +170,14 @@ fn matmul() -> Vec<Case> {
         &[(&[5, 57], Normal), (&[60, 57], Normal), (&[60], Normal)],
         &[(&[5, 60], Normal), (&[60, 60], Normal), (&[60], Normal)],
         &[(&[1, 60], Normal), (&[60, 60], Normal), (&[60], Normal)],
+        // The gradients of these weights are sums of whole fours of terms.
+        &[(&[4, 60], Normal), (&[60, 60], Normal), (&[60], Normal)],
+        &[(&[64, 5], Normal), (&[60, 5], Normal), (&[60], Normal)],
+        &[(&[64, 8], Normal), (&[53, 8], Normal), (&[53], Normal)],
+        &[(&[64, 8], Normal), (&[60, 8], Normal), (&[60], Normal)],
+        &[(&[64, 8], Normal), (&[4, 8], Normal), (&[4], Normal)],
+        &[(&[64, 60], Normal), (&[4, 60], Normal), (&[4], Normal)],
+        &[(&[64, 60], Normal), (&[53, 60], Normal), (&[53], Normal)],
     ];
     vec![
         row(
@@ -214,6 +222,10 @@ fn matmul() -> Vec<Case> {
                 &[(&[3, 18, 60], Unit), (&[3, 18, 4], Unit)],
                 &[(&[3, 18, 4], Unit), (&[3, 18, 60], Unit)],
                 &[(&[3, 18, 24], Unit), (&[3, 18, 64], Unit)],
+                &[(&[3, 20, 60], Unit), (&[3, 20, 64], Unit)],
+                &[(&[3, 20, 60], Unit), (&[3, 20, 4], Unit)],
+                &[(&[3, 20, 4], Unit), (&[3, 20, 60], Unit)],
+                &[(&[3, 20, 24], Unit), (&[3, 20, 64], Unit)],
             ],
             |x| x[0].matmul_tn(&x[1]),
         ),
@@ -261,6 +273,9 @@ fn matmul() -> Vec<Case> {
             &[
                 &[(&[2, 2, 3, 2], Normal), (&[2, 2, 4], Normal)],
                 &[(&[2, 2, 33, 7], Normal), (&[2, 7, 16], Normal)],
+                &[(&[2, 2, 32, 7], Normal), (&[2, 7, 16], Normal)],
+                &[(&[2, 2, 32, 7], Normal), (&[2, 7, 32], Normal)],
+                &[(&[2, 2, 36, 13], Normal), (&[2, 13, 32], Normal)],
                 &[(&[1, 2, 20, 20], Normal), (&[1, 20, 12], Normal)],
                 &[(&[1, 2, 56, 64], Normal), (&[1, 64, 64], Normal)],
             ],

@@ -285,6 +285,9 @@ impl Product {
             launch = launch.define(element, value).define(kind, name).define(loads, 1).uints(&words);
         }
         launch = launch.uints(&[self.batch[1], batches, batches * self.m * self.n]);
+        if part.team.matrix().is_none() && self.k.is_multiple_of(4) && (splits == 1 || chunk.is_multiple_of(4)) {
+            launch = launch.define("WHOLE", 1);
+        }
         for (name, value) in part.defines() {
             launch = launch.define(name, format!("{value}u"));
         }

@@ -88,6 +88,7 @@ fn convolution() -> Vec<Case> {
                 // As large as the tile of a workgroup; the sums are split.
                 &[(&[1, 8, 8, 48], Normal), (&[60, 48, 3, 3], Normal)],
                 &[(&[1, 9, 7, 48], Normal), (&[60, 48, 3, 3], Normal)],
+                &[(&[4, 9, 7, 48], Normal), (&[60, 48, 3, 3], Normal)],
             ],
             |x| x[0].conv2d(&x[1], None, 1, 1),
         ),
