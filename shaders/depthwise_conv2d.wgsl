@@ -189,8 +189,8 @@ const TURN = 4u;
 const TURN = 2u;
 #endif
 
-// Whether the columns of so many outputs before `end`, of which j is the last one of the first, are among the first
-// `width` of the image.
+// Whether all columns of so many outputs before `end` are among the first `width` of the image; j is the last column of the
+// first of them.
 fn untested(at: u32, end: u32, j: u32, ahead: u32, width: u32) -> bool {
     let first = j - BEHIND * p.dilation;
     return first < width && j + (TURN - 1u) * ahead < width && at + (TURN - 1u) * p.step < end;
@@ -235,6 +235,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     // The first column that the first output needs; where no columns are shared, its last one.
     j += (SIDE - 1u) * p.dilation - EARLY * ahead;
     var sums = begin(start);
+    // The first columns have no loop of their own: compilers would unroll it, and its loads would take as many registers as
+    // the taps.
     let early = EARLY * p.step;
     let last = end + early;
     var to = (row * p.out_width + first - early) * p.channels + c;

@@ -6,8 +6,7 @@
 // A workgroup computes 64×64 results, 8×8 per invocation. It loads 64×8 of a and 8×64 of b into workgroup memory at a
 // time: each invocation 4×4, the first half of them of a, the others of b, so that an invocation needs registers for one
 // operand and a subgroup of 32 does not diverge. UNROLLED, a turn of the loop multiplies two terms of every sum instead of
-// one. z counts (split s, batch b). Every sum runs over k in order: the result does
-// not depend on scheduling.
+// one. z counts (split s, batch b). Every sum runs over k in order: the result does not depend on scheduling.
 #include "common/index.wgsl"
 #include "common/fours.wgsl"
 

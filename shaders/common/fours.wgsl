@@ -3,8 +3,8 @@
 // Each operand is read as vec4s if one of its axes is contiguous and aligned (A_ALONG_K, A_ALONG_M, B_ALONG_K,
 // B_ALONG_N), else element by element with zeros outside. Or it is an image, read as the matrix of its patches
 // (A_PATCHES, along k; B_PATCHES, along n) or written as such (OUT_PATCHES).
-// Rows and columns beyond m and n are computed from clamped addresses and not stored. Every sum has WHOLE fours of terms,
-// or what is loaded beyond its end is 0.
+// Rows and columns beyond m and n are computed from clamped addresses and not stored. WHOLE: the number of terms of a sum
+// is a multiple of four, and nothing is tested; else what is loaded beyond its end is 0.
 //
 // The kernel sets BESIDE to the distance between the groups of four columns of one invocation.
 #include "common/fused.wgsl"
@@ -19,7 +19,7 @@ fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
 }
 
-// Whether a term is one of a sum that ends at `end`, and the term that is loaded for it.
+// Whether a term is one of a sum that ends at `end`.
 fn is_term(k: u32, end: u32) -> bool {
 #if WHOLE
     return true;
@@ -28,6 +28,7 @@ fn is_term(k: u32, end: u32) -> bool {
 #endif
 }
 
+// The term that is loaded in its place.
 fn loaded_term(k: u32, end: u32) -> u32 {
 #if WHOLE
     return k;

@@ -1,5 +1,5 @@
 // The conversions of half.wgsl by functions of WGSL, which lets a device round to either neighbour, and read the smallest
-// halves as 0: for devices on which a self-test has shown that they do neither.
+// halves as 0: for devices on which a self-test has shown that they do neither. It does not test NaN.
 fn to_halves(x: vec4<f32>) -> vec2<u32> {
     let endless = (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) >= vec4<u32>(0x7f800000u);
     let most = vec4<f32>(65504.0);

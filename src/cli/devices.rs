@@ -131,7 +131,7 @@ impl Line {
                 let needs = "8x8x8 or 16x16x16 f16 to f32 and whole subgroups of 8 to 64";
                 (adapter.half_matrices.is_some(), format!(" (they require {needs})"))
             }
-            "conversion of halves" => (adapter.converts_halves, " (it requires functions for halves)".to_owned()),
+            "conversions of halves" => (adapter.converts_halves, " (they require functions for halves)".to_owned()),
             _ => (adapter.subgroup.is_some(), " (they require subgroups of 4 or 8)".to_owned()),
         };
         if there { "within these limits".to_owned() } else { format!("on this device{needs}") }

@@ -17,9 +17,9 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::gpu::{Device, DeviceChoice, Plan};
+use crate::engine::gpu::{Device, Plan};
 use crate::engine::graph::{DType, Graph, Kind, NodeId, Storage, Tensor};
-use crate::engine::kernel::{Kernels, Target, wgsl};
+use crate::engine::kernel::{Kernels, Registers, Target, wgsl};
 use crate::engine::ops::attention::Heads;
 use crate::engine::reference::random::noise;
 use crate::engine::reference::square_error;
@@ -37,6 +37,13 @@ pub struct Family {
     /// Records values whose kernels are of this family, at sizes that are not multiples of a workgroup's tile. All inputs
     /// are 0.
     pub record: fn(&Graph) -> Result<Vec<Tensor>>,
+}
+
+impl Family {
+    /// The target of its test: loops are unrolled as the device's table says.
+    fn tested(&self, registers: Registers) -> Target {
+        Kernels { registers, ..self.kernels }.into()
+    }
 }
 
 /// All families.
@@ -67,7 +74,7 @@ pub const FAMILIES: &[Family] = &[
         record: |graph| graph.stored(Storage::Half, || products_of_halves(graph)),
     },
     Family {
-        name: "conversion of halves",
+        name: "conversions of halves",
         switch: |target| &mut target.builtin_halves,
         kernels: Kernels::SHARED,
         record: |graph| graph.stored(Storage::Half, || halves(graph)),
@@ -195,10 +202,10 @@ fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
     Ok(outputs)
 }
 
-/// Attention of heads of 16 and 44 channels, and its gradients, with scores whose largest moves from tile to tile.
+/// Attention of heads of 16, 44 and 48 channels, and its gradients, with scores whose largest moves from tile to tile.
 fn attention(graph: &Graph) -> Result<Vec<Tensor>> {
     let mut outputs = Vec::new();
-    for width in [32, 88] {
+    for width in [32, 88, 96] {
         let q = constant(graph, &[2, 45, width]);
         let [k, v] = [(); 2].map(|()| constant(graph, &[2, 71, width]));
         let y = q.attention(&k, &v, Heads { count: 2, scale: 2.0 })?;
@@ -287,6 +294,7 @@ pub async fn tested_async(session: Session, folder: Option<&Path>, mut tell: imp
 /// If a family cannot be recorded, which is a bug.
 pub async fn verdict(families: &[Family], device: &Device, folder: Option<&Path>) -> Result<Verdict> {
     let (choice, mut target) = (device.choice(), device.target());
+    let registers = target.kernels.registers;
     let mut verdict = Verdict { families: BTreeMap::new(), since: None, notices: Vec::new(), target };
     let (needed, others): (Vec<_>, Vec<_>) = families.iter().partition(|family| *(family.switch)(&mut target));
     let mut asked = Target::from(target.kernels);
@@ -305,7 +313,12 @@ pub async fn verdict(families: &[Family], device: &Device, folder: Option<&Path>
     if needed.is_empty() {
         return Ok(verdict);
     }
-    let of = format!("{}, tagseg {}, kernels {:08x}", device.driver(), env!("CARGO_PKG_VERSION"), kernels(&needed)?);
+    let of = format!(
+        "{}, tagseg {}, kernels {:08x}",
+        device.driver(),
+        env!("CARGO_PKG_VERSION"),
+        kernels(&needed, registers)?
+    );
     let file = folder.map(|folder| folder.join(format!("self-test-{:08x}.json", crc32fast::hash(of.as_bytes()))));
     let known = file.as_deref().and_then(|file| recall(file, &of));
     let known = known.filter(|known| needed.iter().all(|family| known.contains_key(family.name)));
@@ -331,7 +344,7 @@ async fn test(families: &[&Family], device: &Device, notices: &mut Vec<String>) 
     let (mut passed, mut ran) = (BTreeMap::new(), true);
     for family in families {
         // On a separate device: if it is lost, others are not affected.
-        let error = error(family, device.choice()).await;
+        let error = error(family, device).await;
         let right = error.as_ref().is_ok_and(|&error| error <= LIMIT);
         passed.insert(family.name.to_owned(), right);
         ran &= error.is_ok();
@@ -355,12 +368,13 @@ fn notice(device: &Device, family: &Family, error: Result<f64>) -> String {
 }
 
 /// Squared error of a family's values over their sum of squares, added over all of them.
-async fn error(family: &Family, choice: &DeviceChoice) -> Result<f64> {
+async fn error(family: &Family, device: &Device) -> Result<f64> {
     let graph = Graph::new();
     let outputs = (family.record)(&graph)?;
     let outputs: Vec<_> = outputs.iter().collect();
     let compile = |session: Session| session.compile(&graph, &outputs);
-    let mut device = compile(Session::on(Device::open(choice).await?.aimed_at(family.kernels.into())))?;
+    let target = family.tested(device.target().kernels.registers);
+    let mut device = compile(Session::on(Device::open(device.choice()).await?.aimed_at(target)))?;
     let mut twin = compile(Session::reference())?;
     let nodes = graph.nodes().into_iter().enumerate();
     for (index, node) in nodes.filter(|(_, node)| matches!(node.kind, Kind::Input(_))) {
@@ -378,14 +392,14 @@ async fn error(family: &Family, choice: &DeviceChoice) -> Result<f64> {
     Ok(error)
 }
 
-/// A checksum of the text of all kernels that a self-test of `families` runs.
-fn kernels(families: &[&Family]) -> Result<u32> {
+/// A checksum of the text of all kernels that a self-test of `families` runs on a device with so many registers.
+fn kernels(families: &[&Family], registers: Registers) -> Result<u32> {
     let mut texts = crc32fast::Hasher::new();
     for family in families {
         let graph = Graph::new();
         let outputs: Vec<_> = (family.record)(&graph)?.iter().map(Tensor::id).collect();
         for launch in
-            Plan::new(&graph, &outputs, family.kernels.into()).steps.iter().flat_map(|step| &step.launches.list)
+            Plan::new(&graph, &outputs, family.tested(registers)).steps.iter().flat_map(|step| &step.launches.list)
         {
             texts.update(wgsl::render(launch)?.as_bytes());
         }

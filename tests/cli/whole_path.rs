@@ -174,7 +174,7 @@ fn adapters_are_listed_with_what_fits_and_verified() {
     let whole = std::env::var("TAGSEG_LIMITS").as_deref() != Ok("default");
     let subgroups = if whole { "chosen" } else { "not within these limits" };
     for part in [
-        "0: conversion of halves not needed here, cooperative matrices not needed here, cooperative matrices of halves not \
+        "0: conversions of halves not needed here, cooperative matrices not needed here, cooperative matrices of halves not \
          needed here, products by subgroups ",
         &format!(
             "products by subgroups {subgroups}, shared rows not needed here, tiled attention not needed here, \

@@ -28,6 +28,7 @@ use std::{env, fs};
 use cards::Findings;
 use kernels::{Kernel, SHARED};
 use measured::{Measured, percent};
+use tagseg::engine::kernel::{Class, KernelTable, Registers};
 
 /// AMD's cards of five generations, from 2016 to 2022, as Mesa calls them.
 const CARDS: [&str; 5] = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"];
@@ -57,7 +58,11 @@ fn findings(card: &str) -> Option<Findings> {
     // Neither limits the loader to other drivers.
     command.env("RADV_FORCE_FAMILY", card).env_remove("VK_ICD_FILENAMES").env_remove("VK_DRIVER_FILES");
     match cards::ask(command, RADV, asked("code")) {
-        Ok(findings) => Some(findings),
+        Ok(findings) => {
+            let (_, table) = KernelTable::choose(None, &findings.card, Class::Gpu);
+            assert_eq!(table.registers, Registers::Many, "{} is not known as a card of AMD", findings.card);
+            Some(findings)
+        }
         Err(said) if said.contains("Unknown family") => None,
         Err(said) => panic!("compiling for {card} ended with {said}"),
     }

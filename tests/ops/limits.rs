@@ -3,7 +3,7 @@
 use tagseg::Session;
 use tagseg::engine::geometry::window::Padding;
 use tagseg::engine::graph::{DType, Graph, Tensor};
-use tagseg::engine::kernel::Target;
+use tagseg::engine::kernel::{Border, Kernels, Registers, Target};
 use tagseg::engine::ops::attention::Heads;
 use tagseg::engine::reference::square_error;
 
@@ -123,6 +123,11 @@ fn more_turns_than_a_driver_makes_are_shared() {
     agrees(&software, &[&[1, 260, 260, 257], &[257, 1, 3, 3], &[257]], |x| {
         x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1)
     });
+    // Two loops, of which neighbouring rows need one each.
+    let table = Kernels { busy: 1, depthwise_border: Border::Apart, registers: Registers::Many, ..Kernels::SOFTWARE };
+    for image in [[1, 9, 59_000, 1], [400, 3, 100, 1]] {
+        agrees(&[table.into()], &[&image, &[1, 1, 3, 3], &[1]], |x| x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1));
+    }
 }
 
 /// Protects: rows and windows beyond what sixteen invocations walk, or what a row's neighbours add to it; what no

@@ -29,7 +29,7 @@ mod updates;
 
 use tagseg::engine::gpu::DeviceChoice;
 use tagseg::engine::graph::{DType, Graph, Storage, Tensor};
-use tagseg::engine::kernel::{KernelTable, Kernels, Target};
+use tagseg::engine::kernel::{Class, KernelTable, Kernels, Target};
 use tagseg::engine::reference::square_error;
 use tagseg::run::device;
 use tagseg::{Error, Result, Session};
@@ -353,7 +353,13 @@ fn device_agrees_with_reference() {
         true => cooperative.fresh(),
         false => device.fresh(),
     };
-    let devices: Vec<_> = targets().into_iter().map(|target| on(&target).aimed_at(target)).collect();
+    // A driver may round halves in another way than the reference.
+    let card = open(DeviceChoice::default().class(Class::Gpu));
+    let exact = card.target().is_some_and(|target| target.builtin_halves);
+    println!("{}", if exact { "halves are converted in both ways" } else { "left out: functions that convert halves" });
+    let targets =
+        targets().into_iter().map(|target| Target { builtin_halves: target.builtin_halves && exact, ..target });
+    let devices: Vec<_> = targets.map(|target| on(&target).aimed_at(target)).collect();
     let mut failures = Vec::new();
     for case in selected() {
         for size in case.sizes {

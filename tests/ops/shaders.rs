@@ -36,9 +36,7 @@ fn needs(name: &str) -> Capabilities {
     }
 }
 
-/// With those features, and functions that convert halves, which every platform has.
 fn validate(module: &naga::Module, capabilities: Capabilities) -> Result<ModuleInfo, String> {
-    let capabilities = capabilities | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     Validator::new(ValidationFlags::all(), capabilities).validate(module).map_err(|error| {
         let mut text = error.to_string();
         let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
@@ -53,7 +51,9 @@ fn validate(module: &naga::Module, capabilities: Capabilities) -> Result<ModuleI
 /// The names of the platforms that refuse a kernel, with their reasons; without HLSL if that is known to lack the
 /// features that the kernel needs.
 fn refusals(name: &str, text: &str) -> Vec<String> {
-    let capabilities = needs(name);
+    let mut capabilities = needs(name);
+    // The snippet common/half_builtin.wgsl, for devices that have its functions.
+    capabilities.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, text.contains("return unpack2x16float(x);"));
     let cooperative = capabilities.contains(Capabilities::COOPERATIVE_MATRIX);
     let module = match naga::front::wgsl::parse_str(text) {
         Ok(module) => module,

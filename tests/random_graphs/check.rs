@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tagseg::engine::gpu::DeviceChoice;
 use tagseg::engine::graph::{DType, Tensor};
-use tagseg::engine::kernel::{KernelTable, Kernels, Target};
+use tagseg::engine::kernel::{Class, KernelTable, Kernels, Target};
 use tagseg::{Error, Result, Session};
 
 use super::exact::{self, Known};
@@ -48,6 +48,10 @@ impl Devices {
         let device = tagseg::run::device::open(DeviceChoice::default().kernels(kernels)).unwrap();
         let mut targets = vec![Target::software(), Target::graphics()];
         targets.extend(Target::graphics().every().unwrap());
+        // A driver may round halves in another way than the interpreter.
+        let card = tagseg::run::device::open(DeviceChoice::default().class(Class::Gpu)).unwrap();
+        let exact = card.target().is_some_and(|target| target.builtin_halves);
+        targets.iter_mut().for_each(|target| target.builtin_halves &= exact);
         Devices { device, targets }
     }
 

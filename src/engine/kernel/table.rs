@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::choices::Kernels;
 use super::target::{Class, Target};
 
-/// Sections of the built-in table for graphics cards whose name contains one of these; RADV is a driver for AMD's.
-const MAKERS: [(&str, Kernels); 3] = [("AMD", Kernels::AMD), ("Radeon", Kernels::AMD), ("RADV", Kernels::AMD)];
+/// Sections of the built-in table for graphics cards whose name contains one of these, in lower case; RADV is a driver for
+/// AMD's.
+const MAKERS: [(&str, Kernels); 3] = [("amd", Kernels::AMD), ("radeon", Kernels::AMD), ("radv", Kernels::AMD)];
 
 /// Sections of kernel choices by name: `software` and `graphics` are for the two classes of devices, any other for
 /// adapters whose name contains it.
@@ -34,6 +35,7 @@ impl KernelTable {
     /// The section for an adapter in the table `own`, else in the built-in one.
     pub fn choose<'a>(own: Option<&'a KernelTable>, adapter: &str, class: Class) -> (&'a str, Kernels) {
         own.and_then(|table| table.find(adapter, class)).unwrap_or_else(|| {
+            let adapter = adapter.to_lowercase();
             let known = MAKERS.iter().find(|(maker, _)| class == Class::Gpu && adapter.contains(maker));
             known.map_or_else(|| (name(class), shipped(class)), |(maker, kernels)| (*maker, *kernels))
         })
@@ -82,8 +84,8 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
+    use super::super::choices::Registers;
     use super::*;
-    use crate::engine::kernel::Registers;
 
     /// Protects: the matching section with the longest name precedes that of the class, a user's table precedes
     /// the built-in one, and a table without a matching section changes nothing.
@@ -105,9 +107,9 @@ mod tests {
     #[test]
     fn cards_of_amd_have_many_registers() {
         for (adapter, section) in [
-            ("AMD Radeon RX 6800 XT (RADV NAVI21)", "AMD"),
-            ("Radeon RX 580 Series (RADV POLARIS10)", "Radeon"),
-            ("Null hardware (RADV NAVI21)", "RADV"),
+            ("AMD Radeon RX 6800 XT (RADV NAVI21)", "amd"),
+            ("Radeon RX 580 Series (RADV POLARIS10)", "radeon"),
+            ("Null hardware (RADV NAVI21)", "radv"),
             ("NVIDIA GeForce RTX 4060", "graphics"),
             ("Intel(R) Arc(tm) A770 Graphics (DG2)", "graphics"),
             ("Apple M1", "graphics"),

@@ -44,7 +44,9 @@ impl Slide {
         // Long runs need the fewest loads; they are split if there would be too few invocations.
         let pixels = width.div_ceil(step);
         let busy = target.busy() / (batch * height * loads * step);
-        let runs = busy.clamp(1, pixels.div_ceil(4)).max(pixels.div_ceil(MOST_TURNS));
+        // Neighbouring invocations of a software device make the turns of both loops, where there are two.
+        let most = if target.kernels.depthwise_border == Border::Apart { MOST_TURNS / 2 } else { MOST_TURNS };
+        let runs = busy.clamp(1, pixels.div_ceil(4)).max(pixels.div_ceil(most));
         let run = pixels.div_ceil(runs);
         Slide { lanes, loads, step, run, runs: pixels.div_ceil(run), border: target.kernels.depthwise_border }
     }
@@ -157,10 +159,15 @@ impl Op for InputGradient {
 
 impl WeightGradient {
     /// Turns of an invocation for each row of the result's gradient: each of its columns, and for every column that the
-    /// kernel begins with, those that it reads before and behind the row, and those of the loop around both.
-    fn turns(&self, grad: &TensorType) -> usize {
+    /// kernel begins with, those that it reads before and behind the row. Unrolled, there are two loops, and neighbouring
+    /// invocations of a software device make the turns of both.
+    fn turns(&self, grad: &TensorType, registers: Registers) -> usize {
         let [.., columns, _] = extents(grad);
-        columns + (self.0.kernel + 8) * self.0.dilation.min(columns) + 1
+        let turns = columns + (self.0.kernel + 1) * self.0.dilation.min(columns) + 1;
+        match registers {
+            Registers::Few => turns,
+            Registers::Many => 2 * turns,
+        }
     }
 }
 
@@ -170,7 +177,7 @@ impl Op for WeightGradient {
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        if self.turns(inputs[1]) > MOST_TURNS {
+        if self.turns(inputs[1], Registers::Few) > MOST_TURNS {
             return Err("has no gradient of its weight for rows as long as these".into());
         }
         Ok(TensorType::f32([self.0.kernel * self.0.kernel + 1, extents(inputs[0])[3]]))
@@ -184,8 +191,12 @@ impl Op for WeightGradient {
         let lanes = Lanes::at_most(context.target.channels_under(kernel), channels);
         let loads = channels / lanes.count;
         let rows_of_all = batch * rows;
-        let (chunk, chunks) =
-            split_rows(rows_of_all, 32usize.div_ceil(columns), loads, self.turns(context.inputs[1]), context.target);
+        let registers = match self.turns(context.inputs[1], Registers::Many) {
+            0..=MOST_TURNS => context.target.kernels.registers,
+            _ => Registers::Few,
+        };
+        let turns = self.turns(context.inputs[1], registers);
+        let (chunk, chunks) = split_rows(rows_of_all, 32usize.div_ceil(columns), loads, turns, context.target);
         let first = Launch::new(shader!("depthwise_conv2d_weight"), loads * chunks, 1)
             .operations(&[2 * sums - 1, context.inputs[1].shape.len()])
             .uints(&[rows_of_all, height, width, loads, rows, columns, stride, dilation])
@@ -193,7 +204,7 @@ impl Op for WeightGradient {
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Scratch(0)]);
         let first = lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1)]);
         let first = define(first, kernel, stride);
-        let first = match context.target.kernels.registers {
+        let first = match registers {
             Registers::Few => first,
             Registers::Many => first.define("UNROLLED", 1),
         };

@@ -7,6 +7,7 @@ use super::trainer::Trainer;
 use crate::config::Config;
 use crate::data::{AugmentOptions, Dataset, Loader, LoaderOptions, SplitOptions, Splits};
 use crate::engine::gpu::{Device, DeviceChoice, mebibytes};
+use crate::engine::kernel::{Kernels, Registers};
 use crate::engine::probe::paced;
 use crate::engine::ranks::World;
 use crate::engine::session::Session;
@@ -165,12 +166,14 @@ impl Setting {
         let mut hasher = crc32fast::Hasher::new();
         states.iter().for_each(|(_, values)| hasher.update(bytemuck::cast_slice(values)));
         let crc = |text: String| crc32fast::hash(text.as_bytes());
+        // Loops that are unrolled add in the same order.
+        let kernels = session.device().map(|device| Kernels { registers: Registers::Few, ..device.target().kernels });
         let facts = [
             ("another version of tagseg", crc(env!("CARGO_PKG_VERSION").to_owned())),
             ("other options", crc(config.to_toml())),
             ("another data set", crc(format!("{:?}", (images, checksum, files)))),
             ("another validation set or other masks", crc(format!("{scored:?}"))),
-            ("other kernels", crc(format!("{:?}", session.kernels()))),
+            ("other kernels", crc(format!("{kernels:?}"))),
             ("another micro-batch", self.trainer.micro_batch() as u32),
             ("other weights", hasher.finalize()),
         ];

@@ -17,6 +17,9 @@ use crate::parts::network::NetworkConfig;
 const CLASSES: usize = 20;
 const SLOTS: usize = 8;
 
+/// The kernel that multiplies halves without a conversion.
+const PRODUCT_OF_HALVES: &str = "matmul_coop_half";
+
 /// An op on operands of certain shapes, and how often a step runs it.
 pub(super) struct Case {
     op: Arc<dyn Op>,
@@ -80,8 +83,14 @@ impl Case {
     /// Whether the choice of the variant changes its launches.
     pub(super) fn depends(&self, targets: &[(String, Target)]) -> bool {
         // How halves are converted is a matter of the plan.
-        let conversion = |target: &Target| self.halves.then(|| target.conversion());
-        let mut all = targets.iter().map(|(_, target)| (self.launches(*target), conversion(target)));
+        let launched = |target: &Target| {
+            let launches = self.launches(*target);
+            let converts =
+                launches.list.iter().any(|launch| !launch.fours.is_empty() && launch.shader.name != PRODUCT_OF_HALVES);
+            let conversion = (self.halves && converts).then(|| target.conversion());
+            (launches, conversion)
+        };
+        let mut all = targets.iter().map(|(_, target)| launched(target));
         all.next().is_some_and(|first| all.any(|other| other != first))
     }
 
