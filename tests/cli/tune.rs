@@ -74,7 +74,7 @@ fn a_table_may_select_missing_features() {
     assert!(there || first["families"]["cooperative matrices"] == "not on this device", "{first:#}");
     assert!(!there || first["cooperative"] == true, "{first:#}");
     let printed = succeed(&["devices", "--kernels", path]);
-    let status = format!("0: cooperative matrices {}", if there { "chosen" } else { "not " });
+    let status = format!(", cooperative matrices {}", if there { "chosen" } else { "not " });
     assert!(printed.contains(&status), "`{status}` is missing in:\n{printed}");
 
     let output = tagseg(&["verify", "--device", "0", "--kernels", path]).output().unwrap();
