@@ -37,7 +37,7 @@ fn judge(families: &[Family], folder: Option<&Path>) -> Verdict {
     pollster::block_on(verdict(families, &device, folder)).unwrap()
 }
 
-/// The name of the family whose right result is that of the driver: WGSL lets it round halves to either neighbour.
+/// The name of the family that a correct driver may fail: WGSL lets it round halves to either neighbour.
 const CONVERSIONS: &str = "conversions of halves";
 
 /// The results of the families that are tested: not those for another class of device, or for features that it lacks, nor
@@ -53,7 +53,7 @@ fn all_chosen() -> Vec<Standing> {
     vec![Standing::Chosen; 3 + usize::from(graphics().half_products)]
 }
 
-/// The target of graphics cards' kernels, without those that this driver computes in its own way.
+/// The target of graphics cards' kernels; it converts halves by integers if the driver rounds them differently.
 fn right(verdict: &Verdict) -> Target {
     let exact = verdict.families[CONVERSIONS] == Standing::Chosen;
     println!("conversions of halves: {:?}", verdict.families[CONVERSIONS]);

@@ -28,7 +28,7 @@ fn is_term(k: u32, end: u32) -> bool {
 #endif
 }
 
-// The term that is loaded in its place.
+// The term to load: the last one if k is beyond the end.
 fn loaded_term(k: u32, end: u32) -> u32 {
 #if WHOLE
     return k;

@@ -14,8 +14,8 @@ fn pixel_at(index: u32) -> Pixel {
     return Pixel(at, size, image, image * p.height * p.width, all(at < size));
 }
 
-// What all rings of a pixel inside the extent share: the row and column of its element `first` in a map that has so many
-// of them a pixel, and how far it is from the borders of the extent: above, below, to the left and to the right.
+// What all rings around a pixel inside the extent share: the row and column of its element `first` in a map with so many
+// elements per pixel, and its distances from the upper, lower, left and right border of the extent.
 struct Centre { row: u32, column: u32, up: u32, down: u32, back: u32, ahead: u32, elements: u32 }
 
 fn centre_of(pixel: Pixel, elements: u32, first: u32) -> Centre {
@@ -28,7 +28,7 @@ fn centre_of(pixel: Pixel, elements: u32, first: u32) -> Centre {
 // The eight neighbours of a pixel at one distance, as indices of that element of each, row by row: a, then b.
 struct Ring { a: vec4<u32>, b: vec4<u32> }
 
-// Ring r around a pixel; at the borders of the extent it is as wide as there is room.
+// Ring r around a pixel. Neighbours beyond a border of the extent are clamped to it.
 fn ring_at(centre: Centre, r: u32) -> Ring {
     let distance = p.dilations[r / 4u][r % 4u];
     let row = p.width * centre.elements;

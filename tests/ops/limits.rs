@@ -123,7 +123,7 @@ fn more_turns_than_a_driver_makes_are_shared() {
     agrees(&software, &[&[1, 260, 260, 257], &[257, 1, 3, 3], &[257]], |x| {
         x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1)
     });
-    // Two loops, of which neighbouring rows need one each.
+    // Kernels with a tested and an untested loop: neighbouring rows may need different ones.
     let table = Kernels { busy: 1, depthwise_border: Border::Apart, registers: Registers::Many, ..Kernels::SOFTWARE };
     for image in [[1, 9, 59_000, 1], [400, 3, 100, 1]] {
         agrees(&[table.into()], &[&image, &[1, 1, 3, 3], &[1]], |x| x[0].depthwise_conv2d(&x[1], &x[2], 1, 1, 1));
