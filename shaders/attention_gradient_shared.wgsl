@@ -94,8 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let row_logs = four_logs(batch, head, first_row, p.rows);
     let row_products = four_products(batch, head, first_row, p.rows);
 #endif
-    var at = (batch * p.columns + split * p.chunk) * p.width + head * CHUNKS + min(j, CHUNKS - 1u);
-    let last = at + (end - split * p.chunk - 1u) * p.width;
+    let begin = batch * p.columns * p.width + head * CHUNKS + min(j, CHUNKS - 1u);
     var near = mat4x4<f32>();
 #if WIDE
     let beside = min(j + 8u, CHUNKS - 1u) - j;
@@ -105,12 +104,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let column = first + 4u * j;
         let columns = starts(batch, head, column, p.columns);
         var s = mat4x4<f32>();
-        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
-            s = add_scores(s, columns, rows, c);
 #if UNROLLED
-            s = add_scores(s, columns, rows, c + 1u);
-#endif
+        for (var c = 0u; c < CHUNKS; c += 8u) {
+            let at = min(c, CHUNKS);
+            s = add_scores(s, columns + at, rows + at, 0u);
+            s = add_scores(s, columns + at, rows + at, 1u);
+            s = add_scores(s, columns + at, rows + at, 2u);
+            s = add_scores(s, columns + at, rows + at, 3u);
+            s = add_scores(s, columns + at, rows + at, 4u);
+            s = add_scores(s, columns + at, rows + at, 5u);
+            s = add_scores(s, columns + at, rows + at, 6u);
+            s = add_scores(s, columns + at, rows + at, 7u);
         }
+#else
+        for (var c = 0u; c < CHUNKS; c++) { s = add_scores(s, columns, rows, c); }
+#endif
         s *= p.scale;
 #if KEYS
         let logs = four_logs(batch, head, column, p.columns);
@@ -119,15 +127,26 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         s = mat4x4<f32>(exp(s[0] - row_logs), exp(s[1] - row_logs), exp(s[2] - row_logs), exp(s[3] - row_logs));
 #endif
 #if SLOPE
-        // Keep the weights in workgroup memory while the slopes are computed, to free their registers.
+        // Keep the weights in workgroup memory while the slopes are computed, to free their registers. Without the barrier,
+        // compilers keep them in registers, too.
         share(i, j, s);
+        workgroupBarrier();
         var d = mat4x4<f32>();
-        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
-            d = add_slopes(d, columns, rows, c);
 #if UNROLLED
-            d = add_slopes(d, columns, rows, c + 1u);
-#endif
+        for (var c = 0u; c < CHUNKS; c += 8u) {
+            let at = min(c, CHUNKS);
+            d = add_slopes(d, columns + at, rows + at, 0u);
+            d = add_slopes(d, columns + at, rows + at, 1u);
+            d = add_slopes(d, columns + at, rows + at, 2u);
+            d = add_slopes(d, columns + at, rows + at, 3u);
+            d = add_slopes(d, columns + at, rows + at, 4u);
+            d = add_slopes(d, columns + at, rows + at, 5u);
+            d = add_slopes(d, columns + at, rows + at, 6u);
+            d = add_slopes(d, columns + at, rows + at, 7u);
         }
+#else
+        for (var c = 0u; c < CHUNKS; c++) { d = add_slopes(d, columns, rows, c); }
+#endif
         s = shared_by(i, j);
 #if KEYS
         let products = four_products(batch, head, column, p.columns);
@@ -148,25 +167,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         share(i, j, s);
         workgroupBarrier();
         for (var m = 0u; m < min(SIDE, end - first); m += 4u) {
-            let a0 = min(at, last);
-            let a1 = min(at + p.width, last);
-            let a2 = min(at + 2u * p.width, last);
-            let a3 = min(at + 3u * p.width, last);
-            let w0 = weights[8u * m + i];
-            let w1 = weights[8u * m + 8u + i];
-            let w2 = weights[8u * m + 16u + i];
-            let w3 = weights[8u * m + 24u + i];
-            near = add_weighted(near, w0, load_weighted(a0));
-            near = add_weighted(near, w1, load_weighted(a1));
-            near = add_weighted(near, w2, load_weighted(a2));
-            near = add_weighted(near, w3, load_weighted(a3));
+            let at = four_columns(begin, first + m, end);
+            let w0 = weights[m / 4u][0][i];
+            let w1 = weights[m / 4u][1][i];
+            let w2 = weights[m / 4u][2][i];
+            let w3 = weights[m / 4u][3][i];
+            near = add_weighted(near, w0, load_weighted(at.x));
+            near = add_weighted(near, w1, load_weighted(at.y));
+            near = add_weighted(near, w2, load_weighted(at.z));
+            near = add_weighted(near, w3, load_weighted(at.w));
 #if WIDE
-            far = add_weighted(far, w0, load_weighted(a0 + beside));
-            far = add_weighted(far, w1, load_weighted(a1 + beside));
-            far = add_weighted(far, w2, load_weighted(a2 + beside));
-            far = add_weighted(far, w3, load_weighted(a3 + beside));
+            far = add_weighted(far, w0, load_weighted(at.x + beside));
+            far = add_weighted(far, w1, load_weighted(at.y + beside));
+            far = add_weighted(far, w2, load_weighted(at.z + beside));
+            far = add_weighted(far, w3, load_weighted(at.w + beside));
 #endif
-            at += 4u * p.width;
         }
         workgroupBarrier();
     }

@@ -61,8 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var largest = vec4<f32>(-3e38);
     var total = vec4<f32>(0.0);
 #if OUTPUT
-    var at = batch * p.columns * p.width + head * CHUNKS + min(j, CHUNKS - 1u);
-    let last = at + (p.columns - 1u) * p.width;
+    let begin = batch * p.columns * p.width + head * CHUNKS + min(j, CHUNKS - 1u);
     var near = mat4x4<f32>();
 #if WIDE
     let beside = min(j + 8u, CHUNKS - 1u) - j;
@@ -72,12 +71,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var first = 0u; first < p.columns; first += SIDE) {
         let columns = starts(batch, head, first + 4u * j, p.columns);
         var s = mat4x4<f32>();
-        for (var c = 0u; c < CHUNKS; c += CHUNKS_AT_ONCE) {
-            s = add_scores(s, columns, rows, c);
 #if UNROLLED
-            s = add_scores(s, columns, rows, c + 1u);
-#endif
+        for (var c = 0u; c < CHUNKS; c += 8u) {
+            let at = min(c, CHUNKS);
+            s = add_scores(s, columns + at, rows + at, 0u);
+            s = add_scores(s, columns + at, rows + at, 1u);
+            s = add_scores(s, columns + at, rows + at, 2u);
+            s = add_scores(s, columns + at, rows + at, 3u);
+            s = add_scores(s, columns + at, rows + at, 4u);
+            s = add_scores(s, columns + at, rows + at, 5u);
+            s = add_scores(s, columns + at, rows + at, 6u);
+            s = add_scores(s, columns + at, rows + at, 7u);
         }
+#else
+        for (var c = 0u; c < CHUNKS; c++) { s = add_scores(s, columns, rows, c); }
+#endif
         let column = first + 4u * j;
         s[0] = select(vec4<f32>(-3e38), p.scale * s[0], column < p.columns);
         s[1] = select(vec4<f32>(-3e38), p.scale * s[1], column + 1u < p.columns);
@@ -99,25 +107,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         far = scaled(far, keep);
 #endif
         for (var m = 0u; m < min(SIDE, p.columns - first); m += 4u) {
-            let a0 = min(at, last);
-            let a1 = min(at + p.width, last);
-            let a2 = min(at + 2u * p.width, last);
-            let a3 = min(at + 3u * p.width, last);
-            let w0 = weights[8u * m + i];
-            let w1 = weights[8u * m + 8u + i];
-            let w2 = weights[8u * m + 16u + i];
-            let w3 = weights[8u * m + 24u + i];
-            near = add_weighted(near, w0, load_v(a0));
-            near = add_weighted(near, w1, load_v(a1));
-            near = add_weighted(near, w2, load_v(a2));
-            near = add_weighted(near, w3, load_v(a3));
+            let at = four_columns(begin, first + m, p.columns);
+            let w0 = weights[m / 4u][0][i];
+            let w1 = weights[m / 4u][1][i];
+            let w2 = weights[m / 4u][2][i];
+            let w3 = weights[m / 4u][3][i];
+            near = add_weighted(near, w0, load_v(at.x));
+            near = add_weighted(near, w1, load_v(at.y));
+            near = add_weighted(near, w2, load_v(at.z));
+            near = add_weighted(near, w3, load_v(at.w));
 #if WIDE
-            far = add_weighted(far, w0, load_v(a0 + beside));
-            far = add_weighted(far, w1, load_v(a1 + beside));
-            far = add_weighted(far, w2, load_v(a2 + beside));
-            far = add_weighted(far, w3, load_v(a3 + beside));
+            far = add_weighted(far, w0, load_v(at.x + beside));
+            far = add_weighted(far, w1, load_v(at.y + beside));
+            far = add_weighted(far, w2, load_v(at.z + beside));
+            far = add_weighted(far, w3, load_v(at.w + beside));
 #endif
-            at += 4u * p.width;
         }
 #else
         workgroupBarrier();

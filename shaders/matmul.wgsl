@@ -24,15 +24,15 @@ struct Fours {
 #endif
 }
 
-fn load_row(start: u32, columns: Columns, k: u32, end: u32) -> Fours {
+fn load_row(columns: Columns, k: u32, end: u32) -> Fours {
     var row: Fours;
-    row.c0 = block_of_b(start, columns, 0u, k, end);
+    row.c0 = block_of_b(columns, 0u, k, end);
 #if WIDE
-    row.c4 = block_of_b(start, columns, 1u, k, end);
+    row.c4 = block_of_b(columns, 1u, k, end);
 #endif
 #if WIDER
-    row.c8 = block_of_b(start, columns, 2u, k, end);
-    row.c12 = block_of_b(start, columns, 3u, k, end);
+    row.c8 = block_of_b(columns, 2u, k, end);
+    row.c12 = block_of_b(columns, 3u, k, end);
 #endif
     return row;
 }
@@ -103,24 +103,24 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var sum8 = first;
     var sum12 = first;
 #endif
-    let b_columns = columns_from(j0);
-    let rows0 = rows_from(i0);
+    let b_columns = columns_from(layer.b, j0);
+    let rows0 = rows_from(layer.a, i0);
 #if TALL
-    let rows4 = rows_from(i0 + 4u);
+    let rows4 = rows_from(layer.a, i0 + 4u);
 #endif
 #if TALLER
-    let rows8 = rows_from(i0 + 8u);
-    let rows12 = rows_from(i0 + 12u);
+    let rows8 = rows_from(layer.a, i0 + 8u);
+    let rows12 = rows_from(layer.a, i0 + 12u);
 #endif
     for (var k = layer.first; k < layer.end; k += 4u) {
-        let bk = load_row(layer.b, b_columns, k, layer.end);
-        sum = multiply(sum, block_of_a(layer.a, rows0, k, layer.end), bk);
+        let bk = load_row(b_columns, k, layer.end);
+        sum = multiply(sum, block_of_a(rows0, k, layer.end), bk);
 #if TALL
-        sum4 = multiply(sum4, block_of_a(layer.a, rows4, k, layer.end), bk);
+        sum4 = multiply(sum4, block_of_a(rows4, k, layer.end), bk);
 #endif
 #if TALLER
-        sum8 = multiply(sum8, block_of_a(layer.a, rows8, k, layer.end), bk);
-        sum12 = multiply(sum12, block_of_a(layer.a, rows12, k, layer.end), bk);
+        sum8 = multiply(sum8, block_of_a(rows8, k, layer.end), bk);
+        sum12 = multiply(sum12, block_of_a(rows12, k, layer.end), bk);
 #endif
     }
     for (var i = i0; i < min(i0 + ROWS, p.m); i += 4u) {

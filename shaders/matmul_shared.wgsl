@@ -13,12 +13,24 @@
 const BESIDE = 4u;
 const SIDE = 64u;
 const STEP = 8u;
-// Eight rows of a, or columns of b, at one k: [operand][k][row / 8]. Together, they take one address.
-var<workgroup> parts: array<mat2x4<f32>, 128>;
+// Eight rows of a, or columns of b, at one k: [operand · 2 + k / 4][k % 4][row / 8]. With constants as k, all of an
+// invocation's positions are one address and constant distances from it.
+var<workgroup> parts: array<array<array<mat2x4<f32>, 8>, 4>, 4>;
 
 // Adds the outer product of a column of four and a row of four to sum (element [i][j]).
 fn outer(sum: mat4x4<f32>, column: vec4<f32>, row: vec4<f32>) -> mat4x4<f32> {
     return sum + mat4x4<f32>(column.x * row, column.y * row, column.z * row, column.w * row);
+}
+
+// The sums of an invocation, four blocks of 4×4.
+struct Sums { above_left: mat4x4<f32>, above_right: mat4x4<f32>, below_left: mat4x4<f32>, below_right: mat4x4<f32> }
+
+// Adds the products of eight rows of a and eight columns of b at one k.
+fn add(sums: Sums, step: u32, down: u32, across: u32) -> Sums {
+    let a = parts[step / 4u][step % 4u][down];
+    let b = parts[2u + step / 4u][step % 4u][across];
+    return Sums(outer(sums.above_left, a[0], b[0]), outer(sums.above_right, a[0], b[1]),
+                outer(sums.below_left, a[1], b[0]), outer(sums.below_right, a[1], b[1]));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -38,55 +50,47 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let j0 = j_block + 8u * across;
     let left_first = begin(j0);
     let right_first = begin(j0 + 4u);
-    var above_left = left_first;
-    var above_right = right_first;
-    var below_left = left_first;
-    var below_right = right_first;
+    var sums = Sums(left_first, right_first, left_first, right_first);
 
     let part = lane % 16u;
-    let rows = rows_from(i_block + 4u * part);
-    let columns_part = columns_from(j_block + 4u * part);
-    let k_part = lane / 16u % 2u * 4u;
+    let rows = rows_from(layer.a, i_block + 4u * part);
+    let columns_part = columns_from(layer.b, j_block + 4u * part);
+    let four = lane / 16u;
+    let k_part = four % 2u * 4u;
     let of_b = lane >= 32u;
-    let slot = lane / 32u * 64u + k_part * 8u + part / 2u;
     for (var k = layer.first; k < layer.end; k += STEP) {
         // Beyond the end of the sum everything is 0.
         var own = mat4x4<f32>();
         if k + k_part < layer.end {
             if of_b {
-                own = block_of_b(layer.b, columns_part, 0u, k + k_part, layer.end);
+                own = block_of_b(columns_part, 0u, k + k_part, layer.end);
             } else {
-                own = block_of_a(layer.a, rows, k + k_part, layer.end);
+                own = block_of_a(rows, k + k_part, layer.end);
             }
         }
-        for (var step = 0u; step < 4u; step++) {
-            parts[slot + step * 8u][part % 2u] = own[step];
-        }
+        parts[four][0][part / 2u][part % 2u] = own[0];
+        parts[four][1][part / 2u][part % 2u] = own[1];
+        parts[four][2][part / 2u][part % 2u] = own[2];
+        parts[four][3][part / 2u][part % 2u] = own[3];
         workgroupBarrier();
 #if UNROLLED
-        for (var step = 0u; step < STEP; step += 2u) {
+        sums = add(sums, 0u, down, across);
+        sums = add(sums, 1u, down, across);
+        sums = add(sums, 2u, down, across);
+        sums = add(sums, 3u, down, across);
+        sums = add(sums, 4u, down, across);
+        sums = add(sums, 5u, down, across);
+        sums = add(sums, 6u, down, across);
+        sums = add(sums, 7u, down, across);
 #else
         for (var step = 0u; step < STEP; step++) {
-#endif
-            let a = parts[step * 8u + down];
-            let b = parts[64u + step * 8u + across];
-            above_left = outer(above_left, a[0], b[0]);
-            above_right = outer(above_right, a[0], b[1]);
-            below_left = outer(below_left, a[1], b[0]);
-            below_right = outer(below_right, a[1], b[1]);
-#if UNROLLED
-            let next_a = parts[8u + step * 8u + down];
-            let next_b = parts[72u + step * 8u + across];
-            above_left = outer(above_left, next_a[0], next_b[0]);
-            above_right = outer(above_right, next_a[0], next_b[1]);
-            below_left = outer(below_left, next_a[1], next_b[0]);
-            below_right = outer(below_right, next_a[1], next_b[1]);
-#endif
+            sums = add(sums, step, down, across);
         }
+#endif
         workgroupBarrier();
     }
-    store(above_left, layer.out, i0, j0);
-    store(above_right, layer.out, i0, j0 + 4u);
-    store(below_left, layer.out, i0 + 4u, j0);
-    store(below_right, layer.out, i0 + 4u, j0 + 4u);
+    store(sums.above_left, layer.out, i0, j0);
+    store(sums.above_right, layer.out, i0, j0 + 4u);
+    store(sums.below_left, layer.out, i0 + 4u, j0);
+    store(sums.below_right, layer.out, i0 + 4u, j0 + 4u);
 }

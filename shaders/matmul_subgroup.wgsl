@@ -107,14 +107,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var sum24 = first;
     var sum28 = first;
 #endif
-    let own_rows = rows_from(i0 + 4u * lane);
-    let own_columns = columns_from(j0);
+    let own_rows = rows_from(layer.a, i0 + 4u * lane);
+    let own_columns = columns_from(layer.b, j0);
     for (var k = layer.first; k < layer.end; k += 4u) {
-        let own = block_of_a(layer.a, own_rows, k, layer.end);
+        let own = block_of_a(own_rows, k, layer.end);
         var bk: Fours;
-        bk.left = block_of_b(layer.b, own_columns, 0u, k, layer.end);
+        bk.left = block_of_b(own_columns, 0u, k, layer.end);
 #if WIDE
-        bk.right = block_of_b(layer.b, own_columns, 1u, k, layer.end);
+        bk.right = block_of_b(own_columns, 1u, k, layer.end);
 #endif
         sum0 = multiply(sum0, of_lane0(own), bk);
         sum4 = multiply(sum4, of_lane1(own), bk);

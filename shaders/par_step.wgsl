@@ -31,31 +31,28 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let start = index * 2u * p.rings;
 #if PAIR
     let four = 2u * (id.z + p.first_layer);
-    let second = four + 1u < p.fours && in_use(pixel.image, min(four + 1u, p.fours - 1u));
+    let second = pixel.inside && four + 1u < p.fours && in_use(pixel.image, min(four + 1u, p.fours - 1u));
     var sum1 = vec4<f32>(0.0);
 #else
     let four = id.z + p.first_layer;
+    let second = false;
 #endif
-    let first = in_use(pixel.image, four);
+    let first = pixel.inside && in_use(pixel.image, four);
     var sum0 = vec4<f32>(0.0);
+    if first || second {
+        let centre = centre_of(pixel, p.fours, four);
+        for (var r = 0u; r < p.rings; r++) {
+            let ring = ring_at(centre, r);
+            let wa = load_weights(start + 2u * r);
+            let wb = load_weights(start + 2u * r + 1u);
+            // Without a test: where a group is in use, those before it nearly always are.
+            sum0 = gather(sum0, ring, wa, wb, 0u);
 #if PAIR
-    let rings = select(0u, p.rings, pixel.inside && (first || second));
-#else
-    let rings = select(0u, p.rings, pixel.inside && first);
+            if second { sum1 = gather(sum1, ring, wa, wb, 1u); }
 #endif
-    let centre = centre_of(pixel, p.fours, four);
-    for (var r = 0u; r < rings; r++) {
-        let ring = ring_at(centre, r);
-        let wa = load_weights(start + 2u * r);
-        let wb = load_weights(start + 2u * r + 1u);
-#if PAIR
-        if first { sum0 = gather(sum0, ring, wa, wb, 0u); }
-        if second { sum1 = gather(sum1, ring, wa, wb, 1u); }
-#else
-        sum0 = gather(sum0, ring, wa, wb, 0u);
-#endif
+        }
     }
-    store_out(index * p.fours + four, sum0);
+    store_out(index * p.fours + four, select(vec4<f32>(0.0), sum0, first));
 #if PAIR
     if four + 1u < p.fours { store_out(index * p.fours + four + 1u, sum1); }
 #endif

@@ -7,25 +7,35 @@
 
 const CHUNKS: u32 = $CHUNKS;
 const SIDE: u32 = 32u;
-// Vec4s of channels in a turn of the loops over scores. UNROLLED is for an even number of them.
-#if UNROLLED
-const CHUNKS_AT_ONCE: u32 = 2u;
-#else
-const CHUNKS_AT_ONCE: u32 = 1u;
-#endif
 
 struct Params {
     rows: u32, columns: u32, heads: u32, width: u32, scale: f32, layers: u32, chunk: u32,
     first_row: u32, first_layer: u32,
 }
 
-// Weights of the tile: [column][row / 4], four rows each.
-var<workgroup> weights: array<vec4<f32>, 256>;
+// Weights of the tile: [column / 4][column % 4][row / 4], four rows each.
+var<workgroup> weights: array<array<array<vec4<f32>, 8>, 4>, 8>;
 
 // Starts of four of `count` tokens of a head.
 fn starts(batch: u32, head: u32, first: u32, count: u32) -> vec4<u32> {
     let four = min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
-    return (batch * count + four) * p.width + head * CHUNKS;
+    let start = (batch * count + four) * p.width + head * CHUNKS;
+#if UNROLLED
+    return min(start, vec4<u32>(MOST_FOURS));
+#else
+    return start;
+#endif
+}
+
+// Positions of four of the columns before `end`, where those of a head's first column begin at `start`. WHOLE: the number of
+// columns is a multiple of four.
+fn four_columns(start: u32, column: u32, end: u32) -> vec4<u32> {
+#if WHOLE
+    return start + column * p.width + vec4<u32>(0u, 1u, 2u, 3u) * p.width;
+#else
+    let four = min(vec4<u32>(column, column + 1u, column + 2u, column + 3u), vec4<u32>(end - 1u));
+    return start + four * p.width;
+#endif
 }
 
 // Adds to sum[column][row] the products of four channels of columns and rows.
@@ -41,14 +51,13 @@ fn add_weighted(sums: mat4x4<f32>, weights: vec4<f32>, value: vec4<f32>) -> mat4
 
 // Shares the weights of four columns, the j-th, and four rows, the i-th, with the workgroup.
 fn share(i: u32, j: u32, own: mat4x4<f32>) {
-    weights[32u * j + i] = own[0];
-    weights[32u * j + 8u + i] = own[1];
-    weights[32u * j + 16u + i] = own[2];
-    weights[32u * j + 24u + i] = own[3];
+    weights[j][0][i] = own[0];
+    weights[j][1][i] = own[1];
+    weights[j][2][i] = own[2];
+    weights[j][3][i] = own[3];
 }
 
 // What such an invocation has shared.
 fn shared_by(i: u32, j: u32) -> mat4x4<f32> {
-    return mat4x4<f32>(weights[32u * j + i], weights[32u * j + 8u + i],
-                       weights[32u * j + 16u + i], weights[32u * j + 24u + i]);
+    return mat4x4<f32>(weights[j][0][i], weights[j][1][i], weights[j][2][i], weights[j][3][i]);
 }

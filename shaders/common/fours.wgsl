@@ -19,59 +19,64 @@ fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
 }
 
-// Whether a term is one of a sum that ends at `end`.
-fn is_term(k: u32, end: u32) -> bool {
+// Distances of four terms from the first of all, where the next is `step` further; the last one's again beyond the end.
+fn four_terms(k: u32, end: u32, step: u32) -> vec4<u32> {
 #if WHOLE
-    return true;
+    let first = k * step;
+    let second = first + step;
+    let third = second + step;
+    return vec4<u32>(first, second, third, third + step);
 #else
-    return k < end;
+    return four(k, end) * step;
 #endif
 }
 
-// The term to load: the last one if k is beyond the end.
-fn loaded_term(k: u32, end: u32) -> u32 {
+// Four terms that begin at k, or 0 beyond the end.
+fn before_end(tile: mat4x4<f32>, k: u32, end: u32) -> mat4x4<f32> {
 #if WHOLE
-    return k;
+    return tile;
 #else
-    return min(k, end - 1u);
+    let none = vec4<f32>(0.0);
+    return mat4x4<f32>(tile[0], select(none, tile[1], k + 1u < end), select(none, tile[2], k + 2u < end),
+                       select(none, tile[3], k + 3u < end));
 #endif
 }
 
 #if A_PATCHES
 alias Rows = Patches;
 
-fn rows_from(i0: u32) -> Rows {
+fn rows_from(start: u32, i0: u32) -> Rows {
     return patches_from(p.a, i0, p.m);
 }
 #else
 #if A_ALONG_M
-alias Rows = u32;
+// Four rows of a at k = 0 and the distance to the next k, in vec4s.
+struct Rows { first: u32, step: u32 }
 
-// Four rows, in vec4s.
-fn rows_from(i0: u32) -> Rows {
-    return min(i0, p.m - 4u) / 4u;
+fn rows_from(start: u32, i0: u32) -> Rows {
+    return Rows((start + min(i0, p.m - 4u)) / 4u, p.a.column / 4u);
 }
 #else
 alias Rows = vec4<u32>;
 
 #if A_ALONG_K
-// Starts of four rows, in vec4s.
-fn rows_from(i0: u32) -> Rows {
-    return four(i0, p.m) * (p.a.row / 4u);
+// Starts of four rows of the matrix that begins at `start`, in vec4s.
+fn rows_from(start: u32, i0: u32) -> Rows {
+    return min(start / 4u + four(i0, p.m) * (p.a.row / 4u), vec4<u32>(MOST_FOURS));
 }
 #else
-fn rows_from(i0: u32) -> Rows {
-    return four(i0, p.m);
+fn rows_from(start: u32, i0: u32) -> Rows {
+    return start + four(i0, p.m) * p.a.row;
 }
 #endif
 #endif
 #endif
 
 // Four columns from k of four rows of a: element [k][i].
-fn block_of_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
+fn block_of_a(rows: Rows, k: u32, end: u32) -> mat4x4<f32> {
 #if A_PATCHES
     let tap = divide(k, p.a.run);
-    let e = elements(p.a, i, tap.x, tap.y);
+    let e = elements(p.a, rows, tap.x, tap.y);
     let r0 = select(vec4<f32>(0.0), load_a(e.at.x / 4u), e.inside.x);
     let r1 = select(vec4<f32>(0.0), load_a(e.at.y / 4u), e.inside.y);
     let r2 = select(vec4<f32>(0.0), load_a(e.at.z / 4u), e.inside.z);
@@ -79,22 +84,21 @@ fn block_of_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
     return transpose(mat4x4<f32>(r0, r1, r2, r3));
 #else
 #if A_ALONG_K
-    let at = i + (start + k) / 4u;
+    let at = rows + k / 4u;
     return transpose(mat4x4<f32>(load_a(at.x), load_a(at.y), load_a(at.z), load_a(at.w)));
 #else
+#if A_ALONG_M
+    let at = rows.first + four_terms(k, end, rows.step);
+    let tile = mat4x4<f32>(load_a(at.x), load_a(at.y), load_a(at.z), load_a(at.w));
+#else
+    let terms = four_terms(k, end, p.a.column);
     var tile: mat4x4<f32>;
     for (var step = 0u; step < 4u; step++) {
-        let term = loaded_term(k + step, end);
-#if A_ALONG_M
-        let column = load_a(start / 4u + term * (p.a.column / 4u) + i);
-#else
-        let at = start + term * p.a.column;
-        let column = vec4<f32>(load_a(at + i.x * p.a.row), load_a(at + i.y * p.a.row),
-                               load_a(at + i.z * p.a.row), load_a(at + i.w * p.a.row));
-#endif
-        tile[step] = select(vec4<f32>(0.0), column, is_term(k + step, end));
+        let at = rows + terms[step];
+        tile[step] = vec4<f32>(load_a(at.x), load_a(at.y), load_a(at.z), load_a(at.w));
     }
-    return tile;
+#endif
+    return before_end(tile, k, end);
 #endif
 #endif
 }
@@ -103,7 +107,7 @@ fn block_of_a(start: u32, i: Rows, k: u32, end: u32) -> mat4x4<f32> {
 alias Columns = Taps;
 
 // Positions in a patch of the groups of four from j0 on.
-fn columns_from(j0: u32) -> Columns {
+fn columns_from(start: u32, j0: u32) -> Columns {
     let j = j0 + BESIDE * vec4<u32>(0u, 1u, 2u, 3u);
     let down = j / p.b.run;
     return Taps(down, j - down * p.b.run);
@@ -113,70 +117,65 @@ fn columns_from(j0: u32) -> Columns {
 // Starts of the columns of the groups of four, in vec4s. Not an array, which drivers may keep in memory.
 struct Columns { c0: vec4<u32>, c1: vec4<u32>, c2: vec4<u32>, c3: vec4<u32> }
 
-fn columns_from(j0: u32) -> Columns {
+fn columns_from(start: u32, j0: u32) -> Columns {
     let column = p.b.column / 4u;
-    return Columns(four(j0, p.n) * column, four(j0 + BESIDE, p.n) * column,
-                   four(j0 + 2u * BESIDE, p.n) * column, four(j0 + 3u * BESIDE, p.n) * column);
+    let most = vec4<u32>(MOST_FOURS);
+    return Columns(min(start / 4u + four(j0, p.n) * column, most),
+                   min(start / 4u + four(j0 + BESIDE, p.n) * column, most),
+                   min(start / 4u + four(j0 + 2u * BESIDE, p.n) * column, most),
+                   min(start / 4u + four(j0 + 3u * BESIDE, p.n) * column, most));
 }
 #else
 #if B_ALONG_N
-// The groups of four columns, in vec4s.
-alias Columns = vec4<u32>;
+// The groups of four columns at k = 0 and the distance to the next k, in vec4s.
+struct Columns { first: vec4<u32>, step: u32 }
 
-fn columns_from(j0: u32) -> Columns {
-    return min(j0 + BESIDE * vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.n - 4u)) / 4u;
+fn columns_from(start: u32, j0: u32) -> Columns {
+    let columns = min(j0 + BESIDE * vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.n - 4u));
+    return Columns((start + columns) / 4u, p.b.row / 4u);
 }
 #else
-alias Columns = u32;
+// Where the matrix begins, and its first column.
+struct Columns { start: u32, first: u32 }
 
-fn columns_from(j0: u32) -> Columns {
-    return j0;
+fn columns_from(start: u32, j0: u32) -> Columns {
+    return Columns(start, j0);
 }
 #endif
 #endif
 #endif
 
 // Four rows from k of the columns of that group: element [k][j].
-fn block_of_b(start: u32, columns: Columns, number: u32, k: u32, end: u32) -> mat4x4<f32> {
+fn block_of_b(columns: Columns, number: u32, k: u32, end: u32) -> mat4x4<f32> {
 #if B_PATCHES
     let e = elements(p.b, patches_from(p.b, k, p.k), columns.down[number], columns.along[number]);
-#if WHOLE
-    let inside = e.inside;
-#else
-    let inside = e.inside & (vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(end));
-#endif
-    return mat4x4<f32>(
-        select(vec4<f32>(0.0), load_b(e.at.x / 4u), inside.x),
-        select(vec4<f32>(0.0), load_b(e.at.y / 4u), inside.y),
-        select(vec4<f32>(0.0), load_b(e.at.z / 4u), inside.z),
-        select(vec4<f32>(0.0), load_b(e.at.w / 4u), inside.w),
-    );
+    let r0 = select(vec4<f32>(0.0), load_b(e.at.x / 4u), e.inside.x);
+    let r1 = select(vec4<f32>(0.0), load_b(e.at.y / 4u), e.inside.y);
+    let r2 = select(vec4<f32>(0.0), load_b(e.at.z / 4u), e.inside.z);
+    let r3 = select(vec4<f32>(0.0), load_b(e.at.w / 4u), e.inside.w);
+    return before_end(mat4x4<f32>(r0, r1, r2, r3), k, end);
 #else
 #if B_ALONG_K
     var at = columns.c0;
     if number == 1u { at = columns.c1; }
     if number == 2u { at = columns.c2; }
     if number == 3u { at = columns.c3; }
-    at += (start + k) / 4u;
+    at += k / 4u;
     return transpose(mat4x4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w)));
 #else
+#if B_ALONG_N
+    let at = columns.first[number] + four_terms(k, end, columns.step);
+    let tile = mat4x4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w));
+#else
+    let j = columns.start + four(columns.first + BESIDE * number, p.n) * p.b.column;
+    let terms = four_terms(k, end, p.b.row);
     var tile: mat4x4<f32>;
-#if B_ALONG_N
-#else
-    let j = four(columns + BESIDE * number, p.n);
-#endif
     for (var step = 0u; step < 4u; step++) {
-        let term = loaded_term(k + step, end);
-#if B_ALONG_N
-        let row = load_b(start / 4u + term * (p.b.row / 4u) + columns[number]);
-#else
-        let at = start + term * p.b.row;
-        let row = vec4<f32>(load_b(at + j.x * p.b.column), load_b(at + j.y * p.b.column),
-                            load_b(at + j.z * p.b.column), load_b(at + j.w * p.b.column));
-#endif
-        tile[step] = select(vec4<f32>(0.0), row, is_term(k + step, end));
+        let at = j + terms[step];
+        tile[step] = vec4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w));
     }
-    return tile;
+#endif
+    return before_end(tile, k, end);
 #endif
 #endif
 }

@@ -11,11 +11,18 @@ struct Window {
     channels: u32, unused0: u32, unused1: u32, unused2: u32,
 }
 
-// Start of four patches: the element, its row and its position in the row, all wrapped below zero.
+// Start of four patches: the element, its row and its position in the row, all wrapped below zero. FOURS: the number of
+// patches in a row is a multiple of four, so that four neighbours are in one row, and the start of the first is enough.
+#if FOURS
+alias Starts = u32;
+#else
+alias Starts = vec4<u32>;
+#endif
+
 struct Patches {
-    begin: vec4<u32>,
-    top: vec4<u32>,
-    left: vec4<u32>,
+    begin: Starts,
+    top: Starts,
+    left: Starts,
 }
 
 // Columns of four patches: their row in a patch and their position in the row.
@@ -30,21 +37,30 @@ struct Elements {
     inside: vec4<bool>,
 }
 
-// Quotients by the extent of numbers that exceed it by less than 3. FOURS: the number of patches in a row is a multiple
-// of four, so that four neighbours are in one row.
-fn wraps(n: vec4<u32>, extent: u32) -> vec4<u32> {
 #if FOURS
-    return vec4<u32>(0u);
+// Distance of four patches from the first, in elements.
+fn beside(w: Window) -> vec4<u32> {
+    return vec4<u32>(0u, 1u, 2u, 3u) * (w.stride * w.channels);
+}
 #else
+// Quotients by the extent of numbers that exceed it by less than 3.
+fn wraps(n: vec4<u32>, extent: u32) -> vec4<u32> {
     let none = vec4<u32>(0u);
     let one = vec4<u32>(1u);
     return select(none, one, n >= vec4<u32>(extent)) + select(none, one, n >= vec4<u32>(2u * extent))
         + select(none, one, n >= vec4<u32>(3u * extent));
-#endif
 }
+#endif
 
 // Four patches from `first`, none beyond the last of `count`.
 fn patches_from(w: Window, first: u32, count: u32) -> Patches {
+#if FOURS
+    let row = divide(min(first, count - 1u), w.out_width);
+    let image = divide(row.x, w.out_height);
+    let top = image.y * w.stride - w.above;
+    let left = (row.y * w.stride - w.left) * w.channels;
+    return Patches((image.x * w.height + top) * w.row + left, top, left);
+#else
     let begin = min(first, count - 1u);
     let row = divide(begin, w.out_width);
     let image = divide(row.x, w.out_height);
@@ -55,9 +71,17 @@ fn patches_from(w: Window, first: u32, count: u32) -> Patches {
     let top = (y - images_on * w.out_height) * w.stride - w.above;
     let left = ((x - rows_on * w.out_width) * w.stride - w.left) * w.channels;
     return Patches(((image.x + images_on) * w.height + top) * w.row + left, top, left);
+#endif
 }
 
 fn elements(w: Window, patches: Patches, down: u32, along: u32) -> Elements {
+#if FOURS
+    let left = patches.left + along + beside(w);
+    let inside = vec4<bool>(patches.top + down < w.height) & (left < vec4<u32>(w.row));
+    let at = patches.begin + (down * w.row + along) + beside(w);
+#else
     let inside = (patches.top + down < vec4<u32>(w.height)) & (patches.left + along < vec4<u32>(w.row));
-    return Elements(select(vec4<u32>(0u), patches.begin + (down * w.row + along), inside), inside);
+    let at = patches.begin + (down * w.row + along);
+#endif
+    return Elements(select(vec4<u32>(0u), at, inside), inside);
 }

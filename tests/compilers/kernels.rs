@@ -44,7 +44,7 @@ struct Known {
 }
 
 /// Every kernel of every phase of the presets' steps in both precisions, once: those for cards without cooperative matrices,
-/// and those that others have instead; for cards with few registers, and for those with many.
+/// and those that others have instead; for cards with few registers, more, and many.
 pub fn of_steps() -> Vec<Kernel> {
     let mut kernels: BTreeMap<String, Known> = BTreeMap::new();
     let mut totals = [0; SHARED.len()];
@@ -57,7 +57,7 @@ pub fn of_steps() -> Vec<Kernel> {
                 let counts = SHARED.map(|shared| u64::from(counted && shared == preset));
                 let launches =
                     |target| Plan::new(graph, &[], target).steps.into_iter().flat_map(|step| step.launches.list);
-                for table in [Kernels::GRAPHICS, Kernels::AMD] {
+                for table in [Kernels::GRAPHICS, Kernels::NVIDIA, Kernels::AMD] {
                     let (target, registers) = (Target::from(table), table.registers);
                     let plain = launches(Target { half_products: false, ..target });
                     let others = launches(target).filter(|launch| launch.shader.name == WITH_MATRICES);

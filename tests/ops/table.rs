@@ -340,6 +340,7 @@ fn attention() -> Vec<Case> {
                 &[(&[2, 13, 24], Normal), (&[2, 19, 24], Normal), (&[2, 19, 24], Normal)],
                 &[(&[1, 9, 64], Normal), (&[1, 8, 64], Normal), (&[1, 8, 64], Normal)],
                 &[(&[1, 5, 128], Normal), (&[1, 7, 128], Normal), (&[1, 7, 128], Normal)],
+                &[(&[1, 36, 128], Normal), (&[1, 40, 128], Normal), (&[1, 40, 128], Normal)],
                 // Several tiles of 32 rows and columns, heads of an odd number of vec4s.
                 &[(&[2, 37, 88], Normal), (&[2, 71, 88], Normal), (&[2, 71, 88], Normal)],
                 // Few keys and many queries: the sums over queries are split.

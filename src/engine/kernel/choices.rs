@@ -130,14 +130,17 @@ pub enum Border {
     Apart,
 }
 
-/// Registers that an invocation can have: kernels that unroll loops for a device with many of them would spill on others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+/// Registers that an invocation can have. It decides which loops are unrolled, since unrolled ones spill where there are too
+/// few.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Registers {
-    /// About 128 numbers.
+    /// About 128 numbers: no loop is unrolled.
     #[default]
     Few,
-    /// About 256.
+    /// More, at the price of other invocations: that of tiled products.
+    Medium,
+    /// About 256: also those of tiled attention and of the gradient of depth-wise taps.
     Many,
 }
 
@@ -223,7 +226,7 @@ pub struct Kernels {
     /// The border of depth-wise convolution; for the gradient of its taps, `registers` decides.
     #[serde(default)]
     pub depthwise_border: Border,
-    /// Whether the loops of tiled products, of tiled attention and of the gradient of depth-wise taps are unrolled.
+    /// Loops that are unrolled: of tiled products, of tiled attention and of the gradient of depth-wise taps.
     #[serde(default)]
     pub registers: Registers,
 }
@@ -290,6 +293,9 @@ impl Kernels {
 
     /// The choices of the built-in table for AMD's cards, which have 256 registers for an invocation.
     pub const AMD: Kernels = Kernels { registers: Registers::Many, ..Self::GRAPHICS };
+
+    /// The choices of the built-in table for NVIDIA's cards.
+    pub const NVIDIA: Kernels = Kernels { registers: Registers::Medium, ..Self::GRAPHICS };
 
     /// All variants with workgroup memory, for their self-test.
     pub const SHARED: Kernels = Kernels {
@@ -375,6 +381,6 @@ mod tests {
         assert_eq!(variants("halves"), ["integers", "builtin"]);
         assert_eq!(variants("depthwise_5x5"), ["4 channels", "2 channels"]);
         assert_eq!(variants("depthwise_border"), ["tested", "apart"]);
-        assert_eq!(variants("registers"), ["few", "many"]);
+        assert_eq!(variants("registers"), ["few", "medium", "many"]);
     }
 }

@@ -7,9 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::choices::Kernels;
 use super::target::{Class, Target};
 
-/// Sections of the built-in table for graphics cards whose name contains one of these, in lower case; RADV is a driver for
-/// AMD's.
-const MAKERS: [(&str, Kernels); 3] = [("amd", Kernels::AMD), ("radeon", Kernels::AMD), ("radv", Kernels::AMD)];
+/// Sections of the built-in table for graphics cards by name; RADV is a driver for AMD's, NVK one for NVIDIA's.
+const MAKERS: [(&str, Kernels); 5] = [
+    ("amd", Kernels::AMD),
+    ("radeon", Kernels::AMD),
+    ("radv", Kernels::AMD),
+    ("nvidia", Kernels::NVIDIA),
+    ("nvk", Kernels::NVIDIA),
+];
 
 /// Sections of kernel choices by name: `software` and `graphics` are for the two classes of devices, any other for
 /// adapters whose name contains it.
@@ -26,25 +31,31 @@ impl KernelTable {
     /// The section for an adapter with its name: that with the longest name contained in the adapter's, else that of
     /// its class, if there is one.
     pub fn find(&self, adapter: &str, class: Class) -> Option<(&str, Kernels)> {
-        let adapter = adapter.to_lowercase();
-        let named = self.0.keys().filter(|name| adapter.contains(&name.to_lowercase()));
-        let name = named.max_by_key(|name| name.len()).map_or(name(class), String::as_str);
-        self.0.get_key_value(name).map(|(name, kernels)| (name.as_str(), *kernels))
+        nearest(self.0.iter().map(|(name, kernels)| (name.as_str(), *kernels)), adapter, class)
     }
 
-    /// The section for an adapter in the table `own`, else in the built-in one.
+    /// The section for an adapter in the table `own`, else in the built-in one, which knows graphics cards by name.
     pub fn choose<'a>(own: Option<&'a KernelTable>, adapter: &str, class: Class) -> (&'a str, Kernels) {
-        own.and_then(|table| table.find(adapter, class)).unwrap_or_else(|| {
-            let adapter = adapter.to_lowercase();
-            let known = MAKERS.iter().find(|(maker, _)| class == Class::Gpu && adapter.contains(maker));
-            known.map_or_else(|| (name(class), shipped(class)), |(maker, kernels)| (*maker, *kernels))
-        })
+        let known = || (class == Class::Gpu).then(|| nearest(MAKERS.into_iter(), adapter, class)).flatten();
+        own.and_then(|table| table.find(adapter, class)).or_else(known).unwrap_or((name(class), shipped(class)))
     }
 
     /// Whether it has no section.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// See [`KernelTable::find`]. The name of a class is not that of an adapter, even if it is part of it.
+fn nearest<'a>(
+    sections: impl Iterator<Item = (&'a str, Kernels)> + Clone,
+    adapter: &str,
+    class: Class,
+) -> Option<(&'a str, Kernels)> {
+    let adapter = adapter.to_lowercase();
+    let is_class = |section: &str| [Class::Cpu, Class::Gpu].map(name).contains(&section);
+    let named = sections.clone().filter(|(name, _)| !is_class(name) && adapter.contains(&name.to_lowercase()));
+    named.max_by_key(|(name, _)| name.len()).or_else(|| sections.clone().find(|(section, _)| *section == name(class)))
 }
 
 /// The name of a class in a table.
@@ -99,23 +110,25 @@ mod tests {
         assert_eq!(chosen("Nvidia H200 NVL", Class::Gpu), ("NVIDIA H200", busy("2")));
         assert_eq!(chosen("NVIDIA RTX 4060", Class::Gpu), ("nvidia", busy("1")));
         assert_eq!(chosen("Apple M2", Class::Gpu), ("graphics", busy("3")));
+        // Contains the longer name of the class, which is no name of an adapter.
+        assert_eq!(chosen("NVIDIA Tegra Graphics", Class::Gpu), ("nvidia", busy("1")));
         assert_eq!(chosen("llvmpipe", Class::Cpu), ("software", kernels));
     }
 
     /// Protects: cards whose compilers have room for unrolled loops get them, by the names that drivers give them, and no
     /// other device does.
     #[test]
-    fn cards_of_amd_have_many_registers() {
-        for (adapter, section) in [
-            ("AMD Radeon RX 6800 XT (RADV NAVI21)", "amd"),
-            ("Radeon RX 580 Series (RADV POLARIS10)", "radeon"),
-            ("Null hardware (RADV NAVI21)", "radv"),
-            ("NVIDIA GeForce RTX 4060", "graphics"),
-            ("Intel(R) Arc(tm) A770 Graphics (DG2)", "graphics"),
-            ("Apple M1", "graphics"),
+    fn makers_have_sections() {
+        for (adapter, section, registers) in [
+            ("AMD Radeon RX 6800 XT (RADV NAVI21)", "radeon", Registers::Many),
+            ("AMD Custom GPU 0405", "amd", Registers::Many),
+            ("Null hardware (RADV NAVI21)", "radv", Registers::Many),
+            ("NVIDIA GeForce RTX 4060", "nvidia", Registers::Medium),
+            ("Intel(R) Arc(tm) A770 Graphics (DG2)", "graphics", Registers::Few),
+            ("Apple M1", "graphics", Registers::Few),
         ] {
             let (name, kernels) = KernelTable::choose(None, adapter, Class::Gpu);
-            assert_eq!((name, kernels.registers == Registers::Many), (section, section != "graphics"), "{adapter}");
+            assert_eq!((name, kernels.registers), (section, registers), "{adapter}");
         }
         assert_eq!(KernelTable::choose(None, "AMD EPYC", Class::Cpu).0, "software");
     }

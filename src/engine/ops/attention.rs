@@ -36,7 +36,11 @@ impl Heads {
         let flags: &[_] = match self.queries(rows, target) {
             Queries::Two => &[("ROWS", 2, true)],
             Queries::Four => &[("ROWS", 4, true)],
-            Queries::Tile => &[("WIDE", 1, fours > 8), ("UNROLLED", 1, many && fours.is_multiple_of(2))],
+            Queries::Tile => &[
+                ("WIDE", 1, fours > 8),
+                ("WHOLE", 1, columns.shape[1].is_multiple_of(4)),
+                ("UNROLLED", 1, many && fours.is_multiple_of(8)),
+            ],
         };
         let set = flags.iter().filter(|(_, _, set)| *set);
         let launch = set.fold(launch, |launch, (name, value, _)| launch.define(name, value));

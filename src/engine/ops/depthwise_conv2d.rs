@@ -164,10 +164,7 @@ impl WeightGradient {
     fn turns(&self, grad: &TensorType, registers: Registers) -> usize {
         let [.., columns, _] = extents(grad);
         let turns = columns + (self.0.kernel + 1) * self.0.dilation.min(columns) + 1;
-        match registers {
-            Registers::Few => turns,
-            Registers::Many => 2 * turns,
-        }
+        if registers == Registers::Many { 2 * turns } else { turns }
     }
 }
 
@@ -204,10 +201,7 @@ impl Op for WeightGradient {
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Scratch(0)]);
         let first = lanes.of_launch(first, &[Slot::Input(0), Slot::Input(1)]);
         let first = define(first, kernel, stride);
-        let first = match registers {
-            Registers::Few => first,
-            Registers::Many => first.define("UNROLLED", 1),
-        };
+        let first = if registers == Registers::Many { first.define("UNROLLED", 1) } else { first };
         let second = super::reduce::sum_of_chunks(chunks, sums * channels);
         Launches { list: vec![first, second], scratch: vec![chunks * sums * channels] }
     }

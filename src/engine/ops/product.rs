@@ -109,7 +109,7 @@ impl Part {
                 let sizes = [("LANES", lanes), ("COLUMNS", columns)];
                 [&sizes[..], &flags(&[("EIGHT", lanes == 8), ("WIDE", columns == 8 * lanes)])].concat()
             }
-            Team::Workgroup(registers) => flags(&[("UNROLLED", registers == Registers::Many)]),
+            Team::Workgroup(registers) => flags(&[("UNROLLED", registers >= Registers::Medium)]),
             Team::Cooperative => vec![("SIDE", 8)],
             Team::CooperativeHalf(matrices) => vec![("SIDE", matrices.side), ("SUMS", matrices.sums())],
         }
