@@ -68,6 +68,10 @@ struct ConvertArgs {
     #[arg(long)]
     half: bool,
 
+    /// Store weights in 8 bits, with a scale for each output channel, in a quarter of the space; for the layout `tagseg`
+    #[arg(long, conflicts_with = "half")]
+    int8: bool,
+
     /// Omit tensors of other networks
     #[arg(long)]
     partial: bool,
@@ -96,8 +100,12 @@ impl InspectArgs {
 
 impl ConvertArgs {
     fn run(self) -> Result<ExitCode> {
-        let ConvertArgs { source, out, layout, half, partial, overwrite } = self;
-        let reals = if half { Reals::Half } else { Reals::Whole };
+        let ConvertArgs { source, out, layout, half, int8, partial, overwrite } = self;
+        let reals = match (half, int8) {
+            (true, _) => Reals::Half,
+            (_, true) => Reals::Byte,
+            _ => Reals::Whole,
+        };
         if let Some(Target::Transformers) = layout {
             if partial {
                 bail!("--partial is for weights of other networks; omit it with --layout {TRANSFORMERS}");
@@ -108,8 +116,11 @@ impl ConvertArgs {
         }
         check_file_free(&out, overwrite)?;
         if out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
-            if layout.is_some() || half || partial {
-                bail!("--layout, --half and --partial are for .safetensors files; omit them for {}", out.display());
+            if layout.is_some() || half || int8 || partial {
+                bail!(
+                    "--layout, --half, --int8 and --partial are for .safetensors files; omit them for {}",
+                    out.display()
+                );
             }
             let found = convert_to_onnx(&source, &out)?;
             print(&format!("{} as ONNX: {}\n", summary(&found), out.display()))?;

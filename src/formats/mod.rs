@@ -25,6 +25,7 @@ pub mod npy;
 pub mod onnx;
 pub mod outline;
 pub mod pickle;
+pub(crate) mod quantised;
 mod recognise;
 pub mod sealed;
 pub mod tensor_file;

@@ -8,6 +8,7 @@ use safetensors::SafeTensors;
 use super::archive;
 use super::element::Element;
 use super::fault::{Checked, Fault, quoted};
+use super::quantised::restore;
 use super::tensor_file::{Budget, Format, INDEX, NamedTensor, TensorFile};
 use super::torch;
 use crate::error::{Error, Result};
@@ -95,7 +96,7 @@ fn read_safetensors(bytes: &[u8], budget: &mut Budget) -> Checked<TensorFile> {
         let (name, shape, values) = (name.to_owned(), view.shape().to_vec(), element.decode(view.data()));
         tensors.push(NamedTensor { name, shape, element, values });
     }
-    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    restore(&mut tensors)?;
     let metadata = header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect();
     Ok(TensorFile { format: Format::SafeTensors, tensors, dropped: Vec::new(), metadata })
 }

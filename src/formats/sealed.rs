@@ -1,4 +1,4 @@
-//! A file that detects damage: tensors of f32 or f16 in a safetensors file, with a JSON object and a checksum.
+//! A file that detects damage: tensors of f32, f16 or 8 bits in a safetensors file, with a JSON object and a checksum.
 //!
 //! The object is in the header's metadata, and its first entry is a CRC-32 of everything after it, text and tensors.
 //! So the same content gives the same bytes, and every truncation and bit flip is detected.
@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 
 use super::durable::write_atomically;
 use super::element::{Element, Reals, Values};
+use super::quantised::restore;
+use super::tensor_file::NamedTensor;
 use crate::error::{Error, Result};
 
 /// Shape and values by name.
@@ -31,11 +33,11 @@ pub fn write<'t>(
 ) -> Result<()> {
     let unwritable = |error: safetensors::SafeTensorError| Error::Graph(format!("{}: {error}", path.display()));
     let text = serde_json::to_string(metadata).map_err(|error| Error::Graph(error.to_string()))?;
-    let encoded = tensors.map(|(name, (shape, values))| Ok((name, shape, reals.encode(name, values)?)));
-    let encoded = encoded.collect::<Result<Vec<_>>>()?;
-    let views = encoded
+    let entries = tensors.map(|(name, (shape, values))| reals.entries(name, shape, values));
+    let entries: Vec<_> = entries.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let views = entries
         .iter()
-        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(reals.dtype(), shape.to_vec(), bytes)?)))
+        .map(|entry| Ok((&*entry.name, TensorView::new(entry.dtype, entry.shape.to_vec(), &entry.bytes)?)))
         .collect::<Result<BTreeMap<_, _>, _>>()
         .map_err(unwritable)?;
     let text = sealed(&text, checksum(&text, &views));
@@ -74,15 +76,19 @@ pub fn read<M: DeserializeOwned>(path: &Path, bytes: &[u8], key: &str, remedy: &
     }
     let metadata =
         serde_json::from_str(&text).map_err(|error| broken(format!("its configuration is damaged: {error}")))?;
-    let mut tensors = Tensors::new();
+    let mut tensors = Vec::new();
     for (name, view) in views {
-        let element = Element::of_safetensors(view.dtype()).map(|element| element.decode(view.data()));
-        let Some(Values::Reals(values)) = element else {
-            return Err(broken(format!("tensor `{name}` does not consist of real numbers")));
-        };
-        tensors.insert(name.to_owned(), (view.shape().to_vec(), values));
+        let element = Element::of_safetensors(view.dtype());
+        let element = element.ok_or_else(|| broken(format!("tensor `{name}` has the type {}", view.dtype())))?;
+        let values = element.decode(view.data());
+        tensors.push(NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), element, values });
     }
-    Ok((metadata, tensors))
+    restore(&mut tensors).map_err(|fault| broken(fault.reason))?;
+    let tensors = tensors.into_iter().map(|tensor| match tensor.values {
+        Values::Reals(values) => Ok((tensor.name, (tensor.shape, values))),
+        Values::Integers(_) => Err(broken(format!("tensor `{}` does not consist of real numbers", tensor.name))),
+    });
+    Ok((metadata, tensors.collect::<Result<_>>()?))
 }
 
 /// CRC-32 of the metadata's text and of name, shape and bytes of every tensor.

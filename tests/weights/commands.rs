@@ -162,6 +162,61 @@ fn what_a_format_cannot_hold_is_refused() {
     assert!(start.contains("_bn0.running_var` has negative variances"), "{start}");
 }
 
+/// Writes a network with its first weights.
+fn untrained(path: &Path, backbone: &str, ofd: &str) {
+    let mut config = Config::preset("voc").unwrap();
+    let settings = [format!("model.backbone={backbone}"), format!("ofd.mode={ofd}"), "model.embed_dim=8".into()];
+    settings.iter().for_each(|setting| config.set(setting).unwrap());
+    let classes = vec!["a".to_owned()];
+    let network = NetworkConfig::new(&config, classes.len()).unwrap();
+    let network = Network::new(&Graph::new(), &network, NetworkOptions::new(&config)).unwrap();
+    let parameters = network.parameters().into_iter();
+    let tensors = parameters.map(|own| (own.name.clone(), (own.shape.to_vec(), own.initial(1)))).collect();
+    Checkpoint { step: 7, config, classes, tensors, training: None }.save(path).unwrap();
+}
+
+/// Protects: a network in 8 bits takes little more than a quarter of the space, is read as any other, and each weight is
+/// within half a step of its output channel; biases and statistics stay as they are. Damage is found.
+#[test]
+fn weights_in_eight_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let source = at("network");
+    untrained(&source, "nano", "off");
+    let convert = |out: &str, more: &[&str]| {
+        let out = at(out);
+        said(&[&["weights", "convert", text(&source), text(&out), "--layout", "tagseg"], more].concat());
+        (fs::metadata(&out).unwrap().len(), Checkpoint::load(&out).unwrap())
+    };
+    let ((whole, exact), (bytes, rounded)) =
+        (convert("whole.safetensors", &[]), convert("bytes.safetensors", &["--int8"]));
+    assert!(bytes < whole * 2 / 5, "{bytes} of {whole} bytes");
+    assert_eq!(exact.tensors.keys().collect::<Vec<_>>(), rounded.tensors.keys().collect::<Vec<_>>());
+    for (name, (shape, values)) in &exact.tensors {
+        let (_, got) = &rounded.tensors[name];
+        let row = if shape.len() > 1 { values.len() / shape[0] } else { 1 };
+        for (values, got) in values.chunks(row).zip(got.chunks(row)) {
+            let largest = values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+            let step = if shape.len() > 1 { largest / 127.0 } else { 0.0 };
+            assert!(values.iter().zip(got).all(|(value, got)| (value - got).abs() <= 0.5001 * step), "{name}");
+        }
+    }
+    assert_ne!(exact.tensors, rounded.tensors);
+
+    let inspected = said(&["weights", "inspect", text(&at("bytes.safetensors"))]);
+    assert!(!inspected.contains(".scale"), "{inspected}");
+    let official = refused(&["weights", "convert", text(&source), text(&at("b.safetensors")), "--int8"]);
+    assert!(official.contains("`--int8`: is for the layout of tagseg") && official.contains("--half"), "{official}");
+    let onnx = refused(&["weights", "convert", text(&source), text(&at("b.onnx")), "--int8"]);
+    assert!(onnx.contains("--int8"), "{onnx}");
+    let mut damaged = fs::read(at("bytes.safetensors")).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    fs::write(at("bytes.safetensors"), damaged).unwrap();
+    let reason = Checkpoint::load(&at("bytes.safetensors")).unwrap_err().to_string();
+    assert!(reason.contains("checksum"), "{reason}");
+}
+
 /// Protects: networks that Transformers would compute differently are refused in one line, and a folder is written whole,
 /// over nothing but a folder of the same kind. `tests/formats` loads such folders.
 #[test]
@@ -169,17 +224,7 @@ fn a_folder_of_transformers_is_written_whole() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let save = |name: &str, backbone: &str, ofd: &str| {
-        let mut config = Config::preset("voc").unwrap();
-        let settings = [format!("model.backbone={backbone}"), format!("ofd.mode={ofd}"), "model.embed_dim=8".into()];
-        settings.iter().for_each(|setting| config.set(setting).unwrap());
-        let classes = ["a".to_owned()];
-        let network = NetworkConfig::new(&config, classes.len()).unwrap();
-        let network = Network::new(&Graph::new(), &network, NetworkOptions::new(&config)).unwrap();
-        let tensors =
-            network.parameters().into_iter().map(|own| (own.name.clone(), (own.shape.to_vec(), own.initial(1))));
-        let tensors = tensors.collect();
-        let checkpoint = Checkpoint { step: 7, config, classes: classes.to_vec(), tensors, training: None };
-        checkpoint.save(&folder.path().join(name)).unwrap();
+        untrained(&folder.path().join(name), backbone, ofd);
         at(name)
     };
     let (off, released, paper) =
@@ -197,6 +242,7 @@ fn a_folder_of_transformers_is_written_whole() {
         let line = refused_with(source, &out, &[]);
         assert!(line.contains(part) && line.contains("train with ofd.mode=off") && line.contains(".onnx"), "{line}");
     }
+    assert!(refused_with(&off, &out, &["--int8"]).contains("`--int8`: is for the layout of tagseg"));
     let line = refused_with(&lite, &out, &[]);
     assert!(line.contains("efficientnet_lite0 is no encoder of SegFormer, only MiT is"), "{line}");
     let foreign = refused_with(text(&fixture("bmp.pth")), &out, &[]);

@@ -12,7 +12,7 @@ use super::keymap::{Layout, Scheme, from_tagseg, to_tagseg};
 use crate::config::MsMode;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
-use crate::formats::element::{Element, Reals, Values};
+use crate::formats::element::{Element, Entry, Reals, Values};
 use crate::formats::fault::quoted;
 use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
 #[cfg(feature = "native")]
@@ -56,10 +56,14 @@ pub struct Conversion {
 /// Writes the weights of a run's newest checkpoint, or of a file, to `out` as `reals` in `layout`.
 ///
 /// # Errors
-/// If the source cannot be read, or has a tensor with an unknown name; with `partial`, such tensors are dropped.
+/// If the source cannot be read, or has a tensor with an unknown name; with `partial`, such tensors are dropped. Only the
+/// layout of tagseg can be stored in 8 bits.
 pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool, reals: Reals) -> Result<Conversion> {
     if out.extension().is_none_or(|extension| extension != "safetensors") {
         return Err(Error::data(out, "is not a name of a safetensors file", "use a name that ends in .safetensors"));
+    }
+    if layout != Layout::Tagseg {
+        for_other_programs(reals)?;
     }
     let source = &file_of(source)?;
     if out.canonicalize().is_ok_and(|out| source.canonicalize().is_ok_and(|source| source == out)) {
@@ -107,6 +111,15 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool, reals: 
     Ok(Conversion { scheme: mapped.scheme, tensors: tensors.len(), dropped: mapped.dropped })
 }
 
+/// Checks that other programs know this storage.
+pub(super) fn for_other_programs(reals: Reals) -> Result<()> {
+    if reals == Reals::Byte {
+        let reason = "is for the layout of tagseg: other programs do not know its scales";
+        return Err(Error::config("--int8", reason, "add --layout tagseg, or use --half"));
+    }
+    Ok(())
+}
+
 /// The counter that PyTorch would have after the checkpoint's steps: each runs batch norm once with gradient and, in
 /// training form, once for every scale of the multi-scale passes, of which 1 is always one (method.md 3.2).
 pub(super) fn batches(checkpoint: &Checkpoint) -> NamedTensor {
@@ -120,13 +133,16 @@ pub(super) fn batches(checkpoint: &Checkpoint) -> NamedTensor {
 /// Tensors as a safetensors file of PyTorch, integers as i64.
 pub(super) fn encoded(tensors: &[NamedTensor], reals: Reals) -> Result<Vec<u8>> {
     let broken = |error| Error::Graph(format!("cannot write the tensors: {error}"));
-    let encoded = tensors.iter().map(|tensor| match &tensor.values {
-        Values::Reals(values) => Ok((tensor, reals.dtype(), reals.encode(&tensor.name, values)?)),
-        Values::Integers(values) => Ok((tensor, Dtype::I64, Cow::Borrowed(bytemuck::cast_slice(values)))),
+    let entries = tensors.iter().map(|NamedTensor { name, shape, values, .. }| match values {
+        Values::Reals(values) => reals.entries(name, shape, values),
+        Values::Integers(values) => {
+            let bytes = Cow::Borrowed(bytemuck::cast_slice(values));
+            Ok(vec![Entry { name: name.into(), dtype: Dtype::I64, shape: shape.into(), bytes }])
+        }
     });
-    let encoded = encoded.collect::<Result<Vec<_>>>()?;
-    let views = encoded.iter().map(|(tensor, dtype, bytes)| {
-        Ok((&tensor.name, TensorView::new(*dtype, tensor.shape.clone(), bytes).map_err(broken)?))
+    let entries: Vec<_> = entries.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let views = entries.iter().map(|entry| {
+        Ok((&entry.name, TensorView::new(entry.dtype, entry.shape.to_vec(), &entry.bytes).map_err(broken)?))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);

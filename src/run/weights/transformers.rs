@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::checkpoint::Checkpoint;
 use super::checkpoints::file_of;
-use super::convert::{batches, encoded};
+use super::convert::{batches, encoded, for_other_programs};
 use super::keymap::{Layout, from_tagseg, of_encoder};
 use crate::config::OfdMode;
 use crate::data::VOID;
@@ -32,6 +32,7 @@ const REMEDY: &str = "write a name that ends in .onnx for the whole network";
 /// # Errors
 /// If the source is not a checkpoint, is not a SegFormer, or the folder cannot be written.
 pub fn convert_to_transformers(source: &Path, out: &Path, reals: Reals, overwrite: bool) -> Result<Checkpoint> {
+    for_other_programs(reals)?;
     check_free(out, overwrite)?;
     let source = &file_of(source)?;
     if source.canonicalize().is_ok_and(|source| out.canonicalize().is_ok_and(|out| source.starts_with(out))) {
@@ -86,7 +87,7 @@ fn configuration(checkpoint: &Checkpoint, sizes: Map<String, Value>, reals: Real
     let mut config = json!({
         "architectures": ["SegformerForSemanticSegmentation"],
         "model_type": "segformer",
-        "torch_dtype": match reals { Reals::Whole => "float32", Reals::Half => "float16" },
+        "torch_dtype": if reals == Reals::Half { "float16" } else { "float32" },
         "num_channels": 3,
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.0,
