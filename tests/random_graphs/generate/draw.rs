@@ -242,8 +242,12 @@ impl Generator {
             }
             "attention" => {
                 let heads = self.random.of(&[1, 2, 3]);
-                let channels = heads as usize * 4 * (1 + self.random.below(3));
-                let [batch, queries, keys] = [self.extent(), self.extent(), self.extent()];
+                // Wide heads and several tiles of tokens, too.
+                let fours = if self.random.chance(30) { 5 + self.random.below(12) } else { 1 + self.random.below(3) };
+                let channels = heads as usize * 4 * fours;
+                let batch = self.extent();
+                let [queries, keys] =
+                    [0, 1].map(|_| if self.random.chance(15) { 20 + self.random.below(60) } else { self.extent() });
                 let mut takes = Vec::new();
                 for tokens in [queries, keys, keys] {
                     let x = self.of_shape(&[batch, tokens, channels])?;
