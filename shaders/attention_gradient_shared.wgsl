@@ -31,6 +31,28 @@ fn add_scores(sum: mat4x4<f32>, columns: vec4<u32>, rows: vec4<u32>, c: u32) -> 
     return add_products(sum, other, own);
 }
 
+// Products of four columns and four rows.
+fn scores(columns: vec4<u32>, rows: vec4<u32>) -> mat4x4<f32> {
+    var sum = mat4x4<f32>();
+#if UNROLLED
+    for (var c = 0u; c < CHUNKS; c += 8u) {
+        // The bound tells compilers that the positions do not wrap, as MOST_FOURS does.
+        let at = min(c, CHUNKS);
+        sum = add_scores(sum, columns + at, rows + at, 0u);
+        sum = add_scores(sum, columns + at, rows + at, 1u);
+        sum = add_scores(sum, columns + at, rows + at, 2u);
+        sum = add_scores(sum, columns + at, rows + at, 3u);
+        sum = add_scores(sum, columns + at, rows + at, 4u);
+        sum = add_scores(sum, columns + at, rows + at, 5u);
+        sum = add_scores(sum, columns + at, rows + at, 6u);
+        sum = add_scores(sum, columns + at, rows + at, 7u);
+    }
+#else
+    for (var c = 0u; c < CHUNKS; c++) { sum = add_scores(sum, columns, rows, c); }
+#endif
+    return sum;
+}
+
 #if SLOPE
 // The same with the values.
 fn add_slopes(sum: mat4x4<f32>, columns: vec4<u32>, rows: vec4<u32>, c: u32) -> mat4x4<f32> {
@@ -39,6 +61,28 @@ fn add_slopes(sum: mat4x4<f32>, columns: vec4<u32>, rows: vec4<u32>, c: u32) -> 
     let other = mat4x4<f32>(load_b_value(columns.x + c), load_b_value(columns.y + c),
                             load_b_value(columns.z + c), load_b_value(columns.w + c));
     return add_products(sum, other, own);
+}
+
+// Products of values of four columns and four rows.
+fn slopes(columns: vec4<u32>, rows: vec4<u32>) -> mat4x4<f32> {
+    var sum = mat4x4<f32>();
+#if UNROLLED
+    for (var c = 0u; c < CHUNKS; c += 8u) {
+        // The bound tells compilers that the positions do not wrap, as MOST_FOURS does.
+        let at = min(c, CHUNKS);
+        sum = add_slopes(sum, columns + at, rows + at, 0u);
+        sum = add_slopes(sum, columns + at, rows + at, 1u);
+        sum = add_slopes(sum, columns + at, rows + at, 2u);
+        sum = add_slopes(sum, columns + at, rows + at, 3u);
+        sum = add_slopes(sum, columns + at, rows + at, 4u);
+        sum = add_slopes(sum, columns + at, rows + at, 5u);
+        sum = add_slopes(sum, columns + at, rows + at, 6u);
+        sum = add_slopes(sum, columns + at, rows + at, 7u);
+    }
+#else
+    for (var c = 0u; c < CHUNKS; c++) { sum = add_slopes(sum, columns, rows, c); }
+#endif
+    return sum;
 }
 #endif
 
@@ -103,22 +147,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var first = split * p.chunk; first < end; first += SIDE) {
         let column = first + 4u * j;
         let columns = starts(batch, head, column, p.columns);
-        var s = mat4x4<f32>();
-#if UNROLLED
-        for (var c = 0u; c < CHUNKS; c += 8u) {
-            let at = min(c, CHUNKS);
-            s = add_scores(s, columns + at, rows + at, 0u);
-            s = add_scores(s, columns + at, rows + at, 1u);
-            s = add_scores(s, columns + at, rows + at, 2u);
-            s = add_scores(s, columns + at, rows + at, 3u);
-            s = add_scores(s, columns + at, rows + at, 4u);
-            s = add_scores(s, columns + at, rows + at, 5u);
-            s = add_scores(s, columns + at, rows + at, 6u);
-            s = add_scores(s, columns + at, rows + at, 7u);
-        }
-#else
-        for (var c = 0u; c < CHUNKS; c++) { s = add_scores(s, columns, rows, c); }
-#endif
+        var s = scores(columns, rows);
         s *= p.scale;
 #if KEYS
         let logs = four_logs(batch, head, column, p.columns);
@@ -131,22 +160,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         // compilers keep them in registers, too.
         share(i, j, s);
         workgroupBarrier();
-        var d = mat4x4<f32>();
-#if UNROLLED
-        for (var c = 0u; c < CHUNKS; c += 8u) {
-            let at = min(c, CHUNKS);
-            d = add_slopes(d, columns + at, rows + at, 0u);
-            d = add_slopes(d, columns + at, rows + at, 1u);
-            d = add_slopes(d, columns + at, rows + at, 2u);
-            d = add_slopes(d, columns + at, rows + at, 3u);
-            d = add_slopes(d, columns + at, rows + at, 4u);
-            d = add_slopes(d, columns + at, rows + at, 5u);
-            d = add_slopes(d, columns + at, rows + at, 6u);
-            d = add_slopes(d, columns + at, rows + at, 7u);
-        }
-#else
-        for (var c = 0u; c < CHUNKS; c++) { d = add_slopes(d, columns, rows, c); }
-#endif
+        let d = slopes(columns, rows);
         s = shared_by(i, j);
 #if KEYS
         let products = four_products(batch, head, column, p.columns);

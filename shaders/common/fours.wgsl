@@ -19,7 +19,7 @@ fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
 }
 
-// Distances of four terms from the first of all, where the next is `step` further; the last one's again beyond the end.
+// Offsets of the terms k to k + 3, `step` apart; beyond the end, that of the last term.
 fn four_terms(k: u32, end: u32, step: u32) -> vec4<u32> {
 #if WHOLE
     let first = k * step;

@@ -12,6 +12,7 @@ fn add_product(sum: mat4x4<f32>, x: mat4x4<f32>, rows: mat4x4<f32>) -> mat4x4<f3
                        add_row(sum[2], x[2], rows), add_row(sum[3], x[3], rows));
 }
 
-// No buffer has so many vec4s. A position that is bounded by it, outside a loop, tells compilers that the next positions do not
-// wrap: they make them constant distances from the first, and do not take the sum apart to add its terms anew in every turn.
-const MOST_FOURS: u32 = 0x07ffff00u;
+// No binding has so many vec4s, not even of halves (`Device::largest_binding`). A position that is bounded by it, outside a
+// loop, tells compilers that the next positions do not wrap: they make them constant distances from the first, and do not
+// take the sum apart to add its terms anew in every turn.
+const MOST_FOURS: u32 = 0x0fffff00u;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use tagseg::formats::element::Reals;
+use tagseg::formats::storage::Reals;
 use tagseg::run::report::Table;
 use tagseg::run::weights::{
     Checkpoint, Inspection, Layout, convert, convert_to_onnx, convert_to_transformers, inspect,

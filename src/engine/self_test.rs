@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::gpu::{Device, Plan};
 use crate::engine::graph::{DType, Graph, Kind, NodeId, Storage, Tensor};
-use crate::engine::kernel::{Kernels, Registers, Target, wgsl};
+use crate::engine::kernel::{Kernels, Launch, Registers, Target, wgsl};
 use crate::engine::ops::attention::Heads;
 use crate::engine::reference::random::noise;
 use crate::engine::reference::square_error;
@@ -94,7 +94,10 @@ const LIMIT: f64 = 1e-10;
 /// gradients.
 fn products(graph: &Graph) -> Result<Vec<Tensor>> {
     let matrices = |rows, columns| constant(graph, &[256, rows, columns]);
-    let mut outputs = convolution(graph, [4, 13, 11, 48], 60)?;
+    let mut outputs = convolution(graph, [4, 13, 11, 48], 60, 1)?;
+    // Rows of whole fours of patches, also of windows side by side.
+    outputs.extend(convolution(graph, [4, 13, 12, 48], 60, 1)?);
+    outputs.extend(convolution(graph, [2, 36, 36, 16], 60, 3)?);
     outputs.extend([
         matrices(61, 19).matmul(&matrices(19, 59))?,
         matrices(60, 20).matmul_nt(&matrices(52, 20))?,
@@ -103,10 +106,10 @@ fn products(graph: &Graph) -> Result<Vec<Tensor>> {
     Ok(outputs)
 }
 
-/// A 3×3 convolution of x \[B, H, W, C\], whose products load patches, and its gradients.
-fn convolution(graph: &Graph, x: [usize; 4], outputs: usize) -> Result<Vec<Tensor>> {
+/// A 3×3 convolution of x \[B, H, W, C\], whose products load patches, and its gradients, padded if windows overlap.
+fn convolution(graph: &Graph, x: [usize; 4], outputs: usize, stride: usize) -> Result<Vec<Tensor>> {
     let (x, weight) = (constant(graph, &x), constant(graph, &[outputs, x[3], 3, 3]));
-    let y = x.conv2d(&weight, None, 1, 1)?;
+    let y = x.conv2d(&weight, None, stride, usize::from(stride < 3))?;
     let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
     let mut values = graph.gradients(&objective, &[x, weight])?;
     values.push(y);
@@ -183,7 +186,7 @@ fn subgroup_products(graph: &Graph) -> Result<Vec<Tensor>> {
     let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
     let mut outputs = graph.gradients(&objective, &[x, weight])?;
     outputs.extend([y, constant(graph, &[1, 37, 19]).matmul(&constant(graph, &[1, 19, 41]))?]);
-    outputs.extend(convolution(graph, [1, 7, 6, 8], 12)?);
+    outputs.extend(convolution(graph, [1, 7, 6, 8], 12, 1)?);
     Ok(outputs)
 }
 
@@ -202,12 +205,12 @@ fn rows(graph: &Graph) -> Result<Vec<Tensor>> {
     Ok(outputs)
 }
 
-/// Attention of heads of 16, 44 and 48 channels, and its gradients, with scores whose largest moves from tile to tile.
+/// Attention of heads of 16, 44, 48 and 64 channels, and its gradients, with scores whose largest moves from tile to tile.
 fn attention(graph: &Graph) -> Result<Vec<Tensor>> {
     let mut outputs = Vec::new();
-    for width in [32, 88, 96] {
-        let q = constant(graph, &[2, 45, width]);
-        let [k, v] = [(); 2].map(|()| constant(graph, &[2, 71, width]));
+    for (width, queries, keys) in [(32, 45, 71), (88, 45, 71), (96, 45, 71), (128, 45, 71), (128, 44, 72)] {
+        let q = constant(graph, &[2, queries, width]);
+        let [k, v] = [(); 2].map(|()| constant(graph, &[2, keys, width]));
         let y = q.attention(&k, &v, Heads { count: 2, scale: 2.0 })?;
         let objective = y.mul(&constant(graph, y.shape()))?.sum_all()?;
         outputs.extend(graph.gradients(&objective, &[q, k, v])?);
@@ -396,15 +399,19 @@ async fn error(family: &Family, device: &Device) -> Result<f64> {
 fn kernels(families: &[&Family], registers: Registers) -> Result<u32> {
     let mut texts = crc32fast::Hasher::new();
     for family in families {
-        let graph = Graph::new();
-        let outputs: Vec<_> = (family.record)(&graph)?.iter().map(Tensor::id).collect();
-        for launch in
-            Plan::new(&graph, &outputs, family.tested(registers)).steps.iter().flat_map(|step| &step.launches.list)
-        {
-            texts.update(wgsl::render(launch)?.as_bytes());
+        for launch in launches(family, registers)? {
+            texts.update(wgsl::render(&launch)?.as_bytes());
         }
     }
     Ok(texts.finalize())
+}
+
+/// What the self-test of a family runs on a device with so many registers.
+fn launches(family: &Family, registers: Registers) -> Result<Vec<Launch>> {
+    let graph = Graph::new();
+    let outputs: Vec<_> = (family.record)(&graph)?.iter().map(Tensor::id).collect();
+    let steps = Plan::new(&graph, &outputs, family.tested(registers)).steps;
+    Ok(steps.into_iter().flat_map(|step| step.launches.list).collect())
 }
 
 /// The result for these kernels in a file, if it is valid.
@@ -420,4 +427,40 @@ fn store(file: &Path, of: &str, passed: &BTreeMap<String, bool>) -> io::Result<(
     fs::create_dir_all(file.parent().unwrap_or(Path::new("")))?;
     fs::write(&beside, serde_json::to_vec_pretty(&stored)?)?;
     fs::rename(&beside, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects: the self-test runs the kernels with workgroup memory that training steps use, also those that are unrolled
+    /// for cards with many registers, and not only their neighbours for odd sizes.
+    #[test]
+    fn what_training_uses_is_tested() {
+        let names = |name: &str, registers| {
+            let family = FAMILIES.iter().find(|family| family.name == name).unwrap();
+            let launches = launches(family, registers).unwrap();
+            let name = |launch: &Launch| {
+                let flags =
+                    launch.defines.iter().map(|(name, value)| format!("{name}={}", value.trim_end_matches('u')));
+                format!("{} {}", launch.shader.name, flags.collect::<Vec<_>>().join(" "))
+            };
+            launches.iter().map(name).collect::<Vec<_>>()
+        };
+        let has = |names: &[String], flags: &[&str]| {
+            let found = names.iter().any(|name| flags.iter().all(|flag| name.split(' ').any(|own| own == *flag)));
+            assert!(found, "{flags:?} is not among {names:#?}");
+        };
+        for (registers, unrolled) in [(Registers::Few, None), (Registers::Many, Some("UNROLLED=1"))] {
+            let attention = names("tiled attention", registers);
+            for kernel in [&["attention_shared", "OUTPUT=1"][..], &["attention_gradient_shared", "SLOPE=1", "KEYS=1"]] {
+                let flags = [kernel, &["WIDE=1", "WHOLE=1", "CHUNKS=16"], unrolled.as_slice()].concat();
+                has(&attention, &flags);
+            }
+            let products = names("tiled products", registers);
+            for patches in ["A_PATCHES=1", "B_PATCHES=1", "OUT_PATCHES=1"] {
+                has(&products, &[&["matmul_shared", patches, "FOURS=1"], unrolled.as_slice()].concat());
+            }
+        }
+    }
 }

@@ -23,11 +23,13 @@ use std::sync::Arc;
 
 use super::backend::{Engine, OnDevice, OnInterpreter};
 use super::gpu;
-use super::graph::{DType, Graph, NodeId, Tensor, TensorType};
+use super::graph::{Graph, NodeId, Tensor, TensorType};
 use super::kernel::{KernelTable, Target};
 pub use super::program::Program;
-use super::ranks::{Peers, World};
+use super::ranks::World;
 pub use super::values::Values;
+#[cfg(not(target_arch = "wasm32"))]
+use super::{graph::DType, ranks::Peers};
 use crate::error::{Error, Result};
 
 /// A device or the interpreter, with the states that programs share. Clones share them too, also in other threads.

@@ -28,6 +28,7 @@ pub mod pickle;
 pub(crate) mod quantised;
 mod recognise;
 pub mod sealed;
+pub mod storage;
 pub mod tensor_file;
 #[cfg(feature = "native")]
 pub(crate) mod text;

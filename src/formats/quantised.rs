@@ -3,7 +3,7 @@
 //! Every row of a tensor, its values at one index of the first axis, has a scale of its own: the largest |w| / 127. So no
 //! weight changes by more than 1/254 of the largest of its row. The scales of tensor `NAME` are the tensor `NAME.scale`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::element::{Element, Values};
 use super::fault::{Checked, Fault, quoted};
@@ -36,9 +36,11 @@ pub fn quantised(rows: usize, values: &[f32]) -> Option<(Vec<i8>, Vec<f32>)> {
 /// # Errors
 /// If the number of scales is not that of the rows.
 pub fn restore(tensors: &mut Vec<NamedTensor>) -> Checked<()> {
+    let integers = tensors.iter().filter(|tensor| tensor.element == Element::I8);
+    let paired: BTreeSet<_> = integers.map(|tensor| format!("{}{SCALE}", tensor.name)).collect();
     let (scales, mut others): (Vec<_>, Vec<_>) =
-        std::mem::take(tensors).into_iter().partition(|tensor| tensor.name.ends_with(SCALE));
-    let mut scales: BTreeMap<_, _> = scales.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+        std::mem::take(tensors).into_iter().partition(|tensor| paired.contains(&tensor.name));
+    let mut scales: BTreeMap<_, _> = scales.into_iter().map(|tensor| (tensor.name, tensor.values)).collect();
     for tensor in others.iter_mut().filter(|tensor| tensor.element == Element::I8) {
         let (Values::Integers(integers), Some(scale)) =
             (&tensor.values, scales.remove(&format!("{}{SCALE}", tensor.name)))
@@ -46,7 +48,7 @@ pub fn restore(tensors: &mut Vec<NamedTensor>) -> Checked<()> {
             continue;
         };
         let rows = tensor.shape.first().copied().unwrap_or(1);
-        let Values::Reals(scale) = scale.values else {
+        let Values::Reals(scale) = scale else {
             return Err(Fault::damaged(format!("the scales of {} are no real numbers", quoted(&tensor.name))));
         };
         if scale.len() != rows {
@@ -58,8 +60,6 @@ pub fn restore(tensors: &mut Vec<NamedTensor>) -> Checked<()> {
         let reals = rows.flat_map(|(row, scale)| row.iter().map(move |&integer| integer as f32 * scale)).collect();
         tensor.values = Values::Reals(reals);
     }
-    others.extend(scales.into_values());
-    others.sort_by(|a, b| a.name.cmp(&b.name));
     *tensors = others;
     Ok(())
 }
@@ -86,8 +86,8 @@ mod tests {
             tensor("other.scale", &[1], Element::F32, Values::Reals(vec![2.0])),
         ];
         restore(&mut tensors).unwrap();
-        assert_eq!(tensors.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>(), ["other.scale", "w"]);
-        let Values::Reals(restored) = &tensors[1].values else { panic!("{tensors:?}") };
+        assert_eq!(tensors.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>(), ["w", "other.scale"]);
+        let Values::Reals(restored) = &tensors[0].values else { panic!("{tensors:?}") };
         for (row, (restored, values)) in restored.chunks(3).zip(values.chunks(3)).enumerate() {
             let half = [1.0, 0.0, 2e-6][row] / 254.0 * 1.0001;
             assert!(restored.iter().zip(values).all(|(one, other)| (one - other).abs() <= half), "{restored:?}");

@@ -26,11 +26,9 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Data`] if it is damaged or contains more than tensors.
     pub fn read(path: &Path) -> Result<Self> {
-        if path.to_string_lossy().ends_with(INDEX) {
-            return read_sharded(path);
-        }
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        Self::from_bytes(&bytes).map_err(|fault| fault.at(path))
+        let mut file = if path.to_string_lossy().ends_with(INDEX) { read_sharded(path)? } else { read_one(path)? };
+        restore(&mut file.tensors).map_err(|fault| fault.at(path))?;
+        Ok(file)
     }
 
     /// Reads a file that is in memory. Never allocates more than a small multiple of its size.
@@ -38,17 +36,29 @@ impl TensorFile {
     /// # Errors
     /// If it is damaged or contains more than tensors.
     pub fn from_bytes(bytes: &[u8]) -> Checked<Self> {
-        let mut budget = Budget::of(bytes);
-        match bytes {
-            // The header's length in 8 bytes, then the header, which is a JSON object. It comes first: a length may
-            // look like the start of a pickle, but neither a pickle's nor an archive's ninth byte is a brace.
-            [_, _, _, _, _, _, _, _, b'{', ..] => read_safetensors(bytes, &mut budget),
-            _ if bytes.starts_with(archive::MAGIC) => torch::read_zip(bytes, &mut budget),
-            [0x80, 1..=5, ..] => torch::read_legacy(bytes, &mut budget),
-            _ => {
-                let reason = "is neither a safetensors file nor one of torch.save";
-                Err(Fault { reason: reason.into(), remedy: "give a .safetensors, .pth or .pt file" })
-            }
+        let mut file = stored_in(bytes)?;
+        restore(&mut file.tensors)?;
+        Ok(file)
+    }
+}
+
+/// A file as it is stored: weights in 8 bits are integers beside their scales.
+fn read_one(path: &Path) -> Result<TensorFile> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    stored_in(&bytes).map_err(|fault| fault.at(path))
+}
+
+fn stored_in(bytes: &[u8]) -> Checked<TensorFile> {
+    let mut budget = Budget::of(bytes);
+    match bytes {
+        // The header's length in 8 bytes, then the header, which is a JSON object. It comes first: a length may look like
+        // the start of a pickle, but neither a pickle's nor an archive's ninth byte is a brace.
+        [_, _, _, _, _, _, _, _, b'{', ..] => read_safetensors(bytes, &mut budget),
+        _ if bytes.starts_with(archive::MAGIC) => torch::read_zip(bytes, &mut budget),
+        [0x80, 1..=5, ..] => torch::read_legacy(bytes, &mut budget),
+        _ => {
+            let reason = "is neither a safetensors file nor one of torch.save";
+            Err(Fault { reason: reason.into(), remedy: "give a .safetensors, .pth or .pt file" })
         }
     }
 }
@@ -67,7 +77,7 @@ fn read_sharded(path: &Path) -> Result<TensorFile> {
         if Path::new(name).file_name().is_none_or(|own| own.to_string_lossy() != **name) {
             return Err(damaged(format!("lists the file {}, which is not beside it", quoted(name))));
         }
-        let part = TensorFile::read(&path.with_file_name(name))?;
+        let part = read_one(&path.with_file_name(name))?;
         whole.format = part.format;
         whole
             .tensors
@@ -96,7 +106,7 @@ fn read_safetensors(bytes: &[u8], budget: &mut Budget) -> Checked<TensorFile> {
         let (name, shape, values) = (name.to_owned(), view.shape().to_vec(), element.decode(view.data()));
         tensors.push(NamedTensor { name, shape, element, values });
     }
-    restore(&mut tensors)?;
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let metadata = header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect();
     Ok(TensorFile { format: Format::SafeTensors, tensors, dropped: Vec::new(), metadata })
 }

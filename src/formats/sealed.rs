@@ -12,8 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::durable::write_atomically;
-use super::element::{Element, Reals, Values};
+use super::element::{Element, Values};
 use super::quantised::restore;
+use super::storage::Reals;
 use super::tensor_file::NamedTensor;
 use crate::error::{Error, Result};
 
@@ -79,7 +80,8 @@ pub fn read<M: DeserializeOwned>(path: &Path, bytes: &[u8], key: &str, remedy: &
     let mut tensors = Vec::new();
     for (name, view) in views {
         let element = Element::of_safetensors(view.dtype());
-        let element = element.ok_or_else(|| broken(format!("tensor `{name}` has the type {}", view.dtype())))?;
+        let element = element
+            .ok_or_else(|| broken(format!("tensor `{name}` has the type {}, which is not supported", view.dtype())))?;
         let values = element.decode(view.data());
         tensors.push(NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), element, values });
     }

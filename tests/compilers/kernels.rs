@@ -71,7 +71,7 @@ pub fn of_steps() -> Vec<Kernel> {
                         if !known.registers.contains(&registers) {
                             known.registers.push(registers);
                         }
-                        // Both tables compute as much, so each kernel and the whole are counted for one of them.
+                        // All tables compute as much, so each kernel and the whole are counted for one of them.
                         if known.registers[0] == registers {
                             known.operations.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
                         }

@@ -183,6 +183,11 @@ fn weights_in_eight_bits() {
     let at = |name: &str| folder.path().join(name);
     let source = at("network");
     untrained(&source, "nano", "off");
+    // The first biases and statistics are 0 and 1, which any rounding keeps.
+    let mut network = Checkpoint::load(&source).unwrap();
+    let plain = network.tensors.values_mut().filter(|(shape, _)| shape.len() == 1);
+    plain.flat_map(|(_, values)| values).enumerate().for_each(|(index, value)| *value += 1.0 / (index + 3) as f32);
+    network.save(&source).unwrap();
     let convert = |out: &str, more: &[&str]| {
         let out = at(out);
         said(&[&["weights", "convert", text(&source), text(&out), "--layout", "tagseg"], more].concat());
@@ -190,7 +195,15 @@ fn weights_in_eight_bits() {
     };
     let ((whole, exact), (bytes, rounded)) =
         (convert("whole.safetensors", &[]), convert("bytes.safetensors", &["--int8"]));
-    assert!(bytes < whole * 2 / 5, "{bytes} of {whole} bytes");
+    let expected: usize = exact
+        .tensors
+        .values()
+        .map(|(shape, values)| match shape.len() {
+            0 | 1 => 4 * values.len(),
+            _ => values.len() + 4 * shape[0],
+        })
+        .sum();
+    assert!((expected..expected + whole as usize / 10).contains(&(bytes as usize)), "{bytes} of {whole} bytes");
     assert_eq!(exact.tensors.keys().collect::<Vec<_>>(), rounded.tensors.keys().collect::<Vec<_>>());
     for (name, (shape, values)) in &exact.tensors {
         let (_, got) = &rounded.tensors[name];
@@ -203,10 +216,38 @@ fn weights_in_eight_bits() {
     }
     assert_ne!(exact.tensors, rounded.tensors);
 
+    // An encoder alone, which has no configuration, and in two files.
+    let lite = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/efficientnet_lite0.safetensors");
+    let small = at("small.safetensors");
+    said(&["weights", "convert", text(&lite), text(&small), "--layout", "tagseg", "--int8"]);
+    let (exact, rounded) = (TensorFile::read(&lite).unwrap().tensors, TensorFile::read(&small).unwrap().tensors);
+    assert_eq!(exact.len(), rounded.len());
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        let (Values::Reals(exact), Values::Reals(got)) = (&exact.values, &rounded.values) else {
+            panic!("{rounded:?}")
+        };
+        let square = |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>();
+        let error = square(&mut exact.iter().zip(got).map(|(one, other)| one - other));
+        assert!(error <= 1e-3 * square(&mut exact.iter().copied()), "{}: {error}", rounded.name);
+    }
+    let file = fs::read(&small).unwrap();
+    let stored = SafeTensors::deserialize(&file).unwrap();
+    let (scales, others): (Vec<_>, Vec<_>) = stored.iter().partition(|(name, _)| name.ends_with(".scale"));
+    let mut map = serde_json::Map::new();
+    for (part, tensors) in [("one.safetensors", others), ("two.safetensors", scales)] {
+        map.extend(tensors.iter().map(|(name, _)| ((*name).to_owned(), part.into())));
+        fs::write(at(part), safetensors::serialize(tensors, None).unwrap()).unwrap();
+    }
+    fs::write(at("model.safetensors.index.json"), serde_json::json!({ "weight_map": map }).to_string()).unwrap();
+    assert_eq!(TensorFile::read(&at("model.safetensors.index.json")).unwrap().tensors, rounded);
+
     let inspected = said(&["weights", "inspect", text(&at("bytes.safetensors"))]);
     assert!(!inspected.contains(".scale"), "{inspected}");
     let official = refused(&["weights", "convert", text(&source), text(&at("b.safetensors")), "--int8"]);
-    assert!(official.contains("`--int8`: is for the layout of tagseg") && official.contains("--half"), "{official}");
+    assert!(
+        official.contains("`--int8`: is for the layout of tagseg") && official.contains("--half instead"),
+        "{official}"
+    );
     let onnx = refused(&["weights", "convert", text(&source), text(&at("b.onnx")), "--int8"]);
     assert!(onnx.contains("--int8"), "{onnx}");
     let mut damaged = fs::read(at("bytes.safetensors")).unwrap();

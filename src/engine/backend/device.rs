@@ -33,6 +33,7 @@ impl Engine for OnDevice {
         &self.peers
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     fn among(&self, peers: Peers) -> Arc<dyn Engine> {
         Arc::new(OnDevice { device: self.device.clone(), states: self.states.clone(), peers })
     }

@@ -36,6 +36,7 @@ pub(crate) trait Engine: Portable {
     fn peers(&self) -> &Peers;
 
     /// The same backend with other ranks.
+    #[cfg(not(target_arch = "wasm32"))]
     fn among(&self, peers: Peers) -> Arc<dyn Engine>;
 
     /// Another backend on the same device, without states.

@@ -36,6 +36,7 @@ impl Engine for OnInterpreter {
         &self.peers
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     fn among(&self, peers: Peers) -> Arc<dyn Engine> {
         Arc::new(OnInterpreter { states: self.states.clone(), peers })
     }

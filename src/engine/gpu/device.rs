@@ -378,6 +378,13 @@ impl Device {
         &self.limits
     }
 
+    /// Bytes of a tensor's buffer at most. Kernels address less than `MOST_FOURS` vec4s (`shaders/common/fused.wgsl`), also of
+    /// halves, which take 8 bytes: few devices bind more.
+    pub(crate) fn largest_binding(&self) -> u64 {
+        const MOST_FOURS: u64 = 0x0fff_ff00;
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size).min(8 * MOST_FOURS)
+    }
+
     /// The pipeline of a launch's kernel variant, compiled once.
     ///
     /// # Errors

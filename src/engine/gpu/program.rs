@@ -334,8 +334,7 @@ pub fn plan(device: &Device, graph: &Graph, outputs: &[NodeId]) -> Result<Plan> 
         Some(limit) => Plan::within(graph, outputs, device.target(), limit)?,
         None => Plan::new(graph, outputs, device.target()),
     };
-    let limits = device.limits();
-    let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let largest_binding = device.largest_binding();
     if plan.largest() > largest_binding {
         let reason = format!(
             "the plan needs a buffer of {:.1} MiB ({:.1} MiB in total), but {} binds at most {:.1} MiB",

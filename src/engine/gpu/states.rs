@@ -171,8 +171,7 @@ impl States {
 
 /// A buffer for a state, or for several.
 fn buffer(device: &Device, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
-    let limits = device.limits();
-    let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let most = device.largest_binding();
     if bytes > most {
         let (needed, most) = (mebibytes(bytes), mebibytes(most));
         let reason = format!("`{name}` takes {needed:.1} MiB, {} binds at most {most:.1} MiB", device.name());

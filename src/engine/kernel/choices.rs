@@ -138,7 +138,7 @@ pub enum Registers {
     /// About 128 numbers: no loop is unrolled.
     #[default]
     Few,
-    /// More, at the price of other invocations: that of tiled products.
+    /// More, of which a unit then holds fewer invocations: the loop of tiled products is unrolled.
     Medium,
     /// About 256: also those of tiled attention and of the gradient of depth-wise taps.
     Many,

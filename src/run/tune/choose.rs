@@ -51,7 +51,7 @@ pub fn run(choice: &DeviceChoice, quick: bool, follow: &dyn Follow) -> Result<Tu
     for (_, config) in &steps {
         case::collect(config, &mut cases)?;
     }
-    let largest = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);
+    let largest = device.largest_binding();
     cases.retain(|case| case.largest() <= largest);
     let mut tuned = Tuned {
         adapter: device.name().to_owned(),

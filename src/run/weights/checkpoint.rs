@@ -14,9 +14,9 @@ use crate::config::Config;
 use crate::engine::nn::Parameter;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
-use crate::formats::element::Reals;
 use crate::formats::sealed;
 use crate::formats::sealed::Tensors;
+use crate::formats::storage::Reals;
 
 /// The key of the file's metadata.
 const KEY: &str = "tagseg";

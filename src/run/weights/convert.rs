@@ -12,8 +12,9 @@ use super::keymap::{Layout, Scheme, from_tagseg, to_tagseg};
 use crate::config::MsMode;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_atomically;
-use crate::formats::element::{Element, Entry, Reals, Values};
+use crate::formats::element::{Element, Values};
 use crate::formats::fault::quoted;
+use crate::formats::storage::{Entry, Reals};
 use crate::formats::tensor_file::{Dropped, NamedTensor, TensorFile};
 #[cfg(feature = "native")]
 use crate::parts::onnx::onnx_of;
@@ -115,7 +116,7 @@ pub fn convert(source: &Path, out: &Path, layout: Layout, partial: bool, reals: 
 pub(super) fn for_other_programs(reals: Reals) -> Result<()> {
     if reals == Reals::Byte {
         let reason = "is for the layout of tagseg: other programs do not know its scales";
-        return Err(Error::config("--int8", reason, "add --layout tagseg, or use --half"));
+        return Err(Error::config("--int8", reason, "use --layout tagseg, or --half instead"));
     }
     Ok(())
 }
