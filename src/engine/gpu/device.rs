@@ -239,6 +239,9 @@ pub struct Device {
     pipelines: Arc<Mutex<HashMap<String, wgpu::ComputePipeline>>>,
 }
 
+/// Vec4s of a binding, as `shaders/common/fused.wgsl` has it.
+const MOST_FOURS: u64 = 0x0fff_ff00;
+
 impl Device {
     /// Opens an adapter.
     ///
@@ -381,7 +384,6 @@ impl Device {
     /// Bytes of a tensor's buffer at most. Kernels address less than `MOST_FOURS` vec4s (`shaders/common/fused.wgsl`), also of
     /// halves, which take 8 bytes: few devices bind more.
     pub(crate) fn largest_binding(&self) -> u64 {
-        const MOST_FOURS: u64 = 0x0fff_ff00;
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size).min(8 * MOST_FOURS)
     }
 
@@ -492,6 +494,13 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Protects: kernels bound positions by what a buffer has at most.
+    #[test]
+    fn kernels_know_the_largest_binding() {
+        let shader = include_str!("../../../shaders/common/fused.wgsl");
+        assert!(shader.contains(&format!("const MOST_FOURS: u32 = 0x{MOST_FOURS:08x}u;")), "{shader}");
+    }
 
     /// Protects: `default` requests only the default limits of WebGPU, whatever the adapter has.
     #[test]
