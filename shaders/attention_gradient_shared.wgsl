@@ -31,28 +31,6 @@ fn add_scores(sum: mat4x4<f32>, columns: vec4<u32>, rows: vec4<u32>, c: u32) -> 
     return add_products(sum, other, own);
 }
 
-// Products of four columns and four rows.
-fn scores(columns: vec4<u32>, rows: vec4<u32>) -> mat4x4<f32> {
-    var sum = mat4x4<f32>();
-#if UNROLLED
-    for (var c = 0u; c < CHUNKS; c += 8u) {
-        // The bound tells compilers that the positions do not wrap, as MOST_FOURS does.
-        let at = min(c, CHUNKS);
-        sum = add_scores(sum, columns + at, rows + at, 0u);
-        sum = add_scores(sum, columns + at, rows + at, 1u);
-        sum = add_scores(sum, columns + at, rows + at, 2u);
-        sum = add_scores(sum, columns + at, rows + at, 3u);
-        sum = add_scores(sum, columns + at, rows + at, 4u);
-        sum = add_scores(sum, columns + at, rows + at, 5u);
-        sum = add_scores(sum, columns + at, rows + at, 6u);
-        sum = add_scores(sum, columns + at, rows + at, 7u);
-    }
-#else
-    for (var c = 0u; c < CHUNKS; c++) { sum = add_scores(sum, columns, rows, c); }
-#endif
-    return sum;
-}
-
 #if SLOPE
 // The same with the values.
 fn add_slopes(sum: mat4x4<f32>, columns: vec4<u32>, rows: vec4<u32>, c: u32) -> mat4x4<f32> {

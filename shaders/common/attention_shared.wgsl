@@ -43,6 +43,28 @@ fn add_products(sum: mat4x4<f32>, columns: mat4x4<f32>, rows: mat4x4<f32>) -> ma
     return add_product(sum, columns, transpose(rows));
 }
 
+// Products of four columns and four rows over all channels. The kernel declares add_scores, which adds those of one vec4.
+fn scores(columns: vec4<u32>, rows: vec4<u32>) -> mat4x4<f32> {
+    var sum = mat4x4<f32>();
+#if UNROLLED
+    for (var c = 0u; c < CHUNKS; c += 8u) {
+        // The bound tells compilers that the positions do not wrap, as MOST_FOURS does.
+        let at = min(c, CHUNKS);
+        sum = add_scores(sum, columns + at, rows + at, 0u);
+        sum = add_scores(sum, columns + at, rows + at, 1u);
+        sum = add_scores(sum, columns + at, rows + at, 2u);
+        sum = add_scores(sum, columns + at, rows + at, 3u);
+        sum = add_scores(sum, columns + at, rows + at, 4u);
+        sum = add_scores(sum, columns + at, rows + at, 5u);
+        sum = add_scores(sum, columns + at, rows + at, 6u);
+        sum = add_scores(sum, columns + at, rows + at, 7u);
+    }
+#else
+    for (var c = 0u; c < CHUNKS; c++) { sum = add_scores(sum, columns, rows, c); }
+#endif
+    return sum;
+}
+
 // Adds a value, weighted for each of four rows, to the sums of these rows.
 fn add_weighted(sums: mat4x4<f32>, weights: vec4<f32>, value: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(fma(vec4<f32>(weights.x), value, sums[0]), fma(vec4<f32>(weights.y), value, sums[1]),
