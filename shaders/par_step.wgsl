@@ -4,11 +4,22 @@
 //
 // Neighbours are those of par_weights.wgsl, clamped to the image's extent; pixels outside it give 0. Slots are in
 // groups of four: groups whose classes [batch, slots] are all −1 are skipped and give 0. One invocation computes one
-// pixel of two groups (PAIR) or one, so that the weights are read once for both; z counts the further ones. Every sum
-// runs over k in order: deterministic. Every output is computed from the previous mask only.
+// pixel of two groups (PAIR) or one, so that the weights are read once for both; z counts the further ones. RINGS, the
+// number of rings, unrolls the loop over them. Every sum runs over k in order: deterministic. Every output is computed
+// from the previous mask only.
+struct Params {
+    batch: u32, height: u32, width: u32, rings: u32,
+    rows: array<vec4<u32>, 2>,
+    columns: array<vec4<u32>, 2>,
+    fours: u32,
+    first_row: u32, first_layer: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
 #read mask: array<vec4<f32>>
 #read weights: array<vec4<f32>>
 #include "common/par.wgsl"
+#include "common/ring.wgsl"
 
 // sum + Σ over a ring of weight · mask, for the group `next` to that of the ring, or for its own.
 fn gather(sum: vec4<f32>, ring: Ring, a: vec4<f32>, b: vec4<f32>, next: u32) -> vec4<f32> {
@@ -23,6 +34,14 @@ fn gather(sum: vec4<f32>, ring: Ring, a: vec4<f32>, b: vec4<f32>, next: u32) -> 
     return own;
 }
 
+// sums + Σ over ring r of weight · mask, for a group and the next one; the pixel's weights begin at `start`.
+fn with_ring(sums: mat2x4<f32>, centre: Centre, start: u32, r: u32) -> mat2x4<f32> {
+    let ring = ring_at(centre, r);
+    let a = load_weights(start + 2u * r);
+    let b = load_weights(start + 2u * r + 1u);
+    return mat2x4<f32>(gather(sums[0], ring, a, b, 0u), gather(sums[1], ring, a, b, 1u));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
@@ -32,28 +51,38 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #if PAIR
     let four = 2u * (id.z + p.first_layer);
     let second = pixel.inside && four + 1u < p.fours && in_use(pixel.image, min(four + 1u, p.fours - 1u));
-    var sum1 = vec4<f32>(0.0);
 #else
     let four = id.z + p.first_layer;
-    let second = false;
 #endif
     let first = pixel.inside && in_use(pixel.image, four);
-    var sum0 = vec4<f32>(0.0);
-    if first || second {
-        let centre = centre_of(pixel, p.fours, four);
-        for (var r = 0u; r < p.rings; r++) {
-            let ring = ring_at(centre, r);
-            let wa = load_weights(start + 2u * r);
-            let wb = load_weights(start + 2u * r + 1u);
-            // Without a test: where a group is in use, those before it nearly always are.
-            sum0 = gather(sum0, ring, wa, wb, 0u);
+    let centre = centre_of(pixel, p.fours, four);
+    var sums = mat2x4<f32>();
 #if PAIR
-            if second { sum1 = gather(sum1, ring, wa, wb, 1u); }
+    if second {
+#if RINGS
+        sums = with_ring(sums, centre, start, 0u);
+        if 1u < $RINGS { sums = with_ring(sums, centre, start, 1u); }
+        if 2u < $RINGS { sums = with_ring(sums, centre, start, 2u); }
+        if 3u < $RINGS { sums = with_ring(sums, centre, start, 3u); }
+        if 4u < $RINGS { sums = with_ring(sums, centre, start, 4u); }
+        if 5u < $RINGS { sums = with_ring(sums, centre, start, 5u); }
+        if 6u < $RINGS { sums = with_ring(sums, centre, start, 6u); }
+        if 7u < $RINGS { sums = with_ring(sums, centre, start, 7u); }
+#else
+        for (var r = 0u; r < p.rings; r++) { sums = with_ring(sums, centre, start, r); }
 #endif
+    } else if first {
+#else
+    if first {
+#endif
+        for (var r = 0u; r < p.rings; r++) {
+            let a = load_weights(start + 2u * r);
+            let b = load_weights(start + 2u * r + 1u);
+            sums[0] = gather(sums[0], ring_at(centre, r), a, b, 0u);
         }
     }
-    store_out(index * p.fours + four, select(vec4<f32>(0.0), sum0, first));
+    store_out(index * p.fours + four, select(vec4<f32>(0.0), sums[0], first));
 #if PAIR
-    if four + 1u < p.fours { store_out(index * p.fours + four + 1u, sum1); }
+    if four + 1u < p.fours { store_out(index * p.fours + four + 1u, sums[1]); }
 #endif
 }

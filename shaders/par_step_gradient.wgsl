@@ -5,6 +5,14 @@
 // Neighbours are clamped to the extent: a cell at the border is the neighbour of a whole run of pixels, which are all
 // gathered. Pixels outside the extent and groups of four slots without a class give 0, as in the forward pass. One
 // invocation computes one pixel of one group. Every sum runs over rings, k and p in order: deterministic.
+struct Params {
+    batch: u32, height: u32, width: u32, rings: u32,
+    dilations: array<vec4<u32>, 2>,
+    fours: u32,
+    first_row: u32, first_layer: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
 #read grad: array<vec4<f32>>
 #read weights: array<f32>
 #include "common/par.wgsl"

@@ -13,7 +13,8 @@
 
 struct Params {
     batch: u32, height: u32, width: u32, rings: u32,
-    dilations: array<vec4<u32>, 2>,
+    rows: array<vec4<u32>, 2>,
+    columns: array<vec4<u32>, 2>,
     position: array<vec4<f32>, 16>,
     inverse_w1: f32,
     first_row: u32,

@@ -19,15 +19,17 @@ fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
 }
 
-// Offsets of the terms k to k + 3, `step` apart; beyond the end, that of the last term.
-fn four_terms(k: u32, end: u32, step: u32) -> vec4<u32> {
+// How far four terms that are `step` apart are from the first of them. It is computed before a loop over k.
+fn steps_of(step: u32) -> vec4<u32> {
+    return step * vec4<u32>(0u, 1u, 2u, 3u);
+}
+
+// Positions of the terms k to k + 3, of which term 0 is at `start`; beyond the end, that of the last term.
+fn four_terms(start: u32, k: u32, end: u32, steps: vec4<u32>) -> vec4<u32> {
 #if WHOLE
-    let first = k * step;
-    let second = first + step;
-    let third = second + step;
-    return vec4<u32>(first, second, third, third + step);
+    return start + k * steps.y + steps;
 #else
-    return four(k, end) * step;
+    return start + four(k, end) * steps.y;
 #endif
 }
 
@@ -50,11 +52,11 @@ fn rows_from(start: u32, i0: u32) -> Rows {
 }
 #else
 #if A_ALONG_M
-// Four rows of a at k = 0 and the distance to the next k, in vec4s.
-struct Rows { first: u32, step: u32 }
+// Four rows of a at k = 0 and the distances to the next three k, in vec4s.
+struct Rows { first: u32, steps: vec4<u32> }
 
 fn rows_from(start: u32, i0: u32) -> Rows {
-    return Rows((start + min(i0, p.m - 4u)) / 4u, p.a.column / 4u);
+    return Rows((start + min(i0, p.m - 4u)) / 4u, steps_of(p.a.column / 4u));
 }
 #else
 alias Rows = vec4<u32>;
@@ -88,10 +90,10 @@ fn block_of_a(rows: Rows, k: u32, end: u32) -> mat4x4<f32> {
     return transpose(mat4x4<f32>(load_a(at.x), load_a(at.y), load_a(at.z), load_a(at.w)));
 #else
 #if A_ALONG_M
-    let at = rows.first + four_terms(k, end, rows.step);
+    let at = four_terms(rows.first, k, end, rows.steps);
     let tile = mat4x4<f32>(load_a(at.x), load_a(at.y), load_a(at.z), load_a(at.w));
 #else
-    let terms = four_terms(k, end, p.a.column);
+    let terms = four_terms(0u, k, end, steps_of(p.a.column));
     var tile: mat4x4<f32>;
     for (var step = 0u; step < 4u; step++) {
         let at = rows + terms[step];
@@ -127,12 +129,12 @@ fn columns_from(start: u32, j0: u32) -> Columns {
 }
 #else
 #if B_ALONG_N
-// The groups of four columns at k = 0 and the distance to the next k, in vec4s.
-struct Columns { first: vec4<u32>, step: u32 }
+// The groups of four columns at k = 0 and the distances to the next three k, in vec4s.
+struct Columns { first: vec4<u32>, steps: vec4<u32> }
 
 fn columns_from(start: u32, j0: u32) -> Columns {
     let columns = min(j0 + BESIDE * vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.n - 4u));
-    return Columns((start + columns) / 4u, p.b.row / 4u);
+    return Columns((start + columns) / 4u, steps_of(p.b.row / 4u));
 }
 #else
 // Where the matrix begins, and its first column.
@@ -164,11 +166,11 @@ fn block_of_b(columns: Columns, number: u32, k: u32, end: u32) -> mat4x4<f32> {
     return transpose(mat4x4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w)));
 #else
 #if B_ALONG_N
-    let at = columns.first[number] + four_terms(k, end, columns.step);
+    let at = four_terms(columns.first[number], k, end, columns.steps);
     let tile = mat4x4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w));
 #else
     let j = columns.start + four(columns.first + BESIDE * number, p.n) * p.b.column;
-    let terms = four_terms(k, end, p.b.row);
+    let terms = four_terms(0u, k, end, steps_of(p.b.row));
     var tile: mat4x4<f32>;
     for (var step = 0u; step < 4u; step++) {
         let at = j + terms[step];

@@ -1,18 +1,6 @@
-// Pixels of images [batch, height, width] and their neighbours. The kernel declares p.height, p.width, p.dilations and
-// extent [batch, (height, width)], the part of every image that is a picture; a larger one is all of the image.
-
-// `at` and `size` are (y, x) and (height, width) of the extent; `map` is the index of the image's first pixel.
-struct Pixel { at: vec2<i32>, size: vec2<i32>, image: u32, map: u32, inside: bool }
-
-fn pixel_at(index: u32) -> Pixel {
-    let across = divide(index, p.width);
-    let down = divide(across.x, p.height);
-    let image = down.x;
-    let at = vec2<i32>(i32(down.y), i32(across.y));
-    let given = vec2<i32>(load_extent(2u * image), load_extent(2u * image + 1u));
-    let size = min(given, vec2<i32>(i32(p.height), i32(p.width)));
-    return Pixel(at, size, image, image * p.height * p.width, all(at < size));
-}
+// Neighbours of the pixels of extent.wgsl. The kernel declares p.rows and p.columns, how many elements it is from a pixel to
+// its neighbours of every ring, vertically and horizontally; neither is more than the image has.
+#include "common/extent.wgsl"
 
 // What all rings around a pixel inside the extent share: the row and column of its element `first` in a map with so many
 // elements per pixel, and how many elements it is from the upper, lower, left and right border of the extent.
@@ -32,9 +20,8 @@ struct Ring { a: vec4<u32>, b: vec4<u32> }
 
 // Ring r around a pixel. Neighbours beyond a border of the extent are clamped to it.
 fn ring_at(centre: Centre, r: u32) -> Ring {
-    let distance = p.dilations[r / 4u][r % 4u];
-    let rows = min(distance, p.height) * (p.width * centre.elements);
-    let columns = min(distance, p.width) * centre.elements;
+    let rows = p.rows[r / 4u][r % 4u];
+    let columns = p.columns[r / 4u][r % 4u];
     let above = centre.row - min(rows, centre.up);
     let below = centre.row + min(rows, centre.down);
     let left = centre.column - min(columns, centre.back);

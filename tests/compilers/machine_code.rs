@@ -1,9 +1,10 @@
-//! How much of the machine code of a kernel's inner loop is arithmetic, in the languages of AMD, NVIDIA and Intel.
+//! How much of the machine code of a kernel's inner loop is arithmetic, in the languages of AMD, NVIDIA and Intel. A loop that
+//! is unrolled completely is a block.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The instructions of a loop, without those of loops inside it.
+/// The instructions of a loop, without those of loops inside it, or of a block outside of all loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InnerLoop {
     /// Instructions that multiply and add floating-point numbers.
@@ -35,8 +36,8 @@ struct Block {
     jumps: Vec<String>,
 }
 
-/// The loop that multiplies and adds most, without the loops inside it; `None` for code without loops, and in another
-/// language. Loops that a compiler has unrolled belong to the loop around them.
+/// The loop that multiplies and adds most, without the loops inside it, or the block outside of all loops that does so; `None`
+/// for code without either, and in another language. Loops that are unrolled belong to the loop around them.
 pub fn inner_loop(code: &str) -> Option<InnerLoop> {
     let (labels, blocks) = blocks(code);
     // The last block of each loop, by its first.
@@ -49,8 +50,10 @@ pub fn inner_loop(code: &str) -> Option<InnerLoop> {
     let mut totals: BTreeMap<usize, InnerLoop> = BTreeMap::new();
     for (number, block) in blocks.iter().enumerate() {
         let around = loops.iter().filter(|(begin, end)| (**begin..=**end).contains(&number));
-        if let Some((begin, _)) = around.min_by_key(|(begin, end)| *end - *begin) {
-            let own = totals.entry(*begin).or_insert(InnerLoop { multiply_adds: 0, instructions: 0 });
+        let innermost = around.min_by_key(|(begin, end)| *end - *begin);
+        if innermost.is_some() || block.multiply_adds > 0 {
+            let begin = innermost.map_or(number, |(begin, _)| *begin);
+            let own = totals.entry(begin).or_insert(InnerLoop { multiply_adds: 0, instructions: 0 });
             own.multiply_adds += block.multiply_adds;
             own.instructions += block.instructions;
         }
@@ -111,7 +114,8 @@ fn multiplies_and_adds(instruction: &str) -> bool {
     amd || nvidia || intel
 }
 
-/// Protects: the count, in each language: loops within loops, two operations in one instruction, and integers.
+/// Protects: the count, in each language: loops within loops, two operations in one instruction, integers, and loops that are
+/// unrolled completely.
 #[test]
 fn multiply_adds_of_inner_loops_are_counted() {
     let amd = "\tv_fmac_f32_e32 v0, v1, v2 ; 56000501\nBB1:\n\ts_nop 0\nBB2:\n\tv_mad_u32_u24 v3, v4, v5, v6\n\
@@ -123,5 +127,9 @@ fn multiply_adds_of_inner_loops_are_counted() {
     for (code, multiply_adds, instructions) in [(amd, 2, 5), (nvidia, 1, 3), (intel, 1, 3)] {
         assert_eq!(inner_loop(code), Some(InnerLoop { multiply_adds, instructions }), "{code}");
     }
-    assert_eq!(inner_loop("BB0:\n\tv_fmac_f32_e32 v0, v1, v2\n\ts_endpgm\n"), None);
+    let unrolled = "BB0:\n\tv_fmac_f32_e32 v0, v1, v2\n\tv_fmac_f32_e32 v3, v1, v2\n\ts_nop 0\n";
+    let rest = "BB1:\n\tv_fmac_f32_e32 v0, v1, v2\n\ts_cbranch_scc1 BB1\nBB2:\n\ts_endpgm\n";
+    assert_eq!(inner_loop(&(unrolled.to_owned() + rest)), Some(InnerLoop { multiply_adds: 2, instructions: 3 }));
+    assert_eq!(inner_loop(rest), Some(InnerLoop { multiply_adds: 1, instructions: 2 }));
+    assert_eq!(inner_loop("BB0:\n\ts_nop 0\n\ts_endpgm\n"), None);
 }

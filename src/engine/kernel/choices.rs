@@ -140,7 +140,7 @@ pub enum Registers {
     Few,
     /// More, of which a unit then holds fewer invocations: the loop of tiled products is unrolled.
     Medium,
-    /// About 256: also those of tiled attention and of the gradient of depth-wise taps.
+    /// About 256: also those of tiled attention, of the gradient of depth-wise taps and of the rings of PAR.
     Many,
 }
 
@@ -226,7 +226,8 @@ pub struct Kernels {
     /// The border of depth-wise convolution; for the gradient of its taps, `registers` decides.
     #[serde(default)]
     pub depthwise_border: Border,
-    /// Loops that are unrolled: of tiled products, of tiled attention and of the gradient of depth-wise taps.
+    /// Loops that are unrolled: of tiled products, of tiled attention, of the gradient of depth-wise taps and of the rings of
+    /// PAR.
     #[serde(default)]
     pub registers: Registers,
 }

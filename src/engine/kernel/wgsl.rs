@@ -23,6 +23,7 @@ const COMMON: &[(&str, &str)] = &[
     ("common/attention_shared.wgsl", include_str!("../../../shaders/common/attention_shared.wgsl")),
     ("common/columns.wgsl", include_str!("../../../shaders/common/columns.wgsl")),
     ("common/elementwise.wgsl", include_str!("../../../shaders/common/elementwise.wgsl")),
+    ("common/extent.wgsl", include_str!("../../../shaders/common/extent.wgsl")),
     ("common/fours.wgsl", include_str!("../../../shaders/common/fours.wgsl")),
     ("common/fused.wgsl", include_str!("../../../shaders/common/fused.wgsl")),
     ("common/half.wgsl", include_str!("../../../shaders/common/half.wgsl")),

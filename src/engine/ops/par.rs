@@ -1,7 +1,7 @@
 //! Pixel-adaptive refinement: masks spread along weights that fall with colour distance (method.md 4.1).
 
 use crate::engine::graph::{Backward, BackwardError, DType, Op, Tensor, TensorType};
-use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Slot, shader};
+use crate::engine::kernel::{Launch, LaunchContext, Launches, MOST_TURNS, Registers, Shader, Slot, shader};
 use crate::engine::reference;
 use crate::engine::reference::Array;
 use crate::error::Result;
@@ -37,12 +37,24 @@ fn is_extent(extent: &TensorType, batch: usize) -> bool {
     extent.dtype == DType::I32 && extent.shape[..] == [batch, 2]
 }
 
-/// A launch whose parameters start with the image's size and the dilations.
-fn launch(shader: crate::engine::kernel::Shader, image: &TensorType, dilations: &[usize], layers: usize) -> Launch {
+/// A launch whose parameters start with the image's size and the number of rings.
+fn launch(shader: Shader, image: &TensorType, dilations: &[usize], layers: usize) -> Launch {
     let [batch, height, width] = [image.shape[0], image.shape[1], image.shape[2]];
-    let mut rings = dilations.to_vec();
-    rings.resize(MAX_RINGS, 0);
-    Launch::new(shader, batch * height * width, layers).uints(&[batch, height, width, dilations.len()]).uints(&rings)
+    Launch::new(shader, batch * height * width, layers).uints(&[batch, height, width, dilations.len()])
+}
+
+/// A number for each ring, as kernels read them.
+fn rings(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
+    numbers.chain(std::iter::repeat(0)).take(MAX_RINGS).collect()
+}
+
+/// A launch whose parameters go on with how many elements it is to the neighbours of every ring, vertically and
+/// horizontally, in an image with so many elements per pixel.
+fn gathering(shader: Shader, image: &TensorType, dilations: &[usize], layers: usize, elements: usize) -> Launch {
+    let [height, width] = [image.shape[1], image.shape[2]];
+    let rows = rings(dilations.iter().map(|&distance| distance.min(height) * width * elements));
+    let columns = rings(dilations.iter().map(|&distance| distance.min(width) * elements));
+    launch(shader, image, dilations, layers).uints(&rows).uints(&columns)
 }
 
 /// Image \[B, H, W, 4\] and extent \[B, 2\] to the weights of every neighbour, \[B, H, W, 8·rings\].
@@ -71,7 +83,7 @@ impl Op for Weights {
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let mut position = self.position.clone();
         position.resize(8 * MAX_RINGS, 0.0);
-        launch(shader!("par_weights"), context.inputs[0], &self.par.dilations, 1)
+        gathering(shader!("par_weights"), context.inputs[0], &self.par.dilations, 1, 1)
             .floats(&position)
             .floats(&[1.0 / self.par.w1])
             // A difference, a square and the spread's update in three channels.
@@ -125,12 +137,14 @@ impl Op for Step {
 
     fn launches(&self, context: &LaunchContext<'_>) -> Launches {
         let fours = context.inputs[0].shape[3] / 4;
-        let step = launch(shader!("par_step"), context.inputs[0], &self.dilations, fours.div_ceil(2))
+        let step = gathering(shader!("par_step"), context.inputs[0], &self.dilations, fours.div_ceil(2), fours)
             .uints(&[fours])
             .operations(&[16, self.dilations.len(), context.output.shape.len()])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output])
             .fours(&[Slot::Input(0), Slot::Input(1), Slot::Output]);
-        if fours > 1 { step.define("PAIR", 1).into() } else { step.into() }
+        let many = context.target.kernels.registers == Registers::Many;
+        let step = if fours > 1 { step.define("PAIR", 1) } else { step };
+        if fours > 1 && many { step.define("RINGS", self.dilations.len()).into() } else { step.into() }
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
@@ -162,6 +176,7 @@ impl Op for StepGradient {
         let Step { dilations } = &self.0;
         let fours = context.inputs[0].shape[3] / 4;
         launch(shader!("par_step_gradient"), context.inputs[0], dilations, fours)
+            .uints(&rings(dilations.iter().copied()))
             .uints(&[fours])
             .operations(&[16, dilations.len(), context.output.shape.len()])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output])
