@@ -1,5 +1,6 @@
 // Common parts of an iteration of refinement and its gradient: masks [batch, height, width, slots], with slots in
-// groups of four, and their classes [batch, slots]. The kernel declares p.fours. Binding 1 is the gathered values, binding 2 the weights.
+// groups of four, and their classes [batch, slots]. The kernel declares p.fours, the groups of a pixel. Binding 1 is the
+// gathered values, binding 2 the weights.
 #include "common/index.wgsl"
 #include "common/extent.wgsl"
 

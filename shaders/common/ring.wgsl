@@ -4,7 +4,7 @@
 
 // What all rings around a pixel inside the extent share: the row and column of its element `first` in a map with so many
 // elements per pixel, and how many elements it is from the upper, lower, left and right border of the extent.
-struct Centre { row: u32, column: u32, up: u32, down: u32, back: u32, ahead: u32, elements: u32 }
+struct Centre { row: u32, column: u32, up: u32, down: u32, back: u32, ahead: u32 }
 
 fn centre_of(pixel: Pixel, elements: u32, first: u32) -> Centre {
     let row = p.width * elements;
@@ -12,7 +12,7 @@ fn centre_of(pixel: Pixel, elements: u32, first: u32) -> Centre {
     let before = at * vec2<u32>(row, elements);
     let behind = (vec2<u32>(pixel.size) - 1u - at) * vec2<u32>(row, elements);
     let start = pixel.map * elements;
-    return Centre(start + before.x, before.y + first, before.x, behind.x, before.y, behind.y, elements);
+    return Centre(start + before.x, before.y + first, before.x, behind.x, before.y, behind.y);
 }
 
 // The eight neighbours of a pixel at one distance, as indices of that element of each, row by row: a, then b.

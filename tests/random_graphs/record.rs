@@ -187,23 +187,37 @@ impl Recorder {
         let graph = self.graph.clone();
         let given = match self.rounds_weight(line, exact) {
             true => graph.without_gradient(|| graph.stored(storage, || self.record(line)))?,
-            false => graph.stored(storage, || self.record(line))?,
+            false => {
+                // Rounding within an op is like noise in what it reads, also where that is exact. It decides the sign of a
+                // sum that cancels.
+                let is_rounded = self.noise.is_some() && line.gives.iter().any(|&number| !exact(number));
+                let taken = line.takes.iter().filter(|&&number| is_rounded && exact(number));
+                let held = taken.map(|&number| Ok((number, self.tensor(number)?.clone())));
+                let held: HashMap<_, _> = held.collect::<Result<_>>()?;
+                for (&number, tensor) in &held {
+                    let noisy = self.noisy(tensor, number, 2f64.powi(-21))?;
+                    self.tensors.insert(number, noisy);
+                }
+                let given = graph.stored(storage, || self.record(line))?;
+                self.tensors.extend(held);
+                given
+            }
         };
         for (&number, tensor) in line.gives.iter().zip(given) {
             self.plain.insert(number, tensor.clone());
-            let noise = self.noise.filter(|_| !exact(number) && tensor.dtype() == DType::F32);
-            let seen = match noise {
-                Some(noise) => {
-                    let size = if line.half { 2f64.powi(-10) } else { 2f64.powi(-21) };
-                    let seed = mix(noise.seed ^ number as u64);
-                    let factors = (0..tensor.shape().len()).map(|index| 1.0 + size * unit(seed, index));
-                    tensor.mul(&graph.constant(&factors.collect::<Vec<_>>(), tensor.shape().clone()))?
-                }
-                None => tensor,
-            };
+            let size = if line.half { 2f64.powi(-10) } else { 2f64.powi(-21) };
+            let seen = if exact(number) { tensor } else { self.noisy(&tensor, number, size)? };
             self.tensors.insert(number, seen);
         }
         Ok(())
+    }
+
+    /// A real tensor times 1 + noise, if there is noise.
+    fn noisy(&self, tensor: &Tensor, number: usize, size: f64) -> Result<Tensor> {
+        let Some(noise) = self.noise.filter(|_| tensor.dtype() == DType::F32) else { return Ok(tensor.clone()) };
+        let seed = mix(noise.seed ^ number as u64);
+        let factors = (0..tensor.shape().len()).map(|index| 1.0 + size * unit(seed, index));
+        tensor.mul(&self.graph.constant(&factors.collect::<Vec<_>>(), tensor.shape().clone()))
     }
 
     /// Whether a product is recorded without gradient, so that its weight is rounded to half precision, too: half of
