@@ -5,7 +5,7 @@
 // Neighbours are those of par_weights.wgsl, clamped to the image's extent; pixels outside it give 0. Slots are in
 // groups of four: groups whose classes [batch, slots] are all −1 are skipped and give 0. One invocation computes one
 // pixel of two groups (PAIR) or one, so that the weights are read once for both; z counts the further ones. RINGS, the
-// number of rings, unrolls the loop over them. Every sum runs over k in order: deterministic. Every output is computed
+// number of rings, unrolls the loop over them where both groups are in use. Every sum runs over k in order: deterministic. Every output is computed
 // from the previous mask only.
 struct Params {
     batch: u32, height: u32, width: u32, rings: u32,

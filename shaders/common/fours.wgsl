@@ -19,7 +19,7 @@ fn four(first: u32, count: u32) -> vec4<u32> {
     return min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(count - 1u));
 }
 
-// How far four terms that are `step` apart are from the first of them. It is computed before a loop over k.
+// How far four terms that are `step` apart are from the first of them.
 fn steps_of(step: u32) -> vec4<u32> {
     return step * vec4<u32>(0u, 1u, 2u, 3u);
 }
@@ -27,7 +27,14 @@ fn steps_of(step: u32) -> vec4<u32> {
 // Positions of the terms k to k + 3, of which term 0 is at `start`; beyond the end, that of the last term.
 fn four_terms(start: u32, k: u32, end: u32, steps: vec4<u32>) -> vec4<u32> {
 #if WHOLE
+#if B_PATCHES
+    // Beside patches of b, Intel's cards have no registers to spare for all distances.
+    let second = k * steps.y + steps.y;
+    let third = second + steps.y;
+    return start + vec4<u32>(k * steps.y, second, third, third + steps.y);
+#else
     return start + k * steps.y + steps;
+#endif
 #else
     return start + four(k, end) * steps.y;
 #endif
@@ -52,7 +59,7 @@ fn rows_from(start: u32, i0: u32) -> Rows {
 }
 #else
 #if A_ALONG_M
-// Four rows of a at k = 0 and the distances to the next three k, in vec4s.
+// Four rows of a at k = 0 and the distances to the next three k, in vec4s, computed before the loop over k.
 struct Rows { first: u32, steps: vec4<u32> }
 
 fn rows_from(start: u32, i0: u32) -> Rows {
@@ -129,7 +136,7 @@ fn columns_from(start: u32, j0: u32) -> Columns {
 }
 #else
 #if B_ALONG_N
-// The groups of four columns at k = 0 and the distances to the next three k, in vec4s.
+// The groups of four columns at k = 0 and the distances to the next three k, in vec4s, computed before the loop over k.
 struct Columns { first: vec4<u32>, steps: vec4<u32> }
 
 fn columns_from(start: u32, j0: u32) -> Columns {

@@ -17,7 +17,7 @@ pub struct Figures {
     pub spills: u64,
     /// Registers of an invocation. Not in the table, since waves follow from them.
     pub registers: u64,
-    /// Its innermost loop, if it has one and the machine code is at hand. Not in the table either.
+    /// Its innermost loop or unrolled one, if it has one and the machine code is at hand. Not in the table either.
     pub inner_loop: Option<InnerLoop>,
 }
 

@@ -36,8 +36,9 @@ struct Block {
     jumps: Vec<String>,
 }
 
-/// The loop that multiplies and adds most, without the loops inside it, or the block outside of all loops that does so; `None`
-/// for code without either, and in another language. Loops that are unrolled belong to the loop around them.
+/// The loop that multiplies and adds most, without the loops inside it, or a block outside of all loops with more than twice as
+/// many multiply-adds, a loop that is unrolled; `None` for code without either, and in another language. Loops that are
+/// unrolled within others belong to these.
 pub fn inner_loop(code: &str) -> Option<InnerLoop> {
     let (labels, blocks) = blocks(code);
     // The last block of each loop, by its first.
@@ -48,17 +49,19 @@ pub fn inner_loop(code: &str) -> Option<InnerLoop> {
         }
     }
     let mut totals: BTreeMap<usize, InnerLoop> = BTreeMap::new();
+    let mut straight: Option<InnerLoop> = None;
     for (number, block) in blocks.iter().enumerate() {
         let around = loops.iter().filter(|(begin, end)| (**begin..=**end).contains(&number));
-        let innermost = around.min_by_key(|(begin, end)| *end - *begin);
-        if innermost.is_some() || block.multiply_adds > 0 {
-            let begin = innermost.map_or(number, |(begin, _)| *begin);
-            let own = totals.entry(begin).or_insert(InnerLoop { multiply_adds: 0, instructions: 0 });
+        if let Some((begin, _)) = around.min_by_key(|(begin, end)| *end - *begin) {
+            let own = totals.entry(*begin).or_insert(InnerLoop { multiply_adds: 0, instructions: 0 });
             own.multiply_adds += block.multiply_adds;
             own.instructions += block.instructions;
+        } else if block.multiply_adds > straight.map_or(0, |own| own.multiply_adds) {
+            straight = Some(InnerLoop { multiply_adds: block.multiply_adds, instructions: block.instructions });
         }
     }
-    totals.into_values().max_by_key(|own| own.multiply_adds)
+    let most = totals.into_values().max_by_key(|own| own.multiply_adds);
+    straight.filter(|own| own.multiply_adds > 2 * most.map_or(0, |most| most.multiply_adds)).or(most)
 }
 
 /// Blocks in the order of the code, and their numbers by label.
@@ -127,9 +130,11 @@ fn multiply_adds_of_inner_loops_are_counted() {
     for (code, multiply_adds, instructions) in [(amd, 2, 5), (nvidia, 1, 3), (intel, 1, 3)] {
         assert_eq!(inner_loop(code), Some(InnerLoop { multiply_adds, instructions }), "{code}");
     }
-    let unrolled = "BB0:\n\tv_fmac_f32_e32 v0, v1, v2\n\tv_fmac_f32_e32 v3, v1, v2\n\ts_nop 0\n";
+    let unrolled = "BB0:\n".to_owned() + &"\tv_fmac_f32_e32 v0, v1, v2\n".repeat(3);
     let rest = "BB1:\n\tv_fmac_f32_e32 v0, v1, v2\n\ts_cbranch_scc1 BB1\nBB2:\n\ts_endpgm\n";
-    assert_eq!(inner_loop(&(unrolled.to_owned() + rest)), Some(InnerLoop { multiply_adds: 2, instructions: 3 }));
+    assert_eq!(inner_loop(&(unrolled + rest)), Some(InnerLoop { multiply_adds: 3, instructions: 3 }));
+    let prologue = "BB0:\n".to_owned() + &"\tv_fmac_f32_e32 v0, v1, v2\n".repeat(2);
+    assert_eq!(inner_loop(&(prologue + rest)), Some(InnerLoop { multiply_adds: 1, instructions: 2 }));
     assert_eq!(inner_loop(rest), Some(InnerLoop { multiply_adds: 1, instructions: 2 }));
     assert_eq!(inner_loop("BB0:\n\ts_nop 0\n\ts_endpgm\n"), None);
 }

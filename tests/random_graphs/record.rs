@@ -185,24 +185,12 @@ impl Recorder {
     pub fn line(&mut self, line: &Line, exact: &dyn Fn(usize) -> bool) -> Result<()> {
         let storage = if line.half { Storage::Half } else { Storage::Whole };
         let graph = self.graph.clone();
+        let held = self.perturb(line, exact)?;
         let given = match self.rounds_weight(line, exact) {
             true => graph.without_gradient(|| graph.stored(storage, || self.record(line)))?,
-            false => {
-                // Rounding within an op is like noise in what it reads, also where that is exact. It decides the sign of a
-                // sum that cancels.
-                let is_rounded = self.noise.is_some() && line.gives.iter().any(|&number| !exact(number));
-                let taken = line.takes.iter().filter(|&&number| is_rounded && exact(number));
-                let held = taken.map(|&number| Ok((number, self.tensor(number)?.clone())));
-                let held: HashMap<_, _> = held.collect::<Result<_>>()?;
-                for (&number, tensor) in &held {
-                    let noisy = self.noisy(tensor, number, 2f64.powi(-21))?;
-                    self.tensors.insert(number, noisy);
-                }
-                let given = graph.stored(storage, || self.record(line))?;
-                self.tensors.extend(held);
-                given
-            }
+            false => graph.stored(storage, || self.record(line))?,
         };
+        self.tensors.extend(held);
         for (&number, tensor) in line.gives.iter().zip(given) {
             self.plain.insert(number, tensor.clone());
             let size = if line.half { 2f64.powi(-10) } else { 2f64.powi(-21) };
@@ -210,6 +198,22 @@ impl Recorder {
             self.tensors.insert(number, seen);
         }
         Ok(())
+    }
+
+    /// Adds noise to what a line reads that is exact, if it rounds: rounding within an op is like noise in what it reads, and
+    /// decides the sign of a sum that cancels. Returns what there was without noise.
+    fn perturb(&mut self, line: &Line, exact: &dyn Fn(usize) -> bool) -> Result<HashMap<usize, Tensor>> {
+        // These only store, and taps are shared by several lines.
+        let (stores, shared) = (["assign", "write_row"].contains(&line.op.as_str()), line.op == "conv2d_with");
+        let is_rounded = self.noise.is_some() && !stores && line.gives.iter().any(|&number| !exact(number));
+        let taken = line.takes.iter().enumerate().filter(|&(at, &number)| exact(number) && !(shared && at == 1));
+        let held = taken.filter(|_| is_rounded).map(|(_, &number)| Ok((number, self.tensor(number)?.clone())));
+        let held: HashMap<_, _> = held.collect::<Result<_>>()?;
+        for (&number, tensor) in &held {
+            let noisy = self.noisy(tensor, number, 2f64.powi(-21))?;
+            self.tensors.insert(number, noisy);
+        }
+        Ok(held)
     }
 
     /// A real tensor times 1 + noise, if there is noise.
