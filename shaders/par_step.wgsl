@@ -34,6 +34,7 @@ fn gather(sum: vec4<f32>, ring: Ring, a: vec4<f32>, b: vec4<f32>, next: u32) -> 
     return own;
 }
 
+#if PAIR
 // sums + Σ over ring r of weight · mask, for a group and the next one; the pixel's weights begin at `start`.
 fn with_ring(sums: mat2x4<f32>, centre: Centre, start: u32, r: u32) -> mat2x4<f32> {
     let ring = ring_at(centre, r);
@@ -41,6 +42,7 @@ fn with_ring(sums: mat2x4<f32>, centre: Centre, start: u32, r: u32) -> mat2x4<f3
     let b = load_weights(start + 2u * r + 1u);
     return mat2x4<f32>(gather(sums[0], ring, a, b, 0u), gather(sums[1], ring, a, b, 1u));
 }
+#endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {

@@ -1,5 +1,5 @@
-// Neighbours of the pixels of extent.wgsl. The kernel declares p.rows and p.columns, how far it is to the neighbours of every
-// ring, vertically and horizontally: at most the image's height and width, in elements of the map that centre_of is given.
+// Neighbours of the pixels of extent.wgsl. The kernel declares p.rows and p.columns, the vertical and horizontal distances
+// to the neighbours of every ring, clamped to the image's height and width, in elements of the map that centre_of is given.
 #include "common/extent.wgsl"
 
 // What all rings around a pixel inside the extent share: the row and column of its element `first` in a map with so many

@@ -1,5 +1,5 @@
 //! How much of the machine code of a kernel's inner loop is arithmetic, in the languages of AMD, NVIDIA and Intel. A loop that
-//! is unrolled completely is a block.
+//! is unrolled completely is a single block of instructions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,9 +36,9 @@ struct Block {
     jumps: Vec<String>,
 }
 
-/// The loop that multiplies and adds most, without the loops inside it, or a block outside of all loops with more than twice as
-/// many multiply-adds, a loop that is unrolled; `None` for code without either, and in another language. Loops that are
-/// unrolled within others belong to these.
+/// The loop with most multiply-adds, without the loops inside it; or, if it has more than twice as many, a block outside of all
+/// loops, which is then an unrolled loop. `None` for code without either, and in another language. A loop that is unrolled
+/// within another belongs to that one.
 pub fn inner_loop(code: &str) -> Option<InnerLoop> {
     let (labels, blocks) = blocks(code);
     // The last block of each loop, by its first.

@@ -114,6 +114,10 @@ pub struct Recorder {
     taps: HashMap<usize, Taps>,
 }
 
+/// How much noise changes a value that is stored in f32, and in half precision: a few roundings.
+const NOISE: f64 = 1.0 / (1 << 21) as f64;
+const HALF_NOISE: f64 = 1.0 / (1 << 10) as f64;
+
 /// What cannot be recorded since a tensor is missing, as happens to shortened programs.
 pub const MISSING: &str = "is not there";
 
@@ -193,24 +197,27 @@ impl Recorder {
         self.tensors.extend(held);
         for (&number, tensor) in line.gives.iter().zip(given) {
             self.plain.insert(number, tensor.clone());
-            let size = if line.half { 2f64.powi(-10) } else { 2f64.powi(-21) };
+            let size = if line.half { HALF_NOISE } else { NOISE };
             let seen = if exact(number) { tensor } else { self.noisy(&tensor, number, size)? };
             self.tensors.insert(number, seen);
         }
         Ok(())
     }
 
-    /// Adds noise to what a line reads that is exact, if it rounds: rounding within an op is like noise in what it reads, and
-    /// decides the sign of a sum that cancels. Returns what there was without noise.
+    /// Adds noise to the exact tensors that a line reads, if its results are rounded: rounding within an op acts like noise on
+    /// its operands, and decides the sign of a sum that cancels. Returns these tensors without noise, to be put back.
     fn perturb(&mut self, line: &Line, exact: &dyn Fn(usize) -> bool) -> Result<HashMap<usize, Tensor>> {
-        // These only store, and taps are shared by several lines.
-        let (stores, shared) = (["assign", "write_row"].contains(&line.op.as_str()), line.op == "conv2d_with");
-        let is_rounded = self.noise.is_some() && !stores && line.gives.iter().any(|&number| !exact(number));
-        let taken = line.takes.iter().enumerate().filter(|&(at, &number)| exact(number) && !(shared && at == 1));
-        let held = taken.filter(|_| is_rounded).map(|(_, &number)| Ok((number, self.tensor(number)?.clone())));
+        let only_stores = ["assign", "write_row"].contains(&line.op.as_str());
+        if self.noise.is_none() || only_stores || line.gives.iter().all(|&number| exact(number)) {
+            return Ok(HashMap::new());
+        }
+        // Several lines share the taps.
+        let is_shared = |at: usize| line.op == "conv2d_with" && at == 1;
+        let taken = line.takes.iter().enumerate().filter(|&(at, &number)| exact(number) && !is_shared(at));
+        let held = taken.map(|(_, &number)| Ok((number, self.tensor(number)?.clone())));
         let held: HashMap<_, _> = held.collect::<Result<_>>()?;
         for (&number, tensor) in &held {
-            let noisy = self.noisy(tensor, number, 2f64.powi(-21))?;
+            let noisy = self.noisy(tensor, number, NOISE)?;
             self.tensors.insert(number, noisy);
         }
         Ok(held)

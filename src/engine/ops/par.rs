@@ -48,8 +48,8 @@ fn rings(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
     numbers.chain(std::iter::repeat(0)).take(MAX_RINGS).collect()
 }
 
-/// A launch whose parameters go on with how many elements it is to the neighbours of every ring, vertically and
-/// horizontally, in an image with so many elements per pixel.
+/// The same, followed by the vertical and horizontal distances to the neighbours of every ring, clamped to the image and
+/// counted in elements, of which a pixel has `elements`.
 fn gathering(shader: Shader, image: &TensorType, dilations: &[usize], layers: usize, elements: usize) -> Launch {
     let [height, width] = [image.shape[1], image.shape[2]];
     let rows = rings(dilations.iter().map(|&distance| distance.min(height) * width * elements));
@@ -142,9 +142,14 @@ impl Op for Step {
             .operations(&[16, self.dilations.len(), context.output.shape.len()])
             .bind(&[Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output])
             .fours(&[Slot::Input(0), Slot::Input(1), Slot::Output]);
-        let many = context.target.kernels.registers == Registers::Many;
-        let step = if fours > 1 { step.define("PAIR", 1) } else { step };
-        if fours > 1 && many { step.define("RINGS", self.dilations.len()).into() } else { step.into() }
+        if fours <= 1 {
+            return step.into();
+        }
+        let pair = step.define("PAIR", 1);
+        match context.target.kernels.registers {
+            Registers::Many => pair.define("RINGS", self.dilations.len()).into(),
+            _ => pair.into(),
+        }
     }
 
     fn reference(&self, inputs: &[&Array]) -> Vec<Array> {
