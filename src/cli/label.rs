@@ -17,8 +17,8 @@ use super::output::print;
 ///
 /// Any supervised network can be trained on them. DIR receives SegmentationClassAug/ID.png, index masks with the VOC
 /// palette (255 = ignored), ImageSets/Segmentation/SPLIT.txt, labels.json with classes and tags, and summary.json. With
-/// the images in DIR/JPEGImages, this is a data set in the VOC layout. Where the data set has masks, they score the
-/// labels and do not change them.
+/// the images in DIR/JPEGImages, where --images copies them, this is a data set in the VOC layout. Where the data set
+/// has masks, they score the labels and do not change them.
 #[derive(Debug, Args)]
 pub struct LabelArgs {
     /// Run folder (its newest checkpoint) or .safetensors file
@@ -37,13 +37,17 @@ pub struct LabelArgs {
     #[arg(long, value_name = "DIR", default_value = "pseudo-labels")]
     out: PathBuf,
 
-    /// Labels to write: cam (the seeds), par, afa, y_c or y_s, as far as the method makes them [default: its best ones;
-    /// y_c for bmp and afa]
+    /// Labels to write: seg (the segmentation branch, among the given tags), or cam (the seeds), par, afa, y_c or y_s, as
+    /// far as the method makes them [default: y_c for bmp and afa, afa for segformer]
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
 
     #[arg(long, value_name = "FORM,…", value_delimiter = ',', default_value = "png", help = FORM_HELP)]
     format: Vec<Form>,
+
+    /// Copy the images to DIR/JPEGImages, so that DIR is a data set to train on
+    #[arg(long)]
+    images: bool,
 
     /// Label only the first N images of the split
     #[arg(long, value_name = "N", value_parser = within(1..=usize::MAX))]
@@ -66,8 +70,8 @@ pub struct LabelArgs {
 
 impl LabelArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let LabelArgs { network, data, split, out, kind, format, limit, protocol, device, skip_broken, overwrite } =
-            self;
+        let LabelArgs { network, data, split, out, kind, format, images, .. } = self;
+        let LabelArgs { limit, protocol, device, skip_broken, overwrite, .. } = self;
         let options = LabelOptions {
             network,
             data,
@@ -77,6 +81,7 @@ impl LabelArgs {
             forms: format,
             protocol: protocol.protocol_or(Protocol::Test),
             crf: protocol.crf,
+            images,
             limit,
             skip_broken,
             overwrite,

@@ -104,16 +104,42 @@ fn kinds_protocols_and_splits() {
     assert!(refined[..] != masks(&place, "confident")[..5]);
 }
 
-/// Protects: with the images beside them, the labels are a data set that a supervised network trains on.
+/// Protects: the segmentation is labelled among background and the tags of an image: where `predict` finds one of them,
+/// its label is the same. The CRF knows no other classes either.
+#[test]
+fn the_segmentation_is_labelled_among_the_tags() {
+    let place = Place::new();
+    labelled(&place.arg("labels"), &["--kind", "seg"]);
+    labelled(&place.arg("refined"), &["--kind", "seg", "--crf"]);
+    let images = trained().with_file_name("data").join("JPEGImages");
+    let predict = ["predict", trained().to_str().unwrap(), images.to_str().unwrap(), "--out", &place.arg("seen")];
+    succeed(&[&predict[..], &["--protocol", "test", "--format", "png"]].concat());
+    assert_eq!(summary(&place, "labels")["kind"], "seg");
+    let (dataset, labels, refined) = (train_set(), masks(&place, "labels"), masks(&place, "refined"));
+    let (mut kept, mut changed) = (0, 0);
+    for (index, label) in labels.iter().enumerate() {
+        let (id, tags) = (&dataset.ids()[index], dataset.tags(index));
+        let seen = read_index_png(&place.path(&format!("seen/{id}.png"))).unwrap();
+        let allowed = |value: u8| value == 0 || tags[usize::from(value) - 1] > 0.5;
+        for (value, seen) in label.data.iter().zip(&seen.data) {
+            assert!(allowed(*value) && (value == seen || !allowed(*seen)), "{id}: {value} where {seen} is predicted");
+            if value == seen { kept += 1 } else { changed += 1 }
+        }
+        assert!(refined[index].data.iter().all(|&value| allowed(value)), "{id}: {tags:?}");
+    }
+    assert!(kept > 0 && changed > 0 && refined != labels, "{kept} pixels kept, {changed} changed");
+}
+
+/// Protects: the labels with the images are a data set that a supervised network trains on, and the copies are the files
+/// themselves.
 #[test]
 fn a_supervised_network_trains_on_the_labels() {
     let place = Place::new();
-    labelled(&place.arg("labels"), &["--protocol", "train"]);
-    let images = place.path("labels/JPEGImages");
-    fs::create_dir(&images).unwrap();
-    for entry in fs::read_dir(trained().with_file_name("data").join("JPEGImages")).unwrap() {
+    labelled(&place.arg("labels"), &["--protocol", "train", "--images"]);
+    let images = trained().with_file_name("data").join("JPEGImages");
+    for entry in fs::read_dir(place.path("labels/JPEGImages")).unwrap() {
         let path = entry.unwrap().path();
-        fs::copy(&path, images.join(path.file_name().unwrap())).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), fs::read(images.join(path.file_name().unwrap())).unwrap());
     }
     let labels = Dataset::open(&place.path("labels"), "train", &DatasetOptions::default()).unwrap();
     assert_eq!(labels.classes(), train_set().classes());

@@ -24,9 +24,18 @@ impl DenseCrf {
             false => 1.0 / count,
         };
         let maps = classes.iter().flat_map(|&class| label.data.iter().map(move |&value| probability(class, value)));
-        let refined = self.infer(image, &maps.collect::<Vec<_>>()).labels();
+        self.labels_among(image, &maps.collect::<Vec<_>>(), classes)
+    }
+
+    /// The most probable of `classes` at every pixel after inference, from their `probabilities` \[C, H, W\], which sum to
+    /// 1 at every pixel.
+    ///
+    /// # Panics
+    /// If there is not one probability for every class and pixel.
+    pub fn labels_among(&self, image: &Rgb8, probabilities: &[f32], classes: &[u8]) -> Mask {
+        let refined = self.infer(image, probabilities).labels();
         let data = refined.data.iter().map(|&place| classes[usize::from(place)]).collect();
-        Mask::new(label.height, label.width, data)
+        Mask::new(image.height, image.width, data)
     }
 }
 

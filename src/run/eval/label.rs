@@ -1,5 +1,6 @@
 //! `tagseg label`: the pseudo labels of a data set, made with the tags that are given, as a data set of their own.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,8 +11,8 @@ use super::metrics::Confusion;
 use super::model::{MapValues, Model};
 use super::predict::tag_scores;
 use super::request::{Maps, Request, Tags};
-use super::score::check_classes;
-use crate::data::{Dataset, DatasetOptions, Follow, Mask, VOID};
+use super::score::{SEG, check_classes};
+use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8, VOID};
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::formats::durable::write_whole;
@@ -32,7 +33,8 @@ pub struct LabelOptions {
     pub split: String,
     /// Folder for the labels.
     pub out: PathBuf,
-    /// The name or the title of a map of labels of the method; without one, its last map that is scored.
+    /// The name or the title of a map of labels: `seg`, the segmentation branch, or one of the method; without a name, the
+    /// last one that is scored.
     pub kind: Option<String>,
     /// The protocol of the evaluation.
     pub protocol: Protocol,
@@ -40,6 +42,8 @@ pub struct LabelOptions {
     pub crf: bool,
     /// The forms of the labels.
     pub forms: Vec<Form>,
+    /// Whether to copy the images, so that the labels are a data set to train on.
+    pub images: bool,
     /// Only the first images of the split.
     pub limit: Option<usize>,
     /// Whether to skip images that do not decode, and masks that cannot be read.
@@ -99,6 +103,7 @@ pub struct LabelledClass {
 }
 
 /// The files of the result beside its forms, those of the VOC layout.
+const IMAGES: &str = "JPEGImages";
 const LISTS: &str = "ImageSets/Segmentation";
 const TAGS: &str = "labels.json";
 const SUMMARY: &str = "summary.json";
@@ -106,7 +111,7 @@ const SUMMARY: &str = "summary.json";
 /// Labels every image of a split, and writes to `out`: the labels in all forms, by default
 /// `SegmentationClassAug/ID.png` (class indices with the VOC palette, 255 = ignored),
 /// `ImageSets/Segmentation/SPLIT.txt`, `labels.json` with classes and tags, and `summary.json`. With the images in
-/// `JPEGImages/`, this is a data set in the VOC layout.
+/// `JPEGImages/`, where `images` copies them, this is a data set in the VOC layout.
 ///
 /// # Errors
 /// If the network or the data set cannot be used, their classes differ, the method has no map of this name, or an
@@ -133,10 +138,13 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
         false => Err(error),
     })?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
-    let tags = Tags::Given(dataset.max_tags());
-    let request = Request { protocol: options.protocol, tags, ..Request::default() };
-    let kind = kind(&model.maps(request)?, options.kind.as_deref(), model.method().name())?;
-    let request = Request { maps: Maps::Only(kind.name), ..request };
+    let untagged = Request { protocol: options.protocol, ..Request::default() };
+    let tagged = Request { tags: Tags::Given(dataset.max_tags()), ..untagged };
+    let kind = kind(&model.maps(tagged)?, options.kind.as_deref(), model.method().name())?;
+    let request = match kind == SEG {
+        true => Request { probabilities: true, ..untagged },
+        false => Request { maps: Maps::Only(kind.name), ..tagged },
+    };
     let mut batches = Batches::new(&model, &dataset, request)?;
     batches.check()?;
     dataset.notices.iter().for_each(|notice| eprintln!("{notice}"));
@@ -147,10 +155,14 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
     follow.begin("labelled", dataset.len());
     while let Some(batch) = batches.advance()? {
         for (slot, (index, image)) in batch.images.iter().enumerate() {
-            let mut label = Mask::new(image.height, image.width, labels(&batch, slot, kind));
-            if let Some(crf) = &crf {
-                label = crf.refine(image, &label, &classes_of(&dataset, *index));
-            }
+            let classes = classes_of(&dataset, *index);
+            let label = match batch.probabilities(slot, foreground + 1) {
+                Some(probabilities) => segmented(image, &probabilities, &classes, crf.as_ref()),
+                None => {
+                    let label = Mask::new(image.height, image.width, labels(&batch, slot, kind));
+                    crf.as_ref().map_or(label.clone(), |crf| crf.refine(image, &label, &classes))
+                }
+            };
             let scores = tag_scores(&batch.seen.cls[slot * foreground..][..foreground]);
             export.add(&Labelled {
                 index: *index,
@@ -160,6 +172,9 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
                 mask: &label,
                 tag_scores: &scores,
             })?;
+            if options.images {
+                copy_image(&dataset, *index, &options.out)?;
+            }
             tally.count(&dataset, *index, &label);
             follow.file();
         }
@@ -179,22 +194,41 @@ fn labels(batch: &Batch, slot: usize, kind: MapInfo) -> Vec<u8> {
     }
 }
 
+/// The segmentation of an image that shows some of `classes`: the most probable of them at every pixel, the lowest of
+/// ties. The `probabilities` \[K + 1, H, W\] are those of all classes.
+fn segmented(image: &Rgb8, probabilities: &[f32], classes: &[u8], crf: Option<&DenseCrf>) -> Mask {
+    let pixels = image.height * image.width;
+    let mut own: Vec<f32> =
+        classes.iter().flat_map(|&class| &probabilities[usize::from(class) * pixels..][..pixels]).copied().collect();
+    if let Some(crf) = crf {
+        for pixel in 0..pixels {
+            let sum = own.iter().skip(pixel).step_by(pixels).sum::<f32>().max(f32::MIN_POSITIVE);
+            own.iter_mut().skip(pixel).step_by(pixels).for_each(|value| *value /= sum);
+        }
+        return crf.labels_among(image, &own, classes);
+    }
+    let best = |pixel: usize| {
+        let values = classes.iter().zip(own.iter().skip(pixel).step_by(pixels));
+        *values.reduce(|best, other| if other.1 > best.1 { other } else { best }).expect("background is one of them").0
+    };
+    Mask::new(image.height, image.width, (0..pixels).map(best).collect())
+}
+
 /// The classes that an image may show: background and its tags.
 fn classes_of(dataset: &Dataset, index: usize) -> Vec<u8> {
     let tagged = (1..).zip(dataset.tags(index)).filter(|(_, tag)| **tag > 0.5).map(|(class, _)| class);
     std::iter::once(0).chain(tagged).collect()
 }
 
-/// The map of labels that is called so; without a name, the last one that is scored.
+/// The map of labels that is called so, the segmentation or one of the method; without a name, the last one that is
+/// scored.
 fn kind(maps: &[MapInfo], wanted: Option<&str>, method: &str) -> Result<MapInfo> {
-    let labels = || maps.iter().filter(|map| map.kind == MapKind::Labels);
-    let found = match wanted {
-        Some(wanted) => labels().find(|map| map.name == wanted || map.title.eq_ignore_ascii_case(wanted)),
-        None => labels().rfind(|map| map.scored),
-    };
-    found.copied().ok_or_else(|| {
+    let labels = || std::iter::once(&SEG).chain(maps).filter(|map| map.kind == MapKind::Labels);
+    let Some(wanted) = wanted else { return Ok(labels().rfind(|map| map.scored).copied().unwrap_or(SEG)) };
+    let called_so = |map: &&MapInfo| map.name == wanted || map.title.eq_ignore_ascii_case(wanted);
+    labels().find(called_so).copied().ok_or_else(|| {
         let known: Vec<_> = labels().map(|map| map.name).collect();
-        let reason = format!("method `{method}` makes no labels `{}` here", wanted.unwrap_or("y_c"));
+        let reason = format!("method `{method}` makes no labels `{wanted}` here");
         Error::config("--kind", reason, format!("choose one of {}; par needs --protocol test", known.join(", ")))
     })
 }
@@ -203,6 +237,19 @@ fn kind(maps: &[MapInfo], wanted: Option<&str>, method: &str) -> Result<MapInfo>
 fn file_of(dataset: &Dataset, index: usize) -> String {
     let ending = dataset.image_path(index).extension().unwrap_or_default().to_string_lossy();
     format!("{}.{ending}", dataset.ids()[index])
+}
+
+/// Where an image is copied to.
+fn copy_of(dataset: &Dataset, index: usize, out: &Path) -> PathBuf {
+    out.join(IMAGES).join(file_of(dataset, index))
+}
+
+/// Copies the file of an image as it is.
+fn copy_image(dataset: &Dataset, index: usize, out: &Path) -> Result<()> {
+    let (from, to) = (dataset.image_path(index), copy_of(dataset, index, out));
+    let folder = to.parent().unwrap_or(out);
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    write_whole(&to, &std::fs::read(from).map_err(Error::io(from))?)
 }
 
 /// Refuses results that would replace other files, as [`Export::check`], and those in the folder of the data set, where
@@ -225,7 +272,9 @@ fn check_targets(export: &Export, dataset: &Dataset, options: &LabelOptions) -> 
     }
     let images = (0..dataset.len()).map(|index| (&*dataset.ids()[index], dataset.image_path(index)));
     let lists = [list_of(dataset), TAGS.into(), SUMMARY.into()].map(|file: PathBuf| out.join(file));
-    export.check(images, |_| Vec::new(), &lists, options.overwrite)
+    let places: HashMap<_, _> = dataset.ids().iter().map(String::as_str).zip(0..).filter(|_| options.images).collect();
+    let copies = |id: &str| places.get(id).map(|index| copy_of(dataset, *index, out)).into_iter().collect();
+    export.check(images, copies, &lists, options.overwrite)
 }
 
 fn list_of(dataset: &Dataset) -> PathBuf {
@@ -330,6 +379,8 @@ mod tests {
         assert_eq!(name(&MAPS, Some("seeds")).unwrap(), "cam");
         assert_eq!(name(&MAPS, Some("Y_C")).unwrap(), "y_c");
         assert_eq!(name(&MAPS, Some("y_s")).unwrap(), "y_s");
+        assert_eq!(name(&MAPS, Some("segmentation")).unwrap(), "seg");
+        assert_eq!(name(&[SEED], None).unwrap(), "seg");
         for (maps, wanted) in [(&MAPS[..], "seed"), (&MAPS, "best"), (&[CAM], "par")] {
             let text = name(maps, Some(wanted)).unwrap_err().to_string();
             assert!(text.contains(wanted) && text.contains("cam"), "{text}");

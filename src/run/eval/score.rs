@@ -37,7 +37,7 @@ struct Tally {
 }
 
 /// The segmentation branch, one pass over the image.
-const SEG: MapInfo = MapInfo::labels(Scores::SEG, "segmentation").headline();
+pub(super) const SEG: MapInfo = MapInfo::labels(Scores::SEG, "segmentation").headline();
 /// The segmentation branch, fused over scales and mirror images.
 const FUSED: MapInfo = MapInfo::labels("msc", "fused").scored();
 /// The best of these, refined by the dense CRF.
