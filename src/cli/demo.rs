@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagseg::config::Config;
 use tagseg::run::bundled;
-use tagseg::run::demo::{DemoOptions, demo, photographs};
+use tagseg::run::demo::{self, DemoOptions};
 
 use super::common::{DeviceArg, check_free};
 use super::output::print;
@@ -37,21 +36,18 @@ pub struct DemoArgs {
 
 impl DemoArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let mut config = Config::preset("nano")?;
-        config.set("train.crop=64")?;
-        config.set(&format!("train.iters={}", self.steps))?;
-        config.validate()?;
+        let config = demo::config(&self.steps)?;
         check_free(&self.out, self.overwrite)?;
         let DemoArgs { out, device, overwrite, .. } = self;
         let device = device.into();
         if bundled::has_animals() {
-            for picture in photographs(&out.join("photographs"), &device, overwrite)? {
+            for picture in demo::photographs(&out.join("photographs"), &device, overwrite)? {
                 print(&format!("photograph segmented: {}\n", picture.display()))?;
             }
         } else {
             eprintln!("no photographs are segmented: {} is not part of this build", bundled::ANIMALS);
         }
-        let (report, scores) = demo(&DemoOptions { config, out, device, overwrite })?;
+        let (report, scores) = demo::demo(&DemoOptions { config, out, device, overwrite })?;
         print(&format!("{}\nopen {}\n", scores.in_words(), report.display()))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -37,15 +37,16 @@ pub struct LabelArgs {
     #[arg(long, value_name = "DIR", default_value = "pseudo-labels")]
     out: PathBuf,
 
-    /// Labels to write: seg (the segmentation branch, among the given tags), or cam (the seeds), par, afa, y_c or y_s, as
-    /// far as the method makes them [default: y_c for bmp and afa, afa for segformer]
+    /// Labels to write: seg (the segmentation branch: the most probable of background and the given tags), or cam (the
+    /// seeds), par, afa, y_c or y_s, as far as the method makes them [default: y_c for bmp and afa; the last of cam, par,
+    /// afa for segformer]
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
 
     #[arg(long, value_name = "FORM,…", value_delimiter = ',', default_value = "png", help = FORM_HELP)]
     format: Vec<Form>,
 
-    /// Copy the images to DIR/JPEGImages, so that DIR is a data set to train on
+    /// Also copy the images to DIR/JPEGImages, so that DIR is a data set to train on
     #[arg(long)]
     images: bool,
 
@@ -70,23 +71,21 @@ pub struct LabelArgs {
 
 impl LabelArgs {
     pub fn run(self) -> Result<ExitCode> {
-        let LabelArgs { network, data, split, out, kind, format, images, .. } = self;
-        let LabelArgs { limit, protocol, device, skip_broken, overwrite, .. } = self;
         let options = LabelOptions {
-            network,
-            data,
-            split,
-            out,
-            kind,
-            forms: format,
-            protocol: protocol.protocol_or(Protocol::Test),
-            crf: protocol.crf,
-            images,
-            limit,
-            skip_broken,
-            overwrite,
-            device: device.into(),
-            assignments: protocol.assignments(),
+            network: self.network,
+            data: self.data,
+            split: self.split,
+            out: self.out,
+            kind: self.kind,
+            forms: self.format,
+            protocol: self.protocol.protocol_or(Protocol::Test),
+            crf: self.protocol.crf,
+            images: self.images,
+            limit: self.limit,
+            skip_broken: self.skip_broken,
+            overwrite: self.overwrite,
+            device: self.device.into(),
+            assignments: self.protocol.assignments(),
             methods: Methods::default(),
         };
         let summary = label(&options, &FileBar::new())?;

@@ -20,19 +20,19 @@ pub struct ShapesArgs {
     out: PathBuf,
 
     /// Number of training images
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = within(1_usize..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = ShapesOptions::default().train, value_parser = within(1_usize..=100_000))]
     train: usize,
 
     /// Number of validation images
-    #[arg(long, value_name = "N", default_value_t = 120, value_parser = within(1_usize..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = ShapesOptions::default().val, value_parser = within(1_usize..=100_000))]
     val: usize,
 
     /// Side of the square images in pixels
-    #[arg(long, value_name = "S", default_value_t = 64, value_parser = within(32_usize..=4096))]
+    #[arg(long, value_name = "S", default_value_t = ShapesOptions::default().size, value_parser = within(32_usize..=4096))]
     size: usize,
 
     /// Random seed
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value_t = ShapesOptions::default().seed, value_parser = within(0..=u64::MAX))]
     seed: u64,
 
     /// Overwrite the files in DIR

@@ -137,6 +137,11 @@ impl Dataset {
         self.retain(&keep);
     }
 
+    /// Whether image `index` has an EXIF orientation that is applied.
+    pub(crate) fn is_turned(&self, index: usize) -> bool {
+        self.images.is_turned(index)
+    }
+
     /// Whether image `index` has an EXIF orientation that is not applied.
     pub(super) fn is_askew(&self, index: usize) -> bool {
         self.images.is_askew(index)

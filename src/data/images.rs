@@ -93,6 +93,11 @@ impl Images {
         Images { upright, ..self }
     }
 
+    /// Whether image `index` has an EXIF orientation that is applied.
+    pub(super) fn is_turned(&self, index: usize) -> bool {
+        self.upright && Rgb8::is_turned(&self.paths[index])
+    }
+
     /// Whether image `index` has an EXIF orientation that is not applied.
     pub(super) fn is_askew(&self, index: usize) -> bool {
         !self.upright && Rgb8::is_turned(&self.paths[index])

@@ -71,6 +71,20 @@ pub fn photographs(folder: &Path, device: &DeviceChoice, overwrite: bool) -> Res
     Ok(pictures)
 }
 
+/// The configuration of the demo: the preset `nano` for the generated pictures, whose shapes do not differ more in size
+/// than these scales make them (docs/nano.md).
+///
+/// # Errors
+/// If the number of steps is invalid.
+pub fn config(steps: &str) -> Result<Config> {
+    let mut config = Config::preset("nano")?;
+    config.set(&format!("train.crop={}", ShapesOptions::default().size))?;
+    config.set("data.scale=[0.8,1.25]")?;
+    config.set(&format!("train.iters={steps}"))?;
+    config.validate()?;
+    Ok(config)
+}
+
 /// Generates the data, trains on it and writes `report.html`; returns its path and the final scores.
 ///
 /// # Errors
@@ -80,8 +94,9 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
     // Fail before anything is written if there is no device.
     device::open(device)?;
     let (data, folder) = (out.join("data"), out.join("run"));
-    let size = config.train_crop;
-    generate(&data, &ShapesOptions { train: 500, val: 120, size, seed: config.seed, overwrite: *overwrite })?;
+    let shapes =
+        ShapesOptions { size: config.train_crop, seed: config.seed, overwrite: *overwrite, ..Default::default() };
+    generate(&data, &shapes)?;
     let summary = run(&TrainOptions {
         config: config.clone(),
         data: data.clone(),
@@ -105,9 +120,10 @@ pub fn demo(options: &DemoOptions) -> Result<(PathBuf, Scores)> {
         device: device.clone(),
         title: "Shapes, learned from tags".into(),
         summary: format!(
-            "A network with {parameters:.2} million parameters was trained on 500 images. The only labels were the \
+            "A network with {parameters:.2} million parameters was trained on {} images. The only labels were the \
              names of the shapes in each image, not their positions. The results below are for images that it was not \
-             trained on."
+             trained on.",
+            shapes.train
         ),
         facts: vec![("seconds per step".into(), format!("{:.2}", summary.seconds_per_step))],
         methods: Methods::default(),

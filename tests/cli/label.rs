@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 use tagseg::data::palette::read_index_png;
@@ -116,18 +117,23 @@ fn the_segmentation_is_labelled_among_the_tags() {
     succeed(&[&predict[..], &["--protocol", "test", "--format", "png"]].concat());
     assert_eq!(summary(&place, "labels")["kind"], "seg");
     let (dataset, labels, refined) = (train_set(), masks(&place, "labels"), masks(&place, "refined"));
-    let (mut kept, mut changed) = (0, 0);
+    let (mut kept, mut close, mut changed) = (0, 0, 0);
     for (index, label) in labels.iter().enumerate() {
         let (id, tags) = (&dataset.ids()[index], dataset.tags(index));
         let seen = read_index_png(&place.path(&format!("seen/{id}.png"))).unwrap();
         let allowed = |value: u8| value == 0 || tags[usize::from(value) - 1] > 0.5;
         for (value, seen) in label.data.iter().zip(&seen.data) {
-            assert!(allowed(*value) && (value == seen || !allowed(*seen)), "{id}: {value} where {seen} is predicted");
-            if value == seen { kept += 1 } else { changed += 1 }
+            assert!(allowed(*value), "{id}: {value} where {seen} is predicted");
+            match value == seen {
+                true => kept += 1,
+                false if allowed(*seen) => close += 1,
+                false => changed += 1,
+            }
         }
         assert!(refined[index].data.iter().all(|&value| allowed(value)), "{id}: {tags:?}");
     }
-    assert!(kept > 0 && changed > 0 && refined != labels, "{kept} pixels kept, {changed} changed");
+    // Images in a batch and one by one may round differently, where two classes are as probable.
+    assert!(kept > 1000 * close && changed > 0 && refined != labels, "{kept} kept, {close} close, {changed} changed");
 }
 
 /// Protects: the labels with the images are a data set that a supervised network trains on, and the copies are the files
@@ -150,7 +156,7 @@ fn a_supervised_network_trains_on_the_labels() {
     succeed(&[&["train", "--preset", "nano", "--data", &data, "--out", &run], &sizes[..]].concat());
 }
 
-/// Protects: a network that learned from masks has no Y_c; its best labels are those along its affinity.
+/// Protects: a network that learned from masks has no Y_c; without a name, its labels are those along its affinity.
 #[test]
 fn each_method_has_its_labels() {
     let place = Place::new();
@@ -207,6 +213,47 @@ fn invalid_labelling_is_refused() {
     assert_eq!((&summary(&place, "own")["images"], &summary(&place, "own")["scored"]), (&2.into(), &1.into()));
 }
 
+/// Protects: copied images are those that the labels are of, also where the data set turns photographs as their EXIF
+/// orientation says and names their endings in another way, and `train` reads both. What it would not read is refused.
+#[test]
+fn copied_images_fit_their_labels() {
+    let place = Place::new();
+    let garden = place.path("garden");
+    for (class, step) in [("disc", 5), ("square", 6), ("triangle", 7), ("ring", 8)] {
+        fs::create_dir_all(garden.join(class)).unwrap();
+        let data = (0..3 * 40 * 50).map(|at| (at * step % 251) as u8).collect();
+        Rgb8::new(40, 50, data).write_png(&garden.join(class).join("a.PnG")).unwrap();
+    }
+    let turned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data/images/turned.jpg");
+    fs::copy(&turned, garden.join("disc/b.jpg")).unwrap();
+    let (network, data) = (trained().to_str().unwrap(), place.arg("garden"));
+    let label = |out: &str, more: &[&str]| {
+        let args = ["label", network, "--data", &data, "--out", &place.arg(out), "--images"];
+        tagseg(&[&args, &["--kind", "seg", "--protocol", "train"][..], more].concat())
+    };
+    place.assert_refuses(&mut label("garden/labels", &[]), &["garden/labels: is in the data set"]);
+    place.assert_refuses(&mut label("labels", &["--format", "png,cvat"]), &["--images", "--format png"]);
+    place.assert_refuses(&mut label("labels", &["--format", "overlay"]), &["--images", "--format png"]);
+    let output = label("labels", &["--format", "png,overlay"]).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+
+    let copies = place.path("labels/JPEGImages");
+    assert_eq!(fs::read(copies.join("ring/a.png")).unwrap(), fs::read(garden.join("ring/a.PnG")).unwrap());
+    let labels = Dataset::open(&place.path("labels"), "train", &DatasetOptions::default()).unwrap();
+    assert_eq!(labels.len(), 5);
+    for index in 0..5 {
+        let (image, mask) = (labels.image(index).unwrap(), labels.mask(index).unwrap());
+        assert_eq!([image.height, image.width], [mask.height, mask.width], "{}", labels.ids()[index]);
+    }
+    let of_turned = labels.ids().iter().position(|id| id == "disc/b").unwrap();
+    assert_eq!(labels.image(of_turned).unwrap(), Rgb8::read_upright(&turned).unwrap());
+    let masks = ["SegmentationClassAug", "overlays", "ImageSets", "labels.json", "summary.json"];
+    for other in masks.map(|name| place.path("labels").join(name)) {
+        fs::remove_dir_all(&other).or_else(|_| fs::remove_file(&other)).unwrap();
+    }
+    place.assert_refuses(&mut label("labels", &[]), &["JPEGImages", "already exists", "--overwrite"]);
+}
+
 /// Protects: unknown forms, two forms in one file and existing annotations are refused before anything is written.
 #[test]
 fn invalid_forms_are_refused() {
@@ -252,8 +299,10 @@ fn large_photographs_are_labelled() {
     // The weights of PAR are 48 numbers for each pixel.
     let par = label(&place.arg("par"), &["--kind", "par"]).output().unwrap();
     assert_refused(&par, &["disc/a.png: is too large", "scale it"]);
-    let output = label(&place.arg("labels"), &[]).output().unwrap();
-    assert!(output.status.success(), "{}", errors(&output));
-    let mask = read_index_png(&place.path("labels/SegmentationClassAug/disc/a.png")).unwrap();
-    assert_eq!([mask.height, mask.width], [760, 1020]);
+    for kind in ["y_c", "seg"] {
+        let output = label(&place.arg(kind), &["--kind", kind]).output().unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        let mask = read_index_png(&place.path(kind).join("SegmentationClassAug/disc/a.png")).unwrap();
+        assert_eq!([mask.height, mask.width], [760, 1020], "{kind}");
+    }
 }

@@ -113,11 +113,16 @@ impl Batch {
         self.seen.maps.iter().map(|map| map.of_image(slot, self.canvas, self.own(slot))).collect()
     }
 
-    /// The class probabilities of image `slot`, \[K + 1, H, W\], if they were requested.
-    pub(super) fn probabilities(&self, slot: usize, classes: usize) -> Option<Vec<f32>> {
+    /// The probabilities of some of `all` classes at every pixel of image `slot`, \[C, H, W\], if they were requested.
+    pub(super) fn probabilities(
+        &self,
+        slot: usize,
+        all: usize,
+        classes: impl IntoIterator<Item = usize>,
+    ) -> Option<Vec<f32>> {
         let maps = self.seen.probabilities.as_ref()?;
-        let planes = slot * classes..(slot + 1) * classes;
-        Some(planes.flat_map(|plane| cut(maps, plane, self.canvas, self.own(slot))).collect())
+        let of = |class| cut(maps, slot * all + class, self.canvas, self.own(slot));
+        Some(classes.into_iter().flat_map(of).collect())
     }
 
     fn own(&self, slot: usize) -> [usize; 2] {

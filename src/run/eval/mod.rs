@@ -20,7 +20,7 @@ mod score;
 #[cfg(feature = "native")]
 pub use self::{
     gallery::Gallery,
-    label::{LabelOptions, LabelSummary, label},
+    label::{LabelOptions, LabelSummary, LabelledClass, label},
     predict::{PredictOptions, Predicted, is_image, predict},
     score::{ScoreOptions, Scored, Scoring, score_run},
 };

@@ -76,7 +76,7 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
     let method = options.methods.of(&checkpoint.config)?;
     let mut export = Export::new(&options.out, &options.forms, Arrangement::Flat, &checkpoint.classes);
     let ids: Vec<_> = images.iter().map(|path| name_of(path.file_stem())).collect();
-    let maps = |id: &str| files_of_maps(&*method, options.seeds, &options.out, id);
+    let maps = |index: usize| files_of_maps(&*method, options.seeds, &options.out, &ids[index]);
     export.check(
         ids.iter().map(String::as_str).zip(images.iter().map(PathBuf::as_path)),
         maps,

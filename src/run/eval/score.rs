@@ -142,7 +142,7 @@ impl<'a> Scoring<'a> {
             let seg = batch.cut(&batch.seen.seg, slot);
             tally.count(SEG, &truth, &seg);
             batch.seen.msc.iter().for_each(|maps| tally.count(FUSED, &truth, &batch.cut(maps, slot)));
-            if let (Some(crf), Some(own)) = (&self.crf, batch.probabilities(slot, foreground + 1)) {
+            if let (Some(crf), Some(own)) = (&self.crf, batch.probabilities(slot, foreground + 1, 0..=foreground)) {
                 tally.count(CRF, &truth, &crf.infer(image, &own).labels().data);
             }
             let maps = batch.maps(slot);

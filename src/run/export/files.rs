@@ -53,15 +53,15 @@ impl Export {
 
     /// Refuses, before anything is written, files that exist unless `overwrite`, files that are one of `sources`, two
     /// results in one file, also names that differ in case only, which are one file on some systems, names that lead out
-    /// of the folder, and a folder that is a file. `images` are ids with their files, `more` are further results of each
-    /// image, and `others` further results about all.
+    /// of the folder, and a folder that is a file. `images` are ids with their files, `more` are further results of image
+    /// 0, 1, …, and `others` further results about all.
     ///
     /// # Errors
     /// As described.
     pub fn check<'a>(
         &self,
         images: impl IntoIterator<Item = (&'a str, &'a Path)>,
-        more: impl Fn(&str) -> Vec<PathBuf>,
+        more: impl Fn(usize) -> Vec<PathBuf>,
         others: &[PathBuf],
         overwrite: bool,
     ) -> Result<()> {
@@ -93,12 +93,12 @@ impl Export {
         for file in self.files().into_iter().chain(others.iter().cloned()) {
             claim(file, all)?;
         }
-        for (id, path) in images {
+        for (index, (id, path)) in images.into_iter().enumerate() {
             if !stays_inside(id) {
                 let reason = format!("the result of the image `{id}` would be outside of {}", self.out.display());
                 return Err(Error::data(path, reason, "list the image by a name without `..`"));
             }
-            self.files_of(id).into_iter().chain(more(id)).try_for_each(|file| claim(file, path))?;
+            self.files_of(id).into_iter().chain(more(index)).try_for_each(|file| claim(file, path))?;
         }
         Ok(())
     }

@@ -14,3 +14,4 @@ mod yolo;
 pub use files::Export;
 pub use form::{Arrangement, Form};
 pub use writer::Labelled;
+pub(crate) use writer::create_folder_of;

@@ -82,7 +82,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Creates the folder of a file.
-pub(super) fn create_folder_of(path: &Path) -> Result<()> {
+pub(crate) fn create_folder_of(path: &Path) -> Result<()> {
     match path.parent() {
         Some(folder) => std::fs::create_dir_all(folder).map_err(Error::io(folder)),
         None => Ok(()),
