@@ -106,7 +106,7 @@ fn large_photographs() {
 }
 
 /// Protects the walk of docs/own-photos.md: photographs in a folder for each class become a network, from the weights
-/// that come with the program, and the next run starts from it.
+/// that come with the program, the next run starts from it, and another learns from the masks that it draws.
 #[test]
 fn own_folders_are_learned() {
     let place = Place::new();
@@ -127,6 +127,12 @@ fn own_folders_are_learned() {
     succeed(&[&["train", "--data", &data, "--out", &next, "--weights", &run], &sizes[..]].concat());
     succeed(&["predict", &next, &place.arg("garden/disc"), "--out", &place.arg("seen")]);
     assert_eq!(place.path("seen").read_dir().unwrap().count(), 6, "a mask and an overlay of each");
+    let (labels, again) = (place.arg("labels"), place.arg("again"));
+    let label = ["label", &run, "--data", &data, "--kind", "seg", "--crf", "--images", "--format", "png,overlay"];
+    succeed(&[&label[..], &["--out", &labels]].concat());
+    assert_eq!(place.path("labels/overlays").read_dir().unwrap().count(), 3, "a folder for each class");
+    let supervised = ["--data", &labels, "--out", &again, "--set", "method.name=segformer"];
+    succeed(&[&["train"], &supervised[..], &sizes].concat());
 
     let other = ["--set", "model.backbone=efficientnet_lite1"];
     let refused = tagseg(&[&["train", "--data", &data, "--out", &place.arg("lite1")], &other[..]].concat()).output();

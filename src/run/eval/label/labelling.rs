@@ -118,7 +118,7 @@ fn classes_of(dataset: &Dataset, index: usize) -> Vec<u8> {
 /// scored.
 fn kind(maps: &[MapInfo], wanted: Option<&str>, method: &str) -> Result<MapInfo> {
     let labels = || std::iter::once(&SEG).chain(maps).filter(|map| map.kind == MapKind::Labels);
-    let Some(wanted) = wanted else { return Ok(maps.iter().rfind(|map| map.scored).copied().unwrap_or(SEG)) };
+    let Some(wanted) = wanted else { return Ok(labels().rfind(|map| map.scored).copied().unwrap_or(SEG)) };
     let called_so = |map: &&MapInfo| map.name == wanted || map.title.eq_ignore_ascii_case(wanted);
     labels().find(called_so).copied().ok_or_else(|| {
         let known: Vec<_> = labels().map(|map| map.name).collect();
@@ -133,8 +133,8 @@ mod tests {
     use crate::method::bmp::MAPS;
     use crate::method::maps::{AFA, CAM, PAR, SEED};
 
-    /// Protects: the labels of a method without a name are its last ones that are scored; names and titles select others; what a method
-    /// does not make is refused.
+    /// Protects: without a name, the labels of a method are its last ones that are scored; names and titles select others;
+    /// what a method does not make is refused.
     #[test]
     fn labels_are_selected_by_name() {
         let name = |maps: &[MapInfo], wanted: Option<&str>| kind(maps, wanted, "m").map(|map| map.name);
