@@ -46,7 +46,8 @@ pub struct LabelArgs {
     #[arg(long, value_name = "FORM,…", value_delimiter = ',', default_value = "png", help = FORM_HELP)]
     format: Vec<Form>,
 
-    /// Also copy the images to DIR/JPEGImages, so that DIR is a data set to train on
+    /// Also copy the images to DIR/JPEGImages, so that DIR is a data set to train on (with --format png or png,overlay, and
+    /// DIR outside of the data set)
     #[arg(long)]
     images: bool,
 

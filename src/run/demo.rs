@@ -71,8 +71,8 @@ pub fn photographs(folder: &Path, device: &DeviceChoice, overwrite: bool) -> Res
     Ok(pictures)
 }
 
-/// The configuration of the demo: the preset `nano` for the generated pictures, whose shapes do not differ more in size
-/// than these scales make them (docs/nano.md).
+/// The configuration of the demo: the preset `nano` with crops as large as the generated pictures and a narrower range of
+/// scales (docs/nano.md).
 ///
 /// # Errors
 /// If the number of steps is invalid.

@@ -143,6 +143,7 @@ fn a_supervised_network_trains_on_the_labels() {
     let place = Place::new();
     labelled(&place.arg("labels"), &["--protocol", "train", "--images"]);
     let images = trained().with_file_name("data").join("JPEGImages");
+    assert_eq!(fs::read_dir(place.path("labels/JPEGImages")).unwrap().count(), 12);
     for entry in fs::read_dir(place.path("labels/JPEGImages")).unwrap() {
         let path = entry.unwrap().path();
         assert_eq!(fs::read(&path).unwrap(), fs::read(images.join(path.file_name().unwrap())).unwrap());
@@ -214,7 +215,7 @@ fn invalid_labelling_is_refused() {
 }
 
 /// Protects: copied images are those that the labels are of, also where the data set turns photographs as their EXIF
-/// orientation says and names their endings in another way, and `train` reads both. What it would not read is refused.
+/// orientation says and names their endings in another way. What training would not read is refused.
 #[test]
 fn copied_images_fit_their_labels() {
     let place = Place::new();

@@ -13,6 +13,8 @@ pub mod metrics;
 mod model;
 #[cfg(feature = "native")]
 mod predict;
+#[cfg(feature = "native")]
+mod refine;
 mod request;
 #[cfg(feature = "native")]
 mod score;

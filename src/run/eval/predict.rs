@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::batches::too_large;
 use super::checkpoint::opened;
 use super::model::{MapValues, Model, SeenMap, View};
+use super::refine::Refiner;
 use super::request::{Maps, Request, Tags};
 use crate::data::endings::{FORMATS, is_picture, is_unread_picture};
 use crate::data::files::is_hidden;
@@ -17,7 +18,6 @@ use crate::data::{Mask, Rgb8};
 use crate::engine::gpu::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::method::{Method, Methods, Protocol};
-use crate::parts::crf::DenseCrf;
 use crate::run::device;
 use crate::run::export::{Arrangement, Export, Form, Labelled};
 use crate::run::report::{Map, heat_overlay};
@@ -84,7 +84,7 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
         options.overwrite,
     )?;
     let model = Model::of_with(&device::open(options.device.clone())?, &checkpoint, &options.methods)?;
-    let crf = options.crf.then(|| DenseCrf::new(model.config()));
+    let crf = options.crf.then(|| Refiner::new(model.config()));
     let tags = if options.seeds { Tags::Predicted } else { Tags::Unknown };
     let request = Request { protocol: options.protocol, tags, probabilities: options.crf, maps: Maps::Written };
 
@@ -120,7 +120,7 @@ pub fn predict(options: &PredictOptions, mut done: impl FnMut(Predicted<'_>, usi
             write_map(map, &image, &options.out, id)?;
         }
         let mask = match (&crf, seen.probabilities) {
-            (Some(crf), Some(probabilities)) => crf.infer(&image, &probabilities).labels(),
+            (Some(crf), Some(probabilities)) => crf.segmentation(&image, probabilities),
             _ => Mask::new(image.height, image.width, seen.msc.unwrap_or(seen.seg)),
         };
         let (file, tag_scores) = (name_of(path.file_name()), tag_scores(&seen.cls));

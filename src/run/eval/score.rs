@@ -7,6 +7,7 @@ use super::checkpoint::opened;
 use super::gallery::{Gallery, Item};
 use super::metrics::{Confusion, multilabel_f1};
 use super::model::{MapValues, Model};
+use super::refine::Refiner;
 use super::request::{Maps, Request, Tags};
 use crate::data::tags::numbered_classes;
 use crate::data::{Dataset, DatasetOptions, Follow, Mask};
@@ -14,7 +15,6 @@ use crate::engine::gpu::DeviceChoice;
 use crate::engine::ranks::World;
 use crate::error::{Error, Result};
 use crate::method::{MapInfo, Methods, Protocol};
-use crate::parts::crf::DenseCrf;
 use crate::run::device;
 use crate::run::record::{LabelScores, MapScores, Scores};
 
@@ -22,7 +22,7 @@ use crate::run::record::{LabelScores, MapScores, Scores};
 pub struct Scoring<'a> {
     dataset: &'a Dataset,
     batches: Batches<'a>,
-    crf: Option<DenseCrf>,
+    crf: Option<Refiner<'a>>,
     gallery: Option<&'a mut Gallery>,
     tally: Tally,
 }
@@ -66,7 +66,7 @@ impl<'a> Scoring<'a> {
         Ok(Scoring {
             dataset,
             batches: Batches::new(model, dataset, request)?,
-            crf: crf.then(|| DenseCrf::new(model.config())),
+            crf: crf.then(|| Refiner::new(model.config())),
             gallery: None,
             tally: Tally { classes, maps: Vec::new(), f1: Vec::new() },
         })
@@ -143,7 +143,7 @@ impl<'a> Scoring<'a> {
             tally.count(SEG, &truth, &seg);
             batch.seen.msc.iter().for_each(|maps| tally.count(FUSED, &truth, &batch.cut(maps, slot)));
             if let (Some(crf), Some(own)) = (&self.crf, batch.probabilities(slot, foreground + 1, 0..=foreground)) {
-                tally.count(CRF, &truth, &crf.infer(image, &own).labels().data);
+                tally.count(CRF, &truth, &crf.segmentation(image, own).data);
             }
             let maps = batch.maps(slot);
             for map in maps.iter().filter(|map| map.info.scored) {

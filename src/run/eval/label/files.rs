@@ -1,5 +1,6 @@
 //! The files of a labelled data set beside its masks: lists, tags, the summary, and copies of the images.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::options::LabelOptions;
@@ -17,26 +18,26 @@ const SUMMARY: &str = "summary.json";
 
 /// The name of an image's file: its id with the ending of the file.
 pub(super) fn file_of(dataset: &Dataset, index: usize) -> String {
-    let ending = dataset.image_path(index).extension().unwrap_or_default().to_string_lossy();
-    format!("{}.{ending}", dataset.ids()[index])
+    format!("{}.{}", dataset.ids()[index], ending_of(dataset, index))
 }
 
-/// Where an image is copied to: with the ending of its file, in lower case so that VOC's layout finds it, or as a PNG if
-/// it is turned.
-fn copy_of(dataset: &Dataset, index: usize, out: &Path) -> PathBuf {
-    let ending = dataset.image_path(index).extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let ending = if dataset.is_turned(index) { "png" } else { &ending };
-    out.join(IMAGES).join(format!("{}.{ending}", dataset.ids()[index]))
+fn ending_of(dataset: &Dataset, index: usize) -> Cow<'_, str> {
+    dataset.image_path(index).extension().unwrap_or_default().to_string_lossy()
+}
+
+/// Where an image is copied to, and whether it is turned. Its ending is that of its file, in lower case so that VOC's
+/// layout finds it, or that of a PNG if it is turned.
+fn copy_of(dataset: &Dataset, index: usize, out: &Path) -> (PathBuf, bool) {
+    let turned = dataset.is_turned(index);
+    let ending = if turned { "png".to_owned() } else { ending_of(dataset, index).to_lowercase() };
+    (out.join(IMAGES).join(format!("{}.{ending}", dataset.ids()[index])), turned)
 }
 
 /// Copies the file of an image as it is, unless the image is turned: VOC's layout is read without.
 pub(super) fn copy_image(dataset: &Dataset, index: usize, image: &Rgb8, out: &Path) -> Result<()> {
-    let (from, to) = (dataset.image_path(index), copy_of(dataset, index, out));
+    let (from, (to, turned)) = (dataset.image_path(index), copy_of(dataset, index, out));
     create_folder_of(&to)?;
-    match dataset.is_turned(index) {
-        true => image.write_png(&to),
-        false => write_whole(&to, &std::fs::read(from).map_err(Error::io(from))?),
-    }
+    if turned { image.write_png(&to) } else { write_whole(&to, &std::fs::read(from).map_err(Error::io(from))?) }
 }
 
 /// Refuses results that would replace other files, as [`Export::check`], those in the folder of the data set, where they
@@ -67,7 +68,7 @@ pub(super) fn check_targets(export: &Export, dataset: &Dataset, options: &LabelO
     }
     let images = (0..dataset.len()).map(|index| (&*dataset.ids()[index], dataset.image_path(index)));
     let lists = [list_of(dataset), TAGS.into(), SUMMARY.into()].map(|file: PathBuf| out.join(file));
-    let copies = |index| options.images.then(|| copy_of(dataset, index, out)).into_iter().collect();
+    let copies = |index| options.images.then(|| copy_of(dataset, index, out).0).into_iter().collect();
     export.check(images, copies, &lists, options.overwrite)
 }
 

@@ -4,15 +4,15 @@ use super::files::{check_targets, copy_image, file_of, write_lists};
 use super::options::LabelOptions;
 use super::segmented::segmented;
 use super::summary::{LabelSummary, Tally};
-use crate::data::{Dataset, DatasetOptions, Follow, Mask};
+use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8};
 use crate::error::{Error, Result};
 use crate::method::{MapInfo, MapKind};
-use crate::parts::crf::DenseCrf;
 use crate::run::device;
 use crate::run::eval::batches::{Batch, Batches};
 use crate::run::eval::checkpoint::opened;
 use crate::run::eval::model::{MapValues, Model};
 use crate::run::eval::predict::tag_scores;
+use crate::run::eval::refine::Refiner;
 use crate::run::eval::request::{Maps, Request, Tags};
 use crate::run::eval::score::{SEG, check_classes};
 use crate::run::export::{Arrangement, Export, Labelled};
@@ -24,8 +24,9 @@ use crate::run::export::{Arrangement, Export, Labelled};
 /// orientation says is copied as it is seen, others as they are.
 ///
 /// # Errors
-/// If the network or the data set cannot be used, their classes differ, the method has no map of this name, or an
-/// output file exists: checked before anything is written.
+/// If the network or the data set cannot be used, their classes differ, the method has no map of this name, an output file
+/// exists, or the images would be copied into their own data set or beside other forms: checked before anything is
+/// written.
 pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary> {
     let checkpoint = opened(Some(&options.network), &options.assignments, &options.methods)?;
     let split = match &*options.split {
@@ -60,7 +61,7 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
     dataset.notices.iter().for_each(|notice| eprintln!("{notice}"));
     unread.iter().for_each(|what| eprintln!("not scored: {what}"));
 
-    let crf = options.crf.then(|| DenseCrf::new(model.config()));
+    let crf = options.crf.then(|| Refiner::new(model.config()));
     let (mut tally, foreground) = (Tally::new(&dataset), dataset.classes().len());
     follow.begin("labelled", dataset.len());
     while let Some(batch) = batches.advance()? {
@@ -70,10 +71,13 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
             let label = match batch.probabilities(slot, foreground + 1, own) {
                 Some(probabilities) => segmented(image, probabilities, &classes, crf.as_ref()),
                 None => {
-                    let label = Mask::new(image.height, image.width, labels(&batch, slot, kind));
+                    let label = |image: &Rgb8, label| Mask::new(image.height, image.width, label);
+                    let found = labels(&batch, slot, kind);
                     match &crf {
-                        Some(crf) => crf.refine(image, &label, &classes),
-                        None => label,
+                        Some(crf) => crf.refine(image, found, |crf, image, found| {
+                            crf.refine(image, &label(image, found), &classes)
+                        }),
+                        None => label(image, found),
                     }
                 }
             };

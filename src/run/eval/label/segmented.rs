@@ -1,11 +1,11 @@
 //! The labels of the segmentation branch among the tags of an image.
 
 use crate::data::{Mask, Rgb8};
-use crate::parts::crf::DenseCrf;
+use crate::run::eval::refine::Refiner;
 
 /// The segmentation of an image that shows some of `classes`: the most probable of them at every pixel, the first of
 /// ties. `probabilities` \[C, H, W\] are theirs; the CRF starts from their shares of the sum.
-pub(super) fn segmented(image: &Rgb8, mut probabilities: Vec<f32>, classes: &[u8], crf: Option<&DenseCrf>) -> Mask {
+pub(super) fn segmented(image: &Rgb8, mut probabilities: Vec<f32>, classes: &[u8], crf: Option<&Refiner<'_>>) -> Mask {
     let pixels = image.height * image.width;
     if let (Some(crf), [_, _, ..]) = (crf, classes) {
         let mut sums = vec![0.0; pixels];
@@ -15,7 +15,7 @@ pub(super) fn segmented(image: &Rgb8, mut probabilities: Vec<f32>, classes: &[u8
         for map in probabilities.chunks_mut(pixels) {
             map.iter_mut().zip(&sums).for_each(|(value, sum)| *value /= sum.max(f32::MIN_POSITIVE));
         }
-        return crf.labels_among(image, &probabilities, classes);
+        return crf.refine(image, probabilities, |crf, image, maps| crf.labels_among(image, &maps, classes));
     }
     let (mut best, mut labels) = (vec![-1.0; pixels], vec![0; pixels]);
     for (map, &class) in probabilities.chunks(pixels).zip(classes) {
@@ -31,6 +31,8 @@ pub(super) fn segmented(image: &Rgb8, mut probabilities: Vec<f32>, classes: &[u8
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::parts::crf::DenseCrf;
 
     /// Protects: the largest of the given classes wins, the first of ties. The CRF starts from probabilities: in an image
     /// of one colour, pixels that are sure decide over as many that hardly prefer another class.
@@ -45,9 +47,10 @@ mod tests {
         let label = segmented(&image, unsure.clone(), &[0, 4], None);
         let halves: Vec<u8> = maps(0.0, 4.0).into_iter().map(|class| class as u8).collect();
         assert_eq!(label.data, halves);
-        let crf = DenseCrf { iterations: 10, gauss: [3.0, 3.0], bilateral: [4.0, 67.0, 3.0] };
+        let config = Config::preset("voc").unwrap();
+        let (crf, dense) = (Refiner::new(&config), DenseCrf::new(&config));
         assert!(segmented(&image, unsure, &[0, 4], Some(&crf)).data.iter().all(|&class| class == 4));
-        assert_eq!(crf.refine(&image, &label, &[0, 4]).data, halves, "labels alone do not tell who is sure");
+        assert_eq!(dense.refine(&image, &label, &[0, 4]).data, halves, "labels alone do not tell who is sure");
         for crf in [None, Some(&crf)] {
             let of = |values: &[f32], classes: &[u8]| {
                 let maps: Vec<_> = values.iter().flat_map(|&value| maps(value, value)).collect();
