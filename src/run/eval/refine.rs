@@ -7,7 +7,7 @@ use crate::data::resize::resize_bilinear;
 use crate::data::{Mask, Rgb8};
 use crate::parts::crf::DenseCrf;
 
-/// The dense CRF on whole images. Its kernels reach so many pixels, so an image that the network sees smaller
+/// The dense CRF on whole images. The reach of its kernels is given in pixels, so an image that the network sees smaller
 /// (`data.long_side`) is refined at that size, and its labels are enlarged. Other images are refined at their own size
 /// (method.md 9.3).
 pub(super) struct Refiner<'a> {
@@ -22,11 +22,23 @@ impl<'a> Refiner<'a> {
 
     /// The most probable class of every pixel after inference, from `probabilities` \[C, H, W\].
     pub(super) fn segmentation(&self, image: &Rgb8, probabilities: Vec<f32>) -> Mask {
-        self.refine(image, probabilities, |crf, image, maps| crf.infer(image, &maps).labels())
+        self.at_its_size(image, probabilities, |crf, image, maps| crf.infer(image, &maps).labels())
     }
 
-    /// Refines maps \[…, H, W\] of an image by `labels`, which gets all at the size of the CRF.
-    pub(super) fn refine<T: Copy>(
+    /// The same for the probabilities of some of the classes.
+    pub(super) fn segmentation_among(&self, image: &Rgb8, probabilities: Vec<f32>, classes: &[u8]) -> Mask {
+        self.at_its_size(image, probabilities, |crf, image, maps| crf.labels_among(image, &maps, classes))
+    }
+
+    /// A label \[H, W\] whose pixels may have one of `classes`, see [`DenseCrf::refine`].
+    pub(super) fn label(&self, image: &Rgb8, label: Vec<u8>, classes: &[u8]) -> Mask {
+        self.at_its_size(image, label, |crf, image, label| {
+            crf.refine(image, &Mask::new(image.height, image.width, label), classes)
+        })
+    }
+
+    /// Refines maps \[…, H, W\] of an image by `labels`, which gets both at the size of the CRF.
+    fn at_its_size<T: Copy>(
         &self,
         image: &Rgb8,
         maps: Vec<T>,
@@ -67,7 +79,7 @@ mod tests {
         assert_eq!(large.data, scaled(small.data.clone(), [24, 32], [240, 320]));
         assert!(small.data.contains(&0) && small.data.contains(&1));
         for size in [[24, 32], [12, 16]] {
-            refiner.refine(&halves(size[0], size[1]), vec![0_u8; size[0] * size[1]], |_, image, maps| {
+            refiner.at_its_size(&halves(size[0], size[1]), vec![0_u8; size[0] * size[1]], |_, image, maps| {
                 assert_eq!(([image.height, image.width], maps.len()), (size, size[0] * size[1]));
                 Mask::new(image.height, image.width, maps)
             });

@@ -4,7 +4,7 @@ use super::files::{check_targets, copy_image, file_of, write_lists};
 use super::options::LabelOptions;
 use super::segmented::segmented;
 use super::summary::{LabelSummary, Tally};
-use crate::data::{Dataset, DatasetOptions, Follow, Mask, Rgb8};
+use crate::data::{Dataset, DatasetOptions, Follow, Mask};
 use crate::error::{Error, Result};
 use crate::method::{MapInfo, MapKind};
 use crate::run::device;
@@ -71,13 +71,10 @@ pub fn label(options: &LabelOptions, follow: &dyn Follow) -> Result<LabelSummary
             let label = match batch.probabilities(slot, foreground + 1, own) {
                 Some(probabilities) => segmented(image, probabilities, &classes, crf.as_ref()),
                 None => {
-                    let label = |image: &Rgb8, label| Mask::new(image.height, image.width, label);
-                    let found = labels(&batch, slot, kind);
+                    let label = labels(&batch, slot, kind);
                     match &crf {
-                        Some(crf) => crf.refine(image, found, |crf, image, found| {
-                            crf.refine(image, &label(image, found), &classes)
-                        }),
-                        None => label(image, found),
+                        Some(crf) => crf.label(image, label, &classes),
+                        None => Mask::new(image.height, image.width, label),
                     }
                 }
             };

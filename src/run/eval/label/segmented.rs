@@ -15,7 +15,7 @@ pub(super) fn segmented(image: &Rgb8, mut probabilities: Vec<f32>, classes: &[u8
         for map in probabilities.chunks_mut(pixels) {
             map.iter_mut().zip(&sums).for_each(|(value, sum)| *value /= sum.max(f32::MIN_POSITIVE));
         }
-        return crf.refine(image, probabilities, |crf, image, maps| crf.labels_among(image, &maps, classes));
+        return crf.segmentation_among(image, probabilities, classes);
     }
     let (mut best, mut labels) = (vec![-1.0; pixels], vec![0; pixels]);
     for (map, &class) in probabilities.chunks(pixels).zip(classes) {
