@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tagseg::engine::gpu::DeviceChoice;
+use tagseg::engine::gpu::{DeviceChoice, Plan};
 use tagseg::engine::graph::{DType, Tensor};
-use tagseg::engine::kernel::{Class, KernelTable, Kernels, Target};
+use tagseg::engine::kernel::{Class, KernelTable, Kernels, Pace, Target};
 use tagseg::{Error, Result, Session};
 
 use super::exact::{self, Known};
@@ -32,8 +32,8 @@ pub struct Compared {
     pub exact: usize,
     /// Those that may differ by more than a hundredth of their largest element, since rounding decides what they are.
     pub loose: usize,
-    /// Plans that did not keep to a limit of memory.
-    pub refused: usize,
+    /// Programs that took less memory than without a limit.
+    pub limited: usize,
     /// Values with infinities or NaN.
     pub infinite: usize,
 }
@@ -46,8 +46,11 @@ impl Devices {
         // With the features of all kernels, where the adapter has them.
         let kernels = KernelTable::of("", Kernels::COOPERATIVE);
         let device = tagseg::run::device::open(DeviceChoice::default().kernels(kernels)).unwrap();
-        let mut targets = vec![Target::software(), Target::graphics()];
+        let mut targets = vec![Target::software(), Target::graphics(), Target::from(Kernels::SHARED)];
         targets.extend(Target::graphics().every().unwrap());
+        // On slow devices every kernel is cut into several dispatches.
+        let pace = Pace { operations: 100_000, bytes: 100_000 };
+        targets.extend([Target::software(), Target::graphics()].map(|target| Target { pace, ..target }));
         // A driver may round halves in another way than the interpreter.
         let card = tagseg::run::device::open(DeviceChoice::default().class(Class::Gpu)).unwrap();
         let exact = card.target().is_some_and(|target| target.builtin_halves);
@@ -57,6 +60,18 @@ impl Devices {
 
     pub fn targets(&self) -> usize {
         self.targets.len()
+    }
+
+    /// The names of the kernels that a program is planned with.
+    ///
+    /// # Errors
+    /// If it cannot be recorded or planned.
+    pub fn kernels(&self, program: &Program) -> Result<Vec<&'static str>> {
+        let known = known(program)?;
+        let recorder = Recorder::of(program, None, &|number| known.get(&number).is_some_and(Known::is_exact))?;
+        let plans = self.plans(program, &recorder)?;
+        let launches = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.launches.list);
+        Ok(launches.map(|launch| launch.shader.name).collect())
     }
 
     /// Compares the two engines on a program.
@@ -73,19 +88,13 @@ impl Devices {
         let exact = |number: usize| known.get(&number).is_some_and(Known::is_exact);
         let failed = |who: &'static str| move |error: Error| format!("fails on {who}: {error}");
         let reference = || Session::open("reference");
-        let (want, _) = run(program, &exact, None, None, reference()).map_err(failed("the interpreter"))?;
-        let limit = match program.limit {
-            Some(limit) => Some(self.bytes(program, &exact).map_err(failed("the device"))? * limit / 100),
-            None => None,
-        };
+        let want = run(program, &exact, None, None, reference()).map_err(failed("the interpreter"))?;
+        let limit = self.limit(program, &exact).map_err(failed("the device"))?;
         let target = self.targets[program.target % self.targets.len()];
         let session = self.device.fresh().aimed_at(target);
-        let (got, refused) = run(program, &exact, None, limit, Ok(session)).map_err(failed("the device"))?;
-        let mut compared = Compared { refused: usize::from(refused), ..Compared::default() };
-        if refused {
-            return Ok(compared);
-        }
-        let noisy = |seed: u64| run(program, &exact, Some(Noise { seed }), None, reference()).map(|(given, _)| given);
+        let got = run(program, &exact, None, limit, Ok(session)).map_err(failed("the device"))?;
+        let mut compared = Compared { limited: usize::from(limit.is_some()), ..Compared::default() };
+        let noisy = |seed: u64| run(program, &exact, Some(Noise { seed }), None, reference());
         let half = program.lines.iter().any(|line| line.half);
         let mut noise: Vec<Given> = vec![noisy(1).map_err(failed("the interpreter"))?];
         for (index, ((name, exact, got), (_, _, want))) in got.iter().zip(&want).enumerate() {
@@ -132,16 +141,30 @@ impl Devices {
         Ok(compared)
     }
 
-    /// The bytes of the largest plan of a program.
-    fn bytes(&self, program: &Program, exact: &dyn Fn(usize) -> bool) -> Result<u64> {
+    /// The bytes that a program may take: its share of what its largest plan takes, or the next larger share for which
+    /// there are plans.
+    fn limit(&self, program: &Program, exact: &dyn Fn(usize) -> bool) -> Result<Option<u64>> {
+        let Some(percent) = program.limit else { return Ok(None) };
         let recorder = Recorder::of(program, None, exact)?;
-        let session = self.device.fresh().aimed_at(self.targets[program.target % self.targets.len()]);
-        let mut most = 0;
-        for reads in &program.reads {
-            let outputs = reads.iter().map(|&number| recorder.tensor(number)).collect::<Result<Vec<_>>>()?;
-            most = most.max(session.plan(&recorder.graph, &outputs)?.map_or(0, |plan| plan.bytes()));
+        let bytes = self.plans(program, &recorder)?.iter().map(Plan::bytes).max().unwrap_or(0);
+        for more in [1, 2, 4, 8, 64] {
+            let limit = bytes - (bytes * (100 - percent) / 100 / more).max(1).min(bytes);
+            recorder.graph.limit_memory(limit);
+            match self.plans(program, &recorder) {
+                Err(Error::Memory { .. }) => {}
+                planned => return planned.map(|_| Some(limit)),
+            }
         }
-        Ok(most)
+        Ok(None)
+    }
+
+    fn plans(&self, program: &Program, recorder: &Recorder) -> Result<Vec<Plan>> {
+        let session = self.device.fresh().aimed_at(self.targets[program.target % self.targets.len()]);
+        let plan = |reads: &Vec<usize>| {
+            let outputs = reads.iter().map(|&number| recorder.tensor(number)).collect::<Result<Vec<_>>>()?;
+            session.plan(&recorder.graph, &outputs)
+        };
+        program.reads.iter().filter_map(|reads| plan(reads).transpose()).collect()
     }
 }
 
@@ -161,20 +184,23 @@ fn known(program: &Program) -> Result<HashMap<usize, Known>> {
                 unit = Some(unit.unwrap_or(0));
             }
             let is_real = tensor.dtype() == DType::F32;
-            known.insert(number, Known { shape, is_real, is_state: false, is_value: true, bound, unit });
+            known.insert(
+                number,
+                Known { shape, is_real, is_state: false, is_source: false, is_value: true, bound, unit },
+            );
         }
     }
     Ok(known)
 }
 
-/// Runs a program three times; whether a plan did not keep to its limit.
+/// Runs a program three times.
 fn run(
     program: &Program,
     exact: &dyn Fn(usize) -> bool,
     noise: Option<Noise>,
     limit: Option<u64>,
     session: Result<Session>,
-) -> Result<(Given, bool)> {
+) -> Result<Given> {
     let mut session = session?;
     let recorder = Recorder::of(program, noise, exact)?;
     if let Some(limit) = limit {
@@ -188,10 +214,7 @@ fn run(
     let mut compiled = Vec::new();
     for reads in &program.reads {
         let outputs = reads.iter().map(|&number| recorder.tensor(number)).collect::<Result<Vec<&Tensor>>>()?;
-        match session.compile(&recorder.graph, &outputs) {
-            Err(Error::Memory { .. }) if limit.is_some() => return Ok((Vec::new(), true)),
-            program => compiled.push(program?),
-        }
+        compiled.push(session.compile(&recorder.graph, &outputs)?);
     }
     let mut given = Vec::new();
     for run in 0..RUNS {
@@ -221,7 +244,7 @@ fn run(
             given.push((format!("state {name} after run {run}"), exact, session.state(&name)?.1));
         }
     }
-    Ok((given, false))
+    Ok(given)
 }
 
 /// The largest difference between elements; infinite where one is no number.

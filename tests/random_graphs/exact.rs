@@ -9,6 +9,8 @@ pub struct Known {
     pub shape: Vec<usize>,
     pub is_real: bool,
     pub is_state: bool,
+    /// Whether it is an input, a state or a constant.
+    pub is_source: bool,
     /// Whether it may be read: updates give nothing.
     pub is_value: bool,
     /// No element is larger.
@@ -32,6 +34,22 @@ impl Known {
     }
 }
 
+fn last_extent(known: &Known) -> f64 {
+    known.shape.last().copied().unwrap_or(1) as f64
+}
+
+/// The terms of every sum of a product; of its second product, for attention; `None` for other ops.
+pub fn terms(op: &str, takes: &[&Known]) -> Option<f64> {
+    Some(match op {
+        "matmul" | "linear" | "matmul_nt" | "attention_scores" | "attention_values" => last_extent(takes[0]),
+        "attention" => takes[1].shape[1] as f64,
+        "matmul_tn" => takes[0].shape[takes[0].shape.len() - 2] as f64,
+        "conv2d" | "conv2d_with" => takes[1].shape[1..].iter().product::<usize>() as f64,
+        "depthwise_conv2d" => takes[1].shape[2].pow(2) as f64,
+        _ => return None,
+    })
+}
+
 /// The bound and the unit of what a line gives, from those of what it takes.
 pub fn of(line: &Line, takes: &[&Known], shape: &[usize]) -> (f64, Option<i32>) {
     let number = |index: usize| line.numbers.get(index).copied().unwrap_or(0) as f64;
@@ -41,9 +59,9 @@ pub fn of(line: &Line, takes: &[&Known], shape: &[usize]) -> (f64, Option<i32>) 
     let largest = takes.iter().map(|known| known.bound).fold(0.0, f64::max);
     let unit = takes.iter().map(|known| known.unit).min_by_key(|unit| unit.unwrap_or(i32::MIN)).flatten();
     let units = || Some(takes[0].unit? + takes[1].unit?);
-    let last = |index: usize| takes[index].shape.last().copied().unwrap_or(1) as f64;
     // A sum of products of the first two, and the third added.
-    let products = |terms: f64| {
+    let products = || {
+        let terms = terms(&line.op, takes).unwrap_or(1.0);
         let bias = takes.get(2).map_or(Some(units().unwrap_or(0)), |bias| bias.unit);
         Known::of(terms * bound(0) * bound(1) + bound(2), units().and_then(|unit| Some(unit.min(bias?))))
     };
@@ -88,21 +106,18 @@ pub fn of(line: &Line, takes: &[&Known], shape: &[usize]) -> (f64, Option<i32>) 
             Known::of(bound(0) * (len(takes[0]) / results).max(1.0), unit)
         }
         "mean" | "mean_keep" | "mean_all" => (bound(0), None),
-        "scatter_slots" => Known::of(bound(0) * last(0).max(1.0), unit),
+        "scatter_slots" => Known::of(bound(0) * last_extent(takes[0]).max(1.0), unit),
         "arg_max" | "arg_max_keep" => (len(takes[0]), unit.map(|_| 0)),
         "lookup" => (bound(0), unit),
         "pixels" => (bound(1), takes[1].unit),
-        "matmul" | "linear" | "attention_scores" | "matmul_nt" => products(last(0)),
-        "attention_values" => products(last(0)),
-        "matmul_tn" => products(takes[0].shape[takes[0].shape.len() - 2] as f64),
-        "conv2d" | "conv2d_with" => products(takes[1].shape[1..].iter().product::<usize>() as f64),
-        "depthwise_conv2d" => products(takes[1].shape[2].pow(2) as f64),
+        "matmul" | "linear" | "matmul_nt" | "matmul_tn" | "attention_scores" | "attention_values" | "conv2d"
+        | "conv2d_with" | "depthwise_conv2d" => products(),
         "exp" => (largest.exp(), None),
         "log" | "log_sigmoid" | "gelu" => (largest + 2.0, None),
         "sqrt" => (largest.sqrt(), None),
         // Divisors are made larger than a half.
         "div" | "over" => (2.0 * bound(0), None),
-        "layer_norm" => (bound(1) * last(0).sqrt() + bound(2), None),
+        "layer_norm" => (bound(1) * last_extent(takes[0]).sqrt() + bound(2), None),
         "batch_norm" => (10.0 * bound(0) * bound(2) + bound(3), None),
         "batch_statistics" => (largest * largest + largest, None),
         "log_softmax" => (2.0 * largest + 10.0, None),

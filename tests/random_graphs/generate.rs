@@ -1,6 +1,6 @@
 //! Draws programs: ops on tensors that are there, and sources of the shapes that an op needs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tagseg::engine::graph::DType;
@@ -12,12 +12,23 @@ use super::record::{Fill, Recorder};
 
 mod draw;
 mod names;
+mod products;
+mod training;
 
-/// Elements of a tensor at most, but for a few.
+/// Elements of a tensor at most, but for a few, in most programs.
 const ELEMENTS: usize = 2048;
+
+/// The same in a program of wide tensors.
+const WIDE: usize = 32_768;
+
+/// Sides of matrices that fill tiles of kernels, or exceed them.
+const TILES: [usize; 8] = [31, 33, 48, 64, 65, 100, 129, 200];
 
 /// Elements that the interpreter computes in no time.
 const LARGEST: usize = 200_000;
+
+/// Multiplications of a product that it computes in no time.
+const MULTIPLICATIONS: f64 = 1e7;
 
 /// A program that panics while it is recorded.
 pub struct Panicked {
@@ -33,6 +44,10 @@ pub struct Generator {
     next: usize,
     /// How often an extent is 0, in hundredths.
     empty: usize,
+    /// How often an extent is about the side of a tile or more, in hundredths.
+    wide: usize,
+    /// What is drawn more often than in other programs.
+    favourite: Option<&'static str>,
     half: bool,
     optimised: Vec<usize>,
     panicked: Option<String>,
@@ -43,12 +58,16 @@ pub fn generate(seed: u64, targets: usize) -> Result<Program, Panicked> {
     let mut random = Random::new(seed);
     let empty = if random.chance(30) { 12 } else { 0 };
     let half = random.chance(15);
+    let wide = if random.chance(8) { 30 } else { 0 };
+    let favourite = random.chance(60).then(|| Generator::favourite(&mut random));
     let mut generator = Generator {
         recorder: Recorder::new(seed, None),
         program: Program { seed, ..Program::default() },
         known: HashMap::new(),
         next: 0,
         empty,
+        wide,
+        favourite,
         half,
         optimised: Vec::new(),
         panicked: None,
@@ -61,6 +80,11 @@ pub fn generate(seed: u64, targets: usize) -> Result<Program, Panicked> {
             break;
         }
         drawn += usize::from(generator.draw().is_some());
+    }
+    for _ in 0..generator.random.below(3) {
+        if generator.panicked.is_none() {
+            generator.gradients();
+        }
     }
     if let Some(message) = generator.panicked {
         return Err(Panicked { program: generator.program, message });
@@ -83,9 +107,11 @@ impl Generator {
         let second =
             if values.len() > 1 && random.chance(25) { values.split_off(values.len() / 2) } else { Vec::new() };
         self.program.reads = [values, second].into_iter().filter(|reads| !reads.is_empty()).collect();
-        let any = !self.half && random.chance(30);
-        self.program.target = random.below(if any { targets } else { 2 });
-        self.program.limit = random.chance(25).then(|| 40 + random.below(60) as u64);
+        let any = !self.half && random.chance(50);
+        self.program.target = random.below(if any { targets } else { 3 });
+        // Only gradients compute again what does not fit.
+        let gradients = self.program.lines.iter().any(|line| ["gradients", "pull_back"].contains(&line.op.as_str()));
+        self.program.limit = random.chance(if gradients { 60 } else { 10 }).then(|| 40 + random.below(60) as u64);
         self.program
     }
 
@@ -126,21 +152,28 @@ impl Generator {
         if line.gives.iter().any(|number| len(number) > LARGEST) {
             return None;
         }
-        for number in line.gives.clone() {
-            let Ok(tensor) = self.recorder.tensor(number) else { continue };
-            let takes: Vec<_> = line.takes.iter().map(|taken| &self.known[taken]).collect();
+        let takes: Vec<_> = line.takes.iter().map(|taken| &self.known[taken]).collect();
+        let results = line.gives.iter().map(len).sum::<usize>() as f64;
+        if exact::terms(&line.op, &takes).is_some_and(|terms| results * terms > MULTIPLICATIONS) {
+            return None;
+        }
+        let of = |number: usize| {
+            let tensor = self.recorder.tensor(number).ok()?;
             let shape = tensor.shape().to_vec();
             let (bound, unit) = exact::of(&line, &takes, &shape);
             let known = Known {
                 is_real: tensor.dtype() == DType::F32,
                 is_state: tensor.is_state() && line.op.starts_with("state"),
+                is_source: line.takes.is_empty(),
                 is_value: !["assign", "write_row", "flag_nonfinite", "sgd", "adamw", "adamw_op"].contains(&op),
                 bound,
                 unit,
                 shape,
             };
-            self.known.insert(number, known);
-        }
+            Some((number, known))
+        };
+        let known: Vec<_> = line.gives.iter().filter_map(|&number| of(number)).collect();
+        self.known.extend(known);
         self.program.lines.push(line);
         self.next += gives;
         Some(first)
@@ -153,27 +186,37 @@ impl Generator {
     fn extent(&mut self) -> usize {
         match self.random.below(100) {
             _ if self.empty > 0 && self.random.chance(self.empty) => 0,
+            _ if self.wide > 0 && self.random.chance(self.wide) => self.random.of(&TILES),
             0..20 => 1,
             20..50 => 4,
             _ => 2 + self.random.below(8),
         }
     }
 
+    /// Elements of a tensor at most, but for a few.
+    fn elements(&self) -> usize {
+        if self.wide > 0 { WIDE } else { ELEMENTS }
+    }
+
     fn shape(&mut self, rank: usize) -> Vec<usize> {
         loop {
-            let mut shape: Vec<_> = (0..rank).map(|_| self.extent()).collect();
             if rank > 0 && self.random.chance(3) {
-                let large = self.random.of(&[64, 65, 129, 257, 1030, 4099, 33_001, 66_000, 70_001, 140_002]);
-                shape.iter_mut().skip(1).for_each(|extent| *extent = 1);
-                shape[0] = 1 + shape[0] % 3;
-                let place = self.random.below(rank);
-                shape[place] = large;
-                return shape;
+                return self.long_shape(rank);
             }
-            if shape.iter().product::<usize>() <= ELEMENTS {
+            let shape: Vec<_> = (0..rank).map(|_| self.extent()).collect();
+            if shape.iter().product::<usize>() <= self.elements() {
                 return shape;
             }
         }
+    }
+
+    /// A shape with one long axis.
+    fn long_shape(&mut self, rank: usize) -> Vec<usize> {
+        let mut shape = vec![1; rank];
+        shape[0] = 1 + self.random.below(3);
+        let place = self.random.below(rank);
+        shape[place] = self.random.of(&[64, 65, 129, 257, 1030, 4099, 33_001, 66_000, 70_001, 140_002]);
+        shape
     }
 
     fn source(&mut self, shape: &[usize], fill: Fill, bound: i64) -> Option<usize> {
@@ -197,14 +240,20 @@ impl Generator {
     }
 
     fn found(&mut self, fits: impl Fn(&Known) -> bool) -> Option<usize> {
-        let mut found: Vec<_> =
-            self.known.iter().filter(|(_, known)| known.is_value && fits(known)).map(|(number, _)| *number).collect();
+        self.found_among(|_, known| fits(known))
+    }
+
+    fn found_among(&mut self, fits: impl Fn(usize, &Known) -> bool) -> Option<usize> {
+        let found = self.known.iter().filter(|(number, known)| known.is_value && fits(**number, known));
+        let mut found: Vec<_> = found.map(|(number, _)| *number).collect();
         found.sort_unstable();
-        // Later results more often than what they are made of.
-        let last = found.len().saturating_sub(3);
-        let from = if self.random.chance(60) { last } else { 0 };
-        let count = found.len() - from;
-        (count > 0).then(|| found[from + self.random.below(count)])
+        // The last results more often than what they are made of.
+        if self.random.chance(60) {
+            let results: Vec<_> = found.iter().copied().filter(|number| !self.known[number].is_source).collect();
+            let last = if results.is_empty() { &found } else { &results };
+            found = last[last.len().saturating_sub(3)..].to_vec();
+        }
+        (!found.is_empty()).then(|| self.random.of(&found))
     }
 
     /// A real tensor of a rank in a range.
@@ -289,27 +338,6 @@ impl Generator {
         }
         let dropped = if self.random.chance(30) { self.random.below(other.len() + 1) } else { 0 };
         other.split_off(dropped)
-    }
-
-    /// A value that keeps what is known of a state.
-    fn storable(&mut self, state: usize, value: usize) -> Option<usize> {
-        let (bound, unit) = (self.known(state).bound, self.known(state).unit);
-        if unit.is_none() || !self.known(value).is_real {
-            return if self.known(value).is_real { self.tame(value, bound) } else { Some(value) };
-        }
-        if self.known(value).unit.is_none_or(|own| own < unit.unwrap_or(0)) {
-            return None;
-        }
-        if self.known(value).bound <= bound {
-            return Some(value);
-        }
-        let above = self.op("full", &[], &[2 * bound as i64])?;
-        let below = self.op("full", &[], &[-2 * bound as i64])?;
-        let value = self.op("minimum", &[value, above], &[])?;
-        let value = self.op("maximum", &[value, below], &[])?;
-        let known = self.known.get_mut(&value)?;
-        known.bound = bound;
-        Some(value)
     }
 
     fn shape_of<const N: usize>(&self, number: usize) -> Option<[usize; N]> {

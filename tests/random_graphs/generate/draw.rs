@@ -4,8 +4,13 @@ use super::names::*;
 use super::*;
 
 impl Generator {
-    /// An op of those in [`OPS`].
+    /// An op of those in [`OPS`], the program's favourite more often.
     pub(super) fn draw(&mut self) -> Option<usize> {
+        if let Some(favourite) = self.favourite
+            && self.random.chance(35)
+        {
+            return self.draw_one(favourite);
+        }
         let total = OPS.iter().map(|(_, weight)| weight).sum();
         let mut at = self.random.below(total);
         let kind = OPS.iter().find(|(_, weight)| {
@@ -13,7 +18,11 @@ impl Generator {
             at = at.saturating_sub(*weight);
             here
         });
-        match kind?.0 {
+        self.draw_one(kind?.0)
+    }
+
+    fn draw_one(&mut self, kind: &str) -> Option<usize> {
+        match kind {
             "unary" => {
                 let op = self.random.of(&[
                     "neg",
@@ -125,7 +134,13 @@ impl Generator {
                 self.op(op, &[x], &[])
             }
             "arg_max" => {
-                let x = self.exact()?;
+                let x = match self.random.chance(10) {
+                    true => {
+                        let shape = self.long_shape(2);
+                        self.source(&shape, Fill::Quarters, 0)?
+                    }
+                    false => self.exact()?,
+                };
                 let rank = self.known(x).shape.len();
                 let axis = self.axis(rank);
                 let op = self.random.of(&["arg_max", "arg_max_keep"]);
@@ -193,68 +208,12 @@ impl Generator {
                     let extent = self.extent();
                     shape.insert(0, extent);
                 }
-                if shape.iter().product::<usize>() > 8 * ELEMENTS {
+                if shape.iter().product::<usize>() > 8 * self.elements() {
                     return None;
                 }
                 self.op("expand", &[x], &integers(&shape))
             }
-            "matmul" => {
-                let x = self.tame_real(2..=5, 64.0)?;
-                let mut shape = self.known(x).shape.clone();
-                let rank = shape.len();
-                let (op, kept, free) = self.random.of(&[
-                    ("matmul", rank - 1, rank - 1),
-                    ("matmul_nt", rank - 1, rank - 2),
-                    ("matmul_tn", rank - 2, rank - 1),
-                ]);
-                let inner = shape[kept];
-                let outer = if self.random.chance(8) { self.random.of(&[33, 64, 67]) } else { self.extent() };
-                let place = if free == rank - 1 { rank - 2 } else { rank - 1 };
-                (shape[place], shape[free]) = (inner, outer);
-                let y = self.of_shape(&shape)?;
-                let y = self.tame(y, 64.0)?;
-                self.op(op, &[x, y], &[])
-            }
-            "linear" => {
-                let x = self.tame_real(1..=5, 64.0)?;
-                let inner = *self.known(x).shape.last()?;
-                let outer = if self.random.chance(8) { self.random.of(&[33, 64, 67]) } else { self.extent() };
-                let mut takes = vec![x, self.of_shape(&[outer, inner])?];
-                if self.random.chance(50) {
-                    takes.push(self.of_shape(&[outer])?);
-                }
-                self.op("linear", &takes, &[])
-            }
-            "scores" => {
-                let x = self.tame_real(3..=3, 16.0)?;
-                let [batch, _, channels] = self.shape_of(x)?;
-                let keys = self.extent();
-                let heads = self.random.of(&[1, 2, 4]);
-                let k = self.of_shape(&[batch, keys, channels])?;
-                let k = self.tame(k, 16.0)?;
-                let scores = self.op("attention_scores", &[x, k], &[heads])?;
-                if self.random.chance(50) {
-                    return Some(scores);
-                }
-                let width = heads as usize * self.extent();
-                let v = self.of_shape(&[batch, keys, width])?;
-                self.op("attention_values", &[scores, v], &[])
-            }
-            "attention" => {
-                let heads = self.random.of(&[1, 2, 3]);
-                // Wide heads and several tiles of tokens, too.
-                let fours = if self.random.chance(30) { 5 + self.random.below(12) } else { 1 + self.random.below(3) };
-                let channels = heads as usize * 4 * fours;
-                let batch = self.extent();
-                let [queries, keys] =
-                    [0, 1].map(|_| if self.random.chance(15) { 20 + self.random.below(60) } else { self.extent() });
-                let mut takes = Vec::new();
-                for tokens in [queries, keys, keys] {
-                    let x = self.of_shape(&[batch, tokens, channels])?;
-                    takes.push(self.tame(x, 4.0)?);
-                }
-                self.op("attention", &takes, &[heads, 1])
-            }
+            "matmul" | "linear" | "scores" | "attention" | "conv2d" | "depthwise_conv2d" => self.product(kind),
             "layer_norm" => {
                 let x = self.tame_real(1..=5, 64.0)?;
                 let width = *self.known(x).shape.last()?;
@@ -277,41 +236,13 @@ impl Generator {
                 self.op("batch_norm", &takes, &[])
             }
             "softmax" => {
-                let x = self.tame_real(1..=6, 8.0)?;
+                let x = self.tame_real(1..=6, 6.0)?;
                 let axis = self.axis(self.known(x).shape.len());
                 match self.random.below(3) {
                     0 => self.op("softmax", &[x], &[axis]),
                     1 => self.op("log_softmax", &[x], &[axis]),
                     _ => self.op("softmax_scaled", &[x], &[3]),
                 }
-            }
-            "conv2d" => {
-                let x = self.tame_real(4..=4, 16.0)?;
-                let channels = self.known(x).shape[3];
-                let (outputs, kernel) = (self.extent(), 1 + self.random.below(4));
-                let weight = self.of_shape(&[outputs, channels, kernel, kernel])?;
-                let mut takes = vec![x, self.tame(weight, 16.0)?];
-                if self.random.chance(50) {
-                    takes.push(self.of_shape(&[outputs])?);
-                }
-                let sides = if self.random.chance(40) { 4 } else { 1 };
-                let mut numbers = vec![1 + self.random.below(4) as i64];
-                numbers.extend((0..sides).map(|_| self.random.below(kernel) as i64));
-                let op = self.random.of(&["conv2d", "conv2d_with"]);
-                self.op(op, &takes, &numbers)
-            }
-            "depthwise_conv2d" => {
-                let x = self.tame_real(4..=4, 16.0)?;
-                let channels = self.known(x).shape[3];
-                let kernel = self.random.of(&[3, 5]);
-                let weight = self.of_shape(&[channels, 1, kernel, kernel])?;
-                let takes = [x, self.tame(weight, 16.0)?, self.of_shape(&[channels])?];
-                let (stride, dilation) = match self.random.chance(50) {
-                    true => (1 + self.random.below(3), 1),
-                    false => (1, 1 + self.random.below(3)),
-                };
-                let padding = [0; 4].map(|_| self.random.below((kernel - 1) * dilation + 1) as i64);
-                self.op("depthwise_conv2d", &takes, &[&[stride as i64, dilation as i64], &padding[..]].concat())
             }
             "resize" => {
                 let x = self.tame_real(4..=4, 64.0)?;
@@ -411,89 +342,7 @@ impl Generator {
                 }
                 self.op("pack", &parts, &[])
             }
-            "assign" => {
-                let state = self.found(|known| known.is_state)?;
-                let shape = self.known(state).shape.clone();
-                let value = self.of_shape(&shape)?;
-                let value = self.storable(state, value)?;
-                self.op("assign", &[state, value], &[])
-            }
-            "write_row" => {
-                let [rows, width] = [self.extent(), self.extent()];
-                let numbers = [Fill::Reals as i64, 0, rows as i64, width as i64];
-                let state = self.op("state", &[], &numbers)?;
-                let values = self.of_shape(&[width])?;
-                let values = self.tame(values, 64.0)?;
-                let row = self.source(&[1], Fill::Slots, rows as i64 + 1)?;
-                self.op("write_row", &[state, values, row], &[])
-            }
-            "flag_nonfinite" => {
-                let mut takes = vec![0];
-                for _ in 0..1 + self.random.below(3) {
-                    takes.push(self.real(0..=6)?);
-                }
-                takes[0] = self.op("state", &[], &[Fill::Quarters as i64, 0, takes.len() as i64 - 1])?;
-                self.op("flag_nonfinite", &takes, &[])
-            }
-            "optimiser" if self.random.chance(30) => {
-                let x = self.tame_real(0..=6, 16.0)?;
-                let shape = integers(&self.known(x).shape.clone());
-                let param = self.op("state", &[], &[vec![Fill::Reals as i64, 0], shape.clone()].concat())?;
-                let mut takes = vec![param];
-                for _ in 0..2 {
-                    takes.push(self.op("state_filled", &[], &[vec![1], shape.clone()].concat())?);
-                }
-                self.optimised.extend(&takes);
-                // Moments that were assigned others could have no root.
-                for moment in &takes[1..] {
-                    self.known.get_mut(moment)?.is_state = false;
-                }
-                takes.push(x);
-                if self.random.chance(30) {
-                    takes.push(self.source(&[1], Fill::Quarters, 0)?);
-                }
-                self.op("adamw_op", &takes, &[])
-            }
-            "optimiser" => {
-                let loss = self.tame_real(0..=6, 16.0)?;
-                let free = self.optimised.clone();
-                let states = self.known.iter().filter(|(_, known)| known.is_state && known.unit.is_none());
-                let states = states.map(|(number, _)| *number).filter(|number| !free.contains(number));
-                let mut states: Vec<_> = states.collect();
-                states.sort_unstable();
-                states.truncate(3);
-                if states.is_empty() {
-                    return None;
-                }
-                self.optimised.extend(&states);
-                let numbers = [i64::from(self.random.chance(50))];
-                let op = self.random.of(&["sgd", "adamw"]);
-                let takes: Vec<_> = [loss].into_iter().chain(states).collect();
-                self.op(op, &takes, &numbers)
-            }
-            "gradients" => {
-                let objective = self.real(0..=6)?;
-                let mut takes = vec![objective];
-                let pulled = self.random.chance(30);
-                if pulled {
-                    let shape = self.known(objective).shape.clone();
-                    takes.push(self.of_shape(&shape)?);
-                }
-                let first = takes.len();
-                for _ in 0..1 + self.random.below(3) {
-                    let sources = self.random.chance(70);
-                    let real = |known: &Known| known.is_real && (!sources || known.is_state);
-                    let found = self.found(real).or_else(|| self.found(|known| known.is_real))?;
-                    if !takes[first..].contains(&found) {
-                        takes.push(found);
-                    }
-                }
-                let gives = takes.len() - first;
-                if gives == 0 {
-                    return None;
-                }
-                self.line(if pulled { "pull_back" } else { "gradients" }, &takes, &[], gives)
-            }
+            "assign" | "write_row" | "flag_nonfinite" | "optimiser" | "gradients" => self.training(kind),
             "hoist" => {
                 let x = self.found(|_| true)?;
                 self.op("hoist", &[x], &[])
@@ -506,6 +355,11 @@ impl Generator {
             }
             _ => self.wild(),
         }
+    }
+
+    /// One of the kinds of [`OPS`].
+    pub(super) fn favourite(random: &mut Random) -> &'static str {
+        OPS[random.below(OPS.len())].0
     }
 
     /// An op on any operands with any numbers: it is refused, or right.
