@@ -107,7 +107,7 @@ impl Generator {
         let second =
             if values.len() > 1 && random.chance(25) { values.split_off(values.len() / 2) } else { Vec::new() };
         self.program.reads = [values, second].into_iter().filter(|reads| !reads.is_empty()).collect();
-        let any = !self.half && random.chance(50);
+        let any = random.chance(50);
         self.program.target = random.below(if any { targets } else { 3 });
         // Only gradients compute again what does not fit.
         let gradients = self.program.lines.iter().any(|line| ["gradients", "pull_back"].contains(&line.op.as_str()));
