@@ -81,7 +81,7 @@ async function pixelsOf(file) {
   context.imageSmoothingQuality = 'high';
   context.drawImage(bitmap, 0, 0, columns, rows);
   bitmap.close();
-  const note = scale < 1 ? `, made ${columns} × ${rows} of ${width} × ${height} pixels` : '';
+  const note = scale < 1 ? `, scaled from ${width} × ${height} to ${columns} × ${rows} pixels,` : '';
   return { name: file.name, note, width: columns, rgba: context.getImageData(0, 0, columns, rows).data };
 }
 
